@@ -1,0 +1,35 @@
+/*
+ * cdp.h
+ *		What every C file of pg_cdp starts from: PostgreSQL's headers, the
+ *		differences between its versions, and the words for errors.
+ *
+ * This is the only file that looks at PG_VERSION_NUM.
+ */
+#ifndef CDP_H
+#define CDP_H
+
+#include "postgres.h"
+
+#include "fmgr.h"
+#include "miscadmin.h"
+#include "utils/builtins.h"
+#include "utils/memutils.h"
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+#if PG_VERSION_NUM < 150000
+#error "pg_cdp needs PostgreSQL 15 or later"
+#endif
+
+/* PostgreSQL 18 lets a module tell its name and version. */
+#ifdef PG_MODULE_MAGIC_EXT
+#define CDP_MODULE_MAGIC PG_MODULE_MAGIC_EXT(.name = "pg_cdp", .version = CDP_VERSION)
+#else
+#define CDP_MODULE_MAGIC PG_MODULE_MAGIC
+#endif
+
+/* Declares an SQL-callable function; its C name must start with cdp_. */
+#define CDP_FUNCTION(name) PG_FUNCTION_INFO_V1(name)
+
+#endif /* CDP_H */

@@ -1,0 +1,56 @@
+#!/usr/bin/env bash
+# Throw-away clusters of the project, each with its own data folder and socket, no TCP port.
+#   cluster.sh start NAME [setting=value ...]   make it anew and start it; prints the PG* variables to eval
+#   cluster.sh env NAME                          print them again
+#   cluster.sh stop NAME                         stop it and remove it
+set -euo pipefail
+. "$(dirname "$0")/env.sh"
+
+action=$1 name=$2
+shift 2
+data=$CDP_WORK/cluster/$name
+sockets=$CDP_SOCKETS/$name
+
+print_env() {
+	echo "export PGHOST='$sockets' PGPORT=5432 PGUSER=postgres PATH='$CDP_BIN':\"\$PATH\""
+	echo "unset PGSERVICE PGDATABASE PGPASSWORD PGOPTIONS"
+}
+
+stop() {
+	if [ -f "$data/postmaster.pid" ]; then
+		"${CDP_RUN[@]}" "$CDP_BIN/pg_ctl" -D "$data" -m immediate -w stop >/dev/null 2>&1 || true
+	fi
+	rm -rf "$data" "$sockets"
+}
+
+case "$action" in
+start)
+	stop
+	mkdir -p "$CDP_WORK/cluster" "$sockets" "$data"
+	if [ "$(id -u)" -eq 0 ]; then chown "$CDP_USER" "$data" "$sockets" "$CDP_WORK/cluster"; fi
+	chmod 700 "$data"
+	"${CDP_RUN[@]}" "$CDP_BIN/initdb" -D "$data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync >/dev/null
+	{
+		echo "listen_addresses = ''"
+		echo "unix_socket_directories = '$sockets'"
+		# Throw-away data: safety against a power cut is not worth the time. Crash tests set these back.
+		echo "fsync = off"
+		echo "synchronous_commit = off"
+		echo "full_page_writes = off"
+		echo "max_wal_size = 4GB"
+		echo "shared_buffers = 256MB"
+		for setting in "$@"; do echo "${setting%%=*} = '${setting#*=}'"; done
+	} >>"$data/postgresql.conf"
+	if ! (cd / && "${CDP_RUN[@]}" "$CDP_BIN/pg_ctl" -D "$data" -l "$data/log" -w start >/dev/null); then
+		tail -n 20 "$data/log" >&2
+		exit 1
+	fi
+	print_env
+	;;
+env) print_env ;;
+stop) stop ;;
+*)
+	echo "usage: cluster.sh start|env|stop NAME [setting=value ...]" >&2
+	exit 2
+	;;
+esac

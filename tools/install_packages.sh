@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Installs the Debian or Ubuntu packages that a command needs, and nothing when they are there.
+#   install_packages.sh build|test|bench|deep ...
+set -euo pipefail
+. "$(dirname "$0")/env.sh"
+
+packages() {
+	case "$1" in
+	build) echo gcc make libc6-dev "postgresql-$CDP_PG_MAJOR" "postgresql-server-dev-$CDP_PG_MAJOR" ;;
+	test) echo "postgresql-$CDP_PG_MAJOR-pgtap" "postgresql-$CDP_PG_MAJOR-cron" libtap-parser-sourcehandler-pgtap-perl libipc-run-perl perl ;;
+	bench) echo nodejs npm liblapack-dev gfortran ;;
+	deep) echo valgrind clang cppcheck ;;
+	*) echo "install_packages.sh: no package group '$1'" >&2; exit 2 ;;
+	esac
+}
+
+missing=()
+for group in "$@"; do
+	for package in $(packages "$group"); do
+		dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing+=("$package")
+	done
+done
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+echo "installing: ${missing[*]}"
+sudo=()
+if [ "$(id -u)" -ne 0 ]; then
+	if ! sudo -n true 2>/dev/null; then
+		echo "these packages are missing and you are neither root nor able to sudo without a password." >&2
+		echo "run this once:  sudo apt-get install ${missing[*]}" >&2
+		exit 1
+	fi
+	sudo=(sudo)
+fi
+# A new PostgreSQL package would start a cluster of its own; the project needs only the programs.
+if [ ! -e /etc/postgresql-common/createcluster.conf ]; then
+	"${sudo[@]}" mkdir -p /etc/postgresql-common
+	echo 'create_main_cluster = false' | "${sudo[@]}" tee /etc/postgresql-common/createcluster.conf >/dev/null
+fi
+"${sudo[@]}" apt-get update -qq
+DEBIAN_FRONTEND=noninteractive "${sudo[@]}" apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
