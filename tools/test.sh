@@ -42,9 +42,9 @@ start_cluster() {
 
 run_checks() {
 	local check passed=0 failed=0
-	for check in tools/check_*; do
+	for check in tools/check_*.{pl,sh}; do
 		[ "$check" = tools/check_deep.sh ] && continue
-		if bash "$check"; then
+		if "./$check"; then
 			echo "ok   $check"
 			passed=$((passed + 1))
 		else
