@@ -13,9 +13,8 @@
 #ifndef CDP_TRANSITIONS_H
 #define CDP_TRANSITIONS_H
 
+#include "attribution/attribution.h"
 #include "attribution/pathtable.h"
-
-#define CDP_MAX_ORDER 50
 
 typedef struct CdpTransitions CdpTransitions;
 
