@@ -22,8 +22,8 @@ for my $file (sort glob 'src/*.[ch] src/*/*.[ch]') {
 	# A function starts where a line in the first column is "name(" below its return type and ends at "}" in the first column.
 	my @line = split /\n/, $c;
 	for my $i (1 .. $#line) {
-		next unless $line[$i] =~ /^(\w+)\(/ && $line[ $i - 1 ] =~ /^[A-Za-z][\w\s*]*$/ && $line[ $i - 1 ] !~ /^(else|do|typedef)\b/;
-		my $name = $1;
+		my ($name) = $line[$i] =~ /^(\w+)\(/ or next;
+		next unless $line[ $i - 1 ] =~ /^[A-Za-z][\w\s*]*$/;
 		my ($open) = grep { $line[$_] =~ /^\{|;\s*$/ } $i .. $#line;
 		next unless defined $open && $line[$open] =~ /^\{/;
 		my ($end) = grep { $line[$_] =~ /^\}/ } $open .. $#line;

@@ -26,8 +26,8 @@ for my $file (sort glob 'sql/{once,again,setup}/*.sql') {
 	$sql =~ s/^\s*COMMENT ON .*?';//msg;
 	$sql =~ s/--.*//g;
 	$text{$file} = [ $room - $room % 5, $sql ];
-	while ($sql =~ /\bCREATE\s+(?:OR REPLACE\s+|UNIQUE\s+|UNLOGGED\s+|RECURSIVE\s+)*
-			(?:FUNCTION|PROCEDURE|AGGREGATE|VIEW|TABLE|TYPE|SEQUENCE|SCHEMA)\s+(?:IF NOT EXISTS\s+)?(cdp\w*\.\w+)/gx) {
+	while ($sql =~ /\bCREATE\s+(?:OR\sREPLACE\s+|UNIQUE\s+|UNLOGGED\s+|RECURSIVE\s+)*
+			(?:FUNCTION|PROCEDURE|AGGREGATE|VIEW|TABLE|TYPE|SEQUENCE|SCHEMA)\s+(?:IF\sNOT\sEXISTS\s+)?(cdp\w*\.\w+)/gx) {
 		my $name = $1;
 		$lowest{$name} = $room - $room % 5 if !exists $lowest{$name} || $room - $room % 5 < $lowest{$name};
 	}

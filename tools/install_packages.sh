@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs the Debian or Ubuntu packages that a command needs, and nothing when they are there.
-#   install_packages.sh build|test|bench|deep ...
+#   install_packages.sh build|test|bench|deep|root ...
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
 
@@ -9,7 +9,8 @@ packages() {
 	build) echo gcc make libc6-dev "postgresql-$CDP_PG_MAJOR" "postgresql-server-dev-$CDP_PG_MAJOR" ;;
 	test) echo "postgresql-$CDP_PG_MAJOR-pgtap" "postgresql-$CDP_PG_MAJOR-cron" libtap-parser-sourcehandler-pgtap-perl libipc-run-perl perl ;;
 	bench) echo nodejs npm liblapack-dev gfortran ;;
-	deep) echo valgrind clang cppcheck ;;
+	deep) echo valgrind clang clang-tools cppcheck dpkg-dev bison flex libreadline-dev zlib1g-dev ;;
+	root) echo debootstrap debian-archive-keyring ;;
 	*) echo "install_packages.sh: no package group '$1'" >&2; exit 2 ;;
 	esac
 }

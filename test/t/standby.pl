@@ -1,0 +1,33 @@
+# Hot standby: data arrive there, and the reports without personal values run there.
+use strict;
+use warnings;
+use CdpTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my $primary = cdp_node('primary', allows_streaming => 1);
+fill($primary, 'postgres');
+$primary->backup('copy');
+my $standby = PostgreSQL::Test::Cluster->new('standby');
+$standby->init_from_backup($primary, 'copy', has_streaming => 1);
+$standby->start;
+fill($primary, 'postgres', 500, 'b');
+$primary->wait_for_catchup($standby);
+
+is($standby->safe_psql('postgres', 'SELECT pg_is_in_recovery()'), 't', 'the standby is one');
+is(contents($standby, 'postgres'), contents($primary, 'postgres'), 'it has every row');
+for my $report (
+	'SELECT * FROM cdp.attribution(models => \'{last,linear,markov}\')',
+	'SELECT * FROM cdp.health()',
+	'SELECT r.* FROM (SELECT cdp.attribution_pass(customer_id, occurred_at, origin_id, value, cdp.attribution_options()) AS a FROM cdp_data.touchpoint) s, cdp.attribution_totals(s.a) r') {
+	my ($rc, $out, $err) = $standby->psql('postgres', $report);
+	is($rc, 0, "on the standby: $report") or diag $err;
+	next if $report =~ /health/;
+	is($out, $primary->safe_psql('postgres', $report), 'with the same answer as on the primary');
+}
+my ($rc, undef, $err) = $standby->psql('postgres', 'CALL cdp.setup()');
+isnt($rc, 0, 'setup() does not run on a standby');
+like($err, qr/read-only|recovery|standby/, 'and says why');
+
+done_testing();
