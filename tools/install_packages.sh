@@ -8,7 +8,11 @@ packages() {
 	case "$1" in
 	build) echo gcc make libc6-dev "postgresql-$CDP_PG_MAJOR" "postgresql-server-dev-$CDP_PG_MAJOR" ;;
 	test) echo "postgresql-$CDP_PG_MAJOR-pgtap" "postgresql-$CDP_PG_MAJOR-cron" libtap-parser-sourcehandler-pgtap-perl libipc-run-perl perl ;;
-	bench) echo nodejs npm liblapack-dev gfortran ;;
+	bench)
+		# A node of another make often brings its own npm, with which Debian's would conflict.
+		command -v node >/dev/null && command -v npm >/dev/null || echo nodejs npm
+		echo liblapack-dev gfortran
+		;;
 	deep) echo valgrind clang clang-tools cppcheck dpkg-dev bison flex libreadline-dev zlib1g-dev ;;
 	root) echo debootstrap debian-archive-keyring ;;
 	*) echo "install_packages.sh: no package group '$1'" >&2; exit 2 ;;
