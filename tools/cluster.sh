@@ -3,6 +3,7 @@
 #   cluster.sh start NAME [setting=value ...]   make it anew and start it; prints the PG* variables to eval
 #   cluster.sh env NAME                          print them again
 #   cluster.sh stop NAME                         stop it and remove it
+# CDP_POSTGRES names a program to start in place of postgres (check_deep.sh: valgrind).
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
 
@@ -41,7 +42,7 @@ start)
 		echo "shared_buffers = 256MB"
 		for setting in "$@"; do echo "${setting%%=*} = '${setting#*=}'"; done
 	} >>"$data/postgresql.conf"
-	if ! (cd / && "${CDP_RUN[@]}" "$CDP_BIN/pg_ctl" -D "$data" -l "$data/log" -w start >/dev/null); then
+	if ! (cd / && "${CDP_RUN[@]}" "$CDP_BIN/pg_ctl" ${CDP_POSTGRES:+-p "$CDP_POSTGRES"} -D "$data" -l "$data/log" -t 180 -w start >/dev/null); then
 		tail -n 20 "$data/log" >&2
 		exit 1
 	fi

@@ -15,7 +15,7 @@ say "packages and private server"
 bash tools/install_packages.sh build test
 . tools/env.sh # only now: the server's user may have come with the packages
 export CDP_TOP CDP_BIN CDP_WORK
-COPT=-Werror bash tools/server.sh
+COPT=${COPT:--Werror} bash tools/server.sh # check_deep.sh gives its own flags
 pgxs_test=$(dirname "$(dirname "$("$CDP_BIN/pg_config" --pgxs)")")/test
 
 # PIDs change hands between runs, so each run gets its own folder of counts: one line "passed failed skipped" a suite.
@@ -24,9 +24,9 @@ rm -rf "$CDP_WORK/test"
 mkdir -p "$CDP_WORK/test"
 : >"$counts"
 
-shared=
-if [ -d ../shared/data ]; then
-	shared=$(cd ../shared/data && pwd)
+shared=${CDP_SHARED:-}
+if [ -n "$shared" ] || [ -d ../shared/data ]; then
+	shared=$(cd "${shared:-../shared/data}" && pwd)
 else
 	echo "../shared/data is absent: what needs it will be skipped"
 fi
@@ -35,7 +35,11 @@ export CDP_SHARED=$shared
 cluster=
 start_cluster() {
 	[ -z "$cluster" ] || return 0
-	eval "$(bash tools/cluster.sh start test shared_preload_libraries=pg_cron cron.database_name=cron_home max_connections=60 timezone=UTC)"
+	local settings=(max_connections=60 timezone=UTC)
+	if [ -f "$("$CDP_BIN/pg_config" --pkglibdir)/pg_cron.so" ]; then
+		settings+=(shared_preload_libraries=pg_cron cron.database_name=cron_home)
+	fi
+	eval "$(bash tools/cluster.sh start test "${settings[@]}")"
 	cluster=test
 	trap 'bash tools/cluster.sh stop test' EXIT
 }
