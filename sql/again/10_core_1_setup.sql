@@ -1,0 +1,295 @@
+-- Core room: cdp.setup() and what it stands on.
+-- Members only: nothing here may need a table of cdp_data before setup() has made it.
+
+CREATE OR REPLACE FUNCTION cdp_internal.setup_objects() RETURNS SETOF text
+LANGUAGE sql STABLE PARALLEL SAFE
+BEGIN ATOMIC
+  -- Everything that setup() can make, by name. Partitions come and go by themselves, so they are left out.
+  WITH ours AS (
+    SELECT n.oid, n.nspname FROM pg_catalog.pg_namespace n WHERE n.nspname IN ('cdp_data', 'cdp_bi', 'cdp_api')
+  ), rel AS (
+    SELECT c.oid, c.relkind, o.nspname || '.' || c.relname AS name
+    FROM pg_catalog.pg_class c JOIN ours o ON o.oid = c.relnamespace WHERE NOT c.relispartition
+  )
+  SELECT 'schema ' || o.nspname FROM ours o
+  UNION ALL
+  SELECT CASE r.relkind WHEN 'r' THEN 'table ' WHEN 'p' THEN 'table ' WHEN 'v' THEN 'view ' WHEN 'm' THEN 'view '
+           WHEN 'i' THEN 'index ' WHEN 'I' THEN 'index ' WHEN 'S' THEN 'sequence ' WHEN 'c' THEN 'type ' ELSE 'relation ' END || r.name
+  FROM rel r
+  UNION ALL
+  SELECT v.kind || r.name || '.' || a.attname
+  FROM rel r JOIN pg_catalog.pg_attribute a ON a.attrelid = r.oid AND a.attnum > 0 AND NOT a.attisdropped
+    CROSS JOIN (VALUES ('column '), ('default ')) AS v (kind)
+  WHERE r.relkind IN ('r', 'p') AND (v.kind = 'column ' OR a.atthasdef)
+  UNION ALL
+  SELECT 'constraint ' || r.name || '.' || k.conname
+  FROM rel r JOIN pg_catalog.pg_constraint k ON k.conrelid = r.oid
+  UNION ALL
+  SELECT 'policy ' || r.name || '.' || p.polname FROM rel r JOIN pg_catalog.pg_policy p ON p.polrelid = r.oid
+  UNION ALL
+  SELECT 'trigger ' || r.name || '.' || t.tgname
+  FROM rel r JOIN pg_catalog.pg_trigger t ON t.tgrelid = r.oid WHERE NOT t.tgisinternal
+  UNION ALL
+  SELECT 'function ' || o.nspname || '.' || p.proname || '(' || pg_catalog.pg_get_function_identity_arguments(p.oid) || ')'
+  FROM pg_catalog.pg_proc p JOIN ours o ON o.oid = p.pronamespace;
+END;
+COMMENT ON FUNCTION cdp_internal.setup_objects() IS
+'Names of everything in the schemas cdp_data, cdp_bi and cdp_api (partitions excepted), one row each. cdp.setup() compares it with what its steps made.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.setup_pending()
+RETURNS TABLE (nth bigint, room text, step text, body text, reason text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  present text[];
+BEGIN
+  IF to_regclass('cdp_data.setup_step') IS NULL THEN
+    RETURN QUERY SELECT s.ordinality, s.room, s.step, s.body, 'new'
+    FROM cdp_internal.setup_script() WITH ORDINALITY s;
+    RETURN;
+  END IF;
+  present := ARRAY(SELECT cdp_internal.setup_objects());
+  RETURN QUERY
+  SELECT p.ordinality, p.room, p.step, p.body, p.why
+  FROM (
+    SELECT s.ordinality, s.room, s.step, s.body,
+      CASE
+        WHEN d.md5 IS NULL THEN 'new'
+        WHEN d.md5 <> md5(s.body) THEN 'changed'
+        WHEN EXISTS (SELECT FROM unnest(d.objects) o WHERE o <> ALL (present)) THEN 'missing: '
+          || (SELECT string_agg(o, ', ' ORDER BY o) FROM unnest(d.objects) o WHERE o <> ALL (present))
+        -- A step without objects leaves no trace to compare; it is cheap and repeatable.
+        WHEN d.objects = '{}' THEN 'repeated'
+      END AS why
+    FROM cdp_internal.setup_script() WITH ORDINALITY s
+      LEFT JOIN cdp_data.setup_step d ON d.room = s.room AND d.step = s.step
+  ) p
+  WHERE p.why IS NOT NULL
+  ORDER BY p.ordinality;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.setup_pending() IS
+'The steps that cdp.setup() would run now, in order, with their SQL and the reason: new, changed (by a release), missing (objects that are gone, by DROP EXTENSION CASCADE for one), repeated (a step that makes no object).';
+
+CREATE OR REPLACE FUNCTION cdp_internal.check_setup_owner() RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  other record;
+BEGIN
+  SELECT n.nspname, pg_get_userbyid(n.nspowner) AS owner INTO other
+  FROM pg_namespace n
+  WHERE n.nspname IN ('cdp_data', 'cdp_bi', 'cdp_api') AND pg_get_userbyid(n.nspowner) <> current_user
+  ORDER BY 1 LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'schema % belongs to another role', other.nspname
+      USING ERRCODE = 'insufficient_privilege',
+        DETAIL = format('It belongs to %s, and setup() runs as %s.', quote_ident(other.owner), quote_ident(current_user)),
+        HINT = format('If %1$s is who owns the data: SET ROLE %1$s; CALL cdp.setup(); RESET ROLE;', quote_ident(other.owner));
+  END IF;
+  SELECT n.nspname || '.' || c.relname AS name, pg_get_userbyid(c.relowner) AS owner INTO other
+  FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+  WHERE n.nspname = 'cdp_data' AND pg_get_userbyid(c.relowner) <> current_user AND c.relkind IN ('r', 'p', 'v', 'S')
+    AND EXISTS (SELECT FROM cdp_internal.setup_script() s WHERE strpos(s.body, n.nspname || '.' || c.relname) > 0)
+  ORDER BY 1 LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'relation % belongs to another role', other.name
+      USING ERRCODE = 'insufficient_privilege',
+        DETAIL = format('It belongs to %s, and setup() runs as %s.', quote_ident(other.owner), quote_ident(current_user)),
+        HINT = 'Give it to the owner of schema cdp_data with ALTER TABLE ... OWNER TO, after looking at where it came from.';
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.check_setup_owner() IS
+'Raises insufficient_privilege when a schema or table that setup() would use belongs to somebody else, so that nothing planted is adopted.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.run_setup_step(room text, step text, body text) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  before text[] := ARRAY(SELECT cdp_internal.setup_objects());
+  made text[];
+  version text := (SELECT e.extversion FROM pg_extension e WHERE e.extname = 'pg_cdp');
+BEGIN
+  BEGIN
+    EXECUTE body;
+  EXCEPTION WHEN OTHERS THEN
+    RAISE EXCEPTION 'setup step "%" of room % failed: %', step, room, SQLERRM
+      USING ERRCODE = SQLSTATE, HINT = 'Nothing was changed. See the step''s SQL with: CALL cdp.setup(dry_run => true)';
+  END;
+  made := ARRAY(SELECT o FROM cdp_internal.setup_objects() o WHERE o <> ALL (before) ORDER BY o);
+  IF to_regclass('cdp_data.setup_step') IS NULL THEN
+    RETURN; -- the step that makes the record has still to come
+  END IF;
+  INSERT INTO cdp_data.setup_step AS s (room, step, md5, objects, version)
+  VALUES (run_setup_step.room, run_setup_step.step, md5(body), made, version)
+  ON CONFLICT ON CONSTRAINT setup_step_pkey DO UPDATE
+  SET md5 = excluded.md5, version = excluded.version, done_at = now(),
+    objects = ARRAY(SELECT DISTINCT o FROM unnest(s.objects || excluded.objects) o
+                    WHERE o IN (SELECT cdp_internal.setup_objects()) ORDER BY o);
+  -- What this step took away on purpose is no longer missed from an earlier one.
+  UPDATE cdp_data.setup_step s
+  SET objects = ARRAY(SELECT o FROM unnest(s.objects) o WHERE o <> ALL (before) OR o IN (SELECT cdp_internal.setup_objects()))
+  WHERE EXISTS (SELECT FROM unnest(s.objects) o WHERE o = ANY (before) AND o NOT IN (SELECT cdp_internal.setup_objects()));
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.run_setup_step(text, text, text) IS
+'Runs one step of cdp.setup() and records its md5 and the objects it made. Errors keep their SQLSTATE and name the step.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.declare_grant(template text, privileges text, object_kind text, object text) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  INSERT INTO cdp_data.grant_rule AS g (template, privileges, object_kind, object)
+  VALUES (declare_grant.template, declare_grant.privileges, declare_grant.object_kind, declare_grant.object)
+  ON CONFLICT ON CONSTRAINT grant_rule_pkey DO UPDATE SET privileges = excluded.privileges;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.declare_grant(text, text, text, text) IS
+'For setup steps of the rooms: says that the role playing a part (template) gets privileges on an object. object_kind is SCHEMA, TABLE, SEQUENCE, FUNCTION or PROCEDURE; object is its qualified name, with argument types for the last two. cdp.setup() grants.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.declare_personal_data(
+  room text, table_name text, column_name text, category text, subject_key text, erasure text, note text DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  INSERT INTO cdp_data.personal_data AS p (room, table_name, column_name, category, subject_key, erasure, note)
+  VALUES (declare_personal_data.room, declare_personal_data.table_name, declare_personal_data.column_name,
+    declare_personal_data.category, declare_personal_data.subject_key, declare_personal_data.erasure, declare_personal_data.note)
+  ON CONFLICT ON CONSTRAINT personal_data_pkey DO UPDATE
+  SET room = excluded.room, category = excluded.category, subject_key = excluded.subject_key,
+    erasure = excluded.erasure, note = excluded.note;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.declare_personal_data(text, text, text, text, text, text, text) IS
+'For setup steps of the rooms: registers a column that can hold personal data. See cdp_data.personal_data for the words.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.declare_job(
+  name text, room text, command text, schedule text, description text, commits boolean DEFAULT false) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  -- The schedule and the switch are the user's once the row is there.
+  INSERT INTO cdp_data.job AS j (name, room, command, schedule, description, commits)
+  VALUES (declare_job.name, declare_job.room, declare_job.command, declare_job.schedule, declare_job.description, declare_job.commits)
+  ON CONFLICT ON CONSTRAINT job_pkey DO UPDATE
+  SET room = excluded.room, command = excluded.command, description = excluded.description, commits = excluded.commits;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.declare_job(text, text, text, text, text, boolean) IS
+'For setup steps of the rooms: puts a job on the list, or renews its command; a schedule or switch that a user changed stays.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.apply_grants() RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  r record;
+BEGIN
+  FOR r IN
+    SELECT g.privileges, g.object_kind, g.object, n.role_name
+    FROM cdp_data.grant_rule g JOIN cdp_data.role_name n USING (template)
+    ORDER BY g.object_kind <> 'SCHEMA', g.object, n.role_name
+  LOOP
+    -- A restored dump may name roles that this server does not have; health() tells.
+    CONTINUE WHEN to_regrole(quote_ident(r.role_name)) IS NULL;
+    EXECUTE format('GRANT %s ON %s %s TO %I', r.privileges, r.object_kind, r.object, r.role_name);
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.apply_grants() IS
+'Grants what cdp_data.grant_rule says to the roles of cdp_data.role_name. Takes nothing away.';
+
+CREATE OR REPLACE PROCEDURE cdp.setup(
+  timezone text DEFAULT NULL, currency text DEFAULT NULL, dry_run boolean DEFAULT false,
+  admin text DEFAULT NULL, analyst text DEFAULT NULL, marketer text DEFAULT NULL, finance text DEFAULT NULL,
+  privacy text DEFAULT NULL, connector text DEFAULT NULL, reader text DEFAULT NULL)
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = warning
+AS $$
+DECLARE
+  s record;
+  part record;
+  done integer := 0;
+BEGIN
+  -- Two sessions must not run the steps at once.
+  PERFORM pg_advisory_xact_lock(hashtextextended('pg_cdp setup', 0));
+  IF setup.timezone IS NOT NULL AND NOT EXISTS (SELECT FROM pg_timezone_names z WHERE z.name = setup.timezone) THEN
+    RAISE EXCEPTION 'unknown time zone "%"', setup.timezone
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Use a name of pg_timezone_names, such as Asia/Shanghai.';
+  END IF;
+  IF setup.currency IS NOT NULL AND NOT EXISTS (SELECT FROM cdp.currency_builtin() c WHERE c.code = setup.currency)
+    AND NOT cdp_internal.own_currency_exists(setup.currency) THEN
+    RAISE EXCEPTION 'unknown currency "%"', setup.currency
+      USING ERRCODE = 'invalid_parameter_value',
+        HINT = 'Use a code of ISO 4217 in capitals, such as CNY; put one of your own into cdp_data.currency first.';
+  END IF;
+  FOR part IN SELECT * FROM (VALUES ('admin', admin), ('analyst', analyst), ('marketer', marketer), ('finance', finance),
+      ('privacy', privacy), ('connector', connector), ('reader', reader)) AS v (template, role_name) WHERE v.role_name IS NOT NULL
+  LOOP
+    IF to_regrole(quote_ident(part.role_name)) IS NULL THEN
+      RAISE EXCEPTION 'role "%" for % does not exist', part.role_name, part.template
+        USING ERRCODE = 'undefined_object', HINT = format('CREATE ROLE %I; first. pg_cdp creates no roles.', part.role_name);
+    END IF;
+  END LOOP;
+  PERFORM cdp_internal.check_setup_owner();
+
+  FOR s IN SELECT * FROM cdp_internal.setup_pending() LOOP
+    IF dry_run THEN
+      CONTINUE WHEN s.reason = 'repeated';
+      RAISE INFO USING MESSAGE = format(E'-- %s: %s (%s)\n%s', s.room, s.step, s.reason, s.body);
+    ELSE
+      PERFORM cdp_internal.run_setup_step(s.room, s.step, s.body);
+    END IF;
+    done := done + 1;
+  END LOOP;
+  IF dry_run THEN
+    RAISE INFO '-- % steps to run; nothing was changed', done;
+    RETURN;
+  END IF;
+
+  UPDATE cdp_data.setting t
+  SET timezone = coalesce(setup.timezone, t.timezone), currency = coalesce(setup.currency, t.currency),
+    version = (SELECT e.extversion FROM pg_extension e WHERE e.extname = 'pg_cdp'), updated_at = now();
+  INSERT INTO cdp_data.role_name AS r (template, role_name)
+  SELECT v.template, v.role_name FROM (VALUES ('admin', admin), ('analyst', analyst), ('marketer', marketer), ('finance', finance),
+      ('privacy', privacy), ('connector', connector), ('reader', reader)) AS v (template, role_name) WHERE v.role_name IS NOT NULL
+  ON CONFLICT ON CONSTRAINT role_name_pkey DO UPDATE SET role_name = excluded.role_name;
+  PERFORM cdp_internal.apply_grants();
+END
+$$;
+COMMENT ON PROCEDURE cdp.setup(text, text, boolean, text, text, text, text, text, text, text) IS
+'Makes or brings up to date the schemas cdp_data, cdp_bi and cdp_api and all in them. Run it after CREATE EXTENSION, after ALTER EXTENSION UPDATE and after a DROP EXTENSION; it can be run at any time and never removes a row. timezone and currency are those of the reports; NULL keeps what is there (UTC and USD at first). dry_run => true prints the SQL of the steps that would run and changes nothing. The other arguments name existing roles (analyst => ''bi_team'') that get the rights of that part. The caller owns what is made. Errors: 22023 unknown time zone or currency, 42704 unknown role, 42501 a schema belongs to another role.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.own_currency_exists(code text) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF to_regclass('cdp_data.currency') IS NULL THEN
+    RETURN false;
+  END IF;
+  RETURN EXISTS (SELECT FROM cdp_data.currency c WHERE c.code = own_currency_exists.code);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.own_currency_exists(text) IS
+'True when cdp_data.currency has the code; false also before the first cdp.setup().';
+
+CREATE OR REPLACE FUNCTION cdp_internal.require_setup() RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  installed text := (SELECT e.extversion FROM pg_extension e WHERE e.extname = 'pg_cdp');
+  made text;
+BEGIN
+  IF to_regclass('cdp_data.setting') IS NULL THEN
+    RAISE EXCEPTION 'the tables of pg_cdp are not there yet'
+      USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Run: CALL cdp.setup();';
+  END IF;
+  SELECT t.version INTO made FROM cdp_data.setting t;
+  IF made IS DISTINCT FROM installed THEN
+    RAISE EXCEPTION 'the tables of pg_cdp are of another release'
+      USING ERRCODE = 'object_not_in_prerequisite_state',
+        DETAIL = format('Tables: %s, extension: %s.', coalesce(made, 'none'), installed), HINT = 'Run: CALL cdp.setup();';
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.require_setup() IS
+'For entry points: raises object_not_in_prerequisite_state (55000) with a hint unless cdp.setup() of the installed release has run. Costs a few microseconds.';
