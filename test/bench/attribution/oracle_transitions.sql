@@ -35,4 +35,4 @@ WITH pair AS (
 SELECT from_label, to_label, count(*) AS count
 FROM step
 GROUP BY 1, 2
-ORDER BY 1 COLLATE "C", 2 COLLATE "C";
+ORDER BY from_label, to_label;

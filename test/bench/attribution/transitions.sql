@@ -4,4 +4,4 @@ FROM (SELECT cdp.attribution_pass(customer, at, channel, revenue,
                cdp.attribution_options(models => '{markov(1)}', lookback => '30 days')) AS a
       FROM events) AS s, cdp.attribution_transitions(s.a, 1) AS t
 WHERE t.count <> 0
-ORDER BY 1 COLLATE "C", 2 COLLATE "C";
+ORDER BY from_label, to_label;
