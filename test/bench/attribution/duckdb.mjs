@@ -7,7 +7,9 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 
 const [modules, folder, runs] = process.argv.slice(2);
-const { DuckDBInstance, version } = createRequire(join(resolve(modules), 'x.js'))('@duckdb/node-api');
+const require = createRequire(join(resolve(modules), 'package.json'));
+const { DuckDBInstance } = require('@duckdb/node-api');
+const installed = JSON.parse(readFileSync(join(resolve(modules), 'node_modules/@duckdb/node-api/package.json'), 'utf8'));
 const sql = (name) => readFileSync(join(folder, name), 'utf8');
 
 const instance = await DuckDBInstance.create(':memory:', { threads: '1' });
@@ -31,7 +33,7 @@ function write(file, reader) {
 }
 
 const versions = await connection.runAndReadAll('SELECT version()');
-console.log('version', `DuckDB ${versions.getRows()[0][0]}, @duckdb/node-api ${version()}, node ${process.version}`);
+console.log('version', `DuckDB ${versions.getRows()[0][0]}, @duckdb/node-api ${installed.version}, node ${process.version}`);
 await measure('load', 3, () => connection.run(sql('peer_duckdb_load.sql')));
 const ask = (name) => () => connection.runAndReadAll(sql(name));
 await ask('peer_duckdb.sql')();
