@@ -4,7 +4,7 @@
 set -euo pipefail
 file=$1
 database=cdp_$(basename "$file" .sql)
-psql -qX -d postgres -v ON_ERROR_STOP=1 \
+PGOPTIONS="-c client_min_messages=warning" psql -qX -d postgres -v ON_ERROR_STOP=1 \
 	-c "DROP DATABASE IF EXISTS \"$database\" WITH (FORCE)" -c "CREATE DATABASE \"$database\" TEMPLATE cdp_template"
 have_shared=false
 [ -z "$CDP_SHARED" ] || have_shared=true

@@ -35,12 +35,12 @@ is($node->safe_psql('postgres', q{SELECT count(*) FROM cdp_data.load WHERE state
 is($node->safe_psql('postgres', q{SELECT (cdp.load_touchpoints('shop', 'public.big')).inserted}), 300000, 'the load can be repeated');
 
 # Now a crash right after a commit: everything is there.
-my $after = contents($node, 'postgres');
+my $after = contents($node, 'postgres', qr/setup_step|setting/);
 $node->stop('immediate');
 $node->start;
-is(contents($node, 'postgres'), $after, 'a committed load survives a crash');
+is(contents($node, 'postgres', qr/setup_step|setting/), $after, 'a committed load survives a crash');
 $node->safe_psql('postgres', 'CALL cdp.setup()');
-is(contents($node, 'postgres', qr/nothing/), $after, 'setup() after a crash finds nothing to do');
+is(contents($node, 'postgres', qr/setup_step|setting/), $after, 'setup() after a crash finds nothing to do');
 
 # A crash in the middle of setup() leaves a database that setup() can finish.
 $node->safe_psql('postgres', 'CREATE DATABASE half');

@@ -53,9 +53,10 @@ for my $way (sort keys %restore) {
 	is($node->safe_psql($way, q{SELECT has_table_privilege('my_analyst', 'cdp_data.touchpoint', 'SELECT')}), 't', "$way: grants");
 
 	# setup() has nothing to do: it changes neither objects nor its own records.
-	my $steps = $node->safe_psql($way, 'SELECT * FROM cdp_data.setup_step ORDER BY room, step');
+	is($node->safe_psql($way, q{SELECT room, step, reason FROM cdp_internal.setup_pending() WHERE reason <> 'repeated'}), '',
+		"$way: setup() finds nothing to do");
 	$node->safe_psql($way, 'CALL cdp.setup()');
-	is($node->safe_psql($way, 'SELECT * FROM cdp_data.setup_step ORDER BY room, step'), $steps, "$way: setup() finds nothing to do");
+	is(contents($node, $way, qr/setup_step|setting/), contents($node, 'postgres', qr/setup_step|setting/), "$way: touches no row");
 	is(fingerprint($node, $way), $shape, "$way: and changes nothing");
 	fill($node, $way, 100, 'c');
 	is($node->safe_psql($way, 'SELECT count(*) FROM cdp_data.touchpoint'), $total + 100, "$way: loads go on");
