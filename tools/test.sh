@@ -92,6 +92,15 @@ run_pgtap() {
 	perl tools/prove.pl --counts "$counts" --jobs 2 --exec 'bash tools/pgtap_file.sh' "${files[@]}" || true
 }
 
+# What a TAP test that failed or died said last.
+show_tap_logs() {
+	local log
+	for log in $(grep -lE '^not ok|error running SQL|died' "$CDP_WORK"/test/tap/tmp_check/log/regress_log_* 2>/dev/null); do
+		echo "--- $log"
+		grep -E -A12 '^not ok|error running SQL|died' "$log" | cut -c1-300 | head -n 40
+	done
+}
+
 # As the server's user, who may not be able to read the checkout: so from a copy of it.
 run_tap() {
 	local files=(test/t/*.pl) tree=$CDP_WORK/test/tree
@@ -110,7 +119,7 @@ run_tap() {
 		cd "$tree"
 		"${CDP_RUN[@]}" perl tools/prove.pl --counts "$counts" --jobs 2 \
 			--exec "perl -I $pgxs_test/perl -I test/t" "${files[@]}"
-	) || true
+	) || show_tap_logs
 }
 
 for suite in "${suites[@]}"; do

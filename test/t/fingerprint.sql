@@ -17,7 +17,7 @@ WITH own AS (
     typsend, typacl, obj_description(t.oid, 'pg_type'))
   FROM pg_type t JOIN own ON own.oid = t.typnamespace WHERE t.typname !~ '_p\d|_\d{6}'
   UNION ALL
-  SELECT 'cast ' || castsource::regtype || ' ' || casttarget::regtype || ' ' || castcontext || castmethod || ' ' || castfunc::regprocedure
+  SELECT 'cast ' || concat_ws(' ', castsource::regtype, casttarget::regtype, castcontext, castmethod, castfunc::regprocedure)
   FROM pg_cast c JOIN pg_type t ON t.oid IN (c.castsource, c.casttarget) JOIN own ON own.oid = t.typnamespace
   UNION ALL
   SELECT 'operator ' || o.oid::regoperator || ' ' || o.oprcode || ' ' || coalesce(obj_description(o.oid, 'pg_operator'), '')
@@ -49,4 +49,4 @@ WITH own AS (
   FROM pg_depend d JOIN pg_extension e ON e.oid = d.refobjid AND d.refclassid = 'pg_extension'::regclass
   WHERE e.extname = 'pg_cdp' AND d.deptype = 'e'
 )
-SELECT what FROM line ORDER BY what COLLATE "C";
+SELECT regexp_replace(what, '\s+', ' ', 'g') FROM line ORDER BY what COLLATE "C";
