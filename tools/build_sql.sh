@@ -7,8 +7,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # A step begins with a line "-- step: name"; its text goes on to the next such line.
-setup_function() {
-	echo "CREATE OR REPLACE FUNCTION cdp_internal.setup_script()"
+setup_function() { # $1: CREATE, or CREATE OR REPLACE; the steps themselves stay as they are
+	echo "$1 FUNCTION cdp_internal.setup_script()"
 	echo "RETURNS TABLE (room text, step text, body text)"
 	echo "LANGUAGE sql IMMUTABLE PARALLEL SAFE"
 	echo "BEGIN ATOMIC"
@@ -46,13 +46,13 @@ case "${1:-}" in
 install)
 	cat sql/00_header.sql
 	parts sql/once/*.sql
-	{ [ ${#setup_files[@]} -eq 0 ] || setup_function; parts sql/again/*.sql; } |
-		sed -E 's/^CREATE OR REPLACE /CREATE /'
+	[ ${#setup_files[@]} -eq 0 ] || setup_function CREATE
+	parts sql/again/*.sql | sed -E 's/^CREATE OR REPLACE /CREATE /'
 	;;
 update)
 	cat sql/00_header.sql
 	parts "sql/delta/$2.sql"
-	[ ${#setup_files[@]} -eq 0 ] || setup_function
+	[ ${#setup_files[@]} -eq 0 ] || setup_function 'CREATE OR REPLACE'
 	parts sql/again/*.sql
 	;;
 *)

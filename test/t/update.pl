@@ -87,7 +87,7 @@ sub differences {
 	my ($left, $right) = @_;
 	my %left = map { $_ => 1 } split /\n/, $left;
 	my %right = map { $_ => 1 } split /\n/, $right;
-	return join "\n", (map { "fresh:   $_" } grep { !$right{$_} } sort keys %left),
+	return join "\n", map { length > 300 ? substr($_, 0, 300) . '...' : $_ } (map { "fresh:   $_" } grep { !$right{$_} } sort keys %left),
 	  (map { "updated: $_" } grep { !$left{$_} } sort keys %right);
 }
 
