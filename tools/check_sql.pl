@@ -2,7 +2,8 @@
 # The SQL parts keep the promises of their folders (docs/layout.md):
 #   again/  is run again at each update: only CREATE OR REPLACE FUNCTION, PROCEDURE, AGGREGATE, and COMMENT, GRANT, REVOKE
 #   once/   runs once and must stop on anything planted: no OR REPLACE, no IF NOT EXISTS
-#   all     names of our schemas are written in full; no tabs; a step of setup/ has a name of its own
+#   all     names of our schemas are written in full; a function says IMMUTABLE, STABLE or VOLATILE, and an immutable one
+#           whether it is PARALLEL SAFE; no tabs; a step of setup/ has a name of its own
 use strict;
 use warnings;
 
@@ -36,6 +37,11 @@ for my $file (sort glob 'sql/*.sql sql/*/*.sql') {
 		complain("$file: not allowed in once/: $first") if $file =~ m{/once/} && $statement =~ /^CREATE\s+OR REPLACE|\bIF NOT EXISTS\b/;
 		complain("$file: schema not written: $first") if $file !~ m{/setup/} && $statement =~
 		  /^(?:CREATE (?:OR REPLACE )?|COMMENT ON )(?:FUNCTION|PROCEDURE|AGGREGATE|TABLE|VIEW|TYPE) (?!cdp(?:_\w+)?\.)/;
+	}
+	while ($sql =~ /^CREATE (?:OR REPLACE )?FUNCTION (\S+?)\(((?:.(?!\n\n))*?)(?:\bAS \$|\bRETURN |\bBEGIN ATOMIC|\bAS ')/msg) {
+		my ($name, $head) = ($1, $2);
+		complain("$file: $name does not say IMMUTABLE, STABLE or VOLATILE") if $head !~ /\b(IMMUTABLE|STABLE|VOLATILE)\b/;
+		complain("$file: $name is IMMUTABLE but does not say PARALLEL") if $head =~ /\bIMMUTABLE\b/ && $head !~ /\bPARALLEL\b/;
 	}
 	next unless $file =~ m{/setup/};
 	while ($sql =~ /^-- step: (.*)$/mg) { complain("$file: step '$1' twice") if $step{"$file $1"}++ }

@@ -37,7 +37,7 @@ start_cluster() {
 	[ -z "$cluster" ] || return 0
 	local settings=(max_connections=60 timezone=UTC)
 	if [ -f "$("$CDP_BIN/pg_config" --pkglibdir)/pg_cron.so" ]; then
-		settings+=(shared_preload_libraries=pg_cron cron.database_name=cron_home)
+		settings+=(shared_preload_libraries=pg_cron cron.database_name=postgres)
 	fi
 	eval "$(bash tools/cluster.sh start test "${settings[@]}")"
 	cluster=test
