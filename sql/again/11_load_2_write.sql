@@ -1,0 +1,462 @@
+-- Core room, loading: from the rows that were read into the tables.
+-- Each step is one or two statements over all rows. Locks are taken in one order by every load (source, partitions,
+-- origins, identifiers, touchpoints), and within a table in key order, so that loads of several sources do not deadlock.
+
+CREATE OR REPLACE FUNCTION cdp.add_source(name text, timezone text DEFAULT NULL, kind text DEFAULT 'batch', description text DEFAULT NULL)
+RETURNS integer
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  zone text;
+  id integer;
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  zone := coalesce(add_source.timezone, (SELECT t.timezone FROM cdp_data.setting t));
+  IF NOT EXISTS (SELECT FROM pg_timezone_names z WHERE z.name = zone) THEN
+    RAISE EXCEPTION 'unknown time zone "%"', zone
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Use a name of pg_timezone_names, such as Asia/Shanghai.';
+  END IF;
+  INSERT INTO cdp_data.source AS s (name, timezone, kind, description)
+  VALUES (add_source.name, zone, add_source.kind, add_source.description)
+  ON CONFLICT ON CONSTRAINT source_name_key DO UPDATE
+  SET timezone = CASE WHEN add_source.timezone IS NULL THEN s.timezone ELSE zone END,
+    kind = excluded.kind, description = coalesce(excluded.description, s.description)
+  RETURNING s.source_id INTO id;
+  RETURN id;
+END
+$$;
+COMMENT ON FUNCTION cdp.add_source(text, text, text, text) IS
+'Makes a source, or changes the one of that name: a shop, an app, an advertising account. timezone is that of its times without an offset and of its days of spend; NULL means the one of the reports, or keeps what is there. Returns source_id. Errors: 22023 unknown time zone, 55000 before cdp.setup().';
+
+CREATE OR REPLACE FUNCTION cdp_internal.load_begin(source text, kind text, note text) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  src integer;
+  id bigint;
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  -- Loads of one source stand in line: the later one must see what the earlier one wrote.
+  SELECT s.source_id INTO src FROM cdp_data.source s WHERE s.name = load_begin.source FOR NO KEY UPDATE;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'unknown source "%"', load_begin.source
+      USING ERRCODE = 'invalid_parameter_value',
+        DETAIL = format('Known sources: %s.', coalesce((SELECT string_agg(quote_literal(s.name), ', ' ORDER BY s.name)
+          FROM (SELECT s.name FROM cdp_data.source s ORDER BY s.name LIMIT 10) s), 'none')),
+        HINT = format('A new one is made with: SELECT cdp.add_source(%L);', load_begin.source);
+  END IF;
+  INSERT INTO cdp_data.load (source_id, kind, note) VALUES (src, load_begin.kind, load_begin.note)
+  RETURNING load_id INTO id;
+  RETURN id;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.load_begin(text, text, text) IS
+'Locks the source until the transaction ends and opens a ledger row. Returns load_id. Errors: 22023 unknown source, 55000 before cdp.setup().';
+
+CREATE OR REPLACE FUNCTION cdp_internal.drop_load_tables() RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  name text;
+BEGIN
+  FOREACH name IN ARRAY ARRAY['cdp_load_row', 'cdp_load_group', 'cdp_load_person', 'cdp_load_origin', 'cdp_load_key',
+    'cdp_load_ref', 'cdp_load_old', 'cdp_load_move', 'cdp_load_version']
+  LOOP
+    IF to_regclass('pg_temp.' || name) IS NOT NULL THEN
+      EXECUTE format('DROP TABLE pg_temp.%I', name);
+    END IF;
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.drop_load_tables() IS
+'Drops the temporary tables of a load, of which a failed or an earlier one may have left some.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.load_settle_repeats() RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  -- The last row of a key counts. An equal earlier one is a mere repetition, a different one is refused visibly.
+  UPDATE pg_temp.cdp_load_row r
+  SET code = CASE WHEN (r.at, r.origin, r.type_id, r.kind_id, r.identifier) = (w.at, w.origin, w.type_id, w.kind_id, w.identifier)
+      AND (r.flags, r.value, r.currency, r.properties, r.refers_key)
+        IS NOT DISTINCT FROM (w.flags, w.value, w.currency, w.properties, w.refers_key)
+    THEN 'repeated' ELSE 'superseded' END
+  FROM (
+    SELECT r.row_no, max(r.row_no) OVER (PARTITION BY r.source_key) AS winner
+    FROM pg_temp.cdp_load_row r
+    WHERE r.code IS NULL AND r.source_key IN (SELECT d.source_key FROM pg_temp.cdp_load_row d WHERE d.repeats)
+  ) x JOIN pg_temp.cdp_load_row w ON w.row_no = x.winner
+  WHERE r.row_no = x.row_no AND x.row_no <> x.winner;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.load_settle_repeats() IS
+'Marks rows of the running load whose source_key comes again further down: repeated when equal in content, else superseded.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.suppression_digest(type_id smallint, value text) RETURNS bytea
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN sha256(convert_to(type_id::text || ':' || value, 'UTF8'));
+COMMENT ON FUNCTION cdp_internal.suppression_digest(smallint, text) IS
+'Digest of an identifier as cdp_data.suppression holds it: SHA-256 of type_id, a colon and the value in UTF-8.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.load_group_people() RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  CREATE TEMP TABLE cdp_load_group AS
+  SELECT r.type_id, r.identifier, min(r.at) AS first_at, max(r.at) AS last_at
+  FROM pg_temp.cdp_load_row r WHERE r.code IS NULL GROUP BY 1, 2;
+  IF EXISTS (SELECT FROM cdp_data.suppression) THEN
+    WITH refused AS (
+      DELETE FROM pg_temp.cdp_load_group g USING cdp_data.suppression s
+      WHERE s.digest = cdp_internal.suppression_digest(g.type_id, g.identifier)
+      RETURNING g.type_id, g.identifier
+    )
+    UPDATE pg_temp.cdp_load_row r SET code = 'suppressed'
+    FROM refused x WHERE r.code IS NULL AND (r.type_id, r.identifier) = (x.type_id, x.identifier);
+  END IF;
+  ANALYZE pg_temp.cdp_load_group;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.load_group_people() IS
+'Collects the identifiers of the running load with their first and last time, and marks rows of suppressed ones.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.load_quarantine(load bigint, src integer) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  n bigint;
+BEGIN
+  INSERT INTO cdp_data.quarantine (load_id, source_id, row_no, original, code, reason)
+  SELECT load, src, r.row_no,
+    -- What was read well is not kept as it came; it is put together again.
+    CASE WHEN r.code = 'suppressed' THEN '{}' ELSE coalesce(r.original, jsonb_strip_nulls(jsonb_build_object(
+      'source_key', r.source_key, 'occurred_at', r.at, 'identifier_type', t.name, 'identifier', r.identifier, 'kind', k.name,
+      'value', r.value, 'currency', r.currency, 'properties', r.properties, 'refers_to', r.refers_key, 'flags', r.flags))) END,
+    r.code, x.reason
+  FROM pg_temp.cdp_load_row r JOIN cdp_internal.load_reasons() x USING (code)
+    LEFT JOIN cdp_data.identifier_type_all t ON t.type_id = r.type_id
+    LEFT JOIN cdp_data.touch_kind_all k ON k.kind_id = r.kind_id
+  ORDER BY r.row_no;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  RETURN n;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.load_quarantine(bigint, integer) IS
+'Writes the refused rows of the running load to quarantine; of suppressed people nothing but the count is kept. Returns how many.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.load_origins() RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  CREATE TEMP TABLE cdp_load_origin AS
+  SELECT x.hash, x.part, cdp_internal.origin_digest(x.part[1], x.part[2], x.part[3], x.part[4], x.part[5], x.part[6]) AS digest,
+    0 AS origin_id, NULL::integer AS campaign_id
+  FROM (
+    SELECT DISTINCT ON (r.origin) r.origin AS hash,
+      ARRAY(SELECT coalesce(u, '') FROM unnest(r.origin_part) WITH ORDINALITY a (u, n) ORDER BY n) AS part
+    FROM pg_temp.cdp_load_row r WHERE r.origin_part IS NOT NULL
+    ORDER BY r.origin) x;
+  INSERT INTO cdp_data.origin (source, medium, campaign, referrer_host, add_way, qr_scene)
+  SELECT l.part[1], l.part[2], l.part[3], l.part[4], l.part[5], l.part[6]
+  FROM pg_temp.cdp_load_origin l
+  WHERE NOT EXISTS (SELECT FROM cdp_data.origin o WHERE o.digest = l.digest)
+  ORDER BY l.digest
+  ON CONFLICT DO NOTHING;
+  UPDATE pg_temp.cdp_load_origin l
+  SET origin_id = o.origin_id, campaign_id = c.campaign_id
+  FROM cdp_data.origin o LEFT JOIN cdp_data.campaign c ON c.name = o.campaign
+  WHERE o.digest = l.digest;
+  ANALYZE pg_temp.cdp_load_origin (hash);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.load_origins() IS
+'Upserts the origins of the running load in the order of their digests, and links those whose campaign text is the name of a campaign.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.load_people() RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  fresh bigint;
+  groups bigint;
+BEGIN
+  WITH made AS (
+    INSERT INTO cdp_data.identifier (type_id, value, customer_id, first_seen, last_seen)
+    SELECT x.type_id, x.identifier, nextval('cdp_data.customer_customer_id_seq'), x.first_at, x.last_at
+    FROM (
+      SELECT g.* FROM pg_temp.cdp_load_group g
+      WHERE NOT EXISTS (SELECT FROM cdp_data.identifier i WHERE (i.type_id, i.value) = (g.type_id, g.identifier))
+      ORDER BY g.type_id, g.identifier COLLATE "C"
+      OFFSET 0) x
+    ON CONFLICT (type_id, value) DO NOTHING
+    RETURNING customer_id
+  )
+  INSERT INTO cdp_data.customer (customer_id, parent_id) SELECT m.customer_id, m.customer_id FROM made m;
+  GET DIAGNOSTICS fresh = ROW_COUNT;
+  CREATE TEMP TABLE cdp_load_person AS
+  SELECT g.type_id, g.identifier, i.identifier_id, i.customer_id, g.first_at, g.last_at
+  FROM pg_temp.cdp_load_group g JOIN cdp_data.identifier i ON (i.type_id, i.value) = (g.type_id, g.identifier);
+  GET DIAGNOSTICS groups = ROW_COUNT;
+  ANALYZE pg_temp.cdp_load_person;
+  IF fresh < groups THEN
+    PERFORM FROM cdp_data.identifier i JOIN pg_temp.cdp_load_person p USING (identifier_id)
+    WHERE p.first_at < coalesce(i.first_seen, 'infinity') OR p.last_at > coalesce(i.last_seen, '-infinity')
+    ORDER BY i.type_id, i.value FOR NO KEY UPDATE OF i;
+    UPDATE cdp_data.identifier i
+    SET first_seen = least(i.first_seen, p.first_at), last_seen = greatest(i.last_seen, p.last_at)
+    FROM pg_temp.cdp_load_person p
+    WHERE i.identifier_id = p.identifier_id
+      AND (p.first_at < coalesce(i.first_seen, 'infinity') OR p.last_at > coalesce(i.last_seen, '-infinity'));
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.load_people() IS
+'Upserts the identifiers of the running load in the order of type and value; each new one gets a new customer. Keeps first_seen and last_seen.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.load_match(src integer) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  CREATE TEMP TABLE cdp_load_key (row_no bigint, touchpoint_id bigint, customer_id bigint, occurred_at timestamptz);
+  IF EXISTS (SELECT FROM cdp_data.touchpoint_key k WHERE k.source_id = src) THEN
+    INSERT INTO pg_temp.cdp_load_key
+    SELECT r.row_no, k.touchpoint_id, k.customer_id, k.occurred_at
+    FROM pg_temp.cdp_load_row r JOIN cdp_data.touchpoint_key k ON k.source_id = src AND k.source_key = r.source_key
+    WHERE r.code IS NULL;
+    ANALYZE pg_temp.cdp_load_key;
+  END IF;
+  -- A record that was here before, or that somebody referred to, takes the id that it has.
+  IF EXISTS (SELECT FROM cdp_data.touchpoint_retracted t WHERE t.source_id = src)
+    OR EXISTS (SELECT FROM cdp_data.touchpoint_awaited a WHERE a.source_id = src) THEN
+    UPDATE pg_temp.cdp_load_row r SET touchpoint_id = x.touchpoint_id
+    FROM (
+      SELECT DISTINCT ON (b.source_key) b.source_key, b.touchpoint_id
+      FROM (
+        SELECT t.source_key, t.touchpoint_id FROM cdp_data.touchpoint_retracted t WHERE t.source_id = src
+        UNION ALL
+        SELECT a.source_key, a.touchpoint_id FROM cdp_data.touchpoint_awaited a WHERE a.source_id = src) b
+      ORDER BY b.source_key) x
+    WHERE r.source_key = x.source_key AND r.code IS NULL;
+  END IF;
+  CREATE TEMP TABLE cdp_load_ref (row_no bigint, refers_key text, refers_to bigint, reserved boolean);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.load_match(integer) IS
+'Finds which rows of the running load are known records of the source, and gives returning or awaited records the id they had.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.load_references(load bigint, src integer) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  orphans bigint;
+BEGIN
+  INSERT INTO pg_temp.cdp_load_ref
+  SELECT r.row_no, r.refers_key, coalesce(k.touchpoint_id, b.touchpoint_id), k.touchpoint_id IS NULL AND b.touchpoint_id IS NULL
+  FROM pg_temp.cdp_load_row r
+    LEFT JOIN cdp_data.touchpoint_key k ON k.source_id = src AND k.source_key = r.refers_key
+    LEFT JOIN pg_temp.cdp_load_row b ON b.source_key = r.refers_key AND b.code IS NULL
+  WHERE r.code IS NULL AND r.refers_key IS NOT NULL;
+  UPDATE pg_temp.cdp_load_ref f SET refers_to = coalesce(
+    (SELECT t.touchpoint_id FROM cdp_data.touchpoint_retracted t WHERE (t.source_id, t.source_key) = (src, f.refers_key) LIMIT 1),
+    (SELECT a.touchpoint_id FROM cdp_data.touchpoint_awaited a WHERE (a.source_id, a.source_key) = (src, f.refers_key) LIMIT 1))
+  WHERE f.reserved;
+  UPDATE pg_temp.cdp_load_ref f SET refers_to = x.id
+  FROM (SELECT y.refers_key, nextval('cdp_data.touchpoint_id_seq') AS id
+        FROM (SELECT DISTINCT g.refers_key FROM pg_temp.cdp_load_ref g WHERE g.refers_to IS NULL) y) x
+  WHERE f.refers_to IS NULL AND f.refers_key = x.refers_key;
+  INSERT INTO cdp_data.touchpoint_awaited AS a (source_id, source_key, customer_id, touchpoint_id, first_at, last_at, load_id)
+  SELECT src, f.refers_key, p.customer_id, f.refers_to, min(r.at), max(r.at), load
+  FROM pg_temp.cdp_load_ref f JOIN pg_temp.cdp_load_row r USING (row_no) JOIN pg_temp.cdp_load_person p USING (type_id, identifier)
+  WHERE f.reserved
+  GROUP BY f.refers_key, p.customer_id, f.refers_to
+  ON CONFLICT ON CONSTRAINT touchpoint_awaited_pkey DO UPDATE
+  SET first_at = least(a.first_at, excluded.first_at), last_at = greatest(a.last_at, excluded.last_at);
+  SELECT count(*) INTO orphans FROM pg_temp.cdp_load_ref f WHERE f.reserved;
+  RETURN orphans;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.load_references(bigint, integer) IS
+'Turns refers_to of the running load into touchpoint ids: of records that are there, come with this load, or were taken out; for others an id is reserved. Returns how many rows refer to a record that is not there.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.load_correct(load bigint, src integer, OUT corrected bigint, OUT unchanged bigint)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  CREATE TEMP TABLE cdp_load_old AS
+  SELECT k.row_no, k.touchpoint_id, k.customer_id, k.occurred_at, t.load_id AS owner_load, r.source_key, p.customer_id AS new_customer, r.at AS new_at,
+    t.touchpoint_id IS NOT NULL AND t.occurred_at = r.at AND t.identifier_id = p.identifier_id AND t.origin_id = o.origin_id
+      AND t.kind_id = r.kind_id AND t.flags = coalesce(r.flags, 0)
+      AND (t.value, t.currency, t.properties, t.refers_to) IS NOT DISTINCT FROM (r.value, r.currency, r.properties, f.refers_to) AS same
+  FROM pg_temp.cdp_load_key k JOIN pg_temp.cdp_load_row r USING (row_no)
+    JOIN pg_temp.cdp_load_person p USING (type_id, identifier) JOIN pg_temp.cdp_load_origin o ON o.hash = r.origin
+    LEFT JOIN pg_temp.cdp_load_ref f USING (row_no)
+    LEFT JOIN cdp_data.touchpoint t ON (t.customer_id, t.occurred_at, t.touchpoint_id) = (k.customer_id, k.occurred_at, k.touchpoint_id);
+  ANALYZE pg_temp.cdp_load_old;
+  WITH gone AS (
+    DELETE FROM cdp_data.touchpoint t USING pg_temp.cdp_load_old o
+    WHERE NOT o.same AND (t.customer_id, t.occurred_at, t.touchpoint_id) = (o.customer_id, o.occurred_at, o.touchpoint_id)
+    RETURNING t.*, o.source_key
+  )
+  INSERT INTO cdp_data.touchpoint_retracted (touchpoint_id, customer_id, identifier_id, occurred_at, origin_id, source_id, load_id,
+    flags, kind_id, campaign_id, refers_to, value, currency, properties, source_key, retracted_by_load)
+  SELECT g.touchpoint_id, g.customer_id, g.identifier_id, g.occurred_at, g.origin_id, g.source_id, g.load_id,
+    g.flags, g.kind_id, g.campaign_id, g.refers_to, g.value, g.currency, g.properties, g.source_key, load
+  FROM gone g;
+  UPDATE cdp_data.touchpoint_key k SET customer_id = o.new_customer, occurred_at = o.new_at
+  FROM pg_temp.cdp_load_old o
+  WHERE NOT o.same AND k.source_id = src AND k.source_key = o.source_key;
+  UPDATE pg_temp.cdp_load_row r SET touchpoint_id = o.touchpoint_id FROM pg_temp.cdp_load_old o WHERE NOT o.same AND r.row_no = o.row_no;
+  INSERT INTO cdp_data.load_confirmed (load_id, owner_load, touchpoints)
+  SELECT load, x.owner_load, range_agg(x.run)
+  FROM (
+    SELECT y.owner_load, int8range(min(y.touchpoint_id), max(y.touchpoint_id), '[]') AS run
+    FROM (SELECT o.owner_load, o.touchpoint_id, o.touchpoint_id - row_number() OVER (PARTITION BY o.owner_load ORDER BY o.touchpoint_id) AS island
+          FROM pg_temp.cdp_load_old o WHERE o.same) y
+    GROUP BY y.owner_load, y.island) x
+  GROUP BY x.owner_load;
+  SELECT count(*) FILTER (WHERE NOT o.same), count(*) FILTER (WHERE o.same) INTO corrected, unchanged FROM pg_temp.cdp_load_old o;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.load_correct(bigint, integer) IS
+'Compares known records with what is in force: changed ones move to touchpoint_retracted and make room for the new version under the same touchpoint_id; equal ones are noted as confirmed. Returns both counts.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.load_write(load bigint, src integer) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  n bigint;
+BEGIN
+  WITH fresh AS MATERIALIZED (
+    SELECT r.touchpoint_id, p.customer_id, p.identifier_id, r.at, o.origin_id, coalesce(r.flags, 0) AS flags, r.kind_id, o.campaign_id,
+      f.refers_to, r.value, r.currency, r.properties, r.source_key, k.row_no IS NULL AS is_new
+    FROM pg_temp.cdp_load_row r JOIN pg_temp.cdp_load_person p USING (type_id, identifier)
+      JOIN pg_temp.cdp_load_origin o ON o.hash = r.origin
+      LEFT JOIN pg_temp.cdp_load_ref f USING (row_no) LEFT JOIN pg_temp.cdp_load_old k USING (row_no)
+    WHERE r.code IS NULL AND k.same IS NOT TRUE
+  ), keys AS (
+    INSERT INTO cdp_data.touchpoint_key (source_id, source_key, touchpoint_id, customer_id, occurred_at)
+    SELECT src, f.source_key, f.touchpoint_id, f.customer_id, f.at FROM fresh f WHERE f.is_new ORDER BY f.source_key COLLATE "C"
+  ), feed AS (
+    INSERT INTO cdp_data.change_feed (customer_id, cause, occurred_from, occurred_to)
+    SELECT x.customer_id, 'load', min(x.at), max(x.at)
+    FROM (SELECT f.customer_id, f.at FROM fresh f
+          UNION ALL SELECT k.customer_id, k.occurred_at FROM pg_temp.cdp_load_old k WHERE NOT k.same) x
+    GROUP BY x.customer_id
+  ), relinked AS (
+    INSERT INTO cdp_data.change_feed (customer_id, cause, occurred_from, occurred_to)
+    SELECT a.customer_id, 'relink', a.first_at, a.last_at
+    FROM cdp_data.touchpoint_awaited a JOIN fresh f ON a.source_id = src AND a.source_key = f.source_key
+    WHERE f.is_new
+  )
+  INSERT INTO cdp_data.touchpoint (touchpoint_id, customer_id, identifier_id, occurred_at, origin_id, source_id, load_id,
+    flags, kind_id, campaign_id, refers_to, value, currency, properties)
+  SELECT f.touchpoint_id, f.customer_id, f.identifier_id, f.at, f.origin_id, src, load,
+    f.flags, f.kind_id, f.campaign_id, f.refers_to, f.value, f.currency, f.properties
+  FROM fresh f;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  RETURN n;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.load_write(bigint, integer) IS
+'Writes the new rows of the running load: keys in key order, touchpoints, change feed. Returns how many touchpoints.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.load_read(
+  load bigint, staging regclass, time_zone text, identifier_type text, kind text,
+  OUT rows_read bigint, OUT repeats boolean, OUT first_at timestamptz, OUT last_at timestamptz)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  config record;
+BEGIN
+  SELECT t.currency, t.time_floor, now() + t.time_ahead AS time_end, coalesce(load_read.time_zone, s.timezone) AS zone INTO config
+  FROM cdp_data.setting t, cdp_data.load l JOIN cdp_data.source s USING (source_id) WHERE l.load_id = load;
+  CREATE TEMP TABLE cdp_load_row (
+    row_no bigint, touchpoint_id bigint, at timestamptz, origin uuid, type_id smallint, kind_id smallint, flags integer, repeats boolean,
+    source_key text COLLATE "C", identifier text COLLATE "C", value numeric, currency text, properties jsonb, refers_key text COLLATE "C",
+    code text, origin_part text[], original jsonb);
+  EXECUTE cdp_internal.load_read_sql(staging, config.zone, identifier_type, kind, config.currency, config.time_floor, config.time_end);
+  GET DIAGNOSTICS rows_read = ROW_COUNT;
+  SELECT coalesce(bool_or(r.repeats), false), min(r.at) FILTER (WHERE r.code IS NULL), max(r.at) FILTER (WHERE r.code IS NULL)
+  INTO repeats, first_at, last_at FROM pg_temp.cdp_load_row r;
+  ANALYZE pg_temp.cdp_load_row (type_id, identifier, source_key, origin, row_no, code);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.load_read(bigint, regclass, text, text, text) IS
+'Reads the staging table once into pg_temp.cdp_load_row. Returns the number of rows, whether a key may come twice, and the first and last time.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.check_staging(staging regclass, wanted text[]) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  missing text;
+BEGIN
+  IF staging IS NULL THEN
+    RAISE EXCEPTION 'no staging table was given'
+      USING ERRCODE = 'null_value_not_allowed', HINT = 'Make one with: SELECT cdp.create_staging(''touches'');';
+  END IF;
+  SELECT string_agg(w, ', ') INTO missing FROM unnest(wanted) w
+  WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = staging AND a.attname = w AND a.attnum > 0 AND NOT a.attisdropped);
+  IF missing IS NOT NULL THEN
+    RAISE EXCEPTION 'staging table % lacks columns', staging
+      USING ERRCODE = 'undefined_column', DETAIL = format('Missing: %s.', missing),
+        HINT = 'Load from a view that names the columns so, or make a table with cdp.create_staging().';
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.check_staging(regclass, text[]) IS
+'Raises undefined_column (42703) when the staging table lacks one of the columns, and 22004 when there is no table.';
+
+CREATE OR REPLACE FUNCTION cdp.load_touchpoints(
+  source text, staging regclass, time_zone text DEFAULT NULL, identifier_type text DEFAULT NULL, kind text DEFAULT NULL, note text DEFAULT NULL)
+RETURNS TABLE (load_id bigint, rows_read bigint, inserted bigint, corrected bigint, unchanged bigint, quarantined bigint, orphaned bigint)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+-- A scan that starts in the middle (synchronize_seqscans) would change which of two rows comes last.
+SET search_path = pg_catalog, pg_temp SET synchronize_seqscans = off
+AS $$
+#variable_conflict use_variable
+DECLARE
+  src integer;
+  seen record;
+  fixed record;
+  written bigint;
+  work_mem text := current_setting('work_mem');
+BEGIN
+  load_id := cdp_internal.load_begin(source, 'touchpoints', note);
+  PERFORM cdp_internal.check_staging(staging, ARRAY['source_key', 'occurred_at', 'identifier']
+    || CASE WHEN identifier_type IS NULL THEN ARRAY['identifier_type'] END || CASE WHEN kind IS NULL THEN ARRAY['kind'] END);
+  SELECT l.source_id INTO src FROM cdp_data.load l WHERE l.load_id = load_touchpoints.load_id;
+  -- A load is maintenance: one at a time, and it sorts and hashes whole tables.
+  PERFORM set_config('work_mem', greatest(pg_size_bytes(work_mem), pg_size_bytes(current_setting('maintenance_work_mem'))) / 1024 || 'kB', true);
+  PERFORM cdp_internal.drop_load_tables();
+  seen := cdp_internal.load_read(load_id, staging, time_zone, identifier_type, kind);
+  rows_read := seen.rows_read;
+  IF seen.repeats THEN
+    PERFORM cdp_internal.load_settle_repeats();
+  END IF;
+  PERFORM cdp_internal.load_group_people();
+  quarantined := cdp_internal.load_quarantine(load_id, src);
+  IF seen.first_at IS NOT NULL THEN
+    PERFORM cdp_internal.ensure_partitions(seen.first_at, seen.last_at);
+  END IF;
+  -- From here on nobody makes partitions until this load ends, so that none waits for the other crosswise.
+  LOCK TABLE cdp_data.touchpoint IN ROW EXCLUSIVE MODE;
+  PERFORM cdp_internal.load_origins();
+  PERFORM cdp_internal.load_people();
+  PERFORM cdp_internal.load_match(src);
+  orphaned := cdp_internal.load_references(load_id, src);
+  fixed := cdp_internal.load_correct(load_id, src);
+  written := cdp_internal.load_write(load_id, src);
+  corrected := fixed.corrected;
+  inserted := written - corrected;
+  unchanged := rows_read - written - quarantined;
+  PERFORM cdp_internal.drop_load_tables();
+  PERFORM set_config('work_mem', work_mem, true);
+  UPDATE cdp_data.load l
+  SET state = 'done', finished_at = clock_timestamp(), rows_read = load_touchpoints.rows_read, inserted = load_touchpoints.inserted,
+    corrected = load_touchpoints.corrected, unchanged = load_touchpoints.unchanged, quarantined = load_touchpoints.quarantined,
+    orphaned = load_touchpoints.orphaned, first_at = seen.first_at, last_at = seen.last_at
+  WHERE l.load_id = load_touchpoints.load_id;
+  RETURN NEXT;
+END
+$$;
+COMMENT ON FUNCTION cdp.load_touchpoints(text, regclass, text, text, text, text) IS
+'Loads touchpoints, conversions and refunds from a staging table or view into cdp_data.touchpoint. Columns read, of type text or their own: source_key, occurred_at, identifier_type, identifier, kind (needed), source, medium, campaign, referrer_host, add_way, qr_scene, value, currency, properties, refers_to (source_key of the conversion that a refund reverses), flags (1 bot, 2 internal). A time without offset is in time_zone (NULL: that of the source). identifier_type and kind serve rows without one. The same record (source, source_key) again is unchanged; with other content or time it is corrected, and the earlier version moves to touchpoint_retracted. Of several rows of a key in one staging table the last counts. Rows that do not parse go to cdp_data.quarantine and stop nothing. Returns the ledger row''s counts: rows_read = inserted + corrected + unchanged + quarantined. Errors: 22023 unknown source, 42703 missing columns, 55000 before cdp.setup().';
