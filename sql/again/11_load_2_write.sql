@@ -434,8 +434,11 @@ BEGIN
   END IF;
   PERFORM cdp_internal.load_group_people();
   quarantined := cdp_internal.load_quarantine(load_id, src);
-  IF seen.first_at IS NOT NULL THEN
+  IF seen.last_at < seen.first_at + interval '3 years' THEN
     PERFORM cdp_internal.ensure_partitions(seen.first_at, seen.last_at);
+  ELSE -- a stray old row must not make a partition for each month since
+    PERFORM cdp_internal.ensure_partitions(ARRAY(
+      SELECT DISTINCT (r.at AT TIME ZONE 'UTC')::date FROM pg_temp.cdp_load_row r WHERE r.code IS NULL));
   END IF;
   -- From here on nobody makes partitions until this load ends, so that none waits for the other crosswise.
   LOCK TABLE cdp_data.touchpoint IN ROW EXCLUSIVE MODE;
