@@ -92,3 +92,8 @@ SELECT cdp_internal.declare_grant(t.template,
   'SELECT (touchpoint_id, customer_id, identifier_id, occurred_at, origin_id, source_id, load_id, flags, kind_id, campaign_id, refers_to, value, currency)',
   'TABLE', 'cdp_data.touchpoint')
 FROM unnest(array['admin', 'analyst', 'marketer', 'finance']) AS t (template);
+
+-- step: again: partitions
+-- Room for last year's history and the next months, so that loads seldom make partitions themselves.
+SELECT cdp_internal.ensure_partitions(now() - make_interval(months => t.partitions_behind), now() + make_interval(months => t.partitions_ahead))
+FROM cdp_data.setting t;

@@ -102,6 +102,13 @@ cdp_transitions_order(const CdpTransitions *t)
 	return t->order;
 }
 
+/* What may be taken to solve the chain: as much as the budget's limit, 1 GB without one. */
+Size
+cdp_transitions_limit(const CdpTransitions *t)
+{
+	return t->budget != NULL ? t->budget->limit : (Size) 1024 * 1024 * 1024;
+}
+
 /* The slot of a step: the one that holds it, or the free one where it belongs. */
 static inline uint32
 step_slot(const Step *step, uint32 slots, uint32 from, uint32 label)

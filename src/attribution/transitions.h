@@ -46,6 +46,7 @@ extern void cdp_transitions_write(const CdpTransitions *t, StringInfo buf);
 extern CdpTransitions *cdp_transitions_read(StringInfo buf, int nlabels, CdpBudget *budget, MemoryContext cxt);
 extern void cdp_transitions_free(CdpTransitions *t);
 extern int	cdp_transitions_order(const CdpTransitions *t);
+extern Size cdp_transitions_limit(const CdpTransitions *t);
 extern CdpChain *cdp_transitions_chain(const CdpTransitions *t, MemoryContext cxt);
 
 #endif							/* CDP_TRANSITIONS_H */
