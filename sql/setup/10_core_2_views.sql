@@ -97,3 +97,7 @@ FROM unnest(array['admin', 'analyst', 'marketer', 'finance']) AS t (template);
 -- Room for last year's history and the next months, so that loads seldom make partitions themselves.
 SELECT cdp_internal.ensure_partitions(now() - make_interval(months => t.partitions_behind), now() + make_interval(months => t.partitions_ahead))
 FROM cdp_data.setting t;
+
+-- step: again: jobs
+SELECT cdp_internal.declare_job('maintain', 'core', 'CALL cdp.maintain()', '1 day at 03:30',
+  'Partitions, retention, trimming, statistics', true);

@@ -1,0 +1,75 @@
+-- Core room: the outbox. A message is written in the transaction that decides it and delivered after the commit,
+-- at least once. Deliverers (the connector room, or a user's own program) take, send, and report.
+
+CREATE OR REPLACE FUNCTION cdp.outbox_put(
+  destination text, kind text, payload jsonb, dedup_key text DEFAULT NULL, customer_id bigint DEFAULT NULL, not_before timestamptz DEFAULT NULL) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  id bigint;
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  INSERT INTO cdp_data.outbox AS o (destination, kind, payload, dedup_key, customer_id, next_attempt_at)
+  VALUES (outbox_put.destination, outbox_put.kind, outbox_put.payload, outbox_put.dedup_key, outbox_put.customer_id, coalesce(not_before, now()))
+  ON CONFLICT ON CONSTRAINT outbox_destination_dedup_key_key DO NOTHING
+  RETURNING o.outbox_id INTO id;
+  RETURN id;
+EXCEPTION WHEN foreign_key_violation THEN
+  RAISE EXCEPTION 'unknown destination "%"', destination
+    USING ERRCODE = 'foreign_key_violation', HINT = 'Make it first: INSERT INTO cdp_data.destination (destination) VALUES (...)';
+END
+$$;
+COMMENT ON FUNCTION cdp.outbox_put(text, text, jsonb, text, bigint, timestamptz) IS
+'Writes a message for a destination; it is delivered once this transaction commits, not before not_before. Returns its number, or NULL when a message with the same dedup_key stands there already. Error 23503: unknown destination.';
+
+CREATE OR REPLACE FUNCTION cdp.outbox_take(destination text, max_messages integer DEFAULT 100, lease interval DEFAULT '5 minutes')
+RETURNS TABLE (outbox_id bigint, kind text, payload jsonb, dedup_key text, attempt integer)
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  IF max_messages IS NULL OR max_messages < 1 OR lease IS NULL OR lease <= '0'::interval THEN
+    RAISE EXCEPTION 'max_messages and lease must be above zero'
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = format('They are %s and %s.', max_messages, lease);
+  END IF;
+  RETURN QUERY
+  UPDATE cdp_data.outbox o SET state = 'taken', attempts = o.attempts + 1, taken_at = clock_timestamp(), next_attempt_at = clock_timestamp() + lease
+  FROM (
+    SELECT w.outbox_id FROM cdp_data.outbox w JOIN cdp_data.destination d ON d.destination = w.destination
+    WHERE w.destination = outbox_take.destination AND d.enabled AND w.state IN ('waiting', 'taken') AND w.next_attempt_at <= clock_timestamp()
+    ORDER BY w.next_attempt_at, w.outbox_id LIMIT max_messages FOR UPDATE OF w SKIP LOCKED
+  ) due
+  WHERE o.outbox_id = due.outbox_id
+  RETURNING o.outbox_id, o.kind, o.payload, o.dedup_key, o.attempts;
+END
+$$;
+COMMENT ON FUNCTION cdp.outbox_take(text, integer, interval) IS
+'Takes due messages of a destination for the time of the lease; commit, send them, then report each with outbox_sent() or outbox_failed(). What is not reported in time can be taken again, so a destination may see a message twice. Several deliverers never take the same one. None from a destination that is switched off.';
+
+CREATE OR REPLACE FUNCTION cdp.outbox_sent(outbox_id bigint) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  UPDATE cdp_data.outbox o SET state = 'sent', sent_at = clock_timestamp(), last_error = NULL
+  WHERE o.outbox_id = outbox_sent.outbox_id AND o.state IN ('taken', 'waiting');
+  RETURN FOUND;
+END
+$$;
+COMMENT ON FUNCTION cdp.outbox_sent(bigint) IS 'Reports that a message was delivered. False when there is no such message in delivery.';
+
+CREATE OR REPLACE FUNCTION cdp.outbox_failed(outbox_id bigint, error text, retry boolean DEFAULT true) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  -- 1, 2, 4 ... minutes, at most six hours; spread a little, so that a thousand failures do not come back at once.
+  UPDATE cdp_data.outbox o SET
+    state = CASE WHEN retry AND o.attempts < d.max_attempts THEN 'waiting' ELSE 'failed' END,
+    next_attempt_at = clock_timestamp() + least(interval '6 hours', interval '1 minute' * power(2, least(o.attempts, 20) - 1)) * (0.9 + random() * 0.2),
+    last_error = left(error, 500)
+  FROM cdp_data.destination d
+  WHERE o.outbox_id = outbox_failed.outbox_id AND d.destination = o.destination AND o.state = 'taken';
+  RETURN FOUND;
+END
+$$;
+COMMENT ON FUNCTION cdp.outbox_failed(bigint, text, boolean) IS
+'Reports that a delivery failed. It is tried again after 1, 2, 4, ... minutes (at most 6 hours), until the destination''s max_attempts are used up; retry => false gives up at once. False when there is no such message in delivery.';
