@@ -11,7 +11,7 @@ EXTENSION = pg_cdp
 EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" pg_cdp.control)
 MODULE_big = pg_cdp
 OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
-SQL_PARTS = $(sort $(wildcard sql/*.sql sql/*/*.sql))
+SQL_PARTS = $(sort $(wildcard sql/* sql/*/*.sql)) # the folders too: they tell that a part went away
 RELEASED = $(patsubst sql/delta/%.sql,%,$(wildcard sql/delta/*--*.sql))
 
 DATA_built = build/sql/pg_cdp--$(EXTVERSION).sql \

@@ -32,6 +32,7 @@ sub fill {
 		  (ARRAY['social', 'social', 'cpc', 'email'])[1 + i % 4] AS medium,
 		  CASE WHEN i % 9 = 0 THEN 10.5 + i % 7 END AS value
 		FROM generate_series(1, $rows) AS i;
+		INSERT INTO cdp_data.source (name) VALUES ('shop') ON CONFLICT DO NOTHING;
 		SELECT cdp.load_touchpoints('shop', 'public.staging_$tag');
 		DROP TABLE public.staging_$tag;});
 }

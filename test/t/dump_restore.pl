@@ -28,7 +28,7 @@ fill($node, 'postgres', 300, 'b');    # fires the trigger for new customers only
 my $before = contents($node, 'postgres');
 my $shape = fingerprint($node, 'postgres');
 my $partitions = q{SELECT inhrelid::regclass, pg_get_expr(relpartbound, c.oid) FROM pg_inherits i JOIN pg_class c ON c.oid = inhrelid
-	WHERE inhparent = 'cdp_data.touchpoint'::regclass ORDER BY 1};
+	WHERE inhparent = 'cdp_data.touchpoint'::regclass ORDER BY inhrelid::regclass::text};
 my $sequences = q{SELECT schemaname || '.' || sequencename, last_value FROM pg_sequences WHERE schemaname = 'cdp_data' ORDER BY 1};
 my $total = $node->safe_psql('postgres', 'SELECT count(*) FROM cdp_data.touchpoint');
 is($total, 3300, 'rows to dump');
