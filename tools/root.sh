@@ -38,6 +38,7 @@ in_root() {
 		shift 2
 		mount -t proc proc "$root/proc"
 		mount --rbind /dev "$root/dev"
+		mount -t tmpfs -o mode=1777 shm "$root/dev/shm"
 		mount -t tmpfs -o mode=1777 tmp "$root/tmp"
 		mount --bind -o ro "$top" "$root/mnt/source"
 		exec chroot "$root" env -i HOME=/root LANG=C.UTF-8 PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"' \
