@@ -410,7 +410,7 @@ CREATE OR REPLACE FUNCTION cdp.load_touchpoints(
 RETURNS TABLE (load_id bigint, rows_read bigint, inserted bigint, corrected bigint, unchanged bigint, quarantined bigint, orphaned bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 -- A scan that starts in the middle (synchronize_seqscans) would change which of two rows comes last.
-SET search_path = pg_catalog, pg_temp SET synchronize_seqscans = off
+SET search_path = pg_catalog, pg_temp SET synchronize_seqscans = off SET jit = off
 AS $$
 #variable_conflict use_variable
 DECLARE

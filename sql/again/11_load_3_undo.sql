@@ -115,7 +115,7 @@ COMMENT ON FUNCTION cdp_internal.load_settle(bigint, integer, text) IS
 'Brings touchpoint, touchpoint_key and touchpoint_retracted to what cdp_internal.load_versions() found best, writes the change feed, and corrects first_seen and last_seen. Returns how many rows went and came.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.change_load(load bigint, from_state text, to_state text, OUT removed bigint, OUT restored bigint)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
   l record;
