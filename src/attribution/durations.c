@@ -1,0 +1,88 @@
+/*
+ * durations.c
+ *		Exact durations and times of the options, to and from text.
+ */
+#include "options.h"
+
+#include "common/int.h"
+#include "datatype/timestamp.h"
+#include "utils/datetime.h"
+
+/* Raises the error for a duration that is not above zero or does not fit. */
+static void
+bad_duration(const char *what, const char *detail, const char *hint)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("invalid %s", what),
+			 errdetail("%s", detail),
+			 errhint("%s", hint)));
+}
+
+/* Microseconds of an interval; days are 24 hours, months are refused, zero and less too. */
+int64
+cdp_duration_from_interval(const Interval *interval, const char *what)
+{
+	int64		result;
+
+	if (interval->month != 0)
+		bad_duration(what, "Months and years have no fixed length.", "Write days, for example '90 days'.");
+	if (pg_mul_s64_overflow(interval->day, USECS_PER_DAY, &result) ||
+		pg_add_s64_overflow(result, interval->time, &result))
+		bad_duration(what, "The interval is too long.", "Ask for an unbounded lookback instead.");
+	if (result <= 0)
+		bad_duration(what, "It must be longer than zero.", "Write for example '30 days'.");
+	return result;
+}
+
+/* The same from text, independent of the session's settings. */
+int64
+cdp_duration_from_text(const char *text, const char *what)
+{
+	Datum		interval = DirectFunctionCall3(interval_in, CStringGetDatum(text),
+											   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+
+	return cdp_duration_from_interval(DatumGetIntervalP(interval), what);
+}
+
+/* Appends a duration in canonical form: days when whole, else seconds. */
+void
+cdp_duration_append(StringInfo buf, int64 duration)
+{
+	if (duration == PG_INT64_MAX)
+		appendStringInfoString(buf, "unbounded");
+	else if (duration % USECS_PER_DAY == 0)
+		appendStringInfo(buf, INT64_FORMAT " days", duration / USECS_PER_DAY);
+	else
+		appendStringInfo(buf, INT64_FORMAT ".%06d seconds", duration / USECS_PER_SEC,
+						 (int) (duration % USECS_PER_SEC));
+}
+
+/* Appends a time in UTC, independent of the session's settings. */
+void
+cdp_time_append(StringInfo buf, int64 at)
+{
+	struct pg_tm tm;
+	fsec_t		fsec;
+	char		text[MAXDATELEN + 1];
+
+	if (TIMESTAMP_IS_NOBEGIN(at))
+		appendStringInfoString(buf, "-infinity");
+	else if (TIMESTAMP_IS_NOEND(at))
+		appendStringInfoString(buf, "infinity");
+	else
+	{
+		if (timestamp2tm(at, NULL, &tm, &fsec, NULL, NULL) != 0)
+			ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("timestamp out of range")));
+		EncodeDateTime(&tm, fsec, true, 0, NULL, USE_ISO_DATES, text);
+		appendStringInfoString(buf, text);
+	}
+}
+
+/* Reads a time; without a zone it would depend on the session, which the writer never leaves out. */
+int64
+cdp_time_from_text(const char *text)
+{
+	return DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(text),
+												   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+}

@@ -1,0 +1,24 @@
+/*
+ * wire.h
+ *		The bytes of partial results and journeys: short integers, 128-bit
+ *		integers and text, read without trusting any of them.
+ */
+#ifndef CDP_WIRE_H
+#define CDP_WIRE_H
+
+#include "cdp.h"
+
+#include "lib/stringinfo.h"
+
+extern void cdp_wire_broken(const char *what) pg_attribute_noreturn();
+extern void cdp_wire_put_uint(StringInfo buf, uint64 value);
+extern uint64 cdp_wire_get_uint(StringInfo buf);
+extern void cdp_wire_put_int(StringInfo buf, int64 value);
+extern int64 cdp_wire_get_int(StringInfo buf);
+extern void cdp_wire_put_int128(StringInfo buf, int128 value);
+extern int128 cdp_wire_get_int128(StringInfo buf);
+extern void cdp_wire_put_text(StringInfo buf, const char *text);
+extern char *cdp_wire_get_text(StringInfo buf);
+extern int	cdp_wire_get_count(StringInfo buf, int least_bytes, const char *what);
+
+#endif							/* CDP_WIRE_H */
