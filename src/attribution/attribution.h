@@ -175,7 +175,16 @@ extern void cdp_labels_write(const CdpLabels *labels, StringInfo buf);
 extern CdpLabels *cdp_labels_read(StringInfo buf);
 
 /* rules.c: pure C, arrays in, arrays out */
-extern void cdp_rule_units(const CdpModel *model, const CdpOptions *o, const bool *passed_over,
-						   const CdpJourney *j, int64 *units, int64 *unattributed);
+typedef struct CdpRuleWork
+{
+	double	   *weight;			/* room for a journey */
+	uint32	   *stamp;			/* [labels] */
+	uint32	   *times;			/* [labels] */
+	uint32		round;
+} CdpRuleWork;
+
+extern bool cdp_rule_by_length(const CdpModel *model);
+extern int64 cdp_rule_units(const CdpModel *model, const CdpOptions *o, const bool *passed_over,
+							const CdpJourney *j, CdpRuleWork *work, int64 *units);
 
 #endif							/* CDP_ATTRIBUTION_H */

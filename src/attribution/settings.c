@@ -17,7 +17,7 @@ cdp_attribution_settings(void)
 							"Above it packed touches go to temporary files; what cannot be spilled is an error.",
 							&cdp_attribution_memory,
 							1024 * 1024,
-							1024,
+							16 * 1024,
 							MAX_KILOBYTES,
 							PGC_USERSET,
 							GUC_UNIT_KB,

@@ -9,12 +9,13 @@
 #ifndef CDP_SUMS_H
 #define CDP_SUMS_H
 
-#include "attribution.h"
+#include "attribution/attribution.h"
+#include "attribution/coalitions.h"
+#include "attribution/pathtable.h"
+#include "attribution/transitions.h"
 
-struct CdpTransitions;
-struct CdpCoalitions;
-struct CdpPathTable;
 struct CdpJourneyLog;
+struct CdpSumsWork;
 
 /* Counters of the summary, in the order in which they are stored. */
 typedef enum CdpCounter
@@ -72,9 +73,10 @@ typedef struct CdpSums
 	CdpAssist  *assist;			/* [label] */
 	CdpHistogram lengths;
 	CdpHistogram lags;
-	struct CdpTransitions **transitions;	/* [options->norders] */
-	struct CdpCoalitions *coalitions;	/* or NULL */
-	struct CdpPathTable *paths; /* or NULL */
+	CdpBudget	budget;			/* of the path statistics */
+	CdpTransitions *transitions;	/* of the highest Markov order; or NULL */
+	CdpCoalitions *coalitions;	/* or NULL */
+	CdpPathTable *paths;		/* or NULL */
 	struct CdpJourneyLog *log;	/* journeys themselves, for credits; or NULL */
 	struct CdpSumsWork *work;	/* scratch of cdp_sums_add */
 } CdpSums;
@@ -84,6 +86,13 @@ extern CdpSums *cdp_sums_create(const CdpOptions *o, const CdpLabels *labels, Me
 extern void cdp_sums_add(CdpSums *s, const CdpJourney *j);
 extern CdpSums *cdp_sums_merge(CdpSums *a, const CdpSums *b, MemoryContext cxt);
 
+extern const int64 *cdp_sums_units(CdpSums *s, int model, const CdpJourney *j, int64 *rest);
+extern bool cdp_sums_own_touch(const CdpModel *model, const CdpJourney *j);
+/* The counts of one Markov order, made from those of the highest; errors when that is lower. */
+extern CdpTransitions *cdp_sums_transitions(CdpSums *s, int order);
+/* Errors 22023 with a hint unless the pass kept what the report needs. */
+extern void cdp_sums_need_paths(const CdpSums *s);
+
 /* partial.c */
 extern void cdp_sums_write(const CdpSums *s, StringInfo buf);
 extern CdpSums *cdp_sums_read(StringInfo buf, MemoryContext cxt);
@@ -91,6 +100,9 @@ extern Datum cdp_sums_to_datum(const CdpSums *s);
 extern CdpSums *cdp_sums_from_datum(Datum partial, MemoryContext cxt);
 
 /* totals.c */
+extern void cdp_sums_model_units(CdpSums *s, int model, int128 *conversions, int128 *value);
+
+/* numbers.c */
 extern Datum cdp_numeric_from_scaled(int128 units, int scale);
 
 #endif							/* CDP_SUMS_H */

@@ -1,0 +1,440 @@
+/*
+ * journey.c
+ *		Finishes a pass: partition by partition, groups the rows by customer,
+ *		sorts each customer's and walks them.
+ *
+ * A partition is small enough for the cache, so grouping is a hash table and a
+ * counting scatter, not a sort.
+ */
+#include "journey.h"
+
+#include "utils/builtins.h"
+
+/* Customers of a partition, numbered as they come. */
+typedef struct Groups
+{
+	uint32		n;
+	uint32		room;
+	uint32		slots;			/* a power of two */
+	struct GroupSlot
+	{
+		uint64		key;
+		uint32		group;		/* number + 1, 0 = free */
+	}		   *slot;
+	uint64	   *key2;			/* [room], wide keys only */
+	uint64	   *key;			/* [room] */
+	uint32	   *count;			/* [room] rows; after the scatter where the next group starts */
+	bool	   *converts;		/* [room] */
+} Groups;
+
+/* Scratch of the partitions, kept from one to the next. */
+typedef struct Scratch
+{
+	Size		rows;
+	uint32	   *group;			/* of each row: touches, then conversions */
+	CdpItem    *item;
+	CdpItem    *sorted;
+	int			sorted_room;
+	Groups		groups;
+} Scratch;
+
+/* Spreads a key over the slots; other bits than those that chose the partition. */
+static inline uint32
+slot_of(uint64 key, uint64 key2, uint32 slots)
+{
+	uint64		hash = (key ^ (key2 * UINT64CONST(0xFF51AFD7ED558CCD))) * UINT64CONST(0xC4CEB9FE1A85EC53);
+
+	return (uint32) (hash >> 32) & (slots - 1);
+}
+
+/* Makes the table empty, and right for the first customers. */
+static void
+reset_groups(Groups *g, MemoryContext cxt)
+{
+	if (g->slot == NULL)
+	{
+		g->slots = 16384;
+		g->room = g->slots / 2;
+		g->slot = MemoryContextAlloc(cxt, sizeof(*g->slot) * g->slots);
+		g->key = MemoryContextAlloc(cxt, sizeof(uint64) * g->room);
+		g->key2 = MemoryContextAlloc(cxt, sizeof(uint64) * g->room);
+		g->count = MemoryContextAlloc(cxt, sizeof(uint32) * g->room);
+		g->converts = MemoryContextAlloc(cxt, sizeof(bool) * g->room);
+	}
+	g->n = 0;
+	memset(g->slot, 0, sizeof(*g->slot) * g->slots);
+}
+
+/* Doubles the table. */
+static void
+grow_groups(Groups *g)
+{
+	Size		slots = (Size) g->slots * 2;
+
+	g->room *= 2;
+	g->key = repalloc_huge(g->key, sizeof(uint64) * g->room);
+	g->key2 = repalloc_huge(g->key2, sizeof(uint64) * g->room);
+	g->count = repalloc_huge(g->count, sizeof(uint32) * g->room);
+	g->converts = repalloc_huge(g->converts, sizeof(bool) * g->room);
+	g->slot = repalloc_huge(g->slot, sizeof(*g->slot) * slots);
+	memset(g->slot, 0, sizeof(*g->slot) * slots);
+	g->slots = (uint32) slots;
+	for (uint32 i = 0; i < g->n; i++)
+	{
+		uint32		at = slot_of(g->key[i], g->key2[i], g->slots);
+
+		while (g->slot[at].group != 0)
+			at = (at + 1) & (g->slots - 1);
+		g->slot[at].key = g->key[i];
+		g->slot[at].group = i + 1;
+	}
+}
+
+/* The number of a customer; a new one is added. */
+static inline uint32
+find_group(Groups *g, uint64 key, uint64 key2)
+{
+	uint32		at = slot_of(key, key2, g->slots);
+	uint32		i;
+
+	for (; g->slot[at].group != 0; at = (at + 1) & (g->slots - 1))
+	{
+		i = g->slot[at].group - 1;
+		if (g->slot[at].key == key && g->key2[i] == key2)
+			return i;
+	}
+	if (g->n == g->room)
+	{
+		grow_groups(g);
+		at = slot_of(key, key2, g->slots);
+		while (g->slot[at].group != 0)
+			at = (at + 1) & (g->slots - 1);
+	}
+	i = g->n++;
+	g->slot[at].key = key;
+	g->slot[at].group = i + 1;
+	g->key[i] = key;
+	g->key2[i] = key2;
+	g->count[i] = 0;
+	g->converts[i] = false;
+	return i;
+}
+
+/* Visits the rows of one kind, chunk by chunk: body sees `row` and `number`. */
+#define FOR_ROWS(s, kind_, partition, row, number, body) \
+	do { \
+		const CdpStream *stream_ = &(s)->stream[kind_][partition]; \
+		uint64		left_ = stream_->rows; \
+		int			words_ = (s)->words[kind_]; \
+		number = 0; \
+		for (int c_ = 0; left_ > 0; c_++) \
+		{ \
+			const uint64 *row = stream_->chunk[c_]; \
+			uint64		here_ = Min(left_, (uint64) (s)->chunk_rows[kind_]); \
+			left_ -= here_; \
+			CHECK_FOR_INTERRUPTS(); \
+			for (; here_ > 0; here_--, row += words_, number++) \
+				body \
+		} \
+	} while (0)
+
+/* Numbers the customers of all rows, and counts their rows. */
+static void
+group_rows(CdpWalk *w, Scratch *x)
+{
+	CdpStore   *s = w->store;
+	Groups	   *g = &x->groups;
+	uint64		ntouches = s->stream[CDP_STORE_TOUCH][w->partition].rows;
+	bool		wide = s->wide_key;
+	uint64		i;
+
+	FOR_ROWS(s, CDP_STORE_TOUCH, w->partition, row, i,
+	{
+		uint32		group = find_group(g, row[0], wide ? row[3] : 0);
+
+		g->count[group]++;
+		x->group[i] = group;
+	});
+	FOR_ROWS(s, CDP_STORE_CONVERSION, w->partition, row, i,
+	{
+		uint32		group;
+
+		if ((row[2] >> 48) & CDP_ROW_NO_KEY)
+		{
+			x->group[ntouches + i] = PG_UINT32_MAX;
+			cdp_walk_lonely(w, row);
+			continue;
+		}
+		group = find_group(g, row[0], wide ? row[3] : 0);
+		g->count[group]++;
+		g->converts[group] = true;
+		x->group[ntouches + i] = group;
+	});
+}
+
+/* Puts the rows of each customer together; those whose journeys nobody needs are left out. */
+static void
+scatter_rows(CdpWalk *w, Scratch *x)
+{
+	CdpStore   *s = w->store;
+	Groups	   *g = &x->groups;
+	uint64		ntouches = s->stream[CDP_STORE_TOUCH][w->partition].rows;
+	bool		all = w->options->need_nulls;
+	uint32		start = 0;
+	uint64		i;
+
+	for (uint32 k = 0; k < g->n; k++)
+	{
+		uint32		count = all || g->converts[k] ? g->count[k] : 0;
+
+		g->count[k] = start;
+		start += count;
+	}
+	FOR_ROWS(s, CDP_STORE_TOUCH, w->partition, row, i,
+	{
+		uint32		group = x->group[i];
+		uint32		label = (uint32) row[2];
+		CdpItem    *item;
+
+		if (!all && !g->converts[group])
+			continue;
+		item = &x->item[g->count[group]++];
+		item->at = (int64) row[1];
+		item->rank = likely(label != CDP_NO_LABEL) ? w->rank[label]
+			: (CDP_CLASS_MILESTONE << 30 | CDP_ITEM_NO_LABEL);
+		item->row = (uint32) i;
+	});
+	FOR_ROWS(s, CDP_STORE_CONVERSION, w->partition, row, i,
+	{
+		uint32		group = x->group[ntouches + i];
+		uint32		label = (uint32) row[2];
+		bool		refund = (row[2] >> 48) & CDP_ROW_REFUND;
+		CdpItem    *item;
+
+		if (group == PG_UINT32_MAX)
+			continue;
+		item = &x->item[g->count[group]++];
+		item->at = (int64) row[1];
+		item->rank = (uint32) (refund ? CDP_CLASS_REFUND : CDP_CLASS_CONVERSION) << 30 |
+			(label != CDP_NO_LABEL ? w->rank[label] : CDP_ITEM_NO_LABEL);
+		item->row = (uint32) i;
+	});
+}
+
+/* Makes room for the rows of a partition. */
+static void
+reserve_scratch(Scratch *x, Size rows, MemoryContext cxt)
+{
+	if (rows <= x->rows)
+		return;
+	if (x->group != NULL)
+	{
+		pfree(x->group);
+		pfree(x->item);
+	}
+	x->rows = rows + rows / 8;
+	x->group = MemoryContextAllocHuge(cxt, sizeof(uint32) * x->rows);
+	x->item = MemoryContextAllocHuge(cxt, sizeof(CdpItem) * x->rows);
+}
+
+/* Whether the rows are in order already. */
+static inline bool
+is_sorted(const CdpItem *items, int n)
+{
+	for (int i = 1; i < n; i++)
+		if (items[i - 1].at >= items[i].at)
+			return false;
+	return true;
+}
+
+/* Sorts and walks each customer of a loaded partition. */
+static void
+walk_partition(CdpWalk *w, Scratch *x)
+{
+	CdpStore   *s = w->store;
+	Groups	   *g = &x->groups;
+	Size		rows = s->stream[CDP_STORE_TOUCH][w->partition].rows + s->stream[CDP_STORE_CONVERSION][w->partition].rows;
+	uint32		begin = 0;
+
+	if (rows == 0)
+		return;
+	if (rows > PG_INT32_MAX / 2)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("too many rows of few customers for one attribution pass"),
+				 errdetail("%zu rows share one of %d partitions.", rows, CDP_STORE_PARTITIONS),
+				 errhint("Lower cdp.attribution_memory, so that the rows are divided further, or report a shorter interval.")));
+	reserve_scratch(x, rows, w->cxt);
+	reset_groups(g, w->cxt);
+	group_rows(w, x);
+	scatter_rows(w, x);
+	w->sums->counter[CDP_COUNT_CUSTOMERS] += g->n;
+	for (uint32 k = 0; k < g->n; k++)
+	{
+		uint32		end = g->count[k];
+		int			n = (int) (end - begin);
+
+		if (n == 0)
+			continue;
+		if ((k & 255) == 0)
+			CHECK_FOR_INTERRUPTS();
+		if (!is_sorted(x->item + begin, n))
+		{
+			if (n > x->sorted_room)
+			{
+				if (x->sorted != NULL)
+					pfree(x->sorted);
+				x->sorted_room = n;
+				x->sorted = MemoryContextAllocHuge(w->cxt, sizeof(CdpItem) * n);
+			}
+			cdp_items_sort(w, x->item + begin, x->sorted, n);
+		}
+		if (w->options->credits)
+			w->customer = cdp_pass_customer(w->pass, g->key[k], g->key2[k]);
+		cdp_walk_customer(w, x->item + begin, n);
+		begin = end;
+	}
+}
+
+/* Raises the error for a customer whose rows do not fit into memory. */
+static void
+customer_too_large(const CdpStore *s, int partition, Size need)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("the rows of one customer do not fit into the memory of an attribution pass"),
+			 errdetail(UINT64_FORMAT " rows need about %zu kB, half of %d kB is there for them.",
+					   s->stream[0][partition].rows + s->stream[0][partition].spilled +
+					   s->stream[1][partition].rows + s->stream[1][partition].spilled,
+					   need / 1024, cdp_attribution_memory),
+			 errhint("Raise cdp.attribution_memory, or filter out customers that are no persons, such as bots and shared devices.")));
+}
+
+/* Walks every partition of a store; one that is too large is divided further. */
+static void
+walk_store(CdpWalk *w, CdpStore *s, Scratch *x)
+{
+	for (int p = 0; p < CDP_STORE_PARTITIONS; p++)
+	{
+		uint64		rows = s->stream[0][p].rows + s->stream[0][p].spilled +
+			s->stream[1][p].rows + s->stream[1][p].spilled;
+		Size		need = cdp_store_bytes(s, p) + rows * (sizeof(CdpItem) + sizeof(uint32));
+
+		CHECK_FOR_INTERRUPTS();
+		if (rows == 0)
+			continue;
+		if (need > cdp_attribution_memory_bytes() / 2)
+		{
+			CdpStore   *finer;
+
+			if (s->level >= 2)
+				customer_too_large(s, p, need);
+			finer = cdp_store_create(w->cxt, s->wide_key, s->id_word != 0, s->session_word != 0,
+									 s->level + 1, s->limit / 2);
+			cdp_store_refine(s, p, finer);
+			walk_store(w, finer, x);
+			cdp_store_close(finer);
+			continue;
+		}
+		cdp_store_load(s, p);
+		w->store = s;
+		w->partition = p;
+		walk_partition(w, x);
+		cdp_store_release(s, p);
+	}
+}
+
+/* The labels that exclude and include leave out, or NULL when none. */
+static bool *
+excluded_labels(const CdpOptions *o, const CdpLabels *labels)
+{
+	bool	   *excluded;
+
+	if (o->nexclude == 0 && o->ninclude == 0)
+		return NULL;
+	excluded = palloc(Max(labels->n, 1));
+	memset(excluded, o->ninclude > 0, labels->n);
+	for (int i = 0; i < o->ninclude; i++)
+	{
+		int			label = cdp_label_find(labels, o->include[i]);
+
+		if (label >= 0)
+			excluded[label] = false;
+	}
+	for (int i = 0; i < o->nexclude; i++)
+	{
+		int			label = cdp_label_find(labels, o->exclude[i]);
+
+		if (label >= 0)
+			excluded[label] = true;
+	}
+	return excluded;
+}
+
+/* The lookback of each kind that came, by its number plus one; NULL when kinds do not matter. */
+static int64 *
+kind_lookbacks(const CdpPass *pass, int64 *longest)
+{
+	const CdpOptions *o = pass->options;
+	int64	   *lookback;
+
+	*longest = o->lookback;
+	if (!pass->keep_kinds || o->nkinds == 0)
+		return NULL;
+	lookback = palloc(sizeof(int64) * (pass->kinds.n + 1));
+	for (uint32 k = 0; k <= pass->kinds.n; k++)
+		lookback[k] = o->lookback;
+	for (int i = 0; i < o->nkinds; i++)
+	{
+		*longest = Max(*longest, o->kind_lookback[i]);
+		for (uint32 k = 0; k < pass->kinds.n; k++)
+		{
+			const char *name = pass->kinds.is_int ? psprintf("%d", (int) pass->kinds.code[k]) : pass->kinds.text[k];
+
+			if (strcmp(name, o->kind[i]) == 0)
+				lookback[k + 1] = o->kind_lookback[i];
+		}
+	}
+	return lookback;
+}
+
+/* Orders refunds by conversion, then by everything else. */
+static int
+compare_references(const void *a, const void *b)
+{
+	const CdpReference *x = a;
+	const CdpReference *y = b;
+
+	if (x->conversion_id != y->conversion_id)
+		return x->conversion_id < y->conversion_id ? -1 : 1;
+	if (x->at != y->at)
+		return x->at < y->at ? -1 : 1;
+	return (x->value > y->value) - (x->value < y->value);
+}
+
+/* Turns the collected rows into sums, which live in the pass's context like all else. */
+CdpSums *
+cdp_pass_finish(CdpPass *pass)
+{
+	MemoryContext old = MemoryContextSwitchTo(pass->cxt);
+	CdpWalk    *w = palloc0(sizeof(CdpWalk));
+	Scratch    *x = palloc0(sizeof(Scratch));
+	uint32	   *rank;
+	CdpLabels  *labels = cdp_intern_sorted(&pass->labels, &rank);
+
+	w->pass = pass;
+	w->options = pass->options;
+	w->store = pass->store;
+	w->cxt = pass->cxt;
+	w->rank = rank;
+	w->sums = cdp_sums_create(pass->options, labels, pass->cxt);
+	memcpy(w->sums->counter, pass->counter, sizeof(pass->counter));
+	w->excluded = excluded_labels(pass->options, labels);
+	w->kind_lookback = kind_lookbacks(pass, &w->longest);
+	if (pass->nreferences > 1)
+		qsort(pass->reference, pass->nreferences, sizeof(CdpReference), compare_references);
+	walk_store(w, pass->store, x);
+	cdp_walk_orphans(w);
+	MemoryContextSwitchTo(old);
+	return w->sums;
+}

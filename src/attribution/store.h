@@ -1,0 +1,105 @@
+/*
+ * store.h
+ *		Packed rows of a pass: touches and conversions in partitions by customer.
+ */
+#ifndef CDP_STORE_H
+#define CDP_STORE_H
+
+#include "attribution.h"
+
+#include "storage/buffile.h"
+
+#define CDP_STORE_PARTITIONS 256
+
+#define CDP_ROW_REFUND 1
+#define CDP_ROW_NO_KEY 2
+#define CDP_ROW_MILESTONE 4		/* its kind is one, besides what else it is */
+
+/* Rows of one kind of one partition: fixed size, in chunks, the older ones perhaps in a file. */
+typedef struct CdpStream
+{
+	uint64	   *next;			/* where the next row goes */
+	uint64	   *end;			/* of the chunk at hand */
+	uint64	  **chunk;
+	int			nchunks;
+	int			room;
+	uint64		rows;			/* in memory */
+	uint64		spilled;		/* in the file */
+	BufFile    *file;
+} CdpStream;
+
+/*
+ * A row is a few 64-bit words: key, time, label (low 32) with kind (16) and
+ * flags (16), then second key word, id and session where the pass has them;
+ * a conversion ends with its value.
+ */
+typedef struct CdpStore
+{
+	MemoryContext cxt;
+	int			words[2];		/* of a touch, of a conversion */
+	int			chunk_rows[2];
+	bool		wide_key;
+	int			id_word;		/* 0 = none */
+	int			session_word;	/* 0 = none */
+	int			level;			/* of partitioning: which bits of the hash */
+	bool		partitioned;
+	Size		limit;			/* bytes of chunks before they go to files */
+	Size		used;
+	uint64	  **free_chunk;
+	int			nfree;
+	int			free_room;
+	uint64		total[2];
+	CdpStream	stream[2][CDP_STORE_PARTITIONS];
+} CdpStore;
+
+#define CDP_STORE_TOUCH 0
+#define CDP_STORE_CONVERSION 1
+
+extern CdpStore *cdp_store_create(MemoryContext cxt, bool wide_key, bool ids, bool sessions, int level,
+								  Size limit);
+extern uint64 *cdp_store_new_chunk(CdpStore *s, int kind, CdpStream *stream);
+extern void cdp_store_partition_now(CdpStore *s);
+extern void cdp_store_load(CdpStore *s, int partition);
+extern void cdp_store_release(CdpStore *s, int partition);
+extern Size cdp_store_bytes(const CdpStore *s, int partition);
+extern void cdp_store_refine(CdpStore *s, int partition, CdpStore *finer);
+extern void cdp_store_close(CdpStore *s);
+
+/* Which partition a key belongs to. */
+static inline int
+cdp_store_place(const CdpStore *s, uint64 key, uint64 key2)
+{
+	uint64		hash;
+
+	if (!s->partitioned)
+		return 0;
+	hash = (key ^ (key2 * UINT64CONST(0xC2B2AE3D27D4EB4F))) * UINT64CONST(0x9E3779B97F4A7C15);
+	hash ^= hash >> 32;
+	hash *= UINT64CONST(0xD6E8FEB86659FD93);
+	return (hash >> (56 - 8 * s->level)) & (CDP_STORE_PARTITIONS - 1);
+}
+
+/* Room for one more row of a partition. */
+static inline uint64 *
+cdp_store_row(CdpStore *s, int kind, int partition)
+{
+	CdpStream  *stream = &s->stream[kind][partition];
+	uint64	   *row = stream->next;
+
+	if (unlikely(row == stream->end))
+		row = cdp_store_new_chunk(s, kind, stream);
+	stream->next = row + s->words[kind];
+	stream->rows++;
+	return row;
+}
+
+/* Row i of a loaded partition. */
+static inline uint64 *
+cdp_store_at(const CdpStore *s, int kind, int partition, uint64 i)
+{
+	const CdpStream *stream = &s->stream[kind][partition];
+
+	return stream->chunk[i / s->chunk_rows[kind]] + (i % s->chunk_rows[kind]) * s->words[kind];
+}
+
+#endif							/* CDP_STORE_H */
