@@ -4,7 +4,20 @@
  */
 #include "cdp.h"
 
+#include "attribution/attribution.h"
+#include "utils/guc.h"
+
 CDP_MODULE_MAGIC;
+
+PGDLLEXPORT void _PG_init(void);
+
+/* Runs once in each session that loads the library: defines the settings. */
+void
+_PG_init(void)
+{
+	cdp_attribution_settings();
+	MarkGUCPrefixReserved("cdp");
+}
 
 CDP_FUNCTION(cdp_version);
 

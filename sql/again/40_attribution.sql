@@ -19,7 +19,7 @@ CREATE OR REPLACE FUNCTION cdp.attribution_options(
   null_paths boolean DEFAULT NULL,
   paths boolean DEFAULT NULL,
   credits boolean DEFAULT NULL,
-  grouping text DEFAULT NULL,
+  grouped_by text DEFAULT NULL,
   time_zone text DEFAULT NULL,
   dialect text DEFAULT NULL,
   lookback_unbounded boolean DEFAULT NULL

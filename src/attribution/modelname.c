@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "base/suggest.h"
+#include "nodes/pg_list.h"
 #include "options.h"
 #include "utils/float.h"
 #include "utils/formatting.h"

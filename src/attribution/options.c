@@ -44,7 +44,7 @@ typedef enum OptionField
 static const char *const option_names[] = {
 	"dialect", "lookback", "models", "lookback_by_kind", "max_touches", "journey", "exclude",
 	"include", "collapse", "conversion_is_touch", "fallback", "two_touch", "milestones",
-	"null_paths", "paths", "credits", "grouping", "time_zone", "since", "until", "as_of",
+	"null_paths", "paths", "credits", "grouped_by", "time_zone", "since", "until", "as_of",
 };
 
 StaticAssertDecl(lengthof(option_names) == OPTION_FIELDS, "option names differ from option fields");

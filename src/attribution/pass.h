@@ -8,6 +8,7 @@
 #include "attribution.h"
 #include "store.h"
 #include "sums.h"
+#include "utils/hsearch.h"
 
 typedef enum CdpKeyType
 {

@@ -4,6 +4,8 @@
  */
 #include "attribution.h"
 
+#include <limits.h>
+
 #include "utils/guc.h"
 
 int			cdp_attribution_memory = 1024 * 1024;

@@ -84,13 +84,14 @@ solve_model(CdpSums *s, const CdpModel *m, int128 *conversions, int128 *value)
 	Size		size = sizeof(double) * Max(n, 1);
 	double	   *conv = palloc_extended(size, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	double	   *val = palloc_extended(size, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	CdpMarkovCheck check;
 
 	if (n == 0 || (s->attributable == 0 && s->attributable_micro == 0))
 		return;
 	switch (m->kind)
 	{
 		case CDP_MODEL_MARKOV:
-			cdp_markov_shares(cdp_sums_transitions(s, m->order), n, conv, val, NULL, NULL, NULL);
+			cdp_markov_shares(cdp_sums_transitions(s, m->order), n, conv, val, palloc(size), palloc(size), &check);
 			spread_shares(conv, n, s->attributable, m->name, conversions);
 			spread_shares(val, n, s->attributable_micro, m->name, value);
 			return;

@@ -4,6 +4,7 @@
  */
 #include "suggest.h"
 
+#include "lib/stringinfo.h"
 #include "utils/formatting.h"
 #include "utils/varlena.h"
 
