@@ -97,7 +97,7 @@ BEGIN ATOMIC
     UNION ALL
     SELECT 14000 + n.nth, '', NULL, n.host, NULL, NULL, n.organic FROM network n WHERE n.host IS NOT NULL
     UNION ALL
-    SELECT v.p, v.source, v.medium, v.host, v.add_way, v.qr_scene, v.channel_id
+    SELECT v.p, v.source, v.medium, v.host, v.add_way, v.qr_scene, v.channel_id -- Direct: nothing at all is known
     FROM (VALUES
       (15010, NULL::text, NULL::text, NULL::text, '_%'::text, NULL::text, 20),
       (15020, NULL, NULL, NULL, NULL, '_%', 83), (15021, 'qr%', NULL, NULL, NULL, NULL, 83), (15022, NULL, 'qr%', NULL, NULL, NULL, 83),
@@ -111,7 +111,7 @@ BEGIN ATOMIC
       (15100, '|(direct)|(not set)', '|(none)|none|(not set)', '_%', NULL, NULL, 2)
     ) AS v (p, source, medium, host, add_way, qr_scene, channel_id)
   )
-  SELECT r.priority, r.priority, r.source, r.medium, NULL::text, r.referrer_host, r.add_way, r.qr_scene, r.channel_id FROM rule r;
+  SELECT r.priority, r.priority, r.source, r.medium, CASE WHEN r.channel_id = 1 THEN '' END, r.referrer_host, r.add_way, r.qr_scene, r.channel_id FROM rule r;
 END;
 COMMENT ON FUNCTION cdp.channel_rule_builtin() IS
 'Built-in rules from origin to channel, in the form of cdp_data.channel_rule; rule_id equals priority, from 10000. What no rule matches is channel 99, Other.';

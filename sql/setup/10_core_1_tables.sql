@@ -10,7 +10,7 @@ COMMENT ON SCHEMA cdp_bi IS 'pg_cdp: views for BI tools and analysts.';
 CREATE SCHEMA IF NOT EXISTS cdp_api;
 COMMENT ON SCHEMA cdp_api IS 'pg_cdp: views and functions for applications and dashboards.';
 
--- step: setup_step
+-- The record of steps, in the step that makes the schemas: from here on each step can be recorded.
 CREATE TABLE IF NOT EXISTS cdp_data.setup_step (
   room text NOT NULL,
   step text NOT NULL,
