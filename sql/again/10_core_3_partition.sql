@@ -5,21 +5,36 @@
 -- other under one advisory lock; a maker that meets a long reader gives up after a second, and its rows
 -- stay in the default partition until maintain() moves them. So a load and a report never wait in a circle.
 
-CREATE OR REPLACE FUNCTION cdp_internal.touchpoint_partitions()
-RETURNS TABLE (partition_name text, from_at timestamptz, to_at timestamptz, is_default boolean, bytes bigint, row_estimate bigint)
+CREATE OR REPLACE FUNCTION cdp_internal.touchpoint_bounds()
+RETURNS TABLE (partition_oid oid, partition_name text, from_at timestamptz, to_at timestamptz, is_default boolean)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO'
 AS $$
 BEGIN
+  -- From the catalogue alone: asking a partition for its size would wait for whoever makes one.
   RETURN QUERY
-  SELECT p.name, coalesce(p.low::timestamptz, '-infinity'), coalesce(p.high::timestamptz, 'infinity'), p.bound = 'DEFAULT', pg_total_relation_size(p.oid), p.n
+  SELECT p.oid, p.name, coalesce(p.low::timestamptz, '-infinity'), coalesce(p.high::timestamptz, 'infinity'), p.bound = 'DEFAULT'
   FROM (
-    SELECT c.oid, n.nspname || '.' || quote_ident(c.relname) AS name, b.bound, greatest(c.reltuples, 0)::bigint AS n,
+    SELECT c.oid, n.nspname || '.' || quote_ident(c.relname) AS name, b.bound,
       substring(b.bound FROM 'FROM \(''([^'']+)''\)') AS low, substring(b.bound FROM 'TO \(''([^'']+)''\)') AS high
     FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
       CROSS JOIN LATERAL pg_get_expr(c.relpartbound, c.oid) AS b (bound)
     WHERE i.inhparent = to_regclass('cdp_data.touchpoint')
   ) p
   ORDER BY p.bound = 'DEFAULT', p.low::timestamptz;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.touchpoint_bounds() IS
+'The partitions of cdp_data.touchpoint from the catalogue, without a lock on any: oid, name, first moment, first moment after, whether it is the default one.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.touchpoint_partitions()
+RETURNS TABLE (partition_name text, from_at timestamptz, to_at timestamptz, is_default boolean, bytes bigint, row_estimate bigint)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN QUERY
+  SELECT b.partition_name, b.from_at, b.to_at, b.is_default, pg_total_relation_size(c.oid), greatest(c.reltuples, 0)::bigint
+  FROM cdp_internal.touchpoint_bounds() b JOIN pg_class c ON c.oid = b.partition_oid
+  ORDER BY b.is_default, b.from_at;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.touchpoint_partitions() IS
@@ -34,7 +49,7 @@ DECLARE
   high timestamptz := (first_day + interval '1 month') AT TIME ZONE 'UTC';
   name text := 'touchpoint_' || to_char(first_day, 'YYYY_MM');
 BEGIN
-  IF EXISTS (SELECT FROM cdp_internal.touchpoint_partitions() p WHERE NOT p.is_default AND p.from_at < high AND p.to_at > low) THEN
+  IF EXISTS (SELECT FROM cdp_internal.touchpoint_bounds() p WHERE NOT p.is_default AND p.from_at < high AND p.to_at > low) THEN
     RETURN false;
   END IF;
   IF to_regclass('cdp_data.' || name) IS NOT NULL THEN
@@ -80,7 +95,7 @@ BEGIN
     SELECT DISTINCT date_trunc('month', m)::date
     FROM unnest(months) m
     WHERE isfinite(m) AND m >= limits.low::date AND m <= limits.high::date
-      AND NOT EXISTS (SELECT FROM cdp_internal.touchpoint_partitions() p
+      AND NOT EXISTS (SELECT FROM cdp_internal.touchpoint_bounds() p
                       WHERE NOT p.is_default AND p.from_at <= m::timestamp AT TIME ZONE 'UTC' AND p.to_at > m::timestamp AT TIME ZONE 'UTC')
     ORDER BY 1);
   IF cardinality(wanted) = 0 THEN
@@ -151,7 +166,7 @@ AS $$
 BEGIN
   RETURN QUERY
   WITH known AS (
-    SELECT min(p.from_at) AS low, max(p.to_at) AS high FROM cdp_internal.touchpoint_partitions() p WHERE NOT p.is_default
+    SELECT min(p.from_at) AS low, max(p.to_at) AS high FROM cdp_internal.touchpoint_bounds() p WHERE NOT p.is_default
   ), stray AS (
     SELECT date_trunc('month', d.occurred_at, 'UTC') AS month, count(*) AS n
     FROM cdp_data.touchpoint_default d, cdp_internal.time_bounds() b
@@ -173,7 +188,7 @@ AS $$
 DECLARE
   p record;
 BEGIN
-  SELECT * INTO p FROM cdp_internal.touchpoint_partitions() t WHERE t.partition_name = drop_partition.partition_name AND NOT t.is_default;
+  SELECT * INTO p FROM cdp_internal.touchpoint_bounds() t WHERE t.partition_name = drop_partition.partition_name AND NOT t.is_default;
   IF NOT FOUND THEN
     RAISE EXCEPTION '% is no partition of cdp_data.touchpoint', partition_name
       USING ERRCODE = 'undefined_table', HINT = 'SELECT partition_name FROM cdp_internal.touchpoint_partitions() lists them.';

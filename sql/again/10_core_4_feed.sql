@@ -61,7 +61,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.feed_read(text, pg_snapshot) IS
-'What changed since the consumer''s last feed_advance(), up to a snapshot (default: now). One row per change; customer_id NULL means every customer within the times given. A consumer without a cursor, or with one of another cluster (a restored dump), gets the single row with cause ''full pass'': take everything for changed. Writes nothing, runs on a standby. Use one snapshot for both: SELECT pg_current_snapshot(), then feed_read(name, it), the work, feed_advance(name, it), in one transaction.';
+'What changed since the consumer''s last feed_advance(), up to a snapshot (default: now). One row per change; customer_id NULL means every customer within the times given. A consumer without a cursor, or with one of another cluster (a restored dump), gets the single row with cause ''full pass'': take everything for changed, and finish within a day. Writes nothing, runs on a standby. Use one snapshot for both: SELECT pg_current_snapshot(), then feed_read(name, it), the work, feed_advance(name, it), in one transaction.';
 
 CREATE OR REPLACE FUNCTION cdp.feed_advance(consumer text, upto pg_snapshot) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -109,10 +109,10 @@ BEGIN
   USING cdp_data.setting t
   WHERE c.advanced_at < now() - t.feed_retention
     AND EXISTS (SELECT FROM cdp_data.change_feed f WHERE NOT pg_visible_in_snapshot(f.xid, c.snapshot) AND f.written_at < now() - t.feed_retention);
+  -- A day stays in any case, for a new consumer that is in its full pass and has no cursor yet.
   DELETE FROM cdp_data.change_feed f
-  WHERE f.xid < coalesce(
-    (SELECT min(pg_snapshot_xmin(c.snapshot)) FROM cdp_data.feed_cursor c WHERE c.system_identifier = here),
-    pg_snapshot_xmin(pg_current_snapshot()));
+  WHERE f.written_at < now() - interval '1 day' AND f.xid < pg_snapshot_xmax(pg_current_snapshot())
+    AND NOT EXISTS (SELECT FROM cdp_data.feed_cursor c WHERE c.system_identifier = here AND NOT pg_visible_in_snapshot(f.xid, c.snapshot));
   GET DIAGNOSTICS n = ROW_COUNT;
   DELETE FROM cdp_data.change_feed f WHERE f.xid >= pg_snapshot_xmax(pg_current_snapshot())
     AND f.xid IS DISTINCT FROM pg_current_xact_id_if_assigned();
@@ -121,4 +121,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.trim_feed() IS
-'Deletes rows of the change feed that every consumer has read, cursors that were idle longer than cdp_data.setting.feed_retention with changes waiting, and rows of another cluster. Returns the feed rows deleted.';
+'Deletes rows of the change feed that are older than a day and that every consumer has read, cursors that were idle longer than cdp_data.setting.feed_retention with changes waiting, and rows of another cluster. Returns the feed rows deleted.';

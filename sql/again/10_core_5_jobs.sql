@@ -148,7 +148,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   RETURN QUERY
-  SELECT p.partition_name FROM cdp_internal.touchpoint_partitions() p, cdp_data.setting t
+  SELECT p.partition_name FROM cdp_internal.touchpoint_bounds() p, cdp_data.setting t
   WHERE NOT p.is_default AND t.touchpoint_retention IS NOT NULL AND p.to_at <= now() - t.touchpoint_retention
   ORDER BY p.from_at;
 END

@@ -45,10 +45,10 @@ AS $$
 BEGIN
   RETURN QUERY
   SELECT 'error', 'no_partition_now', format('no monthly partition holds %s', now()), 'CALL cdp.maintain();'
-  WHERE NOT EXISTS (SELECT FROM cdp_internal.touchpoint_partitions() p WHERE NOT p.is_default AND p.from_at <= now() AND p.to_at > now());
+  WHERE NOT EXISTS (SELECT FROM cdp_internal.touchpoint_bounds() p WHERE NOT p.is_default AND p.from_at <= now() AND p.to_at > now());
   RETURN QUERY
   SELECT 'warning', 'partitions_end', format('partitions end at %s, wanted are %s months ahead', max(p.to_at), t.partitions_ahead), 'CALL cdp.maintain(); and see that it runs daily'
-  FROM cdp_internal.touchpoint_partitions() p, cdp_data.setting t WHERE NOT p.is_default
+  FROM cdp_internal.touchpoint_bounds() p, cdp_data.setting t WHERE NOT p.is_default
   GROUP BY t.partitions_ahead HAVING max(p.to_at) <= now() + make_interval(months => t.partitions_ahead - 1);
   RETURN QUERY
   SELECT 'warning', 'default_partition', format('months with rows to move: %s', string_agg(to_char(m, 'YYYY-MM'), ', ' ORDER BY m)), 'CALL cdp.maintain();'
@@ -62,7 +62,7 @@ BEGIN
   FROM cdp_data.touchpoint_default d, cdp_internal.time_bounds() b WHERE d.occurred_at < b.earliest OR d.occurred_at > b.latest HAVING count(*) > 0;
   RETURN QUERY
   SELECT 'warning', 'no_statistics', 'cdp_data.touchpoint has rows but no statistics as a whole', 'ANALYZE cdp_data.touchpoint;'
-  WHERE EXISTS (SELECT FROM cdp_internal.touchpoint_partitions() p WHERE p.row_estimate > 100000)
+  WHERE EXISTS (SELECT FROM cdp_internal.touchpoint_bounds() p JOIN pg_class c ON c.oid = p.partition_oid WHERE c.reltuples > 100000)
     AND NOT EXISTS (SELECT FROM pg_statistic s WHERE s.starelid = 'cdp_data.touchpoint'::regclass);
   RETURN QUERY
   SELECT 'error', 'invalid_index', format('%s is not valid', i.indexrelid::regclass), format('REINDEX INDEX %s;', i.indexrelid::regclass)

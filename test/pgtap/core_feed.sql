@@ -1,5 +1,5 @@
 -- The change feed: a transaction that commits late is read once, own rows are not lost, another cluster means a full pass.
-SELECT plan(22);
+SELECT plan(24);
 CREATE EXTENSION dblink;
 SELECT dblink_connect(c, format('host=%s port=%s dbname=%s user=%s', split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'), current_database(), current_user)) FROM unnest(ARRAY['one', 'two', 'reader']) c;
 CREATE FUNCTION public.feed_customers(name text) RETURNS text LANGUAGE sql AS $$
@@ -93,12 +93,21 @@ SELECT throws_ok($$SELECT * FROM cdp.feed_read(NULL)$$, '22004', NULL, 'no name'
 SELECT cdp.feed_advance('slow', pg_current_snapshot());
 SELECT cdp_internal.feed_write('{41}', 'load');
 SELECT cdp.feed_advance('report', pg_current_snapshot());
+SELECT cdp_internal.feed_write('{42}', 'load');
+SELECT cdp.feed_advance('report', pg_current_snapshot());
+UPDATE cdp_data.change_feed SET written_at = now() - interval '2 days' WHERE customer_id <> 42;
 SELECT cdp_internal.trim_feed();
-SELECT is(public.feed_customers('slow'), '41', 'trimming keeps what a slow consumer has not read');
+SELECT is(public.feed_customers('slow'), '41 42', 'trimming keeps what a slow consumer has not read');
+SELECT cmp_ok((SELECT count(*) FROM cdp_data.change_feed WHERE customer_id < 40), '=', 0::bigint, 'and deletes what both have');
+SELECT cdp.feed_advance('slow', pg_current_snapshot());
+SELECT cdp_internal.trim_feed();
+SELECT is((SELECT string_agg(customer_id::text, ' ') FROM cdp_data.change_feed), '42', 'what is younger than a day stays for consumers to come');
+SELECT cdp_internal.feed_write('{43}', 'load');
 UPDATE cdp_data.feed_cursor SET advanced_at = now() - interval '1 year' WHERE consumer = 'slow';
 UPDATE cdp_data.change_feed SET written_at = now() - interval '1 year';
+SELECT cdp.feed_advance('report', pg_current_snapshot());
 SELECT cdp_internal.trim_feed();
-SELECT is((SELECT count(*) FROM cdp_data.change_feed), 0::bigint, 'unless it stopped reading');
+SELECT is((SELECT count(*) FROM cdp_data.change_feed), 0::bigint, 'a consumer that stopped reading keeps nothing back');
 SELECT is((SELECT cause FROM cdp.feed_read('slow')), 'full pass', 'which then makes a full pass');
 
 -- As restored in another cluster, whose transaction numbers were far ahead.

@@ -1,5 +1,5 @@
 -- Partitions: made once, by month in UTC, not for absurd times, beside readers and loads; sweep and retention.
-SELECT plan(33);
+SELECT plan(35);
 CREATE EXTENSION dblink;
 SELECT dblink_connect(c, format('host=%s port=%s dbname=%s user=%s', split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'), current_database(), current_user)) FROM unnest(ARRAY['one', 'two']) c;
 CREATE TEMP VIEW part AS SELECT replace(partition_name, 'cdp_data.touchpoint_', '') AS name, * FROM cdp_internal.touchpoint_partitions();
@@ -47,6 +47,10 @@ SELECT dblink_exec('one', $$DO 'BEGIN PERFORM cdp_internal.ensure_partitions(''2
 SELECT dblink_send_query('two', $$SELECT cdp_internal.ensure_partitions('2020-10-01'::timestamptz, '2020-10-01')$$);
 SELECT pg_sleep(0.3);
 SELECT is(dblink_is_busy('two'), 1, 'a second maker waits for the first');
+SET lock_timeout = '5s';
+SELECT is(cdp_internal.ensure_partitions(now(), now()), 0, 'who needs none does not wait');
+SELECT lives_ok($$SELECT public.put(now())$$, 'nor does a load into a month that is there');
+RESET lock_timeout;
 SELECT dblink_exec('one', 'COMMIT');
 SELECT is((SELECT n FROM dblink_get_result('two') r (n int)), 0, 'and finds the work done');
 SELECT count(*) FROM dblink_get_result('two') r (n int);
@@ -82,7 +86,7 @@ SELECT is((SELECT count(*) FROM cdp.health() WHERE finding = 'default_partition'
 
 -- Retention drops partitions with their keys, and only those wholly older.
 INSERT INTO cdp_data.feed_cursor VALUES ('test', pg_current_snapshot(), cdp_internal.system_identifier());
-SELECT public.put(now() - interval '2 days', 4);
+SELECT public.put(now() - interval '2 days', 3);
 UPDATE cdp_data.setting SET touchpoint_retention = '1 year';
 SELECT is((SELECT count(*) FROM cdp.health() WHERE finding = 'expired_partitions'), 1::bigint, 'health() announces it');
 CALL cdp.maintain();
