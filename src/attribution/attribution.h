@@ -109,6 +109,8 @@ typedef struct CdpOptions
 	char	   *grouping;		/* carried and compared only; may be NULL */
 	char	   *time_zone;
 	char	   *dialect;
+	int			nlabel_names;	/* names of integer labels 1, 2, ...; not part of the result */
+	char	  **label_name;
 
 	/* what the models ask for */
 	bool		has_rules;

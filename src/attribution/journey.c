@@ -200,8 +200,7 @@ scatter_rows(CdpWalk *w, Scratch *x)
 			continue;
 		item = &x->item[g->count[group]++];
 		item->at = (int64) row[1];
-		item->rank = likely(label != CDP_NO_LABEL) ? w->rank[label]
-			: (CDP_CLASS_MILESTONE << 30 | CDP_ITEM_NO_LABEL);
+		item->rank = likely(label != CDP_NO_LABEL) ? w->rank[label] : CDP_CLASS_MILESTONE << 30;
 		item->row = (uint32) i;
 	});
 	FOR_ROWS(s, CDP_STORE_CONVERSION, w->partition, row, i,
@@ -216,7 +215,7 @@ scatter_rows(CdpWalk *w, Scratch *x)
 		item = &x->item[g->count[group]++];
 		item->at = (int64) row[1];
 		item->rank = (uint32) (refund ? CDP_CLASS_REFUND : CDP_CLASS_CONVERSION) << 30 |
-			(label != CDP_NO_LABEL ? w->rank[label] : CDP_ITEM_NO_LABEL);
+			(label != CDP_NO_LABEL ? w->conversion_rank[label] + 1 : CDP_ITEM_NO_LABEL);
 		item->row = (uint32) i;
 	});
 }
@@ -412,6 +411,36 @@ compare_references(const void *a, const void *b)
 	return (x->value > y->value) - (x->value < y->value);
 }
 
+/* The labels by the names that the options give to integers, and the place of each number among them. */
+static CdpLabels *
+named_labels(const CdpPass *pass, uint32 **rank)
+{
+	const CdpOptions *o = pass->options;
+	const CdpIntern *in = &pass->labels;
+	CdpIntern	names;
+	CdpLabels  *labels;
+	uint32	   *number = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(uint32) * Max(in->n, 1));
+	uint32	   *name_rank;
+
+	cdp_intern_init(&names, false, CurrentMemoryContext);
+	for (uint32 i = 0; i < in->n; i++)
+	{
+		int32		code = in->is_int ? in->code[i] : 0;
+
+		if (code < 1 || code > o->nlabel_names)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("integer label %d has no name", (int) code),
+					 errdetail("Attribution option \"label_names\" names the labels 1 to %d.", o->nlabel_names)));
+		number[i] = cdp_intern_text(&names, o->label_name[code - 1], strlen(o->label_name[code - 1]));
+	}
+	labels = cdp_intern_sorted(&names, &name_rank);
+	for (uint32 i = 0; i < in->n; i++)
+		number[i] = name_rank[number[i]];
+	*rank = number;
+	return labels;
+}
+
 /* Turns the collected rows into sums, which live in the pass's context like all else. */
 CdpSums *
 cdp_pass_finish(CdpPass *pass)
@@ -420,8 +449,14 @@ cdp_pass_finish(CdpPass *pass)
 	CdpWalk    *w = palloc0(sizeof(CdpWalk));
 	Scratch    *x = palloc0(sizeof(Scratch));
 	uint32	   *rank;
-	CdpLabels  *labels = cdp_intern_sorted(&pass->labels, &rank);
+	uint32	   *conversion_rank;
+	CdpLabels  *labels;
 
+	labels = pass->options->nlabel_names > 0 ? named_labels(pass, &rank) : cdp_intern_sorted(&pass->labels, &rank);
+	conversion_rank = rank;
+	if (!pass->keep_conversion_labels)
+		(void) cdp_intern_sorted(&pass->conversion_labels, &conversion_rank);
+	w->conversion_rank = conversion_rank;
 	w->pass = pass;
 	w->options = pass->options;
 	w->store = pass->store;

@@ -17,7 +17,8 @@ typedef struct CdpItem
 
 #define CDP_ITEM_CLASS(rank) ((rank) >> 30)
 #define CDP_ITEM_LABEL(rank) ((rank) & 0x3FFFFFFF)
-#define CDP_ITEM_NO_LABEL 0x3FFFFFFF
+/* Conversions without label come before those with one, so theirs is 0 and the others count from 1. */
+#define CDP_ITEM_NO_LABEL 0
 #define CDP_CLASS_TOUCH 0
 #define CDP_CLASS_MILESTONE 1
 #define CDP_CLASS_CONVERSION 2
@@ -35,6 +36,13 @@ typedef struct CdpConversion
 	int			milestone[CDP_MAX_MILESTONES]; /* touches before the latest one, -1 = none */
 } CdpConversion;
 
+/* The latest milestone of a kind. */
+typedef struct CdpMilestone
+{
+	int			position;		/* touches before it, -1 = none yet */
+	int64		at;
+} CdpMilestone;
+
 typedef struct CdpWalk
 {
 	CdpPass    *pass;
@@ -44,6 +52,7 @@ typedef struct CdpWalk
 	MemoryContext cxt;
 	int			partition;
 	const uint32 *rank;			/* place of each label among the sorted ones */
+	const uint32 *conversion_rank; /* the same for labels of conversions */
 	bool	   *excluded;		/* [label], or NULL */
 	int64		longest;		/* longest lookback of any kind */
 	int64	   *kind_lookback;	/* [kind + 1], or NULL */

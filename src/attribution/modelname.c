@@ -185,8 +185,8 @@ read_numbers(CdpModel *m, ParameterRule rule, List *words)
 	}
 	if (rule == PARAMETERS_ALPHA && (m->param[0] <= 0 || m->param[0] > 1))
 		bad_model(m->name, psprintf("%g is not above 0 and at most 1.", m->param[0]), "Write for example exponential(0.5).");
-	if (rule == PARAMETERS_TWO_SHARES && (sum > 1 + 1e-12 || sum <= 0))
-		bad_model(m->name, psprintf("The shares add up to %g.", sum), "They must add up to more than 0 and at most 1.");
+	if (rule == PARAMETERS_TWO_SHARES && (sum > 1 + 1e-12))
+		bad_model(m->name, psprintf("The shares add up to %g.", sum), "They must add up to at most 1; the middle gets the rest.");
 	if (rule == PARAMETERS_WEIGHTS && (sum <= 0 || !isfinite(sum)))
 		bad_model(m->name, psprintf("The weights add up to %g.", sum), "At least one weight must be above 0.");
 }

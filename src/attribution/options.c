@@ -38,13 +38,15 @@ typedef enum OptionField
 	OPTION_SINCE,
 	OPTION_UNTIL,
 	OPTION_AS_OF,
+	OPTION_WRITTEN,				/* those above are kept in a result */
+	OPTION_LABEL_NAMES = OPTION_WRITTEN,
 	OPTION_FIELDS
 } OptionField;
 
 static const char *const option_names[] = {
 	"dialect", "lookback", "models", "lookback_by_kind", "max_touches", "journey", "exclude",
 	"include", "collapse", "conversion_is_touch", "fallback", "two_touch", "milestones",
-	"null_paths", "paths", "credits", "grouped_by", "time_zone", "since", "until", "as_of",
+	"null_paths", "paths", "credits", "grouped_by", "time_zone", "since", "until", "as_of", "label_names",
 };
 
 StaticAssertDecl(lengthof(option_names) == OPTION_FIELDS, "option names differ from option fields");
@@ -296,6 +298,9 @@ read_field(CdpOptions *o, OptionField field, const JsonbValue *v, bool *null_pat
 		case OPTION_AS_OF:
 			o->as_of = cdp_time_from_text(read_text(field, v));
 			break;
+		case OPTION_LABEL_NAMES:
+			o->label_name = read_list(field, v, &o->nlabel_names);
+			break;
 		case OPTION_FIELDS:
 			break;
 	}
@@ -538,6 +543,7 @@ cdp_options_write_field(const CdpOptions *o, int field, StringInfo buf)
 		case OPTION_AS_OF:
 			append_time(buf, o->as_of);
 			break;
+		case OPTION_WRITTEN:
 		case OPTION_FIELDS:
 			break;
 	}
@@ -547,7 +553,7 @@ cdp_options_write_field(const CdpOptions *o, int field, StringInfo buf)
 void
 cdp_options_write(const CdpOptions *o, StringInfo buf)
 {
-	for (int field = 0; field < OPTION_FIELDS; field++)
+	for (int field = 0; field < OPTION_WRITTEN; field++)
 	{
 		appendStringInfo(buf, "%c\"%s\":", field == 0 ? '{' : ',', option_names[field]);
 		cdp_options_write_field(o, field, buf);

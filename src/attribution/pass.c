@@ -51,6 +51,7 @@ start_pass(FunctionCallInfo fcinfo, CdpKeyType key_type, bool int_labels, bool w
 								   wide && pass->options->need_sessions, 0,
 								   cdp_attribution_memory_bytes() / 2);
 	cdp_intern_init(&pass->labels, int_labels, cxt);
+	cdp_intern_init(&pass->conversion_labels, int_labels, cxt);
 	cdp_intern_init(&pass->kinds, int_labels, cxt);
 	for (int m = 0; m < CDP_MAX_MILESTONES; m++)
 		pass->milestone[m] = -1;
@@ -149,16 +150,16 @@ add_reference(CdpPass *pass, int64 conversion_id, int64 at, int64 value)
 
 /* The label of a row as a number. */
 static pg_attribute_always_inline uint32
-label_number(CdpPass *pass, Datum label, bool int_labels)
+label_number(CdpIntern *labels, Datum label, bool int_labels)
 {
 	text	   *t;
 
 	if (int_labels)
-		return cdp_intern_int(&pass->labels, DatumGetInt32(label));
+		return cdp_intern_int(labels, DatumGetInt32(label));
 	t = (text *) DatumGetPointer(label);
 	if (unlikely(VARATT_IS_EXTENDED(t) && !VARATT_IS_SHORT(t)))
 		t = pg_detoast_datum_packed(t);
-	return cdp_intern_text(&pass->labels, VARDATA_ANY(t), VARSIZE_ANY_EXHDR(t));
+	return cdp_intern_text(labels, VARDATA_ANY(t), VARSIZE_ANY_EXHDR(t));
 }
 
 /* The key of a row as one or two words. */
@@ -239,8 +240,9 @@ add_conversion(FunctionCallInfo fcinfo, CdpPass *pass, CdpKeyType key_type, bool
 		flags |= CDP_ROW_NO_KEY;
 	else
 		read_key(pass, PG_GETARG_DATUM(1), key_type, key);
-	if (!PG_ARGISNULL(3) && !negative && pass->keep_conversion_labels)
-		label = label_number(pass, PG_GETARG_DATUM(3), int_labels);
+	if (!PG_ARGISNULL(3) && !negative)
+		label = label_number(pass->keep_conversion_labels ? &pass->labels : &pass->conversion_labels,
+							 PG_GETARG_DATUM(3), int_labels);
 	if (pass->keep_kinds && !PG_ARGISNULL(7))
 		kind = kind_number(pass, PG_GETARG_DATUM(7));
 	row = cdp_store_row(store, CDP_STORE_CONVERSION, cdp_store_place(store, key[0], key[1]));
@@ -294,17 +296,12 @@ take_row(FunctionCallInfo fcinfo, CdpKeyType key_type, bool int_labels, ValueTyp
 	{
 		kind = kind_number(pass, PG_GETARG_DATUM(7));
 		for (int m = 0; m < pass->options->nmilestones; m++)
-			if (pass->milestone[m] == (int) kind - 1)
+			if (PG_ARGISNULL(3) && pass->milestone[m] == (int) kind - 1)
 				flags = CDP_ROW_MILESTONE;
 	}
 	if (unlikely(PG_ARGISNULL(3) && flags == 0))
 	{
 		pass->counter[CDP_COUNT_UNLABELLED]++;
-		PG_RETURN_POINTER(pass);
-	}
-	if (unlikely(PG_ARGISNULL(1)))
-	{
-		pass->counter[CDP_COUNT_NO_KEY]++;
 		PG_RETURN_POINTER(pass);
 	}
 	if (unlikely(PG_ARGISNULL(2) || TIMESTAMP_NOT_FINITE(PG_GETARG_TIMESTAMPTZ(2))))
@@ -318,9 +315,14 @@ take_row(FunctionCallInfo fcinfo, CdpKeyType key_type, bool int_labels, ValueTyp
 		pass->counter[CDP_COUNT_IGNORED]++;
 		PG_RETURN_POINTER(pass);
 	}
+	if (unlikely(PG_ARGISNULL(1)))
+	{
+		pass->counter[CDP_COUNT_NO_KEY]++;
+		PG_RETURN_POINTER(pass);
+	}
 	if (!PG_ARGISNULL(3))
 	{
-		label = label_number(pass, PG_GETARG_DATUM(3), int_labels);
+		label = label_number(&pass->labels, PG_GETARG_DATUM(3), int_labels);
 		pass->counter[CDP_COUNT_TOUCHES]++;
 	}
 	read_key(pass, PG_GETARG_DATUM(1), key_type, key);

@@ -53,6 +53,7 @@ typedef struct CdpPass
 	bool		keep_conversion_labels;
 	CdpStore   *store;
 	CdpIntern	labels;
+	CdpIntern	conversion_labels; /* for the order only, unless conversions' labels are kept */
 	CdpIntern	kinds;
 	int			milestone[CDP_MAX_MILESTONES]; /* number of the kind in kinds, -1 = not seen */
 	uint64		unpartitioned_left; /* rows until the store is partitioned */

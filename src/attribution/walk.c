@@ -151,17 +151,27 @@ read_conversion(CdpWalk *w, CdpConversion *c, const uint64 *row, uint32 label)
 	apply_references(w, c);
 }
 
+/* Whether two times are further apart than the lookback. */
+static inline bool
+is_gap(const CdpWalk *w, int64 earlier, int64 later)
+{
+	int64		gap;
+
+	return w->options->lookback != PG_INT64_MAX &&
+		(pg_sub_s64_overflow(later, earlier, &gap) || gap > w->options->lookback);
+}
+
 /* Turns the sorted items into touches and conversions. */
 static void
 read_items(CdpWalk *w, const CdpItem *items, int n)
 {
 	const CdpStore *s = w->store;
-	int			milestone[CDP_MAX_MILESTONES];
+	CdpMilestone milestone[CDP_MAX_MILESTONES];
 	bool		wide = s->id_word != 0;
 	CdpConversionTouch touch_rule = w->options->conversion_is_touch;
 
 	for (int m = 0; m < CDP_MAX_MILESTONES; m++)
-		milestone[m] = -1;
+		milestone[m].position = -1;
 	for (int i = 0; i < n; i++)
 	{
 		uint32		class = CDP_ITEM_CLASS(items[i].rank);
@@ -178,7 +188,7 @@ read_items(CdpWalk *w, const CdpItem *items, int n)
 			if (row != NULL && (row[2] >> 48) & CDP_ROW_MILESTONE)
 				for (int m = 0; m < w->options->nmilestones; m++)
 					if (w->pass->milestone[m] == (int) (uint16) (row[2] >> 32) - 1)
-						milestone[m] = w->ntouches;
+						milestone[m] = (CdpMilestone) {w->ntouches, items[i].at};
 		}
 		else if (class == CDP_CLASS_REFUND)
 		{
@@ -194,14 +204,17 @@ read_items(CdpWalk *w, const CdpItem *items, int n)
 		}
 		else
 		{
-			bool		labelled = label != CDP_ITEM_NO_LABEL;
+			bool		labelled = label != CDP_ITEM_NO_LABEL && w->pass->keep_conversion_labels;
 
+			label--;
 			if (labelled && touch_rule == CDP_CONVERSION_TOUCHES_ALSO)
 				add_touch(w, label, items[i].at, wide ? row : NULL);
 			c = add_conversion(w);
 			read_conversion(w, c, row, labelled ? label : CDP_NO_LABEL);
 			c->position = w->ntouches;
-			memcpy(c->milestone, milestone, sizeof(milestone));
+			for (int m = 0; m < CDP_MAX_MILESTONES; m++)
+				c->milestone[m] = milestone[m].position >= 0 && !is_gap(w, milestone[m].at, c->at)
+					? milestone[m].position : -1;
 			if (labelled && touch_rule == CDP_CONVERSION_TOUCHES_LATER)
 				add_touch(w, label, items[i].at, wide ? row : NULL);
 		}
@@ -365,16 +378,6 @@ add_null(CdpWalk *w, const int *pick, int from, int n)
 	cdp_sums_add(w->sums, &j);
 }
 
-/* Whether two touches that follow each other belong to different journeys without conversion. */
-static inline bool
-is_gap(const CdpWalk *w, int64 earlier, int64 later)
-{
-	int64		gap;
-
-	return w->options->lookback != PG_INT64_MAX &&
-		(pg_sub_s64_overflow(later, earlier, &gap) || gap > w->options->lookback);
-}
-
 /* Cuts and adds the journeys of touches that no conversion used. */
 static void
 add_nulls(CdpWalk *w)
@@ -438,7 +441,8 @@ cdp_walk_lonely(CdpWalk *w, const uint64 *row)
 		add_orphan(w, (int64) row[1], (int64) row[w->store->words[CDP_STORE_CONVERSION] - 1]);
 		return;
 	}
-	read_conversion(w, &c, row, label == CDP_NO_LABEL ? CDP_NO_LABEL : w->rank[label]);
+	read_conversion(w, &c, row, label == CDP_NO_LABEL || !w->pass->keep_conversion_labels
+					? CDP_NO_LABEL : w->rank[label]);
 	if (!is_reported(w->options, c.at))
 		return;
 	j.value_micro = c.net;
