@@ -10,14 +10,15 @@ RETURNS TABLE (partition_oid oid, partition_name text, from_at timestamptz, to_a
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET datestyle = 'ISO'
 AS $$
 BEGIN
-  -- From the catalogue alone: asking a partition for its size would wait for whoever makes one.
+  -- From the catalogue alone: whoever makes a partition locks the default one, and its size, or pg_get_expr() with
+  -- its oid, would wait for that. Bounds have no columns, so the oid is not needed.
   RETURN QUERY
   SELECT p.oid, p.name, coalesce(p.low::timestamptz, '-infinity'), coalesce(p.high::timestamptz, 'infinity'), p.bound = 'DEFAULT'
   FROM (
     SELECT c.oid, n.nspname || '.' || quote_ident(c.relname) AS name, b.bound,
       substring(b.bound FROM 'FROM \(''([^'']+)''\)') AS low, substring(b.bound FROM 'TO \(''([^'']+)''\)') AS high
     FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-      CROSS JOIN LATERAL pg_get_expr(c.relpartbound, c.oid) AS b (bound)
+      CROSS JOIN LATERAL pg_get_expr(c.relpartbound, 0) AS b (bound)
     WHERE i.inhparent = to_regclass('cdp_data.touchpoint')
   ) p
   ORDER BY p.bound = 'DEFAULT', p.low::timestamptz;
