@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# make demo: the whole way on a throw-away cluster: install, set up, load, report.
+#   make demo                    a made-up shop with 20,000 customers (CUSTOMERS=100000 for more, SEED=2 for others)
+#   make demo DATA=touches.csv   your own data. UTF-8, comma-separated, with a header. Columns, in any order:
+#       customer   who: any text
+#       time       when: 2026-01-31 23:59:59, or with an offset: 2026-01-31T23:59:59+08:00, ...Z
+#       channel    where the touch came from: any text; may be empty in a row with revenue
+#       revenue    empty: a touch; a number: a conversion of that value; negative: a refund
+#     and if you like
+#       id         key of the record (else its line is the key); currency  code of the money
+#       campaign, medium; all other columns are kept as properties
+#     Times without an offset are in TIMEZONE, money without a code in CURRENCY (Asia/Shanghai and CNY unless you say).
+# A bad row is named with its line, and then nothing is loaded. The cluster stays until the next demo, or
+#   bash tools/cluster.sh stop demo
+set -euo pipefail
+. "$(dirname "$0")/env.sh"
+timezone=${TIMEZONE:-Asia/Shanghai} currency=${CURRENCY:-CNY} customers=${CUSTOMERS:-20000} seed=${SEED:-1} data=${DATA:-}
+
+die() {
+	echo "demo: $1" >&2
+	[ $# -lt 2 ] || echo "      $2" >&2
+	exit 1
+}
+[[ $customers =~ ^[1-9][0-9]{0,6}$ ]] || die "CUSTOMERS=$customers is no number from 1 to 9999999"
+[[ $seed =~ ^[0-9]{1,9}$ ]] || die "SEED=$seed is no number"
+
+# The header decides about the columns; all else is decided inside the database.
+if [ -n "$data" ]; then
+	[ -f "$data" ] && [ -r "$data" ] || die "there is no readable file $data"
+	header=$(head -n 1 -- "$data" | sed $'1s/^\xEF\xBB\xBF//; s/\r$//' | tr -d '"')
+	[[ $header != *[^[:print:]]* || $header =~ [^[:ascii:]] ]] || die "$data line 1: the header has unprintable characters"
+	IFS=, read -r -a columns <<<"$header"
+	sql_columns=
+	for i in "${!columns[@]}"; do
+		name=$(sed -E 's/^[[:space:]]+|[[:space:]]+$//g' <<<"${columns[i]}" | tr '[:upper:]' '[:lower:]')
+		[ -n "$name" ] || die "$data line 1: column $((i + 1)) has no name"
+		[ "$name" != nth ] || die "$data line 1: the name nth is taken"
+		[[ ",$sql_columns," != *",\"$name\","* ]] || die "$data line 1: column $name comes twice"
+		sql_columns+="${sql_columns:+,}\"$name\""
+	done
+	for name in customer time channel revenue; do
+		[[ ",$sql_columns," == *",\"$name\","* ]] || die "$data line 1: there is no column $name" \
+			"The header must have customer,time,channel,revenue (in any order; more columns may follow). It is: $header"
+	done
+fi
+
+echo "pg_cdp demo"
+echo "1. packages and a private copy of the server"
+bash "$CDP_TOP/tools/install_packages.sh" build
+. "$CDP_TOP/tools/env.sh"
+bash "$CDP_TOP/tools/server.sh"
+echo "2. a throw-away cluster, CREATE EXTENSION pg_cdp, CALL cdp.setup(timezone => '$timezone', currency => '$currency')"
+eval "$(bash "$CDP_TOP/tools/cluster.sh" start demo)"
+createdb -T template0 -E UTF8 demo
+export PGDATABASE=demo PGOPTIONS="-c client_min_messages=warning -c timezone=$timezone"
+cd "$CDP_TOP/test/demo" # psql's \i
+
+# Runs SQL of test/demo; a failure is told in one sentence, without psql's places.
+run() {
+	local errors
+	errors=$(mktemp)
+	if ! psql -qXAt -v ON_ERROR_STOP=1 "$@" 2>"$errors"; then
+		echo "demo: that did not work, and nothing of it was kept:" >&2
+		sed -E -e 's/^psql:[^ ]* //' -e '/^CONTEXT:  (PL|SQL)/d' -e '/^(PL\/pgSQL|SQL)/d' -e 's/^CONTEXT:  COPY own, (line [0-9]+).*/\1 of the file/' "$errors" >&2
+		rm -f "$errors"
+		bash "$CDP_TOP/tools/cluster.sh" stop demo
+		exit 1
+	fi
+	rm -f "$errors"
+}
+
+if ! psql -qX -v ON_ERROR_STOP=1 -v timezone="$timezone" -v currency="$currency" <<<"CREATE EXTENSION pg_cdp;
+		CALL cdp.setup(timezone => :'timezone', currency => :'currency');" 2>&1; then
+	bash "$CDP_TOP/tools/cluster.sh" stop demo
+	exit 1
+fi
+if [ -n "$data" ]; then
+	echo "3. your file, checked and loaded: $data"
+	cd - >/dev/null
+	sed $'1s/^\xEF\xBB\xBF//' -- "$data" | run -1 -v timezone="$timezone" -c 'CREATE SCHEMA demo' \
+		-c "CREATE TABLE demo.own (nth bigint GENERATED ALWAYS AS IDENTITY, ${sql_columns//,/ text, } text)" \
+		-c "\\copy demo.own ($sql_columns) from pstdin csv header" -f "$CDP_TOP/test/demo/own.sql"
+	cd "$CDP_TOP/test/demo"
+else
+	echo "3. a made-up shop with $customers customers, generated and loaded"
+	run -v customers="$customers" -v days=180 -v until="$(TZ=$timezone date +%F)" -v seed="$seed" -v timezone="$timezone" -f shop.sql
+fi
+echo
+echo "4. what each channel earned, by model: SELECT * FROM cdp.attribution();"
+psql -qX -v ON_ERROR_STOP=1 -P footer=off -f report.sql
+echo "Try next:"
+echo
+if [ -n "$data" ]; then cat next_own.sql; else cat next.sql; fi
+echo
+echo "Connect with:   $CDP_BIN/psql -h $PGHOST -U postgres demo"
+echo "Take away with: bash tools/cluster.sh stop demo"
