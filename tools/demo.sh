@@ -15,6 +15,7 @@
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
 timezone=${TIMEZONE:-Asia/Shanghai} currency=${CURRENCY:-CNY} customers=${CUSTOMERS:-20000} seed=${SEED:-1} data=${DATA:-}
+unset DATA MAKEFLAGS MFLAGS MAKEOVERRIDES # the build's own make has another use for DATA
 
 die() {
 	echo "demo: $1" >&2
