@@ -38,6 +38,8 @@ typedef struct Alternative
 typedef struct Pattern
 {
 	bool		any;			/* NULL: matches whatever comes */
+	bool		empty;			/* may match the empty text */
+	uint32		first[8];		/* bytes with which a match may begin; rejects most values at once */
 	int			n;
 	Alternative *alternative;
 } Pattern;
@@ -108,6 +110,22 @@ compile_alternative(const char *p, int len, Alternative *out)
 	out->len = n;
 }
 
+/* Notes with which byte a text that matches the alternative may begin. */
+static void
+note_first(Pattern *p, const Alternative *a)
+{
+	if ((a->kind == PATTERN_EXACT || a->kind == PATTERN_PREFIX) && a->len > 0)
+	{
+		unsigned char c = (unsigned char) a->text[0];
+
+		p->first[c / 32] |= (uint32) 1 << (c % 32);
+		return;
+	}
+	p->empty = true;
+	if (a->kind != PATTERN_EXACT)
+		memset(p->first, 0xFF, sizeof(p->first));
+}
+
 /* Compiles a pattern with its alternatives in the current context. */
 static void
 compile_pattern(const char *p, int len, Pattern *out)
@@ -123,8 +141,7 @@ compile_pattern(const char *p, int len, Pattern *out)
 		else if (p[i] == '|')
 			n++;
 	}
-	out->any = false;
-	out->n = 0;
+	memset(out, 0, sizeof(Pattern));
 	out->alternative = palloc(mul_size(n, sizeof(Alternative)));
 	for (i = 0; i <= len; i++)
 	{
@@ -139,6 +156,8 @@ compile_pattern(const char *p, int len, Pattern *out)
 	/* A backslash at the very end steps over the end; what is left is an alternative too. */
 	if (out->n < n)
 		compile_alternative(p + start, len - start, &out->alternative[out->n++]);
+	for (i = 0; i < out->n; i++)
+		note_first(out, &out->alternative[i]);
 }
 
 /* Compiles the whole array into the set's own context. */
@@ -248,7 +267,7 @@ match_general(const char *s, int slen, const char *p, int plen)
 }
 
 /* Tells whether one alternative matches a lowered value. */
-static bool
+static inline bool
 match_alternative(const Alternative *a, Slice v)
 {
 	switch (a->kind)
@@ -273,11 +292,13 @@ match_alternative(const Alternative *a, Slice v)
 }
 
 /* Tells whether a pattern, NULL or one of its alternatives, matches. */
-static bool
+static inline bool
 match_pattern(const Pattern *p, Slice v)
 {
 	if (p->any)
 		return true;
+	if (v.len == 0 ? !p->empty : !(p->first[(unsigned char) v.text[0] / 32] & ((uint32) 1 << ((unsigned char) v.text[0] % 32))))
+		return false;
 	for (int i = 0; i < p->n; i++)
 	{
 		if (match_alternative(&p->alternative[i], v))
