@@ -1,0 +1,320 @@
+-- Attribution over our own tables: which rows a report reads, in which words and
+-- which money. One scan of cdp_data.touchpoint feeds cdp.attribution_pass; small
+-- tables (origins, kinds, rates, merged customers) come in as arrays and constants,
+-- so that no join stands between the table and the aggregate.
+--
+-- All functions here only read: they work on a hot standby.
+
+CREATE OR REPLACE FUNCTION cdp_internal.attribution_kinds(names text[], purpose text)
+RETURNS smallint[]
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  ids smallint[];
+  missing text;
+BEGIN
+  -- purpose 'touch' and 'conversion' are flags of the list; 'milestone' takes any kind
+  IF names IS NULL THEN
+    RETURN (SELECT coalesce(array_agg(k.kind_id ORDER BY k.kind_id), '{}')
+            FROM cdp_data.touch_kind_all k
+            WHERE CASE purpose WHEN 'touch' THEN k.is_touch
+                               WHEN 'conversion' THEN k.is_conversion
+                               ELSE k.is_milestone END);
+  END IF;
+  SELECT n INTO missing FROM unnest(names) n
+  WHERE NOT EXISTS (SELECT FROM cdp_data.touch_kind_all k WHERE k.name = n)
+  LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'there is no kind of touchpoint named "%"', missing
+      USING ERRCODE = 'invalid_parameter_value',
+        HINT = format('Kinds are: %s.', (SELECT string_agg(k.name, ', ' ORDER BY k.name) FROM cdp_data.touch_kind_all k));
+  END IF;
+  SELECT coalesce(array_agg(k.kind_id ORDER BY array_position(names, k.name)), '{}') INTO ids
+  FROM cdp_data.touch_kind_all k WHERE k.name = ANY (names);
+  RETURN ids;
+END $$;
+COMMENT ON FUNCTION cdp_internal.attribution_kinds(text[], text) IS
+'Ids of kinds of touchpoint, in the order of the names; NULL names mean all kinds that the list marks for the purpose (touch, conversion or milestone). Error 22023 for a name that is not in the list.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.attribution_codes(grouping text,
+  OUT names text[], OUT by_origin int[], OUT by_campaign int[])
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+  -- The label of an origin and of a campaign, as positions in one list of names in
+  -- C order; position arrays are dense, so that a row costs one array access.
+  WITH origin_label AS MATERIALIZED (
+    SELECT o.origin_id AS id,
+      CASE grouping
+        WHEN 'channel' THEN c.channel
+        WHEN 'channel_group' THEN c.channel_group
+        WHEN 'campaign' THEN nullif(o.campaign, '')
+        WHEN 'source' THEN nullif(o.source, '')
+        WHEN 'origin' THEN nullif(concat_ws(' / ', nullif(o.source, ''), nullif(o.medium, ''), nullif(o.campaign, ''),
+          nullif(o.referrer_host, ''), nullif(o.add_way, ''), nullif(o.qr_scene, '')), '')
+      END AS label
+    FROM cdp_data.origin o LEFT JOIN cdp_bi.origin_channel c ON c.origin_id = o.origin_id
+  ), campaign_label AS MATERIALIZED (
+    SELECT g.campaign_id AS id, g.name AS label FROM cdp_data.campaign g WHERE grouping = 'campaign'
+  ), name AS MATERIALIZED (
+    SELECT u.label COLLATE "C" AS label, row_number() OVER (ORDER BY u.label COLLATE "C")::int AS code
+    FROM (SELECT label FROM origin_label UNION SELECT label FROM campaign_label UNION SELECT '(unknown)') u
+    WHERE u.label IS NOT NULL
+  )
+  SELECT (SELECT array_agg(n.label::text ORDER BY n.code) FROM name n),
+    (SELECT array_agg(n.code ORDER BY i)
+     FROM generate_series(1, (SELECT max(id) FROM origin_label)) i
+     LEFT JOIN origin_label l ON l.id = i LEFT JOIN name n ON n.label = l.label),
+    (SELECT array_agg(n.code ORDER BY i)
+     FROM generate_series(1, (SELECT max(id) FROM campaign_label)) i
+     LEFT JOIN campaign_label l ON l.id = i LEFT JOIN name n ON n.label = l.label)
+  INTO names, by_origin, by_campaign;
+END $$;
+COMMENT ON FUNCTION cdp_internal.attribution_codes(text) IS
+'Labels of a grouping: the names in C order, and for each origin_id and campaign_id the position of its name (NULL = none). Touches without a label get ''(unknown)'', which is always in the list.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.attribution_no_rate(currency text, base text, day date)
+RETURNS numeric
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RAISE EXCEPTION 'no rate from % to % on %', currency, base, day
+    USING ERRCODE = 'data_exception',
+      DETAIL = 'Money of different currencies is added only with a dated rate.',
+      HINT = format('Insert into cdp_data.currency_rate (currency, base, valid_from, rate) a row (%L, %L, %L, ...), or use missing_rate => ''zero'' to count such conversions without value. cdp.attribution_data_check() lists what is missing.', currency, base, day);
+END $$;
+COMMENT ON FUNCTION cdp_internal.attribution_no_rate(text, text, date) IS
+'Raises the error for a missing rate (22000). Never returns.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.attribution_rate_sql(currency text, day text, base text, missing_rate text)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN format(
+  '(CASE WHEN %1$s IS NULL OR %1$s = %3$L THEN 1 ELSE coalesce((SELECT r.rate FROM cdp_data.currency_rate r WHERE r.currency = %1$s AND r.base = %3$L AND r.valid_from <= %2$s ORDER BY r.valid_from DESC LIMIT 1), %4$s) END)',
+  currency, day, base,
+  CASE WHEN missing_rate = 'zero' THEN '0'
+       ELSE format('cdp_internal.attribution_no_rate(%s, %L, %s)', currency, base, day) END);
+COMMENT ON FUNCTION cdp_internal.attribution_rate_sql(text, text, text, text) IS
+'SQL text of the rate from a column''s currency into the reporting currency on a day: the latest rate valid from that day or before. A NULL currency is the reporting currency. The first two arguments are SQL expressions written by us, never user text.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.attribution_members(roots bigint[])
+RETURNS bigint[]
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  -- Downwards through parent pointers; then the home customers of identifiers that an
+  -- override has moved here, because their touches stand under the home customer.
+  RETURN (
+    WITH RECURSIVE member AS (
+      SELECT unnest(roots) AS customer_id
+      UNION
+      SELECT c.customer_id FROM member m JOIN cdp_data.customer c ON c.parent_id = m.customer_id AND c.parent_id <> c.customer_id
+    )
+    SELECT coalesce(array_agg(u.customer_id), '{}') FROM (
+      SELECT customer_id FROM member
+      UNION
+      SELECT i.customer_id FROM cdp_data.identifier_override o JOIN cdp_data.identifier i ON i.identifier_id = o.identifier_id
+      WHERE o.customer_id IN (SELECT customer_id FROM member)
+    ) u);
+END $$;
+COMMENT ON FUNCTION cdp_internal.attribution_members(bigint[]) IS
+'Customer ids under which touchpoints of the given root customers may be stored: merged customers and home customers of moved identifiers. A superset: rows found through it are still checked with cdp_internal.customer_root.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.attribution_own(conversions text[], touches text[], customers bigint[],
+  bots boolean, internal boolean, currency text, missing_rate text)
+RETURNS jsonb
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF missing_rate IS NOT NULL AND missing_rate NOT IN ('error', 'zero') THEN
+    RAISE EXCEPTION 'unknown missing_rate "%"', missing_rate
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Use ''error'' or ''zero''.';
+  END IF;
+  IF array_position(customers, NULL) IS NOT NULL OR cardinality(customers) = 0 THEN
+    RAISE EXCEPTION 'customers must be a list of customer ids without NULL'
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave the argument out for all customers.';
+  END IF;
+  RETURN jsonb_build_object(
+    'conversions', to_jsonb(cdp_internal.attribution_kinds(conversions, 'conversion')),
+    'all_conversions', conversions IS NULL,
+    'touches', to_jsonb(cdp_internal.attribution_kinds(touches, 'touch')),
+    'customers', to_jsonb(customers),
+    'hidden_flags', CASE WHEN coalesce(bots, false) THEN 0 ELSE 1 END + CASE WHEN coalesce(internal, false) THEN 0 ELSE 2 END,
+    'currency', coalesce(currency, (SELECT s.currency FROM cdp_data.setting s)),
+    'time_zone', (SELECT s.timezone FROM cdp_data.setting s),
+    'missing_rate', coalesce(missing_rate, 'error'));
+END $$;
+COMMENT ON FUNCTION cdp_internal.attribution_own(text[], text[], bigint[], boolean, boolean, text, text) IS
+'The choices of a report that concern our own tables, checked, with names turned into ids: {conversions, touches, customers, hidden_flags, currency, time_zone, missing_rate}.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.attribution_value_sql(own jsonb)
+RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  kinds text := translate(own->>'conversions', '[] ', '{}');
+  is_conversion text := format('t.kind_id = ANY (%L::smallint[])', kinds);
+BEGIN
+  -- With chosen kinds a refund that names its conversion goes with that conversion.
+  IF NOT (own->>'all_conversions')::boolean THEN
+    is_conversion := format('CASE WHEN t.refers_to IS NULL THEN %1$s ELSE t.refers_to IN (SELECT c.touchpoint_id FROM cdp_data.touchpoint c WHERE c.kind_id = ANY (%2$L::smallint[]) AND c.refers_to IS NULL) END',
+      is_conversion, kinds);
+  END IF;
+  IF own ? 'first_only' THEN
+    is_conversion := format('%s AND t.touchpoint_id = ANY ($6)', is_conversion);
+  END IF;
+  RETURN format('CASE WHEN %s THEN coalesce(t.value, 0) * %s END', is_conversion,
+    cdp_internal.attribution_rate_sql('t.currency', '(t.occurred_at AT TIME ZONE ''UTC'')::date',
+      own->>'currency', own->>'missing_rate'));
+END $$;
+COMMENT ON FUNCTION cdp_internal.attribution_value_sql(jsonb) IS
+'SQL text of a touchpoint''s value for the engine, in the reporting currency: NULL for a touch, not NULL for a conversion or refund (a conversion without value counts 0).';
+
+CREATE OR REPLACE FUNCTION cdp_internal.attribution_range_sql(options jsonb, own jsonb, OUT visible text, OUT main text, OUT outside text)
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  since timestamptz := nullif(options->>'since', '-infinity');
+  until timestamptz := nullif(options->>'until', 'infinity');
+  as_of timestamptz := nullif(options->>'as_of', 'infinity');
+  reach numeric;
+  flags int := own->'hidden_flags';
+BEGIN
+  visible := CASE WHEN flags = 0 THEN 'true' ELSE format('t.flags & %s = 0', flags) END;
+  IF as_of IS NOT NULL THEN
+    visible := visible || format(' AND t.occurred_at < %L::timestamptz', as_of);
+  END IF;
+  main := visible;
+  -- Journeys that do not convert may begin long before the window and go on after it:
+  -- a model that counts them needs all that is known. Only rules on conversions are local.
+  IF coalesce((options->>'paths')::boolean, false) OR EXISTS (
+       SELECT FROM jsonb_array_elements_text(options->'models') m
+       WHERE lower(m) LIKE ANY ('{markov%,shapley_rate%,one_removed%}')) THEN
+    RETURN;
+  END IF;
+  SELECT max(extract(epoch FROM v::interval)) INTO reach
+  FROM (SELECT options->>'lookback' AS v
+        UNION ALL SELECT e.value FROM jsonb_each_text(coalesce(options->'lookback_by_kind', '{}')) e) l
+  WHERE v <> 'unbounded';
+  IF options->>'lookback' = 'unbounded' OR options->'lookback_by_kind' @? '$.* ? (@ == "unbounded")' THEN
+    reach := NULL;
+  END IF;
+  IF reach IS NULL THEN since := NULL; END IF;
+  IF since IS NULL AND until IS NULL THEN
+    RETURN;
+  END IF;
+  -- Seconds, not days: a day of the lookback is 24 hours in any time zone.
+  since := since - make_interval(secs => reach::double precision);
+  outside := visible || format(' AND (t.occurred_at < %L::timestamptz OR t.occurred_at >= %L::timestamptz)',
+    coalesce(since, '-infinity'), coalesce(until, 'infinity'));
+  main := visible || format(' AND t.occurred_at >= %L::timestamptz AND t.occurred_at < %L::timestamptz',
+    coalesce(since, '-infinity'), coalesce(until, 'infinity'));
+END $$;
+COMMENT ON FUNCTION cdp_internal.attribution_range_sql(jsonb, jsonb) IS
+'SQL conditions on touchpoint t with constants only, so that partitions are pruned: visible for rows that count at all (flags, as_of); main for the rows to read; outside, when main leaves rows out, for the rest, where refunds and the conversions they reverse are still looked for.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.attribution_strays(root_from bigint, root_to bigint)
+RETURNS bigint[]
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN (
+    SELECT coalesce(array_agg(DISTINCT u.customer_id), '{}') FROM (
+      SELECT c.customer_id, cdp_internal.customer_root((SELECT cdp_internal.customer_map()), NULL, c.customer_id, NULL) AS root
+      FROM cdp_data.customer c WHERE c.parent_id <> c.customer_id
+      UNION ALL
+      SELECT i.customer_id, cdp_internal.customer_root((SELECT cdp_internal.customer_map()), NULL, o.customer_id, NULL)
+      FROM cdp_data.identifier_override o JOIN cdp_data.identifier i ON i.identifier_id = o.identifier_id
+    ) u
+    WHERE u.root BETWEEN root_from AND root_to AND u.customer_id NOT BETWEEN root_from AND root_to);
+END $$;
+COMMENT ON FUNCTION cdp_internal.attribution_strays(bigint, bigint) IS
+'Customer ids outside a range of ids whose touchpoints may belong to a root inside it. NULL bounds give an empty list.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.attribution_first_conversions(own jsonb, as_of timestamptz)
+RETURNS bigint[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  result bigint[];
+BEGIN
+  EXECUTE format('SELECT coalesce(array_agg(f.id ORDER BY f.id), ''{}'') FROM (SELECT DISTINCT ON (x.key) x.id FROM (SELECT cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), t.customer_id, t.identifier_id) AS key, t.occurred_at AS at, t.touchpoint_id AS id FROM cdp_data.touchpoint t WHERE t.kind_id = ANY (%L::smallint[]) AND t.refers_to IS NULL AND coalesce(t.value, 0) >= 0 AND t.flags & %s = 0 AND t.occurred_at < %L::timestamptz) x ORDER BY x.key, x.at, x.id) f',
+    translate(own->>'conversions', '[] ', '{}'), own->>'hidden_flags', coalesce(as_of, 'infinity'))
+    INTO result;
+  RETURN result;
+END $$;
+COMMENT ON FUNCTION cdp_internal.attribution_first_conversions(jsonb, timestamptz) IS
+'touchpoint_id of each root customer''s first conversion of the chosen kinds: the acquisitions that cost per acquired customer (CAC) counts.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.attribution_scan(options jsonb, own jsonb,
+  roots bigint[] DEFAULT NULL, root_from bigint DEFAULT NULL, root_to bigint DEFAULT NULL)
+RETURNS cdp.attribution_partial
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  codes record := cdp_internal.attribution_codes(options->>'grouping');
+  range record;
+  conversions smallint[] := translate(own->>'conversions', '[] ', '{}');
+  members bigint[];
+  refunded bigint[];
+  first_ids bigint[];
+  key text := 'cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), t.customer_id, t.identifier_id)';
+  label text;
+  touch_kinds text := translate(own->>'touches', '[] ', '{}');
+  columns text;
+  query text;
+  result cdp.attribution_partial;
+BEGIN
+  options := options || jsonb_build_object('label_names', to_jsonb(codes.names));
+  range := cdp_internal.attribution_range_sql(options, own);
+
+  label := 'cdp_internal.dense_lookup($1, t.origin_id)';
+  IF options->>'grouping' = 'campaign' THEN
+    label := format('coalesce(cdp_internal.dense_lookup($2, t.campaign_id), %s)', label);
+  END IF;
+  columns := format('%s AS key, t.occurred_at AS at, CASE WHEN t.kind_id = ANY (%L::smallint[]) THEN coalesce(%s, $3) WHEN t.kind_id = ANY (%L::smallint[]) THEN %s END AS label, %s AS value, t.touchpoint_id AS id, t.kind_id::int AS kind, %s AS session, t.refers_to',
+    key, touch_kinds, label, conversions, label, cdp_internal.attribution_value_sql(own),
+    CASE WHEN options->'models' @? '$[*] ? (@ like_regex "^same_touch" flag "i")'
+         THEN 'hashtextextended(t.properties->>''session_id'', 0)' ELSE 'NULL::bigint' END);
+
+  IF own->'customers' <> 'null' THEN
+    -- A customer may be asked for by any id that was merged into it.
+    roots := (SELECT array_agg(DISTINCT cdp_internal.customer_root(cdp_internal.customer_map(), NULL, c::bigint, NULL))
+              FROM jsonb_array_elements_text(own->'customers') c);
+  END IF;
+  IF own ? 'first_only' THEN
+    first_ids := cdp_internal.attribution_first_conversions(own, nullif(options->>'as_of', 'infinity')::timestamptz);
+  END IF;
+
+  IF roots IS NOT NULL THEN
+    -- the index road: all rows of few customers
+    members := cdp_internal.attribution_members(roots);
+    query := format('SELECT * FROM (SELECT %s FROM cdp_data.touchpoint t WHERE %s AND t.customer_id = ANY ($4)) x WHERE x.key = ANY ($5)',
+      columns, range.visible);
+  ELSIF root_from IS NOT NULL THEN
+    -- a slice of the customers by root id
+    members := cdp_internal.attribution_strays(root_from, root_to);
+    query := format('SELECT * FROM (SELECT %s FROM cdp_data.touchpoint t WHERE %s AND (t.customer_id BETWEEN %s AND %s OR t.customer_id = ANY ($4))) x WHERE x.key BETWEEN %3$s AND %4$s',
+      columns, range.visible, root_from, root_to);
+  ELSE
+    query := format('SELECT %s FROM cdp_data.touchpoint t WHERE %s', columns, range.main);
+    IF range.outside IS NOT NULL THEN
+      -- Refunds may come long after their conversion: conversions of customers that have any.
+      EXECUTE format('SELECT coalesce(array_agg(DISTINCT %s), ''{}'') FROM cdp_data.touchpoint t WHERE (t.refers_to IS NOT NULL OR t.value < 0) AND t.kind_id = ANY (%L::smallint[])', key, conversions)
+        INTO refunded;
+      IF cardinality(refunded) > 0 THEN
+        members := cdp_internal.attribution_members(refunded);
+        query := query || format(' UNION ALL SELECT %s FROM cdp_data.touchpoint t WHERE %s AND t.kind_id = ANY (%L::smallint[]) AND t.customer_id = ANY ($4)',
+          columns, range.outside, conversions);
+      END IF;
+    END IF;
+  END IF;
+
+  EXECUTE format('SELECT cdp.attribution_pass(x.key, x.at, x.label, x.value, %L::jsonb, x.id, x.kind, x.session, x.refers_to) FROM (%s) x', options, query)
+    INTO result
+    USING codes.by_origin, codes.by_campaign, array_position(codes.names, '(unknown)'), members, roots, first_ids;
+  RETURN result;
+END $$;
+COMMENT ON FUNCTION cdp_internal.attribution_scan(jsonb, jsonb, bigint[], bigint, bigint) IS
+'One pass over cdp_data.touchpoint: all customers, given root customers by index, or a range of root ids. Options are those of cdp.attribution_options(), own those of cdp_internal.attribution_own(). Reads only; the answer does not depend on the road taken.';
