@@ -36,7 +36,7 @@ END $$;
 COMMENT ON FUNCTION cdp_internal.attribution_kinds(text[], text) IS
 'Ids of kinds of touchpoint, in the order of the names; NULL names mean all kinds that the list marks for the purpose (touch, conversion or milestone). Error 22023 for a name that is not in the list.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.attribution_codes(grouping text,
+CREATE OR REPLACE FUNCTION cdp_internal.attribution_codes(group_by text,
   OUT names text[], OUT by_origin int[], OUT by_campaign int[])
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -46,7 +46,7 @@ BEGIN
   -- C order; position arrays are dense, so that a row costs one array access.
   WITH origin_label AS MATERIALIZED (
     SELECT o.origin_id AS id,
-      CASE grouping
+      CASE group_by
         WHEN 'channel' THEN c.channel
         WHEN 'channel_group' THEN c.channel_group
         WHEN 'campaign' THEN nullif(o.campaign, '')
@@ -56,23 +56,19 @@ BEGIN
       END AS label
     FROM cdp_data.origin o LEFT JOIN cdp_bi.origin_channel c ON c.origin_id = o.origin_id
   ), campaign_label AS MATERIALIZED (
-    SELECT g.campaign_id AS id, g.name AS label FROM cdp_data.campaign g WHERE grouping = 'campaign'
+    SELECT g.campaign_id AS id, g.name AS label FROM cdp_data.campaign g WHERE group_by = 'campaign'
   ), name AS MATERIALIZED (
     SELECT u.label COLLATE "C" AS label, row_number() OVER (ORDER BY u.label COLLATE "C")::int AS code
     FROM (SELECT label FROM origin_label UNION SELECT label FROM campaign_label UNION SELECT '(unknown)') u
     WHERE u.label IS NOT NULL
   )
   SELECT (SELECT array_agg(n.label::text ORDER BY n.code) FROM name n),
-    (SELECT array_agg(n.code ORDER BY i)
-     FROM generate_series(1, (SELECT max(id) FROM origin_label)) i
-     LEFT JOIN origin_label l ON l.id = i LEFT JOIN name n ON n.label = l.label),
-    (SELECT array_agg(n.code ORDER BY i)
-     FROM generate_series(1, (SELECT max(id) FROM campaign_label)) i
-     LEFT JOIN campaign_label l ON l.id = i LEFT JOIN name n ON n.label = l.label)
+    (SELECT cdp_internal.dense_codes(l.id, n.code) FROM origin_label l JOIN name n ON n.label = l.label),
+    (SELECT cdp_internal.dense_codes(l.id, n.code) FROM campaign_label l JOIN name n ON n.label = l.label)
   INTO names, by_origin, by_campaign;
 END $$;
 COMMENT ON FUNCTION cdp_internal.attribution_codes(text) IS
-'Labels of a grouping: the names in C order, and for each origin_id and campaign_id the position of its name (NULL = none). Touches without a label get ''(unknown)'', which is always in the list.';
+'Labels of a grouping: the names in C order, and for each origin_id and campaign_id the position of its name (0 = none). Touches without a label get ''(unknown)'', which is always in the list.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.attribution_no_rate(currency text, base text, day date)
 RETURNS numeric
@@ -102,21 +98,22 @@ CREATE OR REPLACE FUNCTION cdp_internal.attribution_members(roots bigint[])
 RETURNS bigint[]
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+  members bigint[];
 BEGIN
-  -- Downwards through parent pointers; then the home customers of identifiers that an
-  -- override has moved here, because their touches stand under the home customer.
-  RETURN (
-    WITH RECURSIVE member AS (
-      SELECT unnest(roots) AS customer_id
-      UNION
-      SELECT c.customer_id FROM member m JOIN cdp_data.customer c ON c.parent_id = m.customer_id AND c.parent_id <> c.customer_id
-    )
-    SELECT coalesce(array_agg(u.customer_id), '{}') FROM (
-      SELECT customer_id FROM member
-      UNION
-      SELECT i.customer_id FROM cdp_data.identifier_override o JOIN cdp_data.identifier i ON i.identifier_id = o.identifier_id
-      WHERE o.customer_id IN (SELECT customer_id FROM member)
-    ) u);
+  WITH RECURSIVE member AS (
+    SELECT unnest(roots) AS customer_id
+    UNION
+    SELECT c.customer_id FROM member m JOIN cdp_data.customer c ON c.parent_id = m.customer_id AND c.parent_id <> c.customer_id
+  )
+  SELECT array_agg(m.customer_id) INTO members FROM member m;
+  -- Touches of an identifier that an override has moved here stand under its home customer.
+  -- Asked for only when there are overrides: reports need no right on identifiers otherwise.
+  IF EXISTS (SELECT FROM cdp_data.identifier_override) THEN
+    members := members || ARRAY(SELECT i.customer_id FROM cdp_data.identifier_override o JOIN cdp_data.identifier i ON i.identifier_id = o.identifier_id
+                                WHERE o.customer_id = ANY (members));
+  END IF;
+  RETURN coalesce(members, '{}');
 END $$;
 COMMENT ON FUNCTION cdp_internal.attribution_members(bigint[]) IS
 'Customer ids under which touchpoints of the given root customers may be stored: merged customers and home customers of moved identifiers. A superset: rows found through it are still checked with cdp_internal.customer_root.';
@@ -138,6 +135,7 @@ BEGIN
   RETURN jsonb_build_object(
     'conversions', to_jsonb(cdp_internal.attribution_kinds(conversions, 'conversion')),
     'all_conversions', conversions IS NULL,
+    'refunds', (SELECT coalesce(jsonb_agg(k.kind_id ORDER BY k.kind_id), '[]') FROM cdp_data.touch_kind_all k WHERE k.name IN ('refund', 'chargeback')),
     'touches', to_jsonb(cdp_internal.attribution_kinds(touches, 'touch')),
     'customers', to_jsonb(customers),
     'hidden_flags', CASE WHEN coalesce(bots, false) THEN 0 ELSE 1 END + CASE WHEN coalesce(internal, false) THEN 0 ELSE 2 END,
@@ -164,7 +162,9 @@ BEGIN
   IF own ? 'first_only' THEN
     is_conversion := format('%s AND t.touchpoint_id = ANY ($6)', is_conversion);
   END IF;
-  RETURN format('CASE WHEN %s THEN coalesce(t.value, 0) * %s END', is_conversion,
+  -- kinds that mean a refund lower the value whatever sign the source wrote
+  RETURN format('CASE WHEN %s THEN (CASE WHEN t.kind_id = ANY (%L::smallint[]) THEN -abs(coalesce(t.value, 0)) ELSE coalesce(t.value, 0) END) * %s END', is_conversion,
+    translate(own->>'refunds', '[] ', '{}'),
     cdp_internal.attribution_rate_sql('t.currency', '(t.occurred_at AT TIME ZONE ''UTC'')::date',
       own->>'currency', own->>'missing_rate'));
 END $$;
@@ -172,7 +172,7 @@ COMMENT ON FUNCTION cdp_internal.attribution_value_sql(jsonb) IS
 'SQL text of a touchpoint''s value for the engine, in the reporting currency: NULL for a touch, not NULL for a conversion or refund (a conversion without value counts 0).';
 
 CREATE OR REPLACE FUNCTION cdp_internal.attribution_range_sql(options jsonb, own jsonb, OUT visible text, OUT main text, OUT outside text)
-LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO' SET timezone = 'UTC'
 AS $$
 DECLARE
   since timestamptz := nullif(options->>'since', '-infinity');
@@ -188,9 +188,7 @@ BEGIN
   main := visible;
   -- Journeys that do not convert may begin long before the window and go on after it:
   -- a model that counts them needs all that is known. Only rules on conversions are local.
-  IF coalesce((options->>'paths')::boolean, false) OR EXISTS (
-       SELECT FROM jsonb_array_elements_text(options->'models') m
-       WHERE lower(m) LIKE ANY ('{markov%,shapley_rate%,one_removed%}')) THEN
+  IF (options->>'null_paths')::boolean OR (options->>'paths')::boolean THEN
     RETURN;
   END IF;
   SELECT max(extract(epoch FROM v::interval)) INTO reach
@@ -218,23 +216,26 @@ CREATE OR REPLACE FUNCTION cdp_internal.attribution_strays(root_from bigint, roo
 RETURNS bigint[]
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+  members bigint[];
 BEGIN
-  RETURN (
-    SELECT coalesce(array_agg(DISTINCT u.customer_id), '{}') FROM (
-      SELECT c.customer_id, cdp_internal.customer_root((SELECT cdp_internal.customer_map()), NULL, c.customer_id, NULL) AS root
-      FROM cdp_data.customer c WHERE c.parent_id <> c.customer_id
-      UNION ALL
-      SELECT i.customer_id, cdp_internal.customer_root((SELECT cdp_internal.customer_map()), NULL, o.customer_id, NULL)
-      FROM cdp_data.identifier_override o JOIN cdp_data.identifier i ON i.identifier_id = o.identifier_id
-    ) u
-    WHERE u.root BETWEEN root_from AND root_to AND u.customer_id NOT BETWEEN root_from AND root_to);
+  SELECT array_agg(u.customer_id) INTO members FROM (
+    SELECT c.customer_id, cdp_internal.customer_root((SELECT cdp_internal.customer_map()), NULL, c.customer_id, NULL) AS root
+    FROM cdp_data.customer c WHERE c.parent_id <> c.customer_id) u
+  WHERE u.root BETWEEN root_from AND root_to;
+  IF EXISTS (SELECT FROM cdp_data.identifier_override) THEN
+    members := members || ARRAY(
+      SELECT i.customer_id FROM cdp_data.identifier_override o JOIN cdp_data.identifier i ON i.identifier_id = o.identifier_id
+      WHERE cdp_internal.customer_root((SELECT cdp_internal.customer_map()), NULL, o.customer_id, NULL) BETWEEN root_from AND root_to);
+  END IF;
+  RETURN ARRAY(SELECT DISTINCT m FROM unnest(members) m WHERE m NOT BETWEEN root_from AND root_to);
 END $$;
 COMMENT ON FUNCTION cdp_internal.attribution_strays(bigint, bigint) IS
 'Customer ids outside a range of ids whose touchpoints may belong to a root inside it. NULL bounds give an empty list.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.attribution_first_conversions(own jsonb, as_of timestamptz)
 RETURNS bigint[]
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO' SET timezone = 'UTC'
 AS $$
 DECLARE
   result bigint[];
@@ -256,6 +257,7 @@ DECLARE
   codes record := cdp_internal.attribution_codes(options->>'grouping');
   range record;
   conversions smallint[] := translate(own->>'conversions', '[] ', '{}');
+  money smallint[] := cdp_internal.attribution_kinds(NULL, 'conversion') || conversions;
   members bigint[];
   refunded bigint[];
   first_ids bigint[];
@@ -301,12 +303,12 @@ BEGIN
     query := format('SELECT %s FROM cdp_data.touchpoint t WHERE %s', columns, range.main);
     IF range.outside IS NOT NULL THEN
       -- Refunds may come long after their conversion: conversions of customers that have any.
-      EXECUTE format('SELECT coalesce(array_agg(DISTINCT %s), ''{}'') FROM cdp_data.touchpoint t WHERE (t.refers_to IS NOT NULL OR t.value < 0) AND t.kind_id = ANY (%L::smallint[])', key, conversions)
+      EXECUTE format('SELECT coalesce(array_agg(DISTINCT %s), ''{}'') FROM cdp_data.touchpoint t WHERE (t.refers_to IS NOT NULL OR t.value < 0) AND t.kind_id = ANY (%L::smallint[])', key, money)
         INTO refunded;
       IF cardinality(refunded) > 0 THEN
         members := cdp_internal.attribution_members(refunded);
         query := query || format(' UNION ALL SELECT %s FROM cdp_data.touchpoint t WHERE %s AND t.kind_id = ANY (%L::smallint[]) AND t.customer_id = ANY ($4)',
-          columns, range.outside, conversions);
+            columns, range.outside, money);
       END IF;
     END IF;
   END IF;

@@ -225,6 +225,8 @@ BEGIN
     journey => journey, exclude => exclude, include => include, collapse => collapse,
     conversion_is_touch => conversion_is_touch, fallback => fallback, two_touch => two_touch,
     milestones => milestones, null_paths => null_paths, dialect => dialect, credits => true);
+  -- journeys that do not convert earn nothing: no need to keep them
+  request.options := request.options || '{"null_paths": false}';
   IF customers IS NOT NULL THEN
     RETURN QUERY SELECT c.customer::bigint, c.conversion_id, c.conversion_at, c.touch_id, c.touch_at, c.label, c.model, c.weight, c.conversions, c.value
       FROM cdp.attribution_credit(cdp_internal.attribution_scan(request.options, request.own)) c;

@@ -65,7 +65,7 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 BEGIN
-  RETURN (SELECT coalesce(jsonb_object_agg(r.currency || ' ' || r.valid_from, r.rate), '{}') FROM cdp_data.currency_rate r WHERE r.base = base);
+  RETURN (SELECT coalesce(jsonb_object_agg(r.currency || ' ' || to_char(r.valid_from, 'YYYY-MM-DD'), r.rate), '{}') FROM cdp_data.currency_rate r WHERE r.base = base);
 END $$;
 COMMENT ON FUNCTION cdp_internal.attribution_rates(text) IS
 'All dated rates into a currency as {"USD 2026-01-01": rate}, to tell later which have changed.';
@@ -114,8 +114,8 @@ BEGIN
   RETURN CASE
     WHEN spec.basis IS NULL THEN 'it has not been built'
     WHEN NOT EXISTS (SELECT FROM cdp_data.feed_cursor c WHERE c.consumer = 'attribution_rollup:' || spec.name) THEN 'its place in the change feed is lost'
-    WHEN NOT EXISTS (SELECT FROM cdp_data.feed_cursor c, pg_control_system() s
-                     WHERE c.consumer = 'attribution_rollup:' || spec.name AND c.system_identifier = s.system_identifier)
+    WHEN NOT EXISTS (SELECT FROM cdp_data.feed_cursor c
+                     WHERE c.consumer = 'attribution_rollup:' || spec.name AND c.system_identifier = cdp_internal.system_identifier())
       THEN 'the database was restored on another cluster'
     WHEN spec.basis->'own' <> cdp_internal.attribution_rollup_own(spec.choices) THEN 'kinds of touchpoints, time zone or currency have changed'
     WHEN EXISTS (SELECT FROM cdp_data.attribution_day d WHERE d.rollup_id = rollup AND d.partial IS NULL) THEN 'its sums were lost with the extension'
@@ -138,15 +138,13 @@ DECLARE
   spec cdp_data.attribution_rollup;
   seen pg_snapshot;
   ids bigint[];
-  own_xid xid8 := pg_current_xact_id_if_assigned();
-  now_xmax bigint := pg_snapshot_xmax(pg_current_snapshot())::text::bigint;
   dated record;
   more bigint[];
 BEGIN
   SELECT * INTO STRICT spec FROM cdp_data.attribution_rollup r WHERE r.rollup_id = rollup;
   SELECT c.snapshot INTO seen FROM cdp_data.feed_cursor c WHERE c.consumer = 'attribution_rollup:' || spec.name;
   SELECT array_agg(DISTINCT f.customer_id) INTO ids FROM cdp_data.change_feed f
-  WHERE f.customer_id IS NOT NULL AND NOT pg_visible_in_snapshot(f.xid, seen);
+  WHERE f.xid >= pg_snapshot_xmin(seen) AND NOT pg_visible_in_snapshot(f.xid, seen) AND f.customer_id IS NOT NULL;
 
   -- A rate that is new, gone or corrected changes conversions from its day on.
   FOR dated IN
@@ -154,7 +152,7 @@ BEGIN
     FROM (SELECT coalesce(a.key, b.key) AS key
           FROM jsonb_each(spec.basis->'rates') a
           FULL JOIN jsonb_each(cdp_internal.attribution_rates(spec.basis->'own'->>'currency')) b ON b.key = a.key
-          WHERE a.value IS DISTINCT FROM b.value) k
+          WHERE a.value IS DISTINCT FROM b.value AND spec.basis IS NOT NULL) k
     GROUP BY 1
   LOOP
     EXECUTE 'SELECT array_agg(DISTINCT t.customer_id) FROM cdp_data.touchpoint t WHERE t.currency = $1 AND t.occurred_at >= $2'
@@ -171,16 +169,10 @@ BEGIN
     SELECT cdp_internal.customer_root((SELECT cdp_internal.customer_map()), NULL, i, NULL) AS id FROM unnest(ids) i
     UNION ALL SELECT i FROM unnest(ids) i) u;
 
-  -- What this transaction itself writes later must not count as read.
-  snapshot := CASE WHEN own_xid IS NULL THEN pg_current_snapshot() ELSE (
-    SELECT format('%s:%s:%s', least(pg_snapshot_xmin(pg_current_snapshot())::text::bigint, own_xid::text::bigint), greatest(now_xmax, own_xid::text::bigint + 1),
-      (SELECT string_agg(x::text, ',' ORDER BY x) FROM (
-         SELECT pg_snapshot_xip(pg_current_snapshot())::text::bigint AS x
-         UNION SELECT own_xid::text::bigint
-         UNION SELECT generate_series(now_xmax, own_xid::text::bigint)) p))::pg_snapshot) END;
+  snapshot := pg_current_snapshot();
 END $$;
 COMMENT ON FUNCTION cdp_internal.attribution_changed(integer) IS
-'Customers (old ids and today''s roots) whose journeys may have changed since the roll-up''s cursor: by the change feed, by changed rates, by moved identifiers; and the snapshot that the next cursor is to be.';
+'Customers (old ids and today''s roots) whose journeys may have changed since the roll-up''s cursor: by the change feed, by changed rates, by moved identifiers; and the snapshot up to which that holds, for cdp.feed_advance().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.attribution_store(rollup integer, roots bigint[], root_from bigint, root_to bigint,
   OUT removed bigint, OUT added bigint)
@@ -277,9 +269,7 @@ BEGIN
     UPDATE cdp_data.attribution_rollup r SET refreshed_at = now(), built_at = CASE WHEN started_over IS NULL THEN r.built_at ELSE now() END,
       basis = jsonb_build_object('own', own, 'rates', cdp_internal.attribution_rates(own->>'currency'))
     WHERE r.rollup_id = spec.rollup_id;
-    INSERT INTO cdp_data.feed_cursor AS c (consumer, snapshot, system_identifier, advanced_at)
-    SELECT 'attribution_rollup:' || spec.name, changed.snapshot, s.system_identifier, now() FROM pg_control_system() s
-    ON CONFLICT (consumer) DO UPDATE SET snapshot = excluded.snapshot, system_identifier = excluded.system_identifier, advanced_at = excluded.advanced_at;
+    PERFORM cdp.feed_advance('attribution_rollup:' || spec.name, changed.snapshot);
     RETURN NEXT;
   END LOOP;
 END $$;
