@@ -248,13 +248,23 @@ END $$;
 COMMENT ON FUNCTION cdp_internal.attribution_first_conversions(jsonb, timestamptz) IS
 'touchpoint_id of each root customer''s first conversion of the chosen kinds: the acquisitions that cost per acquired customer (CAC) counts.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.attribution_nothing(options jsonb)
+RETURNS cdp.attribution_partial
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+  -- a row with neither label nor value is ignored
+  SELECT cdp.attribution_pass(NULL::bigint, '2000-01-01 00:00:00+00'::timestamptz, NULL::text, NULL::numeric, options);
+END;
+COMMENT ON FUNCTION cdp_internal.attribution_nothing(jsonb) IS
+'The result of a pass over nothing, so that a report of an empty window still has its (unattributed) rows.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.attribution_scan(options jsonb, own jsonb,
   roots bigint[] DEFAULT NULL, root_from bigint DEFAULT NULL, root_to bigint DEFAULT NULL)
 RETURNS cdp.attribution_partial
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  codes record := cdp_internal.attribution_codes(options->>'grouping');
+  codes record := cdp_internal.attribution_codes(options->>'grouped_by');
   range record;
   conversions smallint[] := translate(own->>'conversions', '[] ', '{}');
   money smallint[] := cdp_internal.attribution_kinds(NULL, 'conversion') || conversions;
@@ -272,7 +282,7 @@ BEGIN
   range := cdp_internal.attribution_range_sql(options, own);
 
   label := 'cdp_internal.dense_lookup($1, t.origin_id)';
-  IF options->>'grouping' = 'campaign' THEN
+  IF options->>'grouped_by' = 'campaign' THEN
     label := format('coalesce(cdp_internal.dense_lookup($2, t.campaign_id), %s)', label);
   END IF;
   columns := format('%s AS key, t.occurred_at AS at, CASE WHEN t.kind_id = ANY (%L::smallint[]) THEN coalesce(%s, $3) WHEN t.kind_id = ANY (%L::smallint[]) THEN %s END AS label, %s AS value, t.touchpoint_id AS id, t.kind_id::int AS kind, %s AS session, t.refers_to',
@@ -316,7 +326,7 @@ BEGIN
   EXECUTE format('SELECT cdp.attribution_pass(x.key, x.at, x.label, x.value, %L::jsonb, x.id, x.kind, x.session, x.refers_to) FROM (%s) x', options, query)
     INTO result
     USING codes.by_origin, codes.by_campaign, array_position(codes.names, '(unknown)'), members, roots, first_ids;
-  RETURN result;
+  RETURN coalesce(result, cdp_internal.attribution_nothing(options));
 END $$;
 COMMENT ON FUNCTION cdp_internal.attribution_scan(jsonb, jsonb, bigint[], bigint, bigint) IS
 'One pass over cdp_data.touchpoint: all customers, given root customers by index, or a range of root ids. Options are those of cdp.attribution_options(), own those of cdp_internal.attribution_own(). Reads only; the answer does not depend on the road taken.';

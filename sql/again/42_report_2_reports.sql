@@ -45,7 +45,7 @@ BEGIN
     since => since, until => until, as_of => as_of, journey => journey, exclude => exclude, include => include,
     collapse => collapse, conversion_is_touch => conversion_is_touch, fallback => fallback, two_touch => two_touch,
     milestones => CASE WHEN milestones IS NOT NULL THEN cdp_internal.attribution_kinds(milestones, 'milestone')::text[] END,
-    null_paths => null_paths, paths => paths, credits => credits, group_by => cdp_internal.attribution_group_by(group_by),
+    null_paths => null_paths, paths => paths, credits => credits, grouped_by => cdp_internal.attribution_group_by(group_by),
     time_zone => (SELECT s.timezone FROM cdp_data.setting s), dialect => dialect,
     lookback_unbounded => lookback_unbounded);
   own := cdp_internal.attribution_own(conversion_kinds, touch_kinds, customers, bots, internal, currency, missing_rate);

@@ -55,7 +55,7 @@ BEGIN
 
   list := list || cdp_internal.attribution_finding('no touches', (n.touches = 0)::int, 1, 'error', 0, 'windows without any touch',
     'Load touchpoints (docs/load.md), or widen since and until.');
-  list := list || cdp_internal.attribution_finding('no conversions', (s.conversions = 0)::int, 1, 'error', 0, 'windows without any conversion',
+  list := list || cdp_internal.attribution_finding('no conversions', (coalesce(s.conversions, 0) = 0)::int, 1, 'error', 0, 'windows without any conversion',
     'Load conversions: a kind that cdp_data.touch_kind_all marks is_conversion. Without them every report is empty.');
 
   SELECT count(*) FILTER (WHERE q.code LIKE '%time%') AS untimed, count(*) AS waiting INTO x
@@ -125,7 +125,7 @@ END $$;
 COMMENT ON FUNCTION cdp.attribution_data_check(timestamptz, timestamptz, interval, text[], text) IS
 'What to look at before trusting a report over our own tables: one row per check with severity (error, warning, info, ok), how many rows of how many, and the remedy (NULL when ok). since <= time < until, NULL: all. lookback NULL: 30 days. Reads only; takes a few scans of the window.';
 
-CREATE OR REPLACE FUNCTION cdp.attribution_data_check(data regclass, key text, at text, label text, value text,
+CREATE OR REPLACE FUNCTION cdp.attribution_table_check(data regclass, key text, at text, label text, value text,
   lookback interval DEFAULT NULL)
 RETURNS TABLE (finding text, severity text, found bigint, total bigint, detail text, remedy text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -144,7 +144,7 @@ BEGIN
       count(*) FILTER (WHERE %2$I IS NULL OR NOT isfinite(%2$I::timestamptz)) AS untimed,
       count(*) FILTER (WHERE %5$I IS NULL AND %4$I IS NULL) AS no_key,
       count(*) FILTER (WHERE %3$I IS NULL AND %4$I IS NULL) AS unlabelled,
-      count(*) FILTER (WHERE %2$I::timestamptz > now()) AS future,
+      count(*) FILTER (WHERE %2$I::timestamptz > now() AND isfinite(%2$I::timestamptz)) AS future,
       count(*) FILTER (WHERE %4$I::text IN ('NaN', 'Infinity', '-Infinity')) AS odd,
       count(*) FILTER (WHERE %4$I::numeric = 0) AS zero
     FROM %1$s$query$, data, at, label, value, key) INTO n;
@@ -182,5 +182,5 @@ BEGIN
   FROM unnest(list) WITH ORDINALITY AS u (e, place)
   ORDER BY array_position('{error,warning,info,ok}', e->>'severity'), place;
 END $$;
-COMMENT ON FUNCTION cdp.attribution_data_check(regclass, text, text, text, text, interval) IS
-'The same checks on a table or view of your own: name its columns for key, time, label and value, as in cdp.attribution_data_check(''my_events'', ''user_id'', ''seen_at'', ''channel'', ''revenue''). Runs with the caller''s rights; reads only.';
+COMMENT ON FUNCTION cdp.attribution_table_check(regclass, text, text, text, text, interval) IS
+'The same checks on a table or view of your own: name its columns for key, time, label and value, as in cdp.attribution_table_check(''my_events'', ''user_id'', ''seen_at'', ''channel'', ''revenue''). Runs with the caller''s rights; reads only.';

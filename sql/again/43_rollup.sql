@@ -123,7 +123,7 @@ BEGIN
                  AND NOT pg_visible_in_snapshot(f.xid, (SELECT c.snapshot FROM cdp_data.feed_cursor c WHERE c.consumer = 'attribution_rollup:' || spec.name)))
       THEN 'the change feed says that everybody changed'
     WHEN EXISTS (SELECT FROM cdp_data.attribution_rollup_label l
-                 LEFT JOIN cdp_internal.attribution_rollup_labels(spec.options->>'grouping') n ON n.kind = l.kind AND n.id = l.id
+                 LEFT JOIN cdp_internal.attribution_rollup_labels(spec.options->>'grouped_by') n ON n.kind = l.kind AND n.id = l.id
                  WHERE l.rollup_id = rollup AND n.label IS DISTINCT FROM l.label) THEN 'channel rules or names have changed'
   END;
 END $$;
@@ -182,22 +182,17 @@ DECLARE
   spec cdp_data.attribution_rollup;
   own jsonb;
   options jsonb;
-  members bigint[];
 BEGIN
   SELECT * INTO STRICT spec FROM cdp_data.attribution_rollup r WHERE r.rollup_id = rollup;
   own := cdp_internal.attribution_rollup_own(spec.choices);
   options := spec.options || jsonb_build_object('time_zone', own->'time_zone');
-  IF roots IS NOT NULL THEN
-    -- what was stored for customers merged into these since
-    members := roots || cdp_internal.attribution_members(roots);
-  END IF;
   WITH new AS MATERIALIZED (
     SELECT j.customer::bigint AS customer_id, (j.ended_at AT TIME ZONE (own->>'time_zone'))::date AS day, j.ended_at, j.converted, j.journey,
       row_number() OVER (PARTITION BY j.customer, j.journey) AS nth
     FROM cdp.attribution_journeys(cdp_internal.attribution_scan(options || '{"credits": true}', own, roots, root_from, root_to)) j
   ), old AS MATERIALIZED (
     SELECT s.journey_id, s.customer_id, s.day, s.journey, row_number() OVER (PARTITION BY s.customer_id, s.journey ORDER BY s.journey_id) AS nth
-    FROM cdp_data.attribution_journey s WHERE s.rollup_id = rollup AND s.customer_id = ANY (members)
+    FROM cdp_data.attribution_journey s WHERE s.rollup_id = rollup AND s.customer_id = ANY (roots)
   ), gone AS (
     DELETE FROM cdp_data.attribution_journey d USING old o
     WHERE d.rollup_id = rollup AND d.customer_id = o.customer_id AND d.journey_id = o.journey_id
@@ -220,7 +215,7 @@ BEGIN
   SELECT coalesce(sum(x.minus), 0), coalesce(sum(x.plus), 0) INTO removed, added FROM delta x;
 END $$;
 COMMENT ON FUNCTION cdp_internal.attribution_store(integer, bigint[], bigint, bigint) IS
-'Computes the journeys of given customers (or of a range of root ids) anew, subtracts from the day sums what is gone, adds what came, and stores the journeys; tells how many.';
+'Computes the journeys of given customers (roots, and ids that were roots before; or a range of root ids of an empty roll-up) anew, subtracts from the day sums what is gone, adds what came, and stores the journeys; tells how many.';
 
 CREATE OR REPLACE FUNCTION cdp.refresh_attribution(name text DEFAULT NULL)
 RETURNS TABLE (rollup text, started_over text, customers bigint, journeys_removed bigint, journeys_added bigint)
@@ -264,7 +259,7 @@ BEGIN
       END LOOP;
     END IF;
     INSERT INTO cdp_data.attribution_rollup_label (rollup_id, kind, id, label)
-    SELECT spec.rollup_id, l.kind, l.id, l.label FROM cdp_internal.attribution_rollup_labels(spec.options->>'grouping') l
+    SELECT spec.rollup_id, l.kind, l.id, l.label FROM cdp_internal.attribution_rollup_labels(spec.options->>'grouped_by') l
     ON CONFLICT DO NOTHING;
     UPDATE cdp_data.attribution_rollup r SET refreshed_at = now(), built_at = CASE WHEN started_over IS NULL THEN r.built_at ELSE now() END,
       basis = jsonb_build_object('own', own, 'rates', cdp_internal.attribution_rates(own->>'currency'))
@@ -316,7 +311,7 @@ BEGIN
       ) x WHERE (since IS NULL OR x.day >= since) AND (until IS NULL OR x.day < until));
   END LOOP;
   RETURN (
-    SELECT coalesce(cdp.attribution_merge(u.p), (SELECT cdp.attribution_replay(NULL, 1, options))) FROM (
+    SELECT coalesce(cdp.attribution_merge(u.p), cdp_internal.attribution_nothing(options)) FROM (
       SELECT d.partial AS p FROM cdp_data.attribution_day d
       WHERE d.rollup_id = spec.rollup_id AND (since IS NULL OR d.day >= since) AND (until IS NULL OR d.day < until)
       UNION ALL SELECT l FROM unnest(live) l) u);
@@ -334,7 +329,7 @@ DECLARE
   result cdp.attribution_partial := cdp.attribution_rollup_run(name, since, until);
   spec record;
 BEGIN
-  SELECT r.options->>'grouping' AS group_by, r.basis->'own' AS own INTO spec FROM cdp_data.attribution_rollup r WHERE r.name = attribution_rollup.name;
+  SELECT r.options->>'grouped_by' AS group_by, r.basis->'own' AS own INTO spec FROM cdp_data.attribution_rollup r WHERE r.name = attribution_rollup.name;
   RETURN QUERY
   SELECT r.label, r.model, r.conversions, r.value, r.contribution, r.spend, r.roas, r.cpa, r.cac
   FROM cdp_internal.attribution_report(result, NULL, since::timestamp AT TIME ZONE (spec.own->>'time_zone'),
