@@ -180,8 +180,17 @@ DECLARE
   as_of timestamptz := nullif(options->>'as_of', 'infinity');
   reach numeric;
   flags int := own->'hidden_flags';
+  conversions smallint[] := translate(own->>'conversions', '[] ', '{}');
 BEGIN
-  visible := CASE WHEN flags = 0 THEN 'true' ELSE format('t.flags & %s = 0', flags) END;
+  -- kinds that are neither touch nor conversion here are no business of the engine
+  visible := format('t.kind_id <> ALL (%L::smallint[])', ARRAY(
+    SELECT k.kind_id FROM cdp_data.touch_kind_all k
+    WHERE NOT k.is_conversion AND k.kind_id <> ALL (translate(own->>'touches', '[] ', '{}')::smallint[])
+      AND k.kind_id <> ALL (conversions) AND NOT options->'milestones' ? k.kind_id::text
+    ORDER BY k.kind_id));
+  IF flags <> 0 THEN
+    visible := visible || format(' AND t.flags & %s = 0', flags);
+  END IF;
   IF as_of IS NOT NULL THEN
     visible := visible || format(' AND t.occurred_at < %L::timestamptz', as_of);
   END IF;
@@ -252,8 +261,9 @@ CREATE OR REPLACE FUNCTION cdp_internal.attribution_nothing(options jsonb)
 RETURNS cdp.attribution_partial
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
-  -- a row with neither label nor value is ignored
-  SELECT cdp.attribution_pass(NULL::bigint, '2000-01-01 00:00:00+00'::timestamptz, NULL::text, NULL::numeric, options);
+  -- a row that a moment of knowledge in the past leaves out
+  SELECT cdp.attribution_pass(0::bigint, '2000-01-01 00:00:00+00'::timestamptz, ''::text, NULL::numeric,
+    options || '{"as_of": "1999-01-01 00:00:00+00", "since": null, "until": null}'::jsonb);
 END;
 COMMENT ON FUNCTION cdp_internal.attribution_nothing(jsonb) IS
 'The result of a pass over nothing, so that a report of an empty window still has its (unattributed) rows.';
@@ -323,7 +333,11 @@ BEGIN
     END IF;
   END IF;
 
-  EXECUTE format('SELECT cdp.attribution_pass(x.key, x.at, x.label, x.value, %L::jsonb, x.id, x.kind, x.session, x.refers_to) FROM (%s) x', options, query)
+  EXECUTE format('SELECT cdp.attribution_pass(x.key, x.at, x.label, x.value, %L::jsonb, x.id, x.kind, x.session, x.refers_to) FROM (%s) x%s', options, query,
+      CASE WHEN NOT (own->>'all_conversions')::boolean THEN
+        -- conversions that were not chosen are neither touch nor conversion
+        format(' WHERE x.label IS NOT NULL OR x.value IS NOT NULL OR x.kind = ANY (%L::int[])', ARRAY(SELECT jsonb_array_elements_text(options->'milestones')))
+      END)
     INTO result
     USING codes.by_origin, codes.by_campaign, array_position(codes.names, '(unknown)'), members, roots, first_ids;
   RETURN coalesce(result, cdp_internal.attribution_nothing(options));
