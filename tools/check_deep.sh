@@ -26,8 +26,9 @@ say() { printf '\n=== %s (%s)\n' "$1" "$(date +%T)"; }
 
 # A copy of the checkout whose build/ survives from run to run, so that its server is not made anew.
 copy() {
-	mkdir -p "$deep/$1"
-	tar -cf - --exclude=./build --exclude=./.git --exclude='*.o' --exclude='*.so' --exclude=./node_modules . | tar -xf - -C "$deep/$1"
+	mkdir -p "$deep/$1/build"
+	find "$deep/$1" -mindepth 1 -maxdepth 1 ! -name build -exec rm -rf {} +
+	tar -cf - --exclude=./build --exclude=./.git --exclude='*.o' --exclude='*.so' --exclude=./node_modules . | tar -xmf - -C "$deep/$1"
 }
 
 do_static() {
@@ -50,7 +51,6 @@ do_static() {
 # The address of a -fsanitize failure goes to the server's log and ends the backend, so the suites fail.
 do_ubsan() {
 	copy ubsan
-	find "$deep/ubsan" -name '*.o' -delete
 	COPT='-g -fsanitize=undefined -fno-sanitize-recover=undefined' bash "$deep/ubsan/tools/test.sh" regress isolation pgtap
 }
 
@@ -62,7 +62,7 @@ do_fuzz() {
 # Builds PostgreSQL from Debian's source into the place of the copy's private server. Kept until the source changes.
 build_assert_server() {
 	local top=$deep/assert prefix=$deep/assert/build/server major=$CDP_PG_MAJOR apt=$deep/apt source
-	[ -x "$prefix/lib/postgresql/$major/bin/postgres" ] && [ -f "$deep/assert/built" ] && return 0
+	[ -x "$prefix/lib/postgresql/$major/bin/postgres" ] && [ -f "$deep/assert/build/built" ] && return 0
 	# A private apt: this machine's own archives, as source archives, without touching its configuration.
 	mkdir -p "$apt/lists/partial" "$apt/cache/archives/partial" "$apt/source"
 	apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT) $(SIGNED_BY) $(LABEL)' 'Identifier: Packages' | sort -u |
@@ -89,14 +89,13 @@ build_assert_server() {
 			nice -n 19 make -s -j2 -C src/test/isolation && make -s -C src/test/isolation install
 	) >"$deep/assert.log" 2>&1 || { tail -n 5 "$deep/assert.log"; return 1; }
 	cp /usr/share/postgresql/"$major"/extension/pgtap* "$prefix/share/postgresql/$major/extension/"
-	cp "$source/src/tools/valgrind.supp" "$top/"
-	touch "$top/built"
+	cp "$source/src/tools/valgrind.supp" "$top/build/"
+	touch "$top/build/built"
 }
 
 do_assert() {
 	copy assert
 	build_assert_server || return $?
-	find "$deep/assert" -path '*/build' -prune -o -name '*.o' -print0 | xargs -0r rm -f
 	CDP_KEEP_SERVER=1 COPT='-g' bash "$deep/assert/tools/test.sh" regress isolation pgtap
 }
 
@@ -108,15 +107,15 @@ do_valgrind() {
 	mkdir -p "$logs"
 	chmod 777 "$logs"
 	# pg_ctl starts this in place of postgres; the children carry valgrind along.
-	cat >"$top/postgres_valgrind" <<-SH
+	cat >"$top/build/postgres_valgrind" <<-SH
 		#!/bin/sh
 		exec valgrind --quiet --trace-children=yes --track-origins=yes --leak-check=no --read-var-info=no \
-		  --suppressions=$top/valgrind.supp --error-markers=VALGRINDERROR-BEGIN,VALGRINDERROR-END \
+		  --suppressions=$top/build/valgrind.supp --error-markers=VALGRINDERROR-BEGIN,VALGRINDERROR-END \
 		  --log-file=$logs/%p.log $top/build/server/lib/postgresql/$CDP_PG_MAJOR/bin/postgres "\$@"
 	SH
-	chmod 755 "$top/postgres_valgrind"
+	chmod 755 "$top/build/postgres_valgrind"
 	files=$(grep -v '^#' test/valgrind.list | tr '\n' ' ')
-	CDP_KEEP_SERVER=1 COPT='-g' CDP_POSTGRES="$top/postgres_valgrind" FILES="$files" bash "$top/tools/test.sh" pgtap || return 1
+	CDP_KEEP_SERVER=1 COPT='-g' CDP_POSTGRES="$top/build/postgres_valgrind" FILES="$files" bash "$top/tools/test.sh" pgtap || return 1
 	errors=$(cat "$logs"/*.log | grep -c VALGRINDERROR-BEGIN)
 	echo "valgrind: $errors errors"
 	[ "$errors" -eq 0 ] || { sed -n '/VALGRINDERROR-BEGIN/,/VALGRINDERROR-END/p' "$logs"/*.log | head -n 60; return 1; }
