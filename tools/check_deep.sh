@@ -55,7 +55,7 @@ do_ubsan() {
 }
 
 do_fuzz() {
-	[ -d "$deep/ubsan" ] || copy ubsan
+	copy ubsan
 	COPT='-g -fsanitize=undefined -fno-sanitize-recover=undefined' bash "$deep/ubsan/tools/fuzz.sh" "${FUZZ_ROUNDS:-20000}"
 }
 

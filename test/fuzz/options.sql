@@ -1,6 +1,6 @@
 -- Random options, through cdp.attribution_options() and as raw jsonb, over random rows with times, values and keys at
 -- their limits: each call ends with an answer or with an error that is no internal one.
-\set VERBOSITY verbose
+\set VERBOSITY terse
 SET client_min_messages = error;
 SELECT setseed(:seed), set_config('fuzz.rounds', :'rounds', false) \g /dev/null
 SET cdp.attribution_memory = '64MB';
@@ -23,7 +23,7 @@ END $$;
 
 DO $$
 DECLARE
-  names text[] := '{models,lookback,lookback_by_kind,max_touches,since,until,as_of,journey,exclude,include,collapse,conversion_is_touch,fallback,two_touch,milestones,null_paths,paths,credits,grouping,time_zone,dialect,lookback_unbounded,nonsense}';
+  names text[] := '{models,lookback,lookback_by_kind,max_touches,since,until,as_of,journey,exclude,include,collapse,conversion_is_touch,fallback,two_touch,milestones,null_paths,paths,credits,grouped_by,time_zone,dialect,lookback_unbounded,nonsense}';
   options jsonb;
   call text;
   bad bigint := 0;
