@@ -120,7 +120,7 @@ BEGIN
   FROM cdp_data.load l WHERE l.state = 'running' AND l.xid < pg_snapshot_xmin(pg_current_snapshot());
   RETURN QUERY
   SELECT 'info', 'quarantine', format('%s rows wait, most often %s', count(*), mode() WITHIN GROUP (ORDER BY q.code)),
-    'SELECT load_id, code, reason, count(*) FROM cdp_data.quarantine WHERE retried_by_load IS NULL GROUP BY 1, 2, 3; mend, then SELECT cdp.retry_load(load_id)'
+    'SELECT load_id, code, reason, count(*) FROM cdp_data.quarantine WHERE retried_by_load IS NULL GROUP BY 1, 2, 3; mend, then SELECT cdp.retry_quarantine(load_id)'
   FROM cdp_data.quarantine q WHERE q.retried_by_load IS NULL HAVING count(*) > 0;
   RETURN QUERY
   SELECT 'warning', 'customer_ids', format('%s of 4294967295 customer ids are used', s.last_value), 'Ids are never used again; tell the makers of pg_cdp before they run out'

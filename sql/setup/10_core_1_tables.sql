@@ -466,7 +466,7 @@ CREATE TABLE IF NOT EXISTS cdp_data.quarantine (
   retried_by_load bigint
 );
 CREATE INDEX IF NOT EXISTS quarantine_load_idx ON cdp_data.quarantine (load_id);
-COMMENT ON TABLE cdp_data.quarantine IS 'Rows that a load refused, as they came, with the reason. cdp.retry_load() tries them again.';
+COMMENT ON TABLE cdp_data.quarantine IS 'Rows that a load refused, as they came, with the reason. cdp.retry_quarantine() tries them again.';
 COMMENT ON COLUMN cdp_data.quarantine.original IS 'The row as it came. May hold personal data.';
 COMMENT ON COLUMN cdp_data.quarantine.code IS 'Short word for the reason, such as bad_time, unknown_kind.';
 COMMENT ON COLUMN cdp_data.quarantine.retried_by_load IS 'The load that tried it again; NULL while it waits.';
