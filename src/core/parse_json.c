@@ -188,12 +188,12 @@ take_value(CdpJsonCheck *c)
 			return take_number(c);
 		if (*c->at != '{' && *c->at != '[')
 			return take_word(c);
+		if (c->depth >= CDP_JSON_DEPTH)
+			return false;
 		object = *c->at++ == '{';
 		skip_blanks(c);
 		if (take(c, object ? '}' : ']'))
 			return true;
-		if (c->depth >= CDP_JSON_DEPTH)
-			return false;
 		c->object[c->depth++] = object;
 		if (object && !take_name(c))
 			return false;
