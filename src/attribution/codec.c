@@ -268,6 +268,7 @@ end_of(const CdpJourneyLog *log, int64 i)
 	return i + 1 < log->n ? log->begin[i + 1] : (uint32) log->bytes.len;
 }
 
+/* Orders journeys by their bytes. */
 static int
 compare_journeys(const void *a, const void *b, void *arg)
 {

@@ -111,6 +111,7 @@ cdp_attribution_credit(PG_FUNCTION_ARGS)
 	return (Datum) 0;
 }
 
+/* Orders labels by number. */
 static int
 compare_labels(const void *a, const void *b)
 {

@@ -26,7 +26,7 @@ cdp_duration_from_interval(const Interval *interval, const char *what)
 	int64		result;
 
 	if (interval->month != 0)
-		bad_duration(what, "Months and years have no fixed length.", "Write days, for example '90 days'.");
+		bad_duration(what, "Months and years have no fixed length.", "Write days, for example '30 days'.");
 	if (pg_mul_s64_overflow(interval->day, USECS_PER_DAY, &result) ||
 		pg_add_s64_overflow(result, interval->time, &result))
 		bad_duration(what, "The interval is too long.", "Ask for an unbounded lookback instead.");
@@ -39,10 +39,22 @@ cdp_duration_from_interval(const Interval *interval, const char *what)
 int64
 cdp_duration_from_text(const char *text, const char *what)
 {
-	Datum		interval = DirectFunctionCall3(interval_in, CStringGetDatum(text),
-											   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1));
+	struct pg_itm_in itm = {0};
+	Interval	interval;
+	int			dtype = DTK_DELTA;
+	int			nf;
+	char	   *field[MAXDATEFIELDS];
+	int			ftype[MAXDATEFIELDS];
+	char		work[256];
+	int			error = ParseDateTime(text, work, sizeof(work), field, ftype, MAXDATEFIELDS, &nf);
 
-	return cdp_duration_from_interval(DatumGetIntervalP(interval), what);
+	if (error == 0)
+		error = DecodeInterval(field, ftype, nf, INTERVAL_FULL_RANGE, &dtype, &itm);
+	if (error == DTERR_BAD_FORMAT)
+		error = DecodeISO8601Interval(unconstify(char *, text), &dtype, &itm);
+	if (error != 0 || dtype != DTK_DELTA || itmin2interval(&itm, &interval) != 0)
+		bad_duration(what, "It is no interval.", "Write for example '30 days' or '12 hours'.");
+	return cdp_duration_from_interval(&interval, what);
 }
 
 /* Appends a duration in canonical form: days when whole, else seconds. */
@@ -74,6 +86,7 @@ cdp_time_append(StringInfo buf, int64 at)
 	{
 		if (timestamp2tm(at, NULL, &tm, &fsec, NULL, NULL) != 0)
 			ereport(ERROR, (errcode(ERRCODE_DATETIME_VALUE_OUT_OF_RANGE), errmsg("timestamp out of range")));
+		tm.tm_isdst = 0;		/* below zero it would leave the zone out */
 		EncodeDateTime(&tm, fsec, true, 0, NULL, USE_ISO_DATES, text);
 		appendStringInfoString(buf, text);
 	}

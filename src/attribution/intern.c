@@ -143,6 +143,7 @@ cdp_intern_int(CdpIntern *in, int32 code)
 	return number;
 }
 
+/* Orders texts as C does. */
 static int
 compare_text(const void *a, const void *b, void *arg)
 {
@@ -151,6 +152,7 @@ compare_text(const void *a, const void *b, void *arg)
 	return strcmp(in->text[*(const uint32 *) a], in->text[*(const uint32 *) b]);
 }
 
+/* Orders integers. */
 static int
 compare_code(const void *a, const void *b, void *arg)
 {

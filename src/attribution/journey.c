@@ -215,7 +215,7 @@ scatter_rows(CdpWalk *w, Scratch *x)
 		item = &x->item[g->count[group]++];
 		item->at = (int64) row[1];
 		item->rank = (uint32) (refund ? CDP_CLASS_REFUND : CDP_CLASS_CONVERSION) << 30 |
-			(label != CDP_NO_LABEL ? w->conversion_rank[label] + 1 : CDP_ITEM_NO_LABEL);
+			(label != CDP_NO_LABEL ? w->conversion_rank[label] : CDP_ITEM_NO_LABEL);
 		item->row = (uint32) i;
 	});
 }
@@ -408,7 +408,11 @@ compare_references(const void *a, const void *b)
 		return x->conversion_id < y->conversion_id ? -1 : 1;
 	if (x->at != y->at)
 		return x->at < y->at ? -1 : 1;
-	return (x->value > y->value) - (x->value < y->value);
+	if (x->value != y->value)
+		return x->value < y->value ? -1 : 1;
+	if (x->has_key != y->has_key)
+		return x->has_key ? -1 : 1;
+	return memcmp(x->key, y->key, sizeof(x->key));
 }
 
 /* The labels by the names that the options give to integers, and the place of each number among them. */

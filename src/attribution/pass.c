@@ -129,7 +129,7 @@ kind_number(CdpPass *pass, Datum kind)
 
 /* Keeps a refund that names its conversion. */
 static void
-add_reference(CdpPass *pass, int64 conversion_id, int64 at, int64 value)
+add_reference(CdpPass *pass, int64 conversion_id, int64 at, int64 value, const uint64 *key, bool has_key)
 {
 	if (pass->nreferences == pass->reference_room)
 	{
@@ -145,7 +145,7 @@ add_reference(CdpPass *pass, int64 conversion_id, int64 at, int64 value)
 			? MemoryContextAlloc(pass->cxt, sizeof(CdpReference) * pass->reference_room)
 			: repalloc_huge(pass->reference, sizeof(CdpReference) * pass->reference_room);
 	}
-	pass->reference[pass->nreferences++] = (CdpReference) {conversion_id, at, value, false};
+	pass->reference[pass->nreferences++] = (CdpReference) {conversion_id, at, value, {key[0], key[1]}, has_key, false};
 }
 
 /* The label of a row as a number. */
@@ -231,15 +231,15 @@ add_conversion(FunctionCallInfo fcinfo, CdpPass *pass, CdpKeyType key_type, bool
 		pass->counter[CDP_COUNT_IGNORED]++;
 		return;
 	}
-	if (wide && !PG_ARGISNULL(9))
-	{
-		add_reference(pass, PG_GETARG_INT64(9), at, micro < 0 ? micro : -micro);
-		return;
-	}
 	if (PG_ARGISNULL(1))
 		flags |= CDP_ROW_NO_KEY;
 	else
 		read_key(pass, PG_GETARG_DATUM(1), key_type, key);
+	if (wide && !PG_ARGISNULL(9))
+	{
+		add_reference(pass, PG_GETARG_INT64(9), at, micro < 0 ? micro : -micro, key, !PG_ARGISNULL(1));
+		return;
+	}
 	if (!PG_ARGISNULL(3) && !negative)
 		label = label_number(pass->keep_conversion_labels ? &pass->labels : &pass->conversion_labels,
 							 PG_GETARG_DATUM(3), int_labels);
@@ -296,7 +296,7 @@ take_row(FunctionCallInfo fcinfo, CdpKeyType key_type, bool int_labels, ValueTyp
 	{
 		kind = kind_number(pass, PG_GETARG_DATUM(7));
 		for (int m = 0; m < pass->options->nmilestones; m++)
-			if (PG_ARGISNULL(3) && pass->milestone[m] == (int) kind - 1)
+			if (pass->milestone[m] == (int) kind - 1)
 				flags = CDP_ROW_MILESTONE;
 	}
 	if (unlikely(PG_ARGISNULL(3) && flags == 0))
@@ -307,6 +307,8 @@ take_row(FunctionCallInfo fcinfo, CdpKeyType key_type, bool int_labels, ValueTyp
 	if (unlikely(PG_ARGISNULL(2) || TIMESTAMP_NOT_FINITE(PG_GETARG_TIMESTAMPTZ(2))))
 	{
 		pass->counter[CDP_COUNT_UNTIMED]++;
+		if (!PG_ARGISNULL(3))
+			(void) label_number(&pass->labels, PG_GETARG_DATUM(3), int_labels);
 		PG_RETURN_POINTER(pass);
 	}
 	at = PG_GETARG_TIMESTAMPTZ(2);
@@ -318,6 +320,8 @@ take_row(FunctionCallInfo fcinfo, CdpKeyType key_type, bool int_labels, ValueTyp
 	if (unlikely(PG_ARGISNULL(1)))
 	{
 		pass->counter[CDP_COUNT_NO_KEY]++;
+		if (!PG_ARGISNULL(3))
+			(void) label_number(&pass->labels, PG_GETARG_DATUM(3), int_labels);
 		PG_RETURN_POINTER(pass);
 	}
 	if (!PG_ARGISNULL(3))

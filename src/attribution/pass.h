@@ -40,6 +40,8 @@ typedef struct CdpReference
 	int64		conversion_id;
 	int64		at;
 	int64		value;			/* micro-units, 0 or less */
+	uint64		key[2];
+	bool		has_key;
 	bool		used;
 } CdpReference;
 

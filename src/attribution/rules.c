@@ -131,7 +131,7 @@ decay_weights(const CdpModel *m, const CdpJourney *j, double *weight)
 	}
 }
 
-/* Given weights by rank from the conversion; when none of them applies, all touches share equally. */
+/* Given weights by rank from the conversion; when none of them applies, the last touch has it all. */
 static void
 custom_weights(const CdpModel *m, int n, double *weight)
 {
@@ -144,8 +144,8 @@ custom_weights(const CdpModel *m, int n, double *weight)
 		weight[i] = rank < m->nparams ? m->param[rank] : 0;
 		sum += weight[i];
 	}
-	for (int i = 0; sum <= 0 && i < n; i++)
-		weight[i] = 1;
+	if (sum <= 0)
+		weight[n - 1] = 1;
 }
 
 /* Counts how often each label of the journey occurs, in work->times; returns the number of labels. */

@@ -206,7 +206,8 @@ units_by_length(CdpSums *s, int model, const CdpJourney *j)
 bool
 cdp_sums_own_touch(const CdpModel *m, const CdpJourney *j)
 {
-	return m->kind == CDP_MODEL_SAME_TOUCH && j->conversion_label != CDP_NO_LABEL;
+	return m->kind == CDP_MODEL_SAME_TOUCH && j->conversion_session == CDP_NO_ID &&
+		j->conversion_label != CDP_NO_LABEL;
 }
 
 /* The units of each touch under a rule model, valid until the next call; *rest stays unattributed. */

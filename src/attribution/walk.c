@@ -151,14 +151,13 @@ read_conversion(CdpWalk *w, CdpConversion *c, const uint64 *row, uint32 label)
 	apply_references(w, c);
 }
 
-/* Whether two times are further apart than the lookback. */
+/* Whether two times are further apart than a lookback. */
 static inline bool
-is_gap(const CdpWalk *w, int64 earlier, int64 later)
+is_gap(int64 lookback, int64 earlier, int64 later)
 {
 	int64		gap;
 
-	return w->options->lookback != PG_INT64_MAX &&
-		(pg_sub_s64_overflow(later, earlier, &gap) || gap > w->options->lookback);
+	return lookback != PG_INT64_MAX && (pg_sub_s64_overflow(later, earlier, &gap) || gap > lookback);
 }
 
 /* Turns the sorted items into touches and conversions. */
@@ -205,15 +204,13 @@ read_items(CdpWalk *w, const CdpItem *items, int n)
 		else
 		{
 			bool		labelled = label != CDP_ITEM_NO_LABEL && w->pass->keep_conversion_labels;
-
-			label--;
 			if (labelled && touch_rule == CDP_CONVERSION_TOUCHES_ALSO)
 				add_touch(w, label, items[i].at, wide ? row : NULL);
 			c = add_conversion(w);
 			read_conversion(w, c, row, labelled ? label : CDP_NO_LABEL);
 			c->position = w->ntouches;
 			for (int m = 0; m < CDP_MAX_MILESTONES; m++)
-				c->milestone[m] = milestone[m].position >= 0 && !is_gap(w, milestone[m].at, c->at)
+				c->milestone[m] = milestone[m].position >= 0 && !is_gap(w->options->lookback, milestone[m].at, c->at)
 					? milestone[m].position : -1;
 			if (labelled && touch_rule == CDP_CONVERSION_TOUCHES_LATER)
 				add_touch(w, label, items[i].at, wide ? row : NULL);
@@ -274,11 +271,7 @@ pick_touches(CdpWalk *w, CdpJourney *j, const CdpConversion *c, int from)
 
 	for (int i = from; i < c->position; i++)
 	{
-		int64		earliest;
-
-		if (w->kind_lookback != NULL &&
-			!pg_sub_s64_overflow(c->at, w->kind_lookback[w->kind ? w->kind[i] : 0], &earliest) &&
-			w->at[i] < earliest)
+		if (w->kind_lookback != NULL && is_gap(w->kind_lookback[w->kind ? w->kind[i] : 0], w->at[i], c->at))
 			continue;
 		pick[n++] = i;
 	}
@@ -318,7 +311,7 @@ add_conversions(CdpWalk *w)
 			j.anchor[m] = -1;
 		if (o->reset && k > 0)
 			from = Max(from, w->conversion[k - 1].position);
-		if (!pg_sub_s64_overflow(c->at, w->longest, &earliest))
+		if (w->longest != PG_INT64_MAX && !pg_sub_s64_overflow(c->at, w->longest, &earliest))
 			while (from < c->position && w->at[from] < earliest)
 				from++;
 		if (!report && !o->need_nulls)
@@ -389,7 +382,7 @@ add_nulls(CdpWalk *w)
 
 	for (int i = 0; i < w->ntouches; i++)
 	{
-		bool		cut = previous >= 0 && is_gap(w, w->at[previous], w->at[i]);
+		bool		cut = previous >= 0 && is_gap(w->options->lookback, w->at[previous], w->at[i]);
 
 		for (; next < w->nconversions && w->conversion[next].position <= i; next++)
 			cut = true;
@@ -458,8 +451,13 @@ cdp_walk_lonely(CdpWalk *w, const uint64 *row)
 void
 cdp_walk_orphans(CdpWalk *w)
 {
-	w->customer = NULL;
 	for (int64 i = 0; i < w->pass->nreferences; i++)
-		if (!w->pass->reference[i].used)
-			add_orphan(w, w->pass->reference[i].at, w->pass->reference[i].value);
+	{
+		const CdpReference *r = &w->pass->reference[i];
+
+		if (r->used)
+			continue;
+		w->customer = r->has_key && w->options->credits ? cdp_pass_customer(w->pass, r->key[0], r->key[1]) : NULL;
+		add_orphan(w, r->at, r->value);
+	}
 }
