@@ -215,7 +215,7 @@ scatter_rows(CdpWalk *w, Scratch *x)
 		item = &x->item[g->count[group]++];
 		item->at = (int64) row[1];
 		item->rank = (uint32) (refund ? CDP_CLASS_REFUND : CDP_CLASS_CONVERSION) << 30 |
-			(label != CDP_NO_LABEL ? w->conversion_rank[label] : CDP_ITEM_NO_LABEL);
+			(label != CDP_NO_LABEL ? w->conversion_rank[label] + 1 : CDP_ITEM_NO_LABEL);
 		item->row = (uint32) i;
 	});
 }

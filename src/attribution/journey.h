@@ -17,7 +17,8 @@ typedef struct CdpItem
 
 #define CDP_ITEM_CLASS(rank) ((rank) >> 30)
 #define CDP_ITEM_LABEL(rank) ((rank) & 0x3FFFFFFF)
-#define CDP_ITEM_NO_LABEL 0x3FFFFFFF
+/* Conversions without label come before those with one, so theirs is 0 and the others count from 1. */
+#define CDP_ITEM_NO_LABEL 0
 #define CDP_CLASS_TOUCH 0
 #define CDP_CLASS_MILESTONE 1
 #define CDP_CLASS_CONVERSION 2

@@ -295,7 +295,7 @@ take_row(FunctionCallInfo fcinfo, CdpKeyType key_type, bool int_labels, ValueTyp
 	if (wide && pass->keep_kinds && !PG_ARGISNULL(7))
 	{
 		kind = kind_number(pass, PG_GETARG_DATUM(7));
-		for (int m = 0; m < pass->options->nmilestones; m++)
+		for (int m = 0; m < pass->options->nmilestones && PG_ARGISNULL(3); m++)
 			if (pass->milestone[m] == (int) kind - 1)
 				flags = CDP_ROW_MILESTONE;
 	}
@@ -307,8 +307,6 @@ take_row(FunctionCallInfo fcinfo, CdpKeyType key_type, bool int_labels, ValueTyp
 	if (unlikely(PG_ARGISNULL(2) || TIMESTAMP_NOT_FINITE(PG_GETARG_TIMESTAMPTZ(2))))
 	{
 		pass->counter[CDP_COUNT_UNTIMED]++;
-		if (!PG_ARGISNULL(3))
-			(void) label_number(&pass->labels, PG_GETARG_DATUM(3), int_labels);
 		PG_RETURN_POINTER(pass);
 	}
 	at = PG_GETARG_TIMESTAMPTZ(2);
@@ -320,8 +318,6 @@ take_row(FunctionCallInfo fcinfo, CdpKeyType key_type, bool int_labels, ValueTyp
 	if (unlikely(PG_ARGISNULL(1)))
 	{
 		pass->counter[CDP_COUNT_NO_KEY]++;
-		if (!PG_ARGISNULL(3))
-			(void) label_number(&pass->labels, PG_GETARG_DATUM(3), int_labels);
 		PG_RETURN_POINTER(pass);
 	}
 	if (!PG_ARGISNULL(3))

@@ -124,14 +124,14 @@ decay_weights(const CdpModel *m, const CdpJourney *j, double *weight)
 	for (int i = 0; i < j->n; i++)
 	{
 		if (m->step)
-			weight[i] = exp2((double) ((j->ended_at - newest) / m->half_life -
-									   (j->ended_at - j->at[i]) / m->half_life));
+			weight[i] = exp2((double) (((int128) j->ended_at - newest) / m->half_life -
+									   ((int128) j->ended_at - j->at[i]) / m->half_life));
 		else
-			weight[i] = exp2(-(double) (newest - j->at[i]) / (double) m->half_life);
+			weight[i] = exp2(-(double) ((int128) newest - j->at[i]) / (double) m->half_life);
 	}
 }
 
-/* Given weights by rank from the conversion; when none of them applies, the last touch has it all. */
+/* Given weights by rank from the conversion; when none of them applies, all touches share equally. */
 static void
 custom_weights(const CdpModel *m, int n, double *weight)
 {
@@ -144,8 +144,8 @@ custom_weights(const CdpModel *m, int n, double *weight)
 		weight[i] = rank < m->nparams ? m->param[rank] : 0;
 		sum += weight[i];
 	}
-	if (sum <= 0)
-		weight[n - 1] = 1;
+	for (int i = 0; sum <= 0 && i < n; i++)
+		weight[i] = 1;
 }
 
 /* Counts how often each label of the journey occurs, in work->times; returns the number of labels. */

@@ -13,7 +13,7 @@
 
 #define CDP_ROW_REFUND 1
 #define CDP_ROW_NO_KEY 2
-#define CDP_ROW_MILESTONE 4		/* its kind is one, besides what else it is */
+#define CDP_ROW_MILESTONE 4
 
 /* Rows of one kind of one partition: fixed size, in chunks, the older ones perhaps in a file. */
 typedef struct CdpStream

@@ -206,8 +206,7 @@ units_by_length(CdpSums *s, int model, const CdpJourney *j)
 bool
 cdp_sums_own_touch(const CdpModel *m, const CdpJourney *j)
 {
-	return m->kind == CDP_MODEL_SAME_TOUCH && j->conversion_session == CDP_NO_ID &&
-		j->conversion_label != CDP_NO_LABEL;
+	return m->kind == CDP_MODEL_SAME_TOUCH && j->conversion_label != CDP_NO_LABEL;
 }
 
 /* The units of each touch under a rule model, valid until the next call; *rest stays unattributed. */
@@ -345,7 +344,8 @@ cdp_sums_add(CdpSums *s, const CdpJourney *j)
 		add_assists(s, j);
 		histogram_add(&s->lengths, j->n, j->conversions, j->value_micro, s->cxt);
 		if (j->at != NULL)
-			histogram_add(&s->lags, (j->ended_at - j->at[0]) / USECS_PER_DAY, j->conversions, j->value_micro, s->cxt);
+			histogram_add(&s->lags, (int64) (((int128) j->ended_at - j->at[0]) / USECS_PER_DAY), j->conversions,
+						  j->value_micro, s->cxt);
 	}
 	if (s->transitions != NULL)
 		cdp_transitions_add(s->transitions, j->label, j->n, j->conversions, j->nulls, j->value_micro);

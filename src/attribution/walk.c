@@ -204,6 +204,8 @@ read_items(CdpWalk *w, const CdpItem *items, int n)
 		else
 		{
 			bool		labelled = label != CDP_ITEM_NO_LABEL && w->pass->keep_conversion_labels;
+
+			label--;
 			if (labelled && touch_rule == CDP_CONVERSION_TOUCHES_ALSO)
 				add_touch(w, label, items[i].at, wide ? row : NULL);
 			c = add_conversion(w);
