@@ -50,7 +50,7 @@ bench_cpu() {
 		DECLARE
 		  stat text[];
 		BEGIN
-		  IF pg_stat_file('/proc/self/schedstat', true) IS NOT NULL THEN
+		  IF (pg_stat_file('/proc/self/schedstat', true)).size IS NOT NULL THEN
 		    RETURN split_part(pg_read_file('/proc/self/schedstat', 0, 200), ' ', 1)::bigint;
 		  END IF;
 		  -- after the name in brackets: state is field 1, user and system time 12 and 13, in ticks of 10 ms

@@ -148,7 +148,7 @@ memory() {
 		broken $name "the pass failed"
 		return
 	fi
-	files=$(psql -qXAt -d bench_attribution -c "SELECT current_setting('cdp.attribution_memory', true)")
+	files=$(psql -qXAt -d bench_attribution -c "LOAD 'pg_cdp'" -c "SELECT current_setting('cdp.attribution_memory', true)")
 	# shellcheck disable=SC2086
 	set -- $r $a
 	echo "  anonymous memory of the backend above its baseline, peak of samples every 3 ms: 12 rules $1 kB ($2 samples)," \
