@@ -18,6 +18,8 @@ cdp_intern_init(CdpIntern *in, bool is_int, MemoryContext cxt)
 	in->len = MemoryContextAlloc(cxt, sizeof(uint32) * in->room);
 	in->hash = MemoryContextAlloc(cxt, sizeof(uint32) * in->room);
 	in->code = MemoryContextAlloc(cxt, sizeof(int32) * in->room);
+	if (!is_int)
+		in->recent = MemoryContextAllocZero(cxt, sizeof(CdpRecentText) * CDP_RECENT_TEXTS);
 }
 
 /* Mixes two 64-bit words into one. */

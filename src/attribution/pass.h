@@ -32,7 +32,20 @@ typedef struct CdpIntern
 	int32	   *code;			/* [room], integers */
 	uint32		last;			/* found last */
 	Size		bytes;
+	struct CdpRecentText *recent;	/* [CDP_RECENT_TEXTS] short texts found before, for text labels */
 } CdpIntern;
+
+/* A text of at most 16 bytes: its length and the two words that tell it from others of that length. */
+#define CDP_RECENT_TEXTS 256
+#define CDP_RECENT_BYTES 16
+
+typedef struct CdpRecentText
+{
+	uint64		head;
+	uint64		tail;
+	uint32		len;
+	uint32		number;			/* + 1, 0 = free */
+} CdpRecentText;
 
 /* A refund that names its conversion. */
 typedef struct CdpReference
@@ -82,13 +95,53 @@ extern const char *cdp_pass_customer(const CdpPass *pass, uint64 key, uint64 key
 /* journey.c */
 extern CdpSums *cdp_pass_finish(CdpPass *pass);
 
-/* The number of a text, which the last one found shortens. */
+/* The words of a text of at most 16 bytes; together with the length they hold all of it. */
+static inline void
+cdp_text_words(const char *text, uint32 len, uint64 *head, uint64 *tail)
+{
+	uint32		half[2];
+
+	*tail = 0;
+	if (len >= 8)
+	{
+		memcpy(head, text, 8);
+		memcpy(tail, text + len - 8, 8);
+	}
+	else if (len >= 4)
+	{
+		memcpy(&half[0], text, 4);
+		memcpy(&half[1], text + len - 4, 4);
+		*head = (uint64) half[0] << 32 | half[1];
+	}
+	else if (len > 0)
+		*head = (uint64) (uint8) text[0] << 16 | (uint64) (uint8) text[len / 2] << 8 | (uint8) text[len - 1];
+	else
+		*head = 0;
+}
+
+/*
+ * The number of a text. Most labels are short and few: comparing two words with
+ * what stood in the same place before is much cheaper than hashing bytes.
+ */
 static inline uint32
 cdp_intern_text(CdpIntern *in, const char *text, uint32 len)
 {
-	if (in->n > 0 && in->len[in->last] == len && memcmp(in->text[in->last], text, len) == 0)
-		return in->last;
-	return cdp_intern_text_slow(in, text, len);
+	CdpRecentText *recent;
+	uint64		head;
+	uint64		tail;
+
+	if (len > CDP_RECENT_BYTES)
+		return cdp_intern_text_slow(in, text, len);
+	cdp_text_words(text, len, &head, &tail);
+	recent = &in->recent[((head ^ (tail * UINT64CONST(0xC2B2AE3D27D4EB4F)) ^ len) *
+						  UINT64CONST(0x9E3779B97F4A7C15)) >> 56];
+	if (likely(recent->head == head && recent->tail == tail && recent->len == len && recent->number != 0))
+		return recent->number - 1;
+	recent->number = cdp_intern_text_slow(in, text, len) + 1;
+	recent->head = head;
+	recent->tail = tail;
+	recent->len = len;
+	return recent->number - 1;
 }
 
 #endif							/* CDP_PASS_H */

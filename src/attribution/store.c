@@ -8,8 +8,14 @@
  */
 #include "store.h"
 
+#include <sys/mman.h>
+
 #define CHUNK_BYTES (8 * 1024)
 #define CHUNKS_AT_ONCE 128
+/* A store that has grown to 4096 chunks takes them by 1024, in blocks for huge pages. */
+#define CHUNKS_BEFORE_LARGE 4096
+#define CHUNKS_AT_ONCE_LARGE 1024
+#define HUGE_PAGE ((uintptr_t) 2 * 1024 * 1024)
 #define ROWS_BEFORE_PARTITIONS (64 * 1024)
 
 /* Makes an empty store in cxt; which words a row has is fixed here. */
@@ -69,6 +75,38 @@ spill_stream(CdpStore *s, int kind, CdpStream *stream)
 	stream->nchunks = keep;
 }
 
+/*
+ * Adds a block of free chunks. Large stores ask for huge pages: their rows are
+ * written to 256 places in turn, and first touches of small pages cost as much
+ * as the rest of packing a row.
+ */
+static void
+add_free_chunks(CdpStore *s)
+{
+	int			n = s->free_room < CHUNKS_BEFORE_LARGE ? CHUNKS_AT_ONCE : CHUNKS_AT_ONCE_LARGE;
+	Size		bytes = (Size) CHUNK_BYTES * n;
+	char	   *block;
+
+#ifdef MADV_HUGEPAGE
+	if (n == CHUNKS_AT_ONCE_LARGE)
+	{
+		/* Advice, so failing to follow it is no error. */
+		block = MemoryContextAlloc(s->cxt, bytes + HUGE_PAGE);
+		block = (char *) (((uintptr_t) block + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1));
+		(void) madvise(block, bytes, MADV_HUGEPAGE);
+	}
+	else
+#endif
+		block = MemoryContextAlloc(s->cxt, bytes);
+	/* Room to give every chunk back, so that giving back never allocates. */
+	s->free_room += n;
+	s->free_chunk = s->free_chunk == NULL
+		? MemoryContextAlloc(s->cxt, sizeof(uint64 *) * s->free_room)
+		: repalloc_huge(s->free_chunk, sizeof(uint64 *) * s->free_room);
+	for (int i = n - 1; i >= 0; i--)
+		s->free_chunk[s->nfree++] = (uint64 *) (block + (Size) i * CHUNK_BYTES);
+}
+
 /* Takes a chunk, from the free ones or from a new block; frees chunks through files when over the limit. */
 static uint64 *
 take_chunk(CdpStore *s, bool may_spill)
@@ -78,17 +116,7 @@ take_chunk(CdpStore *s, bool may_spill)
 			for (int p = 0; p < CDP_STORE_PARTITIONS; p++)
 				spill_stream(s, kind, &s->stream[kind][p]);
 	if (s->nfree == 0)
-	{
-		char	   *block = MemoryContextAlloc(s->cxt, CHUNK_BYTES * CHUNKS_AT_ONCE);
-
-		/* Room to give every chunk back, so that giving back never allocates. */
-		s->free_room += CHUNKS_AT_ONCE;
-		s->free_chunk = s->free_chunk == NULL
-			? MemoryContextAlloc(s->cxt, sizeof(uint64 *) * s->free_room)
-			: repalloc_huge(s->free_chunk, sizeof(uint64 *) * s->free_room);
-		for (int i = CHUNKS_AT_ONCE - 1; i >= 0; i--)
-			s->free_chunk[s->nfree++] = (uint64 *) (block + i * CHUNK_BYTES);
-	}
+		add_free_chunks(s);
 	s->used += CHUNK_BYTES;
 	return s->free_chunk[--s->nfree];
 }
