@@ -89,7 +89,7 @@ BEGIN
   END IF;
   SELECT n.nspname || '.' || c.relname AS name, pg_get_userbyid(c.relowner) AS owner INTO other
   FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-  WHERE n.nspname = 'cdp_data' AND pg_get_userbyid(c.relowner) <> current_user AND c.relkind IN ('r', 'p', 'v', 'S')
+  WHERE n.nspname IN ('cdp_data', 'cdp_bi', 'cdp_api') AND pg_get_userbyid(c.relowner) <> current_user AND c.relkind IN ('r', 'p', 'v', 'S')
     AND EXISTS (SELECT FROM cdp_internal.setup_script() s WHERE strpos(s.body, n.nspname || '.' || c.relname) > 0)
   ORDER BY 1 LIMIT 1;
   IF FOUND THEN

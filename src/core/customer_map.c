@@ -12,6 +12,7 @@
 #include "cdp.h"
 
 #include "catalog/pg_type_d.h"
+#include "storage/shmem.h"
 #include "utils/array.h"
 
 #define CUSTOMER_MAGIC 0x43445031
@@ -90,7 +91,8 @@ identifier_slot(uint64 id, uint32 nslots)
 	return (uint32) ((((id * UINT64CONST(0x9E3779B97F4A7C15)) >> 32) * nslots) >> 32);
 }
 
-static void pg_attribute_noreturn()
+/* Raises the error of bytes that are no map. */
+static void
 bad_map(const char *what, Size size)
 {
 	ereport(ERROR,

@@ -13,6 +13,7 @@
 
 #include "catalog/pg_type_d.h"
 #include "mb/pg_wchar.h"
+#include "storage/shmem.h"
 #include "utils/array.h"
 
 #define RULE_FIELDS 6
