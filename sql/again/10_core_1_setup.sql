@@ -292,4 +292,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.require_setup() IS
-'For entry points: raises object_not_in_prerequisite_state (55000) with a hint unless cdp.setup() of the installed release has run. Costs a few microseconds.';
+'For entry points: raises object_not_in_prerequisite_state (55000) with a hint unless cdp.setup() of the installed release has run. Two small look-ups.';

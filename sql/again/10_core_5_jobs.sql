@@ -5,7 +5,6 @@ CREATE OR REPLACE PROCEDURE cdp_internal.run_command(command text)
 LANGUAGE c AS 'MODULE_PATHNAME', 'cdp_run_command';
 COMMENT ON PROCEDURE cdp_internal.run_command(text) IS
 'Runs one SQL command with the caller''s rights. Called outside a transaction block, the command may be a CALL that commits. Its result is thrown away; its error is the caller''s.';
-REVOKE ALL ON PROCEDURE cdp_internal.run_command(text) FROM PUBLIC;
 
 CREATE OR REPLACE FUNCTION cdp_internal.next_run(schedule text, last_started timestamptz, timezone text) RETURNS timestamptz
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -96,7 +95,6 @@ END
 $$;
 COMMENT ON FUNCTION cdp_internal.try_command(text) IS
 'Runs a command in a subtransaction; NULL when it went well, else SQLSTATE and message. The command can not commit.';
-REVOKE ALL ON FUNCTION cdp_internal.try_command(text) FROM PUBLIC;
 
 CREATE OR REPLACE PROCEDURE cdp.run_jobs()
 LANGUAGE plpgsql

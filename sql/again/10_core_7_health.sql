@@ -63,14 +63,14 @@ BEGIN
   RETURN QUERY
   SELECT 'warning', 'no_statistics', 'cdp_data.touchpoint has rows but no statistics as a whole', 'ANALYZE cdp_data.touchpoint;'
   WHERE EXISTS (SELECT FROM cdp_internal.touchpoint_bounds() p JOIN pg_class c ON c.oid = p.partition_oid WHERE c.reltuples > 100000)
-    AND NOT EXISTS (SELECT FROM pg_statistic s WHERE s.starelid = 'cdp_data.touchpoint'::regclass);
+    AND NOT EXISTS (SELECT FROM pg_stats s WHERE s.schemaname = 'cdp_data' AND s.tablename = 'touchpoint');
   RETURN QUERY
   SELECT 'error', 'invalid_index', format('%s is not valid', i.indexrelid::regclass), format('REINDEX INDEX %s;', i.indexrelid::regclass)
   FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid WHERE c.relnamespace = 'cdp_data'::regnamespace AND NOT i.indisvalid AND c.relkind = 'r';
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.health_of_partitions() IS
-'Findings of cdp.health() about the partitions of touchpoint. Reads the default partition, not the others. no_statistics needs a role that may read pg_statistic.';
+'Findings of cdp.health() about the partitions of touchpoint. Reads the default partition, not the others.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.health_of_jobs()
 RETURNS TABLE (severity text, finding text, detail text, remedy text)
