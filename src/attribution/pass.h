@@ -36,7 +36,8 @@ typedef struct CdpIntern
 } CdpIntern;
 
 /* A text of at most 16 bytes: its length and the two words that tell it from others of that length. */
-#define CDP_RECENT_TEXTS 256
+#define CDP_RECENT_TEXTS 1024
+#define CDP_RECENT_SHIFT 54
 #define CDP_RECENT_BYTES 16
 
 typedef struct CdpRecentText
@@ -96,7 +97,7 @@ extern const char *cdp_pass_customer(const CdpPass *pass, uint64 key, uint64 key
 extern CdpSums *cdp_pass_finish(CdpPass *pass);
 
 /* The words of a text of at most 16 bytes; together with the length they hold all of it. */
-static inline void
+static pg_attribute_always_inline void
 cdp_text_words(const char *text, uint32 len, uint64 *head, uint64 *tail)
 {
 	uint32		half[2];
@@ -123,7 +124,7 @@ cdp_text_words(const char *text, uint32 len, uint64 *head, uint64 *tail)
  * The number of a text. Most labels are short and few: comparing two words with
  * what stood in the same place before is much cheaper than hashing bytes.
  */
-static inline uint32
+static pg_attribute_always_inline uint32
 cdp_intern_text(CdpIntern *in, const char *text, uint32 len)
 {
 	CdpRecentText *recent;
@@ -134,7 +135,7 @@ cdp_intern_text(CdpIntern *in, const char *text, uint32 len)
 		return cdp_intern_text_slow(in, text, len);
 	cdp_text_words(text, len, &head, &tail);
 	recent = &in->recent[((head ^ (tail * UINT64CONST(0xC2B2AE3D27D4EB4F)) ^ len) *
-						  UINT64CONST(0x9E3779B97F4A7C15)) >> 56];
+						  UINT64CONST(0x9E3779B97F4A7C15)) >> CDP_RECENT_SHIFT];
 	if (likely(recent->head == head && recent->tail == tail && recent->len == len && recent->number != 0))
 		return recent->number - 1;
 	recent->number = cdp_intern_text_slow(in, text, len) + 1;
