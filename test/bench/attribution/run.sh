@@ -175,14 +175,24 @@ own_table() {
 	fi
 }
 
-prepare_peer || echo "  DuckDB could not be installed"
-prepare_data
-rules
-everything
-memory
-own_table
-echo "== linear solver"
-delegated markov_solve_vs_dense test/bench/markov_dense.sh
-echo "== loading"
-dropdb bench_attribution
-delegated load_vs_copy test/bench/load.sh
+solver() {
+	echo "== linear solver"
+	delegated markov_solve_vs_dense test/bench/markov_dense.sh
+}
+
+loading() {
+	echo "== loading"
+	delegated load_vs_copy test/bench/load.sh
+}
+
+# CDP_BENCH_PARTS names some of them, to try one.
+parts=${CDP_BENCH_PARTS:-rules everything memory own_table solver loading}
+case " $parts " in
+*" rules "* | *" everything "* | *" memory "* | *" own_table "*)
+	prepare_peer || echo "  DuckDB could not be installed"
+	prepare_data
+	;;
+esac
+for part in $parts; do
+	"$part"
+done
