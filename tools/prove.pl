@@ -13,7 +13,7 @@ $| = 1;
 
 my ($passed, $failed, $skipped, $started) = (0, 0, 0, time);
 my $harness = TAP::Harness->new({
-	exec => [ split ' ', $exec ], jobs => $jobs, verbosity => 0, failures => 1, timer => 1, color => 0 });
+	exec => [ split ' ', $exec ], jobs => $jobs, verbosity => 0, failures => 1, comments => 1, timer => 1, color => 0 });
 $harness->callback(made_parser => sub {
 	my ($parser, $test) = @_;
 	$parser->callback(EOF => sub {

@@ -29,7 +29,7 @@ INSERT INTO cdp_data.job (name, command, schedule, commits, enabled) VALUES
   ('c committing', 'CALL public.committing()', '1 hour', true, true),
   ('d off', $$INSERT INTO public.trace VALUES ('off')$$, '1 hour', false, false),
   ('e last', $$INSERT INTO public.trace VALUES ('last')$$, '1 day at 04:00', false, true);
-UPDATE cdp_data.job SET last_started = now() + interval '1 hour' WHERE name = 'maintain';
+UPDATE cdp_data.job SET last_started = now() + interval '1 hour' WHERE name !~ '^[a-e] '; -- the rooms' own jobs
 SELECT cmp_ok((SELECT count(*) FROM cdp.health() WHERE finding = 'job_late'), '=', 4::bigint, 'health() sees what nobody runs');
 SET client_min_messages = error;
 CALL cdp.run_jobs();
