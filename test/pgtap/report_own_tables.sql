@@ -17,15 +17,19 @@ FROM grouping_name g;
 SELECT cmp_ok((SELECT count(*) FROM cdp.attribution_totals(cdp.attribution_run(models => '{last}')) WHERE conversions > 0), '>=', 6::bigint, 'with figures for several channels');
 
 -- 2. last and linear by window functions alone
+CREATE TEMP TABLE f AS SELECT * FROM pg_temp.flat;
+CREATE INDEX ON f (customer, at);
+CREATE INDEX ON f (refers_to);
+ANALYZE f;
 CREATE TEMP TABLE pair AS
 SELECT c.id AS conversion, t.id AS touch, t.channel,
-  round(c.value, 6) + coalesce((SELECT sum(round(r.value, 6)) FROM pg_temp.flat r WHERE r.refers_to = c.id AND r.flags = 0), 0)
-    + coalesce((SELECT sum(round(r.value, 6)) FROM pg_temp.flat r WHERE r.customer = c.customer AND r.kind = 'refund' AND r.refers_to IS NULL AND r.flags = 0
+  round(c.value, 6) + coalesce((SELECT sum(round(r.value, 6)) FROM f r WHERE r.refers_to = c.id AND r.flags = 0), 0)
+    + coalesce((SELECT sum(round(r.value, 6)) FROM f r WHERE r.customer = c.customer AND r.kind = 'refund' AND r.refers_to IS NULL AND r.flags = 0
         AND (r.at, r.id) > (c.at, c.id)
-        AND NOT EXISTS (SELECT FROM pg_temp.flat n WHERE n.customer = c.customer AND n.kind IN ('purchase', 'sign_up') AND n.flags = 0
+        AND NOT EXISTS (SELECT FROM f n WHERE n.customer = c.customer AND n.kind IN ('purchase', 'sign_up') AND n.flags = 0
                         AND (n.at, n.id) > (c.at, c.id) AND (n.at, n.id) < (r.at, r.id))), 0) AS value,
   row_number() OVER (PARTITION BY c.id ORDER BY t.at DESC, t.id DESC) AS from_end, count(t.id) OVER (PARTITION BY c.id) AS n
-FROM pg_temp.flat c LEFT JOIN pg_temp.flat t ON t.customer = c.customer AND t.is_touch AND t.flags = 0
+FROM f c LEFT JOIN f t ON t.customer = c.customer AND t.is_touch AND t.flags = 0
   AND (t.at, t.id) < (c.at, c.id) AND t.at >= c.at - interval '30 days'
 WHERE c.kind IN ('purchase', 'sign_up') AND c.flags = 0;
 SELECT is(

@@ -1,7 +1,7 @@
 -- The daily roll-up equals the direct pass exactly, whatever happens to the data, before a
 -- refresh (live part) and after it; and it reads no touches of customers who did not change.
 BEGIN;
-SELECT plan(64);
+SELECT plan(75);
 SET client_min_messages = error;
 \ir report_data.inc
 
@@ -79,6 +79,7 @@ INSERT INTO cdp_data.touchpoint SELECT * FROM taken;
 SELECT is((SELECT figures FROM after), pg_temp.figures(cdp.attribution_run(models => '{last,linear,u_shaped,time_decay(7 days),participation,markov,markov(2),shapley,shapley_rate}')),
   'and equals the direct pass once the touches are back');
 SELECT isnt((SELECT figures FROM after), (SELECT figures FROM before), 'though the figures changed');
+SELECT count(*) AS refreshed FROM cdp.refresh_attribution('groups');
 DELETE FROM cdp_data.change_feed;
 
 -- a new channel rule changes old journeys: start over
