@@ -3,7 +3,7 @@ SELECT * FROM cdp.attribution(models => '{first,last_non(Direct),time_decay(7 da
 
 -- The same engine on any table of yours (who, when, where from, money):
 SELECT r.* FROM (SELECT cdp.attribution_pass(identifier, occurred_at AT TIME ZONE 'Asia/Shanghai', source, value, cdp.attribution_options(models => '{linear,shapley}')) AS a
-                 FROM demo.touches) s, cdp.attribution_totals(s.a) r;
+                 FROM demo.touches WHERE source <> '' OR value IS NOT NULL) s, cdp.attribution_totals(s.a) r;
 
 -- Take the whole load back, look, and put it in again:
 SELECT * FROM cdp.revert_load(1); SELECT count(*) FROM cdp_data.touchpoint; SELECT * FROM cdp.retry_load(1);
