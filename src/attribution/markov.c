@@ -20,8 +20,9 @@
 #define RHS CDP_SPARSE_RHS
 /* Multiply-adds of all systems together: a minute or two. */
 #define WORK_LIMIT 6e10
-/* Of one direct solve. */
+/* Of one direct solve, and of sweeps that are tried before it. */
 #define DIRECT_LIMIT 4e9
+#define SWEEP_LIMIT 4e9
 /* Up to so many states a direct solve is as cheap as sweeps. */
 #define SMALL_STATES 200
 /* Sweeps gain about 1 / length of a journey each; 32 = -ln(1e-14). */
@@ -65,6 +66,7 @@ solver_array(Solver *s, uint64 count, Size size)
 {
 	if (count > s->work.bytes_limit / size)
 		too_much(s);
+	s->work.bytes_limit -= count * size;
 	return MemoryContextAllocHuge(s->cxt, Max(count * size, 1));
 }
 
@@ -183,13 +185,12 @@ solve_system(Solver *s, const CdpSparse *m, const double *b, double *x)
 {
 	double		residual = -1;
 	bool		small = m->n <= SMALL_STATES;
+	double		cost = RHS * SWEEPS_PER_TOUCH * (s->touches + 1) * (double) (m->first[m->n] + m->n);
 
 	if (small)
 		residual = solve_directly(s, m, b, x);
-	if (residual < 0 && s->sweep)
+	if (residual < 0 && s->sweep && cost <= SWEEP_LIMIT)
 	{
-		double		cost = RHS * SWEEPS_PER_TOUCH * (s->touches + 1) * (double) (m->first[m->n] + m->n);
-
 		residual = cdp_sparse_iterate(m, b, x, cost, &s->work);
 		s->sweep = residual >= 0;
 	}
@@ -217,6 +218,7 @@ solver_start(Solver *s, const CdpTransitions *t, MemoryContext cxt)
 	s->chain = c = cdp_transitions_chain(t, cxt);
 	s->work.flops_limit = WORK_LIMIT;
 	s->work.bytes_limit = cdp_transitions_limit(t);
+	s->work.bytes_limit -= Min(c->bytes, s->work.bytes_limit);
 	s->sweep = s->direct = true;
 	s->map = solver_array(s, c->nstates, sizeof(uint32));
 	for (int k = 0; k < 2; k++)

@@ -345,35 +345,45 @@ typedef struct ChainWork
 	CdpChain   *chain;
 	const CdpTransitions *t;
 	uint32	   *number;			/* of a stored state in the chain, CDP_PATH_NONE = none */
+	MemoryContext cxt;
+	Size		scratch;		/* bytes that do not stay */
 } ChainWork;
 
-/* Array of the chain, within the table's budget only while it is made. */
+/* Array of the chain; all of them must fit into the table's budget beside the table. */
 static void *
-chain_array(const CdpTransitions *t, MemoryContext cxt, uint64 count, Size size)
+chain_array(ChainWork *w, uint64 count, Size size)
 {
-	void	   *array = cdp_budget_alloc(t->budget, cxt, count, size);
+	void	   *array = cdp_budget_alloc(w->t->budget, w->cxt, count, size);
 
-	cdp_budget_give(t->budget, (Size) count * size);
+	w->chain->bytes += (Size) count * size;
 	return array;
+}
+
+/* An array that is freed before the chain is handed out. */
+static void *
+chain_scratch(ChainWork *w, uint64 count, Size size)
+{
+	w->scratch += (Size) count * size;
+	return cdp_budget_alloc(w->t->budget, w->cxt, count, size);
 }
 
 /* Allocates the arrays once the numbers of states, steps and labels are known. */
 static void
-chain_arrays(ChainWork *w, MemoryContext cxt, uint64 labels)
+chain_arrays(ChainWork *w, uint64 labels)
 {
 	CdpChain   *c = w->chain;
 	uint64		n = c->nstates;
 
-	c->length = chain_array(w->t, cxt, n, sizeof(uint32));
-	c->begin = chain_array(w->t, cxt, n, sizeof(uint64));
-	c->end = chain_array(w->t, cxt, n, sizeof(CdpCounts));
-	c->starts = chain_array(w->t, cxt, n, sizeof(int64));
-	c->total = chain_array(w->t, cxt, n, sizeof(int64));
-	c->first = chain_array(w->t, cxt, n + 1, sizeof(uint64));
-	c->pool = chain_array(w->t, cxt, labels, sizeof(uint32));
-	c->label = chain_array(w->t, cxt, c->nsteps, sizeof(uint32));
-	c->to = chain_array(w->t, cxt, c->nsteps, sizeof(uint32));
-	c->weight = chain_array(w->t, cxt, c->nsteps, sizeof(int64));
+	c->length = chain_array(w, n, sizeof(uint32));
+	c->begin = chain_array(w, n, sizeof(uint64));
+	c->end = chain_array(w, n, sizeof(CdpCounts));
+	c->starts = chain_array(w, n, sizeof(int64));
+	c->total = chain_array(w, n, sizeof(int64));
+	c->first = chain_array(w, n + 1, sizeof(uint64));
+	c->pool = chain_array(w, labels, sizeof(uint32));
+	c->label = chain_array(w, c->nsteps, sizeof(uint32));
+	c->to = chain_array(w, c->nsteps, sizeof(uint32));
+	c->weight = chain_array(w, c->nsteps, sizeof(int64));
 }
 
 /* Totals and starts follow from ends and steps; add_flow keeps them inside 64 bits. */
@@ -396,7 +406,7 @@ chain_totals(CdpChain *c)
 
 /* Chain of the direct form. */
 static void
-direct_chain(ChainWork *w, MemoryContext cxt)
+direct_chain(ChainWork *w)
 {
 	const CdpTransitions *t = w->t;
 	CdpChain   *c = w->chain;
@@ -405,7 +415,7 @@ direct_chain(ChainWork *w, MemoryContext cxt)
 	uint64		pool = 0,
 				e = 0;
 
-	w->number = chain_array(t, cxt, top, sizeof(uint32));
+	w->number = chain_scratch(w, top, sizeof(uint32));
 	for (uint32 i = 0; i < top; i++)
 		if (!cdp_counts_zero(&t->end[i]))
 			w->number[i] = 1;
@@ -417,7 +427,7 @@ direct_chain(ChainWork *w, MemoryContext cxt)
 		}
 	for (uint32 i = 0; i < top; i++)
 		w->number[i] = w->number[i] ? c->nstates++ : CDP_PATH_NONE;
-	chain_arrays(w, cxt, (uint64) c->nstates * t->order);
+	chain_arrays(w, (uint64) c->nstates * t->order);
 	for (uint32 i = 0; i < top; i++)
 	{
 		uint32		s = w->number[i];
@@ -482,17 +492,17 @@ compare_steps(const void *a, const void *b)
 
 /* Chain of the hashed form. */
 static void
-hashed_chain(ChainWork *w, MemoryContext cxt)
+hashed_chain(ChainWork *w)
 {
 	const CdpTransitions *t = w->t;
 	const CdpPathTable *states = t->state;
 	CdpChain   *c = w->chain;
-	uint32	   *order = chain_array(t, cxt, states->npaths, sizeof(uint32));
+	uint32	   *order = chain_scratch(w, states->npaths, sizeof(uint32));
 	Step	   *step;
 	uint64		pool = 0,
 				e = 0;
 
-	w->number = chain_array(t, cxt, states->npaths, sizeof(uint32));
+	w->number = chain_scratch(w, states->npaths, sizeof(uint32));
 	for (uint32 i = 0; i < states->npaths; i++)
 		w->number[i] = cdp_counts_zero(&states->path[i].sum) ? 0 : 1;
 	for (uint32 i = 0; i < t->step_slots; i++)
@@ -508,7 +518,7 @@ hashed_chain(ChainWork *w, MemoryContext cxt)
 			pool += states->path[i].n;
 		}
 	qsort_arg(order, c->nstates, sizeof(uint32), compare_states, unconstify(CdpPathTable *, states));
-	chain_arrays(w, cxt, pool);
+	chain_arrays(w, pool);
 	pool = 0;
 	for (uint32 s = 0; s < c->nstates; s++)
 	{
@@ -522,7 +532,7 @@ hashed_chain(ChainWork *w, MemoryContext cxt)
 		c->end[s] = p->sum;
 	}
 
-	step = chain_array(t, cxt, c->nsteps, sizeof(Step));
+	step = chain_scratch(w, c->nsteps, sizeof(Step));
 	for (uint32 i = 0; i < t->step_slots; i++)
 		if (t->step[i].from != CDP_PATH_NONE && t->step[i].weight != 0)
 		{
@@ -549,17 +559,20 @@ hashed_chain(ChainWork *w, MemoryContext cxt)
 CdpChain *
 cdp_transitions_chain(const CdpTransitions *t, MemoryContext cxt)
 {
-	ChainWork	w;
+	ChainWork	w = {0};
 
 	w.t = t;
+	w.cxt = cxt;
 	w.chain = MemoryContextAllocZero(cxt, sizeof(CdpChain));
 	w.chain->order = t->order;
 	w.chain->nlabels = t->nlabels;
 	if (t->cell != NULL)
-		direct_chain(&w, cxt);
+		direct_chain(&w);
 	else
-		hashed_chain(&w, cxt);
+		hashed_chain(&w);
 	pfree(w.number);
+	/* The caller frees the chain with its context and keeps count of it by `bytes`. */
+	cdp_budget_give(t->budget, w.scratch + w.chain->bytes);
 	chain_totals(w.chain);
 	return w.chain;
 }

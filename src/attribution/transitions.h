@@ -35,6 +35,7 @@ typedef struct CdpChain
 	uint32	   *label;			/* [nsteps] label that follows */
 	uint32	   *to;				/* [nsteps] state that follows */
 	int64	   *weight;			/* [nsteps] */
+	Size		bytes;			/* of all these arrays */
 } CdpChain;
 
 extern CdpTransitions *cdp_transitions_create(int order, int nlabels, CdpBudget *budget, MemoryContext cxt);
