@@ -48,3 +48,37 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 100000 ROWS 3
 AS 'MODULE_PATHNAME', 'cdp_attribution_markov_check';
 COMMENT ON FUNCTION cdp_internal.attribution_markov_check(cdp.attribution_partial) IS
 'How well each Markov chain of a partial was solved: order, states, probability of conversion from the counts, C / (C + N), and from the solved chain, value of a journey likewise in currency units, largest relative residual of its linear systems (1-norm), smallest and largest removal effect on conversions. No row for partials without Markov models or for NULL.';
+
+CREATE OR REPLACE FUNCTION cdp.attribution_check(partial cdp.attribution_partial)
+RETURNS TABLE (item text, ok boolean, expected numeric, found numeric)
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE COST 100000 ROWS 20
+BEGIN ATOMIC
+  WITH s AS MATERIALIZED (
+    SELECT s.conversions, s.value FROM cdp.attribution_summary(partial) s
+  ), t AS MATERIALIZED (
+    SELECT t.model, sum(t.conversions) AS conversions, sum(t.value) AS value FROM cdp.attribution_totals(partial) t GROUP BY t.model
+  ), m AS MATERIALIZED (
+    SELECT * FROM cdp_internal.attribution_markov_check(partial) m
+  )
+  SELECT 'conversions credited by ' || t.model,
+    CASE WHEN t.model LIKE 'participation%' THEN t.conversions >= s.conversions ELSE t.conversions = s.conversions END,
+    s.conversions::numeric, t.conversions
+  FROM s, t
+  UNION ALL
+  SELECT 'value credited by ' || t.model, t.value = s.value, s.value, t.value
+  FROM s, t WHERE t.model NOT LIKE 'participation%'
+  UNION ALL
+  SELECT 'probability of conversion, Markov order ' || m.k, abs(m.p - m.p_expected) <= 1e-12 * m.p_expected, m.p_expected::numeric, m.p::numeric
+  FROM m
+  UNION ALL
+  SELECT 'value of a journey, Markov order ' || m.k, abs(m.e - m.e_expected) <= 1e-9 * (abs(m.e_expected) + 1e-3), m.e_expected::numeric, m.e::numeric
+  FROM m
+  UNION ALL
+  SELECT 'largest removal effect is at most 1, Markov order ' || m.k, m.lowest >= 0 AND m.highest <= 1, 1, m.highest::numeric
+  FROM m
+  UNION ALL
+  SELECT 'relative residual is at most 1e-12, Markov order ' || m.k, m.residual <= 1e-12, 1e-12, m.residual::numeric
+  FROM m;
+END;
+COMMENT ON FUNCTION cdp.attribution_check(cdp.attribution_partial) IS
+'Self-checks of a partial, one row each: what is checked, whether it holds, what was expected and what was found. Each model must credit exactly all conversions and all net value, (unattributed) included (participation, which gives each label a whole conversion, at least the conversions); each Markov chain must give back the conversion rate C / (C + N) and the value of a journey that the counts say, with removal effects from 0 to 1 and linear systems solved to a relative residual of 1e-12 in the 1-norm. NULL gives no row. A row that is not ok points to a defect: please report it. For checks of the data themselves see cdp.attribution_data_check.';

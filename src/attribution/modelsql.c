@@ -44,43 +44,6 @@ put_row(ReturnSetInfo *rsinfo, Datum *values, bool *nulls)
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
-/* The counts of one order: those held, or derived from the lowest higher order that is held. */
-static const CdpTransitions *
-transitions_of_order(const CdpSums *s, int order)
-{
-	const CdpOptions *o = s->options;
-
-	if (order < 1 || order > CDP_MAX_ORDER)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid Markov order: %d", order),
-				 errdetail("The order is from 1 to %d.", CDP_MAX_ORDER)));
-	/* The tables of lower orders may be empty: they follow from the highest one. */
-	if (o->norders > 0 && o->order[o->norders - 1] >= order)
-	{
-		const CdpTransitions *held = s->transitions[o->norders - 1];
-
-		CdpBudget  *budget;
-
-		if (o->order[o->norders - 1] == order)
-			return held;
-		budget = palloc0(sizeof(CdpBudget));
-		budget->limit = cdp_attribution_memory_bytes();
-		return cdp_transitions_lower(held, order, budget, CurrentMemoryContext);
-	}
-	if (o->norders == 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("this partial holds no Markov transitions"),
-				 errhint("Compute it with models => '{markov(%d)}' among its options.", order)));
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("this partial holds Markov transitions up to order %d, not %d",
-					o->order[o->norders - 1], order),
-			 errhint("Compute it with models => '{markov(%d)}' among its options.", order)));
-	return NULL;
-}
-
 /* Text array of label numbers. */
 static Datum
 label_array(const CdpSums *s, const uint32 *label, int n)
@@ -130,7 +93,7 @@ cdp_attribution_transitions(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo;
 	CdpSums    *s = open_partial(fcinfo, &rsinfo);
-	CdpChain   *c = cdp_transitions_chain(transitions_of_order(s, PG_GETARG_INT32(1)), CurrentMemoryContext);
+	CdpChain   *c = cdp_transitions_chain(cdp_sums_transitions(s, PG_GETARG_INT32(1)), CurrentMemoryContext);
 	MemoryContext row = AllocSetContextCreate(CurrentMemoryContext, "cdp transition rows", ALLOCSET_DEFAULT_SIZES);
 	MemoryContext old = MemoryContextSwitchTo(row);
 	int64		journeys = 0;
@@ -174,7 +137,7 @@ cdp_attribution_removal(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo;
 	CdpSums    *s = open_partial(fcinfo, &rsinfo);
-	const CdpTransitions *t = transitions_of_order(s, PG_GETARG_INT32(1));
+	const CdpTransitions *t = cdp_sums_transitions(s, PG_GETARG_INT32(1));
 	int			n = s->labels->n;
 	double	   *result[4];
 
@@ -201,7 +164,7 @@ cdp_attribution_removal_of(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo;
 	CdpSums    *s = open_partial(fcinfo, &rsinfo);
-	const CdpTransitions *t = transitions_of_order(s, PG_GETARG_INT32(2));
+	const CdpTransitions *t = cdp_sums_transitions(s, PG_GETARG_INT32(2));
 	bool	   *removed = palloc0(Max((Size) s->labels->n, 1) * sizeof(bool));
 	Datum	   *element;
 	bool	   *is_null;
@@ -264,11 +227,18 @@ Datum
 cdp_attribution_paths(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo;
-	CdpSums    *s = open_partial(fcinfo, &rsinfo);
+	CdpSums    *s;
 	bool		all = PG_ARGISNULL(1);
 	int			top = all ? 0 : PG_GETARG_INT32(1);
 	uint32		count;
 	uint32	   *order;
+
+	if (PG_ARGISNULL(0))
+	{
+		InitMaterializedSRF(fcinfo, 0);
+		return (Datum) 0;
+	}
+	s = open_partial(fcinfo, &rsinfo);
 
 	if (!all && top < 1)
 		ereport(ERROR,
@@ -357,7 +327,7 @@ cdp_attribution_markov_check(PG_FUNCTION_ARGS)
 					highest = 0;
 
 		CHECK_FOR_INTERRUPTS();
-		cdp_markov_shares(transitions_of_order(s, s->options->order[k]), s->labels->n,
+		cdp_markov_shares(cdp_sums_transitions(s, s->options->order[k]), s->labels->n,
 						  result, result + n, result + 2 * n, result + 3 * n, &check);
 		for (int j = 0; j < s->labels->n; j++)
 		{
