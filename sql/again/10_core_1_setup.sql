@@ -192,6 +192,9 @@ BEGIN
   LOOP
     -- A restored dump may name roles that this server does not have; health() tells.
     CONTINUE WHEN to_regrole(quote_ident(r.role_name)) IS NULL;
+    -- An object that a later release no longer has.
+    CONTINUE WHEN CASE r.object_kind WHEN 'SCHEMA' THEN to_regnamespace(r.object)::oid WHEN 'TABLE' THEN to_regclass(r.object)::oid
+      WHEN 'SEQUENCE' THEN to_regclass(r.object)::oid ELSE to_regprocedure(r.object)::oid END IS NULL;
     EXECUTE format('GRANT %s ON %s %s TO %I', r.privileges, r.object_kind, r.object, r.role_name);
   END LOOP;
 END

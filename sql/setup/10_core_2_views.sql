@@ -74,15 +74,17 @@ SELECT cdp_internal.declare_personal_data('core', v.t, v.c, v.category, v.subjec
 -- step: again: grants
 SELECT cdp_internal.declare_grant(t.template, 'USAGE', 'SCHEMA', s.name)
 FROM unnest(array['admin', 'analyst', 'marketer', 'finance', 'privacy', 'connector', 'reader']) AS t (template),
-  unnest(array['cdp_data', 'cdp_bi', 'cdp_api']) AS s (name)
-WHERE t.template <> 'reader' OR s.name = 'cdp_bi';
+  unnest(array['cdp_data', 'cdp_bi', 'cdp_api']) AS s (name);
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.' || r.name)
 FROM unnest(array['admin', 'analyst', 'marketer', 'finance', 'privacy', 'connector']) AS t (template),
   unnest(array['setting', 'source', 'load', 'origin', 'channel', 'channel_rule', 'campaign', 'spend', 'currency', 'currency_rate', 'touch_kind',
     'identifier_type', 'customer', 'identifier_override', 'channel_all', 'channel_rule_all', 'touch_kind_all', 'identifier_type_all', 'currency_all',
     'setup_step', 'personal_data', 'job', 'job_run', 'feed_cursor', 'destination']) AS r (name);
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_bi.origin_channel')
-FROM unnest(array['admin', 'analyst', 'marketer', 'finance', 'privacy', 'connector']) AS t (template);
+FROM unnest(array['admin', 'analyst', 'marketer', 'finance', 'privacy', 'connector', 'reader']) AS t (template);
+-- Views run with their reader's rights, so who reads cdp_bi needs the lists below it; no fact and no person is among them.
+SELECT cdp_internal.declare_grant('reader', 'SELECT', 'TABLE', 'cdp_data.' || r.name)
+FROM unnest(array['setting', 'origin', 'channel', 'channel_rule', 'channel_all', 'channel_rule_all', 'campaign', 'spend', 'currency', 'currency_all', 'currency_rate']) AS r (name);
 SELECT cdp_internal.declare_grant('admin', 'SELECT, INSERT, UPDATE, DELETE', 'TABLE', 'cdp_data.' || r.name)
 FROM unnest(array['source', 'channel', 'channel_rule', 'campaign', 'currency', 'currency_rate', 'touch_kind', 'identifier_type', 'destination']) AS r (name);
 SELECT cdp_internal.declare_grant('admin', 'SELECT, UPDATE', 'TABLE', 'cdp_data.setting');

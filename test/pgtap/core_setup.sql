@@ -1,5 +1,5 @@
 -- cdp.setup(): repeatable, adopts nothing planted, remakes what CASCADE took, loses no row.
-SELECT plan(32);
+SELECT plan(34);
 
 CREATE TEMP VIEW fingerprint AS
 SELECT md5(string_agg(o, E'\n' ORDER BY o)) AS objects FROM cdp_internal.setup_objects() o;
@@ -70,7 +70,8 @@ SELECT throws_ok('CALL cdp.setup()', '42501', NULL, 'nor a table');
 ALTER TABLE cdp_data.setting OWNER TO CURRENT_USER;
 
 -- Roles by name.
-CALL cdp.setup(analyst => 'cdp_test_owner', privacy => 'cdp_test_planter');
+CREATE ROLE cdp_test_reader;
+CALL cdp.setup(analyst => 'cdp_test_owner', privacy => 'cdp_test_planter', reader => 'cdp_test_reader');
 SELECT ok(has_table_privilege('cdp_test_owner', 'cdp_bi.origin_channel', 'SELECT')
   AND has_column_privilege('cdp_test_owner', 'cdp_data.touchpoint', 'value', 'SELECT')
   AND NOT has_column_privilege('cdp_test_owner', 'cdp_data.touchpoint', 'properties', 'SELECT')
@@ -79,8 +80,12 @@ SELECT ok(has_table_privilege('cdp_test_planter', 'cdp_data.identifier', 'SELECT
   AND NOT has_table_privilege('cdp_test_planter', 'cdp_data.identifier', 'INSERT'), 'the privacy role reads identifiers and writes nothing');
 SET ROLE cdp_test_owner;
 SELECT lives_ok('SELECT * FROM cdp_bi.origin_channel', 'the analyst''s view works with his own rights');
+SET ROLE cdp_test_reader;
+SELECT is((SELECT channel FROM cdp_bi.origin_channel), 'Weibo', 'the reader''s views too');
+SELECT throws_ok('SELECT * FROM cdp_data.touchpoint', '42501', NULL, 'and he reads no fact');
 RESET ROLE;
-DROP OWNED BY cdp_test_owner, cdp_test_planter;
+DROP OWNED BY cdp_test_owner, cdp_test_planter, cdp_test_reader;
+DROP ROLE cdp_test_reader;
 DROP ROLE cdp_test_owner;
 DROP ROLE cdp_test_planter;
 SELECT * FROM finish();
