@@ -18,8 +18,8 @@
 #include "attribution/sparse.h"
 
 #define RHS CDP_SPARSE_RHS
-/* Multiply-adds of all systems together: a minute or two. */
-#define WORK_LIMIT 6e10
+/* Multiply-adds of all systems together: about a minute. */
+#define WORK_LIMIT 3e10
 /* Of one direct solve, and of sweeps that are tried before it. */
 #define DIRECT_LIMIT 4e9
 #define SWEEP_LIMIT 4e9
@@ -407,7 +407,7 @@ cdp_markov_shares(const CdpTransitions *t, int nlabels,
 			solve_system(&s, &s.full, s.b, s.h);
 			solver_check(&s, check);
 			/* Each label costs about as much again: say at once when that will not end in time. */
-			if ((s.work.flops - before) * nlabels > 4 * s.work.flops_limit)
+			if ((s.work.flops - before) * nlabels > 2 * s.work.flops_limit)
 				too_much(&s);
 			remove_each(&s, removal_conv, removal_value);
 		}

@@ -67,7 +67,7 @@ arena_get(Elimination *e, Size size)
 {
 	void	   *p;
 
-	size = MAXALIGN(size);
+	size = MAXALIGN(Max(size, 1));
 	if (size > e->arena_left)
 	{
 		Size		block = Max(size, Max((Size) ARENA_BLOCK, e->bytes / 8));
