@@ -1,7 +1,7 @@
 -- Markov models: published and hand-computed answers, invariants, and a slow twin in plpgsql.
 BEGIN;
 SET LOCAL search_path = public, pg_temp;
-SELECT plan(60);
+SELECT plan(58);
 
 CREATE FUNCTION pg_temp.near(found double precision, expected double precision, relative double precision, what text)
 RETURNS text LANGUAGE sql AS $$
