@@ -12,7 +12,6 @@ COPY my_touches (source_key, occurred_at, identifier_type, identifier, kind, sou
 6,2026-03-04 12:00:00+08,email,b@example.org,purchase,,,0.5,CNY
 \.
 SELECT * FROM cdp.load_touchpoints('shop', 'my_touches');
-SELECT * FROM cdp.load_touchpoints('shop', 'my_touches');
 SELECT row_no, code, reason FROM cdp_data.quarantine WHERE retried_by_load IS NULL;
 SELECT label, model, conversions, value, contribution
 FROM cdp.attribution(models => '{last,linear,markov}', since => '2026-03-01', until => '2026-04-01');
@@ -20,10 +19,13 @@ SELECT * FROM cdp.revert_load(1);
 SELECT count(*) FROM cdp_data.touchpoint;
 SELECT * FROM cdp.retry_load(1);
 SELECT count(*) FROM cdp_data.touchpoint;
+-- Again: nothing happens twice.
+SELECT * FROM cdp.load_touchpoints('shop', 'my_touches');
 -- What is not there is told with the next step.
-\set VERBOSITY default
+\set SHOW_CONTEXT never
 SELECT * FROM cdp.load_touchpoints('shap', 'my_touches');
 SELECT cdp.attribution_options(models => '{lats}');
+SET client_min_messages = warning;
 DROP EXTENSION pg_cdp CASCADE;
 SELECT count(*) FROM cdp_data.touchpoint_key;
 CREATE EXTENSION pg_cdp;
