@@ -229,13 +229,12 @@ BEGIN
     OR EXISTS (SELECT FROM cdp_data.touchpoint_awaited a WHERE a.source_id = src) THEN
     UPDATE pg_temp.cdp_load_row r SET touchpoint_id = x.touchpoint_id
     FROM (
-      SELECT DISTINCT ON (b.source_key) b.source_key, b.touchpoint_id
-      FROM (
-        SELECT t.source_key, t.touchpoint_id FROM cdp_data.touchpoint_retracted t WHERE t.source_id = src
-        UNION ALL
-        SELECT a.source_key, a.touchpoint_id FROM cdp_data.touchpoint_awaited a WHERE a.source_id = src) b
-      ORDER BY b.source_key) x
-    WHERE r.source_key = x.source_key AND r.code IS NULL;
+      SELECT n.row_no, t.touchpoint_id FROM pg_temp.cdp_load_row n
+        JOIN cdp_data.touchpoint_retracted t ON t.source_id = src AND t.source_key = n.source_key WHERE n.code IS NULL
+      UNION
+      SELECT n.row_no, a.touchpoint_id FROM pg_temp.cdp_load_row n
+        JOIN cdp_data.touchpoint_awaited a ON a.source_id = src AND a.source_key = n.source_key WHERE n.code IS NULL) x
+    WHERE r.row_no = x.row_no;
   END IF;
   CREATE TEMP TABLE cdp_load_ref (row_no bigint, refers_key text, refers_to bigint, reserved boolean);
 END
@@ -270,6 +269,7 @@ BEGIN
   GROUP BY f.refers_key, p.customer_id, f.refers_to
   ON CONFLICT ON CONSTRAINT touchpoint_awaited_pkey DO UPDATE
   SET first_at = least(a.first_at, excluded.first_at), last_at = greatest(a.last_at, excluded.last_at);
+  ANALYZE pg_temp.cdp_load_ref; -- mostly empty: without that knowledge the write would be planned around it
   SELECT count(*) INTO orphans FROM pg_temp.cdp_load_ref f WHERE f.reserved;
   RETURN orphans;
 END
@@ -377,7 +377,7 @@ BEGIN
   GET DIAGNOSTICS rows_read = ROW_COUNT;
   SELECT coalesce(bool_or(r.repeats), false), min(r.at) FILTER (WHERE r.code IS NULL), max(r.at) FILTER (WHERE r.code IS NULL)
   INTO repeats, first_at, last_at FROM pg_temp.cdp_load_row r;
-  ANALYZE pg_temp.cdp_load_row (type_id, identifier, source_key, origin, row_no, code);
+  ANALYZE pg_temp.cdp_load_row (type_id, identifier, source_key, refers_key, origin, row_no, code);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.load_read(bigint, regclass, text, text, text) IS
