@@ -35,7 +35,7 @@ DECLARE
   x record;
 BEGIN
   reach := make_interval(secs => extract(epoch FROM coalesce(lookback, '30 days'))::double precision);
-  SELECT array_agg(o.origin_id) INTO unknown FROM cdp_bi.origin_channel o WHERE o.channel IS NULL OR o.channel LIKE '(%';
+  SELECT array_agg(o.origin_id) INTO unknown FROM cdp_bi.origin_channel o WHERE o.channel_id = 99;
 
   EXECUTE $query$
     SELECT count(*) AS rows, count(*) FILTER (WHERE t.kind_id = ANY ($3)) AS touches,
