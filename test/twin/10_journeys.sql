@@ -16,6 +16,8 @@ CREATE TABLE twin.ev (seq numeric, key text, at timestamptz, rank int, label tex
 CREATE INDEX ON twin.ev (key, rank, seq);
 CREATE TABLE twin.conv (seq numeric PRIMARY KEY, key text, at timestamptz, label text, session bigint,
   id bigint, gross numeric, net numeric, prev numeric, reported bool);
+CREATE INDEX ON twin.conv (key, seq);
+CREATE INDEX ON twin.conv (id);
 CREATE TABLE twin.touch (seq numeric, key text, at timestamptz, label text, kind text, session bigint, id bigint);
 CREATE INDEX ON twin.touch (key, seq);
 -- One row for each touch of each journey; pos 1 is the oldest of n.
@@ -23,7 +25,7 @@ CREATE TABLE twin.j (c numeric, pos int, n int, seq numeric, label text, at time
   session bigint, id bigint);
 CREATE INDEX ON twin.j (c, pos);
 CREATE TABLE twin.null_j (c numeric, pos int, label text, at timestamptz);
-CREATE TABLE twin.orphan (value numeric, at timestamptz, reported bool);
+CREATE TABLE twin.orphan (key text, value numeric, at timestamptz, reported bool);
 CREATE TABLE twin.count (name text, n bigint);
 
 CREATE FUNCTION twin.us(i interval) RETURNS numeric LANGUAGE sql IMMUTABLE
@@ -82,8 +84,9 @@ BEGIN
          lag(seq) OVER (PARTITION BY key ORDER BY seq), at >= since AND at < until
     FROM twin.ev WHERE rank = 2;
   UPDATE twin.conv SET prev = NULL WHERE key IS NULL;
+  ANALYZE twin.conv;
   CREATE TEMP TABLE twin_refund AS
-  SELECT r.seq, r.at, -abs(r.value) AS value,
+  SELECT r.seq, r.key, r.at, -abs(r.value) AS value,
          CASE WHEN r.refers_to IS NOT NULL
               THEN (SELECT min(c.seq) FROM twin.conv c WHERE c.id = r.refers_to)
               ELSE (SELECT max(c.seq) FROM twin.conv c WHERE c.key = r.key AND c.seq < r.seq) END AS target
@@ -91,7 +94,7 @@ BEGIN
   UPDATE twin.conv c SET net = net + f.value
     FROM (SELECT target, sum(value) AS value FROM twin_refund GROUP BY target) f WHERE f.target = c.seq;
   INSERT INTO twin.orphan
-  SELECT value, at, at >= since AND at < until FROM twin_refund WHERE target IS NULL;
+  SELECT key, value, at, at >= since AND at < until FROM twin_refund WHERE target IS NULL;
   INSERT INTO twin.count SELECT 'refunds', count(*) FROM twin_refund;
   DROP TABLE twin_refund;
 

@@ -37,7 +37,7 @@ BEGIN
     SELECT j.c, j.pos FROM twin.j WHERE j.pos = 1
     UNION ALL SELECT j.c, j.pos FROM twin.j WHERE j.pos = j.n
     UNION ALL
-    SELECT v.seq, (SELECT max(j.pos) FROM twin.j WHERE j.c = v.seq AND j.seq <
+    SELECT v.seq, (SELECT max(j.pos) FROM twin.j WHERE j.c = v.seq AND j.seq <=
                      (SELECT max(e.seq) FROM twin.ev e
                        WHERE e.key = v.key AND e.rank = 1 AND e.kind = milestones[k] AND e.seq < v.seq
                          AND (NOT reset OR v.prev IS NULL OR e.seq > v.prev)
@@ -131,7 +131,7 @@ END $$;
 -- Credit of each touch; label '(unattributed)' where there is none.
 CREATE FUNCTION twin.credit(src regclass, o jsonb)
 RETURNS TABLE (key text, conversion_id bigint, conversion_at timestamptz, touch_id bigint, touch_at timestamptz,
-               label text, model text, weight float8, value float8)
+               label text, model text, weight float8, conversions float8, value float8)
 LANGUAGE plpgsql AS $$
 DECLARE m text;
 BEGIN
@@ -140,8 +140,9 @@ BEGIN
     IF twin.rule(m, o) THEN
       RETURN QUERY
       SELECT v.key, v.id, v.at, j.id, j.at,
-             CASE WHEN w.pos > 0 THEN j.label WHEN w.pos = -1 THEN v.label ELSE '(unattributed)' END, m, w.w, w.w * v.net::float8
+             CASE WHEN w.pos > 0 THEN j.label WHEN w.pos = -1 THEN v.label ELSE '(unattributed)' END, m, w.w, w.w, w.w * v.net::float8
         FROM twin.weight w JOIN twin.conv v ON v.seq = w.c LEFT JOIN twin.j ON j.c = w.c AND j.pos = w.pos;
+      RETURN QUERY SELECT r.key, NULL::bigint, r.at, NULL::bigint, NULL::timestamptz, '(unattributed)', m, 1::float8, 0::float8, r.value::float8 FROM twin.orphan r WHERE r.reported;
     END IF;
   END LOOP;
 END $$;

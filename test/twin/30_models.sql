@@ -39,16 +39,17 @@ CREATE FUNCTION twin.chain(k int, gone text[]) RETURNS float8[] LANGUAGE plpgsql
 DECLARE
   n int; a float8[]; b float8[]; x float8[]; r record; p float8 := 0; v float8 := 0;
 BEGIN
+  CREATE TEMP TABLE twin_gram AS
+  SELECT p.path, g.pos, g.state, p.conv, p.value, p.conv + p.nulls AS weight, greatest(cardinality(path) - k + 1, 1) AS last
+    FROM twin.path p, twin.kgrams(path, k) g;
   CREATE TEMP TABLE twin_state AS
   SELECT state, sum(weight) AS tot, sum(weight) FILTER (WHERE pos = 1) AS start,
          sum(conv) FILTER (WHERE pos = last) AS conv, sum(value) FILTER (WHERE pos = last) AS value,
          CASE WHEN state && gone THEN NULL ELSE row_number() OVER (PARTITION BY state && gone ORDER BY state) END::int AS no
-    FROM (SELECT g.pos, g.state, p.conv, p.value, p.conv + p.nulls AS weight,
-                 greatest(cardinality(path) - k + 1, 1) AS last
-            FROM twin.path p, twin.kgrams(path, k) g) s
-   GROUP BY state;
+    FROM twin_gram GROUP BY state;
+  ANALYZE twin_gram, twin_state;
   SELECT coalesce(max(no), 0) INTO n FROM twin_state;
-  IF n = 0 THEN DROP TABLE twin_state; RETURN '{0,0}'; END IF;
+  IF n = 0 THEN DROP TABLE twin_gram, twin_state; RETURN '{0,0}'; END IF;
   a := array_fill(0::float8, ARRAY[n * n]);
   b := array_fill(0::float8, ARRAY[n * 2]);
   FOR r IN SELECT * FROM twin_state WHERE no IS NOT NULL AND tot <> 0 LOOP
@@ -57,9 +58,10 @@ BEGIN
   END LOOP;
   FOR i IN 1..n LOOP a[(i - 1) * n + i] := 1; END LOOP;
   FOR r IN
-    SELECT s.no AS i, t.no AS j, sum(p.conv + p.nulls) / min(s.tot) AS q
-      FROM twin.path p, twin.kgrams(path, k) g, twin.kgrams(path, k) h, twin_state s, twin_state t
-     WHERE h.pos = g.pos + 1 AND s.state = g.state AND t.state = h.state AND s.no IS NOT NULL AND t.no IS NOT NULL
+    SELECT s.no AS i, t.no AS j, sum(g.weight) / min(s.tot) AS q
+      FROM twin_gram g JOIN twin_gram h ON h.path = g.path AND h.pos = g.pos + 1
+      JOIN twin_state s ON s.state = g.state JOIN twin_state t ON t.state = h.state
+     WHERE s.no IS NOT NULL AND t.no IS NOT NULL
      GROUP BY s.no, t.no LOOP
     a[(r.i - 1) * n + r.j] := a[(r.i - 1) * n + r.j] - r.q;
   END LOOP;
@@ -68,7 +70,7 @@ BEGIN
     p := p + r.s * x[r.no * 2 - 1];
     v := v + r.s * x[r.no * 2];
   END LOOP;
-  DROP TABLE twin_state;
+  DROP TABLE twin_gram, twin_state;
   RETURN ARRAY[p, v];
 END $$;
 
@@ -120,12 +122,12 @@ END;
 
 CREATE FUNCTION twin.one_removed() RETURNS TABLE (label text, conv float8, value float8) LANGUAGE sql
 BEGIN ATOMIC
-  WITH rate AS (SELECT path, conv / (conv + nulls) AS r FROM twin.path),
-  drop_one AS (
+  WITH drop_one AS (
     SELECT p.path, p.conv, p.value, i, p.path[i] AS l,
-           greatest(0, (SELECT r FROM rate WHERE rate.path = p.path)
-                       - coalesce((SELECT r FROM rate WHERE rate.path = p.path[:i - 1] || p.path[i + 1:]), 0)) AS d
-      FROM twin.path p, generate_subscripts(p.path, 1) i WHERE p.conv <> 0),
+           greatest(0, p.conv / (p.conv + p.nulls) - coalesce(s.conv / (s.conv + s.nulls), 0)) AS d
+      FROM twin.path p CROSS JOIN generate_subscripts(p.path, 1) i
+      LEFT JOIN twin.path s ON s.path = p.path[:i - 1] || p.path[i + 1:]
+     WHERE p.conv <> 0),
   w AS (
     SELECT *, CASE WHEN sum(d) OVER (PARTITION BY path) > 0 THEN d / sum(d) OVER (PARTITION BY path)
                    WHEN i = cardinality(path) THEN 1 ELSE 0 END AS w FROM drop_one)
@@ -154,6 +156,7 @@ BEGIN
   PERFORM twin.prepare(src, o);
   DELETE FROM twin.path;
   INSERT INTO twin.path SELECT * FROM twin.paths();
+  ANALYZE twin.path;
   FOR m IN SELECT jsonb_array_elements_text(o->'models') LOOP
     driven := NOT twin.rule(m, o);
     IF driven THEN

@@ -118,18 +118,20 @@ BEGIN
   CREATE TEMP TABLE twin_t ON COMMIT DROP AS
   SELECT label, model, sum(conversions) AS c, sum(value) AS v, bool_or(driven) AS driven FROM twin.totals(src, o) GROUP BY 1, 2;
   EXECUTE format('CREATE TEMP TABLE twin_e ON COMMIT DROP AS SELECT t.*, row_number() OVER () AS no FROM (%s) q, cdp.attribution_totals(q.p) t', twin.pass_sql(src::text, o));
-  SELECT coalesce(sum(abs(net)), 0) + 1 AS v, count(*) + 1 AS c INTO s FROM twin.conv;
+  SELECT coalesce(sum(abs(net)), 0) + 1 AS v, count(*) + 1 AS c,
+         -- A touch's weight is cut to 1e-15 and the last one takes the rest, so a label may be off by that for each touch.
+         1e-12 + 1e-15 * coalesce((SELECT max(n) FROM twin.j), 0) AS exact INTO s FROM twin.conv;
   SELECT string_agg(format('%s/%s: engine %s, %s; twin %s, %s', model, label, e.conversions, e.value, t.c, t.v), E'\n' ORDER BY model, label)
     INTO bad
     FROM (SELECT * FROM twin_e WHERE conversions <> 0 OR value <> 0) e FULL JOIN twin_t t USING (label, model)
    WHERE NOT coalesce(abs(coalesce(e.conversions::float8, 0) - coalesce(t.c, 0))
-                      <= CASE WHEN t.driven THEN 1e-9 ELSE 1e-12 END * s.c, false)
+                      <= CASE WHEN t.driven THEN 1e-9 ELSE s.exact END * s.c, false)
       OR (NOT coalesce(abs(coalesce(e.value::float8, 0) - coalesce(t.v, 0))
-                      <= CASE WHEN t.driven THEN 1e-9 ELSE 1e-12 END
+                      <= CASE WHEN t.driven THEN 1e-9 ELSE s.exact END
                          * greatest(s.v, (SELECT max(abs(x.v)) FROM twin_t x WHERE x.model = model)), false)
           -- Shares of value have no meaning when what they divide by is nothing but rounding.
           AND NOT (coalesce(t.driven, true) AND twin.degenerate(model)));
-  SELECT concat_ws(E'\n', bad, string_agg(format('%s: sums to %s, %s instead of %s, %s', model, c, v, s2.c, s2.v), E'\n'))
+  SELECT concat_ws(E'\n', bad, string_agg(format('%s: sums to %s, %s instead of %s, %s', model, e.c, e.v, s2.c, s2.v), E'\n'))
     INTO bad
     FROM (SELECT model, sum(conversions) AS c, sum(value) AS v FROM twin_e GROUP BY model) e,
          (SELECT (SELECT count(*) FROM twin.conv WHERE reported) AS c,
@@ -137,12 +139,12 @@ BEGIN
    WHERE model <> 'participation' AND (e.c <> s2.c OR e.v <> s2.v);
   SELECT concat_ws(E'\n', nullif(bad, ''), string_agg(format('%s: no row for %s', model, label), E'\n'))
     INTO bad
-    FROM jsonb_array_elements_text(o->'models') model,
+    FROM jsonb_array_elements_text(o->'models') m(model),
          (SELECT DISTINCT label FROM twin.touch UNION SELECT '(unattributed)') l
-   WHERE NOT EXISTS (SELECT FROM twin_e e WHERE e.label = l.label AND e.model = model.model);
+   WHERE NOT EXISTS (SELECT FROM twin_e e WHERE e.label = l.label AND e.model = m.model);
   DROP TABLE twin_t, twin_e;
   IF nullif(bad, '') IS NULL THEN RETURN NULL; END IF;
-  RETURN format(E'%s\noptions %s', bad, o);
+  RETURN format(E'%s\noptions %s', left(bad, 1500), o);
 END $$;
 
 -- Whether the value of a data-driven model is undefined or close to it: values that cancel.
@@ -156,19 +158,19 @@ DECLARE bad text;
 BEGIN
   o := o || '{"credits": true}';
   CREATE TEMP TABLE twin_t ON COMMIT DROP AS
-  SELECT key AS customer, conversion_id, conversion_at, touch_id, touch_at, label, model, sum(weight) AS w, sum(value) AS v
-    FROM twin.credit(src, o) WHERE model NOT LIKE 'same_touch%' GROUP BY 1, 2, 3, 4, 5, 6, 7;
+  SELECT key AS customer, conversion_id, conversion_at, touch_id, touch_at, label, model, sum(weight) AS w, sum(conversions) AS n, sum(value) AS v
+    FROM twin.credit(src, o) GROUP BY 1, 2, 3, 4, 5, 6, 7;
   EXECUTE format('CREATE TEMP TABLE twin_e ON COMMIT DROP AS
-    SELECT customer, conversion_id, conversion_at, touch_id, touch_at, label, model, sum(weight)::float8 AS w, sum(t.value)::float8 AS v
-      FROM (%s) q, cdp.attribution_credit(q.p) t WHERE model NOT LIKE ''same_touch%%'' AND (weight <> 0) GROUP BY 1, 2, 3, 4, 5, 6, 7', twin.pass_sql(src::text, o));
-  SELECT string_agg(format('%s: customer %s, conversion %s %s, touch %s %s %s: engine %s, %s; twin %s, %s', coalesce(e.model, t.model),
+    SELECT customer, conversion_id, conversion_at, touch_id, touch_at, label, model, sum(weight)::float8 AS w, sum(t.conversions)::float8 AS n, sum(t.value)::float8 AS v
+      FROM (%s) q, cdp.attribution_credit(q.p) t WHERE weight <> 0 GROUP BY 1, 2, 3, 4, 5, 6, 7', twin.pass_sql(src::text, o));
+  SELECT string_agg(format('%s: customer %s, conversion %s %s, touch %s %s %s: engine %s, %s, %s; twin %s, %s, %s', coalesce(e.model, t.model),
                            coalesce(e.customer, t.customer), coalesce(e.conversion_id, t.conversion_id), coalesce(e.conversion_at, t.conversion_at),
-                           coalesce(e.touch_id, t.touch_id), coalesce(e.touch_at, t.touch_at), coalesce(e.label, t.label), e.w, e.v, t.w, t.v), E'\n')
+                           coalesce(e.touch_id, t.touch_id), coalesce(e.touch_at, t.touch_at), coalesce(e.label, t.label), e.w, e.n, e.v, t.w, t.n, t.v), E'\n')
     INTO bad
     FROM twin_e e FULL JOIN twin_t t
       ON (e.customer, e.conversion_id, e.conversion_at, e.touch_id, e.touch_at, e.label, e.model)::text
        = (t.customer, t.conversion_id, t.conversion_at, t.touch_id, t.touch_at, t.label, t.model)::text
-   WHERE NOT (abs(coalesce(e.w, 0) - coalesce(t.w, 0)) <= 1e-12 AND abs(coalesce(e.v, 0) - coalesce(t.v, 0)) <= 1e-12 * (1 + abs(coalesce(t.v, 0))));
+   WHERE NOT (abs(coalesce(e.w, 0) - coalesce(t.w, 0)) <= 1e-12 AND abs(coalesce(e.n, 0) - coalesce(t.n, 0)) <= 1e-12 AND abs(coalesce(e.v, 0) - coalesce(t.v, 0)) <= 1e-12 * (SELECT 1 + coalesce(max(abs(net)), 0) FROM twin.conv));
   DROP TABLE twin_t, twin_e;
   RETURN CASE WHEN bad IS NOT NULL THEN left(bad, 2000) || E'\noptions ' || o END;
 END $$;
