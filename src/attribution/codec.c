@@ -138,7 +138,7 @@ static int
 get_head(StringInfo buf, int nlabels, CdpDecoded *d)
 {
 	CdpJourney *j = &d->journey;
-	int			flags = pq_getmsgbyte(buf);
+	int			flags = cdp_wire_get_byte(buf);
 
 	if (flags & ~ALL_FLAGS)
 		cdp_wire_broken("flags of a journey");

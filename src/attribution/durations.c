@@ -96,6 +96,29 @@ cdp_time_append(StringInfo buf, int64 at)
 int64
 cdp_time_from_text(const char *text)
 {
-	return DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(text),
-												   ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+	MemoryContext cxt = CurrentMemoryContext;
+	volatile bool bad = false;
+	volatile int64 at = 0;
+
+	/* Reading text holds nothing that an error would leave behind. */
+	PG_TRY();
+	{
+		at = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(text),
+													 ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
+	}
+	PG_CATCH();
+	{
+		if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_DATA_EXCEPTION)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(cxt);
+		FlushErrorState();
+		bad = true;
+	}
+	PG_END_TRY();
+	if (bad)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("invalid time in attribution options"),
+				 errhint("Write a time with its zone, such as '2026-01-31 00:00:00+00'.")));
+	return at;
 }

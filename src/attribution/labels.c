@@ -112,7 +112,7 @@ CdpLabels *
 cdp_labels_read(StringInfo buf)
 {
 	CdpLabels  *labels = palloc0(sizeof(CdpLabels));
-	int			kind = pq_getmsgbyte(buf);
+	int			kind = cdp_wire_get_byte(buf);
 
 	if (kind > 1)
 		cdp_wire_broken("label kind");

@@ -224,7 +224,7 @@ cdp_sums_read(StringInfo buf, MemoryContext cxt)
 	CdpLabels  *labels;
 	CdpSums    *s;
 
-	if (pq_getmsgbyte(buf) != PARTIAL_VERSION)
+	if (cdp_wire_get_byte(buf) != PARTIAL_VERSION)
 		cdp_wire_broken("version");
 	o = cdp_options_from_text(cdp_wire_get_text(buf), cxt);
 	labels = cdp_labels_read(buf);
@@ -242,7 +242,7 @@ cdp_sums_read(StringInfo buf, MemoryContext cxt)
 	read_assists(s, buf);
 	read_histogram(&s->lengths, buf);
 	read_histogram(&s->lags, buf);
-	if (pq_getmsgbyte(buf) != parts_of(o))
+	if (cdp_wire_get_byte(buf) != parts_of(o))
 		cdp_wire_broken("parts");
 	if (s->transitions != NULL)
 	{

@@ -21,6 +21,15 @@ cdp_wire_broken(const char *what)
 			 errhint("Take the value as the database gave it; it may be cut or changed.")));
 }
 
+/* Reads one byte. */
+int
+cdp_wire_get_byte(StringInfo buf)
+{
+	if (buf->cursor >= buf->len)
+		cdp_wire_broken("it ends too early");
+	return (unsigned char) buf->data[buf->cursor++];
+}
+
 /* Appends an unsigned integer, 1 to 10 bytes. */
 void
 cdp_wire_put_uint(StringInfo buf, uint64 value)
