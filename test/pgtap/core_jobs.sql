@@ -54,12 +54,19 @@ SELECT is((SELECT count(*) FROM public.trace WHERE what = 'rest'), 1::bigint, 't
 
 -- Two at once: neither takes the other's job.
 UPDATE cdp_data.job SET enabled = name IN ('h slow', 'f broken');
-INSERT INTO cdp_data.job (name, command, schedule) VALUES ('h slow', $$INSERT INTO public.trace SELECT 'slow' FROM pg_sleep(0.8)$$, '1 hour');
+INSERT INTO cdp_data.job (name, command, schedule) VALUES ('h slow', $$INSERT INTO public.trace SELECT 'slow' FROM pg_advisory_xact_lock(4711)$$, '1 hour');
 SELECT dblink_connect('one', public.conn());
+SELECT pg_advisory_lock(4711); -- the job waits for it
 SELECT dblink_send_query('one', 'CALL cdp.run_jobs()');
-SELECT pg_sleep(0.3);
+DO $$ BEGIN
+  FOR i IN 1 .. 1000 LOOP
+    EXIT WHEN EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database()));
+    PERFORM pg_sleep(0.01);
+  END LOOP;
+END $$;
 CALL cdp.run_jobs();
 SELECT is((SELECT count(*) FROM cdp_data.job_run WHERE job = 'h slow' AND state = 'running'), 1::bigint, 'the second session left the running job alone');
+SELECT pg_advisory_unlock(4711);
 SELECT * FROM dblink_get_result('one') r (n text);
 SELECT is((SELECT count(*) FROM public.trace WHERE what = 'slow'), 1::bigint, 'it ran once');
 SELECT dblink_disconnect('one');

@@ -24,6 +24,7 @@ BEGIN
     COMMIT;
   END LOOP;
 END $$;
+CALL cdp.make_partitions('2017-12-01', '2017-12-01'); -- so that every month lies between partitions and is swept
 SELECT dblink_send_query('l' || i, format('CALL public.loader(%s)', i)) FROM generate_series(1, 4) i;
 SELECT dblink_send_query(c, 'CALL public.reader()') FROM unnest(ARRAY['r1', 'r2']) c;
 CALL cdp.maintain();
