@@ -40,6 +40,7 @@ CREATE OR REPLACE FUNCTION cdp_internal.attribution_request(
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+  PERFORM cdp_internal.require_setup();
   options := cdp.attribution_options(models => models, lookback => lookback,
     lookback_by_kind => cdp_internal.attribution_kind_ids(lookback_by_kind), max_touches => max_touches,
     since => since, until => until, as_of => as_of, journey => journey, exclude => exclude, include => include,
@@ -213,7 +214,7 @@ AS $$
 #variable_conflict use_variable
 DECLARE
   request record;
-  highest bigint := (SELECT max(c.customer_id) FROM cdp_data.customer c);
+  highest bigint;
 BEGIN
   IF slice IS NULL OR slice < 1 THEN
     RAISE EXCEPTION 'slice must be at least 1' USING ERRCODE = 'invalid_parameter_value';
@@ -233,6 +234,7 @@ BEGIN
     RETURN;
   END IF;
   -- Slices of customers: a pass that keeps its journeys is limited in size, the whole is not.
+  highest := (SELECT max(c.customer_id) FROM cdp_data.customer c);
   FOR low IN 1 .. coalesce(highest, 0) BY slice LOOP
     RETURN QUERY SELECT c.customer::bigint, c.conversion_id, c.conversion_at, c.touch_id, c.touch_at, c.label, c.model, c.weight, c.conversions, c.value
       FROM cdp.attribution_credit(cdp_internal.attribution_scan(request.options, request.own, NULL, low, low + slice - 1)) c;
@@ -344,8 +346,10 @@ AS $$
 #variable_conflict use_column
 DECLARE
   request record;
-  base text := coalesce(currency, (SELECT s.currency FROM cdp_data.setting s));
+  base text;
 BEGIN
+  PERFORM cdp_internal.require_setup();
+  base := coalesce(currency, (SELECT s.currency FROM cdp_data.setting s));
   IF period IS NULL OR period < interval '1 hour' OR extract(month FROM period) <> 0 OR extract(year FROM period) <> 0 THEN
     RAISE EXCEPTION 'period must be a fixed length of at least one hour'
       USING ERRCODE = 'invalid_parameter_value', HINT = 'Write ''7 days'' or ''1 day''.';

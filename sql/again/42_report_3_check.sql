@@ -24,9 +24,9 @@ AS $$
 DECLARE
   lo timestamptz := coalesce(since, '-infinity');
   hi timestamptz := coalesce(until, 'infinity');
-  base text := coalesce(currency, (SELECT s.currency FROM cdp_data.setting s));
-  conversion_ids smallint[] := cdp_internal.attribution_kinds(conversion_kinds, 'conversion');
-  touch_ids smallint[] := cdp_internal.attribution_kinds(NULL, 'touch');
+  base text;
+  conversion_ids smallint[];
+  touch_ids smallint[];
   reach interval;
   unknown int[];
   n record;
@@ -34,6 +34,10 @@ DECLARE
   list jsonb[] := '{}';
   x record;
 BEGIN
+  PERFORM cdp_internal.require_setup();
+  base := coalesce(currency, (SELECT f.currency FROM cdp_data.setting f));
+  conversion_ids := cdp_internal.attribution_kinds(conversion_kinds, 'conversion');
+  touch_ids := cdp_internal.attribution_kinds(NULL, 'touch');
   reach := make_interval(secs => extract(epoch FROM coalesce(lookback, '30 days'))::double precision);
   SELECT array_agg(o.origin_id) INTO unknown FROM cdp_bi.origin_channel o WHERE o.channel_id = 99;
 
@@ -58,12 +62,14 @@ BEGIN
   list := list || cdp_internal.attribution_finding('no conversions', (coalesce(s.conversions, 0) = 0)::int, 1, 'error', 0, 'windows without any conversion',
     'Load conversions: a kind that cdp_data.touch_kind_all marks is_conversion. Without them every report is empty.');
 
-  SELECT count(*) FILTER (WHERE q.code LIKE '%time%') AS untimed, count(*) AS waiting INTO x
-  FROM cdp_data.quarantine q WHERE q.retried_by_load IS NULL;
-  list := list || cdp_internal.attribution_finding('untimed rows', x.untimed, n.rows + x.untimed, 'warning', 0.001, 'rows have no usable time and wait in quarantine',
-    'See cdp_data.quarantine; mend the source, then cdp.retry_load().');
-  list := list || cdp_internal.attribution_finding('quarantine', x.waiting, n.rows + x.waiting, 'warning', 0.001, 'rows wait in quarantine, whatever the reason',
-    'SELECT code, count(*) FROM cdp_data.quarantine WHERE retried_by_load IS NULL GROUP BY 1; then cdp.retry_load().');
+  IF has_table_privilege('cdp_data.quarantine', 'SELECT') THEN -- holds personal data: not for every analyst
+    SELECT count(*) FILTER (WHERE q.code LIKE '%time%') AS untimed, count(*) AS waiting INTO x
+    FROM cdp_data.quarantine q WHERE q.retried_by_load IS NULL;
+    list := list || cdp_internal.attribution_finding('untimed rows', x.untimed, n.rows + x.untimed, 'warning', 0.001, 'rows have no usable time and wait in quarantine',
+      'See cdp_data.quarantine; mend the source, then cdp.retry_load().');
+    list := list || cdp_internal.attribution_finding('quarantine', x.waiting, n.rows + x.waiting, 'warning', 0.001, 'rows wait in quarantine, whatever the reason',
+      'SELECT code, count(*) FROM cdp_data.quarantine WHERE retried_by_load IS NULL GROUP BY 1; then cdp.retry_load().');
+  END IF;
 
   list := list || cdp_internal.attribution_finding('conversions without touches', s.conversions_without_touch, s.conversions, 'warning', 0.3,
     'conversions have no touch in their journey', 'They are reported as (unattributed). Check that touches and conversions carry the same identifiers, that all channels are loaded, and the lookback.');

@@ -230,6 +230,7 @@ DECLARE
   slice constant integer := 20000;
   known bigint[];
 BEGIN
+  PERFORM cdp_internal.require_setup();
   IF name IS NOT NULL AND NOT EXISTS (SELECT FROM cdp_data.attribution_rollup r WHERE r.name = refresh_attribution.name) THEN
     RAISE EXCEPTION 'there is no attribution roll-up named "%"', name
       USING ERRCODE = 'undefined_object', HINT = 'Define it with cdp.define_attribution_rollup().';
@@ -285,6 +286,7 @@ DECLARE
   slice constant integer := 20000;
   live cdp.attribution_partial[] := '{}';
 BEGIN
+  PERFORM cdp_internal.require_setup();
   SELECT r.* INTO spec FROM cdp_data.attribution_rollup r WHERE r.name = attribution_rollup_run.name;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'there is no attribution roll-up named "%"', name
@@ -337,3 +339,43 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION cdp.attribution_rollup(text, date, date) IS
 'The report of cdp.attribution() from a roll-up, for since <= day of conversion < until (days of the roll-up''s time zone; NULL: all): the same numbers to the last digit, without reading touches of unchanged customers. cac is NULL. Error 55000 when the roll-up has to be built first.';
+
+CREATE OR REPLACE PROCEDURE cdp_internal.maintain_room_attribution()
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  rollup text;
+BEGIN
+  -- One that cannot be refreshed, for want of a rate say, must not stop the others.
+  FOR rollup IN SELECT r.name FROM cdp_data.attribution_rollup r WHERE r.enabled ORDER BY r.name LOOP
+    BEGIN
+      PERFORM cdp.refresh_attribution(rollup);
+    EXCEPTION WHEN data_exception OR object_not_in_prerequisite_state THEN
+      RAISE WARNING 'attribution roll-up "%" was not refreshed: %', rollup, SQLERRM;
+    END;
+  END LOOP;
+END $$;
+COMMENT ON PROCEDURE cdp_internal.maintain_room_attribution() IS
+'Part of cdp.maintain(): refreshes the enabled roll-ups of attribution, each for itself.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.health_of_attribution()
+RETURNS TABLE (severity text, finding text, detail text, remedy text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF to_regclass('cdp_data.attribution_rollup') IS NULL THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+  SELECT 'warning', 'roll-up of attribution has to be built anew', format('"%s": %s', r.name, s.reason),
+    format('SELECT * FROM cdp.refresh_attribution(%L);', r.name)
+  FROM cdp_data.attribution_rollup r, LATERAL (SELECT cdp_internal.attribution_stale(r.rollup_id) AS reason OFFSET 0) s
+  WHERE r.enabled AND s.reason IS NOT NULL
+  UNION ALL
+  SELECT 'warning', 'roll-up of attribution is not refreshed', format('"%s": last on %s', r.name, r.refreshed_at),
+    'See that the job list runs (cdp.schedule()), or run SELECT * FROM cdp.refresh_attribution();'
+  FROM cdp_data.attribution_rollup r
+  WHERE r.enabled AND r.refreshed_at < now() - interval '3 days';
+END $$;
+COMMENT ON FUNCTION cdp_internal.health_of_attribution() IS
+'Findings of cdp.health() about roll-ups of attribution: those that must start over and those not refreshed for three days.';

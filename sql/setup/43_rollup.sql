@@ -53,10 +53,13 @@ COMMENT ON TABLE cdp_data.attribution_day IS 'Exact sums over the journeys that 
 COMMENT ON COLUMN cdp_data.attribution_day.partial IS 'NULL after DROP EXTENSION CASCADE took the type: the next refresh starts over.';
 
 -- step: again: personal data of attribution
-SELECT cdp_internal.declare_personal_data('attribution', v.t, v.c, v.category, 'customer_id', 'delete', v.note) FROM (VALUES
-  ('cdp_data.attribution_journey', 'customer_id', 'pseudonym', NULL::text),
-  ('cdp_data.attribution_journey', 'journey', 'behaviour', 'times and labels of a customer''s touches')
-) AS v (t, c, category, note);
+SELECT cdp_internal.declare_personal_data('attribution', v.t, v.c, v.category, v.subject, v.erasure, v.note) FROM (VALUES
+  ('cdp_data.attribution_journey', 'customer_id', 'pseudonym', 'customer_id', 'delete', NULL::text),
+  ('cdp_data.attribution_journey', 'journey', 'behaviour', 'customer_id', 'delete', 'times and labels of a customer''s touches'),
+  ('cdp_data.attribution_rollup', 'options', 'other', NULL, 'keep', 'names of models and labels'),
+  ('cdp_data.attribution_rollup', 'choices', 'other', NULL, 'keep', 'names of kinds'),
+  ('cdp_data.attribution_rollup', 'basis', 'other', NULL, 'keep', 'ids of kinds and exchange rates')
+) AS v (t, c, category, subject, erasure, note);
 
 -- step: again: attribution views
 CREATE OR REPLACE VIEW cdp_bi.attribution_day WITH (security_invoker = true) AS
@@ -80,6 +83,10 @@ COMMENT ON VIEW cdp_bi.spend_day IS 'Spend with the names of channel and campaig
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.' || r.name)
 FROM unnest(array['admin', 'analyst', 'marketer', 'finance']) AS t (template),
   unnest(array['attribution_rollup', 'attribution_rollup_label', 'attribution_journey', 'attribution_day', 'change_feed']) AS r (name);
+SELECT cdp_internal.declare_grant('reader', 'SELECT', 'TABLE', 'cdp_data.' || r.name) FROM unnest(array['attribution_rollup', 'attribution_day']) AS r (name);
+-- to find the touches of an identifier that an unmerge moved; its value stays out of sight
+SELECT cdp_internal.declare_grant(t.template, 'SELECT (identifier_id, customer_id)', 'TABLE', 'cdp_data.identifier')
+FROM unnest(array['admin', 'analyst', 'marketer', 'finance']) AS t (template);
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_bi.' || r.name)
 FROM unnest(array['admin', 'analyst', 'marketer', 'finance', 'reader']) AS t (template), unnest(array['attribution_day', 'spend_day']) AS r (name);
 

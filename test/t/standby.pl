@@ -8,6 +8,7 @@ use Test::More;
 
 my $primary = cdp_node('primary', allows_streaming => 1);
 fill($primary, 'postgres');
+$primary->safe_psql('postgres', q{SELECT cdp.define_attribution_rollup('main'); SELECT * FROM cdp.refresh_attribution()});
 $primary->backup('copy');
 my $standby = PostgreSQL::Test::Cluster->new('standby');
 $standby->init_from_backup($primary, 'copy', has_streaming => 1);
@@ -19,6 +20,7 @@ is($standby->safe_psql('postgres', 'SELECT pg_is_in_recovery()'), 't', 'the stan
 is(contents($standby, 'postgres'), contents($primary, 'postgres'), 'it has every row');
 for my $report (
 	'SELECT * FROM cdp.attribution(models => \'{last,linear,markov}\')',
+	'SELECT * FROM cdp.attribution_rollup(\'main\')', # with what came after its last refresh
 	'SELECT * FROM cdp.health()',
 	'SELECT r.* FROM (SELECT cdp.attribution_pass(customer_id, occurred_at, origin_id, value, cdp.attribution_options()) AS a FROM cdp_data.touchpoint) s, cdp.attribution_totals(s.a) r') {
 	my ($rc, $out, $err) = $standby->psql('postgres', $report);
