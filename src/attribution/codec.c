@@ -215,6 +215,16 @@ cdp_journey_get(StringInfo buf, int nlabels, CdpDecoded *d)
 	j->session = flags & HAS_SESSIONS ? d->session : NULL;
 }
 
+/* Refuses a journey that no pass over single touches could have made: without times, or several at once. */
+void
+cdp_journey_check_single(const CdpJourney *j)
+{
+	if (j->n > 0 && j->at == NULL)
+		cdp_wire_broken("journey without times");
+	if (j->conversions < -1 || j->conversions > 1 || j->nulls < -1 || j->nulls > 1)
+		cdp_wire_broken("number of journeys");
+}
+
 /* Adds a journey to the list. */
 void
 cdp_log_add(CdpJourneyLog *log, const CdpJourney *j)
@@ -327,6 +337,7 @@ cdp_log_read(StringInfo buf, int nlabels, MemoryContext cxt)
 		cdp_journey_get(&one, nlabels, &d);
 		if (one.cursor != one.len)
 			cdp_wire_broken("length of a journey");
+		cdp_journey_check_single(&d.journey);
 		begin_journey(log);
 		appendBinaryStringInfo(&log->bytes, buf->data + buf->cursor, len);
 		check_limit(log);

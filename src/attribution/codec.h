@@ -42,5 +42,6 @@ extern void cdp_log_get(const CdpJourneyLog *log, int64 i, CdpDecoded *d);
 
 extern void cdp_journey_put(StringInfo buf, const CdpJourney *j);
 extern void cdp_journey_get(StringInfo buf, int nlabels, CdpDecoded *d);
+extern void cdp_journey_check_single(const CdpJourney *j);
 
 #endif							/* CDP_CODEC_H */

@@ -194,6 +194,7 @@ cdp_replay_trans(PG_FUNCTION_ARGS)
 	cdp_journey_get(&buf, labels->n, &d);
 	if (buf.cursor != buf.len)
 		cdp_wire_broken("length of a journey");
+	cdp_journey_check_single(&d.journey);
 	if (labels->n > 0 && !state->kind_known)
 	{
 		state->labels.is_int = labels->is_int;
