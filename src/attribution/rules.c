@@ -10,6 +10,8 @@
 
 #include <math.h>
 
+#include "wire.h"
+
 /* Turns weights with the given sum into units; the sum must be above zero. */
 static void
 weights_to_units(const double *weight, int n, double sum, int64 *units)
@@ -119,8 +121,12 @@ milestone_weights(const CdpModel *m, const CdpJourney *j, double *weight)
 static void
 decay_weights(const CdpModel *m, const CdpJourney *j, double *weight)
 {
-	int64		newest = j->at[j->n - 1];
+	int64		newest;
 
+	/* Our own journeys of such a model have times; bytes from outside need not. */
+	if (j->at == NULL)
+		cdp_wire_broken("a journey without times, under a model that needs them");
+	newest = j->at[j->n - 1];
 	for (int i = 0; i < j->n; i++)
 	{
 		if (m->step)
