@@ -476,13 +476,23 @@ cdp_sparse_solve(const CdpFactor *f, double *x)
 
 /* ---- the diagonal of the inverse ---- */
 
+/* Positions reached from one by the rows of one side; children always stand later. */
+typedef struct Closure
+{
+	const Row  *row;			/* [n] by node */
+	uint32	   *mark;			/* [n] round in which a position was found */
+	uint32	   *list;
+	uint32		n;
+	uint32		seen;			/* how many of them were followed */
+	uint32		last;			/* the latest one */
+} Closure;
+
 typedef struct Reach
 {
 	const CdpFactor *f;
-	uint32	   *mark;			/* [sparse] round in which a position was found */
+	Closure		lower;			/* where the right-hand side spreads to */
+	Closure		upper;			/* what the element depends on */
 	uint32		round;
-	uint32	   *list;			/* positions found, ascending */
-	uint32		n;
 	double	   *x;				/* [n] by position */
 } Reach;
 
@@ -496,41 +506,84 @@ compare_positions(const void *a, const void *b)
 	return x < y ? -1 : x > y;
 }
 
-/* Lists the sparse positions that the equation of a position depends on; tells whether the dense rest does too. */
+/* Allocates one side. */
+static void
+closure_start(Closure *c, const CdpFactor *f, const Row *row)
+{
+	c->row = row;
+	c->mark = palloc_extended(Max(f->n, 1) * sizeof(uint32), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	c->list = palloc_extended(Max(f->n, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
+}
+
+/* Follows one more position of a side, up to a limit; the whole dense rest counts as one place. */
+static void
+closure_follow(Closure *c, const CdpFactor *f, uint32 round, uint32 limit)
+{
+	const Row  *row = &c->row[f->order[c->list[c->seen++]]];
+
+	for (uint32 k = 0; k < row->n; k++)
+	{
+		uint32		position = f->position[row->index[k]];
+
+		if (position > limit)
+			continue;
+		if (position >= f->sparse)
+			c->last = f->n - 1;
+		else if (c->mark[position] != round)
+		{
+			c->mark[position] = round;
+			c->list[c->n++] = position;
+			c->last = Max(c->last, position);
+		}
+	}
+}
+
+/*
+ * Finds the positions that matter for one element of the diagonal. Both sides
+ * grow in step; what stands after the end of the one that is done first cannot
+ * matter. Tells whether the dense rest does.
+ */
 static bool
 find_reach(Reach *r, uint32 start)
 {
 	const CdpFactor *f = r->f;
-	bool		dense = false;
+	Closure    *side[2] = {&r->lower, &r->upper};
+	uint32		limit = f->n;
 
 	r->round++;
-	r->n = 0;
-	r->mark[start] = r->round;
-	r->list[r->n++] = start;
-	for (uint32 at = 0; at < r->n; at++)
+	for (int k = 0; k < 2; k++)
 	{
-		uint32		node = f->order[r->list[at]];
-
-		for (int side = 0; side < 2; side++)
-		{
-			const Row  *row = side == 0 ? &f->upper[node] : &f->lower[node];
-
-			for (uint32 k = 0; k < row->n; k++)
-			{
-				uint32		position = f->position[row->index[k]];
-
-				if (position >= f->sparse)
-					dense = true;
-				else if (r->mark[position] != r->round)
-				{
-					r->mark[position] = r->round;
-					r->list[r->n++] = position;
-				}
-			}
-		}
+		side[k]->n = 1;
+		side[k]->seen = 0;
+		side[k]->last = start;
+		side[k]->list[0] = start;
+		side[k]->mark[start] = r->round;
 	}
-	qsort(r->list, r->n, sizeof(uint32), compare_positions);
-	return dense;
+	while (r->lower.seen < r->lower.n && r->upper.seen < r->upper.n)
+		for (int k = 0; k < 2; k++)
+			if (side[k]->seen < side[k]->n)
+				closure_follow(side[k], f, r->round, limit);
+	for (int k = 0; k < 2; k++)
+		if (side[k]->seen == side[k]->n)
+			limit = Min(limit, side[k]->last);
+	for (int k = 0; k < 2; k++)
+	{
+		uint32		kept = 0;
+
+		while (side[k]->seen < side[k]->n)
+		{
+			if (side[k]->list[side[k]->seen] <= limit)
+				closure_follow(side[k], f, r->round, limit);
+			else
+				side[k]->seen++;
+		}
+		for (uint32 i = 0; i < side[k]->n; i++)
+			if (side[k]->list[i] <= limit)
+				side[k]->list[kept++] = side[k]->list[i];
+		side[k]->n = kept;
+		qsort(side[k]->list, kept, sizeof(uint32), compare_positions);
+	}
+	return limit >= f->sparse && f->dense > 0;
 }
 
 /* Solves the dense rest from its row `from` on, where x is zero before it. */
@@ -558,6 +611,7 @@ inverse_element(Reach *r, uint32 position, CdpSparseWork *work)
 {
 	const CdpFactor *f = r->f;
 	double	   *x = r->x;
+	bool		dense;
 
 	if (position >= f->sparse)
 	{
@@ -569,34 +623,48 @@ inverse_element(Reach *r, uint32 position, CdpSparseWork *work)
 		work->flops += (double) (f->dense - i) * (f->dense - i);
 		return x[position];
 	}
-	if (find_reach(r, position))
+	dense = find_reach(r, position);
+	if (dense)
 	{
 		memset(x + f->sparse, 0, f->dense * sizeof(double));
 		work->flops += (double) f->dense * f->dense;
 	}
-	for (uint32 k = 0; k < r->n; k++)
-		x[r->list[k]] = 0;
+	for (uint32 k = 0; k < r->lower.n; k++)
+		x[r->lower.list[k]] = 0;
+	for (uint32 k = 0; k < r->upper.n; k++)
+		x[r->upper.list[k]] = 0;
 	x[position] = 1;
-	for (uint32 at = 0; at < r->n; at++)
+	for (uint32 at = 0; at < r->lower.n; at++)
 	{
-		const Row  *lower = &f->lower[f->order[r->list[at]]];
+		uint32		from = r->lower.list[at];
+		const Row  *lower = &f->lower[f->order[from]];
 
 		work->flops += lower->n;
 		for (uint32 k = 0; k < lower->n; k++)
-			x[f->position[lower->index[k]]] += lower->value[k] * x[r->list[at]];
+		{
+			uint32		to = f->position[lower->index[k]];
+
+			if (to >= f->sparse ? dense : r->lower.mark[to] == r->round)
+				x[to] += lower->value[k] * x[from];
+		}
 	}
-	if (f->dense > 0)
+	if (dense)
 		solve_dense_rest(f, x + f->sparse, 0);
-	for (uint32 at = r->n; at-- > 0;)
+	for (uint32 at = r->upper.n; at-- > 0;)
 	{
-		uint32		node = f->order[r->list[at]];
+		uint32		node = f->order[r->upper.list[at]];
 		const Row  *upper = &f->upper[node];
-		double		sum = x[r->list[at]];
+		double		sum = x[r->upper.list[at]];
 
 		work->flops += upper->n;
 		for (uint32 k = 0; k < upper->n; k++)
-			sum += upper->value[k] * x[f->position[upper->index[k]]];
-		x[r->list[at]] = f->diagonal[node] > 0 ? sum / f->diagonal[node] : 0;
+		{
+			uint32		from = f->position[upper->index[k]];
+
+			if (from >= f->sparse ? dense : r->upper.mark[from] == r->round && from <= r->upper.list[r->upper.n - 1])
+				sum += upper->value[k] * x[from];
+		}
+		x[r->upper.list[at]] = f->diagonal[node] > 0 ? sum / f->diagonal[node] : 0;
 	}
 	return x[position];
 }
@@ -609,8 +677,8 @@ cdp_sparse_inverse_diagonal(const CdpFactor *f, CdpSparseWork *work, MemoryConte
 	double	   *diagonal = MemoryContextAllocHuge(cxt, Max(f->n, 1) * sizeof(double));
 
 	r.f = f;
-	r.mark = MemoryContextAllocExtended(cxt, Max(f->n, 1) * sizeof(uint32), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	r.list = MemoryContextAllocHuge(cxt, Max(f->n, 1) * sizeof(uint32));
+	closure_start(&r.lower, f, f->lower);
+	closure_start(&r.upper, f, f->upper);
 	r.x = MemoryContextAllocExtended(cxt, Max(f->n, 1) * sizeof(double), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	for (uint32 at = 0; at < f->n && diagonal != NULL; at++)
 	{
@@ -622,8 +690,10 @@ cdp_sparse_inverse_diagonal(const CdpFactor *f, CdpSparseWork *work, MemoryConte
 			diagonal = NULL;
 		}
 	}
-	pfree(r.mark);
-	pfree(r.list);
+	pfree(r.lower.mark);
+	pfree(r.lower.list);
+	pfree(r.upper.mark);
+	pfree(r.upper.list);
 	pfree(r.x);
 	return diagonal;
 }

@@ -45,7 +45,7 @@ BEGIN
     FOR i IN 1 .. repeat LOOP
       PERFORM cdp.attribution_removal(p, 3);
     END LOOP;
-    RETURN NEXT 'cpu ' || (pg_temp.cpu() - began) / 1e9 / repeat;
+    RETURN NEXT format('cpu %s', round((pg_temp.cpu() - began) / 1e9 / repeat, 6));
   END LOOP;
 END \$\$;
 SELECT pg_temp.measure($runs, $repeat);
