@@ -169,18 +169,23 @@ END;
 COMMENT ON FUNCTION cdp.retry_load(bigint) IS
 'Puts a reverted load in again, from what was kept, with the same ids and in its old place among the loads: records end as if it had never been reverted. Returns how many rows were taken out and how many came back. Errors: 22023 no such load, 55000 it is not reverted.';
 
-CREATE OR REPLACE FUNCTION cdp.retry_quarantine(load bigint)
+CREATE OR REPLACE FUNCTION cdp.retry_quarantine(
+  load bigint, time_zone text DEFAULT NULL, identifier_type text DEFAULT NULL, kind text DEFAULT NULL)
 RETURNS TABLE (load_id bigint, rows_read bigint, inserted bigint, corrected bigint, unchanged bigint, quarantined bigint, orphaned bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   src text;
+  what text;
 BEGIN
   PERFORM cdp_internal.require_setup();
-  SELECT s.name INTO src FROM cdp_data.load l JOIN cdp_data.source s USING (source_id) WHERE l.load_id = load FOR NO KEY UPDATE OF s;
+  SELECT s.name, l.kind INTO src, what FROM cdp_data.load l JOIN cdp_data.source s USING (source_id) WHERE l.load_id = load FOR NO KEY UPDATE OF s;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'there is no load %', load
       USING ERRCODE = 'invalid_parameter_value', HINT = 'See cdp_data.load for the ledger of loads.';
+  ELSIF what <> 'touchpoints' THEN
+    RAISE EXCEPTION 'load % is of kind %, whose rows are not tried again one by one', load, what
+      USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Load the mended table again; figures that are there already count as unchanged.';
   END IF;
   IF to_regclass('pg_temp.cdp_load_again') IS NOT NULL THEN
     DROP TABLE pg_temp.cdp_load_again;
@@ -190,14 +195,18 @@ BEGIN
     identifier text, kind text, source text, medium text, campaign text, referrer_host text, add_way text, qr_scene text,
     value text, currency text, properties text, refers_to text, flags text)
   WHERE q.load_id = load AND q.retried_by_load IS NULL AND q.code NOT IN ('superseded', 'suppressed')
+    -- What a later load said about the record is newer than the mended row.
+    AND NOT EXISTS (SELECT FROM cdp_data.touchpoint_key k JOIN cdp_data.touchpoint t USING (touchpoint_id, customer_id, occurred_at)
+      WHERE k.source_id = q.source_id AND k.source_key = cdp_internal.parse_key(q.original ->> 'source_key') AND t.load_id > load)
   ORDER BY q.row_no;
   SELECT * INTO load_id, rows_read, inserted, corrected, unchanged, quarantined, orphaned
-  FROM cdp.load_touchpoints(src, 'pg_temp.cdp_load_again', note => format('quarantine of load %s', load));
+  FROM cdp.load_touchpoints(src, 'pg_temp.cdp_load_again', time_zone, identifier_type, kind,
+    format('quarantine of load %s', load));
   DROP TABLE pg_temp.cdp_load_again;
   UPDATE cdp_data.quarantine q SET retried_by_load = retry_quarantine.load_id
   WHERE q.load_id = load AND q.retried_by_load IS NULL AND q.code NOT IN ('superseded', 'suppressed');
   RETURN NEXT;
 END
 $$;
-COMMENT ON FUNCTION cdp.retry_quarantine(bigint) IS
-'Loads the rows that a load put into quarantine once more, as a load of its own: after a kind or an identifier type was added, or after their original column was mended. Rows that fail again are in quarantine under the new load. Rows without an own type or kind need these columns. Returns the counts of the new load. Errors: 22023 no such load.';
+COMMENT ON FUNCTION cdp.retry_quarantine(bigint, text, text, text) IS
+'Loads the rows that a load put into quarantine once more, as a load of its own: after a kind or an identifier type was added, or after their original column was mended. Rows that fail again are in quarantine under the new load; rows whose record a later load has brought meanwhile are passed over. time_zone, identifier_type and kind mean what they mean in cdp.load_touchpoints(); give them again if the load had them. Returns the counts of the new load. Errors: 22023 no such load, 55000 a load of another kind.';

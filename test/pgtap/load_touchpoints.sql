@@ -1,6 +1,6 @@
 -- What one load does: reads any shape of staging, is idempotent, corrects, refuses bad rows with a reason, refers, feeds.
 BEGIN;
-SELECT plan(46);
+SELECT plan(48);
 SET LOCAL timezone = 'UTC';
 SELECT throws_ok($$SELECT * FROM cdp.load_touchpoints('shop', 'pg_class')$$, '22023', 'unknown source "shop"', 'an unknown source is an error');
 SELECT cdp.add_source('shop', 'America/New_York') AS shop \gset
@@ -106,6 +106,10 @@ UPDATE cdp_data.quarantine SET original = original || '{"occurred_at": "2026-02-
 SELECT results_eq($$SELECT rows_read, inserted, quarantined FROM cdp.retry_quarantine(5)$$, 'VALUES (15::bigint, 2::bigint, 13::bigint)', 'retry_quarantine loads what is right now');
 SELECT is((SELECT count(*) FROM cdp_data.quarantine WHERE retried_by_load = 6), 15::bigint, 'and marks what it tried');
 SELECT results_eq($$SELECT rows_read FROM cdp.retry_quarantine(5)$$, 'VALUES (0::bigint)', 'once');
+UPDATE cdp_data.quarantine SET original = original || '{"occurred_at": "2026-02-27"}' WHERE load_id = 6 AND code = 'no_time';
+UPDATE st SET occurred_at = '2026-02-26' WHERE source_key = 'b3';
+SELECT results_eq($$SELECT inserted FROM cdp.load_touchpoints('shop', 'st')$$, 'VALUES (1::bigint)', 'another load brings a refused record first');
+SELECT results_eq($$SELECT rows_read, inserted, corrected FROM cdp.retry_quarantine(6)$$, 'VALUES (12::bigint, 0::bigint, 0::bigint)', 'then the older row is passed over');
 
 -- References to what has not come yet.
 TRUNCATE st;
