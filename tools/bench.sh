@@ -21,6 +21,11 @@ bash "$BENCH_TOP/tools/install_packages.sh" build bench
 bash "$BENCH_TOP/tools/server.sh"
 mkdir -p "$BENCH_DIR"
 
+# A virtual machine gets its memory from the host at the first touch, which costs more than any query here.
+# Touched once and given back, it is there for both sides.
+perl -e 'my ($kb) = map { /^MemAvailable:\s+(\d+)/ ? $1 : () } do { open my $f, "<", "/proc/meminfo"; <$f> };
+	my $mb = int($kb / 1024 / 4); $mb = 3072 if $mb > 3072; my $touched = "\1" x ($mb << 20);'
+
 # Settings are those of a machine given to the database; a small machine gets a quarter of its memory.
 memory=$(awk '/^MemAvailable/ { print int($2 / 1024) }' /proc/meminfo)
 buffers=$((memory >= 12000 ? 4096 : memory / 4))

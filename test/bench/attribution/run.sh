@@ -108,10 +108,13 @@ everything() {
 		broken attribution_all_vs_rules "the pass failed"
 		return
 	fi
+	rm -f "$BENCH_DIR/transitions.tsv" "$BENCH_DIR/oracle.tsv"
 	measure bench_attribution 0 "$warm" transitions="$here/transitions.sql" || true
 	measure bench_attribution 0 "$common" oracle="$here/oracle_transitions.sql" || true
 	if ! said=$(adds_up "$BENCH_DIR/all.tsv" "$BENCH_DIR/rules.tsv"); then
 		wrong attribution_all_vs_rules "$said"
+	elif [ ! -s "$BENCH_DIR/transitions.tsv" ]; then
+		broken attribution_all_vs_rules "no transition counts to check ($(median all <"$f") s against $(median rules <"$f") s)"
 	elif ! cmp -s "$BENCH_DIR/transitions.tsv" "$BENCH_DIR/oracle.tsv"; then
 		wrong attribution_all_vs_rules "transition counts differ from oracle_transitions.sql: $(diff "$BENCH_DIR/transitions.tsv" "$BENCH_DIR/oracle.tsv" | sed -n '2p;/^>/{p;q}' | tr '\t\n' '  ')"
 	else
