@@ -4,11 +4,6 @@ SET LOCAL search_path = public, pg_temp;
 SELECT plan(16);
 \if :have_shared
 CREATE TEMP TABLE path (path text, conversions bigint, value numeric, nulls bigint);
-\set command '\\copy path FROM ' :'shared' '/attribution/pathdata.csv CSV HEADER'
-SELECT format('%s/attribution/pathdata.csv', :'shared') AS file_path, format('%s/attribution/expected_markov1.csv', :'shared') AS file_1,
-  format('%s/attribution/expected_markov2.csv', :'shared') AS file_2, format('%s/attribution/expected_markov3.csv', :'shared') AS file_3,
-  format('%s/attribution/expected_shapley.csv', :'shared') AS file_shapley \gset
-CREATE TEMP TABLE line (t text);
 \copy path FROM PROGRAM 'cat "$CDP_SHARED/attribution/pathdata.csv"' CSV HEADER
 CREATE TEMP TABLE expected (label text, conversions double precision, value double precision, removal_conversions double precision, removal_value double precision, k int);
 ALTER TABLE expected ALTER k SET DEFAULT 1;
