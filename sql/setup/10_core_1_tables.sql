@@ -283,7 +283,7 @@ CREATE TABLE IF NOT EXISTS cdp_data.suppression (
 COMMENT ON TABLE cdp_data.suppression IS 'Digests of identifiers that must not come in again, after an erasure. No personal value: only its keyed digest.';
 
 -- step: touchpoint
-CREATE SEQUENCE IF NOT EXISTS cdp_data.touchpoint_id_seq AS bigint CACHE 1;
+CREATE SEQUENCE IF NOT EXISTS cdp_data.touchpoint_id_seq AS bigint CACHE 100; -- loads take many; gaps do not matter
 COMMENT ON SEQUENCE cdp_data.touchpoint_id_seq IS 'Hands out touchpoint_id.';
 CREATE TABLE IF NOT EXISTS cdp_data.touchpoint (
   touchpoint_id bigint NOT NULL DEFAULT nextval('cdp_data.touchpoint_id_seq'),
