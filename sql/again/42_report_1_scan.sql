@@ -257,6 +257,18 @@ END $$;
 COMMENT ON FUNCTION cdp_internal.attribution_first_conversions(jsonb, timestamptz) IS
 'touchpoint_id of each root customer''s first conversion of the chosen kinds: the acquisitions that cost per acquired customer (CAC) counts.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.attribution_slice()
+RETURNS integer
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  -- Journeys kept by one pass are limited to 256 MB: about a million touches a slice stays far below.
+  RETURN (SELECT greatest(1000, least(100000, 1000000.0 * (SELECT max(c.customer_id) FROM cdp_data.customer c) / greatest(sum(k.reltuples), 1)))::integer
+          FROM pg_inherits i JOIN pg_class k ON k.oid = i.inhrelid WHERE i.inhparent = 'cdp_data.touchpoint'::regclass);
+END $$;
+COMMENT ON FUNCTION cdp_internal.attribution_slice() IS
+'How many customer ids a pass that keeps journeys takes at once, from the planner''s row counts: 1,000 to 100,000.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.attribution_nothing(options jsonb)
 RETURNS cdp.attribution_partial
 LANGUAGE sql IMMUTABLE PARALLEL SAFE

@@ -206,7 +206,7 @@ CREATE OR REPLACE FUNCTION cdp.attribution_credit(
   journey text DEFAULT NULL, exclude text[] DEFAULT NULL, include text[] DEFAULT NULL, collapse boolean DEFAULT NULL,
   conversion_is_touch text DEFAULT NULL, fallback text DEFAULT NULL, two_touch text DEFAULT NULL,
   milestones text[] DEFAULT NULL, null_paths boolean DEFAULT NULL, dialect text DEFAULT NULL,
-  slice integer DEFAULT 100000)
+  slice integer DEFAULT NULL)
 RETURNS TABLE (customer_id bigint, conversion_id bigint, conversion_at timestamptz, touchpoint_id bigint, touch_at timestamptz,
   label text, model text, weight numeric, conversions numeric, value numeric)
 LANGUAGE plpgsql STABLE ROWS 1000000 SET search_path = pg_catalog, pg_temp
@@ -216,7 +216,7 @@ DECLARE
   request record;
   highest bigint;
 BEGIN
-  IF slice IS NULL OR slice < 1 THEN
+  IF slice < 1 THEN
     RAISE EXCEPTION 'slice must be at least 1' USING ERRCODE = 'invalid_parameter_value';
   END IF;
   request := cdp_internal.attribution_request(models => models, lookback => lookback, since => since, until => until, as_of => as_of,
@@ -235,13 +235,14 @@ BEGIN
   END IF;
   -- Slices of customers: a pass that keeps its journeys is limited in size, the whole is not.
   highest := (SELECT max(c.customer_id) FROM cdp_data.customer c);
+  slice := coalesce(slice, cdp_internal.attribution_slice());
   FOR low IN 1 .. coalesce(highest, 0) BY slice LOOP
     RETURN QUERY SELECT c.customer::bigint, c.conversion_id, c.conversion_at, c.touch_id, c.touch_at, c.label, c.model, c.weight, c.conversions, c.value
       FROM cdp.attribution_credit(cdp_internal.attribution_scan(request.options, request.own, NULL, low, low + slice - 1)) c;
   END LOOP;
 END $$;
 COMMENT ON FUNCTION cdp.attribution_credit(text[], interval, timestamptz, timestamptz, timestamptz, text, text[], text[], bigint[], boolean, boolean, text, text, jsonb, boolean, integer, text, text[], text[], boolean, text, text, text, text[], boolean, text, integer) IS
-'Credit of every touch for every conversion over our own tables, rule models only: customer_id is the root customer, touchpoint ids join with cdp_data.touchpoint, weight is the share of the conversion, value is in the reporting currency; a conversion without touch has one row with label ''(unattributed)'' and NULL touch. Store it with CREATE TABLE ... AS. Works in slices of customers, so that memory stays bounded. Other arguments as cdp.attribution().';
+'Credit of every touch for every conversion over our own tables, rule models only: customer_id is the root customer, touchpoint ids join with cdp_data.touchpoint, weight is the share of the conversion, value is in the reporting currency; a conversion without touch has one row with label ''(unattributed)'' and NULL touch. Store it with CREATE TABLE ... AS. Works in slices of customers (slice: how many ids at once, NULL: by the size of the table), so that memory stays bounded. Other arguments as cdp.attribution().';
 
 CREATE OR REPLACE FUNCTION cdp.attribution_wide(result cdp.attribution_partial, measure text DEFAULT 'value')
 RETURNS TABLE (label text, by_model jsonb, lowest numeric, lowest_model text, highest numeric, highest_model text, spread numeric, spread_share numeric)
@@ -288,13 +289,14 @@ END $$;
 COMMENT ON FUNCTION cdp.attribution_wide(text[], interval, timestamptz, timestamptz, text, text[], text) IS
 'All models side by side over our own tables: cdp.attribution_wide() of cdp.attribution_run() with these arguments.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.attribution_journeys_of(options jsonb, own jsonb, slice integer DEFAULT 100000)
+CREATE OR REPLACE FUNCTION cdp_internal.attribution_journeys_of(options jsonb, own jsonb)
 RETURNS TABLE (customer_id bigint, ended_at timestamptz, converted boolean, value numeric, touches integer, journey bytea)
 LANGUAGE plpgsql STABLE ROWS 1000000 SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
   highest bigint := (SELECT max(c.customer_id) FROM cdp_data.customer c);
+  slice integer := cdp_internal.attribution_slice();
 BEGIN
   options := options || '{"credits": true}';
   FOR low IN 1 .. coalesce(highest, 0) BY slice LOOP
@@ -302,7 +304,7 @@ BEGIN
       FROM cdp.attribution_journeys(cdp_internal.attribution_scan(options, own, NULL, low, low + slice - 1)) j;
   END LOOP;
 END $$;
-COMMENT ON FUNCTION cdp_internal.attribution_journeys_of(jsonb, jsonb, integer) IS
+COMMENT ON FUNCTION cdp_internal.attribution_journeys_of(jsonb, jsonb) IS
 'All journeys over our own tables, encoded, read in slices of root customers so that memory stays bounded.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.attribution_series(options jsonb, own jsonb, since timestamptz, until timestamptz,

@@ -227,14 +227,14 @@ DECLARE
   changed record;
   own jsonb;
   part record;
-  slice constant integer := 20000;
-  known bigint[];
+  slice integer;
 BEGIN
   PERFORM cdp_internal.require_setup();
   IF name IS NOT NULL AND NOT EXISTS (SELECT FROM cdp_data.attribution_rollup r WHERE r.name = refresh_attribution.name) THEN
     RAISE EXCEPTION 'there is no attribution roll-up named "%"', name
       USING ERRCODE = 'undefined_object', HINT = 'Define it with cdp.define_attribution_rollup().';
   END IF;
+  slice := cdp_internal.attribution_slice();
   FOR spec IN SELECT r.* FROM cdp_data.attribution_rollup r
     WHERE CASE WHEN refresh_attribution.name IS NULL THEN r.enabled ELSE r.name = refresh_attribution.name END ORDER BY r.name FOR UPDATE
   LOOP
@@ -283,7 +283,7 @@ DECLARE
   changed record;
   own jsonb;
   options jsonb;
-  slice constant integer := 20000;
+  slice integer;
   live cdp.attribution_partial[] := '{}';
 BEGIN
   PERFORM cdp_internal.require_setup();
@@ -300,6 +300,7 @@ BEGIN
   own := cdp_internal.attribution_rollup_own(spec.choices);
   options := spec.options || jsonb_build_object('time_zone', own->'time_zone');
   changed := cdp_internal.attribution_changed(spec.rollup_id);
+  slice := cdp_internal.attribution_slice();
   -- What changed since the last refresh: the stored journeys out, today's in.
   FOR low IN 1 .. cardinality(changed.roots) BY slice LOOP
     live := live || (
