@@ -92,7 +92,7 @@ grow_groups(Groups *g)
 
 /* The number of a customer; a new one is added. */
 static inline uint32
-find_group(Groups *g, uint64 key, uint64 key2)
+find_group(Groups *g, uint64 key, uint64 key2, bool wide)
 {
 	uint32		at = slot_of(key, key2, g->slots);
 	uint32		i;
@@ -100,7 +100,7 @@ find_group(Groups *g, uint64 key, uint64 key2)
 	for (; g->slot[at].group != 0; at = (at + 1) & (g->slots - 1))
 	{
 		i = g->slot[at].group - 1;
-		if (g->slot[at].key == key && g->key2[i] == key2)
+		if (g->slot[at].key == key && (!wide || g->key2[i] == key2))
 			return i;
 	}
 	if (g->n == g->room)
@@ -150,7 +150,7 @@ group_rows(CdpWalk *w, Scratch *x)
 
 	FOR_ROWS(s, CDP_STORE_TOUCH, w->partition, row, i,
 	{
-		uint32		group = find_group(g, row[0], wide ? row[3] : 0);
+		uint32		group = find_group(g, row[0], wide ? row[3] : 0, wide);
 
 		g->count[group]++;
 		x->group[i] = group;
@@ -165,7 +165,7 @@ group_rows(CdpWalk *w, Scratch *x)
 			cdp_walk_lonely(w, row);
 			continue;
 		}
-		group = find_group(g, row[0], wide ? row[3] : 0);
+		group = find_group(g, row[0], wide ? row[3] : 0, wide);
 		g->count[group]++;
 		g->converts[group] = true;
 		x->group[ntouches + i] = group;
