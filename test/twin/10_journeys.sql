@@ -20,9 +20,9 @@ CREATE INDEX ON twin.conv (key, seq);
 CREATE INDEX ON twin.conv (id);
 CREATE TABLE twin.touch (seq numeric, key text, at timestamptz, label text, kind text, session bigint, id bigint);
 CREATE INDEX ON twin.touch (key, seq);
--- One row for each touch of each journey; pos 1 is the oldest of n.
+-- One row for each touch of each journey; pos 1 is the oldest of n; from_seq is where a folded run begins.
 CREATE TABLE twin.j (c numeric, pos int, n int, seq numeric, label text, at timestamptz, age_us numeric,
-  session bigint, id bigint);
+  session bigint, id bigint, from_seq numeric);
 CREATE INDEX ON twin.j (c, pos);
 CREATE TABLE twin.null_j (c numeric, pos int, label text, at timestamptz);
 CREATE TABLE twin.orphan (key text, value numeric, at timestamptz, reported bool);
@@ -118,12 +118,15 @@ BEGIN
                 ELSE twin.us(c.at - t.at) <= lookback END
        AND t.label <> ALL (excluded) AND (included IS NULL OR t.label = ANY (included))) w
    WHERE max_touches IS NULL OR back <= max_touches;
+  CREATE INDEX ON twin_used (c, seq);
   ANALYZE twin_used;
   INSERT INTO twin.j
   SELECT c, row_number() OVER (PARTITION BY c ORDER BY seq), count(*) OVER (PARTITION BY c),
-         seq, label, at, age_us, session, id
-    FROM (SELECT *, lead(label) OVER (PARTITION BY c ORDER BY seq) AS next_label FROM twin_used) f
-   WHERE NOT fold OR next_label IS DISTINCT FROM label;
+         seq, label, at, age_us, session, id,
+         CASE WHEN fold THEN (SELECT min(u.seq) FROM twin_used u WHERE u.c = f.c AND (f.before_run IS NULL OR u.seq > f.before_run)) ELSE seq END
+    FROM (SELECT *, CASE WHEN fold THEN lag(seq) OVER (PARTITION BY c ORDER BY seq) END AS before_run
+            FROM (SELECT *, lead(label) OVER (PARTITION BY c ORDER BY seq) AS next_label FROM twin_used) g
+           WHERE NOT fold OR next_label IS DISTINCT FROM label) f;
 
   -- Null journeys: what no conversion used, cut at conversions and at long gaps.
   IF coalesce((o->>'null_paths')::bool, true) THEN

@@ -37,7 +37,7 @@ BEGIN
     SELECT j.c, j.pos FROM twin.j WHERE j.pos = 1
     UNION ALL SELECT j.c, j.pos FROM twin.j WHERE j.pos = j.n
     UNION ALL
-    SELECT v.seq, (SELECT max(j.pos) FROM twin.j WHERE j.c = v.seq AND j.seq <=
+    SELECT v.seq, (SELECT max(j.pos) FROM twin.j WHERE j.c = v.seq AND j.from_seq <
                      (SELECT max(e.seq) FROM twin.ev e
                        WHERE e.key = v.key AND e.rank = 1 AND e.kind = milestones[k] AND e.seq < v.seq
                          AND (NOT reset OR v.prev IS NULL OR e.seq > v.prev)
