@@ -185,6 +185,7 @@ cdp_journey_get(StringInfo buf, int nlabels, CdpDecoded *d)
 
 	j->n = cdp_wire_get_count(buf, 1, "touches of a journey");
 	reserve_decoded(d, j->n);
+	Assert(j->n == 0 || d->at != NULL);
 	for (int m = 0; m < CDP_MAX_MILESTONES; m++)
 		if (j->anchor[m] >= Max(j->n, 1))
 			cdp_wire_broken("milestone of a journey");

@@ -80,7 +80,7 @@ rates_by_comparison(Counterfactual *w, const uint32 *label, uint32 n, uint32 fro
 
 /* Shares the conversions and value of one path out. */
 static void
-share_path(Counterfactual *w, const CdpPath *p, const uint32 *label, long double *sum)
+share_path(Counterfactual *w, const CdpPath *p, const uint32 *label, CdpLongDouble *sum)
 {
 	double		full = path_rate(p);
 	long double total = 0;
@@ -109,7 +109,7 @@ cdp_one_removed_credit(const CdpPathTable *t, int nlabels,
 {
 	MemoryContext work = AllocSetContextCreate(CurrentMemoryContext, "cdp counterfactual", ALLOCSET_DEFAULT_SIZES);
 	Counterfactual w = {0};
-	long double *sum = MemoryContextAllocExtended(work, Max((Size) nlabels, 1) * 2 * sizeof(long double),
+	CdpLongDouble *sum = MemoryContextAllocExtended(work, Max((Size) nlabels, 1) * 2 * sizeof(CdpLongDouble),
 												  MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 	uint32		longest;
 	uint32		from = 0,

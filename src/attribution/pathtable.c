@@ -220,7 +220,8 @@ cdp_pathtable_add(CdpPathTable *t, const uint32 *label, int n,
 		p->start = t->pool_used;
 		p->n = (uint32) n;
 		p->hash = hash;
-		memcpy(t->pool + t->pool_used, label, (Size) n * sizeof(uint32));
+		if (n > 0)
+			memcpy(t->pool + t->pool_used, label, (Size) n * sizeof(uint32));
 		t->pool_used += n;
 		t->slot[at] = ++t->npaths;
 	}

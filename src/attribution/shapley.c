@@ -29,7 +29,7 @@ check_counts(const CdpCounts *c)
 
 /* Writes long double sums as doubles and frees them. */
 static void
-put_sums(long double *sum, int nlabels, double *conv_credit, double *value_credit)
+put_sums(CdpLongDouble *sum, int nlabels, double *conv_credit, double *value_credit)
 {
 	for (int j = 0; j < nlabels; j++)
 	{
@@ -40,10 +40,10 @@ put_sums(long double *sum, int nlabels, double *conv_credit, double *value_credi
 }
 
 /* Sums for each label: conversions, micro-units. */
-static long double *
+static CdpLongDouble *
 make_sums(int nlabels)
 {
-	return palloc_extended(Max((Size) nlabels, 1) * 2 * sizeof(long double), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+	return palloc_extended(Max((Size) nlabels, 1) * 2 * sizeof(CdpLongDouble), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
 }
 
 /* The sum game: each set shares equally. */
@@ -52,7 +52,7 @@ shapley_simple(const CdpCoalitions *c, int nlabels, double *conv_credit, double 
 {
 	uint32		count;
 	uint32	   *order = cdp_pathtable_order(c->sets, &count, CurrentMemoryContext);
-	long double *sum = make_sums(nlabels);
+	CdpLongDouble *sum = make_sums(nlabels);
 
 	for (uint32 i = 0; i < count; i++)
 	{
@@ -77,7 +77,7 @@ shapley_ordered(const CdpCoalitions *c, int nlabels, double *conv_credit, double
 {
 	uint32		count;
 	CdpPlace   *place = cdp_coalitions_places(c, &count, CurrentMemoryContext);
-	long double *sum = make_sums(nlabels);
+	CdpLongDouble *sum = make_sums(nlabels);
 
 	for (uint32 i = 0; i < count; i++)
 	{
@@ -180,7 +180,7 @@ shapley_rate(const CdpCoalitions *c, int nlabels, double *conv_credit, double *v
 	double	   *worth;
 	double		all;
 	long double weight[CDP_SHAPLEY_RATE_LABELS + 1];
-	long double *sum = make_sums(nlabels);
+	CdpLongDouble *sum = make_sums(nlabels);
 
 	rate_players(c, nlabels, &g);
 	sets = UINT32_C(1) << g.players;

@@ -8,6 +8,9 @@
 
 #include "attribution/coalitions.h"
 
+/* long double in memory of palloc, which aligns to eight bytes only. */
+typedef long double CdpLongDouble pg_attribute_aligned(MAXIMUM_ALIGNOF);
+
 typedef enum CdpShapleyKind
 {
 	CDP_SHAPLEY_SIMPLE,			/* Harsanyi: each set shares its conversions equally */

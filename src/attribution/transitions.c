@@ -222,7 +222,7 @@ add_chain(CdpTransitions *into, const CdpChain *chain, const uint32 *remap)
 	uint32		gram[CDP_MAX_ORDER + 1];
 	int			order = into->order;
 
-	Assert(order <= chain->order);
+	Assert(order >= 1 && order <= chain->order);
 	for (uint32 s = 0; s < chain->nstates; s++)
 	{
 		int			n = (int) chain->length[s];
@@ -415,6 +415,7 @@ direct_chain(ChainWork *w)
 	uint64		pool = 0,
 				e = 0;
 
+	Assert(base > 1);
 	w->number = chain_scratch(w, top, sizeof(uint32));
 	for (uint32 i = 0; i < top; i++)
 		if (!cdp_counts_zero(&t->end[i]))
