@@ -1,6 +1,6 @@
 -- Published and hand-computed answers: KA1 to KA5 of the research, Adobe's examples, and the dialects' rules.
 BEGIN;
-SELECT plan(38);
+SELECT plan(41);
 
 CREATE SCHEMA t;
 -- The labels with credit and what they got, rounded to the digits that the source prints.
@@ -91,6 +91,20 @@ SELECT is((SELECT t.line(cdp.attribution_pass(1::bigint, at, l, v, cdp.attributi
              FROM (VALUES ('2026-01-01'::timestamptz, 'a', NULL::numeric), ('2026-01-02', 'b', NULL), ('2026-01-03', NULL, 100)) x(at, l, v)),
   want, 'two touches, dialect ' || d)
   FROM (VALUES ('adobe', 'a=25 b=75'), ('mam', 'a=30 b=70')) v(d, want);
+
+-- ---- ChannelAttribution knows no times: KA1 from rows that lie years apart, under its dialect
+CREATE TABLE t.ka1_rows AS
+SELECT path::text || i AS k, '1990-01-01'::timestamptz + ord * interval '1000 days' AS at, label, NULL::numeric AS value
+  FROM t.ka1, generate_series(1, conversions + nulls) i, unnest(path) WITH ORDINALITY u(label, ord)
+UNION ALL
+SELECT path::text || i, '2026-01-01', NULL, value FROM t.ka1, generate_series(1, conversions) i;
+SELECT is((SELECT t.line(cdp.attribution_pass(k, at, label, value, cdp.attribution_options(models => ARRAY[m], dialect => 'channelattribution')), m, 'conv', 4) FROM t.ka1_rows), want,
+  'ChannelAttribution''s answer from rows, ' || m)
+  FROM (VALUES ('markov(1)', 'C1=0.2 C2=0.4 C3=0.4'), ('markov(3)', 'C1=0.3333 C2=0.3333 C3=0.3333')) v(m, want);
+-- MAM begins a journey anew at each conversion.
+SELECT is((SELECT t.line(cdp.attribution_pass(1::bigint, at, l, v, cdp.attribution_options(models => '{linear}', dialect => 'mam')), 'linear', 'value', 6)
+             FROM (VALUES ('2026-01-01'::timestamptz, 'a', NULL::numeric), ('2026-01-02', NULL, 10), ('2026-01-03', 'b', NULL), ('2026-01-04', NULL, 5)) x(at, l, v)),
+  'a=10 b=5', 'MAM: journeys reset at conversions');
 
 SELECT * FROM finish();
 ROLLBACK;
