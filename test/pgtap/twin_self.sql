@@ -37,6 +37,7 @@ DELETE FROM twin.path;
 INSERT INTO twin.path
 SELECT string_to_array(split_part(line, ',', 1), ' > ') AS path, sum(split_part(line, ',', 2)::float8), sum(split_part(line, ',', 4)::float8), sum(split_part(line, ',', 3)::float8)
   FROM string_to_table(replace(:'paths', E'\r', ''), E'\n') WITH ORDINALITY l(line, no) WHERE no > 1 GROUP BY 1;
+ANALYZE twin.path;
 SELECT is((SELECT string_agg(label || '=' || round(conv::numeric, 6), ' ' ORDER BY label) FROM twin.markov(1) WHERE label IN ('alpha', 'iota', 'mi')),
   'alpha=5344.947682 iota=3884.614702 mi=1.722425', 'KA7, order 1');
 \else
