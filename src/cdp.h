@@ -29,6 +29,13 @@
 #define CDP_MODULE_MAGIC PG_MODULE_MAGIC
 #endif
 
+/* Stands before the declaration of a function that does not return. */
+#ifdef pg_noreturn
+#define CDP_NORETURN pg_noreturn
+#else
+#define CDP_NORETURN pg_attribute_noreturn()
+#endif
+
 /* Declares an SQL-callable function; its C name must start with cdp_. */
 #define CDP_FUNCTION(name) PG_FUNCTION_INFO_V1(name)
 

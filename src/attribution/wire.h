@@ -10,7 +10,7 @@
 
 #include "lib/stringinfo.h"
 
-extern void cdp_wire_broken(const char *what) pg_attribute_noreturn();
+CDP_NORETURN extern void cdp_wire_broken(const char *what);
 extern int	cdp_wire_get_byte(StringInfo buf);
 extern void cdp_wire_put_uint(StringInfo buf, uint64 value);
 extern uint64 cdp_wire_get_uint(StringInfo buf);
