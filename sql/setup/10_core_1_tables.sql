@@ -394,7 +394,7 @@ CREATE TABLE IF NOT EXISTS cdp_data.job (
   name text COLLATE "C" PRIMARY KEY CHECK (name <> ''),
   room text NOT NULL DEFAULT 'user',
   command text NOT NULL,
-  schedule text NOT NULL CHECK (schedule ~* '^\s*\d+\s+(minute|hour|day|week|month)s?(\s+at\s+([01]?\d|2[0-3]):[0-5]\d)?\s*$'),
+  schedule text NOT NULL CHECK (schedule ~* '^\s*[1-9]\d{0,4}\s+((minute|hour)s?|(day|week|month)s?(\s+at\s+([01]?\d|2[0-3]):[0-5]\d)?)\s*$'),
   commits boolean NOT NULL DEFAULT false,
   enabled boolean NOT NULL DEFAULT true,
   description text,

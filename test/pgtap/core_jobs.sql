@@ -1,5 +1,5 @@
 -- The job list, cdp.run_jobs(), the line of pg_cron, and the outbox.
-SELECT plan(40);
+SELECT plan(42);
 CREATE EXTENSION dblink;
 CREATE FUNCTION public.conn(db text DEFAULT current_database()) RETURNS text LANGUAGE sql AS $$
   SELECT format('host=%s port=%s dbname=%s user=%s', split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'), db, current_user)
@@ -14,6 +14,8 @@ SELECT is(cdp_internal.next_run('1 week at 03:30', '2026-03-01 03:30:01+00', 'UT
 SELECT is(cdp_internal.next_run('1 hour', NULL, 'UTC'), '-infinity', 'never run: at once');
 SELECT throws_ok($$SELECT cdp_internal.next_run('now and then', NULL, 'UTC')$$, '22023', NULL, 'no schedule');
 SELECT throws_ok($$INSERT INTO cdp_data.job (name, command, schedule) VALUES ('x', 'SELECT 1', '0 3 * * *')$$, '23514', NULL, 'the list refuses it too');
+SELECT throws_ok(format('INSERT INTO cdp_data.job (name, command, schedule) VALUES (''x'', ''SELECT 1'', %L)', s), '23514', NULL, 'what would stop every other job does not get in: ' || s)
+FROM unnest(ARRAY['0 minutes', '15 minutes at 03:30']) s;
 
 -- A run: a good job, a failing one, one that commits by itself, one switched off.
 CREATE TABLE public.trace (what text, xid xid8 DEFAULT pg_current_xact_id());
