@@ -37,11 +37,14 @@ $$;
 COMMENT ON FUNCTION cdp_internal.next_run(text, timestamptz, text) IS
 'When a job with this schedule is due again, given its last start (NULL: at once) and the time zone of its time of day. Error 22023: not a schedule.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.job_is_running(pid integer, backend timestamptz) RETURNS boolean
+CREATE OR REPLACE FUNCTION cdp_internal.job_is_running(pid integer, backend timestamptz, claimed timestamptz) RETURNS boolean
 LANGUAGE sql STABLE
-RETURN pid <> pg_catalog.pg_backend_pid() AND EXISTS (SELECT FROM pg_catalog.pg_stat_get_activity(pid) a WHERE a.backend_start = backend);
-COMMENT ON FUNCTION cdp_internal.job_is_running(integer, timestamptz) IS
-'True when another backend that claimed a job still lives (a claim of this session is over once it claims the next). A role without pg_read_all_stats sees only its own backends.';
+-- A session that is idle, or at a later statement than the one that claimed the job, was cancelled or met an error.
+RETURN pid <> pg_catalog.pg_backend_pid() AND EXISTS (
+  SELECT FROM pg_catalog.pg_stat_get_activity(pid) a
+  WHERE a.backend_start = backend AND coalesce(a.state NOT LIKE 'idle%', true) AND coalesce(a.query_start <= claimed, true));
+COMMENT ON FUNCTION cdp_internal.job_is_running(integer, timestamptz, timestamptz) IS
+'True when another backend still works on the statement in which it claimed a job at that time (a claim of this session is over once it claims the next). A role without pg_read_all_stats sees only its own backends.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.claim_job(skip text[]) RETURNS text
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -51,7 +54,7 @@ DECLARE
 BEGIN
   SELECT t.name, t.running_pid INTO j
   FROM cdp_data.job t, cdp_data.setting s
-  WHERE t.enabled AND t.name <> ALL (skip) AND NOT cdp_internal.job_is_running(t.running_pid, t.running_backend)
+  WHERE t.enabled AND t.name <> ALL (skip) AND NOT cdp_internal.job_is_running(t.running_pid, t.running_backend, t.last_started)
     AND cdp_internal.next_run(t.schedule, t.last_started, s.timezone) <= clock_timestamp()
   ORDER BY t.last_started NULLS FIRST, t.name
   LIMIT 1 FOR UPDATE OF t SKIP LOCKED;
@@ -70,7 +73,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.claim_job(text[]) IS
-'Takes the due job that waited longest for this session, or NULL. skip: names not to take. A job whose session is gone is marked abandoned and can be taken again.';
+'Takes the due job that waited longest for this session, or NULL. skip: names not to take. A job whose session is gone or has stopped working on it is marked abandoned and can be taken again.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.finish_job(job text, error text) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp

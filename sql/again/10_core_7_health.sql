@@ -81,13 +81,13 @@ BEGIN
   SELECT 'error', 'job_failed', format('job %s at %s: %s', j.name, j.last_finished, left(j.last_error, 300)), format('%s  -- by hand, and read the error', j.command)
   FROM cdp_data.job j WHERE j.enabled AND j.last_error IS NOT NULL;
   RETURN QUERY
-  SELECT 'error', 'job_abandoned', format('job %s started at %s and its session is gone', j.name, j.last_started), 'CALL cdp.run_jobs(); and look into the server log'
-  FROM cdp_data.job j WHERE j.running_pid IS NOT NULL AND NOT cdp_internal.job_is_running(j.running_pid, j.running_backend) AND j.running_pid <> pg_backend_pid();
+  SELECT 'error', 'job_abandoned', format('job %s started at %s and nobody works on it any more', j.name, j.last_started), 'CALL cdp.run_jobs(); and look into the server log'
+  FROM cdp_data.job j WHERE j.running_pid IS NOT NULL AND NOT cdp_internal.job_is_running(j.running_pid, j.running_backend, j.last_started) AND j.running_pid <> pg_backend_pid();
   RETURN QUERY
   SELECT 'warning', 'job_late', format('job %s is due since %s', j.name, CASE WHEN j.last_started IS NULL THEN 'ever' ELSE cdp_internal.next_run(j.schedule, j.last_started, t.timezone)::text END),
     'SELECT cdp.schedule(); or let another scheduler CALL cdp.run_jobs();'
   FROM cdp_data.job j, cdp_data.setting t
-  WHERE j.enabled AND NOT cdp_internal.job_is_running(j.running_pid, j.running_backend)
+  WHERE j.enabled AND NOT cdp_internal.job_is_running(j.running_pid, j.running_backend, j.last_started)
     AND cdp_internal.next_run(j.schedule, j.last_started, t.timezone) < now() - interval '1 hour';
   RETURN QUERY
   SELECT 'warning', 'feed_unread', format('consumer %s last read at %s', quote_ident(c.consumer), c.advanced_at),

@@ -1,5 +1,5 @@
 -- The job list, cdp.run_jobs(), the line of pg_cron, and the outbox.
-SELECT plan(42);
+SELECT plan(44);
 CREATE EXTENSION dblink;
 CREATE FUNCTION public.conn(db text DEFAULT current_database()) RETURNS text LANGUAGE sql AS $$
   SELECT format('host=%s port=%s dbname=%s user=%s', split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'), db, current_user)
@@ -71,6 +71,18 @@ SELECT is((SELECT count(*) FROM cdp_data.job_run WHERE job = 'h slow' AND state 
 SELECT pg_advisory_unlock(4711);
 SELECT * FROM dblink_get_result('one') r (n text);
 SELECT is((SELECT count(*) FROM public.trace WHERE what = 'slow'), 1::bigint, 'it ran once');
+
+-- A run that was cancelled, by somebody who stays connected.
+UPDATE cdp_data.job SET last_started = NULL WHERE name = 'h slow';
+SELECT pg_advisory_lock(4711);
+SELECT count(*) FROM dblink_get_result('one') r (n text);
+SELECT dblink_exec('one', 'SET statement_timeout = 300');
+SELECT dblink_exec('one', 'CALL cdp.run_jobs()', false);
+SELECT pg_advisory_unlock(4711);
+SELECT is((SELECT string_agg(detail, '') ~ 'h slow' FROM cdp.health() WHERE finding = 'job_abandoned'), true, 'health() sees that an idle session runs no job');
+UPDATE cdp_data.job SET last_started = last_started - interval '1 hour' WHERE name = 'h slow';
+CALL cdp.run_jobs();
+SELECT is((SELECT string_agg(state, ' ' ORDER BY job_run_id) FROM cdp_data.job_run WHERE job = 'h slow'), 'done abandoned done', 'and the job is taken again when it is due');
 SELECT dblink_disconnect('one');
 
 -- A committing job inside a transaction block is refused by PostgreSQL, and so is maintain().
