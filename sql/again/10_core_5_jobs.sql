@@ -1,5 +1,5 @@
 -- Core room: jobs, maintenance, and the line that pg_cron runs.
--- Procedures that commit can not SET search_path, so they set it for each transaction by hand.
+-- Procedures that commit can not SET search_path, so they write every name in full, those of types too.
 
 CREATE OR REPLACE PROCEDURE cdp_internal.run_command(command text)
 LANGUAGE c AS 'MODULE_PATHNAME', 'cdp_run_command';
@@ -104,10 +104,10 @@ CREATE OR REPLACE PROCEDURE cdp.run_jobs()
 LANGUAGE plpgsql
 AS $$
 DECLARE
-  job text;
-  todo record;
-  error text;
-  done text[] := '{}';
+  job pg_catalog.text;
+  todo pg_catalog.record;
+  error pg_catalog.text;
+  done pg_catalog.text[] := '{}';
 BEGIN
   PERFORM cdp_internal.require_setup();
   LOOP
@@ -210,8 +210,8 @@ CREATE OR REPLACE PROCEDURE cdp.maintain()
 LANGUAGE plpgsql
 AS $$
 DECLARE
-  name text;
-  month date;
+  name pg_catalog.text;
+  month pg_catalog.date;
 BEGIN
   PERFORM cdp_internal.require_setup();
   RAISE NOTICE 'maintain: %', cdp_internal.maintain_partitions();

@@ -1,5 +1,5 @@
 -- The job list, cdp.run_jobs(), the line of pg_cron, and the outbox.
-SELECT plan(44);
+SELECT plan(45);
 CREATE EXTENSION dblink;
 CREATE FUNCTION public.conn(db text DEFAULT current_database()) RETURNS text LANGUAGE sql AS $$
   SELECT format('host=%s port=%s dbname=%s user=%s', split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'), db, current_user)
@@ -84,6 +84,17 @@ UPDATE cdp_data.job SET last_started = last_started - interval '1 hour' WHERE na
 CALL cdp.run_jobs();
 SELECT is((SELECT string_agg(state, ' ' ORDER BY job_run_id) FROM cdp_data.job_run WHERE job = 'h slow'), 'done abandoned done', 'and the job is taken again when it is due');
 SELECT dblink_disconnect('one');
+
+-- What stands before pg_catalog in the caller's path is never used: here a type whose check notes that it ran.
+CREATE SCHEMA planted;
+CREATE FUNCTION planted.noted(pg_catalog.text) RETURNS boolean LANGUAGE sql AS $$ INSERT INTO public.trace VALUES ('planted'); SELECT true $$;
+CREATE DOMAIN planted.text AS pg_catalog.text CHECK (planted.noted(VALUE::pg_catalog.text));
+UPDATE cdp_data.job SET enabled = name = 'maintain', last_started = NULL;
+SET search_path = planted, pg_catalog;
+CALL cdp.run_jobs();
+CALL cdp.make_partitions(now(), now());
+RESET search_path;
+SELECT is((SELECT count(*) FROM public.trace WHERE what = 'planted'), 0::bigint, 'run_jobs(), maintain() and make_partitions() use no planted type');
 
 -- A committing job inside a transaction block is refused by PostgreSQL, and so is maintain().
 BEGIN;
