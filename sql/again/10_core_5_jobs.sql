@@ -246,6 +246,19 @@ $$;
 COMMENT ON PROCEDURE cdp.maintain() IS
 'Daily care of the tables: partitions for the coming months, rows out of the default partition, retention by dropping partitions with their keys, change feed and job runs trimmed, what other rooms need, ANALYZE of the partitioned parent. Commits after each step, so that a stop in between loses nothing and locks are short; run it outside a transaction block, as the owner of cdp_data. It is on the job list.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.cron_has(function_name text) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  -- Only members of pg_cron count: where it is not installed, anybody who may create schemas could plant a schema cron.
+  RETURN EXISTS (
+    SELECT FROM pg_extension e JOIN pg_depend d ON d.refclassid = 'pg_extension'::regclass AND d.refobjid = e.oid AND d.deptype = 'e'
+    WHERE e.extname = 'pg_cron' AND d.classid = 'pg_proc'::regclass AND d.objid::regprocedure::text = function_name);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.cron_has(text) IS
+'True when the extension pg_cron of this database has the function, written as cron.schedule(text,text,text).';
+
 CREATE OR REPLACE FUNCTION cdp.schedule(every text DEFAULT '* * * * *', database text DEFAULT NULL) RETURNS text
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -256,10 +269,10 @@ DECLARE
   id bigint;
 BEGIN
   -- pg_cron is looked up now, never required; it may be of any release and come or go later.
-  IF to_regprocedure('cron.schedule(text,text,text)') IS NOT NULL THEN
+  IF cdp_internal.cron_has('cron.schedule(text,text,text)') THEN
     IF target = current_database() THEN
       EXECUTE 'SELECT cron.schedule($1, $2, $3)' INTO id USING name, every, 'CALL cdp.run_jobs()';
-    ELSIF to_regprocedure('cron.schedule_in_database(text,text,text,text,text,boolean)') IS NOT NULL THEN
+    ELSIF cdp_internal.cron_has('cron.schedule_in_database(text,text,text,text,text,boolean)') THEN
       EXECUTE 'SELECT cron.schedule_in_database($1, $2, $3, $4)' INTO id USING name, every, 'CALL cdp.run_jobs()', target;
     ELSE
       RAISE EXCEPTION 'this pg_cron can not run jobs in another database'

@@ -1,5 +1,5 @@
 -- The job list, cdp.run_jobs(), the line of pg_cron, and the outbox.
-SELECT plan(45);
+SELECT plan(49);
 CREATE EXTENSION dblink;
 CREATE FUNCTION public.conn(db text DEFAULT current_database()) RETURNS text LANGUAGE sql AS $$
   SELECT format('host=%s port=%s dbname=%s user=%s', split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'), db, current_user)
@@ -112,13 +112,26 @@ SELECT count(*) > 0 AS has_cron FROM pg_available_extensions WHERE name = 'pg_cr
   SELECT is((SELECT line FROM dblink(public.conn('postgres'), 'SELECT schedule || ''|'' || command || ''|'' || database FROM cron.job WHERE jobid = ' || :cron_id) r (line text)),
     '*/5 * * * *|CALL cdp.run_jobs()|' || current_database(), 'the line it gives schedules this database there');
   SELECT * FROM dblink(public.conn('postgres'), 'SELECT cron.unschedule(' || :cron_id || ')') r (gone boolean);
+  -- In the database where pg_cron itself lives.
+  SELECT dblink_exec(public.conn('postgres'), 'CREATE EXTENSION pg_cdp');
+  SELECT line AS here FROM dblink(public.conn('postgres'), 'SELECT cdp.schedule()') r (line text) \gset
+  SELECT line AS there FROM dblink(public.conn('postgres'), format('SELECT cdp.schedule(database => %L)', current_database())) r (line text) \gset
+  SELECT * FROM dblink(public.conn('postgres'), 'SELECT cron.unschedule(jobid) FROM cron.job WHERE jobname LIKE ''pg_cdp %''') r (gone boolean);
+  SELECT dblink_exec(public.conn('postgres'), 'DROP EXTENSION pg_cdp');
+  SELECT matches(:'here', 'pg_cron job \d+ runs CALL cdp.run_jobs.. in database postgres', 'there, schedule() puts the line in itself');
+  SELECT matches(:'there', 'in database ' || current_database() || ' at', 'for another database too');
 \else
-  SELECT skip('pg_cron is not loaded', 2);
+  SELECT skip('pg_cron is not loaded', 4);
 \endif
--- pg_cron in the same database, as far as schedule() sees it: a schema and its function.
+-- A schema of that name, planted where pg_cron is not, and then as far as schedule() sees it pg_cron in the same database.
 CREATE SCHEMA cron;
 CREATE FUNCTION cron.schedule(job_name text, schedule text, command text) RETURNS bigint LANGUAGE sql AS $$
   INSERT INTO public.trace VALUES (job_name || '|' || schedule || '|' || command); SELECT 7::bigint $$;
+SELECT matches(cdp.schedule(), 'pg_cron is not in this database', 'a planted schema cron is not taken for pg_cron');
+SELECT is((SELECT count(*) FROM public.trace WHERE what LIKE 'pg_cdp %'), 0::bigint, 'and its function does not run with the caller''s rights');
+SET allow_system_table_mods = on;
+ALTER EXTENSION dblink ADD FUNCTION cron.schedule(text, text, text);
+UPDATE pg_extension SET extname = 'pg_cron' WHERE extname = 'dblink';
 SELECT matches(cdp.schedule(), 'pg_cron job 7 runs', 'with pg_cron in the database one line is scheduled');
 SELECT is((SELECT count(*) FROM public.trace WHERE what = 'pg_cdp ' || current_database() || '|* * * * *|CALL cdp.run_jobs()'), 1::bigint, 'by its name, so that it is replaced when scheduled again');
 SELECT throws_ok($$SELECT cdp.schedule(database => 'other')$$, '0A000', NULL, 'a pg_cron that can not reach other databases');
