@@ -49,6 +49,7 @@ DECLARE
   low timestamptz := first_day::timestamp AT TIME ZONE 'UTC';
   high timestamptz := (first_day + interval '1 month') AT TIME ZONE 'UTC';
   name text := 'touchpoint_' || to_char(first_day, 'YYYY_MM');
+  owner name := (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = to_regclass('cdp_data.touchpoint'));
 BEGIN
   IF EXISTS (SELECT FROM cdp_internal.touchpoint_bounds() p WHERE NOT p.is_default AND p.from_at < high AND p.to_at > low) THEN
     RETURN false;
@@ -62,6 +63,9 @@ BEGIN
     LOCK TABLE ONLY cdp_data.touchpoint IN SHARE UPDATE EXCLUSIVE MODE;
     LOCK TABLE ONLY cdp_data.touchpoint_default IN ACCESS EXCLUSIVE MODE;
     EXECUTE format('CREATE TABLE cdp_data.%I (LIKE cdp_data.touchpoint INCLUDING DEFAULTS INCLUDING CONSTRAINTS INCLUDING STORAGE INCLUDING COMPRESSION INCLUDING GENERATED)', name);
+    IF owner <> current_user THEN -- else the owner could neither analyze nor drop what a superuser's maintain() had made
+      EXECUTE format('ALTER TABLE cdp_data.%I OWNER TO %I', name, owner);
+    END IF;
     EXECUTE format('COMMENT ON TABLE cdp_data.%I IS %L', name, 'Touchpoints of ' || to_char(first_day, 'FMMonth YYYY') || ' (UTC).');
     -- The default partition may hold rows of this month; ATTACH refuses while it does.
     IF EXISTS (SELECT FROM cdp_data.touchpoint_default d WHERE d.occurred_at >= low AND d.occurred_at < high) THEN
@@ -78,7 +82,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.make_partition(date) IS
-'Makes the partition of the month (UTC) that the day lies in and moves that month''s rows out of the default partition. False when it is there already, or when readers held the default partition for a second. Call it under the lock of ensure_partitions().';
+'Makes the partition of the month (UTC) that the day lies in, for the owner of cdp_data.touchpoint, and moves that month''s rows out of the default partition. False when it is there already, or when readers held the default partition for a second. Call it under the lock of ensure_partitions().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.ensure_partitions(months date[]) RETURNS integer
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp

@@ -1,5 +1,5 @@
 -- Nobody needs superuser rights after CREATE EXTENSION: a plain role sets up, loads, maintains and reads health.
-SELECT plan(17);
+SELECT plan(18);
 DROP SCHEMA cdp_data, cdp_bi, cdp_api CASCADE;
 CREATE ROLE cdp_test_plain;
 CREATE ROLE cdp_test_stranger;
@@ -38,6 +38,9 @@ RESET SESSION AUTHORIZATION;
 CREATE ROLE cdp_test_super SUPERUSER;
 SET SESSION AUTHORIZATION cdp_test_super;
 SELECT throws_ok('CALL cdp.setup()', '42501', NULL, 'even a superuser does not mix owners by accident');
+UPDATE cdp_data.setting SET partitions_ahead = 5;
+CALL cdp.maintain();
+SELECT is((SELECT count(*) FROM pg_class WHERE relnamespace = 'cdp_data'::regnamespace AND relowner <> 'cdp_test_plain'::regrole), 0::bigint, 'nor with the partitions that his maintain() makes');
 RESET SESSION AUTHORIZATION;
 DROP OWNED BY cdp_test_plain, cdp_test_stranger CASCADE;
 DROP ROLE cdp_test_plain;
