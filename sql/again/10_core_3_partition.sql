@@ -70,7 +70,9 @@ BEGIN
     -- The default partition may hold rows of this month; ATTACH refuses while it does.
     IF EXISTS (SELECT FROM cdp_data.touchpoint_default d WHERE d.occurred_at >= low AND d.occurred_at < high) THEN
       EXECUTE format('WITH moved AS (DELETE FROM cdp_data.touchpoint_default d WHERE d.occurred_at >= $1 AND d.occurred_at < $2 RETURNING d.*)
-        INSERT INTO cdp_data.%I SELECT * FROM moved', name) USING low, high;
+        INSERT INTO cdp_data.%1$I (%2$s) SELECT %2$s FROM moved', name, (
+          SELECT string_agg(quote_ident(a.attname), ', ' ORDER BY a.attnum) FROM pg_attribute a -- a user's generated columns come by themselves
+          WHERE a.attrelid = to_regclass('cdp_data.touchpoint') AND a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '')) USING low, high;
     END IF;
     EXECUTE format('ALTER TABLE cdp_data.touchpoint ATTACH PARTITION cdp_data.%I FOR VALUES FROM (%L) TO (%L)', name, low, high);
   EXCEPTION WHEN lock_not_available THEN

@@ -1,5 +1,5 @@
 -- Partitions: made once, by month in UTC, not for absurd times, beside readers and loads; sweep and retention.
-SELECT plan(35);
+SELECT plan(36);
 CREATE EXTENSION dblink;
 SELECT dblink_connect(c, format('host=%s port=%s dbname=%s user=%s', split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'), current_database(), current_user)) FROM unnest(ARRAY['one', 'two']) c;
 CREATE TEMP VIEW part AS SELECT replace(partition_name, 'cdp_data.touchpoint_', '') AS name, * FROM cdp_internal.touchpoint_partitions();
@@ -36,7 +36,7 @@ CREATE TABLE cdp_data.mine PARTITION OF cdp_data.touchpoint FOR VALUES FROM ('20
 SELECT is(cdp_internal.ensure_partitions('2018-05-01', '2018-07-01'::timestamptz), 0, 'nor is a partition of the DBA''s own');
 
 -- Indexes, columns and triggers of the parent reach new partitions.
-ALTER TABLE cdp_data.touchpoint ADD COLUMN shop_note text;
+ALTER TABLE cdp_data.touchpoint ADD COLUMN shop_note text, ADD COLUMN shop_year int GENERATED ALWAYS AS (extract(year FROM occurred_at AT TIME ZONE 'UTC')::int) STORED;
 CREATE INDEX mine_idx ON cdp_data.touchpoint (campaign_id);
 SELECT is(cdp_internal.ensure_partitions('2020-08-01', '2020-08-01'::timestamptz), 1, 'a new partition after a user''s changes');
 SELECT is((SELECT count(*) FROM pg_index WHERE indrelid = 'cdp_data.touchpoint_2020_08'::regclass), (SELECT count(*) FROM pg_index WHERE indrelid = 'cdp_data.touchpoint'::regclass), 'has every index of its parent');
@@ -81,6 +81,7 @@ SELECT cmp_ok((SELECT count(*) FROM cdp.health() WHERE finding IN ('default_part
 CALL cdp.maintain();
 SELECT is((SELECT string_agg(to_char(occurred_at AT TIME ZONE 'UTC', 'YYYY-MM'), ' ' ORDER BY occurred_at) FROM cdp_data.touchpoint_default), '1950-01 1950-01 1995-05 1995-05 1995-05 1995-05 1995-05', 'the rest left the default partition');
 SELECT is((SELECT count(*) FROM cdp_data.touchpoint_1996_05), 1000::bigint, 'into partitions of their own');
+SELECT is((SELECT count(*) FROM cdp_data.touchpoint WHERE shop_year IS DISTINCT FROM extract(year FROM occurred_at AT TIME ZONE 'UTC')), 0::bigint, 'with a generated column of the user''s');
 SELECT is_empty('(TABLE before EXCEPT ALL SELECT touchpoint_id, customer_id, occurred_at FROM cdp_data.touchpoint) UNION ALL (SELECT touchpoint_id, customer_id, occurred_at FROM cdp_data.touchpoint EXCEPT ALL TABLE before)', 'no row was lost or doubled');
 SELECT is((SELECT count(*) FROM cdp.health() WHERE finding = 'default_partition'), 0::bigint, 'health() is content');
 
