@@ -163,6 +163,7 @@ LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   cutoff timestamptz;
+  first_at timestamptz;
   n bigint;
 BEGIN
   SELECT date_trunc('month', now() - t.touchpoint_retention, 'UTC') INTO cutoff FROM cdp_data.setting t;
@@ -171,13 +172,20 @@ BEGIN
   END IF;
   DELETE FROM cdp_data.touchpoint_key k USING cdp_data.touchpoint_default d
   WHERE d.occurred_at < cutoff AND k.touchpoint_id = d.touchpoint_id AND k.customer_id = d.customer_id AND k.occurred_at = d.occurred_at;
-  DELETE FROM cdp_data.touchpoint_default d WHERE d.occurred_at < cutoff;
-  GET DIAGNOSTICS n = ROW_COUNT;
+  WITH gone AS (
+    DELETE FROM cdp_data.touchpoint_default d WHERE d.occurred_at < cutoff RETURNING d.occurred_at
+  )
+  SELECT count(*), min(g.occurred_at) INTO n, first_at FROM gone g;
+  IF n > 0 THEN
+    PERFORM cdp_internal.feed_write(NULL, 'retention', first_at, cutoff);
+  END IF;
+  -- Versions of months that never had a partition, or whose partition went before they were retracted.
+  DELETE FROM cdp_data.touchpoint_retracted r WHERE r.occurred_at < cutoff;
   RETURN n || ' expired rows deleted from the default partition';
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.trim_default() IS
-'Step of cdp.maintain(): deletes rows of the default partition that are older than the retention, with their keys. Returns what it did.';
+'Step of cdp.maintain(): deletes rows of the default partition that are older than the retention, with their keys, tells the change feed, and deletes retracted versions of that age wherever they were. Returns what it did.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.trim_runs() RETURNS text
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp

@@ -1,5 +1,5 @@
 -- Partitions: made once, by month in UTC, not for absurd times, beside readers and loads; sweep and retention.
-SELECT plan(36);
+SELECT plan(38);
 CREATE EXTENSION dblink;
 SELECT dblink_connect(c, format('host=%s port=%s dbname=%s user=%s', split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'), current_database(), current_user)) FROM unnest(ARRAY['one', 'two']) c;
 CREATE TEMP VIEW part AS SELECT replace(partition_name, 'cdp_data.touchpoint_', '') AS name, * FROM cdp_internal.touchpoint_partitions();
@@ -88,6 +88,8 @@ SELECT is((SELECT count(*) FROM cdp.health() WHERE finding = 'default_partition'
 -- Retention drops partitions with their keys, and only those wholly older.
 INSERT INTO cdp_data.feed_cursor VALUES ('test', pg_current_snapshot(), cdp_internal.system_identifier());
 SELECT public.put(now() - interval '2 days', 3);
+INSERT INTO cdp_data.touchpoint_retracted (touchpoint_id, customer_id, identifier_id, occurred_at, origin_id, source_id, load_id, kind_id, source_key, retracted_by_load)
+VALUES (1, 1, 1, '1994-01-01', 1, 1, 1, 1, 'x', 1); -- a month without a partition
 UPDATE cdp_data.setting SET touchpoint_retention = '1 year';
 SELECT is((SELECT count(*) FROM cdp.health() WHERE finding = 'expired_partitions'), 1::bigint, 'health() announces it');
 CALL cdp.maintain();
@@ -96,6 +98,8 @@ SELECT is((SELECT count(*) FROM cdp_data.touchpoint_key k JOIN cdp_data.touchpoi
 SELECT is((SELECT count(*) FROM cdp_data.touchpoint_key), 4::bigint, 'and no others');
 SELECT ok(min(to_at) > now() - interval '1 year', 'old partitions are gone') FROM part WHERE NOT is_default;
 SELECT cmp_ok((SELECT count(*) FROM cdp.feed_read('test') WHERE cause = 'retention' AND customer_id IS NULL), '>', 0::bigint, 'the change feed tells');
+SELECT cmp_ok((SELECT count(*) FROM cdp.feed_read('test') WHERE cause = 'retention' AND occurred_from < '1960-01-01'), '=', 1::bigint, 'of rows of the default partition too');
+SELECT is((SELECT count(*) FROM cdp_data.touchpoint_retracted), 0::bigint, 'and no retracted version outlives the retention');
 SELECT is((SELECT earliest FROM cdp_internal.time_bounds()), date_trunc('month', now() - interval '1 year', 'UTC'), 'and older rows are no longer let in');
 SELECT dblink_disconnect(c) FROM unnest(ARRAY['one', 'two']) c;
 SELECT * FROM finish();
