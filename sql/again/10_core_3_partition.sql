@@ -206,7 +206,8 @@ BEGIN
     DELETE FROM cdp_data.touchpoint_retracted r WHERE r.occurred_at >= p.from_at AND r.occurred_at < p.to_at;
     EXECUTE format('DROP TABLE %s', p.partition_name);
     PERFORM cdp_internal.feed_write(NULL, 'retention', p.from_at, p.to_at);
-  EXCEPTION WHEN lock_not_available THEN
+  -- A load that corrects one of these keys while we wait for its lock on the table: it goes on, we give way.
+  EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
     RAISE NOTICE 'partition % was not dropped: it is in use', partition_name USING HINT = 'The next CALL cdp.maintain() tries again.';
     RETURN false;
   END;
@@ -214,4 +215,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.drop_partition(text) IS
-'Drops a partition of cdp_data.touchpoint with the keys and retracted versions of its range, and tells the change feed. False when readers held it for two seconds. Error 42P01: not one of its partitions.';
+'Drops a partition of cdp_data.touchpoint with the keys and retracted versions of its range, and tells the change feed. False when others held it for two seconds. Error 42P01: not one of its partitions.';

@@ -1,5 +1,5 @@
 -- Partitions: made once, by month in UTC, not for absurd times, beside readers and loads; sweep and retention.
-SELECT plan(38);
+SELECT plan(40);
 CREATE EXTENSION dblink;
 SELECT dblink_connect(c, format('host=%s port=%s dbname=%s user=%s', split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'), current_database(), current_user)) FROM unnest(ARRAY['one', 'two']) c;
 CREATE TEMP VIEW part AS SELECT replace(partition_name, 'cdp_data.touchpoint_', '') AS name, * FROM cdp_internal.touchpoint_partitions();
@@ -84,6 +84,16 @@ SELECT is((SELECT count(*) FROM cdp_data.touchpoint_1996_05), 1000::bigint, 'int
 SELECT is((SELECT count(*) FROM cdp_data.touchpoint WHERE shop_year IS DISTINCT FROM extract(year FROM occurred_at AT TIME ZONE 'UTC')), 0::bigint, 'with a generated column of the user''s');
 SELECT is_empty('(TABLE before EXCEPT ALL SELECT touchpoint_id, customer_id, occurred_at FROM cdp_data.touchpoint) UNION ALL (SELECT touchpoint_id, customer_id, occurred_at FROM cdp_data.touchpoint EXCEPT ALL TABLE before)', 'no row was lost or doubled');
 SELECT is((SELECT count(*) FROM cdp.health() WHERE finding = 'default_partition'), 0::bigint, 'health() is content');
+
+-- Dropping gives way to a load that corrects a key of that month: neither maintain() nor the load ends with a deadlock.
+SELECT dblink_exec('one', 'BEGIN');
+SELECT dblink_exec('one', $$DO 'BEGIN PERFORM public.put(now()); END'$$);
+SELECT dblink_send_query('two', $$SELECT cdp_internal.drop_partition('cdp_data.touchpoint_1996_05')$$);
+SELECT pg_sleep(0.4);
+SELECT lives_ok($$SELECT dblink_exec('one', 'UPDATE cdp_data.touchpoint_key SET occurred_at = now() WHERE occurred_at < ''2000-01-01'' AND source_key::bigint % 7 = 0')$$, 'the load goes on');
+SELECT is((SELECT r.gone FROM dblink_get_result('two') r (gone boolean)), false, 'the month is dropped another time');
+SELECT count(*) FROM dblink_get_result('two') r (gone boolean);
+SELECT dblink_exec('one', 'ROLLBACK');
 
 -- Retention drops partitions with their keys, and only those wholly older.
 INSERT INTO cdp_data.feed_cursor VALUES ('test', pg_current_snapshot(), cdp_internal.system_identifier());
