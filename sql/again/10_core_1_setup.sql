@@ -4,12 +4,13 @@
 CREATE OR REPLACE FUNCTION cdp_internal.setup_objects() RETURNS SETOF text
 LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
-  -- Everything that setup() can make, by name. Partitions come and go by themselves, so they are left out.
+  -- Everything that setup() can make, by name. Partitions come and go by themselves, so they are left out, but for the default one.
   WITH ours AS (
     SELECT n.oid, n.nspname FROM pg_catalog.pg_namespace n WHERE n.nspname IN ('cdp_data', 'cdp_bi', 'cdp_api')
   ), rel AS (
     SELECT c.oid, c.relkind, o.nspname || '.' || c.relname AS name
-    FROM pg_catalog.pg_class c JOIN ours o ON o.oid = c.relnamespace WHERE NOT c.relispartition
+    FROM pg_catalog.pg_class c JOIN ours o ON o.oid = c.relnamespace
+    WHERE NOT c.relispartition OR (o.nspname = 'cdp_data' AND c.relname = 'touchpoint_default')
   )
   SELECT 'schema ' || o.nspname FROM ours o
   UNION ALL
@@ -34,7 +35,7 @@ BEGIN ATOMIC
   FROM pg_catalog.pg_proc p JOIN ours o ON o.oid = p.pronamespace;
 END;
 COMMENT ON FUNCTION cdp_internal.setup_objects() IS
-'Names of everything in the schemas cdp_data, cdp_bi and cdp_api (partitions excepted), one row each. cdp.setup() compares it with what its steps made.';
+'Names of everything in the schemas cdp_data, cdp_bi and cdp_api (partitions excepted, but for the default one), one row each. cdp.setup() compares it with what its steps made.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.setup_pending()
 RETURNS TABLE (nth bigint, room text, step text, body text, reason text)

@@ -1,6 +1,6 @@
 -- cdp.health(): content when all is well, and each finding appears when its cause does. Orphans and the registry.
 BEGIN;
-SELECT plan(22);
+SELECT plan(24);
 CREATE FUNCTION pg_temp.findings() RETURNS text LANGUAGE sql AS $$
   SELECT coalesce(string_agg(DISTINCT finding, ' ' ORDER BY finding), '') FROM cdp.health() WHERE area IN ('setup', 'partitions', 'jobs', 'data')
 $$;
@@ -20,6 +20,10 @@ ROLLBACK TO s; DO $$ DECLARE p text; BEGIN FOR p IN SELECT partition_name FROM c
 SELECT is(pg_temp.findings(), 'no_partition_now partitions_end', 'no partition for today');
 ROLLBACK TO s; UPDATE cdp_data.job SET last_started = now() - interval '3 days', last_error = '22012: division by zero';
 SELECT is(pg_temp.findings(), 'job_failed job_late', 'jobs that fail or do not run');
+ROLLBACK TO s; UPDATE cdp_data.setting SET timezone = 'Mars/Olympus'; INSERT INTO cdp_data.role_name VALUES ('reader', 'nobody here');
+SELECT is(pg_temp.findings(), 'check_failed unknown_role', 'one area that can not be looked at does not hide the others');
+ROLLBACK TO s; DROP TABLE cdp_data.touchpoint_default;
+SELECT is(pg_temp.findings(), 'check_failed setup_missing', 'the default partition is gone');
 ROLLBACK TO s; UPDATE cdp_data.job SET running_pid = 1, running_backend = now();
 SELECT is(pg_temp.findings(), 'job_abandoned', 'a job whose session is gone');
 ROLLBACK TO s; INSERT INTO cdp_data.feed_cursor VALUES ('a', '3:3:', cdp_internal.system_identifier(), now() - interval '20 days'), ('b', '3:3:', 5, now()); SELECT cdp_internal.feed_write('{1}', 'load');
