@@ -98,8 +98,8 @@ BEGIN
   SELECT 'info', 'feed_other_cluster', format('consumer %s read in another cluster; its next run is a full pass', quote_ident(c.consumer)), 'None needed'
   FROM cdp_data.feed_cursor c WHERE c.system_identifier <> cdp_internal.system_identifier();
   RETURN QUERY
-  SELECT 'warning', 'outbox_failed', format('%s messages to %s were given up, the last error: %s', count(*), quote_ident(o.destination), left(max(o.last_error), 200)),
-    format('UPDATE cdp_data.outbox SET state = ''waiting'', attempts = 0 WHERE destination = %L AND state = ''failed'';', o.destination)
+  SELECT 'warning', 'outbox_failed', format('%s messages to %s were given up, the last one at %s', count(*), quote_ident(o.destination), max(o.taken_at)),
+    format('Read their last_error (it may hold personal data), then: UPDATE cdp_data.outbox SET state = ''waiting'', attempts = 0 WHERE destination = %L AND state = ''failed'';', o.destination)
   FROM cdp_data.outbox o WHERE o.state = 'failed' GROUP BY o.destination;
   RETURN QUERY
   SELECT 'warning', 'outbox_late', format('%s messages to %s wait since %s', count(*), quote_ident(o.destination), min(o.next_attempt_at)), 'Is the deliverer running?'
@@ -120,8 +120,9 @@ BEGIN
   FROM cdp_data.load l WHERE l.state = 'running' AND l.xid < pg_snapshot_xmin(pg_current_snapshot());
   RETURN QUERY
   SELECT 'info', 'quarantine', format('%s rows wait, most often %s', count(*), mode() WITHIN GROUP (ORDER BY q.code)),
-    'SELECT load_id, code, reason, count(*) FROM cdp_data.quarantine WHERE retried_by_load IS NULL GROUP BY 1, 2, 3; mend, then SELECT cdp.retry_quarantine(load_id)'
-  FROM cdp_data.quarantine q WHERE q.retried_by_load IS NULL HAVING count(*) > 0;
+    'SELECT load_id, code, reason, count(*) FROM cdp_data.quarantine WHERE retried_by_load IS NULL AND code NOT IN (''superseded'', ''suppressed'') GROUP BY 1, 2, 3; mend, then SELECT cdp.retry_quarantine(load_id)'
+  FROM cdp_data.quarantine q WHERE q.retried_by_load IS NULL AND q.code NOT IN ('superseded', 'suppressed') HAVING count(*) > 0;
+  -- Rows of these two codes wait for nothing: a later row counted instead, or the person must not come back.
   RETURN QUERY
   SELECT 'warning', 'customer_ids', format('%s of 4294967295 customer ids are used', s.last_value), 'Ids are never used again; tell the makers of pg_cdp before they run out'
   FROM pg_sequences s WHERE s.schemaname = 'cdp_data' AND s.sequencename = 'customer_customer_id_seq' AND s.last_value > 3500000000;

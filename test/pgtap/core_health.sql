@@ -1,6 +1,6 @@
 -- cdp.health(): content when all is well, and each finding appears when its cause does. Orphans and the registry.
 BEGIN;
-SELECT plan(24);
+SELECT plan(26);
 CREATE FUNCTION pg_temp.findings() RETURNS text LANGUAGE sql AS $$
   SELECT coalesce(string_agg(DISTINCT finding, ' ' ORDER BY finding), '') FROM cdp.health() WHERE area IN ('setup', 'partitions', 'jobs', 'data')
 $$;
@@ -30,6 +30,10 @@ ROLLBACK TO s; INSERT INTO cdp_data.feed_cursor VALUES ('a', '3:3:', cdp_interna
 SELECT is(pg_temp.findings(), 'feed_other_cluster feed_unread', 'consumers that do not read, or read elsewhere');
 ROLLBACK TO s; INSERT INTO cdp_data.source (source_id, name) VALUES (1, 's'); INSERT INTO cdp_data.load (source_id, xid) VALUES (1, '3'); INSERT INTO cdp_data.quarantine (load_id, source_id, original, code, reason) VALUES (1, 1, '{}', 'bad_time', 'x');
 SELECT is(pg_temp.findings(), 'load_stuck quarantine', 'a load that stopped in the middle, and rows in quarantine');
+ROLLBACK TO s; INSERT INTO cdp_data.quarantine (load_id, source_id, original, code, reason) VALUES (1, 1, '{}', 'superseded', 'x'), (1, 1, '{}', 'suppressed', 'x');
+SELECT is(pg_temp.findings(), '', 'rows in quarantine that nobody can retry are no finding');
+ROLLBACK TO s; INSERT INTO cdp_data.destination (destination) VALUES ('crm'); INSERT INTO cdp_data.outbox (destination, kind, payload, state, last_error) VALUES ('crm', 'x', '{}', 'failed', 'no such address: ann@example.org');
+SELECT is((SELECT string_agg(detail || remedy, '') ~ 'ann' FROM cdp.health() WHERE finding = 'outbox_failed'), false, 'what a destination answered is not shown');
 ROLLBACK TO s; INSERT INTO cdp_data.customer (customer_id, parent_id) VALUES (1, 2), (2, 3), (3, 1), (9, 10);
 SELECT is(pg_temp.findings(), 'parent_circle parent_missing', 'merges in a circle or into nobody');
 ROLLBACK TO s; SELECT setval('cdp_data.customer_customer_id_seq', 3600000000);
