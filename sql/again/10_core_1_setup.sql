@@ -293,7 +293,13 @@ BEGIN
       USING ERRCODE = 'object_not_in_prerequisite_state',
         DETAIL = format('Tables: %s, extension: %s.', coalesce(made, 'none'), installed), HINT = 'Run: CALL cdp.setup();';
   END IF;
+  -- DROP EXTENSION CASCADE takes all views together; one tells for all.
+  IF to_regclass('cdp_data.channel_all') IS NULL THEN
+    RAISE EXCEPTION 'the views of pg_cdp are missing'
+      USING ERRCODE = 'object_not_in_prerequisite_state',
+        DETAIL = 'DROP EXTENSION ... CASCADE takes them, the tables stay.', HINT = 'Run: CALL cdp.setup();';
+  END IF;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.require_setup() IS
-'For entry points: raises object_not_in_prerequisite_state (55000) with a hint unless cdp.setup() of the installed release has run. Two small look-ups.';
+'For entry points: raises object_not_in_prerequisite_state (55000) with a hint unless cdp.setup() of the installed release has run and its views stand. Three small look-ups.';

@@ -1,5 +1,5 @@
 -- cdp.setup(): repeatable, adopts nothing planted, remakes what CASCADE took, loses no row.
-SELECT plan(35);
+SELECT plan(36);
 
 CREATE TEMP VIEW fingerprint AS
 SELECT md5(string_agg(o, E'\n' ORDER BY o)) AS objects FROM cdp_internal.setup_objects() o;
@@ -52,6 +52,7 @@ SELECT is((SELECT count(*)::int FROM cdp_data.customer WHERE vip), 2, 'the table
 SELECT hasnt_view('cdp_data', 'channel_all', 'views over built-in lists are gone');
 CREATE EXTENSION pg_cdp;
 SELECT hasnt_view('cdp_data', 'channel_all', 'before setup() they are still gone');
+SELECT throws_ok($$SELECT cdp.add_source('shop')$$, '55000', 'the views of pg_cdp are missing', 'and entry points say what to do');
 CALL cdp.setup();
 SELECT is_empty($$SELECT c.relname FROM counts c WHERE c.n <> (xpath('/row/n/text()', query_to_xml(format('SELECT count(*) AS n FROM cdp_data.%I', c.relname), false, true, '')))[1]::text::bigint$$, 'no table lost or gained a row');
 SELECT is_empty($$SELECT step FROM cdp_internal.setup_pending() WHERE reason <> 'repeated'$$, 'setup() brought everything back');
