@@ -8,6 +8,7 @@
 #include "access/xlog.h"
 #include "executor/spi.h"
 #include "nodes/parsenodes.h"
+#include "tcop/dest.h"
 
 CDP_FUNCTION(cdp_system_identifier);
 CDP_FUNCTION(cdp_run_command);
@@ -43,6 +44,7 @@ cdp_run_command(PG_FUNCTION_ARGS)
 	cxt = AllocSetContextCreate(PortalContext, "cdp command", ALLOCSET_SMALL_SIZES);
 	command = MemoryContextStrdup(cxt, text_to_cstring(PG_GETARG_TEXT_PP(0)));
 	options.allow_nonatomic = may_commit;
+	options.dest = None_Receiver;	/* else SPI would keep every row of a SELECT in memory */
 	rc = SPI_execute_extended(command, &options);
 	if (rc < 0)
 		ereport(ERROR,

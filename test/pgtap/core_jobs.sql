@@ -1,5 +1,5 @@
 -- The job list, cdp.run_jobs(), the line of pg_cron, and the outbox.
-SELECT plan(49);
+SELECT plan(50);
 CREATE EXTENSION dblink;
 CREATE FUNCTION public.conn(db text DEFAULT current_database()) RETURNS text LANGUAGE sql AS $$
   SELECT format('host=%s port=%s dbname=%s user=%s', split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'), db, current_user)
@@ -45,6 +45,12 @@ SELECT is((SELECT count(*) FROM cdp_data.job WHERE running_pid IS NOT NULL), 0::
 SELECT is((SELECT count(*) FROM cdp.health() WHERE finding = 'job_failed'), 1::bigint, 'health() tells');
 CALL cdp.run_jobs();
 SELECT is((SELECT count(*) FROM cdp_data.job_run), 4::bigint, 'nothing is due twice');
+
+-- A job whose command is a SELECT: its rows are thrown away one by one (the peak of this session's memory, in kB).
+CREATE FUNCTION public.peak() RETURNS int LANGUAGE sql AS $$ SELECT substring(pg_read_file('/proc/self/status') FROM 'VmHWM:\s+(\d+)')::int $$;
+SELECT public.peak() AS before \gset
+CALL cdp_internal.run_command($$SELECT repeat('x', 1000) FROM generate_series(1, 200000)$$);
+SELECT cmp_ok(public.peak() - :before, '<', 100000, '200 MB of rows that nobody reads are not collected');
 
 -- A job that commits by itself and fails ends the run; the next one goes on with the rest.
 UPDATE cdp_data.job SET enabled = false;
