@@ -356,7 +356,9 @@ compress_path(const MapHeader *h, uint32 id, int64 limit)
 	while ((next = map_entry(h, root)) != NULL)
 	{
 		root = *next;
-		if (++steps > limit)
+		if ((++steps & 0xFFFF) == 0)
+			CHECK_FOR_INTERRUPTS();
+		if (steps > limit)
 			ereport(ERROR,
 					(errcode(ERRCODE_DATA_CORRUPTED),
 					 errmsg("the parents of customer %u form a circle", id),

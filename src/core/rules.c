@@ -284,6 +284,8 @@ match_alternative(const Alternative *a, Slice v)
 			{
 				if (memcmp(v.text + i, a->text, a->len) == 0)
 					return true;
+				if (unlikely((i & 0xFFF) == 0xFFF))
+					CHECK_FOR_INTERRUPTS();
 			}
 			return false;
 		case PATTERN_GENERAL:
