@@ -108,8 +108,10 @@ BEGIN
   WHERE a.attrelid = staging AND a.attname = name AND a.attnum > 0 AND NOT a.attisdropped;
   RETURN CASE
     WHEN kind IS NULL THEN 'NULL::text'
-    -- Floating point has digits that nobody meant: six decimals are what money has.
-    WHEN kind IN ('float4'::regtype, 'float8'::regtype) THEN format('round(s.%I::numeric, 6)::text', name)
+    -- The text of floating point has every digit, which the cast to numeric cuts off; numeric takes an exponent away.
+    -- For money it has digits that nobody meant: six decimals are enough.
+    WHEN kind IN ('float4'::regtype, 'float8'::regtype) THEN format(CASE WHEN name IN ('value', 'amount')
+      THEN 'round(s.%I::text::numeric, 6)::text' ELSE 's.%I::text::numeric::text' END, name)
     WHEN kind = 'text'::regtype THEN format('s.%I', name)
     ELSE format('s.%I::text', name)
   END;
@@ -204,7 +206,8 @@ FROM (
     WHEN p.refers_key IS NULL AND p.raw_refers <> '' OR p.refers_key = p.source_key THEN 'bad_refers_to'
     WHEN p.flags IS NULL AND p.raw_flags <> '' OR p.flags < 0 THEN 'bad_flags' END AS code
   FROM (
-    SELECT s AS whole, cdp_internal.row_number() AS row_no,
+    -- coalesce(): the row also where a column has the name s.
+    SELECT coalesce(s.*) AS whole, cdp_internal.row_number() AS row_no,
       cdp_internal.parse_key(%4$s) AS source_key, %5$s AS at, %6$s AS raw_at,
       cdp_internal.parse_key(%7$s) AS identifier, cdp_internal.code_of(%8$s, %9$L, %10$L) AS type_id,
       cdp_internal.code_of(%11$s, %12$L, %13$L) AS kind_id,

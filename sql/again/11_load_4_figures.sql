@@ -24,7 +24,7 @@ COMMENT ON FUNCTION cdp_internal.parse_day(text) IS
 
 CREATE OR REPLACE FUNCTION cdp.load_spend(source text, staging regclass, note text DEFAULT NULL)
 RETURNS TABLE (load_id bigint, rows_read bigint, inserted bigint, corrected bigint, unchanged bigint, quarantined bigint)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET synchronize_seqscans = off
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET synchronize_seqscans = off SET extra_float_digits = 1
 AS $$
 #variable_conflict use_variable
 DECLARE
@@ -43,7 +43,7 @@ BEGIN
       WHEN p.day IS NULL THEN 'bad_day' WHEN p.channel_id IS NULL THEN 'unknown_channel' WHEN p.amount IS NULL THEN 'bad_amount'
       WHEN p.currency IS NULL THEN 'unknown_currency' END AS code
     FROM (
-      SELECT s AS whole, cdp_internal.row_number() AS row_no, cdp_internal.parse_day(%1$s) AS day,
+      SELECT coalesce(s.*) AS whole, cdp_internal.row_number() AS row_no, cdp_internal.parse_day(%1$s) AS day,
         (SELECT c.channel_id FROM cdp_data.channel_all c WHERE lower(c.name) = lower(btrim(%2$s)) ORDER BY c.channel_id LIMIT 1) AS channel_id,
         cdp_internal.parse_value(%3$s) AS amount, nullif(btrim(%4$s), '') AS campaign,
         CASE WHEN nullif(%5$s, '') IS NULL THEN (SELECT t.currency FROM cdp_data.setting t)
@@ -96,7 +96,7 @@ COMMENT ON FUNCTION cdp.load_spend(text, regclass, text) IS
 
 CREATE OR REPLACE FUNCTION cdp.load_currency_rates(source text, staging regclass, note text DEFAULT NULL)
 RETURNS TABLE (load_id bigint, rows_read bigint, inserted bigint, corrected bigint, unchanged bigint, quarantined bigint)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET synchronize_seqscans = off
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET synchronize_seqscans = off SET extra_float_digits = 1
 AS $$
 #variable_conflict use_variable
 DECLARE
@@ -115,7 +115,7 @@ BEGIN
       WHEN p.currency IS NULL OR p.base IS NULL OR p.currency = p.base THEN 'unknown_currency'
       WHEN p.valid_from IS NULL THEN 'bad_day' WHEN p.rate IS NULL OR p.rate <= 0 THEN 'bad_rate' END AS code
     FROM (
-      SELECT s AS whole, cdp_internal.row_number() AS row_no,
+      SELECT coalesce(s.*) AS whole, cdp_internal.row_number() AS row_no,
         (SELECT c.code FROM cdp_data.currency_all c WHERE c.code = upper(btrim(%1$s))) AS currency,
         (SELECT c.code FROM cdp_data.currency_all c WHERE c.code = upper(btrim(%2$s))) AS base,
         cdp_internal.parse_day(%3$s) AS valid_from,
