@@ -102,23 +102,21 @@ CREATE OR REPLACE FUNCTION cdp_internal.load_group_people() RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+  -- Refused rows, too: their original must not reach the quarantine.
+  IF EXISTS (SELECT FROM cdp_data.suppression) THEN
+    UPDATE pg_temp.cdp_load_row r SET code = 'suppressed'
+    FROM (SELECT DISTINCT p.type_id, p.identifier FROM pg_temp.cdp_load_row p) x
+      JOIN cdp_data.suppression s ON s.digest = cdp_internal.suppression_digest(x.type_id, x.identifier)
+    WHERE (r.type_id, r.identifier) = (x.type_id, x.identifier);
+  END IF;
   CREATE TEMP TABLE cdp_load_group AS
   SELECT r.type_id, r.identifier, min(r.at) AS first_at, max(r.at) AS last_at
   FROM pg_temp.cdp_load_row r WHERE r.code IS NULL GROUP BY 1, 2;
-  IF EXISTS (SELECT FROM cdp_data.suppression) THEN
-    WITH refused AS (
-      DELETE FROM pg_temp.cdp_load_group g USING cdp_data.suppression s
-      WHERE s.digest = cdp_internal.suppression_digest(g.type_id, g.identifier)
-      RETURNING g.type_id, g.identifier
-    )
-    UPDATE pg_temp.cdp_load_row r SET code = 'suppressed'
-    FROM refused x WHERE r.code IS NULL AND (r.type_id, r.identifier) = (x.type_id, x.identifier);
-  END IF;
   ANALYZE pg_temp.cdp_load_group;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.load_group_people() IS
-'Collects the identifiers of the running load with their first and last time, and marks rows of suppressed ones.';
+'Marks rows of suppressed identifiers, also those refused for another reason, and collects the other identifiers of the running load with their first and last time.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.load_quarantine(load bigint, src integer) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -410,7 +408,7 @@ CREATE OR REPLACE FUNCTION cdp.load_touchpoints(
 RETURNS TABLE (load_id bigint, rows_read bigint, inserted bigint, corrected bigint, unchanged bigint, quarantined bigint, orphaned bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 -- A scan that starts in the middle (synchronize_seqscans) would change which of two rows comes last.
-SET search_path = pg_catalog, pg_temp SET synchronize_seqscans = off SET jit = off
+SET search_path = pg_catalog, pg_temp SET synchronize_seqscans = off SET extra_float_digits = 1 SET jit = off
 AS $$
 #variable_conflict use_variable
 DECLARE

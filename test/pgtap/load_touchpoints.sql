@@ -1,6 +1,6 @@
 -- What one load does: reads any shape of staging, is idempotent, corrects, refuses bad rows with a reason, refers, feeds.
 BEGIN;
-SELECT plan(48);
+SELECT plan(49);
 SET LOCAL timezone = 'UTC';
 SELECT throws_ok($$SELECT * FROM cdp.load_touchpoints('shop', 'pg_class')$$, '22023', 'unknown source "shop"', 'an unknown source is an error');
 SELECT cdp.add_source('shop', 'America/New_York') AS shop \gset
@@ -130,6 +130,10 @@ UPDATE st SET source_key = 's1', identifier = 'gone';
 SELECT results_eq($$SELECT inserted, quarantined FROM cdp.load_touchpoints('shop', 'st')$$, 'VALUES (0::bigint, 1::bigint)', 'a suppressed identifier is refused');
 SELECT results_eq($$SELECT original::text FROM cdp_data.quarantine WHERE code = 'suppressed'$$, $$VALUES ('{}')$$, 'and nothing of the row is kept');
 SELECT is((SELECT count(*) FROM cdp_data.identifier WHERE value = 'gone'), 0::bigint, 'nor the identifier');
+CREATE TABLE refused AS SELECT * FROM st CROSS JOIN (VALUES (1), (2), (3)) n (n);
+UPDATE refused SET source_key = 's2', value = n, occurred_at = CASE WHEN n = 3 THEN 'nonsense' ELSE occurred_at END;
+SELECT cdp.load_touchpoints('shop', 'refused');
+SELECT is((SELECT string_agg(code || original::text, ' ') FROM cdp_data.quarantine WHERE load_id = (SELECT max(load_id) FROM cdp_data.load)), 'suppressed{} suppressed{} suppressed{}', 'also of rows that are superseded or do not parse');
 
 -- Proper types, a view, defaults for type and kind.
 CREATE TABLE typed (source_key integer, occurred_at timestamp, identifier bigint, value float8, properties jsonb);
