@@ -249,8 +249,8 @@ AS $$
 DECLARE
   result bigint[];
 BEGIN
-  EXECUTE format('SELECT coalesce(array_agg(f.id ORDER BY f.id), ''{}'') FROM (SELECT DISTINCT ON (x.key) x.id FROM (SELECT cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), t.customer_id, t.identifier_id) AS key, t.occurred_at AS at, t.touchpoint_id AS id FROM cdp_data.touchpoint t WHERE t.kind_id = ANY (%L::smallint[]) AND t.refers_to IS NULL AND coalesce(t.value, 0) >= 0 AND t.flags & %s = 0 AND t.occurred_at < %L::timestamptz) x ORDER BY x.key, x.at, x.id) f',
-    translate(own->>'conversions', '[] ', '{}'), own->>'hidden_flags', coalesce(as_of, 'infinity'))
+  EXECUTE format('SELECT coalesce(array_agg(f.id ORDER BY f.id), ''{}'') FROM (SELECT DISTINCT ON (x.key) x.id FROM (SELECT cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), t.customer_id, t.identifier_id) AS key, t.occurred_at AS at, t.touchpoint_id AS id FROM cdp_data.touchpoint t WHERE t.kind_id = ANY (%L::smallint[]) AND t.kind_id <> ALL (%L::smallint[]) AND t.refers_to IS NULL AND coalesce(t.value, 0) >= 0 AND t.flags & %s = 0 AND t.occurred_at < %L::timestamptz) x ORDER BY x.key, x.at, x.id) f',
+    translate(own->>'conversions', '[] ', '{}'), translate(own->>'refunds', '[] ', '{}'), own->>'hidden_flags', coalesce(as_of, 'infinity'))
     INTO result;
   RETURN result;
 END $$;
@@ -307,8 +307,11 @@ BEGIN
   IF options->>'grouped_by' = 'campaign' THEN
     label := format('coalesce(cdp_internal.dense_lookup($2, t.campaign_id), %s)', label);
   END IF;
-  columns := format('%s AS key, t.occurred_at AS at, CASE WHEN t.kind_id = ANY (%L::smallint[]) THEN coalesce(%s, $3) WHEN t.kind_id = ANY (%L::smallint[]) THEN %s END AS label, %s AS value, t.touchpoint_id AS id, t.kind_id::int AS kind, %s AS session, t.refers_to',
-    key, touch_kinds, label, conversions, label, cdp_internal.attribution_value_sql(own),
+  columns := format('%s AS key, t.occurred_at AS at, CASE WHEN t.kind_id = ANY (%L::smallint[]) THEN coalesce(%s, $3) WHEN t.kind_id = ANY (%L::smallint[])%s THEN %s END AS label, %s AS value, t.touchpoint_id AS id, t.kind_id::int AS kind, %s AS session, t.refers_to',
+    key, touch_kinds, label, conversions,
+    -- a conversion that does not count here must not pass for a touch
+    CASE WHEN own ? 'first_only' THEN ' AND t.touchpoint_id = ANY ($6)' WHEN NOT (own->>'all_conversions')::boolean THEN ' AND t.refers_to IS NULL' END,
+    label, cdp_internal.attribution_value_sql(own),
     CASE WHEN options->'models' @? '$[*] ? (@ like_regex "^same_touch" flag "i")'
          THEN 'hashtextextended(t.properties->>''session_id'', 0)' ELSE 'NULL::bigint' END);
 

@@ -191,7 +191,7 @@ BEGIN
   END IF;
   RETURN QUERY
   SELECT r.label, r.model, r.conversions, r.value, r.contribution, r.spend, r.roas, r.cpa, r.cac
-  FROM cdp_internal.attribution_report(result, acquired, since, until, group_by, currency, missing_rate) r;
+  FROM cdp_internal.attribution_report(result, acquired, since, least(until, as_of), group_by, currency, missing_rate) r; -- money spent later is not known yet
 END $$;
 COMMENT ON FUNCTION cdp.attribution(text[], interval, timestamptz, timestamptz, timestamptz, text, text[], text[], bigint[], boolean, boolean, text, text, jsonb, boolean, integer, text, text[], text[], boolean, text, text, text, text[], boolean, text, boolean) IS
 'Attribution report over our own tables: one row per label and model, ''(unattributed)'' always among them. since <= time of conversion < until (NULL: all); journeys reach back by lookback (NULL: 30 days); money in the reporting currency by dated rates. contribution is the share of the model''s value (of its conversions when there is no value); spend, roas = value / spend, cpa = spend / conversions, cac = spend / first-ever conversions (new_customers => true). NULL where spend is not known or a divisor is 0. Errors 22023 (unknown model, kind, option; with the nearest name), 22000 (no rate). Reads only.';

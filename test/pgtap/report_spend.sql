@@ -1,6 +1,6 @@
 -- Spend, ROAS, CPA, CAC and insights: figures worked out by hand.
 BEGIN;
-SELECT plan(16);
+SELECT plan(19);
 SET client_min_messages = error;
 INSERT INTO cdp_data.source (source_id, name) VALUES (900, 'ads');
 INSERT INTO cdp_data.load (load_id, source_id, state) VALUES (900, 900, 'done');
@@ -30,11 +30,23 @@ SELECT is((SELECT spend FROM cdp.attribution(models => '{last}', group_by => 'ch
 SELECT is((SELECT spend FROM cdp.attribution(models => '{last}', group_by => 'campaign', since => '2026-03-01 00:00+08', until => '2026-04-01 00:00+08') WHERE label = 'spring'), 60.000000, 'spend by campaign');
 SELECT is((SELECT count(spend) FROM cdp.attribution(models => '{last}', group_by => 'source')), 0::bigint, 'sources have no spend');
 SELECT is((SELECT spend FROM cdp.attribution(models => '{last}') WHERE label = 'Email'), 1010.000000, 'without a window all spend counts');
+SELECT is((SELECT spend FROM cdp.attribution(models => '{last}', as_of => '2026-04-01') WHERE label = 'Email'), 10.000000, 'what is spent later is not known as of a day');
 SELECT is((SELECT value FROM cdp.attribution(models => '{last}', currency => 'USD', missing_rate => 'zero') WHERE label = 'Email'), 200::numeric, 'another reporting currency needs rates into it');
 SELECT is((SELECT sum(contribution) FROM cdp.attribution(models => '{linear}')), 1.000000, 'contributions sum to 1');
 SELECT results_eq($$ SELECT label, by_model, lowest_model, highest_model, spread, spread_share FROM cdp.attribution_wide(models => '{first,last}', measure => 'value') WHERE label = 'Email' $$,
   $$ VALUES ('Email', '{"first": 1400, "last": 1450}'::jsonb, 'first', 'last', 50::numeric, 0.035088) $$, 'models side by side');
 SELECT throws_ok($$ SELECT cdp.attribution_wide(measure => 'valeu') $$, '22023', NULL, 'an unknown measure');
+
+-- cac under Markov: a second purchase that carries an origin is neither an acquisition nor a touch of a journey without end
+DELETE FROM cdp_data.spend WHERE day > '2026-04-01';
+DELETE FROM cdp_data.touchpoint;
+SELECT pg_temp.touch(1, '2026-03-01 12:00+08', 901), pg_temp.touch(1, '2026-03-02 12:00+08', 902, 60, 100, 'CNY'),
+  pg_temp.touch(1, '2026-03-09 12:00+08', 901), pg_temp.touch(1, '2026-03-10 12:00+08', 902, 60, 50, 'CNY'),
+  pg_temp.touch(2, '2026-03-05 12:00+08', 902), pg_temp.touch(2, '2026-03-06 12:00+08', 902, 60, 200, 'CNY');
+SELECT is((SELECT round(cac, 3) FROM cdp.attribution(models => '{markov}', new_customers => true) WHERE label = 'Email'), 10.000, 'a repeat purchase is no touch for cac');
+-- a refund that fits nothing, written with a positive value, is not the first conversion
+SELECT pg_temp.touch(2, '2026-02-01 12:00+08', 904, (SELECT k.kind_id FROM cdp_data.touch_kind_all k WHERE k.name = 'refund'), 30, 'CNY');
+SELECT is((SELECT round(cac, 3) FROM cdp.attribution(models => '{last}', new_customers => true) WHERE label = 'Email'), 10.000, 'nor is a refund the first conversion');
 
 -- insights: Google brings 3 per further unit, Email 1 and a little noise, Weibo's spend never changes
 DELETE FROM cdp_data.spend;
