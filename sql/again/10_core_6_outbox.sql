@@ -32,6 +32,15 @@ BEGIN
     RAISE EXCEPTION 'max_messages and lease must be above zero'
       USING ERRCODE = 'invalid_parameter_value', DETAIL = format('They are %s and %s.', max_messages, lease);
   END IF;
+  -- A message over which every deliverer dies must not be tried for ever.
+  UPDATE cdp_data.outbox o SET state = 'failed', last_error = 'the last delivery was not reported in time'
+  FROM (
+    SELECT w.outbox_id FROM cdp_data.outbox w JOIN cdp_data.destination d ON d.destination = w.destination
+    WHERE w.destination = outbox_take.destination AND d.enabled AND w.state = 'taken' AND w.next_attempt_at <= clock_timestamp()
+      AND w.attempts >= d.max_attempts
+    ORDER BY w.outbox_id FOR UPDATE OF w SKIP LOCKED
+  ) spent
+  WHERE o.outbox_id = spent.outbox_id;
   RETURN QUERY
   UPDATE cdp_data.outbox o SET state = 'taken', attempts = o.attempts + 1, taken_at = clock_timestamp(), next_attempt_at = clock_timestamp() + lease
   FROM (
@@ -44,7 +53,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.outbox_take(text, integer, interval) IS
-'Takes due messages of a destination for the time of the lease; commit, send them, then report each with outbox_sent() or outbox_failed(). What is not reported in time can be taken again, so a destination may see a message twice. Several deliverers never take the same one. None from a destination that is switched off.';
+'Takes due messages of a destination for the time of the lease; commit, send them, then report each with outbox_sent() or outbox_failed(). What is not reported in time can be taken again, so a destination may see a message twice; after the last of max_attempts it fails. Several deliverers never take the same one. None from a destination that is switched off.';
 
 CREATE OR REPLACE FUNCTION cdp.outbox_sent(outbox_id bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp

@@ -1,5 +1,5 @@
 -- The job list, cdp.run_jobs(), the line of pg_cron, and the outbox.
-SELECT plan(50);
+SELECT plan(52);
 CREATE EXTENSION dblink;
 CREATE FUNCTION public.conn(db text DEFAULT current_database()) RETURNS text LANGUAGE sql AS $$
   SELECT format('host=%s port=%s dbname=%s user=%s', split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'), db, current_user)
@@ -152,6 +152,11 @@ SELECT results_eq($$SELECT payload ->> 'n', attempt FROM cdp.outbox_take('crm')$
 SELECT is_empty($$SELECT * FROM cdp.outbox_take('crm')$$, 'once');
 UPDATE cdp_data.outbox SET next_attempt_at = now() WHERE state = 'taken';
 SELECT results_eq($$SELECT attempt FROM cdp.outbox_take('crm')$$, 'VALUES (2)', 'and again when its lease has run out');
+SELECT cdp.outbox_put('crm', 'segment', '{"n": 9}', 'k9');
+UPDATE cdp_data.outbox SET state = 'taken', attempts = 2, next_attempt_at = now() - interval '1 hour' WHERE dedup_key = 'k9';
+SELECT is_empty($$SELECT * FROM cdp.outbox_take('crm')$$, 'but not beyond the attempts of the destination');
+SELECT is((SELECT state FROM cdp_data.outbox WHERE dedup_key = 'k9'), 'failed', 'a message over which the deliverer died each time has failed');
+DELETE FROM cdp_data.outbox WHERE dedup_key = 'k9';
 SELECT is((SELECT cdp.outbox_failed(outbox_id, 'HTTP 500') FROM cdp_data.outbox WHERE state = 'taken'), true, 'a failure is reported');
 SELECT is((SELECT state FROM cdp_data.outbox WHERE dedup_key = 'k1'), 'failed', 'the attempts are used up');
 SELECT is((SELECT count(*) FROM cdp.health() WHERE finding = 'outbox_failed'), 1::bigint, 'health() tells');
