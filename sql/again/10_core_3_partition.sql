@@ -196,7 +196,9 @@ DECLARE
   p record;
 BEGIN
   SELECT * INTO p FROM cdp_internal.touchpoint_bounds() t WHERE t.partition_name = drop_partition.partition_name AND NOT t.is_default;
-  IF NOT FOUND THEN
+  IF NOT FOUND AND to_regclass(partition_name) IS NULL THEN
+    RETURN false; -- another session was quicker
+  ELSIF NOT FOUND THEN
     RAISE EXCEPTION '% is no partition of cdp_data.touchpoint', partition_name
       USING ERRCODE = 'undefined_table', HINT = 'SELECT partition_name FROM cdp_internal.touchpoint_partitions() lists them.';
   END IF;
@@ -210,9 +212,14 @@ BEGIN
   EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
     RAISE NOTICE 'partition % was not dropped: it is in use', partition_name USING HINT = 'The next CALL cdp.maintain() tries again.';
     RETURN false;
+  WHEN undefined_table THEN
+    IF to_regclass(partition_name) IS NOT NULL THEN
+      RAISE;
+    END IF;
+    RETURN false;
   END;
   RETURN true;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.drop_partition(text) IS
-'Drops a partition of cdp_data.touchpoint with the keys and retracted versions of its range, and tells the change feed. False when others held it for two seconds. Error 42P01: not one of its partitions.';
+'Drops a partition of cdp_data.touchpoint with the keys and retracted versions of its range, and tells the change feed. False when others held it for two seconds, or when it is gone. Error 42P01: a table that is not one of its partitions.';

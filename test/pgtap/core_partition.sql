@@ -1,5 +1,5 @@
 -- Partitions: made once, by month in UTC, not for absurd times, beside readers and loads; sweep and retention.
-SELECT plan(40);
+SELECT plan(43);
 CREATE EXTENSION dblink;
 SELECT dblink_connect(c, format('host=%s port=%s dbname=%s user=%s', split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'), current_database(), current_user)) FROM unnest(ARRAY['one', 'two']) c;
 CREATE TEMP VIEW part AS SELECT replace(partition_name, 'cdp_data.touchpoint_', '') AS name, * FROM cdp_internal.touchpoint_partitions();
@@ -94,6 +94,16 @@ SELECT lives_ok($$SELECT dblink_exec('one', 'UPDATE cdp_data.touchpoint_key SET 
 SELECT is((SELECT r.gone FROM dblink_get_result('two') r (gone boolean)), false, 'the month is dropped another time');
 SELECT count(*) FROM dblink_get_result('two') r (gone boolean);
 SELECT dblink_exec('one', 'ROLLBACK');
+
+-- Two sessions maintain at once: the second finds the month gone, and that is no error.
+SELECT dblink_exec('one', 'BEGIN');
+SELECT is((SELECT r.gone FROM dblink('one', $$SELECT cdp_internal.drop_partition('cdp_data.touchpoint_2020_01')$$) r (gone boolean)), true, 'one drops a month');
+SELECT dblink_send_query('two', $$SELECT cdp_internal.drop_partition('cdp_data.touchpoint_2020_01')$$);
+SELECT pg_sleep(0.3);
+SELECT dblink_exec('one', 'COMMIT');
+SELECT is((SELECT r.gone FROM dblink_get_result('two') r (gone boolean)), false, 'the other waits and finds it gone');
+SELECT count(*) FROM dblink_get_result('two') r (gone boolean);
+SELECT throws_ok($$SELECT cdp_internal.drop_partition('cdp_data.customer')$$, '42P01', NULL, 'a table that is no partition');
 
 -- Retention drops partitions with their keys, and only those wholly older.
 INSERT INTO cdp_data.feed_cursor VALUES ('test', pg_current_snapshot(), cdp_internal.system_identifier());
