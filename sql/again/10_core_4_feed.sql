@@ -61,7 +61,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.feed_read(text, pg_snapshot) IS
-'What changed since the consumer''s last feed_advance(), up to a snapshot (default: now). One row per change; customer_id NULL means every customer within the times given. A consumer without a cursor, or with one of another cluster (a restored dump), gets the single row with cause ''full pass'': take everything for changed, and finish within a day. Writes nothing, runs on a standby. Use one snapshot for both: SELECT pg_current_snapshot(), then feed_read(name, it), the work, feed_advance(name, it), in one transaction.';
+'What changed since the consumer''s last feed_advance(), up to a snapshot (default: now). One row per change; customer_id NULL means every customer within the times given. A consumer without a cursor, or with one of another cluster (a restored dump), gets the single row with cause ''full pass'': take everything for changed, and finish within a day. Writes nothing, runs on a standby; but a snapshot that goes to feed_advance() must be of the primary, for one of a standby does not name the transactions that still run. Use one snapshot for both: SELECT pg_current_snapshot(), then feed_read(name, it), the work, feed_advance(name, it), in one transaction.';
 
 CREATE OR REPLACE FUNCTION cdp.feed_advance(consumer text, upto pg_snapshot) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
