@@ -124,8 +124,8 @@ SELECT count(*) > 0 AS has_cron FROM pg_available_extensions WHERE name = 'pg_cr
   SELECT line AS there FROM dblink(public.conn('postgres'), format('SELECT cdp.schedule(database => %L)', current_database())) r (line text) \gset
   SELECT * FROM dblink(public.conn('postgres'), 'SELECT cron.unschedule(jobid) FROM cron.job WHERE jobname LIKE ''pg_cdp %''') r (gone boolean);
   SELECT dblink_exec(public.conn('postgres'), 'DROP EXTENSION pg_cdp');
-  SELECT matches(:'here', 'pg_cron job \d+ runs CALL cdp.run_jobs.. in database postgres', 'there, schedule() puts the line in itself');
-  SELECT matches(:'there', 'in database ' || current_database() || ' at', 'for another database too');
+  SELECT matches(:'here'::text, 'pg_cron job \d+ runs CALL cdp.run_jobs.. in database postgres', 'there, schedule() puts the line in itself');
+  SELECT matches(:'there'::text, 'in database ' || current_database() || ' at', 'for another database too');
 \else
   SELECT skip('pg_cron is not loaded', 4);
 \endif
