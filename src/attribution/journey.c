@@ -144,31 +144,40 @@ group_rows(CdpWalk *w, Scratch *x)
 {
 	CdpStore   *s = w->store;
 	Groups	   *g = &x->groups;
-	uint64		ntouches = s->stream[CDP_STORE_TOUCH][w->partition].rows;
 	bool		wide = s->wide_key;
+	uint32	   *group_of = x->group;
 	uint64		i;
 
+	FOR_ROWS(s, CDP_STORE_NARROW, w->partition, row, i,
+	{
+		uint32		group = find_group(g, row[0], wide ? row[2] : 0, wide);
+
+		g->count[group]++;
+		group_of[i] = group;
+	});
+	group_of += i;
 	FOR_ROWS(s, CDP_STORE_TOUCH, w->partition, row, i,
 	{
 		uint32		group = find_group(g, row[0], wide ? row[3] : 0, wide);
 
 		g->count[group]++;
-		x->group[i] = group;
+		group_of[i] = group;
 	});
+	group_of += i;
 	FOR_ROWS(s, CDP_STORE_CONVERSION, w->partition, row, i,
 	{
 		uint32		group;
 
 		if ((row[2] >> 48) & CDP_ROW_NO_KEY)
 		{
-			x->group[ntouches + i] = PG_UINT32_MAX;
+			group_of[i] = PG_UINT32_MAX;
 			cdp_walk_lonely(w, row);
 			continue;
 		}
 		group = find_group(g, row[0], wide ? row[3] : 0, wide);
 		g->count[group]++;
 		g->converts[group] = true;
-		x->group[ntouches + i] = group;
+		group_of[i] = group;
 	});
 }
 
@@ -178,7 +187,7 @@ scatter_rows(CdpWalk *w, Scratch *x)
 {
 	CdpStore   *s = w->store;
 	Groups	   *g = &x->groups;
-	uint64		ntouches = s->stream[CDP_STORE_TOUCH][w->partition].rows;
+	const uint32 *group_of = x->group;
 	bool		all = w->options->need_nulls;
 	uint32		start = 0;
 	uint64		i;
@@ -190,9 +199,23 @@ scatter_rows(CdpWalk *w, Scratch *x)
 		g->count[k] = start;
 		start += count;
 	}
+	/* Narrow touches have nothing else to look up, so their number is not kept. */
+	FOR_ROWS(s, CDP_STORE_NARROW, w->partition, row, i,
+	{
+		uint32		group = group_of[i];
+		CdpItem    *item;
+
+		if (!all && !g->converts[group])
+			continue;
+		item = &x->item[g->count[group]++];
+		item->at = cdp_store_narrow_at(row[1]);
+		item->rank = w->rank[cdp_store_narrow_label(row[1])];
+		item->row = 0;
+	});
+	group_of += i;
 	FOR_ROWS(s, CDP_STORE_TOUCH, w->partition, row, i,
 	{
-		uint32		group = x->group[i];
+		uint32		group = group_of[i];
 		uint32		label = (uint32) row[2];
 		CdpItem    *item;
 
@@ -203,9 +226,10 @@ scatter_rows(CdpWalk *w, Scratch *x)
 		item->rank = likely(label != CDP_NO_LABEL) ? w->rank[label] : CDP_CLASS_MILESTONE << 30;
 		item->row = (uint32) i;
 	});
+	group_of += i;
 	FOR_ROWS(s, CDP_STORE_CONVERSION, w->partition, row, i,
 	{
-		uint32		group = x->group[ntouches + i];
+		uint32		group = group_of[i];
 		uint32		label = (uint32) row[2];
 		bool		refund = (row[2] >> 48) & CDP_ROW_REFUND;
 		CdpItem    *item;
@@ -252,7 +276,7 @@ walk_partition(CdpWalk *w, Scratch *x)
 {
 	CdpStore   *s = w->store;
 	Groups	   *g = &x->groups;
-	Size		rows = s->stream[CDP_STORE_TOUCH][w->partition].rows + s->stream[CDP_STORE_CONVERSION][w->partition].rows;
+	Size		rows = cdp_store_rows(s, w->partition);
 	uint32		begin = 0;
 
 	if (rows == 0)
@@ -303,8 +327,7 @@ customer_too_large(const CdpStore *s, int partition, Size need)
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 			 errmsg("the rows of one customer do not fit into the memory of an attribution pass"),
 			 errdetail(UINT64_FORMAT " rows need about %zu kB, half of %d kB is there for them.",
-					   s->stream[0][partition].rows + s->stream[0][partition].spilled +
-					   s->stream[1][partition].rows + s->stream[1][partition].spilled,
+					   cdp_store_rows(s, partition),
 					   need / 1024, cdp_attribution_memory),
 			 errhint("Raise cdp.attribution_memory, or filter out customers that are no persons, such as bots and shared devices.")));
 }
@@ -315,8 +338,7 @@ walk_store(CdpWalk *w, CdpStore *s, Scratch *x)
 {
 	for (int p = 0; p < CDP_STORE_PARTITIONS; p++)
 	{
-		uint64		rows = s->stream[0][p].rows + s->stream[0][p].spilled +
-			s->stream[1][p].rows + s->stream[1][p].spilled;
+		uint64		rows = cdp_store_rows(s, p);
 		Size		need = cdp_store_bytes(s, p) + rows * (sizeof(CdpItem) + sizeof(uint32));
 
 		CHECK_FOR_INTERRUPTS();

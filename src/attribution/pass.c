@@ -326,6 +326,16 @@ take_row(FunctionCallInfo fcinfo, CdpKeyType key_type, bool int_labels, ValueTyp
 		pass->counter[CDP_COUNT_TOUCHES]++;
 	}
 	read_key(pass, PG_GETARG_DATUM(1), key_type, key);
+	if (!wide && likely(cdp_store_fits_narrow(at, label)))
+	{
+		row = cdp_store_row(store, CDP_STORE_NARROW, cdp_store_place(store, key[0], key[1]));
+		row[0] = key[0];
+		row[1] = cdp_store_narrow(at, label);
+		if (key_type != CDP_KEY_BIGINT)
+			row[2] = key[1];
+		count_row(pass);
+		PG_RETURN_POINTER(pass);
+	}
 	row = cdp_store_row(store, CDP_STORE_TOUCH, cdp_store_place(store, key[0], key[1]));
 	row[0] = key[0];
 	row[1] = (uint64) at;

@@ -34,7 +34,13 @@ cdp_store_create(MemoryContext cxt, bool wide_key, bool ids, bool sessions, int 
 		s->session_word = words++;
 	s->words[CDP_STORE_TOUCH] = words;
 	s->words[CDP_STORE_CONVERSION] = words + 1;
-	for (int kind = 0; kind < 2; kind++)
+	s->words[CDP_STORE_NARROW] = 2 + wide_key;
+	if (wide_key)
+	{
+		s->key2_word[CDP_STORE_TOUCH] = s->key2_word[CDP_STORE_CONVERSION] = 3;
+		s->key2_word[CDP_STORE_NARROW] = 2;
+	}
+	for (int kind = 0; kind < CDP_STORE_KINDS; kind++)
 		s->chunk_rows[kind] = CHUNK_BYTES / sizeof(uint64) / s->words[kind];
 	s->level = level;
 	s->partitioned = level > 0;
@@ -112,7 +118,7 @@ static uint64 *
 take_chunk(CdpStore *s, bool may_spill)
 {
 	if (may_spill && s->used >= s->limit)
-		for (int kind = 0; kind < 2; kind++)
+		for (int kind = 0; kind < CDP_STORE_KINDS; kind++)
 			for (int p = 0; p < CDP_STORE_PARTITIONS; p++)
 				spill_stream(s, kind, &s->stream[kind][p]);
 	if (s->nfree == 0)
@@ -155,10 +161,11 @@ cdp_store_partition_now(CdpStore *s)
 	if (s->partitioned)
 		return;
 	s->partitioned = true;
-	for (int kind = 0; kind < 2; kind++)
+	for (int kind = 0; kind < CDP_STORE_KINDS; kind++)
 	{
 		CdpStream	old = s->stream[kind][0];
 		int			words = s->words[kind];
+		int			key2_word = s->key2_word[kind];
 		uint64		left = old.rows;
 
 		memset(&s->stream[kind][0], 0, sizeof(CdpStream));
@@ -169,7 +176,7 @@ cdp_store_partition_now(CdpStore *s)
 
 			for (uint64 i = 0; i < rows; i++, row += words)
 			{
-				CdpStream  *stream = &s->stream[kind][cdp_store_place(s, row[0], s->wide_key ? row[3] : 0)];
+				CdpStream  *stream = &s->stream[kind][cdp_store_place(s, row[0], key2_word ? row[key2_word] : 0)];
 
 				if (stream->next == stream->end)
 					add_chunk(s, kind, stream, false);
@@ -192,7 +199,7 @@ cdp_store_bytes(const CdpStore *s, int partition)
 {
 	Size		bytes = 0;
 
-	for (int kind = 0; kind < 2; kind++)
+	for (int kind = 0; kind < CDP_STORE_KINDS; kind++)
 		bytes += (s->stream[kind][partition].rows + s->stream[kind][partition].spilled) *
 			s->words[kind] * sizeof(uint64);
 	return bytes;
@@ -202,7 +209,7 @@ cdp_store_bytes(const CdpStore *s, int partition)
 void
 cdp_store_load(CdpStore *s, int partition)
 {
-	for (int kind = 0; kind < 2; kind++)
+	for (int kind = 0; kind < CDP_STORE_KINDS; kind++)
 	{
 		CdpStream  *stream = &s->stream[kind][partition];
 		CdpStream	tail = *stream;
@@ -244,7 +251,7 @@ cdp_store_load(CdpStore *s, int partition)
 void
 cdp_store_release(CdpStore *s, int partition)
 {
-	for (int kind = 0; kind < 2; kind++)
+	for (int kind = 0; kind < CDP_STORE_KINDS; kind++)
 	{
 		CdpStream  *stream = &s->stream[kind][partition];
 
@@ -267,10 +274,11 @@ cdp_store_refine(CdpStore *s, int partition, CdpStore *finer)
 {
 	Size		bytes = 0;
 
-	for (int kind = 0; kind < 2; kind++)
+	for (int kind = 0; kind < CDP_STORE_KINDS; kind++)
 	{
 		CdpStream  *stream = &s->stream[kind][partition];
 		int			words = s->words[kind];
+		int			key2_word = s->key2_word[kind];
 		uint64	   *buffer = palloc(CHUNK_BYTES);
 
 		if (stream->file != NULL && BufFileSeek(stream->file, 0, 0, SEEK_SET) != 0)
@@ -290,7 +298,7 @@ cdp_store_refine(CdpStore *s, int partition, CdpStore *finer)
 			else
 				row = stream->chunk[(done - stream->spilled) / s->chunk_rows[kind]];
 			for (uint64 i = 0; i < rows; i++, row += words)
-				memcpy(cdp_store_row(finer, kind, cdp_store_place(finer, row[0], s->wide_key ? row[3] : 0)),
+				memcpy(cdp_store_row(finer, kind, cdp_store_place(finer, row[0], key2_word ? row[key2_word] : 0)),
 					   row, words * sizeof(uint64));
 		}
 		pfree(buffer);

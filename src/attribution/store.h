@@ -11,6 +11,12 @@
 
 #define CDP_STORE_PARTITIONS 256
 
+/* Kinds of rows. */
+#define CDP_STORE_TOUCH 0
+#define CDP_STORE_CONVERSION 1
+#define CDP_STORE_NARROW 2		/* a touch without id, kind and flags */
+#define CDP_STORE_KINDS 3
+
 #define CDP_ROW_REFUND 1
 #define CDP_ROW_NO_KEY 2
 #define CDP_ROW_MILESTONE 4
@@ -31,13 +37,16 @@ typedef struct CdpStream
 /*
  * A row is a few 64-bit words: key, time, label (low 32) with kind (16) and
  * flags (16), then second key word, id and session where the pass has them;
- * a conversion ends with its value.
+ * a conversion ends with its value. A pass without ids keeps nearly all touches
+ * as narrow ones: time and label share a word, which saves a third of the memory
+ * and of the time that it takes to fill it.
  */
 typedef struct CdpStore
 {
 	MemoryContext cxt;
-	int			words[2];		/* of a touch, of a conversion */
-	int			chunk_rows[2];
+	int			words[CDP_STORE_KINDS];
+	int			chunk_rows[CDP_STORE_KINDS];
+	int			key2_word[CDP_STORE_KINDS]; /* 0 = none */
 	bool		wide_key;
 	int			id_word;		/* 0 = none */
 	int			session_word;	/* 0 = none */
@@ -48,12 +57,12 @@ typedef struct CdpStore
 	uint64	  **free_chunk;
 	int			nfree;
 	int			free_room;
-	uint64		total[2];
-	CdpStream	stream[2][CDP_STORE_PARTITIONS];
+	CdpStream	stream[CDP_STORE_KINDS][CDP_STORE_PARTITIONS];
 } CdpStore;
 
-#define CDP_STORE_TOUCH 0
-#define CDP_STORE_CONVERSION 1
+/* Labels and times (1928 to 2071) that fit into one word. */
+#define CDP_NARROW_LABEL_BITS 12
+#define CDP_NARROW_TIME (INT64CONST(1) << (63 - CDP_NARROW_LABEL_BITS))
 
 extern CdpStore *cdp_store_create(MemoryContext cxt, bool wide_key, bool ids, bool sessions, int level,
 								  Size limit);
@@ -77,6 +86,45 @@ cdp_store_place(const CdpStore *s, uint64 key, uint64 key2)
 	hash ^= hash >> 32;
 	hash *= UINT64CONST(0xD6E8FEB86659FD93);
 	return (hash >> (56 - 8 * s->level)) & (CDP_STORE_PARTITIONS - 1);
+}
+
+/* Tells whether a touch of a pass without ids can be a narrow one. */
+static inline bool
+cdp_store_fits_narrow(int64 at, uint64 label)
+{
+	return label < (1 << CDP_NARROW_LABEL_BITS) && at >= -CDP_NARROW_TIME && at < CDP_NARROW_TIME;
+}
+
+/* The second word of a narrow touch. */
+static inline uint64
+cdp_store_narrow(int64 at, uint64 label)
+{
+	return (uint64) at << CDP_NARROW_LABEL_BITS | label;
+}
+
+/* The time of a narrow touch. */
+static inline int64
+cdp_store_narrow_at(uint64 word)
+{
+	return (int64) word >> CDP_NARROW_LABEL_BITS;
+}
+
+/* The label of a narrow touch. */
+static inline uint32
+cdp_store_narrow_label(uint64 word)
+{
+	return (uint32) word & ((1 << CDP_NARROW_LABEL_BITS) - 1);
+}
+
+/* All rows of a partition, in memory and in files. */
+static inline uint64
+cdp_store_rows(const CdpStore *s, int partition)
+{
+	uint64		rows = 0;
+
+	for (int kind = 0; kind < CDP_STORE_KINDS; kind++)
+		rows += s->stream[kind][partition].rows + s->stream[kind][partition].spilled;
+	return rows;
 }
 
 /* Room for one more row of a partition. */

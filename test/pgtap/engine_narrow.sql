@@ -1,0 +1,51 @@
+-- Touches with a low label number and a time near ours are packed into fewer words than others.
+-- Both packings of the same rows must give the same answer: the form with ids packs all rows the long way.
+BEGIN;
+SELECT plan(6);
+
+-- Thousands of labels and times on both sides of 1928 and 2071, with many equal times.
+CREATE TEMP TABLE mixed AS
+SELECT i, (h % 7000)::bigint - 100 AS key,
+  timestamptz '1850-01-01 00:00:00+00' + (h2 % 100000) * interval '1 day' AS at,
+  CASE WHEN h3 % 9 > 0 THEN 'label ' || (CASE WHEN h3 % 2 = 0 THEN h3 % 11 ELSE h3 % 9001 END) END AS label,
+  CASE WHEN h3 % 9 = 0 THEN (h2 % 1000)::numeric / 100 END AS value
+FROM generate_series(1, 100000) i,
+  LATERAL (SELECT abs(hashint8extended(i, 1) % 1000003) AS h, abs(hashint8extended(i, 2) % 1000003) AS h2,
+    abs(hashint8extended(i, 3) % 1000003) AS h3) x;
+
+CREATE FUNCTION pg_temp.options() RETURNS jsonb LANGUAGE sql IMMUTABLE AS
+$$SELECT cdp.attribution_options(models => '{first,last,linear,time_decay(7 days),participation}', lookback_unbounded => true)$$;
+
+CREATE TEMP TABLE simple AS SELECT r.* FROM (
+  SELECT cdp.attribution_pass(key, at, label, value, pg_temp.options()) AS a FROM mixed) s, cdp.attribution_totals(s.a) r;
+CREATE TEMP TABLE simple_text AS SELECT r.* FROM (
+  SELECT cdp.attribution_pass('k' || key, at, label, value, pg_temp.options()) AS a FROM mixed) s, cdp.attribution_totals(s.a) r;
+CREATE TEMP TABLE with_ids AS SELECT r.* FROM (
+  SELECT cdp.attribution_pass(key, at, label, value, pg_temp.options(), NULL::bigint, NULL::text, NULL::bigint, NULL::bigint) AS a
+  FROM mixed) s, cdp.attribution_totals(s.a) r;
+
+SELECT ok((SELECT count(DISTINCT label) > 4096 AND min(at) < '1928-01-01' AND max(at) > '2071-12-31' FROM mixed),
+  'rows of both packings are there');
+SELECT cmp_ok((SELECT count(*) FROM simple WHERE conversions <> 0), '>', 10000::bigint, 'many labels earn credit');
+SELECT is_empty('(TABLE simple EXCEPT ALL TABLE with_ids) UNION ALL (TABLE with_ids EXCEPT ALL TABLE simple)',
+  'bigint keys: short and long packing agree');
+SELECT is_empty('(TABLE simple_text EXCEPT ALL TABLE with_ids) UNION ALL (TABLE with_ids EXCEPT ALL TABLE simple_text)',
+  'text keys: short and long packing agree');
+
+-- Both packings in files, and divided again.
+SET LOCAL cdp.attribution_memory = '16MB';
+CREATE TEMP TABLE times_4 AS SELECT m.* FROM mixed m, generate_series(1, 4);
+CREATE FUNCTION pg_temp.rules() RETURNS jsonb LANGUAGE sql IMMUTABLE AS
+$$SELECT cdp.attribution_options(models => '{first,linear}', lookback => '40 days')$$;
+CREATE TEMP TABLE small AS SELECT r.* FROM (
+  SELECT cdp.attribution_pass(key, at, label, value, pg_temp.rules()) AS a FROM times_4) s, cdp.attribution_totals(s.a) r;
+SET LOCAL cdp.attribution_memory = '1GB';
+CREATE TEMP TABLE large AS SELECT r.* FROM (
+  SELECT cdp.attribution_pass(key, at, label, value, pg_temp.rules()) AS a FROM times_4) s, cdp.attribution_totals(s.a) r;
+SELECT cmp_ok((SELECT sum(conversions) FROM large WHERE model = 'linear'), '=', (SELECT count(*)::numeric FROM times_4 WHERE value IS NOT NULL),
+  'every conversion is split');
+SELECT is_empty('(TABLE small EXCEPT ALL TABLE large) UNION ALL (TABLE large EXCEPT ALL TABLE small)',
+  'above and below the memory setting: the same');
+
+SELECT * FROM finish();
+ROLLBACK;
