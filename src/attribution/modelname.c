@@ -9,6 +9,7 @@
 #include "base/suggest.h"
 #include "nodes/pg_list.h"
 #include "options.h"
+#include "parser/scansup.h"
 #include "utils/float.h"
 #include "utils/formatting.h"
 
@@ -67,13 +68,13 @@ fold_blanks(const char *text)
 	char	   *o = out;
 	bool		quoted = false;
 
-	while (isspace((unsigned char) *text))
+	while (scanner_isspace(*text))
 		text++;
 	for (; *text != '\0'; text++)
 	{
 		if (*text == '"')
 			quoted = !quoted;
-		if (!quoted && isspace((unsigned char) *text))
+		if (!quoted && scanner_isspace(*text))
 		{
 			if (o[-1] != ' ')
 				*o++ = ' ';

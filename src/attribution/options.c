@@ -192,6 +192,57 @@ read_kinds(CdpOptions *o, const JsonbValue *v)
 	}
 }
 
+/* Parentheses that a text opens less those that it closes, outside double quotes. */
+static int
+open_parentheses(const char *text)
+{
+	int			open = 0;
+	bool		quoted = false;
+
+	for (; *text != '\0'; text++)
+	{
+		if (*text == '"')
+			quoted = !quoted;
+		else if (!quoted)
+			open += (*text == '(') - (*text == ')');
+	}
+	return open;
+}
+
+/*
+ * An array such as '{last,position(0.3,0.5)}' comes split at the comma inside
+ * the parentheses: joins texts again until they are closed. Returns how many
+ * are left; the list is the caller's, joined texts are palloc'd.
+ */
+static int
+join_split_models(char **text, int n)
+{
+	int			kept = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		int			open = open_parentheses(text[i]);
+		StringInfoData joined;
+
+		text[kept] = text[i];
+		if (open > 0)
+		{
+			initStringInfo(&joined);
+			appendStringInfoString(&joined, text[i]);
+			while (open > 0 && i + 1 < n)
+			{
+				open += open_parentheses(text[++i]);
+				appendStringInfo(&joined, ",%s", text[i]);
+			}
+			/* What nothing closes stays as it came: reading it is an error that names it alone. */
+			if (open <= 0)
+				text[kept] = joined.data;
+		}
+		kept++;
+	}
+	return kept;
+}
+
 /* The models, refused when empty, too many or named twice. */
 static void
 read_models(CdpOptions *o, char **text, int n)
@@ -239,6 +290,7 @@ read_field(CdpOptions *o, OptionField field, const JsonbValue *v, bool *null_pat
 			break;
 		case OPTION_MODELS:
 			list = read_list(field, v, &n);
+			n = join_split_models(list, n);
 			read_models(o, list, n);
 			break;
 		case OPTION_LOOKBACK_BY_KIND:
