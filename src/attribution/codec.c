@@ -112,6 +112,13 @@ reserve_decoded(CdpDecoded *d, int n)
 {
 	if (n <= d->room)
 		return;
+	if (d->room > 0)
+	{
+		pfree(d->label);
+		pfree(d->at);
+		pfree(d->id);
+		pfree(d->session);
+	}
 	d->room = Max(64, n);
 	d->label = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(uint32) * d->room);
 	d->at = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int64) * d->room);

@@ -151,6 +151,7 @@ compare_text(const void *a, const void *b, void *arg)
 {
 	const CdpIntern *in = arg;
 
+	CHECK_FOR_INTERRUPTS();
 	return strcmp(in->text[*(const uint32 *) a], in->text[*(const uint32 *) b]);
 }
 

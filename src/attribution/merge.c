@@ -35,7 +35,7 @@ merge_state(FunctionCallInfo fcinfo)
 	return state;
 }
 
-/* Adds sums that live in `from`'s own context; the state grows in its own. */
+/* Adds a value to the state, whose sums grow in a context below its own. */
 static void
 merge_in(MergeState *state, Datum value)
 {
@@ -43,7 +43,9 @@ merge_in(MergeState *state, Datum value)
 
 	if (state->sums == NULL)
 	{
-		state->sums = cdp_sums_from_datum(value, state->cxt);
+		/* In a context of its own, which merging may replace. */
+		work = AllocSetContextCreate(state->cxt, "cdp merged sums", ALLOCSET_DEFAULT_SIZES);
+		state->sums = cdp_sums_from_datum(value, work);
 		return;
 	}
 	work = AllocSetContextCreate(CurrentMemoryContext, "cdp merge", ALLOCSET_DEFAULT_SIZES);

@@ -120,6 +120,27 @@ reserve_work(CdpSums *s, int n)
 	w->rule.weight = MemoryContextAllocHuge(s->cxt, sizeof(double) * w->room);
 }
 
+/* Makes room for so many entries of a histogram. */
+static void
+histogram_grow(CdpHistogram *h, int size, MemoryContext cxt)
+{
+	CdpHistogram grown = {h->n, size};
+
+	grown.key = MemoryContextAllocHuge(cxt, sizeof(int64) * size);
+	grown.conversions = MemoryContextAllocHuge(cxt, sizeof(int64) * size);
+	grown.value_micro = MemoryContextAllocHuge(cxt, sizeof(int128) * size);
+	if (h->n > 0)
+	{
+		memcpy(grown.key, h->key, sizeof(int64) * h->n);
+		memcpy(grown.conversions, h->conversions, sizeof(int64) * h->n);
+		memcpy(grown.value_micro, h->value_micro, sizeof(int128) * h->n);
+		pfree(h->key);
+		pfree(h->conversions);
+		pfree(h->value_micro);
+	}
+	*h = grown;
+}
+
 /* Adds conversions and value to one entry of a histogram, which keeps its keys ascending. */
 static void
 histogram_add(CdpHistogram *h, int64 key, int64 conversions, int128 value, MemoryContext cxt)
@@ -139,24 +160,7 @@ histogram_add(CdpHistogram *h, int64 key, int64 conversions, int128 value, Memor
 	if (low == h->n || h->key[low] != key)
 	{
 		if (h->n == h->size)
-		{
-			int			size = Max(32, h->size * 2);
-			CdpHistogram grown = {h->n, size};
-
-			grown.key = MemoryContextAllocHuge(cxt, sizeof(int64) * size);
-			grown.conversions = MemoryContextAllocHuge(cxt, sizeof(int64) * size);
-			grown.value_micro = MemoryContextAllocHuge(cxt, sizeof(int128) * size);
-			if (h->n > 0)
-			{
-				memcpy(grown.key, h->key, sizeof(int64) * h->n);
-				memcpy(grown.conversions, h->conversions, sizeof(int64) * h->n);
-				memcpy(grown.value_micro, h->value_micro, sizeof(int128) * h->n);
-				pfree(h->key);
-				pfree(h->conversions);
-				pfree(h->value_micro);
-			}
-			*h = grown;
-		}
+			histogram_grow(h, Max(32, h->size * 2), cxt);
 		memmove(h->key + low + 1, h->key + low, sizeof(int64) * (h->n - low));
 		memmove(h->conversions + low + 1, h->conversions + low, sizeof(int64) * (h->n - low));
 		memmove(h->value_micro + low + 1, h->value_micro + low, sizeof(int128) * (h->n - low));
@@ -224,6 +228,9 @@ cdp_sums_units(CdpSums *s, int m, const CdpJourney *j, int64 *rest)
 	return w->units;
 }
 
+/* From so many touches on, each step over a journey takes long enough to ask for interrupts. */
+#define LONG_JOURNEY 65536
+
 /* Adds a journey with touches to every rule model. */
 static void
 add_rules(CdpSums *s, const CdpJourney *j)
@@ -240,6 +247,8 @@ add_rules(CdpSums *s, const CdpJourney *j)
 
 		if (!CDP_MODEL_IS_RULE(model->kind))
 			continue;
+		if (j->n > LONG_JOURNEY)
+			CHECK_FOR_INTERRUPTS();
 		if (model->kind == CDP_MODEL_FIRST || model->kind == CDP_MODEL_LAST || cdp_sums_own_touch(model, j))
 		{
 			uint32		label = model->kind == CDP_MODEL_FIRST ? j->label[0]
@@ -355,12 +364,37 @@ cdp_sums_add(CdpSums *s, const CdpJourney *j)
 		cdp_pathtable_add(s->paths, j->label, j->n, j->conversions, j->nulls, j->value_micro);
 }
 
-/* Adds the entries of another histogram. */
+/* Adds the entries of another histogram: both ascend, so that one walk from the end puts all in place. */
 static void
 histogram_merge(CdpHistogram *into, const CdpHistogram *from, MemoryContext cxt)
 {
-	for (int i = 0; i < from->n; i++)
-		histogram_add(into, from->key[i], from->conversions[i], from->value_micro[i], cxt);
+	int			i = 0;
+	int			fresh = 0;		/* keys that only `from` has */
+	int			k;
+	int			at;
+
+	for (k = 0; k < from->n; k++)
+	{
+		while (i < into->n && into->key[i] < from->key[k])
+			i++;
+		fresh += i == into->n || into->key[i] != from->key[k];
+	}
+	if (into->size - into->n < fresh)
+		histogram_grow(into, Max(32, into->n + fresh), cxt);
+	i = into->n - 1;
+	k = from->n - 1;
+	into->n += fresh;
+	for (at = into->n - 1; k >= 0; at--)
+	{
+		bool		old = i >= 0 && into->key[i] >= from->key[k];
+		bool		more = i < 0 || into->key[i] <= from->key[k];
+
+		into->conversions[at] = (old ? into->conversions[i] : 0) + (more ? from->conversions[k] : 0);
+		into->value_micro[at] = (old ? into->value_micro[i] : 0) + (more ? from->value_micro[k] : 0);
+		into->key[at] = old ? into->key[i] : from->key[k];
+		i -= old;
+		k -= more;
+	}
 }
 
 /* Adds all of one set of sums to another with (maybe) more labels; map tells the new place of each. */
@@ -427,14 +461,28 @@ merged_options(const CdpOptions *a, const CdpOptions *b)
 	return o;
 }
 
+/* A copy of options in cxt. */
+static const CdpOptions *
+copy_options(const CdpOptions *o, MemoryContext cxt)
+{
+	StringInfoData text;
+
+	initStringInfo(&text);
+	cdp_options_write(o, &text);
+	return cdp_options_from_text(text.data, cxt);
+}
+
 /*
- * The sums of both, which may be `a` itself, grown; b stays as it is. Unequal
- * options or kinds of labels are an error. Everything new lives in cxt.
+ * The sums of both: `a` itself, or new ones in a context of their own below cxt
+ * when b brings labels. Then a's context, which must be its own, is deleted, so
+ * that a year of days with ever new labels takes no more than the last sums.
+ * b stays as it is. Unequal options or kinds of labels are an error.
  */
 CdpSums *
 cdp_sums_merge(CdpSums *a, const CdpSums *b, MemoryContext cxt)
 {
-	MemoryContext old = MemoryContextSwitchTo(cxt);
+	MemoryContext old = MemoryContextSwitchTo(a->cxt);
+	MemoryContext own;
 	const char *which = "";
 	CdpLabels  *labels;
 	uint32	   *map_a;
@@ -459,13 +507,23 @@ cdp_sums_merge(CdpSums *a, const CdpSums *b, MemoryContext cxt)
 		MemoryContextSwitchTo(old);
 		return a;
 	}
+	own = AllocSetContextCreate(cxt, "cdp merged sums", ALLOCSET_DEFAULT_SIZES);
+	MemoryContextSwitchTo(own);
 	labels = cdp_labels_union(a->labels, b->labels, &map_a, &map_b);
+	if (labels->n == a->labels->n)
+	{
+		add_sums(a, b, map_b);
+		MemoryContextSwitchTo(old);
+		MemoryContextDelete(own);
+		return a;
+	}
 	for (int i = 0; i < labels->n; i++)
 		labels->name[i] = pstrdup(labels->name[i]);
-	sum = cdp_sums_create(a->options, labels, cxt);
+	sum = cdp_sums_create(copy_options(a->options, own), labels, own);
 	add_sums(sum, a, map_a);
 	add_sums(sum, b, map_b);
 	MemoryContextSwitchTo(old);
+	MemoryContextDelete(a->cxt);
 	return sum;
 }
 

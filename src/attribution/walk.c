@@ -297,6 +297,7 @@ add_conversions(CdpWalk *w)
 	bool		reported = false;
 	int			from = 0;
 	int			marked = 0;
+	int64		looked_at = 0;	/* touches since the last check for interrupts */
 
 	for (int k = 0; k < w->nconversions; k++)
 	{
@@ -307,8 +308,12 @@ add_conversions(CdpWalk *w)
 		int64		earliest;
 		int			start;
 
-		if ((k & 1023) == 0)
+		looked_at += 64 + c->position - from;
+		if (looked_at > 65536)
+		{
 			CHECK_FOR_INTERRUPTS();
+			looked_at = 0;
+		}
 		for (int m = 0; m < CDP_MAX_MILESTONES; m++)
 			j.anchor[m] = -1;
 		if (o->reset && k > 0)

@@ -1,0 +1,32 @@
+-- What must end when it is asked to, and stay small.
+BEGIN;
+SELECT plan(4);
+SET LOCAL client_min_messages = error;
+CREATE SCHEMA t;
+
+-- A customer with many touches and many conversions can be cancelled; it would take minutes.
+CREATE TABLE t.bot AS SELECT timestamptz '2026-01-01' + i * interval '1 s' AS at, CASE WHEN i <= 300000 THEN (ARRAY['a', 'b', 'c'])[1 + i % 3] END AS label,
+  CASE WHEN i > 300000 THEN 1 END::numeric AS value FROM generate_series(1, 303000) i;
+CREATE FUNCTION t.cancelled(options jsonb) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE began timestamptz := clock_timestamp();
+BEGIN
+  PERFORM cdp.attribution_pass(1::bigint, at, label, value, options) FROM t.bot;
+  RETURN 'it ended';
+EXCEPTION WHEN query_canceled THEN
+  RETURN CASE WHEN clock_timestamp() - began < '7 s' THEN 'in time' ELSE 'after ' || clock_timestamp() - began END;
+END $$;
+SET LOCAL statement_timeout = '1500ms';
+SELECT is(t.cancelled(cdp.attribution_options(models => '{time_decay,time_decay(1 day),time_decay(2 days),time_decay(3 days),time_decay(4 days),linear_unique}', lookback_unbounded => true)), 'in time', 'many rule models');
+SELECT is(t.cancelled(cdp.attribution_options(models => '{last}', lookback_unbounded => true, collapse => true)), 'in time', 'repeats folded');
+SET LOCAL statement_timeout = 0;
+
+-- Merging parts that bring ever new labels keeps the memory of the last sums only.
+CREATE FUNCTION t.peak() RETURNS bigint LANGUAGE sql RETURN (regexp_match(pg_read_file('/proc/self/status', 0, 4000), 'VmHWM:\s+(\d+)'))[1]::bigint;
+CREATE TABLE t.part AS SELECT i, (SELECT cdp.attribution_path_pass(ARRAY['l' || i * 1000 + k], 1, 1, 0, cdp.attribution_options(models =>
+    '{first,last,linear,ramp,u_shaped,j_shaped,inverse_j,exponential,participation,linear_unique}')) AS p FROM generate_series(1, 400) k) FROM generate_series(1, 100) i;
+CREATE TABLE t.before AS SELECT t.peak() AS kb;
+SELECT is((SELECT sum(r.conversions) FROM (SELECT cdp.attribution_merge(p) AS p FROM t.part) s, cdp.attribution_totals(s.p) r WHERE r.model = 'last'), 40000.0, 'a hundred parts with labels of their own');
+SELECT diag('peak grew by kB: ' || t.peak() - kb) FROM t.before;
+SELECT cmp_ok(t.peak() - kb, '<', 150000::bigint, 'and their merge stays small') FROM t.before;
+SELECT * FROM finish();
+ROLLBACK;
