@@ -220,7 +220,12 @@ scatter_rows(CdpWalk *w, Scratch *x)
 		CdpItem    *item;
 
 		if (!all && !g->converts[group])
+		{
+			/* Nobody will walk it, but the summary counts the rows that are left out. */
+			if (unlikely(w->excluded != NULL) && label != CDP_NO_LABEL && w->excluded[w->rank[label]])
+				w->sums->counter[CDP_COUNT_EXCLUDED]++;
 			continue;
+		}
 		item = &x->item[g->count[group]++];
 		item->at = (int64) row[1];
 		item->rank = likely(label != CDP_NO_LABEL) ? w->rank[label] : CDP_CLASS_MILESTONE << 30;

@@ -141,10 +141,11 @@ typedef struct ReplayState
 {
 	MemoryContext cxt;
 	CdpOptions *options;
+	Jsonb	   *given;			/* what the options were read from, NULL = defaults */
+	bool		vary;			/* the argument is no constant */
 	CdpIntern	labels;
 	bool		kind_known;		/* text or integer labels */
 	CdpJourneyLog *log;
-	CdpDecoded	decoded;
 } ReplayState;
 
 /* The state of a replay or path pass, made at the first call. */
@@ -158,12 +159,18 @@ replay_state(FunctionCallInfo fcinfo, int options_arg)
 	if (!AggCheckCallContext(fcinfo, &aggregate))
 		elog(ERROR, "attribution replay called outside an aggregate");
 	if (!PG_ARGISNULL(0))
-		return (ReplayState *) PG_GETARG_POINTER(0);
+	{
+		state = (ReplayState *) PG_GETARG_POINTER(0);
+		if (state->vary)
+			cdp_options_same(fcinfo, options_arg, state->given);
+		return state;
+	}
 	old = MemoryContextSwitchTo(aggregate);
 	state = palloc0(sizeof(ReplayState));
 	state->cxt = aggregate;
-	state->options = cdp_options_from_jsonb(PG_ARGISNULL(options_arg) ? NULL : PG_GETARG_JSONB_P_COPY(options_arg),
-											aggregate);
+	state->given = PG_ARGISNULL(options_arg) ? NULL : PG_GETARG_JSONB_P_COPY(options_arg);
+	state->vary = cdp_options_vary(fcinfo, options_arg);
+	state->options = cdp_options_from_jsonb(state->given, aggregate);
 	cdp_intern_init(&state->labels, false, aggregate);
 	state->log = cdp_log_create(aggregate);
 	MemoryContextSwitchTo(old);

@@ -9,6 +9,7 @@
 #include "pass.h"
 
 #include "common/hashfn.h"
+#include "nodes/primnodes.h"
 #include "utils/uuid.h"
 
 typedef enum ValueType
@@ -24,6 +25,34 @@ typedef struct CustomerName
 	char	   *name;
 } CustomerName;
 
+/* Tells whether an argument of the aggregate at hand may differ from row to row. */
+bool
+cdp_options_vary(FunctionCallInfo fcinfo, int arg)
+{
+	Aggref	   *aggref = AggGetAggref(fcinfo);
+	Node	   *node;
+
+	if (aggref == NULL || list_length(aggref->args) < arg)
+		return true;
+	node = (Node *) list_nth_node(TargetEntry, aggref->args, arg - 1)->expr;
+	return !IsA(node, Const) && !IsA(node, Param);
+}
+
+/* Refuses options that differ from those of the first row: which one came first would decide. */
+void
+cdp_options_same(FunctionCallInfo fcinfo, int arg, const Jsonb *given)
+{
+	Jsonb	   *now = PG_ARGISNULL(arg) ? NULL : PG_GETARG_JSONB_P(arg);
+
+	if (now == NULL ? given == NULL : given != NULL && VARSIZE(now) == VARSIZE(given) &&
+		memcmp(now, given, VARSIZE(now)) == 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("attribution options differ from row to row"),
+			 errhint("Give the same options for all rows, or GROUP BY what they depend on.")));
+}
+
 /* Starts a pass at its first row: reads the options, fixes the layout of rows. */
 static CdpPass *
 start_pass(FunctionCallInfo fcinfo, CdpKeyType key_type, bool int_labels, bool wide)
@@ -32,7 +61,6 @@ start_pass(FunctionCallInfo fcinfo, CdpKeyType key_type, bool int_labels, bool w
 	MemoryContext cxt;
 	MemoryContext old;
 	CdpPass    *pass;
-	Jsonb	   *jsonb;
 
 	if (!AggCheckCallContext(fcinfo, &aggregate))
 		elog(ERROR, "attribution pass called outside an aggregate");
@@ -40,8 +68,9 @@ start_pass(FunctionCallInfo fcinfo, CdpKeyType key_type, bool int_labels, bool w
 	old = MemoryContextSwitchTo(cxt);
 	pass = palloc0(sizeof(CdpPass));
 	pass->cxt = cxt;
-	jsonb = PG_ARGISNULL(5) ? NULL : PG_GETARG_JSONB_P_COPY(5);
-	pass->options = cdp_options_from_jsonb(jsonb, cxt);
+	pass->given = PG_ARGISNULL(5) ? NULL : PG_GETARG_JSONB_P_COPY(5);
+	pass->vary = cdp_options_vary(fcinfo, 5);
+	pass->options = cdp_options_from_jsonb(pass->given, cxt);
 	pass->key_type = key_type;
 	pass->wide = wide;
 	pass->keep_kinds = wide && (pass->options->nkinds > 0 || pass->options->nmilestones > 0);
@@ -119,7 +148,8 @@ kind_number(CdpPass *pass, Datum kind)
 			ereport(ERROR,
 					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 					 errmsg("too many distinct kinds of touch"),
-					 errdetail("At most %d are possible.", PG_UINT16_MAX - 1)));
+					 errdetail("At most %d are possible.", PG_UINT16_MAX - 1),
+					 errhint("Pass what names the kind of touch, not the single touch.")));
 		for (int m = 0; m < pass->options->nmilestones; m++)
 			if (strcmp(pass->options->milestone[m], name) == 0)
 				pass->milestone[m] = number;
@@ -145,7 +175,8 @@ add_reference(CdpPass *pass, int64 conversion_id, int64 at, int64 value, const u
 			? MemoryContextAlloc(pass->cxt, sizeof(CdpReference) * pass->reference_room)
 			: repalloc_huge(pass->reference, sizeof(CdpReference) * pass->reference_room);
 	}
-	pass->reference[pass->nreferences++] = (CdpReference) {conversion_id, at, value, {key[0], key[1]}, has_key, false};
+	pass->reference[pass->nreferences++] = (CdpReference) {.conversion_id = conversion_id, .at = at, .value = value,
+		.key = {key[0], key[1]}, .has_key = has_key};
 }
 
 /* The label of a row as a number. */
@@ -273,7 +304,11 @@ take_row(FunctionCallInfo fcinfo, CdpKeyType key_type, bool int_labels, ValueTyp
 	if (unlikely(PG_ARGISNULL(0)))
 		pass = start_pass(fcinfo, key_type, int_labels, wide);
 	else
+	{
 		pass = (CdpPass *) PG_GETARG_POINTER(0);
+		if (unlikely(pass->vary))
+			cdp_options_same(fcinfo, 5, pass->given);
+	}
 	store = pass->store;
 	pass->counter[CDP_COUNT_ROWS]++;
 

@@ -55,7 +55,9 @@ typedef struct CdpReference
 	int64		at;
 	int64		value;			/* micro-units, 0 or less */
 	uint64		key[2];
+	uint64		taken_by[2];	/* key of the conversion that it was taken off */
 	bool		has_key;
+	bool		taken_keyed;	/* that conversion has a key */
 	bool		used;
 } CdpReference;
 
@@ -63,6 +65,8 @@ typedef struct CdpPass
 {
 	MemoryContext cxt;
 	CdpOptions *options;
+	Jsonb	   *given;			/* what the options were read from, NULL = defaults */
+	bool		vary;			/* the argument is no constant: compare it at each row */
 	CdpKeyType	key_type;
 	bool		wide;			/* with id, kind, session and reference */
 	bool		keep_kinds;
@@ -91,6 +95,8 @@ extern bool cdp_micro_from_numeric(struct varlena *number, int64 *micro);
 extern int64 cdp_micro_from_float(double value);
 
 /* pass.c */
+extern bool cdp_options_vary(FunctionCallInfo fcinfo, int arg);
+extern void cdp_options_same(FunctionCallInfo fcinfo, int arg, const Jsonb *given);
 extern const char *cdp_pass_customer(const CdpPass *pass, uint64 key, uint64 key2);
 
 /* journey.c */

@@ -85,11 +85,26 @@ add_touch(CdpWalk *w, uint32 label, int64 at, const uint64 *row)
 	w->ntouches++;
 }
 
-/* Takes the refunds that name a conversion off its value. */
+/* Raises the error for two customers' conversions with one id: which one a refund lowers would be chance. */
 static void
-apply_references(CdpWalk *w, CdpConversion *c)
+ambiguous_refund(void)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_CARDINALITY_VIOLATION),
+			 errmsg("a refund names an id that conversions of several customers have"),
+			 errhint("Give conversions ids of their own, or leave refers_to out: then a refund lowers its customer's latest conversion.")));
+}
+
+/*
+ * Takes the refunds that name a conversion off its value. Of several conversions
+ * with that id the customer's first one in the order is lowered.
+ */
+static void
+apply_references(CdpWalk *w, CdpConversion *c, const uint64 *row)
 {
 	CdpPass    *pass = w->pass;
+	bool		keyed = !((row[2] >> 48) & CDP_ROW_NO_KEY);
+	uint64		key2 = w->store->wide_key ? row[3] : 0;
 	int64		low = 0;
 	int64		high = pass->nreferences;
 
@@ -106,10 +121,19 @@ apply_references(CdpWalk *w, CdpConversion *c)
 	}
 	for (; low < pass->nreferences && pass->reference[low].conversion_id == c->id; low++)
 	{
-		if (pass->reference[low].used)
+		CdpReference *r = &pass->reference[low];
+
+		if (r->used)
+		{
+			if (!keyed || !r->taken_keyed || r->taken_by[0] != row[0] || r->taken_by[1] != key2)
+				ambiguous_refund();
 			continue;
-		pass->reference[low].used = true;
-		c->net += pass->reference[low].value;
+		}
+		r->used = true;
+		r->taken_keyed = keyed;
+		r->taken_by[0] = row[0];
+		r->taken_by[1] = key2;
+		c->net += r->value;
 		c->refunds++;
 	}
 }
@@ -148,7 +172,7 @@ read_conversion(CdpWalk *w, CdpConversion *c, const uint64 *row, uint32 label)
 	c->net = (int64) row[s->words[CDP_STORE_CONVERSION] - 1];
 	c->label = label;
 	c->refunds = 0;
-	apply_references(w, c);
+	apply_references(w, c, row);
 }
 
 /* Whether two times are further apart than a lookback. */
