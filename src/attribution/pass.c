@@ -53,6 +53,22 @@ cdp_options_same(FunctionCallInfo fcinfo, int arg, const Jsonb *given)
 			 errhint("Give the same options for all rows, or GROUP BY what they depend on.")));
 }
 
+/* What the executor closes when it ends without asking for the result, as LIMIT makes it do. */
+typedef struct CdpPassFiles
+{
+	CdpStore   *store;			/* NULL once the pass is finished */
+} CdpPassFiles;
+
+/* Closes the temporary files of a pass that nobody finished; after an error the server does. */
+static void
+close_files(Datum files)
+{
+	CdpStore   *store = ((CdpPassFiles *) DatumGetPointer(files))->store;
+
+	if (store != NULL)
+		cdp_store_close(store);
+}
+
 /* Starts a pass at its first row: reads the options, fixes the layout of rows. */
 static CdpPass *
 start_pass(FunctionCallInfo fcinfo, CdpKeyType key_type, bool int_labels, bool wide)
@@ -79,6 +95,9 @@ start_pass(FunctionCallInfo fcinfo, CdpKeyType key_type, bool int_labels, bool w
 	pass->store = cdp_store_create(cxt, key_type != CDP_KEY_BIGINT, wide,
 								   wide && pass->options->need_sessions, 0,
 								   cdp_attribution_memory_bytes() / 2);
+	pass->files = MemoryContextAlloc(aggregate, sizeof(CdpPassFiles));
+	pass->files->store = pass->store;
+	AggRegisterCallback(fcinfo, close_files, PointerGetDatum(pass->files));
 	cdp_intern_init(&pass->labels, int_labels, cxt);
 	cdp_intern_init(&pass->conversion_labels, int_labels, cxt);
 	cdp_intern_init(&pass->kinds, int_labels, cxt);
@@ -104,6 +123,14 @@ remember_customer(CdpPass *pass, const uint64 *key, const char *text, int len)
 
 	if (found)
 		return;
+	pass->customer_bytes += sizeof(CustomerName) + len + 64;
+	if (pass->customer_bytes > cdp_attribution_memory_bytes() / 4)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("customers of attribution credits do not fit into memory"),
+				 errdetail("%ld customers take more than a quarter of %d kB.",
+						   hash_get_num_entries(pass->customers), cdp_attribution_memory),
+				 errhint("Raise cdp.attribution_memory, give bigint or uuid keys, or ask for credits of fewer customers.")));
 	entry->name = MemoryContextAlloc(pass->cxt, len + 1);
 	memcpy(entry->name, text, len);
 	entry->name[len] = '\0';
@@ -443,6 +470,7 @@ cdp_pass_final(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	pass = (CdpPass *) PG_GETARG_POINTER(0);
 	sums = cdp_pass_finish(pass);
+	pass->files->store = NULL;	/* walked and closed, partition by partition */
 	warn_left_out(sums->counter);
 	result = cdp_sums_to_datum(sums);
 	MemoryContextDelete(pass->cxt);

@@ -81,6 +81,8 @@ typedef struct CdpPass
 	int64		nreferences;
 	int64		reference_room;
 	HTAB	   *customers;		/* names of text keys, for credits only */
+	Size		customer_bytes;
+	struct CdpPassFiles *files; /* outlives the pass */
 	int64		counter[CDP_COUNTERS];
 } CdpPass;
 
