@@ -197,7 +197,9 @@ BEGIN
   WHERE q.load_id = load AND q.retried_by_load IS NULL AND q.code NOT IN ('superseded', 'suppressed')
     -- What a later load said about the record is newer than the mended row.
     AND NOT EXISTS (SELECT FROM cdp_data.touchpoint_key k JOIN cdp_data.touchpoint t USING (touchpoint_id, customer_id, occurred_at)
-      WHERE k.source_id = q.source_id AND k.source_key = cdp_internal.parse_key(q.original ->> 'source_key') AND t.load_id > load)
+      WHERE k.source_id = q.source_id AND k.source_key = cdp_internal.parse_key(q.original ->> 'source_key')
+        AND (t.load_id > load OR EXISTS (SELECT FROM cdp_data.load_confirmed c JOIN cdp_data.load l USING (load_id)
+          WHERE c.load_id > load AND l.state = 'done' AND c.touchpoints @> t.touchpoint_id)))
   ORDER BY q.row_no;
   SELECT * INTO load_id, rows_read, inserted, corrected, unchanged, quarantined, orphaned
   FROM cdp.load_touchpoints(src, 'pg_temp.cdp_load_again', time_zone, identifier_type, kind,

@@ -66,9 +66,9 @@ BEGIN
     SELECT count(*) FILTER (WHERE q.code LIKE '%time%') AS untimed, count(*) AS waiting INTO x
     FROM cdp_data.quarantine q WHERE q.retried_by_load IS NULL;
     list := list || cdp_internal.attribution_finding('untimed rows', x.untimed, n.rows + x.untimed, 'warning', 0.001, 'rows have no usable time and wait in quarantine',
-      'See cdp_data.quarantine; mend the source, then cdp.retry_load().');
+      'See cdp_data.quarantine; mend the source, then cdp.retry_quarantine(load_id).');
     list := list || cdp_internal.attribution_finding('quarantine', x.waiting, n.rows + x.waiting, 'warning', 0.001, 'rows wait in quarantine, whatever the reason',
-      'SELECT code, count(*) FROM cdp_data.quarantine WHERE retried_by_load IS NULL GROUP BY 1; then cdp.retry_load().');
+      'SELECT code, count(*) FROM cdp_data.quarantine WHERE retried_by_load IS NULL GROUP BY 1; then cdp.retry_quarantine(load_id).');
   END IF;
 
   list := list || cdp_internal.attribution_finding('conversions without touches', s.conversions_without_touch, s.conversions, 'warning', 0.3,

@@ -1,6 +1,6 @@
 -- What one load does: reads any shape of staging, is idempotent, corrects, refuses bad rows with a reason, refers, feeds.
 BEGIN;
-SELECT plan(49);
+SELECT plan(50);
 SET LOCAL timezone = 'UTC';
 SELECT throws_ok($$SELECT * FROM cdp.load_touchpoints('shop', 'pg_class')$$, '22023', 'unknown source "shop"', 'an unknown source is an error');
 SELECT cdp.add_source('shop', 'America/New_York') AS shop \gset
@@ -142,6 +142,16 @@ CREATE VIEW typed_view AS SELECT * FROM typed ORDER BY source_key;
 SELECT results_eq($$SELECT inserted, quarantined FROM cdp.load_touchpoints('shop', 'typed_view', time_zone => 'Europe/Paris', identifier_type => 'member_id', kind => 'order')$$, 'VALUES (1::bigint, 3::bigint)', 'typed columns of a view');
 SELECT results_eq($$SELECT t.occurred_at, t.value, t.properties::text FROM cdp_data.touchpoint t JOIN cdp_data.touchpoint_key k USING (touchpoint_id) WHERE k.source_key = '1'$$,
   $$VALUES ('2026-05-01 08:00+00'::timestamptz, 0.1::numeric, '{"a": 1}')$$, 'with a zone of the load, and six decimals of a float');
+-- A mended row is older than a later load also where that load found the record as it was.
+CREATE TABLE again (source_key text, occurred_at text, identifier text, value text);
+INSERT INTO again VALUES ('again', '2026-06-01', 'u1', '10');
+SELECT cdp.load_touchpoints('shop', 'again', identifier_type => 'user_id', kind => 'purchase');
+UPDATE again SET occurred_at = 'nonsense', value = '20';
+SELECT (cdp.load_touchpoints('shop', 'again', identifier_type => 'user_id', kind => 'purchase')).load_id AS refused \gset
+UPDATE again SET occurred_at = '2026-06-01', value = '10';
+SELECT cdp.load_touchpoints('shop', 'again', identifier_type => 'user_id', kind => 'purchase');
+UPDATE cdp_data.quarantine SET original = original || '{"occurred_at": "2026-06-01"}' WHERE load_id = :refused;
+SELECT results_eq(format('SELECT rows_read FROM cdp.retry_quarantine(%s, identifier_type => ''user_id'', kind => ''purchase'')', :refused), 'VALUES (0::bigint)', 'what a later load confirmed stays');
 SELECT is((SELECT count(*) FROM cdp_data.load WHERE rows_read <> inserted + corrected + unchanged + quarantined), 0::bigint, 'the counts of every load add up');
 SELECT * FROM finish();
 ROLLBACK;
