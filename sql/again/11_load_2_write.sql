@@ -234,7 +234,7 @@ BEGIN
         JOIN cdp_data.touchpoint_awaited a ON a.source_id = src AND a.source_key = n.source_key WHERE n.code IS NULL) x
     WHERE r.row_no = x.row_no;
   END IF;
-  CREATE TEMP TABLE cdp_load_ref (row_no bigint, refers_key text, refers_to bigint, reserved boolean);
+  CREATE TEMP TABLE cdp_load_ref (row_no bigint, refers_key text, refers_to bigint, reserved boolean, owner_id bigint);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.load_match(integer) IS
@@ -247,10 +247,12 @@ DECLARE
   orphans bigint;
 BEGIN
   INSERT INTO pg_temp.cdp_load_ref
-  SELECT r.row_no, r.refers_key, coalesce(k.touchpoint_id, b.touchpoint_id), k.touchpoint_id IS NULL AND b.touchpoint_id IS NULL
+  SELECT r.row_no, r.refers_key, coalesce(k.touchpoint_id, b.touchpoint_id), k.touchpoint_id IS NULL AND b.touchpoint_id IS NULL,
+    coalesce(p.customer_id, k.customer_id)
   FROM pg_temp.cdp_load_row r
     LEFT JOIN cdp_data.touchpoint_key k ON k.source_id = src AND k.source_key = r.refers_key
     LEFT JOIN pg_temp.cdp_load_row b ON b.source_key = r.refers_key AND b.code IS NULL
+    LEFT JOIN pg_temp.cdp_load_person p ON (p.type_id, p.identifier) = (b.type_id, b.identifier)
   WHERE r.code IS NULL AND r.refers_key IS NOT NULL;
   UPDATE pg_temp.cdp_load_ref f SET refers_to = coalesce(
     (SELECT t.touchpoint_id FROM cdp_data.touchpoint_retracted t WHERE (t.source_id, t.source_key) = (src, f.refers_key) LIMIT 1),
@@ -263,7 +265,7 @@ BEGIN
   INSERT INTO cdp_data.touchpoint_awaited AS a (source_id, source_key, customer_id, touchpoint_id, first_at, last_at, load_id)
   SELECT src, f.refers_key, p.customer_id, f.refers_to, min(r.at), max(r.at), load
   FROM pg_temp.cdp_load_ref f JOIN pg_temp.cdp_load_row r USING (row_no) JOIN pg_temp.cdp_load_person p USING (type_id, identifier)
-  WHERE f.reserved
+  WHERE f.reserved OR f.owner_id <> p.customer_id
   GROUP BY f.refers_key, p.customer_id, f.refers_to
   ON CONFLICT ON CONSTRAINT touchpoint_awaited_pkey DO UPDATE
   SET first_at = least(a.first_at, excluded.first_at), last_at = greatest(a.last_at, excluded.last_at);
@@ -275,12 +277,53 @@ $$;
 COMMENT ON FUNCTION cdp_internal.load_references(bigint, integer) IS
 'Turns refers_to of the running load into touchpoint ids: of records that are there, come with this load, or were taken out; for others an id is reserved. Returns how many rows refer to a record that is not there.';
 
+-- Rows that refer to a record are of its customer, as a rule. Those of another one are in touchpoint_awaited, for reports
+-- of few customers must know whose conversion a refund takes back, and the change feed must tell that customer.
+CREATE OR REPLACE FUNCTION cdp_internal.load_keep_references(load bigint, src integer, ids bigint[], customers bigint[], keys text[]) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  INSERT INTO cdp_data.touchpoint_awaited AS a (source_id, source_key, customer_id, touchpoint_id, first_at, last_at, load_id)
+  SELECT src, u.key, u.customer, u.id, min(t.occurred_at), max(t.occurred_at), load
+  FROM unnest(ids, customers, keys) u (id, customer, key) JOIN cdp_data.touchpoint t ON t.customer_id = u.customer AND t.refers_to = u.id
+  GROUP BY u.key, u.customer, u.id
+  ON CONFLICT ON CONSTRAINT touchpoint_awaited_pkey DO UPDATE
+  SET first_at = least(a.first_at, excluded.first_at), last_at = greatest(a.last_at, excluded.last_at);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.load_keep_references(bigint, integer, bigint[], bigint[], text[]) IS
+'Notes in touchpoint_awaited the rows that refer to records which leave the customer they share. NULL arrays do nothing.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.load_tell_owners(src integer, cause text, refers bigint[], customers bigint[], keys text[]) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  UPDATE cdp_data.touchpoint_awaited a SET owner_id = x.customer_id, owner_identifier_id = x.identifier_id
+  FROM (
+    SELECT w.source_key, w.customer_id AS referrer, t.customer_id, t.identifier_id
+    FROM cdp_data.touchpoint_awaited w
+      LEFT JOIN cdp_data.touchpoint_key k ON (k.source_id, k.source_key) = (w.source_id, w.source_key)
+      LEFT JOIN cdp_data.touchpoint t ON (t.customer_id, t.occurred_at, t.touchpoint_id) = (k.customer_id, k.occurred_at, k.touchpoint_id)
+    WHERE w.source_id = src AND (w.touchpoint_id = ANY (refers) OR w.source_key = ANY (keys))) x
+  WHERE a.source_id = src AND (a.source_key, a.customer_id) = (x.source_key, x.referrer)
+    AND (a.owner_id, a.owner_identifier_id) IS DISTINCT FROM (x.customer_id, x.identifier_id);
+  INSERT INTO cdp_data.change_feed (customer_id, cause, occurred_from, occurred_to)
+  SELECT a.owner_id, load_tell_owners.cause, min(k.occurred_at), max(k.occurred_at)
+  FROM unnest(refers, customers) u (id, customer)
+    JOIN cdp_data.touchpoint_awaited a ON a.source_id = src AND (a.touchpoint_id, a.customer_id) = (u.id, u.customer)
+    JOIN cdp_data.touchpoint_key k ON (k.source_id, k.source_key) = (a.source_id, a.source_key)
+  WHERE a.owner_id <> a.customer_id GROUP BY a.owner_id;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.load_tell_owners(integer, text, bigint[], bigint[], text[]) IS
+'After rows came or went: notes whose the awaited records of these keys are now, and tells the change feed about customers whose records the rows (what they refer to, their customers) concern. NULL arrays do nothing.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.load_correct(load bigint, src integer, OUT corrected bigint, OUT unchanged bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   CREATE TEMP TABLE cdp_load_old AS
-  SELECT k.row_no, k.touchpoint_id, k.customer_id, k.occurred_at, t.load_id AS owner_load, r.source_key, p.customer_id AS new_customer, r.at AS new_at,
+  SELECT k.row_no, k.touchpoint_id, k.customer_id, k.occurred_at, t.load_id AS owner_load, r.source_key, p.customer_id AS new_customer, r.at AS new_at, t.refers_to,
     t.touchpoint_id IS NOT NULL AND t.occurred_at = r.at AND t.identifier_id = p.identifier_id AND t.origin_id = o.origin_id
       AND t.kind_id = r.kind_id AND t.flags = coalesce(r.flags, 0)
       AND (t.value, t.currency, t.properties, t.refers_to) IS NOT DISTINCT FROM (r.value, r.currency, r.properties, f.refers_to) AS same
@@ -303,6 +346,8 @@ BEGIN
   FROM pg_temp.cdp_load_old o
   WHERE NOT o.same AND k.source_id = src AND k.source_key = o.source_key;
   UPDATE pg_temp.cdp_load_row r SET touchpoint_id = o.touchpoint_id FROM pg_temp.cdp_load_old o WHERE NOT o.same AND r.row_no = o.row_no;
+  PERFORM cdp_internal.load_keep_references(load, src, array_agg(o.touchpoint_id), array_agg(o.customer_id), array_agg(o.source_key))
+  FROM pg_temp.cdp_load_old o WHERE o.new_customer <> o.customer_id;
   INSERT INTO cdp_data.load_confirmed (load_id, owner_load, touchpoints)
   SELECT load, x.owner_load, range_agg(x.run)
   FROM (
@@ -351,6 +396,17 @@ BEGIN
     f.flags, f.kind_id, f.campaign_id, f.refers_to, f.value, f.currency, f.properties
   FROM fresh f;
   GET DIAGNOSTICS n = ROW_COUNT;
+  IF EXISTS (SELECT FROM cdp_data.touchpoint_awaited a WHERE a.source_id = src) THEN
+    PERFORM cdp_internal.load_tell_owners(src, 'relink', array_agg(x.refers_to) FILTER (WHERE x.refers_to IS NOT NULL),
+      array_agg(x.customer_id) FILTER (WHERE x.refers_to IS NOT NULL), array_agg(x.source_key) FILTER (WHERE x.source_key IS NOT NULL))
+    FROM (SELECT o.refers_to, o.customer_id, NULL AS source_key FROM pg_temp.cdp_load_old o WHERE NOT o.same AND o.refers_to IS NOT NULL
+          UNION ALL
+          SELECT f.refers_to, p.customer_id, NULL FROM pg_temp.cdp_load_ref f JOIN pg_temp.cdp_load_row r USING (row_no)
+            JOIN pg_temp.cdp_load_person p USING (type_id, identifier) LEFT JOIN pg_temp.cdp_load_old o USING (row_no) WHERE o.same IS NOT TRUE
+          UNION ALL
+          SELECT NULL, NULL, a.source_key FROM cdp_data.touchpoint_awaited a JOIN pg_temp.cdp_load_row r USING (source_key)
+          WHERE a.source_id = src AND r.code IS NULL) x;
+  END IF;
   RETURN n;
 END
 $$;

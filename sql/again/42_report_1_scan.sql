@@ -269,6 +269,20 @@ END $$;
 COMMENT ON FUNCTION cdp_internal.attribution_slice() IS
 'How many customer ids a pass that keeps journeys takes at once, from the planner''s row counts: 1,000 to 100,000.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.attribution_crossings(OUT ids bigint[], OUT roots bigint[], OUT customers bigint[])
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF EXISTS (SELECT FROM cdp_data.touchpoint_awaited a WHERE a.owner_id <> a.customer_id) THEN
+    SELECT array_agg(a.touchpoint_id), array_agg(cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), a.owner_id, a.owner_identifier_id)),
+      array_agg(a.customer_id)
+    INTO ids, roots, customers
+    FROM cdp_data.touchpoint_awaited a WHERE a.owner_id <> a.customer_id;
+  END IF;
+END $$;
+COMMENT ON FUNCTION cdp_internal.attribution_crossings() IS
+'Conversions whose refund came under another customer: their touchpoint ids, the root customers they belong to, and the customers of the refunds. NULL when there are none.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.attribution_nothing(options jsonb)
 RETURNS cdp.attribution_partial
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -292,6 +306,8 @@ DECLARE
   money smallint[] := cdp_internal.attribution_kinds(NULL, 'conversion') || conversions;
   members bigint[];
   refunded bigint[];
+  crossing record := cdp_internal.attribution_crossings();
+  source text := 'cdp_data.touchpoint t';
   first_ids bigint[];
   key text := 'cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), t.customer_id, t.identifier_id)';
   label text;
@@ -306,6 +322,11 @@ BEGIN
   label := 'cdp_internal.dense_lookup($1, t.origin_id)';
   IF options->>'grouped_by' = 'campaign' THEN
     label := format('coalesce(cdp_internal.dense_lookup($2, t.campaign_id), %s)', label);
+  END IF;
+  IF crossing.ids IS NOT NULL AND (own->'customers' <> 'null' OR roots IS NOT NULL OR root_from IS NOT NULL) THEN
+    -- Where not all customers are read, a refund stands with the customer of its conversion.
+    key := format('coalesce(o.root, %s)', key);
+    source := source || ' LEFT JOIN (SELECT DISTINCT u.id, u.root FROM unnest($7, $8) u (id, root)) o ON o.id = t.refers_to';
   END IF;
   columns := format('%s AS key, t.occurred_at AS at, CASE WHEN t.kind_id = ANY (%L::smallint[]) THEN coalesce(%s, $3) WHEN t.kind_id = ANY (%L::smallint[])%s THEN %s END AS label, %s AS value, t.touchpoint_id AS id, t.kind_id::int AS kind, %s AS session, t.refers_to',
     key, touch_kinds, label, conversions,
@@ -326,20 +347,23 @@ BEGIN
 
   IF roots IS NOT NULL THEN
     -- the index road: all rows of few customers
-    members := cdp_internal.attribution_members(roots);
-    query := format('SELECT * FROM (SELECT %s FROM cdp_data.touchpoint t WHERE %s AND t.customer_id = ANY ($4)) x WHERE x.key = ANY ($5)',
-      columns, range.visible);
+    members := cdp_internal.attribution_members(roots)
+      || ARRAY(SELECT u.customer FROM unnest(crossing.roots, crossing.customers) u (root, customer) WHERE u.root = ANY (roots));
+    query := format('SELECT * FROM (SELECT %s FROM %s WHERE %s AND t.customer_id = ANY ($4)) x WHERE x.key = ANY ($5)',
+      columns, source, range.visible);
   ELSIF root_from IS NOT NULL THEN
     -- a slice of the customers by root id
-    members := cdp_internal.attribution_strays(root_from, root_to);
-    query := format('SELECT * FROM (SELECT %s FROM cdp_data.touchpoint t WHERE %s AND (t.customer_id BETWEEN %s AND %s OR t.customer_id = ANY ($4))) x WHERE x.key BETWEEN %3$s AND %4$s',
-      columns, range.visible, root_from, root_to);
+    members := cdp_internal.attribution_strays(root_from, root_to)
+      || ARRAY(SELECT u.customer FROM unnest(crossing.roots, crossing.customers) u (root, customer) WHERE u.root BETWEEN root_from AND root_to);
+    query := format('SELECT * FROM (SELECT %s FROM %s WHERE %s AND (t.customer_id BETWEEN %s AND %s OR t.customer_id = ANY ($4))) x WHERE x.key BETWEEN %4$s AND %5$s',
+      columns, source, range.visible, root_from, root_to);
   ELSE
     query := format('SELECT %s FROM cdp_data.touchpoint t WHERE %s', columns, range.main);
     IF range.outside IS NOT NULL THEN
       -- Refunds may come long after their conversion: conversions of customers that have any.
       EXECUTE format('SELECT coalesce(array_agg(DISTINCT %s), ''{}'') FROM cdp_data.touchpoint t WHERE (t.refers_to IS NOT NULL OR t.value < 0) AND t.kind_id = ANY (%L::smallint[])', key, money)
         INTO refunded;
+      refunded := refunded || crossing.roots;
       IF cardinality(refunded) > 0 THEN
         members := cdp_internal.attribution_members(refunded);
         query := query || format(' UNION ALL SELECT %s FROM cdp_data.touchpoint t WHERE %s AND t.kind_id = ANY (%L::smallint[]) AND t.customer_id = ANY ($4)',
@@ -349,12 +373,13 @@ BEGIN
   END IF;
 
   EXECUTE format('SELECT cdp.attribution_pass(x.key, x.at, x.label, x.value, %L::jsonb, x.id, x.kind, x.session, x.refers_to) FROM (%s) x%s', options, query,
-      CASE WHEN NOT (own->>'all_conversions')::boolean THEN
+      CASE WHEN own ? 'first_only' OR NOT (own->>'all_conversions')::boolean THEN
         -- conversions that were not chosen are neither touch nor conversion
         format(' WHERE x.label IS NOT NULL OR x.value IS NOT NULL OR x.kind = ANY (%L::int[])', ARRAY(SELECT jsonb_array_elements_text(options->'milestones')))
       END)
     INTO result
-    USING codes.by_origin, codes.by_campaign, array_position(codes.names, '(unknown)'), members, roots, first_ids;
+    USING codes.by_origin, codes.by_campaign, array_position(codes.names, '(unknown)'), members, roots, first_ids,
+      crossing.ids, crossing.roots;
   RETURN coalesce(result, cdp_internal.attribution_nothing(options));
 END $$;
 COMMENT ON FUNCTION cdp_internal.attribution_scan(jsonb, jsonb, bigint[], bigint, bigint) IS
