@@ -28,6 +28,15 @@ BEGIN
   IF bad IS NOT NULL THEN
     RAISE EXCEPTION E'rows that cannot be used\n%', bad;
   END IF;
+  -- Known only to have no rate when it is a currency at all; the loader names those that are none.
+  SELECT string_agg(format('line %s: revenue is in %s, and there is no rate into %s', t.line, t.code, t.base), E'\n') INTO bad
+  FROM (SELECT t.line, c.code, s.currency AS base
+        FROM demo.touches t JOIN cdp_data.currency_all c ON c.code = upper(btrim(t.currency)), cdp_data.setting s
+        WHERE t.value IS NOT NULL AND c.code <> s.currency LIMIT 5) t;
+  IF bad IS NOT NULL THEN
+    RAISE EXCEPTION E'rows that cannot be used\n%', bad
+      USING HINT = 'Say which currency the file is in, as in: make demo DATA=... CURRENCY=USD. Money of several currencies needs dated rates: see docs/load.md.';
+  END IF;
 END $$;
 
 -- The user's words for channels are kept: what is no built-in channel becomes one of his own.
@@ -51,9 +60,10 @@ DECLARE
   n bigint;
 BEGIN
   SELECT count(*) INTO n FROM cdp_data.quarantine;
-  SELECT string_agg(format('line %s: %s', q.original ->> 'line', replace(replace(replace(replace(q.reason, 'occurred_at', 'time'), 'identifier', 'customer'),
-    'value is', 'revenue is'), 'source_key', 'id')), E'\n' ORDER BY q.row_no) INTO bad
-  FROM (SELECT * FROM cdp_data.quarantine ORDER BY row_no LIMIT 5) q;
+  SELECT string_agg(format('line %s: %s', l.line, replace(replace(replace(replace(q.reason, 'occurred_at', 'time'), 'identifier', 'customer'),
+    'value is', 'revenue is'), 'source_key', 'id')), E'\n' ORDER BY row_no) INTO bad
+  FROM (SELECT * FROM cdp_data.quarantine ORDER BY row_no LIMIT 5) q
+    JOIN (SELECT t.line, row_number() OVER (ORDER BY t.line) AS row_no FROM demo.touches t) l USING (row_no);
   IF n > 0 THEN
     RAISE EXCEPTION E'% of the rows cannot be used\n%', n, bad || CASE WHEN n > 5 THEN E'\n...' ELSE '' END;
   END IF;
