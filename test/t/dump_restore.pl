@@ -64,4 +64,14 @@ for my $way (sort keys %restore) {
 	is($node->safe_psql($way, 'SELECT count(*) FROM cdp_data.touchpoint'), $total + 100, "$way: and know what was loaded before");
 }
 
+# Schema cdp_data alone, as docs/backup.md tells: the extension first, setup() for the other schemas afterwards.
+$node->run_log([ 'pg_dump', '-Fc', '-n', 'cdp_data', '-f', "$dir/schema.dump", $node->connstr('postgres') ]);
+$node->safe_psql('postgres', 'CREATE DATABASE one_schema');
+$node->safe_psql('one_schema', q{CREATE EXTENSION pg_cdp; CREATE SCHEMA my_own; CREATE TABLE my_own.audit (customer_id bigint PRIMARY KEY);
+	CREATE FUNCTION my_own.note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN new; END $$});
+command_ok([ 'pg_restore', '-1', '-e', "$dir/schema.dump", '-d', $node->connstr('one_schema') ], 'one schema: restores without an error');
+$node->safe_psql('one_schema', 'CALL cdp.setup()');
+is(contents($node, 'one_schema', qr/setup_step|setting|my_own/), contents($node, 'postgres', qr/setup_step|setting|my_own/), 'one schema: every row');
+is($node->safe_psql('one_schema', q{SELECT room, step, reason FROM cdp_internal.setup_pending() WHERE reason <> 'repeated'}), '', 'one schema: complete');
+
 done_testing();
