@@ -149,7 +149,7 @@ SELECT * FROM (VALUES
   ('no_time', 'occurred_at is missing'),
   ('bad_time', 'occurred_at is no ISO 8601 time such as 2026-01-31 23:59:59+08'),
   ('endless_time', 'occurred_at is infinite'),
-  ('absurd_time', 'occurred_at is before time_floor or later than now plus time_ahead of cdp_data.setting'),
+  ('absurd_time', 'occurred_at is before time_floor, older than touchpoint_retention, or later than now plus time_ahead of cdp_data.setting'),
   ('bad_identifier', 'identifier is missing or longer than 800 bytes'),
   ('unknown_identifier_type', 'identifier_type is missing or not in cdp_data.identifier_type_all'),
   ('unknown_kind', 'kind is missing or not in cdp_data.touch_kind_all'),

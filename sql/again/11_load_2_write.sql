@@ -421,13 +421,13 @@ AS $$
 DECLARE
   config record;
 BEGIN
-  SELECT t.currency, t.time_floor, now() + t.time_ahead AS time_end, coalesce(load_read.time_zone, s.timezone) AS zone INTO config
-  FROM cdp_data.setting t, cdp_data.load l JOIN cdp_data.source s USING (source_id) WHERE l.load_id = load;
+  SELECT t.currency, b.earliest, b.latest, coalesce(load_read.time_zone, s.timezone) AS zone INTO config
+  FROM cdp_data.setting t, cdp_internal.time_bounds() b, cdp_data.load l JOIN cdp_data.source s USING (source_id) WHERE l.load_id = load;
   CREATE TEMP TABLE cdp_load_row (
     row_no bigint, touchpoint_id bigint, at timestamptz, origin uuid, type_id smallint, kind_id smallint, flags integer, repeats boolean,
     source_key text COLLATE "C", identifier text COLLATE "C", value numeric, currency text, properties jsonb, refers_key text COLLATE "C",
     code text, origin_part text[], original jsonb);
-  EXECUTE cdp_internal.load_read_sql(staging, config.zone, identifier_type, kind, config.currency, config.time_floor, config.time_end);
+  EXECUTE cdp_internal.load_read_sql(staging, config.zone, identifier_type, kind, config.currency, config.earliest, config.latest);
   GET DIAGNOSTICS rows_read = ROW_COUNT;
   SELECT coalesce(bool_or(r.repeats), false), min(r.at) FILTER (WHERE r.code IS NULL), max(r.at) FILTER (WHERE r.code IS NULL)
   INTO repeats, first_at, last_at FROM pg_temp.cdp_load_row r;

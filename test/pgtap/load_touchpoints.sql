@@ -1,6 +1,6 @@
 -- What one load does: reads any shape of staging, is idempotent, corrects, refuses bad rows with a reason, refers, feeds.
 BEGIN;
-SELECT plan(50);
+SELECT plan(51);
 SET LOCAL timezone = 'UTC';
 SELECT throws_ok($$SELECT * FROM cdp.load_touchpoints('shop', 'pg_class')$$, '22023', 'unknown source "shop"', 'an unknown source is an error');
 SELECT cdp.add_source('shop', 'America/New_York') AS shop \gset
@@ -152,6 +152,13 @@ UPDATE again SET occurred_at = '2026-06-01', value = '10';
 SELECT cdp.load_touchpoints('shop', 'again', identifier_type => 'user_id', kind => 'purchase');
 UPDATE cdp_data.quarantine SET original = original || '{"occurred_at": "2026-06-01"}' WHERE load_id = :refused;
 SELECT results_eq(format('SELECT rows_read FROM cdp.retry_quarantine(%s, identifier_type => ''user_id'', kind => ''purchase'')', :refused), 'VALUES (0::bigint)', 'what a later load confirmed stays');
+-- What the retention would drop at once does not come in.
+UPDATE cdp_data.setting SET touchpoint_retention = '1 year';
+UPDATE again SET source_key = 'too old', occurred_at = (now() - interval '2 years')::text;
+SELECT (cdp.load_touchpoints('shop', 'again', identifier_type => 'user_id', kind => 'purchase')).load_id AS old \gset
+SELECT results_eq(format('SELECT l.inserted, q.code FROM cdp_data.load l JOIN cdp_data.quarantine q USING (load_id) WHERE load_id = %s', :old),
+  $$VALUES (0::bigint, 'absurd_time')$$, 'a row older than the retention goes to quarantine');
+UPDATE cdp_data.setting SET touchpoint_retention = NULL;
 SELECT is((SELECT count(*) FROM cdp_data.load WHERE rows_read <> inserted + corrected + unchanged + quarantined), 0::bigint, 'the counts of every load add up');
 SELECT * FROM finish();
 ROLLBACK;
