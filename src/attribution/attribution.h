@@ -170,6 +170,7 @@ extern void cdp_model_parse(const char *text, const CdpOptions *o, CdpModel *mod
 
 /* labels.c */
 extern int	cdp_label_find(const CdpLabels *labels, const char *name);
+extern void cdp_labels_refuse_reserved(const CdpLabels *labels);
 extern bool cdp_labels_equal(const CdpLabels *a, const CdpLabels *b);
 extern CdpLabels *cdp_labels_union(const CdpLabels *a, const CdpLabels *b, uint32 **map_a,
 								   uint32 **map_b);

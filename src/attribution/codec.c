@@ -52,7 +52,7 @@ check_limit(const CdpJourneyLog *log)
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("journeys of an attribution result take more than 256 MB"),
 				 errdetail(INT64_FORMAT " journeys were kept so far.", log->n),
-				 errhint("Ask for credits of a shorter interval with since and until, or set null_paths => false.")));
+				 errhint("Take a shorter interval, set null_paths => false, or make parts and add them with cdp.attribution_merge.")));
 }
 
 /* Appends one journey. */

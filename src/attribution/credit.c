@@ -191,7 +191,7 @@ cdp_attribution_journeys(PG_FUNCTION_ARGS)
 		nulls[0] = j->customer == NULL;
 		values[0] = nulls[0] ? (Datum) 0 : CStringGetTextDatum(j->customer);
 		values[1] = TimestampTzGetDatum(j->ended_at);
-		values[2] = BoolGetDatum(j->nulls == 0);
+		values[2] = BoolGetDatum(j->conversions != 0);
 		values[3] = cdp_numeric_from_scaled(j->value_micro, 6);
 		values[4] = Int32GetDatum(j->n);
 		values[5] = journey_alone(s->labels, &d);

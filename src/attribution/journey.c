@@ -484,6 +484,7 @@ cdp_pass_finish(CdpPass *pass)
 	CdpLabels  *labels;
 
 	labels = pass->options->nlabel_names > 0 ? named_labels(pass, &rank) : cdp_intern_sorted(&pass->labels, &rank);
+	cdp_labels_refuse_reserved(labels);
 	conversion_rank = rank;
 	if (!pass->keep_conversion_labels)
 		(void) cdp_intern_sorted(&pass->conversion_labels, &conversion_rank);

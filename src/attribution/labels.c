@@ -50,6 +50,17 @@ cdp_label_find(const CdpLabels *labels, const char *name)
 	return -1;
 }
 
+/* Refuses a label that results use for what nobody earned: its rows could not be told apart. */
+void
+cdp_labels_refuse_reserved(const CdpLabels *labels)
+{
+	if (!labels->is_int && cdp_label_find(labels, CDP_UNATTRIBUTED) >= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_RESERVED_NAME),
+				 errmsg("label \"%s\" is reserved", CDP_UNATTRIBUTED),
+				 errhint("Give these touches another label, such as 'unknown', or a NULL label to leave them out.")));
+}
+
 /* Tells whether both have the same labels. */
 bool
 cdp_labels_equal(const CdpLabels *a, const CdpLabels *b)

@@ -371,6 +371,7 @@ cdp_replay_final(PG_FUNCTION_ARGS)
 	cxt = AllocSetContextCreate(CurrentMemoryContext, "cdp replay", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(cxt);
 	labels = cdp_intern_sorted(&state->labels, &rank);
+	cdp_labels_refuse_reserved(labels);
 	sums = cdp_sums_create(state->options, labels, cxt);
 	work = AllocSetContextCreate(cxt, "cdp replayed journeys", ALLOCSET_DEFAULT_SIZES);
 	MemoryContextSwitchTo(work);

@@ -69,6 +69,19 @@ close_files(Datum files)
 		cdp_store_close(store);
 }
 
+/* Refuses options that look at the kinds of rows when the call does not pass them: they would do nothing. */
+static void
+refuse_without_kinds(const CdpOptions *o)
+{
+	if (o->nkinds == 0 && o->nmilestones == 0)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			 errmsg("attribution option \"%s\" needs the kinds of the rows",
+					o->nkinds > 0 ? "lookback_by_kind" : "milestones"),
+			 errhint("Call cdp.attribution_pass(key, at, label, value, options, id, kind, session, refers_to); what you do not have is NULL.")));
+}
+
 /* Starts a pass at its first row: reads the options, fixes the layout of rows. */
 static CdpPass *
 start_pass(FunctionCallInfo fcinfo, CdpKeyType key_type, bool int_labels, bool wide)
@@ -87,6 +100,8 @@ start_pass(FunctionCallInfo fcinfo, CdpKeyType key_type, bool int_labels, bool w
 	pass->given = PG_ARGISNULL(5) ? NULL : PG_GETARG_JSONB_P_COPY(5);
 	pass->vary = cdp_options_vary(fcinfo, 5);
 	pass->options = cdp_options_from_jsonb(pass->given, cxt);
+	if (!wide)
+		refuse_without_kinds(pass->options);
 	pass->key_type = key_type;
 	pass->wide = wide;
 	pass->keep_kinds = wide && (pass->options->nkinds > 0 || pass->options->nmilestones > 0);

@@ -1,6 +1,6 @@
 -- Options as analysts type them.
 BEGIN;
-SELECT plan(9);
+SELECT plan(16);
 -- Models with commas in an array literal come split at each comma; they are put together again.
 SELECT is(cdp.attribution_options(models => given)->'models', models, 'models of ' || given::text) FROM (VALUES
   ('{last,position(0.3,0.5)}'::text[], '["last", "position(0.3,0.5)"]'::jsonb),
@@ -12,5 +12,15 @@ SELECT throws_ok($$SELECT cdp.attribution_options(models => '{position(0.3,0.5,0
 SELECT throws_ok($$SELECT cdp.attribution_options(models => '{position(0.3,0.5),position(0.3,0.5)}')$$, '22023', 'attribution model "position(0.3,0.5)" is named twice', 'named twice');
 SELECT throws_ok($$SELECT cdp.attribution_options(models => '{last),linear}')$$, '22023', NULL, 'a parenthesis that nothing opened');
 SELECT lives_ok($$SELECT cdp.attribution_options(models => (SELECT array_agg('custom(' || i || ',0.5)') FROM generate_series(1, 100) i))$$, 'a hundred models with commas');
+
+-- Options and labels that could only mislead are refused.
+SELECT throws_ok(format('SELECT cdp.attribution_pass(1::bigint, now(), label, 1.0, cdp.attribution_options(%s)) FROM (VALUES (%s)) v(label)', option, label), '22023', NULL, option || ' without kinds, label ' || label)
+  FROM unnest(ARRAY['lookback_by_kind => ''{"view": "1 hour"}''', 'milestones => ''{lead}''']) option, unnest(ARRAY['1', '''a''']) label;
+SELECT throws_ok($$SELECT cdp.attribution_pass(1::bigint, now(), '(unattributed)', NULL::numeric, NULL)$$, '42939', NULL, 'a reserved label');
+SELECT throws_ok($$SELECT cdp.attribution_path_pass('{a,(unattributed)}', 1, 1, 0, NULL)$$, '42939', NULL, 'in a path too');
+-- A refund that found no conversion is no conversion.
+SELECT results_eq($$SELECT j.converted, j.value, j.touches FROM (SELECT cdp.attribution_pass(k, at, label, value, cdp.attribution_options(credits => true)) AS p
+    FROM (VALUES (1::bigint, timestamptz '2026-01-01', 'a', NULL::numeric), (1, '2026-01-02', NULL, 5), (2, '2026-01-01', NULL, -3), (3, '2026-01-01', 'b', NULL)) v(k, at, label, value)) s,
+    cdp.attribution_journeys(s.p) j ORDER BY j.value$$, $$VALUES (false, -3.0, 0), (false, 0, 1), (true, 5, 1)$$, 'journeys that converted');
 SELECT * FROM finish();
 ROLLBACK;
