@@ -181,6 +181,14 @@ group_rows(CdpWalk *w, Scratch *x)
 	});
 }
 
+/* Counts a touch that nobody will walk among the excluded ones, as the summary does with all others. */
+static inline void
+count_unwalked(CdpWalk *w, uint32 label)
+{
+	if (unlikely(w->excluded != NULL) && label != CDP_NO_LABEL && w->excluded[w->rank[label]])
+		w->sums->counter[CDP_COUNT_EXCLUDED]++;
+}
+
 /* Puts the rows of each customer together; those whose journeys nobody needs are left out. */
 static void
 scatter_rows(CdpWalk *w, Scratch *x)
@@ -206,7 +214,10 @@ scatter_rows(CdpWalk *w, Scratch *x)
 		CdpItem    *item;
 
 		if (!all && !g->converts[group])
+		{
+			count_unwalked(w, cdp_store_narrow_label(row[1]));
 			continue;
+		}
 		item = &x->item[g->count[group]++];
 		item->at = cdp_store_narrow_at(row[1]);
 		item->rank = w->rank[cdp_store_narrow_label(row[1])];
@@ -221,9 +232,7 @@ scatter_rows(CdpWalk *w, Scratch *x)
 
 		if (!all && !g->converts[group])
 		{
-			/* Nobody will walk it, but the summary counts the rows that are left out. */
-			if (unlikely(w->excluded != NULL) && label != CDP_NO_LABEL && w->excluded[w->rank[label]])
-				w->sums->counter[CDP_COUNT_EXCLUDED]++;
+			count_unwalked(w, label);
 			continue;
 		}
 		item = &x->item[g->count[group]++];
