@@ -289,7 +289,7 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
   -- a row that a moment of knowledge in the past leaves out
   SELECT cdp.attribution_pass(0::bigint, '2000-01-01 00:00:00+00'::timestamptz, ''::text, NULL::numeric,
-    options || '{"as_of": "1999-01-01 00:00:00+00", "since": null, "until": null}'::jsonb);
+    options || '{"as_of": "1999-01-01 00:00:00+00", "since": null, "until": null}'::jsonb, NULL::bigint, NULL::text, NULL::bigint, NULL::bigint);
 END;
 COMMENT ON FUNCTION cdp_internal.attribution_nothing(jsonb) IS
 'The result of a pass over nothing, so that a report of an empty window still has its (unattributed) rows.';

@@ -1,6 +1,6 @@
 -- Options as analysts type them.
 BEGIN;
-SELECT plan(16);
+SELECT plan(17);
 -- Models with commas in an array literal come split at each comma; they are put together again.
 SELECT is(cdp.attribution_options(models => given)->'models', models, 'models of ' || given::text) FROM (VALUES
   ('{last,position(0.3,0.5)}'::text[], '["last", "position(0.3,0.5)"]'::jsonb),
@@ -22,5 +22,6 @@ SELECT throws_ok($$SELECT cdp.attribution_path_pass('{a,(unattributed)}', 1, 1, 
 SELECT results_eq($$SELECT j.converted, j.value, j.touches FROM (SELECT cdp.attribution_pass(k, at, label, value, cdp.attribution_options(credits => true)) AS p
     FROM (VALUES (1::bigint, timestamptz '2026-01-01', 'a', NULL::numeric), (1, '2026-01-02', NULL, 5), (2, '2026-01-01', NULL, -3), (3, '2026-01-01', 'b', NULL)) v(k, at, label, value)) s,
     cdp.attribution_journeys(s.p) j ORDER BY j.value$$, $$VALUES (false, -3.0, 0), (false, 0, 1), (true, 5, 1)$$, 'journeys that converted');
+SELECT lives_ok($$SELECT cdp_internal.attribution_nothing(cdp.attribution_options(milestones => '{lead}'))$$, 'a report of nothing may look at kinds');
 SELECT * FROM finish();
 ROLLBACK;
