@@ -44,19 +44,20 @@ AS $$
 BEGIN
   -- The label of an origin and of a campaign, as positions in one list of names in
   -- C order; position arrays are dense, so that a row costs one array access.
+  -- Texts that visitors choose must not pass for the engine's own words.
   WITH origin_label AS MATERIALIZED (
     SELECT o.origin_id AS id,
-      CASE group_by
+      regexp_replace(CASE group_by
         WHEN 'channel' THEN c.channel
         WHEN 'channel_group' THEN c.channel_group
         WHEN 'campaign' THEN nullif(o.campaign, '')
         WHEN 'source' THEN nullif(o.source, '')
         WHEN 'origin' THEN nullif(concat_ws(' / ', nullif(o.source, ''), nullif(o.medium, ''), nullif(o.campaign, ''),
           nullif(o.referrer_host, ''), nullif(o.add_way, ''), nullif(o.qr_scene, '')), '')
-      END AS label
+      END, '^[(](unattributed|start|conversion|null)[)]$', '"(\1)"') AS label
     FROM cdp_data.origin o LEFT JOIN cdp_bi.origin_channel c ON c.origin_id = o.origin_id
   ), campaign_label AS MATERIALIZED (
-    SELECT g.campaign_id AS id, g.name AS label FROM cdp_data.campaign g WHERE group_by = 'campaign'
+    SELECT g.campaign_id AS id, regexp_replace(g.name, '^[(](unattributed|start|conversion|null)[)]$', '"(\1)"') AS label FROM cdp_data.campaign g WHERE group_by = 'campaign'
   ), name AS MATERIALIZED (
     SELECT u.label COLLATE "C" AS label, row_number() OVER (ORDER BY u.label COLLATE "C")::int AS code
     FROM (SELECT label FROM origin_label UNION SELECT label FROM campaign_label UNION SELECT '(unknown)') u
@@ -68,7 +69,7 @@ BEGIN
   INTO names, by_origin, by_campaign;
 END $$;
 COMMENT ON FUNCTION cdp_internal.attribution_codes(text) IS
-'Labels of a grouping: the names in C order, and for each origin_id and campaign_id the position of its name (0 = none). Touches without a label get ''(unknown)'', which is always in the list.';
+'Labels of a grouping: the names in C order, and for each origin_id and campaign_id the position of its name (0 = none). Touches without a label get ''(unknown)'', which is always in the list; a label that is a word of the engine, such as ''(unattributed)'', stands in double quotes.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.attribution_no_rate(currency text, base text, day date)
 RETURNS numeric

@@ -1,6 +1,6 @@
 -- Spend, ROAS, CPA, CAC and insights: figures worked out by hand.
 BEGIN;
-SELECT plan(19);
+SELECT plan(20);
 SET client_min_messages = error;
 INSERT INTO cdp_data.source (source_id, name) VALUES (900, 'ads');
 INSERT INTO cdp_data.load (load_id, source_id, state) VALUES (900, 900, 'done');
@@ -47,6 +47,12 @@ SELECT is((SELECT round(cac, 3) FROM cdp.attribution(models => '{markov}', new_c
 -- a refund that fits nothing, written with a positive value, is not the first conversion
 SELECT pg_temp.touch(2, '2026-02-01 12:00+08', 904, (SELECT k.kind_id FROM cdp_data.touch_kind_all k WHERE k.name = 'refund'), 30, 'CNY');
 SELECT is((SELECT round(cac, 3) FROM cdp.attribution(models => '{last}', new_customers => true) WHERE label = 'Email'), 10.000, 'nor is a refund the first conversion');
+
+-- a visitor's text that reads like a word of the engine
+INSERT INTO cdp_data.origin (origin_id, source) VALUES (905, '(unattributed)');
+SELECT pg_temp.touch(5, '2026-03-01 12:00+08', 905), pg_temp.touch(5, '2026-03-02 12:00+08', 904, 60, 70, 'CNY');
+SELECT results_eq($$ SELECT label, value FROM cdp.attribution(models => '{last}', group_by => 'source') WHERE label LIKE '%unattributed%' $$,
+  $$ VALUES ('"(unattributed)"', 70::numeric), ('(unattributed)', -30) $$, 'a source named (unattributed) is not the row (unattributed)');
 
 -- insights: Google brings 3 per further unit, Email 1 and a little noise, Weibo's spend never changes
 DELETE FROM cdp_data.spend;
