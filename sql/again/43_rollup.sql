@@ -226,6 +226,7 @@ DECLARE
   spec cdp_data.attribution_rollup;
   changed record;
   own jsonb;
+  rates jsonb;
   part record;
   slice integer;
 BEGIN
@@ -239,13 +240,20 @@ BEGIN
     WHERE CASE WHEN refresh_attribution.name IS NULL THEN r.enabled ELSE r.name = refresh_attribution.name END ORDER BY r.name FOR UPDATE
   LOOP
     rollup := spec.name; journeys_removed := 0; journeys_added := 0;
+    -- What the sums stand on is read before they are made: what changes meanwhile must differ from it later.
     own := cdp_internal.attribution_rollup_own(spec.choices);
+    rates := cdp_internal.attribution_rates(own->>'currency');
     started_over := cdp_internal.attribution_stale(spec.rollup_id);
     changed := cdp_internal.attribution_changed(spec.rollup_id);
     IF started_over IS NOT NULL THEN
       DELETE FROM cdp_data.attribution_journey j WHERE j.rollup_id = spec.rollup_id;
       DELETE FROM cdp_data.attribution_day d WHERE d.rollup_id = spec.rollup_id;
       DELETE FROM cdp_data.attribution_rollup_label l WHERE l.rollup_id = spec.rollup_id;
+    END IF;
+    INSERT INTO cdp_data.attribution_rollup_label (rollup_id, kind, id, label)
+    SELECT spec.rollup_id, l.kind, l.id, l.label FROM cdp_internal.attribution_rollup_labels(spec.options->>'grouped_by') l
+    ON CONFLICT DO NOTHING;
+    IF started_over IS NOT NULL THEN
       customers := (SELECT count(*) FROM cdp_data.customer);
       FOR low IN 1 .. coalesce((SELECT max(c.customer_id) FROM cdp_data.customer c), 0) BY slice LOOP
         part := cdp_internal.attribution_store(spec.rollup_id, NULL, low, low + slice - 1);
@@ -259,11 +267,8 @@ BEGIN
         journeys_added := journeys_added + part.added;
       END LOOP;
     END IF;
-    INSERT INTO cdp_data.attribution_rollup_label (rollup_id, kind, id, label)
-    SELECT spec.rollup_id, l.kind, l.id, l.label FROM cdp_internal.attribution_rollup_labels(spec.options->>'grouped_by') l
-    ON CONFLICT DO NOTHING;
     UPDATE cdp_data.attribution_rollup r SET refreshed_at = now(), built_at = CASE WHEN started_over IS NULL THEN r.built_at ELSE now() END,
-      basis = jsonb_build_object('own', own, 'rates', cdp_internal.attribution_rates(own->>'currency'))
+      basis = jsonb_build_object('own', own, 'rates', rates)
     WHERE r.rollup_id = spec.rollup_id;
     PERFORM cdp.feed_advance('attribution_rollup:' || spec.name, changed.snapshot);
     RETURN NEXT;
