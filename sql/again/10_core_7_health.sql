@@ -167,6 +167,8 @@ BEGIN
     EXCEPTION WHEN undefined_object OR undefined_table OR undefined_column OR undefined_function OR data_exception THEN
       -- What is broken in one area must not hide the findings of the others.
       RETURN QUERY SELECT 'error', replace(name, 'health_of_', ''), 'check_failed', format('%s: %s', SQLSTATE, SQLERRM), 'Mend what the message names; CALL cdp.setup(); remakes missing objects';
+    WHEN insufficient_privilege THEN
+      RETURN QUERY SELECT 'info', replace(name, 'health_of_', ''), 'not_allowed', SQLERRM, 'Nothing is known to be wrong there; to see, ask as the owner of cdp_data';
     END;
     -- Without tables nothing else can be looked at.
     EXIT WHEN to_regclass('cdp_data.setting') IS NULL;
@@ -174,7 +176,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.health() IS
-'What is wrong or will be, one row per finding: severity (error, warning, info), area, finding (a fixed word), detail with the numbers, remedy (what to type or do). No row: all is well. An area that cannot be looked at is a finding, check_failed, and the others are still told. Writes nothing, runs on a standby, shows no personal data. Run it as the owner of cdp_data.';
+'What is wrong or will be, one row per finding: severity (error, warning, info), area, finding (a fixed word), detail with the numbers, remedy (what to type or do). No row: all is well. An area that cannot be looked at is a finding, check_failed (or not_allowed, for want of rights), and the others are still told. Writes nothing, runs on a standby, shows no personal data. Run it as the owner of cdp_data.';
 
 CREATE OR REPLACE FUNCTION cdp.check_orphans(from_at timestamptz DEFAULT '-infinity', to_at timestamptz DEFAULT 'infinity')
 RETURNS TABLE (column_name text, orphans bigint, example bigint)

@@ -79,7 +79,7 @@ SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.' || 
 FROM unnest(array['admin', 'analyst', 'marketer', 'finance', 'privacy', 'connector']) AS t (template),
   unnest(array['setting', 'source', 'load', 'origin', 'channel', 'channel_rule', 'campaign', 'spend', 'currency', 'currency_rate', 'touch_kind',
     'identifier_type', 'customer', 'identifier_override', 'channel_all', 'channel_rule_all', 'touch_kind_all', 'identifier_type_all', 'currency_all',
-    'setup_step', 'personal_data', 'job', 'job_run', 'feed_cursor', 'destination']) AS r (name);
+    'setup_step', 'role_name', 'personal_data', 'job', 'job_run', 'feed_cursor', 'destination']) AS r (name);
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_bi.origin_channel')
 FROM unnest(array['admin', 'analyst', 'marketer', 'finance', 'privacy', 'connector', 'reader']) AS t (template);
 -- Views run with their reader's rights, so who reads cdp_bi needs the lists below it; no fact and no person is among them.

@@ -1,7 +1,7 @@
 -- What an analyst's role may do: run every report, also after merges and unmerges, and change nothing;
 -- what a reader of the views may do; and that all of it works in a read-only transaction.
 BEGIN;
-SELECT plan(17);
+SELECT plan(18);
 SET client_min_messages = error;
 \ir report_data.inc
 SELECT cdp.define_attribution_rollup('main', models => '{last,markov}') AS rollup;
@@ -27,6 +27,7 @@ SET ROLE report_test_analyst;
 SET TRANSACTION READ ONLY;
 SELECT is((SELECT jsonb_agg(t) FROM cdp.attribution(models => '{last,markov}') t), (SELECT jsonb_agg(t) FROM direct t), 'the report');
 SELECT is((SELECT jsonb_agg(t) FROM cdp.attribution_rollup('main') t), (SELECT jsonb_agg(t) FROM direct t), 'the roll-up with what changed since');
+SELECT ok((SELECT bool_or(area = 'setup') IS NOT TRUE AND bool_or(area = 'partitions' AND finding = 'not_allowed') FROM cdp.health()), 'health tells what the role may see');
 SELECT lives_ok($$ SELECT * FROM cdp.attribution(since => '2026-03-01', until => '2026-03-05', models => '{last}', new_customers => true) $$, 'a window with refunds, and new customers');
 SELECT lives_ok($$ SELECT * FROM cdp.attribution(customers => '{7}') $$, 'one customer');
 SELECT lives_ok($$ SELECT * FROM cdp.attribution_credit(models => '{linear}') $$, 'credit');
