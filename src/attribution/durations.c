@@ -92,7 +92,20 @@ cdp_time_append(StringInfo buf, int64 at)
 	}
 }
 
-/* Reads a time; without a zone it would depend on the session, which the writer never leaves out. */
+/* Tells whether a time says its zone, after the clock; words such as "now" never do. */
+static bool
+has_zone(const char *text)
+{
+	const char *clock = strchr(text, ':');
+	size_t		len = strlen(text);
+
+	if (clock == NULL)
+		return pg_strcasecmp(text, "infinity") == 0 || pg_strcasecmp(text, "-infinity") == 0;
+	return strpbrk(clock, "+-/Zz") != NULL ||
+		(len > 3 && pg_strcasecmp(text + len - 3, "UTC") == 0);
+}
+
+/* Reads a time; one without a zone would depend on the session and is refused. */
 int64
 cdp_time_from_text(const char *text)
 {
@@ -103,6 +116,7 @@ cdp_time_from_text(const char *text)
 	/* Reading text holds nothing that an error would leave behind. */
 	PG_TRY();
 	{
+		bad = !has_zone(text);
 		at = DatumGetTimestampTz(DirectFunctionCall3(timestamptz_in, CStringGetDatum(text),
 													 ObjectIdGetDatum(InvalidOid), Int32GetDatum(-1)));
 	}

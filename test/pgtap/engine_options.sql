@@ -1,6 +1,6 @@
 -- Options as analysts type them.
 BEGIN;
-SELECT plan(17);
+SELECT plan(26);
 -- Models with commas in an array literal come split at each comma; they are put together again.
 SELECT is(cdp.attribution_options(models => given)->'models', models, 'models of ' || given::text) FROM (VALUES
   ('{last,position(0.3,0.5)}'::text[], '["last", "position(0.3,0.5)"]'::jsonb),
@@ -12,6 +12,12 @@ SELECT throws_ok($$SELECT cdp.attribution_options(models => '{position(0.3,0.5,0
 SELECT throws_ok($$SELECT cdp.attribution_options(models => '{position(0.3,0.5),position(0.3,0.5)}')$$, '22023', 'attribution model "position(0.3,0.5)" is named twice', 'named twice');
 SELECT throws_ok($$SELECT cdp.attribution_options(models => '{last),linear}')$$, '22023', NULL, 'a parenthesis that nothing opened');
 SELECT lives_ok($$SELECT cdp.attribution_options(models => (SELECT array_agg('custom(' || i || ',0.5)') FROM generate_series(1, 100) i))$$, 'a hundred models with commas');
+
+-- A time in raw options says its zone, so that the session does not decide.
+SELECT throws_ok(format('SELECT cdp.attribution_pass(1::bigint, now(), ''a'', 1.0, %L)', jsonb_build_object('since', at)), '22023', 'invalid time in attribution options', 'no zone: ' || at)
+  FROM unnest('{2026-01-01,2026-01-01 10:00:00,now,today,10:00,:}'::text[]) at;
+SELECT is((SELECT options->>'since' FROM (SELECT cdp.attribution_pass(k, now(), 'a', 1.0, jsonb_build_object('since', at)) AS p FROM generate_series(1, 1::bigint) k) s, cdp.attribution_summary(s.p)),
+  '2026-01-01 02:00:00+00', 'a zone: ' || at) FROM unnest('{2026-01-01T02:00:00Z,2026-01-01 10:00:00 Asia/Shanghai,2026-01-01 02:00 UTC}'::text[]) at;
 
 -- Options and labels that could only mislead are refused.
 SELECT throws_ok(format('SELECT cdp.attribution_pass(1::bigint, now(), label, 1.0, cdp.attribution_options(%s)) FROM (VALUES (%s)) v(label)', option, label), '22023', NULL, option || ' without kinds, label ' || label)
