@@ -129,6 +129,10 @@ BEGIN
     RAISE EXCEPTION 'unknown missing_rate "%"', missing_rate
       USING ERRCODE = 'invalid_parameter_value', HINT = 'Use ''error'' or ''zero''.';
   END IF;
+  IF currency IS NOT NULL AND NOT EXISTS (SELECT FROM cdp_data.currency_all c WHERE c.code = currency) THEN
+    RAISE EXCEPTION 'unknown currency "%"', currency
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Use a code of cdp_data.currency_all, such as CNY.';
+  END IF;
   IF array_position(customers, NULL) IS NOT NULL OR cardinality(customers) = 0 THEN
     RAISE EXCEPTION 'customers must be a list of customer ids without NULL'
       USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave the argument out for all customers.';
@@ -208,7 +212,8 @@ BEGIN
   IF options->>'lookback' = 'unbounded' OR options->'lookback_by_kind' @? '$.* ? (@ == "unbounded")' THEN
     reach := NULL;
   END IF;
-  IF reach IS NULL THEN since := NULL; END IF;
+  -- also where the lookback goes back beyond the calendar, which begins 4713 BC
+  IF reach IS NULL OR reach > extract(epoch FROM since) + 210800000000 THEN since := NULL; END IF;
   IF since IS NULL AND until IS NULL THEN
     RETURN;
   END IF;

@@ -1,6 +1,6 @@
 -- Spend, ROAS, CPA, CAC and insights: figures worked out by hand.
 BEGIN;
-SELECT plan(20);
+SELECT plan(22);
 SET client_min_messages = error;
 INSERT INTO cdp_data.source (source_id, name) VALUES (900, 'ads');
 INSERT INTO cdp_data.load (load_id, source_id, state) VALUES (900, 900, 'done');
@@ -35,6 +35,9 @@ SELECT is((SELECT value FROM cdp.attribution(models => '{last}', currency => 'US
 SELECT is((SELECT sum(contribution) FROM cdp.attribution(models => '{linear}')), 1.000000, 'contributions sum to 1');
 SELECT results_eq($$ SELECT label, by_model, lowest_model, highest_model, spread, spread_share FROM cdp.attribution_wide(models => '{first,last}', measure => 'value') WHERE label = 'Email' $$,
   $$ VALUES ('Email', '{"first": 1400, "last": 1450}'::jsonb, 'first', 'last', 50::numeric, 0.035088) $$, 'models side by side');
+SELECT throws_ok($$ SELECT cdp.attribution(currency => 'usd', missing_rate => 'zero') $$, '22023', 'unknown currency "usd"', 'an unknown currency, before all money counts as nothing');
+SELECT results_eq($$ SELECT label, value FROM cdp.attribution(models => '{last}', since => '2026-03-01', lookback => '100000000 days') $$,
+  $$ SELECT label, value FROM cdp.attribution(models => '{last}', since => '2026-03-01', lookback_unbounded => true) $$, 'a lookback beyond the calendar');
 SELECT throws_ok($$ SELECT cdp.attribution_wide(measure => 'valeu') $$, '22023', NULL, 'an unknown measure');
 
 -- cac under Markov: a second purchase that carries an origin is neither an acquisition nor a touch of a journey without end
