@@ -329,6 +329,9 @@ walk_partition(CdpWalk *w, Scratch *x)
 		if (w->options->credits)
 			w->customer = cdp_pass_customer(w->pass, g->key[k], g->key2[k]);
 		cdp_walk_customer(w, x->item + begin, n);
+		/* The names of text keys are the pass's; of others this is a text for the moment. */
+		if (w->options->credits && w->pass->key_type != CDP_KEY_TEXT)
+			pfree(unconstify(char *, w->customer));
 		begin = end;
 	}
 }

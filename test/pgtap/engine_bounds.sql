@@ -1,8 +1,21 @@
 -- What must end when it is asked to, and stay small.
 BEGIN;
-SELECT plan(4);
+SELECT plan(7);
 SET LOCAL client_min_messages = error;
 CREATE SCHEMA t;
+-- Highest resident memory of this server process so far, kB.
+CREATE FUNCTION t.peak() RETURNS bigint LANGUAGE sql RETURN (regexp_match(pg_read_file('/proc/self/status', 0, 4000), 'VmHWM:\s+(\d+)'))[1]::bigint;
+
+-- Customers of credits: names of text keys count as memory, other keys leave nothing behind.
+SET LOCAL cdp.attribution_memory = '16MB';
+CREATE TABLE t.start AS SELECT t.peak() AS kb;
+SELECT is((SELECT customers FROM (SELECT cdp.attribution_pass(i, timestamptz '2026-01-01', 'a', 1.0,
+    cdp.attribution_options(models => '{last}', credits => true, until => '1900-01-01')) AS p FROM generate_series(1, 1000000::bigint) i) s, cdp.attribution_summary(s.p)), 1000000::bigint, 'a million customers');
+SELECT diag('peak grew by kB: ' || t.peak() - kb) FROM t.start;
+SELECT cmp_ok(t.peak() - kb, '<', 60000::bigint, 'leave no names behind') FROM t.start;
+SELECT throws_ok($$SELECT cdp.attribution_pass(i::text, timestamptz '2026-01-01', 'a', 1.0, cdp.attribution_options(models => '{last}', credits => true)) FROM generate_series(1, 100000::bigint) i$$,
+  '54000', 'customers of attribution credits do not fit into memory', 'names of text keys are bounded');
+RESET cdp.attribution_memory;
 
 -- A customer with many touches and many conversions can be cancelled; it would take minutes.
 CREATE TABLE t.bot AS SELECT timestamptz '2026-01-01' + i * interval '1 s' AS at, CASE WHEN i <= 300000 THEN (ARRAY['a', 'b', 'c'])[1 + i % 3] END AS label,
@@ -21,7 +34,6 @@ SELECT is(t.cancelled(cdp.attribution_options(models => '{last}', lookback_unbou
 SET LOCAL statement_timeout = 0;
 
 -- Merging parts that bring ever new labels keeps the memory of the last sums only.
-CREATE FUNCTION t.peak() RETURNS bigint LANGUAGE sql RETURN (regexp_match(pg_read_file('/proc/self/status', 0, 4000), 'VmHWM:\s+(\d+)'))[1]::bigint;
 CREATE TABLE t.part AS SELECT i, (SELECT cdp.attribution_path_pass(ARRAY['l' || i * 1000 + k], 1, 1, 0, cdp.attribution_options(models =>
     '{first,last,linear,ramp,u_shaped,j_shaped,inverse_j,exponential,participation,linear_unique}')) AS p FROM generate_series(1, 400) k) FROM generate_series(1, 100) i;
 CREATE TABLE t.before AS SELECT t.peak() AS kb;
