@@ -43,15 +43,17 @@ begin_journey(CdpJourneyLog *log)
 	log->begin[log->n++] = log->bytes.len;
 }
 
-/* Refuses more journeys than one value should carry. */
+/* Refuses more journeys than one value should carry, or than half of the memory setting. */
 static void
 check_limit(const CdpJourneyLog *log)
 {
-	if (log->bytes.len > CDP_LOG_LIMIT)
+	Size		limit = Min(CDP_LOG_LIMIT, cdp_attribution_memory_bytes() / 2);
+
+	if (log->bytes.len > limit)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("journeys of an attribution result take more than 256 MB"),
-				 errdetail(INT64_FORMAT " journeys were kept so far.", log->n),
+				 errmsg("journeys of an attribution result take more than %zu MB", limit / (1024 * 1024)),
+				 errdetail(INT64_FORMAT " journeys were kept so far; half of cdp.attribution_memory is there for them, and at most 256 MB.", log->n),
 				 errhint("Take a shorter interval, set null_paths => false, or make parts and add them with cdp.attribution_merge.")));
 }
 
