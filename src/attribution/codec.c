@@ -299,6 +299,7 @@ compare_journeys(const void *a, const void *b, void *arg)
 	uint32		y_len = end_of(log, y) - log->begin[y];
 	int			c = memcmp(log->bytes.data + log->begin[x], log->bytes.data + log->begin[y], Min(x_len, y_len));
 
+	CHECK_FOR_INTERRUPTS();
 	return c != 0 ? c : (x_len > y_len) - (x_len < y_len);
 }
 

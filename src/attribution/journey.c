@@ -443,6 +443,7 @@ compare_references(const void *a, const void *b)
 	const CdpReference *x = a;
 	const CdpReference *y = b;
 
+	CHECK_FOR_INTERRUPTS();
 	if (x->conversion_id != y->conversion_id)
 		return x->conversion_id < y->conversion_id ? -1 : 1;
 	if (x->at != y->at)
