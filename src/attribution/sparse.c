@@ -1,18 +1,11 @@
 /*
  * sparse.c
- *		Sparse elimination without subtraction, and Gauss-Seidel for systems
- *		that would fill up. See sparse.h.
- *
- * Vectors hold CDP_SPARSE_RHS interleaved right-hand sides: x[row * RHS + side].
+ *		Sparse elimination without subtraction. See sparse.h.
  */
 #include "cdp.h"
 
-#include <math.h>
-
 #include "attribution/sparse.h"
 
-#define RHS CDP_SPARSE_RHS
-#define TOLERANCE 1e-13			/* aim; what is asked for is 1e-12 */
 /* The rest is eliminated as a dense matrix once a quarter of it is filled. */
 #define DENSE_SHARE 0.25
 #define ARENA_BLOCK 8192
@@ -29,6 +22,7 @@ typedef struct Row
 struct CdpFactor
 {
 	uint32		n;
+	int			sides;
 	uint32		sparse;			/* nodes eliminated before the dense rest */
 	uint32		dense;
 	uint32	   *order;			/* [n] node at each position */
@@ -60,6 +54,16 @@ typedef struct Elimination
 	Size		bytes_limit;
 	MemoryContext scratch;
 } Elimination;
+
+/* Allocates an array that counts against the bytes of work; NULL when they do not suffice. */
+void *
+cdp_sparse_array(CdpSparseWork *work, uint64 count, Size size, MemoryContext cxt)
+{
+	if (count > work->bytes_limit / size)
+		return NULL;
+	work->bytes_limit -= count * size;
+	return MemoryContextAllocHuge(cxt, Max(count * size, 1));
+}
 
 /* Memory of the factor, from blocks; NULL when the limit is passed. */
 static void *
@@ -395,6 +399,7 @@ cdp_sparse_factor(const CdpSparse *m, double flops_limit, CdpSparseWork *work, M
 	e.bytes_limit = work->bytes_limit;
 	e.scratch = AllocSetContextCreate(own, "cdp sparse elimination", ALLOCSET_DEFAULT_SIZES);
 	f->n = m->n;
+	f->sides = m->sides;
 	f->cxt = own;
 	f->order = MemoryContextAllocHuge(own, Max(m->n, 1) * sizeof(uint32));
 	f->position = MemoryContextAllocHuge(own, Max(m->n, 1) * sizeof(uint32));
@@ -430,6 +435,7 @@ void
 cdp_sparse_solve(const CdpFactor *f, double *x)
 {
 	uint32		n = f->dense;
+	int			sides = f->sides;
 
 	for (uint32 at = 0; at < f->sparse; at++)
 	{
@@ -437,39 +443,39 @@ cdp_sparse_solve(const CdpFactor *f, double *x)
 		const Row  *lower = &f->lower[p];
 
 		for (uint32 k = 0; k < lower->n; k++)
-			for (int s = 0; s < RHS; s++)
-				x[(Size) lower->index[k] * RHS + s] += lower->value[k] * x[(Size) p * RHS + s];
+			for (int s = 0; s < sides; s++)
+				x[(Size) lower->index[k] * sides + s] += lower->value[k] * x[(Size) p * sides + s];
 	}
 	for (uint32 i = 0; i < n; i++)
 	{
-		double	   *xi = x + (Size) f->order[f->sparse + i] * RHS;
+		double	   *xi = x + (Size) f->order[f->sparse + i] * sides;
 
 		for (uint32 k = 0; k < i; k++)
-			for (int s = 0; s < RHS; s++)
-				xi[s] += f->block[(Size) i * n + k] * x[(Size) f->order[f->sparse + k] * RHS + s];
+			for (int s = 0; s < sides; s++)
+				xi[s] += f->block[(Size) i * n + k] * x[(Size) f->order[f->sparse + k] * sides + s];
 	}
 	CHECK_FOR_INTERRUPTS();
 	for (uint32 i = n; i-- > 0;)
 	{
 		uint32		node = f->order[f->sparse + i];
-		double	   *xi = x + (Size) node * RHS;
+		double	   *xi = x + (Size) node * sides;
 
 		for (uint32 k = i + 1; k < n; k++)
-			for (int s = 0; s < RHS; s++)
-				xi[s] += f->block[(Size) i * n + k] * x[(Size) f->order[f->sparse + k] * RHS + s];
-		for (int s = 0; s < RHS; s++)
+			for (int s = 0; s < sides; s++)
+				xi[s] += f->block[(Size) i * n + k] * x[(Size) f->order[f->sparse + k] * sides + s];
+		for (int s = 0; s < sides; s++)
 			xi[s] = f->diagonal[node] > 0 ? xi[s] / f->diagonal[node] : 0;
 	}
 	for (uint32 at = f->sparse; at-- > 0;)
 	{
 		uint32		p = f->order[at];
 		const Row  *upper = &f->upper[p];
-		double	   *xp = x + (Size) p * RHS;
+		double	   *xp = x + (Size) p * sides;
 
 		for (uint32 k = 0; k < upper->n; k++)
-			for (int s = 0; s < RHS; s++)
-				xp[s] += upper->value[k] * x[(Size) upper->index[k] * RHS + s];
-		for (int s = 0; s < RHS; s++)
+			for (int s = 0; s < sides; s++)
+				xp[s] += upper->value[k] * x[(Size) upper->index[k] * sides + s];
+		for (int s = 0; s < sides; s++)
 			xp[s] = f->diagonal[p] > 0 ? xp[s] / f->diagonal[p] : 0;
 	}
 }
@@ -696,123 +702,4 @@ cdp_sparse_inverse_diagonal(const CdpFactor *f, CdpSparseWork *work, MemoryConte
 	pfree(r.upper.list);
 	pfree(r.x);
 	return diagonal;
-}
-
-/* ---- residuals, refinement, iteration ---- */
-
-/* r = b - M x; returns the larger of the sides' |r| / |b| in the 1-norm. r may be NULL. */
-double
-cdp_sparse_residual(const CdpSparse *m, const double *b, const double *x, double *r)
-{
-	long double norm[RHS] = {0};
-	long double size[RHS] = {0};
-	double		worst = 0;
-
-	for (uint32 i = 0; i < m->n; i++)
-	{
-		const double *xi = x + (Size) i * RHS;
-		const double *bi = b + (Size) i * RHS;
-
-		for (int s = 0; s < RHS; s++)
-		{
-			/* b + sum A (x_j - x_i) - slack x_i: the same without the large diagonal */
-			long double rest = (long double) bi[s] - (long double) m->slack[i] * xi[s];
-
-			for (uint64 k = m->first[i]; k < m->first[i + 1]; k++)
-				rest += (long double) m->value[k] * ((long double) x[(Size) m->col[k] * RHS + s] - xi[s]);
-			if (r != NULL)
-				r[(Size) i * RHS + s] = (double) rest;
-			norm[s] += fabsl(rest);
-			size[s] += fabsl((long double) bi[s]);
-		}
-	}
-	for (int s = 0; s < RHS; s++)
-		if (size[s] > 0)
-			worst = Max(worst, (double) (norm[s] / size[s]));
-	return worst;
-}
-
-/* Improves x by iterative refinement while that helps; returns the relative residual. */
-double
-cdp_sparse_refine(const CdpSparse *m, const CdpFactor *f, const double *b, double *x)
-{
-	Size		count = (Size) Max(m->n, 1) * RHS;
-	double	   *r = palloc_extended(count * sizeof(double), MCXT_ALLOC_HUGE);
-	double	   *try = palloc_extended(count * sizeof(double), MCXT_ALLOC_HUGE);
-	double		residual = cdp_sparse_residual(m, b, x, r);
-
-	for (int round = 0; round < 3 && residual > TOLERANCE; round++)
-	{
-		double		better;
-
-		CHECK_FOR_INTERRUPTS();
-		cdp_sparse_solve(f, r);
-		for (Size i = 0; i < (Size) m->n * RHS; i++)
-			try[i] = x[i] + r[i];
-		better = cdp_sparse_residual(m, b, try, r);
-		if (!(better < residual))
-			break;
-		memcpy(x, try, (Size) m->n * RHS * sizeof(double));
-		residual = better;
-	}
-	pfree(r);
-	pfree(try);
-	return residual;
-}
-
-/*
- * Solves by symmetric Gauss-Seidel sweeps from zero until the residual is at
- * most 1e-13 of b; returns the residual, or -1 when that takes more than
- * flops_limit multiply-adds. What was spent is added to work.
- */
-double
-cdp_sparse_iterate(const CdpSparse *m, const double *b, double *x, double flops_limit, CdpSparseWork *work)
-{
-	double		spent = 0;
-	double	   *inverse = palloc_extended(Max((Size) m->n, 1) * sizeof(double), MCXT_ALLOC_HUGE);
-	double		sweep_cost = (double) m->first[m->n] * RHS + m->n;
-	double		residual = -1;
-
-	memset(x, 0, (Size) m->n * RHS * sizeof(double));
-	for (uint32 i = 0; i < m->n; i++)
-	{
-		double		diagonal = m->slack[i];
-
-		for (uint64 k = m->first[i]; k < m->first[i + 1]; k++)
-			diagonal += m->value[k];
-		inverse[i] = diagonal > 0 ? 1 / diagonal : 0;
-	}
-	for (int round = 1;; round++)
-	{
-		for (uint64 at = 0; at < 2 * (uint64) m->n; at++)
-		{
-			uint32		i = (uint32) (at < m->n ? m->n - 1 - at : at - m->n);
-			double		sum[RHS];
-
-			for (int s = 0; s < RHS; s++)
-				sum[s] = b[(Size) i * RHS + s];
-			for (uint64 k = m->first[i]; k < m->first[i + 1]; k++)
-				for (int s = 0; s < RHS; s++)
-					sum[s] += m->value[k] * x[(Size) m->col[k] * RHS + s];
-			for (int s = 0; s < RHS; s++)
-				x[(Size) i * RHS + s] = sum[s] * inverse[i];
-		}
-		CHECK_FOR_INTERRUPTS();
-		spent += 2 * sweep_cost;
-		if (round % 8 == 0)
-		{
-			residual = cdp_sparse_residual(m, b, x, NULL);
-			spent += sweep_cost;
-			if (residual <= TOLERANCE)
-				break;
-		}
-		if (spent > flops_limit)
-		{
-			residual = -1;
-			break;
-		}
-	}
-	work->flops += spent;
-	pfree(inverse);
-	return residual;
 }

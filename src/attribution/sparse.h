@@ -14,16 +14,17 @@
 
 #include "cdp.h"
 
-/* Right-hand sides that are solved together: conversions and value. */
-#define CDP_SPARSE_RHS 2
-
+/* Vectors hold the right-hand sides of a row next to each other: x[row * sides + side]. */
 typedef struct CdpSparse
 {
 	uint32		n;
+	int			sides;			/* right-hand sides solved together, 1 or 2 */
+	bool		triangular;		/* rows need earlier rows only: one sweep is exact */
 	uint64	   *first;			/* [n + 1] */
-	uint32	   *col;			/* ascending in a row */
+	uint32	   *col;
 	double	   *value;			/* > 0 */
 	double	   *slack;			/* [n] */
+	const double *weight;		/* [n * 2] or NULL: what an error in a row counts, besides 1 */
 } CdpSparse;
 
 /* What solving may cost and has cost: multiply-adds, and bytes at one time. */
@@ -36,6 +37,7 @@ typedef struct CdpSparseWork
 
 typedef struct CdpFactor CdpFactor;
 
+extern void *cdp_sparse_array(CdpSparseWork *work, uint64 count, Size size, MemoryContext cxt);
 extern CdpFactor *cdp_sparse_factor(const CdpSparse *m, double flops_limit, CdpSparseWork *work, MemoryContext cxt);
 extern void cdp_sparse_solve(const CdpFactor *f, double *x);
 extern double *cdp_sparse_inverse_diagonal(const CdpFactor *f, CdpSparseWork *work, MemoryContext cxt);
