@@ -25,16 +25,16 @@
 /* Right-hand sides of the whole chain: conversions and value. */
 #define RHS 2
 /* Multiply-adds and steps followed of all systems together: about a minute. */
-#define WORK_LIMIT 3e10
+#define WORK_LIMIT 2.5e10
 /* Of one direct solve, and of sweeps that are tried before it. */
 #define DIRECT_LIMIT 4e9
-#define SWEEP_LIMIT 4e9
+#define SWEEP_LIMIT 1e10
 /* Up to so many states a direct solve may come first. */
 #define SMALL_STATES 200
 /* Sweeps gain about 1 / length of a journey each; 32 = -ln(1e-14). */
 #define SWEEPS_PER_TOUCH 32.0
 /* Once so many labels have cost this share of the limit, the rest is foreseen from them. */
-#define SAMPLE_LABELS 64
+#define SAMPLE_LABELS 16
 #define SAMPLE_SHARE 0.05
 
 typedef struct Solver
@@ -229,7 +229,7 @@ solve_system(Solver *s, double *x)
 	const CdpSparse *m = &s->system;
 	double		n = m->n;
 	double		residual = -1;
-	double		cost = SWEEPS_PER_TOUCH * (s->touches + 1) * ((double) m->first[m->n] * m->sides + n);
+	double		cost = SWEEPS_PER_TOUCH * (s->touches + 1) * cdp_sparse_sweep_cost(m);
 	bool		small = m->n <= SMALL_STATES && n * n * n / 3 <= cost && !m->triangular;
 
 	if (small)
@@ -422,7 +422,7 @@ static void
 foresee(const Solver *s, double spent, double highest, uint32 labels)
 {
 	if (labels >= SAMPLE_LABELS && spent > SAMPLE_SHARE * s->work.flops_limit &&
-		(spent - highest) / labels * s->chain->nlabels > 2 * s->work.flops_limit)
+		(spent - highest) / labels * s->chain->nlabels > 1.5 * s->work.flops_limit)
 		too_much(s, false);
 }
 

@@ -42,6 +42,7 @@ extern CdpFactor *cdp_sparse_factor(const CdpSparse *m, double flops_limit, CdpS
 extern void cdp_sparse_solve(const CdpFactor *f, double *x);
 extern double *cdp_sparse_inverse_diagonal(const CdpFactor *f, CdpSparseWork *work, MemoryContext cxt);
 extern void cdp_sparse_free(CdpFactor *f);
+extern double cdp_sparse_sweep_cost(const CdpSparse *m);
 extern double cdp_sparse_residual(const CdpSparse *m, const double *b, const double *x, double *r);
 extern double cdp_sparse_refine(const CdpSparse *m, const CdpFactor *f, const double *b, double *x);
 extern double cdp_sparse_iterate(const CdpSparse *m, const double *b, double *x, double flops_limit, CdpSparseWork *work);
