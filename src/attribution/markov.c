@@ -25,7 +25,7 @@
 /* Right-hand sides of the whole chain: conversions and value. */
 #define RHS 2
 /* Multiply-adds and steps followed of all systems together: about a minute. */
-#define WORK_LIMIT 2.5e10
+#define WORK_LIMIT 2e10
 /* Of one direct solve, and of sweeps that are tried before it. */
 #define DIRECT_LIMIT 4e9
 #define SWEEP_LIMIT 1e10
@@ -422,7 +422,7 @@ static void
 foresee(const Solver *s, double spent, double highest, uint32 labels)
 {
 	if (labels >= SAMPLE_LABELS && spent > SAMPLE_SHARE * s->work.flops_limit &&
-		(spent - highest) / labels * s->chain->nlabels > 1.5 * s->work.flops_limit)
+		(spent - highest) / labels * s->chain->nlabels > 1.25 * s->work.flops_limit)
 		too_much(s, false);
 }
 

@@ -37,10 +37,10 @@ SELECT results_eq($$
       (k % 2 = 0)::int::bigint, 10::numeric * (k % 2 = 0)::int, (k % 2)::bigint FROM generate_series(0, 49999) k $q$) AS a) s, cdp.attribution_removal(a, 2)
   GROUP BY 1, 2 ORDER BY 1 $$,
   $$ VALUES (0.00000000000000, 0.00000000000000, 37500::bigint), (0.00008000000000, 0.00008000000000, 37500) $$, '75,000 labels at order 2 are solved, exactly');
--- 30,000 states that all lead to each other, without each of 3,000 labels.
+-- Some 60,000 states that all lead to each other, without each of 6,000 labels.
 CREATE TEMP TABLE mixed AS SELECT pg_temp.pass('{markov(2)}', $q$
-  WITH RECURSIVE w(i, at, t) AS (SELECT i, i % 3000, 1 FROM generate_series(1, 60000) i
-    UNION ALL SELECT i, (at * 7 + (hashint4(i * 16 + t) & 1023) % 10) % 3000, t + 1 FROM w WHERE t < 8)
+  WITH RECURSIVE w(i, at, t) AS (SELECT i, i % 6000, 1 FROM generate_series(1, 60000) i
+    UNION ALL SELECT i, (at * 7 + (hashint4(i * 16 + t) & 1023) % 10) % 6000, t + 1 FROM w WHERE t < 8)
   SELECT array_agg('l' || at ORDER BY t), 1::bigint, 1::numeric, 1::bigint FROM w GROUP BY i $q$) AS a;
 CREATE FUNCTION pg_temp.said(sql text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE d text; h text;
@@ -50,7 +50,7 @@ BEGIN
 EXCEPTION WHEN program_limit_exceeded THEN GET STACKED DIAGNOSTICS d = PG_EXCEPTION_DETAIL, h = PG_EXCEPTION_HINT; RETURN d || ' ' || h;
 END $$;
 SELECT matches(pg_temp.said('SELECT count(*) FROM mixed, cdp.attribution_removal(a, 2)'),
-  '^Order 2 over 3000 labels has 30000 states and [0-9]+ transitions\. Group .* lower order', 'more work than fits is foreseen: an error with numbers and a way out');
+  '^Order 2 over 6000 labels has 59939 states and [0-9]+ transitions\. Group .* lower order', 'more work than fits is foreseen: an error with numbers and a way out');
 SELECT is((SELECT removal_conversions > 0 FROM mixed, cdp.attribution_removal_of(a, '{l1,l2,l3}', 2)), true, 'while the effect of a few labels is found');
 RESET statement_timeout;
 
