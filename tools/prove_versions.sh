@@ -31,7 +31,7 @@ for version in "${versions[@]}"; do
 	if in_root "pg$version" bash -c '
 		git config --global --add safe.directory "*"
 		git clone -q /mnt/source /root/pg_cdp && cd /root/pg_cdp &&
-		bash tools/test.sh '"$suites"' && build/server/lib/postgresql/*/bin/postgres --version'; then
+		bash tools/test.sh '"$suites"' && ( . tools/env.sh && "$CDP_BIN/postgres" --version )'; then
 		echo "PROVED: PostgreSQL $version"
 		rm -rf --one-file-system "$roots/pg$version"
 	else
