@@ -25,7 +25,7 @@
 /* Right-hand sides of the whole chain: conversions and value. */
 #define RHS 2
 /* Multiply-adds and steps followed of all systems together: about a minute. */
-#define WORK_LIMIT 2e10
+#define WORK_LIMIT 3e10
 /* Of one direct solve, and of sweeps that are tried before it. */
 #define DIRECT_LIMIT 4e9
 #define SWEEP_LIMIT 1e10
