@@ -454,7 +454,7 @@ RETURNS TABLE (
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE ROWS 1
 AS 'MODULE_PATHNAME', 'cdp_attribution_summary';
 COMMENT ON FUNCTION cdp.attribution_summary(cdp.attribution_partial) IS
-'One row of counts. rows, touches, customers: of the input. conversions, refunds, value (net of refunds), converting_customers: reported ones, by since and until. orphan_refunds found no conversion. null_journeys: journeys without conversion, NULL when no model counts them. no_key, untimed, unlabelled: rows left out. after_as_of: rows ignored. excluded_touches: by exclude and include. No row for NULL.';
+'One row of counts. rows, touches: of the input. customers: with rows that count, NULL when no model looks at customers without conversions. conversions, refunds, value (net of refunds), converting_customers: reported ones, by since and until. orphan_refunds found no conversion. null_journeys: journeys without conversion, NULL when no model counts them. no_key, untimed, unlabelled: rows left out. after_as_of: rows ignored. excluded_touches: by exclude and include. No row for NULL.';
 
 CREATE OR REPLACE FUNCTION cdp.attribution_lengths(partial cdp.attribution_partial)
 RETURNS TABLE (

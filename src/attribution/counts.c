@@ -36,7 +36,7 @@ cdp_attribution_summary(PG_FUNCTION_ARGS)
 	for (int i = 0; i < lengthof(order); i++)
 	{
 		values[i] = Int64GetDatum(s->counter[order[i]]);
-		if (order[i] == CDP_COUNT_NULL_JOURNEYS)
+		if (order[i] == CDP_COUNT_NULL_JOURNEYS || order[i] == CDP_COUNT_CUSTOMERS)
 			nulls[i] = !s->options->need_nulls;
 	}
 	values[lengthof(order)] = cdp_numeric_from_scaled(s->value_micro, 6);

@@ -24,14 +24,18 @@ typedef struct Groups
 	uint64	   *key2;			/* [room], wide keys only */
 	uint64	   *key;			/* [room] */
 	uint32	   *count;			/* [room] rows; after the scatter where the next group starts */
-	bool	   *converts;		/* [room] */
+	uint64	   *filter;			/* a bit for each slot: taken when the conversions were numbered */
+	uint32		filter_slots;
 } Groups;
+
+/* Group of a row that nobody will walk with others. */
+#define NO_GROUP PG_UINT32_MAX
 
 /* Scratch of the partitions, kept from one to the next. */
 typedef struct Scratch
 {
 	Size		rows;
-	uint32	   *group;			/* of each row: touches, then conversions */
+	uint32	   *group;			/* of each row: narrow touches, other touches, conversions */
 	CdpItem    *item;
 	CdpItem    *sorted;
 	int			sorted_room;
@@ -59,7 +63,6 @@ reset_groups(Groups *g, MemoryContext cxt)
 		g->key = MemoryContextAlloc(cxt, sizeof(uint64) * g->room);
 		g->key2 = MemoryContextAlloc(cxt, sizeof(uint64) * g->room);
 		g->count = MemoryContextAlloc(cxt, sizeof(uint32) * g->room);
-		g->converts = MemoryContextAlloc(cxt, sizeof(bool) * g->room);
 	}
 	g->n = 0;
 	memset(g->slot, 0, sizeof(*g->slot) * g->slots);
@@ -75,7 +78,6 @@ grow_groups(Groups *g)
 	g->key = repalloc_huge(g->key, sizeof(uint64) * g->room);
 	g->key2 = repalloc_huge(g->key2, sizeof(uint64) * g->room);
 	g->count = repalloc_huge(g->count, sizeof(uint32) * g->room);
-	g->converts = repalloc_huge(g->converts, sizeof(bool) * g->room);
 	g->slot = repalloc_huge(g->slot, sizeof(*g->slot) * slots);
 	memset(g->slot, 0, sizeof(*g->slot) * slots);
 	g->slots = (uint32) slots;
@@ -116,7 +118,6 @@ find_group(Groups *g, uint64 key, uint64 key2, bool wide)
 	g->key[i] = key;
 	g->key2[i] = key2;
 	g->count[i] = 0;
-	g->converts[i] = false;
 	return i;
 }
 
@@ -138,46 +139,86 @@ find_group(Groups *g, uint64 key, uint64 key2, bool wide)
 		} \
 	} while (0)
 
-/* Numbers the customers of all rows, and counts their rows. */
+/* Marks the first slots that customers were put into; kept small, so that asking it costs next to nothing. */
+static void
+make_filter(Groups *g, bool wide, MemoryContext cxt)
+{
+	if (g->filter_slots != g->slots)
+	{
+		if (g->filter != NULL)
+			pfree(g->filter);
+		g->filter = MemoryContextAllocHuge(cxt, g->slots / 8);
+		g->filter_slots = g->slots;
+	}
+	memset(g->filter, 0, g->slots / 8);
+	for (uint32 i = 0; i < g->n; i++)
+	{
+		uint32		at = slot_of(g->key[i], wide ? g->key2[i] : 0, g->slots);
+
+		g->filter[at / 64] |= UINT64CONST(1) << (at % 64);
+	}
+}
+
+/* The number of a customer with conversions, or NO_GROUP. */
+static inline uint32
+find_converting(const Groups *g, uint64 key, uint64 key2, bool wide)
+{
+	uint32		at = slot_of(key, key2, g->slots);
+
+	if (likely((g->filter[at / 64] >> (at % 64) & 1) == 0))
+		return NO_GROUP;
+	for (; g->slot[at].group != 0; at = (at + 1) & (g->slots - 1))
+		if (g->slot[at].key == key && (!wide || g->key2[g->slot[at].group - 1] == key2))
+			return g->slot[at].group - 1;
+	return NO_GROUP;
+}
+
+/* Numbers the customer of a touch and counts the touch; without `all` only customers with conversions matter. */
+static inline uint32
+group_touch(Groups *g, uint64 key, uint64 key2, bool wide, bool all)
+{
+	uint32		group = all ? find_group(g, key, key2, wide) : find_converting(g, key, key2, wide);
+
+	if (group != NO_GROUP)
+		g->count[group]++;
+	return group;
+}
+
+/* Numbers the customers of all rows that will be walked, and counts their rows. */
 static void
 group_rows(CdpWalk *w, Scratch *x)
 {
 	CdpStore   *s = w->store;
 	Groups	   *g = &x->groups;
 	bool		wide = s->wide_key;
-	uint32	   *group_of = x->group;
+	bool		all = w->options->need_nulls;
+	uint64		nnarrow = s->stream[CDP_STORE_NARROW][w->partition].rows;
+	uint64		ntouches = s->stream[CDP_STORE_TOUCH][w->partition].rows;
+	uint32	   *group_of = x->group + nnarrow + ntouches;
 	uint64		i;
 
-	FOR_ROWS(s, CDP_STORE_NARROW, w->partition, row, i,
-	{
-		uint32		group = find_group(g, row[0], wide ? row[2] : 0, wide);
-
-		g->count[group]++;
-		group_of[i] = group;
-	});
-	group_of += i;
-	FOR_ROWS(s, CDP_STORE_TOUCH, w->partition, row, i,
-	{
-		uint32		group = find_group(g, row[0], wide ? row[3] : 0, wide);
-
-		g->count[group]++;
-		group_of[i] = group;
-	});
-	group_of += i;
 	FOR_ROWS(s, CDP_STORE_CONVERSION, w->partition, row, i,
 	{
-		uint32		group;
-
 		if ((row[2] >> 48) & CDP_ROW_NO_KEY)
 		{
-			group_of[i] = PG_UINT32_MAX;
+			group_of[i] = NO_GROUP;
 			cdp_walk_lonely(w, row);
 			continue;
 		}
-		group = find_group(g, row[0], wide ? row[3] : 0, wide);
-		g->count[group]++;
-		g->converts[group] = true;
-		group_of[i] = group;
+		group_of[i] = find_group(g, row[0], wide ? row[3] : 0, wide);
+		g->count[group_of[i]]++;
+	});
+	if (!all)
+		make_filter(g, wide, w->cxt);
+	group_of = x->group;
+	FOR_ROWS(s, CDP_STORE_NARROW, w->partition, row, i,
+	{
+		group_of[i] = group_touch(g, row[0], wide ? row[2] : 0, wide, all);
+	});
+	group_of += nnarrow;
+	FOR_ROWS(s, CDP_STORE_TOUCH, w->partition, row, i,
+	{
+		group_of[i] = group_touch(g, row[0], wide ? row[3] : 0, wide, all);
 	});
 }
 
@@ -196,13 +237,12 @@ scatter_rows(CdpWalk *w, Scratch *x)
 	CdpStore   *s = w->store;
 	Groups	   *g = &x->groups;
 	const uint32 *group_of = x->group;
-	bool		all = w->options->need_nulls;
 	uint32		start = 0;
 	uint64		i;
 
 	for (uint32 k = 0; k < g->n; k++)
 	{
-		uint32		count = all || g->converts[k] ? g->count[k] : 0;
+		uint32		count = g->count[k];
 
 		g->count[k] = start;
 		start += count;
@@ -213,7 +253,7 @@ scatter_rows(CdpWalk *w, Scratch *x)
 		uint32		group = group_of[i];
 		CdpItem    *item;
 
-		if (!all && !g->converts[group])
+		if (group == NO_GROUP)
 		{
 			count_unwalked(w, cdp_store_narrow_label(row[1]));
 			continue;
@@ -230,7 +270,7 @@ scatter_rows(CdpWalk *w, Scratch *x)
 		uint32		label = (uint32) row[2];
 		CdpItem    *item;
 
-		if (!all && !g->converts[group])
+		if (group == NO_GROUP)
 		{
 			count_unwalked(w, label);
 			continue;
@@ -248,7 +288,7 @@ scatter_rows(CdpWalk *w, Scratch *x)
 		bool		refund = (row[2] >> 48) & CDP_ROW_REFUND;
 		CdpItem    *item;
 
-		if (group == PG_UINT32_MAX)
+		if (group == NO_GROUP)
 			continue;
 		item = &x->item[g->count[group]++];
 		item->at = (int64) row[1];
@@ -305,7 +345,8 @@ walk_partition(CdpWalk *w, Scratch *x)
 	reset_groups(g, w->cxt);
 	group_rows(w, x);
 	scatter_rows(w, x);
-	w->sums->counter[CDP_COUNT_CUSTOMERS] += g->n;
+	if (w->options->need_nulls)
+		w->sums->counter[CDP_COUNT_CUSTOMERS] += g->n;
 	for (uint32 k = 0; k < g->n; k++)
 	{
 		uint32		end = g->count[k];

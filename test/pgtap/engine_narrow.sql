@@ -1,7 +1,7 @@
 -- Touches with a low label number and a time near ours are packed into fewer words than others.
 -- Both packings of the same rows must give the same answer: the form with ids packs all rows the long way.
 BEGIN;
-SELECT plan(6);
+SELECT plan(7);
 
 -- Thousands of labels and times on both sides of 1928 and 2071, with many equal times.
 CREATE TEMP TABLE mixed AS
@@ -46,6 +46,18 @@ SELECT cmp_ok((SELECT sum(conversions) FROM large WHERE model = 'linear'), '=', 
   'every conversion is split');
 SELECT is_empty('(TABLE small EXCEPT ALL TABLE large) UNION ALL (TABLE large EXCEPT ALL TABLE small)',
   'above and below the memory setting: the same');
+
+-- Without data-driven models only customers with conversions are put together; many of them in one partition.
+CREATE TEMP TABLE many AS
+SELECT (i * 7919::bigint) % 30000 AS key, timestamptz '2026-01-01 00:00:00+00' + i * interval '7 minutes' AS at,
+  CASE WHEN i % 2 = 0 THEN 'c' || i % 13 END AS label, CASE WHEN i % 2 = 1 THEN i % 100 END::numeric AS value
+FROM generate_series(1, 60000) i
+UNION ALL SELECT 30000 + i, timestamptz '2026-01-01 00:00:00+00', 'c' || i % 13, NULL FROM generate_series(1, 5000) i;
+CREATE FUNCTION pg_temp.pass(models text[]) RETURNS TABLE (label text, model text, conversions numeric, value numeric) LANGUAGE sql AS
+$$SELECT r.* FROM (SELECT cdp.attribution_pass(key, at, label, value, (SELECT cdp.attribution_options(models => models, lookback => '400 days'))) AS a
+  FROM many) s, cdp.attribution_totals(s.a) r WHERE model IN ('first', 'linear')$$;
+SELECT set_eq($$SELECT * FROM pg_temp.pass('{first,linear}')$$, $$SELECT * FROM pg_temp.pass('{first,linear,markov}')$$,
+  'customers without conversions change no rule model');
 
 SELECT * FROM finish();
 ROLLBACK;
