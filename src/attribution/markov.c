@@ -57,7 +57,7 @@ typedef struct Solver
 } Solver;
 
 /* Raises the error for a chain that cannot be solved within the limits. */
-static void
+CDP_NORETURN static void
 too_much(const Solver *s, bool memory)
 {
 	ereport(ERROR,

@@ -667,7 +667,7 @@ inverse_element(Reach *r, uint32 position, CdpSparseWork *work)
 		{
 			uint32		from = f->position[upper->index[k]];
 
-			if (from >= f->sparse ? dense : r->upper.mark[from] == r->round && from <= r->upper.list[r->upper.n - 1])
+			if (from >= f->sparse ? dense : from <= r->upper.list[r->upper.n - 1] && r->upper.mark[from] == r->round)
 				sum += upper->value[k] * x[from];
 		}
 		x[r->upper.list[at]] = f->diagonal[node] > 0 ? sum / f->diagonal[node] : 0;
