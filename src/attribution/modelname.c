@@ -7,6 +7,7 @@
 #include <math.h>
 
 #include "base/suggest.h"
+#include "mb/pg_wchar.h"
 #include "nodes/pg_list.h"
 #include "options.h"
 #include "parser/scansup.h"
@@ -94,7 +95,7 @@ bad_model(const char *model, const char *detail, const char *hint)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid attribution model \"%s\"", model),
+			 errmsg("invalid attribution model \"%s\"", pnstrdup(model, pg_mbcliplen(model, strlen(model), 200))),
 			 errdetail("%s", detail),
 			 errhint("%s", hint)));
 }
@@ -109,6 +110,8 @@ split_parameters(const char *model, const char *p)
 
 	while (more)
 	{
+		if (list_length(list) == CDP_MAX_PARAMETERS)
+			bad_model(model, psprintf("It has more than %d parameters.", CDP_MAX_PARAMETERS), "Name fewer weights or labels.");
 		initStringInfo(&word);
 		while (*p == ' ')
 			p++;
