@@ -77,7 +77,7 @@ SELECT is(t.state(format('SELECT cdp.attribution_options(models => %L)', m)), 'f
 SELECT alike(t.error('SELECT cdp.attribution_options(models => ''{}'')'), '22023: %', 'no model at all');
 SELECT isnt(t.state($$SELECT cdp.attribution_options(models => ARRAY(SELECT 'position(0.' || i || ',0.1)' FROM generate_series(1000, 9999) i))$$), 'XX000', 'nine thousand models');
 SELECT is(t.state($$SELECT cdp.attribution_options(models => ARRAY['custom(' || repeat('1,', 1000000) || '1)'])$$), '22023', 'a million weights');
-SELECT is(t.state($$SELECT cdp.attribution_options(models => ARRAY['custom(' || repeat('1,', 9999) || '1)'])$$), 'fine', 'ten thousand weights');
+SELECT is(t.state($$SELECT cdp.attribution_options(models => ARRAY['custom(' || repeat('1,', 999) || '1)'])$$), 'fine', 'a thousand weights');
 SELECT is(t.state($$SELECT cdp.attribution_options(models => ARRAY['last_non(' || repeat('x', 1000000) || ')'])$$) IN ('22023', '54000', 'fine'), true, 'a label of a million letters in a model');
 SELECT is(t.state($$SELECT cdp.attribution_options(models => ARRAY[repeat('(', 1000000)])$$), '22023', 'a million parentheses');
 
