@@ -145,21 +145,44 @@ COMMENT ON FUNCTION cdp.touch_kind_builtin() IS
 'Built-in kinds of touchpoints, numbers below 1000. A kind counts as touch, as conversion (refund and chargeback: with a negative value or refers_to), as milestone, or as none of them. With your own: cdp_data.touch_kind_all.';
 
 CREATE OR REPLACE FUNCTION cdp.identifier_type_builtin()
-RETURNS TABLE (type_id smallint, name text, description text)
+RETURNS TABLE (type_id smallint, name text, description text, normaliser text, role text, priority smallint,
+  max_per_customer integer, limit_window interval, supernode_degree integer, pattern text)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
-  SELECT v.id::smallint, v.name, v.description
+  -- Limits are above what honest people reach and below what a shared or broken value collects; docs/identity.md tells why each.
+  SELECT v.id::smallint, v.name, v.description, v.normaliser, v.role, v.priority::smallint, v.most, v.span, v.degree, NULL::text
   FROM (VALUES
-    (1, 'user_id'::text, 'Account number in your own system'::text), (2, 'email', 'E-mail address'), (3, 'phone', 'Phone number, E.164'),
-    (4, 'unionid', 'WeChat unionid: one person in all accounts of one company'), (5, 'openid', 'WeChat openid: one person in one account or mini program'),
-    (6, 'external_userid', 'WeCom external contact'), (7, 'device', 'Device or advertising id'), (8, 'cookie', 'Browser cookie or anonymous id'),
-    (9, 'member_id', 'Loyalty programme number'), (10, 'crm_id', 'Contact number in a CRM'), (11, 'payment_hash', 'Hash of a payment account'),
-    (12, 'social_id', 'Account on a social network'), (13, 'anonymous_id', 'Anonymous id of an analytics tool'), (14, 'order_id', 'Order number, for guests'),
-    (15, 'id_hash', 'Hash of an identity document')
-  ) AS v (id, name, description);
+    (1, 'user_id'::text, 'Account number in your own system'::text, 'trim'::text, 'merge'::text, 100, 1, NULL::interval, NULL::integer),
+    (15, 'id_hash', 'Hash of an identity document', 'hash', 'merge', 120, 5, NULL, NULL),
+    (4, 'unionid', 'WeChat unionid: one person in all accounts of one company', 'unionid', 'merge', 150, 1, NULL, NULL),
+    (6, 'external_userid', 'WeCom external contact', 'external_userid', 'merge', 200, 5, NULL, NULL),
+    (9, 'member_id', 'Loyalty programme number', 'trim', 'merge', 220, 5, NULL, NULL),
+    (10, 'crm_id', 'Contact number in a CRM', 'trim', 'merge', 240, 20, NULL, NULL),
+    (5, 'openid', 'WeChat openid: one person in one account or mini program', 'openid', 'merge', 250, 20, NULL, NULL),
+    (2, 'email', 'E-mail address', 'email', 'merge', 300, 5, NULL, 500),
+    (3, 'phone', 'Phone number, E.164', 'phone', 'merge', 320, 5, NULL, 500),
+    (12, 'social_id', 'Account on a social network', 'trim', 'merge', 350, 10, NULL, NULL),
+    (11, 'payment_hash', 'Hash of a payment account', 'hash', 'attach_only', 450, 20, NULL, 100),
+    (14, 'order_id', 'Order number, for guests', 'trim', 'merge', 600, NULL, NULL, 20),
+    (7, 'device', 'Device or advertising id', 'device', 'merge', 700, 20, '1 year', 50),
+    (8, 'cookie', 'Browser cookie or anonymous id', 'cookie', 'merge', 800, NULL, NULL, 50),
+    (13, 'anonymous_id', 'Anonymous id of an analytics tool', 'cookie', 'merge', 820, NULL, NULL, 50)
+  ) AS v (id, name, description, normaliser, role, priority, most, span, degree);
 END;
 COMMENT ON FUNCTION cdp.identifier_type_builtin() IS
-'Built-in identifier types, numbers below 1000. With your own: cdp_data.identifier_type_all.';
+'Built-in identifier types, numbers below 1000, strongest evidence first. Columns as in cdp_data.identifier_type; NULL in the last four means no limit, for ever, never and anything. With your own: cdp_data.identifier_type_all.';
+
+CREATE OR REPLACE FUNCTION cdp.identifier_block_builtin()
+RETURNS TABLE (block_id integer, type_id smallint, value text, pattern text, note text)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT v.id, v.type_id::smallint, v.value, v.pattern, v.note
+  FROM (VALUES
+    (1, NULL::integer, NULL::text, '^[-0_. ]*$'::text, 'zeros and marks only'::text)
+  ) AS v (id, type_id, value, pattern, note);
+END;
+COMMENT ON FUNCTION cdp.identifier_block_builtin() IS
+'Built-in values and patterns that never identify anybody, numbers below 1000; type_id NULL means every type, exactly one of value and pattern is given. Columns as in cdp_data.identifier_block. With your own: cdp_data.identifier_block_all.';
 
 CREATE OR REPLACE FUNCTION cdp.currency_builtin()
 RETURNS TABLE (code text, exponent smallint)

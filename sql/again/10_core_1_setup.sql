@@ -206,7 +206,7 @@ COMMENT ON FUNCTION cdp_internal.apply_grants() IS
 CREATE OR REPLACE PROCEDURE cdp.setup(
   timezone text DEFAULT NULL, currency text DEFAULT NULL, dry_run boolean DEFAULT false,
   admin text DEFAULT NULL, analyst text DEFAULT NULL, marketer text DEFAULT NULL, finance text DEFAULT NULL,
-  privacy text DEFAULT NULL, connector text DEFAULT NULL, reader text DEFAULT NULL)
+  privacy text DEFAULT NULL, connector text DEFAULT NULL, reader text DEFAULT NULL, phone_region text DEFAULT NULL)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = warning
 AS $$
 DECLARE
@@ -225,6 +225,10 @@ BEGIN
     RAISE EXCEPTION 'unknown currency "%"', setup.currency
       USING ERRCODE = 'invalid_parameter_value',
         HINT = 'Use a code of ISO 4217 in capitals, such as CNY; put one of your own into cdp_data.currency first.';
+  END IF;
+  IF setup.phone_region !~ '^[A-Z]{2}$' THEN
+    RAISE EXCEPTION 'unknown phone region "%"', setup.phone_region
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Use a country code of ISO 3166 in capitals, such as CN.';
   END IF;
   FOR part IN SELECT * FROM (VALUES ('admin', admin), ('analyst', analyst), ('marketer', marketer), ('finance', finance),
       ('privacy', privacy), ('connector', connector), ('reader', reader)) AS v (template, role_name) WHERE v.role_name IS NOT NULL
@@ -252,6 +256,7 @@ BEGIN
 
   UPDATE cdp_data.setting t
   SET timezone = coalesce(setup.timezone, t.timezone), currency = coalesce(setup.currency, t.currency),
+    phone_region = coalesce(setup.phone_region, t.phone_region),
     version = (SELECT e.extversion FROM pg_extension e WHERE e.extname = 'pg_cdp'), updated_at = now();
   INSERT INTO cdp_data.role_name AS r (template, role_name)
   SELECT v.template, v.role_name FROM (VALUES ('admin', admin), ('analyst', analyst), ('marketer', marketer), ('finance', finance),
@@ -260,8 +265,8 @@ BEGIN
   PERFORM cdp_internal.apply_grants();
 END
 $$;
-COMMENT ON PROCEDURE cdp.setup(text, text, boolean, text, text, text, text, text, text, text) IS
-'Makes or brings up to date the schemas cdp_data, cdp_bi and cdp_api and all in them. Run it after CREATE EXTENSION, after ALTER EXTENSION UPDATE and after a DROP EXTENSION; it can be run at any time and never removes a row. timezone and currency are those of the reports; NULL keeps what is there (UTC and USD at first). dry_run => true prints the SQL of the steps that would run and changes nothing. The other arguments name existing roles (analyst => ''bi_team'') that get the rights of that part. The caller owns what is made. Errors: 22023 unknown time zone or currency, 42704 unknown role, 42501 a schema belongs to another role.';
+COMMENT ON PROCEDURE cdp.setup(text, text, boolean, text, text, text, text, text, text, text, text) IS
+'Makes or brings up to date the schemas cdp_data, cdp_bi and cdp_api and all in them. Run it after CREATE EXTENSION, after ALTER EXTENSION UPDATE and after a DROP EXTENSION; it can be run at any time and never removes a row. timezone and currency are those of the reports; NULL keeps what is there (UTC and USD at first). dry_run => true prints the SQL of the steps that would run and changes nothing. The other arguments name existing roles (analyst => ''bi_team'') that get the rights of that part. phone_region is the country (ISO 3166, CN) whose phone numbers may come without a country code; NULL keeps what is there (none at first). The caller owns what is made. Errors: 22023 unknown time zone, currency or region, 42704 unknown role, 42501 a schema belongs to another role.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.own_currency_exists(code text) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp

@@ -21,11 +21,19 @@ CREATE OR REPLACE VIEW cdp_data.touch_kind_all WITH (security_invoker = true) AS
   WHERE NOT EXISTS (SELECT FROM cdp_data.touch_kind k WHERE k.kind_id = b.kind_id);
 COMMENT ON VIEW cdp_data.touch_kind_all IS 'All kinds of touchpoints: your own and the built-in ones that you did not replace.';
 CREATE OR REPLACE VIEW cdp_data.identifier_type_all WITH (security_invoker = true) AS
-  SELECT t.type_id, t.name, t.description, false AS is_builtin FROM cdp_data.identifier_type t
+  SELECT t.type_id, t.name, t.description, false AS is_builtin,
+    t.normaliser, t.role, t.priority, t.max_per_customer, t.limit_window, t.supernode_degree, t.pattern FROM cdp_data.identifier_type t
   UNION ALL
-  SELECT b.type_id, b.name, b.description, true FROM cdp.identifier_type_builtin() b
+  SELECT b.type_id, b.name, b.description, true,
+    b.normaliser, b.role, b.priority, b.max_per_customer, b.limit_window, b.supernode_degree, b.pattern FROM cdp.identifier_type_builtin() b
   WHERE NOT EXISTS (SELECT FROM cdp_data.identifier_type t WHERE t.type_id = b.type_id);
-COMMENT ON VIEW cdp_data.identifier_type_all IS 'All identifier types: your own and the built-in ones that you did not replace.';
+COMMENT ON VIEW cdp_data.identifier_type_all IS 'All identifier types: your own and the built-in ones that you did not replace. Columns as in cdp_data.identifier_type.';
+CREATE OR REPLACE VIEW cdp_data.identifier_block_all WITH (security_invoker = true) AS
+  SELECT k.block_id, k.type_id, k.value, k.pattern, k.note, false AS is_builtin FROM cdp_data.identifier_block k WHERE k.is_active
+  UNION ALL
+  SELECT b.block_id, b.type_id, b.value, b.pattern, b.note, true FROM cdp.identifier_block_builtin() b
+  WHERE NOT EXISTS (SELECT FROM cdp_data.identifier_block k WHERE k.block_id = b.block_id);
+COMMENT ON VIEW cdp_data.identifier_block_all IS 'All values and patterns that never identify anybody: your own active ones and the built-in ones that you did not replace.';
 CREATE OR REPLACE VIEW cdp_data.currency_all WITH (security_invoker = true) AS
   SELECT c.code, c.exponent, false AS is_builtin FROM cdp_data.currency c
   UNION ALL
@@ -50,6 +58,7 @@ COMMENT ON VIEW cdp_bi.origin_channel IS 'The channel of each origin by the firs
 SELECT cdp_internal.declare_personal_data('core', v.t, v.c, v.category, v.subject, v.erasure, v.note) FROM (VALUES
   ('cdp_data.identifier', 'value', 'identifier', 'customer_id', 'delete', 'e-mail addresses, phone numbers, account ids'),
   ('cdp_data.identifier', 'customer_id', 'pseudonym', 'customer_id', 'delete', NULL),
+  ('cdp_data.identifier_block', 'value', 'identifier', NULL, 'keep', 'values that must not identify anybody; a test account, a shop''s phone'),
   ('cdp_data.identifier_override', 'customer_id', 'pseudonym', 'identifier_id', 'delete', NULL),
   ('cdp_data.customer', 'customer_id', 'pseudonym', 'customer_id', 'keep', 'an id without identifiers names nobody'),
   ('cdp_data.suppression', 'digest', 'pseudonym', NULL, 'keep', 'keyed digest, needed to refuse the person''s return'),
@@ -88,6 +97,11 @@ FROM unnest(array['setting', 'origin', 'channel', 'channel_rule', 'channel_all',
 SELECT cdp_internal.declare_grant('admin', 'SELECT, INSERT, UPDATE, DELETE', 'TABLE', 'cdp_data.' || r.name)
 FROM unnest(array['source', 'channel', 'channel_rule', 'campaign', 'currency', 'currency_rate', 'touch_kind', 'identifier_type', 'destination']) AS r (name);
 SELECT cdp_internal.declare_grant('admin', 'SELECT, UPDATE', 'TABLE', 'cdp_data.setting');
+-- Blocked values may be phone numbers of people: not for everybody.
+SELECT cdp_internal.declare_grant('admin', 'SELECT, INSERT, UPDATE, DELETE', 'TABLE', 'cdp_data.identifier_block');
+SELECT cdp_internal.declare_grant('admin', 'SELECT', 'TABLE', 'cdp_data.identifier_block_all');
+SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.' || r.name)
+FROM unnest(array['privacy', 'connector']) AS t (template), unnest(array['identifier_block', 'identifier_block_all']) AS r (name);
 SELECT cdp_internal.declare_grant('finance', 'SELECT, INSERT, UPDATE, DELETE', 'TABLE', 'cdp_data.' || r.name)
 FROM unnest(array['currency_rate']) AS r (name);
 SELECT cdp_internal.declare_grant('privacy', 'SELECT', 'TABLE', 'cdp_data.' || r.name)
