@@ -3,11 +3,15 @@
 # fits two screens, versions differ only in cdp.h, tuple descriptors are read through TupleDescAttr.
 use strict;
 use warnings;
+use FindBin;
 
+chdir "$FindBin::Bin/.." or die $!;
 my $bad = 0;
 sub complain { print "$_[0]\n"; $bad = 1 }
 
-for my $file (sort glob 'src/*.[ch] src/*/*.[ch]') {
+my @files = sort split /\n/, `find src -name '*.[ch]'`; # a room may have folders of its own
+die "no C source\n" if !@files;
+for my $file (@files) {
 	open my $in, '<', $file or die "$file: $!";
 	my $c = do { local $/; <$in> };
 	while ($c =~ /\bereport\s*(\((?:[^()"]++|"(?:[^"\\]|\\.)*"|(?1))*\))/g) {

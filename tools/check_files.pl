@@ -2,7 +2,9 @@
 # Every file says in its first lines what it is for, stays below 1,200 lines, and holds no unfinished business.
 use strict;
 use warnings;
+use FindBin;
 
+chdir "$FindBin::Bin/.." or die $!;
 my $bad = 0;
 sub complain { print "$_[0]\n"; $bad = 1 }
 

@@ -2,14 +2,16 @@
 # A room uses lower rooms only: includes in src/, and names of our schemas in sql/.
 use strict;
 use warnings;
+use FindBin;
 
+chdir "$FindBin::Bin/.." or die $!;
 my %rank = (base => 0, core => 10, identity => 20, governance => 30, attribution => 40, journey => 45,
 	segment => 50, referral => 70, connector => 80, engagement => 85, bi => 90);
 my $bad = 0;
 sub complain { print "$_[0]\n"; $bad = 1 }
 sub slurp { local (@ARGV, $/) = @_; return scalar <> }
 
-for my $file (glob 'src/*/*.[ch]') {
+for my $file (sort split /\n/, `find src -mindepth 2 -name '*.[ch]'`) {
 	my ($room) = $file =~ m{src/(\w+)/};
 	complain("$file: no room '$room' is known to tools/check_layers.pl") unless exists $rank{$room};
 	for my $used (slurp($file) =~ m{^\s*#\s*include\s+"(\w+)/}mg) {

@@ -6,7 +6,9 @@
 #           whether it is PARALLEL SAFE; no tabs; a step of setup/ has a name of its own
 use strict;
 use warnings;
+use FindBin;
 
+chdir "$FindBin::Bin/.." or die $!;
 my $bad = 0;
 sub complain { print "$_[0]\n"; $bad = 1 }
 

@@ -8,6 +8,8 @@ set -euo pipefail
 . "$(dirname "$0")/env.sh"
 
 action=$1 name=$2
+# Callers eval what this prints. Nothing printed would be success for eval, and psql would turn to the machine's own server.
+if [ "$action" != stop ]; then trap '[ $? -eq 0 ] || echo false' EXIT; fi
 shift 2
 data=$CDP_WORK/cluster/$name
 sockets=$CDP_SOCKETS/$name
@@ -29,7 +31,7 @@ start)
 	stop
 	mkdir -p "$CDP_WORK/cluster" "$sockets" "$data"
 	if [ "$(id -u)" -eq 0 ]; then chown "$CDP_USER" "$data" "$sockets" "$CDP_WORK/cluster"; fi
-	chmod 700 "$data"
+	chmod 700 "$data" "$sockets" # connections are trusted, so no other user of the machine may make one
 	"${CDP_RUN[@]}" "$CDP_BIN/initdb" -D "$data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync >/dev/null
 	{
 		echo "listen_addresses = ''"

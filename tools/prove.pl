@@ -32,7 +32,11 @@ $harness->callback(made_parser => sub {
 		$parser->{cdp_skips}{ $t->number } = $t->explanation if $t->has_skip;
 	});
 });
-my $aggregate = $harness->runtests(@ARGV);
+# A file that bails out ends the harness, and with it all files after it.
+if (!eval { $harness->runtests(@ARGV); 1 }) {
+	print $@;
+	$failed++;
+}
 
 open my $out, '>>', $counts or die "cannot append to $counts: $!";
 print $out "$passed $failed $skipped\n";

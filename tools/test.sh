@@ -124,6 +124,7 @@ run_tap() {
 
 for suite in "${suites[@]}"; do
 	say "$suite"
+	before=$(wc -l <"$counts")
 	case "$suite" in
 	checks) run_checks ;;
 	regress) run_regress sql sql "$pgxs_test/regress/pg_regress" ;;
@@ -135,6 +136,10 @@ for suite in "${suites[@]}"; do
 		exit 2
 		;;
 	esac
+	if [ "$(wc -l <"$counts")" -eq "$before" ]; then # it had no files, or died before it could count
+		echo "FAIL suite $suite ran nothing"
+		echo "0 1 0" >>"$counts"
+	fi
 done
 
 read -r passed failed skipped < <(awk '{p+=$1; f+=$2; s+=$3} END {print p+0, f+0, s+0}' "$counts")
