@@ -108,11 +108,12 @@ split_parameters(const char *model, const char *p)
 	StringInfoData word;
 	bool		more = true;
 
+	initStringInfo(&word);		/* one for all: each would take a kilobyte */
 	while (more)
 	{
 		if (list_length(list) == CDP_MAX_PARAMETERS)
 			bad_model(model, psprintf("It has more than %d parameters.", CDP_MAX_PARAMETERS), "Name fewer weights or labels.");
-		initStringInfo(&word);
+		resetStringInfo(&word);
 		while (*p == ' ')
 			p++;
 		if (*p == '"')
@@ -144,8 +145,9 @@ split_parameters(const char *model, const char *p)
 		if (*p == '\0' || (*p == ')' && p[1] != '\0'))
 			bad_model(model, "The parentheses do not close at the end.", "Write for example \"position(0.3, 0.5)\".");
 		more = *p++ == ',';
-		list = lappend(list, word.data);
+		list = lappend(list, pstrdup(word.data));
 	}
+	pfree(word.data);
 	return list;
 }
 

@@ -1,6 +1,6 @@
 -- What must end when it is asked to, and stay small.
 BEGIN;
-SELECT plan(8);
+SELECT plan(10);
 SET LOCAL client_min_messages = error;
 CREATE SCHEMA t;
 -- Highest resident memory of this server process so far, kB.
@@ -42,5 +42,16 @@ CREATE TABLE t.before AS SELECT t.peak() AS kb;
 SELECT is((SELECT sum(r.conversions) FROM (SELECT cdp.attribution_merge(p) AS p FROM t.part) s, cdp.attribution_totals(s.p) r WHERE r.model = 'last'), 40000.0, 'a hundred parts with labels of their own');
 SELECT diag('peak grew by kB: ' || t.peak() - kb) FROM t.before;
 SELECT cmp_ok(t.peak() - kb, '<', 150000::bigint, 'and their merge stays small') FROM t.before;
+
+-- A label in a model's name costs what it is long, not a buffer of its own: a hundred models of ten thousand labels.
+CREATE FUNCTION t.many() RETURNS text[] LANGUAGE sql BEGIN ATOMIC
+  SELECT array_agg('last_non(' || m || ',' || (SELECT string_agg('l' || i, ',') FROM generate_series(1, 9900) i) || ')') FROM generate_series(1, 100) m;
+END;
+CREATE TABLE t.given AS SELECT t.many() AS models;
+DROP TABLE t.before;
+CREATE TABLE t.before AS SELECT t.peak() AS kb;
+SELECT cmp_ok((SELECT length(cdp.attribution_options(models => models)::text) FROM t.given), '>', 5000000, 'a million labels in models');
+SELECT diag('peak grew by kB: ' || t.peak() - kb) FROM t.before;
+SELECT cmp_ok(t.peak() - kb, '<', 400000::bigint, 'stay small') FROM t.before;
 SELECT * FROM finish();
 ROLLBACK;
