@@ -37,6 +37,11 @@ if bash -c 'set -e; eval "$(bash tools/cluster.sh start check no_such_setting=1 
 	wrong "tools/cluster.sh: a caller goes on when the cluster did not start, with psql turned to another server"
 fi
 
+# ---- tools/demo.sh
+printf 'customer;time;channel;revenue\nu1;2026-01-01;mail;\n' >"$top/semicolons.csv"
+said=$(DATA=$top/semicolons.csv bash tools/demo.sh 2>&1 || true)
+[[ $said == *'not separated by commas'* ]] || wrong "tools/demo.sh: does not say that columns are separated by commas"
+
 # ---- the checks: each must pass on a copy of the checkout and fail with one thing planted
 copy=$top/copy
 mkdir "$copy"

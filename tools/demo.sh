@@ -39,6 +39,8 @@ if [ -n "$data" ]; then
 		[[ ",$sql_columns," != *",\"$name\","* ]] || die "$data line 1: column $name comes twice"
 		sql_columns+="${sql_columns:+,}\"$name\""
 	done
+	[[ $header == *,* || $header != *[$';\t']* ]] || die "$data line 1: the columns are not separated by commas" \
+		"Save the file as CSV with commas, in UTF-8. The header is: $header"
 	for name in customer time channel revenue; do
 		[[ ",$sql_columns," == *",\"$name\","* ]] || die "$data line 1: there is no column $name" \
 			"The header must have customer,time,channel,revenue (in any order; more columns may follow). It is: $header"
@@ -53,7 +55,7 @@ bash "$CDP_TOP/tools/server.sh"
 echo "2. a throw-away cluster, CREATE EXTENSION pg_cdp, CALL cdp.setup(timezone => '$timezone', currency => '$currency')"
 eval "$(bash "$CDP_TOP/tools/cluster.sh" start demo)"
 createdb -T template0 -E UTF8 demo
-export PGDATABASE=demo PGOPTIONS="-c client_min_messages=warning -c timezone=$timezone"
+export PGDATABASE=demo PGOPTIONS="-c client_min_messages=warning"
 cd "$CDP_TOP/test/demo" # psql's \i
 
 # Runs SQL of test/demo; a failure is told in one sentence, without psql's places.
@@ -62,7 +64,9 @@ run() {
 	errors=$(mktemp)
 	if ! psql -qXAt -v ON_ERROR_STOP=1 "$@" 2>"$errors"; then
 		echo "demo: that did not work, and nothing of it was kept:" >&2
-		sed -E -e 's/^psql:[^ ]* //' -e '/^CONTEXT:  (PL|SQL)/d' -e '/^(PL\/pgSQL|SQL)/d' -e 's/^CONTEXT:  COPY own, (line [0-9]+).*/\1 of the file/' "$errors" >&2
+		sed -E -e 's/^psql:[^ ]* //' -e '/^CONTEXT:  (PL|SQL)/d' -e '/^(PL\/pgSQL|SQL)/d' \
+			-e '/^CONTEXT:  COPY own, /{s/^CONTEXT:  COPY own, (line [0-9]+).*/\1 of the file/;q}' "$errors" >&2 # the row follows
+		! grep -q 'invalid byte sequence' "$errors" || echo "Save the file as CSV in UTF-8; spreadsheets call it \"CSV UTF-8\"." >&2
 		rm -f "$errors"
 		bash "$CDP_TOP/tools/cluster.sh" stop demo
 		exit 1
@@ -71,7 +75,8 @@ run() {
 }
 
 if ! psql -qX -v ON_ERROR_STOP=1 -v timezone="$timezone" -v currency="$currency" <<<"CREATE EXTENSION pg_cdp;
-		CALL cdp.setup(timezone => :'timezone', currency => :'currency');" 2>&1; then
+		CALL cdp.setup(timezone => :'timezone', currency => :'currency');
+		ALTER DATABASE demo SET timezone = :'timezone';" 2>&1; then # what is typed into psql later reads and shows the same times
 	bash "$CDP_TOP/tools/cluster.sh" stop demo
 	exit 1
 fi

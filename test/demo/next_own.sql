@@ -2,7 +2,7 @@
 SELECT * FROM cdp.attribution(models => '{first,last,time_decay(7 days),markov(2)}', lookback => '14 days', conversion_is_touch => 'also');
 
 -- The same engine on any table of yours (who, when, where from, money):
-SELECT r.* FROM (SELECT cdp.attribution_pass(customer, "time"::timestamptz, channel, nullif(revenue, '')::numeric, cdp.attribution_options(models => '{linear,shapley}')) AS a
+SELECT r.* FROM (SELECT cdp.attribution_pass(customer, "time"::timestamptz, channel, nullif(btrim(revenue), '')::numeric, cdp.attribution_options(models => '{linear,shapley}')) AS a
                  FROM demo.own) s, cdp.attribution_totals(s.a) r;
 
 -- Take the whole load back, look, and put it in again:

@@ -1,5 +1,5 @@
 -- The user's own file of the demo: what cannot be used is named with its line, whatever the reason.
-SELECT plan(4);
+SELECT plan(5);
 \set ON_ERROR_STOP off
 \set timezone Asia/Shanghai
 CREATE SCHEMA demo;
@@ -31,8 +31,14 @@ SELECT is(:'LAST_ERROR_MESSAGE'::text, E'1 of the rows cannot be used\nline 5: t
 TRUNCATE cdp_data.quarantine, cdp_data.touchpoint, cdp_data.touchpoint_key, cdp_data.channel_rule;
 DROP VIEW demo.touches;
 UPDATE demo.own SET "time" = '2026-03-09' WHERE nth = 3;
+INSERT INTO demo.own (customer, "time", channel, revenue, id) VALUES ('u2', '2026-03-09 10:00', 'mail', '  ', 'd');
 \o /dev/null
 \ir ../demo/own.sql
 \o
 SELECT is((SELECT sum(value) FROM cdp.attribution(models => '{last}')), 20::numeric, 'a sound file is loaded');
+\set ON_ERROR_STOP on
+\o /dev/null
+\ir ../demo/next_own.sql
+\o
+SELECT is((SELECT count(*) FROM cdp_data.touchpoint), 4::bigint, 'the statements to try next run, and leave all as it was');
 SELECT * FROM finish();
