@@ -116,6 +116,7 @@ do_valgrind() {
 	chmod 755 "$top/build/postgres_valgrind"
 	files=$(grep -v '^#' test/valgrind.list | tr '\n' ' ')
 	CDP_KEEP_SERVER=1 COPT='-g' CDP_POSTGRES="$top/build/postgres_valgrind" FILES="$files" bash "$top/tools/test.sh" pgtap || return 1
+	ls "$logs"/*.log >/dev/null || return 1 # nothing ran under valgrind
 	errors=$(cat "$logs"/*.log | grep -c VALGRINDERROR-BEGIN)
 	echo "valgrind: $errors errors"
 	[ "$errors" -eq 0 ] || { sed -n '/VALGRINDERROR-BEGIN/,/VALGRINDERROR-END/p' "$logs"/*.log | head -n 60; return 1; }
