@@ -35,7 +35,7 @@ typedef struct Groups
 typedef struct Scratch
 {
 	Size		rows;
-	uint32	   *group;			/* of each row: narrow touches, other touches, conversions */
+	uint32	   *group;			/* of each row: slim, narrow and other touches, conversions */
 	CdpItem    *item;
 	CdpItem    *sorted;
 	int			sorted_room;
@@ -121,21 +121,24 @@ find_group(Groups *g, uint64 key, uint64 key2, bool wide)
 	return i;
 }
 
-/* Visits the rows of one kind, chunk by chunk: body sees `row` and `number`. */
-#define FOR_ROWS(s, kind_, partition, row, number, body) \
+/* Visits the rows of one kind, chunk by chunk: body sees `row`, of the given type, and `number`. */
+#define FOR_ROWS(s, kind_, partition, type, row, number, body) \
 	do { \
 		const CdpStream *stream_ = &(s)->stream[kind_][partition]; \
 		uint64		left_ = stream_->rows; \
-		int			words_ = (s)->words[kind_]; \
+		int			bytes_ = (s)->row_bytes[kind_]; \
 		number = 0; \
 		for (int c_ = 0; left_ > 0; c_++) \
 		{ \
-			const uint64 *row = stream_->chunk[c_]; \
+			const char *at_ = stream_->chunk[c_]; \
 			uint64		here_ = Min(left_, (uint64) (s)->chunk_rows[kind_]); \
 			left_ -= here_; \
 			CHECK_FOR_INTERRUPTS(); \
-			for (; here_ > 0; here_--, row += words_, number++) \
+			for (; here_ > 0; here_--, at_ += bytes_, number++) \
+			{ \
+				const type *row = (const type *) at_; \
 				body \
+			} \
 		} \
 	} while (0)
 
@@ -192,12 +195,13 @@ group_rows(CdpWalk *w, Scratch *x)
 	Groups	   *g = &x->groups;
 	bool		wide = s->wide_key;
 	bool		all = w->options->need_nulls;
+	uint64		nslim = s->stream[CDP_STORE_SLIM][w->partition].rows;
 	uint64		nnarrow = s->stream[CDP_STORE_NARROW][w->partition].rows;
 	uint64		ntouches = s->stream[CDP_STORE_TOUCH][w->partition].rows;
-	uint32	   *group_of = x->group + nnarrow + ntouches;
+	uint32	   *group_of = x->group + nslim + nnarrow + ntouches;
 	uint64		i;
 
-	FOR_ROWS(s, CDP_STORE_CONVERSION, w->partition, row, i,
+	FOR_ROWS(s, CDP_STORE_CONVERSION, w->partition, uint64, row, i,
 	{
 		if ((row[2] >> 48) & CDP_ROW_NO_KEY)
 		{
@@ -211,12 +215,17 @@ group_rows(CdpWalk *w, Scratch *x)
 	if (!all)
 		make_filter(g, wide, w->cxt);
 	group_of = x->group;
-	FOR_ROWS(s, CDP_STORE_NARROW, w->partition, row, i,
+	FOR_ROWS(s, CDP_STORE_SLIM, w->partition, CdpSlimTouch, row, i,
+	{
+		group_of[i] = group_touch(g, row->key, 0, false, all);
+	});
+	group_of += nslim;
+	FOR_ROWS(s, CDP_STORE_NARROW, w->partition, uint64, row, i,
 	{
 		group_of[i] = group_touch(g, row[0], wide ? row[2] : 0, wide, all);
 	});
 	group_of += nnarrow;
-	FOR_ROWS(s, CDP_STORE_TOUCH, w->partition, row, i,
+	FOR_ROWS(s, CDP_STORE_TOUCH, w->partition, uint64, row, i,
 	{
 		group_of[i] = group_touch(g, row[0], wide ? row[3] : 0, wide, all);
 	});
@@ -228,6 +237,25 @@ count_unwalked(CdpWalk *w, uint32 label)
 {
 	if (unlikely(w->excluded != NULL) && label != CDP_NO_LABEL && w->excluded[w->rank[label]])
 		w->sums->counter[CDP_COUNT_EXCLUDED]++;
+}
+
+/* Puts a touch that only its word tells of behind the others of its customer. */
+static inline void
+scatter_touch(CdpWalk *w, Scratch *x, uint32 group, uint64 word)
+{
+	uint32		label = cdp_store_narrow_label(word);
+	CdpItem    *item;
+
+	if (group == NO_GROUP)
+	{
+		count_unwalked(w, label);
+		return;
+	}
+	/* Nothing else is to be looked up, so the row's number is not kept. */
+	item = &x->item[x->groups.count[group]++];
+	item->at = cdp_store_narrow_at(word);
+	item->rank = w->rank[label];
+	item->row = 0;
 }
 
 /* Puts the rows of each customer together; those whose journeys nobody needs are left out. */
@@ -247,24 +275,17 @@ scatter_rows(CdpWalk *w, Scratch *x)
 		g->count[k] = start;
 		start += count;
 	}
-	/* Narrow touches have nothing else to look up, so their number is not kept. */
-	FOR_ROWS(s, CDP_STORE_NARROW, w->partition, row, i,
+	FOR_ROWS(s, CDP_STORE_SLIM, w->partition, CdpSlimTouch, row, i,
 	{
-		uint32		group = group_of[i];
-		CdpItem    *item;
-
-		if (group == NO_GROUP)
-		{
-			count_unwalked(w, cdp_store_narrow_label(row[1]));
-			continue;
-		}
-		item = &x->item[g->count[group]++];
-		item->at = cdp_store_narrow_at(row[1]);
-		item->rank = w->rank[cdp_store_narrow_label(row[1])];
-		item->row = 0;
+		scatter_touch(w, x, group_of[i], cdp_store_slim_word(row));
 	});
 	group_of += i;
-	FOR_ROWS(s, CDP_STORE_TOUCH, w->partition, row, i,
+	FOR_ROWS(s, CDP_STORE_NARROW, w->partition, uint64, row, i,
+	{
+		scatter_touch(w, x, group_of[i], row[1]);
+	});
+	group_of += i;
+	FOR_ROWS(s, CDP_STORE_TOUCH, w->partition, uint64, row, i,
 	{
 		uint32		group = group_of[i];
 		uint32		label = (uint32) row[2];
@@ -281,7 +302,7 @@ scatter_rows(CdpWalk *w, Scratch *x)
 		item->row = (uint32) i;
 	});
 	group_of += i;
-	FOR_ROWS(s, CDP_STORE_CONVERSION, w->partition, row, i,
+	FOR_ROWS(s, CDP_STORE_CONVERSION, w->partition, uint64, row, i,
 	{
 		uint32		group = group_of[i];
 		uint32		label = (uint32) row[2];

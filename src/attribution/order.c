@@ -41,7 +41,7 @@ compare_rows(const CdpWalk *w, const CdpItem *a, const CdpItem *b)
 	if (c == 0)
 		c = compare_words(a->rank, b->rank);
 	if (c == 0 && kind_a)
-		c = compare_words(x[s->words[CDP_STORE_CONVERSION] - 1], y[s->words[CDP_STORE_CONVERSION] - 1]);
+		c = compare_words(x[s->value_word], y[s->value_word]);
 	if (c == 0)
 		c = compare_words(x[2] >> 32, y[2] >> 32);
 	if (c == 0 && s->session_word)

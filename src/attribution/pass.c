@@ -326,7 +326,7 @@ add_conversion(FunctionCallInfo fcinfo, CdpPass *pass, CdpKeyType key_type, bool
 		row[3] = key[1];
 	if (wide)
 		put_wide(fcinfo, pass, row);
-	row[store->words[CDP_STORE_CONVERSION] - 1] = (uint64) micro;
+	row[store->value_word] = (uint64) micro;
 	count_row(pass);
 }
 
@@ -405,6 +405,13 @@ take_row(FunctionCallInfo fcinfo, CdpKeyType key_type, bool int_labels, ValueTyp
 	read_key(pass, PG_GETARG_DATUM(1), key_type, key);
 	if (!wide && likely(cdp_store_fits_narrow(at, label)))
 	{
+		if (key_type == CDP_KEY_BIGINT && key[0] <= PG_UINT32_MAX)
+		{
+			cdp_store_put_slim(cdp_store_row(store, CDP_STORE_SLIM, cdp_store_place(store, key[0], 0)), key[0],
+							   cdp_store_narrow(at, label));
+			count_row(pass);
+			PG_RETURN_POINTER(pass);
+		}
 		row = cdp_store_row(store, CDP_STORE_NARROW, cdp_store_place(store, key[0], key[1]));
 		row[0] = key[0];
 		row[1] = cdp_store_narrow(at, label);

@@ -32,16 +32,18 @@ cdp_store_create(MemoryContext cxt, bool wide_key, bool ids, bool sessions, int 
 		s->id_word = words++;
 	if (sessions)
 		s->session_word = words++;
-	s->words[CDP_STORE_TOUCH] = words;
-	s->words[CDP_STORE_CONVERSION] = words + 1;
-	s->words[CDP_STORE_NARROW] = 2 + wide_key;
+	s->row_bytes[CDP_STORE_TOUCH] = words * sizeof(uint64);
+	s->value_word = words;
+	s->row_bytes[CDP_STORE_CONVERSION] = (words + 1) * sizeof(uint64);
+	s->row_bytes[CDP_STORE_NARROW] = (2 + wide_key) * sizeof(uint64);
+	s->row_bytes[CDP_STORE_SLIM] = sizeof(CdpSlimTouch);
 	if (wide_key)
 	{
 		s->key2_word[CDP_STORE_TOUCH] = s->key2_word[CDP_STORE_CONVERSION] = 3;
 		s->key2_word[CDP_STORE_NARROW] = 2;
 	}
 	for (int kind = 0; kind < CDP_STORE_KINDS; kind++)
-		s->chunk_rows[kind] = CHUNK_BYTES / sizeof(uint64) / s->words[kind];
+		s->chunk_rows[kind] = CHUNK_BYTES / s->row_bytes[kind];
 	s->level = level;
 	s->partitioned = level > 0;
 	s->limit = limit;
@@ -54,7 +56,7 @@ spill_stream(CdpStore *s, int kind, CdpStream *stream)
 {
 	int			keep = stream->next != stream->end ? 1 : 0;
 	int			full = stream->nchunks - keep;
-	Size		row_bytes = s->words[kind] * sizeof(uint64);
+	Size		row_bytes = s->row_bytes[kind];
 
 	if (full <= 0)
 		return;
@@ -107,14 +109,14 @@ add_free_chunks(CdpStore *s)
 	/* Room to give every chunk back, so that giving back never allocates. */
 	s->free_room += n;
 	s->free_chunk = s->free_chunk == NULL
-		? MemoryContextAlloc(s->cxt, sizeof(uint64 *) * s->free_room)
-		: repalloc_huge(s->free_chunk, sizeof(uint64 *) * s->free_room);
+		? MemoryContextAlloc(s->cxt, sizeof(char *) * s->free_room)
+		: repalloc_huge(s->free_chunk, sizeof(char *) * s->free_room);
 	for (int i = n - 1; i >= 0; i--)
-		s->free_chunk[s->nfree++] = (uint64 *) (block + (Size) i * CHUNK_BYTES);
+		s->free_chunk[s->nfree++] = block + (Size) i * CHUNK_BYTES;
 }
 
 /* Takes a chunk, from the free ones or from a new block; frees chunks through files when over the limit. */
-static uint64 *
+static char *
 take_chunk(CdpStore *s, bool may_spill)
 {
 	if (may_spill && s->used >= s->limit)
@@ -128,30 +130,41 @@ take_chunk(CdpStore *s, bool may_spill)
 }
 
 /* Adds a chunk to the list of a stream. */
-static uint64 *
+static char *
 add_chunk(CdpStore *s, int kind, CdpStream *stream, bool may_spill)
 {
-	uint64	   *chunk = take_chunk(s, may_spill);
+	char	   *chunk = take_chunk(s, may_spill);
 
 	if (stream->nchunks == stream->room)
 	{
 		stream->room = Max(16, stream->room * 2);
 		stream->chunk = stream->chunk == NULL
-			? MemoryContextAlloc(s->cxt, sizeof(uint64 *) * stream->room)
-			: repalloc_huge(stream->chunk, sizeof(uint64 *) * stream->room);
+			? MemoryContextAlloc(s->cxt, sizeof(char *) * stream->room)
+			: repalloc_huge(stream->chunk, sizeof(char *) * stream->room);
 	}
 	stream->chunk[stream->nchunks++] = chunk;
 	stream->next = chunk;
-	stream->end = chunk + s->chunk_rows[kind] * s->words[kind];
+	stream->end = chunk + s->chunk_rows[kind] * s->row_bytes[kind];
 	return chunk;
 }
 
 /* Gives a stream whose chunk is full a new one; may write chunks to files. */
-uint64 *
+char *
 cdp_store_new_chunk(CdpStore *s, int kind, CdpStream *stream)
 {
 	CHECK_FOR_INTERRUPTS();
 	return add_chunk(s, kind, stream, true);
+}
+
+/* Which partition a row belongs to. */
+static inline int
+place_of(const CdpStore *s, int kind, const char *row)
+{
+	const uint64 *words = (const uint64 *) row;
+
+	if (kind == CDP_STORE_SLIM)
+		return cdp_store_place(s, ((const CdpSlimTouch *) row)->key, 0);
+	return cdp_store_place(s, words[0], s->wide_key ? words[s->key2_word[kind]] : 0);
 }
 
 /* Moves the rows of an unpartitioned store to their partitions. */
@@ -164,24 +177,23 @@ cdp_store_partition_now(CdpStore *s)
 	for (int kind = 0; kind < CDP_STORE_KINDS; kind++)
 	{
 		CdpStream	old = s->stream[kind][0];
-		int			words = s->words[kind];
-		int			key2_word = s->key2_word[kind];
+		int			row_bytes = s->row_bytes[kind];
 		uint64		left = old.rows;
 
 		memset(&s->stream[kind][0], 0, sizeof(CdpStream));
 		for (int c = 0; c < old.nchunks; c++)
 		{
 			uint64		rows = Min(left, (uint64) s->chunk_rows[kind]);
-			uint64	   *row = old.chunk[c];
+			char	   *row = old.chunk[c];
 
-			for (uint64 i = 0; i < rows; i++, row += words)
+			for (uint64 i = 0; i < rows; i++, row += row_bytes)
 			{
-				CdpStream  *stream = &s->stream[kind][cdp_store_place(s, row[0], key2_word ? row[key2_word] : 0)];
+				CdpStream  *stream = &s->stream[kind][place_of(s, kind, row)];
 
 				if (stream->next == stream->end)
 					add_chunk(s, kind, stream, false);
-				memcpy(stream->next, row, words * sizeof(uint64));
-				stream->next += words;
+				memcpy(stream->next, row, row_bytes);
+				stream->next += row_bytes;
 				stream->rows++;
 			}
 			left -= rows;
@@ -201,7 +213,7 @@ cdp_store_bytes(const CdpStore *s, int partition)
 
 	for (int kind = 0; kind < CDP_STORE_KINDS; kind++)
 		bytes += (s->stream[kind][partition].rows + s->stream[kind][partition].spilled) *
-			s->words[kind] * sizeof(uint64);
+			s->row_bytes[kind];
 	return bytes;
 }
 
@@ -213,7 +225,7 @@ cdp_store_load(CdpStore *s, int partition)
 	{
 		CdpStream  *stream = &s->stream[kind][partition];
 		CdpStream	tail = *stream;
-		Size		bytes = s->chunk_rows[kind] * s->words[kind] * sizeof(uint64);
+		Size		bytes = s->chunk_rows[kind] * s->row_bytes[kind];
 
 		if (stream->spilled == 0)
 			continue;
@@ -224,7 +236,7 @@ cdp_store_load(CdpStore *s, int partition)
 		stream->nchunks = stream->room = 0;
 		for (uint64 done = 0; done < tail.spilled; done += s->chunk_rows[kind])
 		{
-			uint64	   *chunk = add_chunk(s, kind, stream, false);
+			char	   *chunk = add_chunk(s, kind, stream, false);
 
 			CHECK_FOR_INTERRUPTS();
 			if (BufFileRead(stream->file, chunk, bytes) != bytes)
@@ -232,7 +244,7 @@ cdp_store_load(CdpStore *s, int partition)
 		}
 		for (int c = 0; c < tail.nchunks; c++)
 		{
-			uint64	   *chunk = add_chunk(s, kind, stream, false);
+			char	   *chunk = add_chunk(s, kind, stream, false);
 
 			memcpy(chunk, tail.chunk[c], bytes);
 			s->free_chunk[s->nfree++] = tail.chunk[c];
@@ -277,29 +289,27 @@ cdp_store_refine(CdpStore *s, int partition, CdpStore *finer)
 	for (int kind = 0; kind < CDP_STORE_KINDS; kind++)
 	{
 		CdpStream  *stream = &s->stream[kind][partition];
-		int			words = s->words[kind];
-		int			key2_word = s->key2_word[kind];
-		uint64	   *buffer = palloc(CHUNK_BYTES);
+		int			row_bytes = s->row_bytes[kind];
+		char	   *buffer = palloc(CHUNK_BYTES);
 
 		if (stream->file != NULL && BufFileSeek(stream->file, 0, 0, SEEK_SET) != 0)
 			ereport(ERROR, (errcode_for_file_access(), errmsg("could not rewind a temporary file of attribution: %m")));
 		for (uint64 done = 0; done < stream->spilled + stream->rows; done += s->chunk_rows[kind])
 		{
 			uint64		rows = Min(stream->spilled + stream->rows - done, (uint64) s->chunk_rows[kind]);
-			uint64	   *row = buffer;
+			char	   *row = buffer;
 
 			CHECK_FOR_INTERRUPTS();
 			if (done < stream->spilled)
 			{
-				bytes = rows * words * sizeof(uint64);
+				bytes = rows * row_bytes;
 				if (BufFileRead(stream->file, buffer, bytes) != bytes)
 					ereport(ERROR, (errcode_for_file_access(), errmsg("could not read a temporary file of attribution: %m")));
 			}
 			else
 				row = stream->chunk[(done - stream->spilled) / s->chunk_rows[kind]];
-			for (uint64 i = 0; i < rows; i++, row += words)
-				memcpy(cdp_store_row(finer, kind, cdp_store_place(finer, row[0], key2_word ? row[key2_word] : 0)),
-					   row, words * sizeof(uint64));
+			for (uint64 i = 0; i < rows; i++, row += row_bytes)
+				memcpy(cdp_store_row(finer, kind, place_of(finer, kind, row)), row, row_bytes);
 		}
 		pfree(buffer);
 	}

@@ -10,12 +10,14 @@
 #include "storage/buffile.h"
 
 #define CDP_STORE_PARTITIONS 256
+#define CDP_CACHE_LINE 64
 
 /* Kinds of rows. */
 #define CDP_STORE_TOUCH 0
 #define CDP_STORE_CONVERSION 1
 #define CDP_STORE_NARROW 2		/* a touch without id, kind and flags */
-#define CDP_STORE_KINDS 3
+#define CDP_STORE_SLIM 3			/* a narrow one whose key has 32 bits */
+#define CDP_STORE_KINDS 4
 
 #define CDP_ROW_REFUND 1
 #define CDP_ROW_NO_KEY 2
@@ -24,9 +26,9 @@
 /* Rows of one kind of one partition: fixed size, in chunks, the older ones perhaps in a file. */
 typedef struct CdpStream
 {
-	uint64	   *next;			/* where the next row goes */
-	uint64	   *end;			/* of the chunk at hand */
-	uint64	  **chunk;
+	char	   *next;			/* where the next row goes */
+	char	   *end;			/* of the chunk at hand */
+	char	  **chunk;
 	int			nchunks;
 	int			room;
 	uint64		rows;			/* in memory */
@@ -39,14 +41,23 @@ typedef struct CdpStream
  * flags (16), then second key word, id and session where the pass has them;
  * a conversion ends with its value. A pass without ids keeps nearly all touches
  * as narrow ones: time and label share a word, which saves a third of the memory
- * and of the time that it takes to fill it.
+ * and of the time that it takes to fill it. Most bigint keys have 32 bits, which
+ * makes the slim touch, half of a full one.
  */
+typedef struct CdpSlimTouch
+{
+	uint32		key;
+	uint32		low;			/* of the word of time and label */
+	uint32		high;
+} CdpSlimTouch;
+
 typedef struct CdpStore
 {
 	MemoryContext cxt;
-	int			words[CDP_STORE_KINDS];
+	int			row_bytes[CDP_STORE_KINDS];
 	int			chunk_rows[CDP_STORE_KINDS];
 	int			key2_word[CDP_STORE_KINDS]; /* 0 = none */
+	int			value_word;		/* of a conversion */
 	bool		wide_key;
 	int			id_word;		/* 0 = none */
 	int			session_word;	/* 0 = none */
@@ -54,7 +65,7 @@ typedef struct CdpStore
 	bool		partitioned;
 	Size		limit;			/* bytes of chunks before they go to files */
 	Size		used;
-	uint64	  **free_chunk;
+	char	  **free_chunk;
 	int			nfree;
 	int			free_room;
 	CdpStream	stream[CDP_STORE_KINDS][CDP_STORE_PARTITIONS];
@@ -66,7 +77,7 @@ typedef struct CdpStore
 
 extern CdpStore *cdp_store_create(MemoryContext cxt, bool wide_key, bool ids, bool sessions, int level,
 								  Size limit);
-extern uint64 *cdp_store_new_chunk(CdpStore *s, int kind, CdpStream *stream);
+extern char *cdp_store_new_chunk(CdpStore *s, int kind, CdpStream *stream);
 extern void cdp_store_partition_now(CdpStore *s);
 extern void cdp_store_load(CdpStore *s, int partition);
 extern void cdp_store_release(CdpStore *s, int partition);
@@ -127,27 +138,48 @@ cdp_store_rows(const CdpStore *s, int partition)
 	return rows;
 }
 
-/* Room for one more row of a partition. */
-static inline uint64 *
+/* Keeps a narrow touch whose key has 32 bits. */
+static inline void
+cdp_store_put_slim(CdpSlimTouch *row, uint64 key, uint64 word)
+{
+	row->key = (uint32) key;
+	row->low = (uint32) word;
+	row->high = (uint32) (word >> 32);
+}
+
+/* The word of time and label of a slim touch. */
+static inline uint64
+cdp_store_slim_word(const CdpSlimTouch *row)
+{
+	return (uint64) row->high << 32 | row->low;
+}
+
+/*
+ * Room for one more row of a partition; the caller fills it. Rows go to hundreds
+ * of places in turn, which no processor foresees, so the line after this one is
+ * asked for now: it is needed some hundred rows later.
+ */
+static inline void *
 cdp_store_row(CdpStore *s, int kind, int partition)
 {
 	CdpStream  *stream = &s->stream[kind][partition];
-	uint64	   *row = stream->next;
+	char	   *row = stream->next;
 
 	if (unlikely(row == stream->end))
 		row = cdp_store_new_chunk(s, kind, stream);
-	stream->next = row + s->words[kind];
+	__builtin_prefetch(row + CDP_CACHE_LINE, 1);
+	stream->next = row + s->row_bytes[kind];
 	stream->rows++;
 	return row;
 }
 
-/* Row i of a loaded partition. */
+/* Row i of a loaded partition, of a kind other than slim touches. */
 static inline uint64 *
 cdp_store_at(const CdpStore *s, int kind, int partition, uint64 i)
 {
 	const CdpStream *stream = &s->stream[kind][partition];
 
-	return stream->chunk[i / s->chunk_rows[kind]] + (i % s->chunk_rows[kind]) * s->words[kind];
+	return (uint64 *) (stream->chunk[i / s->chunk_rows[kind]] + (i % s->chunk_rows[kind]) * s->row_bytes[kind]);
 }
 
 #endif							/* CDP_STORE_H */

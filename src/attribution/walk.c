@@ -169,7 +169,7 @@ read_conversion(CdpWalk *w, CdpConversion *c, const uint64 *row, uint32 label)
 	c->at = (int64) row[1];
 	c->id = s->id_word ? (int64) row[s->id_word] : CDP_NO_ID;
 	c->session = s->session_word ? (int64) row[s->session_word] : CDP_NO_ID;
-	c->net = (int64) row[s->words[CDP_STORE_CONVERSION] - 1];
+	c->net = (int64) row[s->value_word];
 	c->label = label;
 	c->refunds = 0;
 	apply_references(w, c, row);
@@ -215,7 +215,7 @@ read_items(CdpWalk *w, const CdpItem *items, int n)
 		}
 		else if (class == CDP_CLASS_REFUND)
 		{
-			int64		value = (int64) row[s->words[CDP_STORE_CONVERSION] - 1];
+			int64		value = (int64) row[s->value_word];
 
 			if (w->nconversions == 0)
 				add_orphan(w, items[i].at, value);
@@ -462,7 +462,7 @@ cdp_walk_lonely(CdpWalk *w, const uint64 *row)
 	w->customer = NULL;
 	if ((row[2] >> 48) & CDP_ROW_REFUND)
 	{
-		add_orphan(w, (int64) row[1], (int64) row[w->store->words[CDP_STORE_CONVERSION] - 1]);
+		add_orphan(w, (int64) row[1], (int64) row[w->store->value_word]);
 		return;
 	}
 	read_conversion(w, &c, row, label == CDP_NO_LABEL || !w->pass->keep_conversion_labels

@@ -1,11 +1,13 @@
--- Touches with a low label number and a time near ours are packed into fewer words than others.
--- Both packings of the same rows must give the same answer: the form with ids packs all rows the long way.
+-- Touches with a low label number and a time near ours are packed into fewer words than others, and fewer still
+-- with a bigint key of 32 bits. All packings of the same rows must give the same answer:
+-- the form with ids packs all rows the long way.
 BEGIN;
 SELECT plan(7);
 
--- Thousands of labels and times on both sides of 1928 and 2071, with many equal times.
+-- Thousands of labels and times on both sides of 1928 and 2071, with many equal times; keys below zero, and keys that
+-- differ from others beyond 32 bits only.
 CREATE TEMP TABLE mixed AS
-SELECT i, (h % 7000)::bigint - 100 AS key,
+SELECT i, (h % 3500)::bigint - 100 + (h2 % 2) * 4294967296 AS key,
   timestamptz '1850-01-01 00:00:00+00' + (h2 % 100000) * interval '1 day' AS at,
   CASE WHEN h3 % 9 > 0 THEN 'label ' || (CASE WHEN h3 % 2 = 0 THEN h3 % 11 ELSE h3 % 9001 END) END AS label,
   CASE WHEN h3 % 9 = 0 THEN (h2 % 1000)::numeric / 100 END AS value
@@ -25,14 +27,14 @@ CREATE TEMP TABLE with_ids AS SELECT r.* FROM (
   FROM mixed) s, cdp.attribution_totals(s.a) r;
 
 SELECT ok((SELECT count(DISTINCT label) > 4096 AND min(at) < '1928-01-01' AND max(at) > '2071-12-31' FROM mixed),
-  'rows of both packings are there');
+  'rows of all packings are there');
 SELECT cmp_ok((SELECT count(*) FROM simple WHERE conversions <> 0), '>', 10000::bigint, 'many labels earn credit');
 SELECT is_empty('(TABLE simple EXCEPT ALL TABLE with_ids) UNION ALL (TABLE with_ids EXCEPT ALL TABLE simple)',
   'bigint keys: short and long packing agree');
 SELECT is_empty('(TABLE simple_text EXCEPT ALL TABLE with_ids) UNION ALL (TABLE with_ids EXCEPT ALL TABLE simple_text)',
   'text keys: short and long packing agree');
 
--- Both packings in files, and divided again.
+-- All packings in files, and divided again.
 SET LOCAL cdp.attribution_memory = '16MB';
 CREATE TEMP TABLE times_4 AS SELECT m.* FROM mixed m, generate_series(1, 4);
 CREATE FUNCTION pg_temp.rules() RETURNS jsonb LANGUAGE sql IMMUTABLE AS
