@@ -2,7 +2,7 @@
 -- with a bigint key of 32 bits. All packings of the same rows must give the same answer:
 -- the form with ids packs all rows the long way.
 BEGIN;
-SELECT plan(7);
+SELECT plan(11);
 
 -- Thousands of labels and times on both sides of 1928 and 2071, with many equal times; keys below zero, and keys that
 -- differ from others beyond 32 bits only.
@@ -60,6 +60,13 @@ $$SELECT r.* FROM (SELECT cdp.attribution_pass(key, at, label, value, (SELECT cd
   FROM many) s, cdp.attribution_totals(s.a) r WHERE model IN ('first', 'linear')$$;
 SELECT set_eq($$SELECT * FROM pg_temp.pass('{first,linear}')$$, $$SELECT * FROM pg_temp.pass('{first,linear,markov}')$$,
   'customers without conversions change no rule model');
+
+-- Keys of two words are told apart by both: identifiers that begin alike, or end alike.
+CREATE FUNCTION pg_temp.pass_uuid(models text[], format text) RETURNS TABLE (label text, model text, conversions numeric, value numeric) LANGUAGE sql AS
+$$SELECT r.* FROM (SELECT cdp.attribution_pass(replace(format, 'x', lpad(to_hex(key), 12, '0'))::uuid, at, label, value,
+    (SELECT cdp.attribution_options(models => models, lookback => '400 days'))) AS a FROM many) s, cdp.attribution_totals(s.a) r WHERE model IN ('first', 'linear')$$;
+SELECT set_eq(format('SELECT * FROM pg_temp.pass_uuid(%L, %L)', m, f), $$SELECT * FROM pg_temp.pass('{first,linear}')$$, format('uuids like %s, %s', f, m))
+FROM unnest('{"{first,linear}","{first,linear,markov}"}'::text[]) m, unnest('{00000000-0000-0000-0000-x,x00000000000000000001}'::text[]) f;
 
 SELECT * FROM finish();
 ROLLBACK;
