@@ -4,9 +4,9 @@
  */
 #include "codec.h"
 
+#include "base/wire.h"
 #include "common/int.h"
 #include "libpq/pqformat.h"
-#include "wire.h"
 
 #define HAS_TIMES 1
 #define HAS_IDS 2

@@ -5,9 +5,9 @@
  */
 #include "sums.h"
 
+#include "base/wire.h"
 #include "codec.h"
 #include "funcapi.h"
-#include "wire.h"
 
 /* Opens a result, which must hold journeys. */
 static CdpSums *

@@ -4,9 +4,9 @@
  */
 #include "attribution.h"
 
+#include "base/wire.h"
 #include "libpq/pqformat.h"
 #include "mb/pg_wchar.h"
-#include "wire.h"
 
 /* Orders label i of a against label k of b. */
 static int

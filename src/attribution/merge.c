@@ -6,12 +6,12 @@
  */
 #include "sums.h"
 
+#include "base/wire.h"
 #include "catalog/pg_type.h"
 #include "codec.h"
 #include "libpq/pqformat.h"
 #include "pass.h"
 #include "utils/array.h"
-#include "wire.h"
 
 typedef struct MergeState
 {

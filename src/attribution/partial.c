@@ -7,9 +7,9 @@
  */
 #include "sums.h"
 
+#include "base/wire.h"
 #include "codec.h"
 #include "libpq/pqformat.h"
-#include "wire.h"
 
 #define PARTIAL_VERSION 1
 

@@ -10,7 +10,7 @@
 
 #include <math.h>
 
-#include "wire.h"
+#include "base/wire.h"
 
 /* Turns weights with the given sum into units; the sum must be above zero. */
 static void

@@ -1,7 +1,7 @@
 /*
  * wire.c
- *		The bytes of partial results and journeys: short integers (seven bits a
- *		byte, the lowest first), 128-bit integers and text.
+ *		The bytes of values of our types: short integers (seven bits a byte, the
+ *		lowest first), 128-bit integers and text.
  *
  * Readers take whatever a client sent: each checks what is left before it
  * looks, and a count is only believed when that many entries could follow.
@@ -17,7 +17,7 @@ cdp_wire_broken(const char *what)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_BINARY_REPRESENTATION),
-			 errmsg("invalid attribution data: %s", what),
+			 errmsg("invalid binary value: %s", what),
 			 errhint("Take the value as the database gave it; it may be cut or changed.")));
 }
 

@@ -1,7 +1,7 @@
 /*
  * wire.h
- *		The bytes of partial results and journeys: short integers, 128-bit
- *		integers and text, read without trusting any of them.
+ *		The bytes of values of our types: short integers, 128-bit integers and
+ *		text, read without trusting any of them.
  */
 #ifndef CDP_WIRE_H
 #define CDP_WIRE_H
