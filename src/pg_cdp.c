@@ -5,6 +5,7 @@
 #include "cdp.h"
 
 #include "attribution/attribution.h"
+#include "identity/components.h"
 #include "utils/guc.h"
 
 CDP_MODULE_MAGIC;
@@ -16,6 +17,7 @@ void
 _PG_init(void)
 {
 	cdp_attribution_settings();
+	cdp_components_settings();
 	MarkGUCPrefixReserved("cdp");
 }
 
