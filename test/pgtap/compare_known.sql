@@ -1,6 +1,6 @@
 -- Comparators: published answers, the rules of their comments, and texts that try to break them.
 BEGIN;
-SELECT plan(33);
+SELECT plan(34);
 
 -- Jaro and Jaro-Winkler: the pairs of Winkler's papers and of the census bureau's code, to the digits printed there.
 CREATE TEMP TABLE winkler (a text, b text, jaro numeric, jaro_winkler numeric);
@@ -14,6 +14,7 @@ SELECT is((SELECT string_agg(format('%s %s: %s', a, b, cdp.jaro_similarity(a, b)
 SELECT is((SELECT string_agg(format('%s %s: %s', a, b, cdp.jaro_winkler(a, b)), ', ') FROM winkler WHERE abs(cdp.jaro_winkler(a, b)::numeric - jaro_winkler) > 0.0005000001), NULL, 'jaro_winkler gives Winkler''s figures');
 SELECT is(round(cdp.jaro_winkler('MARTHA', 'MARHTA')::numeric, 10), 0.9611111111, 'MARTHA and MARHTA');
 SELECT is((cdp.jaro_similarity('abcxxx', 'abcyyy'), cdp.jaro_winkler('abcxxx', 'abcyyy'))::text, '(0.6666666666666666,0.6666666666666666)', 'no boost at 0.7 or less, even with a common prefix');
+SELECT is((SELECT string_agg(round(cdp.jaro_winkler(a, b)::numeric, 6)::text, ' ' ORDER BY a) FROM (VALUES ('danaki', 'dasta'), ('stelo', 'stenes'), ('stederttki', 'stedernaphen')) t (a, b)), '0.700000 0.700000 0.700000', 'a similarity of 21/30 is not above 0.7, however it is rounded');
 SELECT is(round(cdp.jaro_winkler('abcdefghij', 'abcdefghiz')::numeric, 6), round(0.933333333333 + 4 * 0.1 * (1 - 0.933333333333), 6), 'the prefix counts up to four characters');
 SELECT is(cdp.jaro_winkler('a', 'aa'), cdp.jaro_similarity('a', 'aa') + 0.1 * (1 - cdp.jaro_similarity('a', 'aa')), 'a prefix as long as the shorter text');
 SELECT is((SELECT array_agg(cdp.jaro_similarity(a, b) ORDER BY n) FROM (VALUES (1, '', ''), (2, '', 'a'), (3, 'a', ''), (4, 'a', 'a'), (5, 'a', 'b')) t (n, a, b)), '{1,0,0,1,0}'::double precision[], 'empty and one-character texts');

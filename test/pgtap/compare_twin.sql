@@ -40,7 +40,7 @@ BEGIN
   RETURN (m / length(a)::float8 + m / length(b)::float8 + (m - t / 2) / m::float8) / 3;
 END $$;
 CREATE FUNCTION pg_temp.jaro_winkler(a text, b text) RETURNS double precision LANGUAGE sql AS $$
-  SELECT CASE WHEN j > 0.7 THEN j + 0.1 * (1 - j) * (SELECT count(*) FROM generate_series(1, 4) n WHERE length(a) >= n AND left(a, n) = left(b, n)) ELSE j END FROM pg_temp.jaro(a, b) j $$;
+  SELECT CASE WHEN round(j::numeric, 12) > 0.7 THEN j + 0.1 * (1 - j) * (SELECT count(*) FROM generate_series(1, 4) n WHERE length(a) >= n AND left(a, n) = left(b, n)) ELSE j END FROM pg_temp.jaro(a, b) j $$;
 
 -- The whole table of the dynamic programme.
 CREATE FUNCTION pg_temp.edits(a text, b text, swaps boolean) RETURNS integer LANGUAGE plpgsql AS $$
