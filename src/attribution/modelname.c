@@ -89,13 +89,20 @@ fold_blanks(const char *text)
 	return out;
 }
 
+/* What an error shows of a text, which may be a million letters long. */
+static char *
+start_of(const char *text)
+{
+	return pnstrdup(text, pg_mbcliplen(text, strlen(text), 200));
+}
+
 /* Raises the error for a model that cannot be read. */
 static void
 bad_model(const char *model, const char *detail, const char *hint)
 {
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid attribution model \"%s\"", pnstrdup(model, pg_mbcliplen(model, strlen(model), 200))),
+			 errmsg("invalid attribution model \"%s\"", start_of(model)),
 			 errdetail("%s", detail),
 			 errhint("%s", hint)));
 }
@@ -161,7 +168,7 @@ read_number(const char *model, const char *word)
 	errno = 0;
 	value = strtod(word, &end);
 	if (end == word || *end != '\0' || !isfinite(value) || errno == ERANGE)
-		bad_model(model, psprintf("\"%s\" is not a finite number.", word),
+		bad_model(model, psprintf("\"%s\" is not a finite number.", start_of(word)),
 				  "Weights and shares are plain numbers such as 0.4.");
 	return value;
 }
@@ -215,7 +222,7 @@ read_decay(CdpModel *m, const CdpOptions *o, List *words)
 	if (n == 2)
 	{
 		if (pg_strcasecmp(lsecond(words), "step") != 0)
-			bad_model(m->name, psprintf("\"%s\" is not \"step\".", (char *) lsecond(words)),
+			bad_model(m->name, psprintf("\"%s\" is not \"step\".", start_of(lsecond(words))),
 					  "Write for example time_decay(7 days, step).");
 		m->step = true;
 	}
@@ -311,6 +318,6 @@ cdp_model_parse(const char *text, const CdpOptions *o, CdpModel *model)
 	}
 	ereport(ERROR,
 			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("unknown attribution model \"%s\"", model->name),
+			 errmsg("unknown attribution model \"%s\"", start_of(model->name)),
 			 cdp_suggest_hint(name, model_names, lengthof(model_names))));
 }

@@ -80,6 +80,8 @@ SELECT is(t.state($$SELECT cdp.attribution_options(models => ARRAY['custom(' || 
 SELECT is(t.state($$SELECT cdp.attribution_options(models => ARRAY['custom(' || repeat('1,', 999) || '1)'])$$), 'fine', 'a thousand weights');
 SELECT is(t.state($$SELECT cdp.attribution_options(models => ARRAY['last_non(' || repeat('x', 1000000) || ')'])$$) IN ('22023', '54000', 'fine'), true, 'a label of a million letters in a model');
 SELECT is(t.state($$SELECT cdp.attribution_options(models => ARRAY[repeat('(', 1000000)])$$), '22023', 'a million parentheses');
+SELECT cmp_ok(length(t.error(format('SELECT cdp.attribution_options(models => ARRAY[replace(%L, ''X'', repeat(''啊'', 1000000))])', m))), '<', 900, m || ' with a million letters: the error shows the first of them')
+  FROM unnest('{X,"position(X,1)",markov(X),"time_decay(7 days,X)"}'::text[]) m;
 
 -- ---- Options
 SELECT ok(t.state('SELECT cdp.attribution_options(' || o || ')') IN ('22023', '22007'), 'refused: ' || o)
