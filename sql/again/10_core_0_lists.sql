@@ -176,13 +176,46 @@ CREATE OR REPLACE FUNCTION cdp.identifier_block_builtin()
 RETURNS TABLE (block_id integer, type_id smallint, value text, pattern text, note text)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
-  SELECT v.id, v.type_id::smallint, v.value, v.pattern, v.note
+  WITH list (first_id, type_id, note, words) AS (VALUES
+    (100, NULL::integer, 'what a program writes for no value'::text,
+      ARRAY['null', '(null)', '<null>', 'nil', 'none', '(none)', '<none>', 'undefined', '(undefined)', 'nan', '[object object]', 'true', 'false',
+        '-1', '\n', 'n/a', '#n/a', '(not set)', 'not set', '(not provided)', 'empty', '(empty)', 'invalid', 'error']),
+    (200, NULL, 'a name of the field in place of its content',
+      ARRAY['id', 'userid', 'user_id', 'uid', 'email', 'e-mail', 'mail', 'phone', 'mobile', 'distinctid', 'distinct_id', 'anonymousid',
+        'anonymous_id', 'openid', 'unionid', 'deviceid', 'device_id', 'customer_id', 'guid', 'uuid']),
+    (300, NULL, 'nobody in particular',
+      ARRAY['anonymous', 'guest', 'unknown', 'not_authenticated', 'nobody', 'noname', 'unbekannt', 'inconnu', 'desconocido', 'неизвестно',
+        '无', '空', '未知', '没有', '暂无', '不详', '匿名', '匿名用户', '游客', '访客', '測試', '测试', 'なし', '不明', '없음']),
+    (400, NULL, 'digest of an empty text or of such a word',
+      ARRAY[md5(''), 'da39a3ee5e6b4b0d3255bfef95601890afd80709', encode(sha256(''), 'hex'), encode(sha512(''), 'hex'),
+        md5('null'), encode(sha256('null'), 'hex'), md5('undefined'), encode(sha256('undefined'), 'hex'), md5('0'), encode(sha256('0'), 'hex'),
+        md5('00000000-0000-0000-0000-000000000000'), encode(sha256('00000000-0000-0000-0000-000000000000'), 'hex')]),
+    (500, 2, 'an address typed in to get past a form',
+      ARRAY['test@test.com', 'test@test.test', 'test@test.de', 'test@test.cn', 'test@email.com', 'a@a.com', 'aa@aa.com', 'aaa@aaa.com', 'abc@abc.com',
+        'asd@asd.com', 'asdf@asdf.com', 'x@x.com', 'xxx@xxx.com', '123@123.com', '1@1.com', '123@qq.com', '123456@qq.com', '123456789@qq.com',
+        'no@no.com', 'none@none.com', 'null@null.com', 'na@na.com', 'noemail@noemail.com', 'no@email.com', 'email@email.com', 'user@user.com']),
+    (600, 3, 'a number typed in to get past a form',
+      ARRAY['+8613800138000', '+8613800000000', '+8613900000000', '+8613000000000', '+8615000000000', '+8618000000000', '+8618800000000',
+        '+8613111111111', '+8613333333333', '+8613666666666', '+8613888888888', '+8613999999999', '+8615555555555', '+8615888888888',
+        '+8616666666666', '+8618888888888', '+8619999999999', '+15555555555', '+12222222222', '+19999999999', '+12345678901', '+441234567890']),
+    (700, 7, 'an id that many devices share',
+      ARRAY['02:00:00:00:00:00', '9774d56d682e549c', '004999010640000', '012345678912345', '123456789012345', '1234567890', 'goldfish'])
+  )
+  SELECT v.id, v.type_id::smallint, NULL::text, v.pattern, v.note
   FROM (VALUES
-    (1, NULL::integer, NULL::text, '^[-0_. ]*$'::text, 'zeros and marks only'::text)
-  ) AS v (id, type_id, value, pattern, note);
+    (1, NULL::integer, '^[-0_. ?*#/+]*$'::text, 'zeros and marks only'::text),
+    (2, NULL, '\*\*', 'masked by a shop or a platform: many people share it'),
+    (3, NULL, '^\{\{.*\}\}$', 'placeholder that was never filled'), (4, NULL, '^\$\{.*\}$', 'placeholder that was never filled'),
+    (5, NULL, '^\[\[.*\]\]$', 'placeholder that was never filled'), (6, NULL, '^%%.*%%$', 'placeholder that was never filled'),
+    (7, NULL, '^\*\|.*\|\*$', 'placeholder that was never filled'), (8, NULL, '^__[A-Z0-9_]+__$', 'placeholder of an ad platform, such as __IDFA__'),
+    (9, 2, '^(no|do-?not|donot)[-_.]?reply@', 'a sender that nobody reads')
+  ) AS v (id, type_id, pattern, note)
+  UNION ALL
+  SELECT l.first_id + w.nth::integer, l.type_id::smallint, w.word, NULL, l.note
+  FROM list l CROSS JOIN LATERAL unnest(l.words) WITH ORDINALITY AS w (word, nth);
 END;
 COMMENT ON FUNCTION cdp.identifier_block_builtin() IS
-'Built-in values and patterns that never identify anybody, numbers below 1000; type_id NULL means every type, exactly one of value and pattern is given. Columns as in cdp_data.identifier_block. With your own: cdp_data.identifier_block_all.';
+'Built-in values and patterns that never identify anybody, numbers below 1000, each for ever the same; type_id NULL means every type, exactly one of value and pattern is given. Columns as in cdp_data.identifier_block. With your own: cdp_data.identifier_block_all.';
 
 CREATE OR REPLACE FUNCTION cdp.currency_builtin()
 RETURNS TABLE (code text, exponent smallint)

@@ -226,7 +226,7 @@ BEGIN
       USING ERRCODE = 'invalid_parameter_value',
         HINT = 'Use a code of ISO 4217 in capitals, such as CNY; put one of your own into cdp_data.currency first.';
   END IF;
-  IF setup.phone_region !~ '^[A-Z]{2}$' THEN
+  IF NOT cdp_internal.phone_region_known(setup.phone_region) THEN
     RAISE EXCEPTION 'unknown phone region "%"', setup.phone_region
       USING ERRCODE = 'invalid_parameter_value', HINT = 'Use a country code of ISO 3166 in capitals, such as CN.';
   END IF;

@@ -150,8 +150,10 @@ SELECT * FROM (VALUES
   ('bad_time', 'occurred_at is no ISO 8601 time such as 2026-01-31 23:59:59+08'),
   ('endless_time', 'occurred_at is infinite'),
   ('absurd_time', 'occurred_at is before time_floor, older than touchpoint_retention, or later than now plus time_ahead of cdp_data.setting'),
-  ('bad_identifier', 'identifier is missing or longer than 800 bytes'),
+  ('bad_identifier', 'identifier is missing, longer than 800 bytes, or not what its type asks for: see cdp.why_refused()'),
+  ('blocked_identifier', 'identifier is in cdp_data.identifier_block_all: it identifies nobody'),
   ('unknown_identifier_type', 'identifier_type is missing or not in cdp_data.identifier_type_all'),
+  ('ignored_identifier', 'role of the identifier type is ignore'),
   ('unknown_kind', 'kind is missing or not in cdp_data.touch_kind_all'),
   ('bad_value', 'value is no plain number below 9.2e12 with at most six decimals'),
   ('unknown_currency', 'currency is not in cdp_data.currency_all'),
@@ -181,7 +183,8 @@ DECLARE
   kinds record;
   currencies text[] := ARRAY(SELECT c.code FROM cdp_data.currency_all c);
 BEGIN
-  SELECT array_agg(t.name) AS names, array_agg(t.type_id::integer) AS ids INTO types FROM cdp_data.identifier_type_all t;
+  SELECT array_agg(t.name) AS names, array_agg(t.type_id::integer) AS ids,
+    array_agg(t.type_id::integer) FILTER (WHERE t.role = 'ignore') AS ignored INTO types FROM cdp_data.identifier_type_all t;
   SELECT array_agg(k.name) AS names, array_agg(k.kind_id::integer) AS ids INTO kinds FROM cdp_data.touch_kind_all k;
   RETURN format($sql$
 INSERT INTO pg_temp.cdp_load_row
@@ -197,8 +200,10 @@ FROM (
     WHEN p.at IS NULL THEN CASE WHEN coalesce(p.raw_at, '') = '' THEN 'no_time' ELSE 'bad_time' END
     WHEN NOT isfinite(p.at) THEN 'endless_time'
     WHEN p.at < %2$L OR p.at > %3$L THEN 'absurd_time'
-    WHEN p.identifier IS NULL THEN 'bad_identifier'
+    WHEN p.identifier IS NULL THEN CASE cdp_internal.refused_identifier(p.raw_identifier, p.type_id, %30$L)
+      WHEN 'blocked' THEN 'blocked_identifier' ELSE 'bad_identifier' END
     WHEN p.type_id IS NULL THEN 'unknown_identifier_type'
+    WHEN p.type_id = ANY (%29$L) THEN 'ignored_identifier'
     WHEN p.kind_id IS NULL THEN 'unknown_kind'
     WHEN p.value IS NULL AND p.raw_value <> '' THEN 'bad_value'
     WHEN p.currency IS NULL AND p.raw_currency <> '' THEN 'unknown_currency'
@@ -209,7 +214,8 @@ FROM (
     -- coalesce(): the row also where a column has the name s.
     SELECT coalesce(s.*) AS whole, cdp_internal.row_number() AS row_no,
       cdp_internal.parse_key(%4$s) AS source_key, %5$s AS at, %6$s AS raw_at,
-      cdp_internal.parse_key(%7$s) AS identifier, cdp_internal.code_of(%8$s, %9$L, %10$L) AS type_id,
+      cdp_internal.read_identifier(%7$s, cdp_internal.code_of(%8$s, %9$L, %10$L), %30$L) AS identifier, %7$s AS raw_identifier,
+      cdp_internal.code_of(%8$s, %9$L, %10$L) AS type_id,
       cdp_internal.code_of(%11$s, %12$L, %13$L) AS kind_id,
       cdp_internal.parse_value(%14$s) AS value, %14$s AS raw_value,
       cdp_internal.word_of(%15$s, %16$L) AS currency, %15$s AS raw_currency,
@@ -233,8 +239,9 @@ FROM (
     CASE WHEN bare THEN quote_literal(cdp_internal.origin_hash('', '', '', '', '', '')) || '::uuid'
       ELSE format('cdp_internal.origin_hash(%s, %s, %s, %s, %s, %s)', raw ->> 'source', raw ->> 'medium', raw ->> 'campaign',
         raw ->> 'referrer_host', raw ->> 'add_way', raw ->> 'qr_scene') END,
-    (SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = staging));
+    (SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = staging),
+    coalesce(types.ignored, '{}'), cdp_internal.identifier_rules());
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.load_read_sql(regclass, text, text, text, text, timestamptz, timestamptz) IS
-'The statement that reads a staging table once into pg_temp.cdp_load_row: every field parsed, a reason code and the original row where one does not parse. The last two bound credible times.';
+'The statement that reads a staging table once into pg_temp.cdp_load_row: every field parsed, identifiers in the form that is stored, a reason code and the original row where one does not parse. The last two bound credible times.';

@@ -22,7 +22,7 @@ INSERT INTO st (source_key, occurred_at, identifier_type, identifier, kind, sour
   ('a2', '2026-07-02T03:04:05', 'user_id', 'u1', 'purchase', NULL, NULL, NULL, '12.50', 'usd', NULL, NULL, NULL),
   ('a3', '2026-07-03T03:04:05Z', 'user_id', 'u2', 'purchase', NULL, NULL, NULL, '7', NULL, NULL, NULL, NULL),
   ('a4', '2026-07-04 03:04:05', 'user_id', 'u1', 'refund', NULL, NULL, NULL, '-12.50', 'USD', NULL, 'a2', NULL),
-  ('a5', '2026-07-05 03:04:05', 'email', 'u1', 'page_view', 'wechat', 'social', '春节', NULL, NULL, NULL, NULL, '1');
+  ('a5', '2026-07-05 03:04:05', 'crm_id', 'u1', 'page_view', 'wechat', 'social', '春节', NULL, NULL, NULL, NULL, '1');
 SELECT results_eq($$SELECT load_id, rows_read, inserted, corrected, unchanged, quarantined, orphaned FROM cdp.load_touchpoints('shop', 'st')$$,
   'VALUES (1::bigint, 5::bigint, 5::bigint, 0::bigint, 0::bigint, 0::bigint, 0::bigint)', 'five rows in');
 SELECT results_eq($$SELECT jsonb_build_array(k.source_key, t.occurred_at, y.name || ':' || i.value, n.name, o.source, o.campaign, t.value, t.currency, t.properties, r.source_key, t.flags, t.load_id)
@@ -33,7 +33,7 @@ SELECT results_eq($$SELECT jsonb_build_array(k.source_key, t.occurred_at, y.name
     ('["a2", "2026-07-02T07:04:05+00:00", "user_id:u1", "purchase", "", "", 12.5, "USD", null, null, 0, 1]'),
     ('["a3", "2026-07-03T03:04:05+00:00", "user_id:u2", "purchase", "", "", 7, "CNY", null, null, 0, 1]'),
     ('["a4", "2026-07-04T07:04:05+00:00", "user_id:u1", "refund", "", "", -12.5, "USD", null, "a2", 0, 1]'),
-    ('["a5", "2026-07-05T07:04:05+00:00", "email:u1", "page_view", "wechat", "春节", null, null, null, null, 1, 1]')$$,
+    ('["a5", "2026-07-05T07:04:05+00:00", "crm_id:u1", "page_view", "wechat", "春节", null, null, null, null, 1, 1]')$$,
   'every field, with the zone of the source and the currency of the reports');
 SELECT is((SELECT count(*) FROM cdp_data.customer WHERE parent_id = customer_id), 3::bigint, 'each identifier is a customer of its own');
 SELECT results_eq('SELECT jsonb_build_array(value, first_seen, last_seen) FROM cdp_data.identifier WHERE type_id = 1 ORDER BY value',
@@ -67,7 +67,7 @@ SELECT is((SELECT r.source_key FROM cdp_data.touchpoint t JOIN cdp_data.touchpoi
 SELECT results_eq($$SELECT jsonb_build_array(y.name, i.value, f.occurred_from, f.occurred_to) FROM cdp_data.change_feed f
     JOIN cdp_data.identifier i USING (customer_id) JOIN cdp_data.identifier_type_all y USING (type_id)
     WHERE f.seq > (SELECT max(seq) - 4 FROM cdp_data.change_feed) ORDER BY 1$$,
-  $$VALUES ('["email", "u1", "2026-07-05T07:04:05+00:00", "2026-07-05T07:04:05+00:00"]'::jsonb), ('["email", "u9", "2026-07-05T07:04:05+00:00", "2026-07-05T07:04:05+00:00"]'),
+  $$VALUES ('["crm_id", "u1", "2026-07-05T07:04:05+00:00", "2026-07-05T07:04:05+00:00"]'::jsonb), ('["crm_id", "u9", "2026-07-05T07:04:05+00:00", "2026-07-05T07:04:05+00:00"]'),
     ('["user_id", "u1", "2025-12-31T08:04:05+00:00", "2026-07-02T07:04:05+00:00"]'), ('["user_id", "u2", "2026-07-03T03:04:05+00:00", "2026-07-03T03:04:05+00:00"]')$$,
   'the feed covers the old place and the new one');
 

@@ -1,0 +1,92 @@
+/*
+ * normalise.h
+ *		One form for each identifier: what the normalisers share.
+ *
+ * A normaliser works in place on a CdpForm, never raises an error on content,
+ * and gives the reason when the content is no identifier of its kind.  Each is
+ * idempotent: its own output passes unchanged.
+ */
+#ifndef CDP_NORMALISE_H
+#define CDP_NORMALISE_H
+
+#include "cdp.h"
+
+#include "mb/pg_wchar.h"
+
+/* Longest stored identifier: an index holds it beside other columns. */
+#define CDP_FORM_MAX 800
+
+/* Longest text that is looked at, so that an address with a display name fits. */
+#define CDP_FORM_ROOM 3200
+
+typedef enum CdpRefusal
+{
+	CDP_FORM_GOOD,
+	CDP_FORM_EMPTY,
+	CDP_FORM_TOO_LONG,
+	CDP_FORM_BAD_CHARACTER,
+	CDP_FORM_BLOCKED,
+	CDP_FORM_PATTERN,
+	CDP_FORM_BAD_EMAIL,
+	CDP_FORM_MIXED_SCRIPT,
+	CDP_FORM_BAD_PHONE,
+	CDP_FORM_PHONE_REGION,
+	CDP_FORM_PHONE_EXTENSION,
+	CDP_FORM_BAD_OPENID,
+	CDP_FORM_BAD_DEVICE,
+	CDP_FORM_BAD_COOKIE,
+	CDP_FORM_BAD_HASH,
+	CDP_FORM_BAD_DIGITS,
+	CDP_FORM_BAD_UUID
+} CdpRefusal;
+
+/* A text under work, in the encoding of the database, always ended by a zero. */
+typedef struct CdpForm
+{
+	int			len;
+	char		text[CDP_FORM_ROOM + 1];
+} CdpForm;
+
+/* Where numbers without a country code come from: two capitals, or an empty text. */
+typedef struct CdpRegion
+{
+	char		code[3];
+} CdpRegion;
+
+typedef CdpRefusal (*CdpNormaliser) (CdpForm *form, const CdpRegion *region);
+
+/* Rules of one database, compiled; see normalise_rules.c. */
+typedef struct CdpRules CdpRules;
+
+/* normalise_text.c */
+extern CdpRefusal cdp_form_clean(const char *text, int len, CdpForm *form);
+extern CdpRefusal cdp_form_trim(CdpForm *form, const CdpRegion *region);
+extern CdpRefusal cdp_form_lower(CdpForm *form, const CdpRegion *region);
+extern pg_wchar cdp_form_next(const CdpForm *form, int *at);
+extern bool cdp_form_cut(CdpForm *form, int from, int to);
+extern bool cdp_form_unquote(CdpForm *form);
+
+/* normalise_email.c */
+extern CdpRefusal cdp_form_email(CdpForm *form, const CdpRegion *region);
+extern CdpRefusal cdp_form_email_gmail(CdpForm *form, const CdpRegion *region);
+
+/* normalise_phone.c */
+extern CdpRefusal cdp_form_phone(CdpForm *form, const CdpRegion *region);
+extern bool cdp_phone_region_known(const char *code);
+
+/* normalise_ids.c */
+extern CdpRefusal cdp_form_openid(CdpForm *form, const CdpRegion *region);
+extern CdpRefusal cdp_form_device(CdpForm *form, const CdpRegion *region);
+extern CdpRefusal cdp_form_cookie(CdpForm *form, const CdpRegion *region);
+extern CdpRefusal cdp_form_hash(CdpForm *form, const CdpRegion *region);
+extern CdpRefusal cdp_form_digits(CdpForm *form, const CdpRegion *region);
+extern CdpRefusal cdp_form_uuid(CdpForm *form, const CdpRegion *region);
+
+/* normalise.c */
+extern CdpNormaliser cdp_normaliser(const char *name, int len);
+
+/* normalise_rules.c */
+extern CdpRules *cdp_rules_for(FunctionCallInfo fcinfo, int own, int builtin);
+extern CdpRefusal cdp_rules_apply(CdpRules *rules, int32 type_id, const char *text, int len, CdpForm *form);
+
+#endif							/* CDP_NORMALISE_H */
