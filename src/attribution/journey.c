@@ -35,7 +35,9 @@ typedef struct Groups
 typedef struct Scratch
 {
 	Size		rows;
-	uint32	   *group;			/* of each row: slim, narrow and other touches, conversions */
+	uint32	   *group;			/* of each row: kept slim touches, narrow and other touches, conversions */
+	const CdpSlimTouch **kept;	/* slim touches that may have to be walked */
+	uint64		nkept;
 	CdpItem    *item;
 	CdpItem    *sorted;
 	int			sorted_room;
@@ -187,6 +189,47 @@ group_touch(Groups *g, uint64 key, uint64 key2, bool wide, bool all)
 	return group;
 }
 
+/*
+ * Numbers the customers of the slim touches that may have to be walked, and notes
+ * which those are. The filter is asked without a branch, as the processor would
+ * guess it wrong for many of them.
+ */
+static void
+group_slim(CdpWalk *w, Scratch *x, bool all)
+{
+	const CdpStore *s = w->store;
+	Groups	   *g = &x->groups;
+	const CdpSlimTouch **kept = x->kept;
+	bool		every = w->excluded != NULL;	/* all are looked at, to count them */
+	uint64		n = 0;
+	uint64		i;
+
+	if (all)
+	{
+		FOR_ROWS(s, CDP_STORE_SLIM, w->partition, CdpSlimTouch, row, i,
+		{
+			kept[i] = row;
+			x->group[i] = group_touch(g, row->key, 0, false, true);
+		});
+		x->nkept = i;
+		return;
+	}
+	FOR_ROWS(s, CDP_STORE_SLIM, w->partition, CdpSlimTouch, row, i,
+	{
+		uint32		at = slot_of(row->key, 0, g->slots);
+
+		kept[n] = row;
+		n += every | (g->filter[at / 64] >> (at % 64) & 1);
+	});
+	x->nkept = n;
+	for (i = 0; i < n; i++)
+	{
+		if ((i & 4095) == 0)
+			CHECK_FOR_INTERRUPTS();
+		x->group[i] = group_touch(g, kept[i]->key, 0, false, false);
+	}
+}
+
 /* Numbers the customers of all rows that will be walked, and counts their rows. */
 static void
 group_rows(CdpWalk *w, Scratch *x)
@@ -214,12 +257,8 @@ group_rows(CdpWalk *w, Scratch *x)
 	});
 	if (!all)
 		make_filter(g, wide, w->cxt);
-	group_of = x->group;
-	FOR_ROWS(s, CDP_STORE_SLIM, w->partition, CdpSlimTouch, row, i,
-	{
-		group_of[i] = group_touch(g, row->key, 0, false, all);
-	});
-	group_of += nslim;
+	group_slim(w, x, all);
+	group_of = x->group + nslim;
 	FOR_ROWS(s, CDP_STORE_NARROW, w->partition, uint64, row, i,
 	{
 		group_of[i] = group_touch(g, row[0], wide ? row[2] : 0, wide, all);
@@ -275,11 +314,13 @@ scatter_rows(CdpWalk *w, Scratch *x)
 		g->count[k] = start;
 		start += count;
 	}
-	FOR_ROWS(s, CDP_STORE_SLIM, w->partition, CdpSlimTouch, row, i,
+	for (i = 0; i < x->nkept; i++)
 	{
-		scatter_touch(w, x, group_of[i], cdp_store_slim_word(row));
-	});
-	group_of += i;
+		if ((i & 4095) == 0)
+			CHECK_FOR_INTERRUPTS();
+		scatter_touch(w, x, group_of[i], cdp_store_slim_word(x->kept[i]));
+	}
+	group_of += s->stream[CDP_STORE_SLIM][w->partition].rows;
 	FOR_ROWS(s, CDP_STORE_NARROW, w->partition, uint64, row, i,
 	{
 		scatter_touch(w, x, group_of[i], row[1]);
@@ -328,11 +369,13 @@ reserve_scratch(Scratch *x, Size rows, MemoryContext cxt)
 	if (x->group != NULL)
 	{
 		pfree(x->group);
+		pfree(x->kept);
 		pfree(x->item);
 	}
 	x->rows = rows + rows / 8;
 	x->group = MemoryContextAllocHuge(cxt, sizeof(uint32) * x->rows);
 	x->item = MemoryContextAllocHuge(cxt, sizeof(CdpItem) * x->rows);
+	x->kept = MemoryContextAllocHuge(cxt, sizeof(CdpSlimTouch *) * x->rows);
 }
 
 /* Whether the rows are in order already. */
@@ -418,7 +461,7 @@ walk_store(CdpWalk *w, CdpStore *s, Scratch *x)
 	for (int p = 0; p < CDP_STORE_PARTITIONS; p++)
 	{
 		uint64		rows = cdp_store_rows(s, p);
-		Size		need = cdp_store_bytes(s, p) + rows * (sizeof(CdpItem) + sizeof(uint32));
+		Size		need = cdp_store_bytes(s, p) + rows * (sizeof(CdpItem) + sizeof(uint32) + sizeof(CdpSlimTouch *));
 
 		CHECK_FOR_INTERRUPTS();
 		if (rows == 0)
