@@ -119,7 +119,8 @@ SELECT cdp_internal.declare_personal_data('identity', v.t, v.c, v.category, v.su
   ('cdp_data.merge_log', 'event_key', 'identifier', 'customer_id', 'clear', NULL),
   ('cdp_data.merge_log', 'note', 'content', 'customer_id', 'clear', 'free text of who merged or unmerged'),
   ('cdp_data.identity_alert', 'identifier_id', 'pseudonym', 'identifier_id', 'delete', NULL),
-  ('cdp_data.identity_alert', 'customer_id', 'pseudonym', 'customer_id', 'delete', NULL)
+  ('cdp_data.identity_alert', 'customer_id', 'pseudonym', 'customer_id', 'delete', NULL),
+  ('cdp_data.identity_alert', 'detail', 'other', 'identifier_id', 'delete', 'figures: degree, limit, size')
 ) AS v (t, c, category, subject, erasure, note);
 
 -- step: again: grants of identity
