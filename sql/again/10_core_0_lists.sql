@@ -208,7 +208,9 @@ BEGIN ATOMIC
     (3, NULL, '^\{\{.*\}\}$', 'placeholder that was never filled'), (4, NULL, '^\$\{.*\}$', 'placeholder that was never filled'),
     (5, NULL, '^\[\[.*\]\]$', 'placeholder that was never filled'), (6, NULL, '^%%.*%%$', 'placeholder that was never filled'),
     (7, NULL, '^\*\|.*\|\*$', 'placeholder that was never filled'), (8, NULL, '^__[A-Z0-9_]+__$', 'placeholder of an ad platform, such as __IDFA__'),
-    (9, 2, '^(no|do-?not|donot)[-_.]?reply@', 'a sender that nobody reads')
+    (9, 2, '^noreply@', 'a sender that nobody reads'), (10, 2, '^no-reply@', 'a sender that nobody reads'),
+    (11, 2, '^no_reply@', 'a sender that nobody reads'), (12, 2, '^donotreply@', 'a sender that nobody reads'),
+    (13, 2, '^do-not-reply@', 'a sender that nobody reads')
   ) AS v (id, type_id, pattern, note)
   UNION ALL
   SELECT l.first_id + w.nth::integer, l.type_id::smallint, w.word, NULL, l.note

@@ -55,7 +55,7 @@ cdp_normaliser(const char *name, int len)
 Datum
 cdp_normalise_identifier(PG_FUNCTION_ARGS)
 {
-	CdpRegion	region = {""};
+	CdpRegion	region = {NULL};
 	CdpNormaliser run;
 	CdpForm		form;
 	text	   *value,
@@ -70,8 +70,12 @@ cdp_normalise_identifier(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("unknown normaliser"),
 				 errhint("Take one of: SELECT name FROM cdp.normaliser_builtin();")));
-	if (!PG_ARGISNULL(2) && VARSIZE_ANY_EXHDR(PG_GETARG_TEXT_PP(2)) == 2)
-		memcpy(region.code, VARDATA_ANY(PG_GETARG_TEXT_PP(2)), 2);
+	if (!PG_ARGISNULL(2))
+	{
+		text	   *code = PG_GETARG_TEXT_PP(2);
+
+		region.plan = cdp_phone_plan(VARDATA_ANY(code), VARSIZE_ANY_EXHDR(code));
+	}
 	if (PG_ARGISNULL(0))
 		PG_RETURN_NULL();
 	value = PG_GETARG_TEXT_PP(0);
@@ -121,5 +125,7 @@ cdp_refused_identifier(PG_FUNCTION_ARGS)
 Datum
 cdp_phone_region(PG_FUNCTION_ARGS)
 {
-	PG_RETURN_BOOL(cdp_phone_region_known(text_to_cstring(PG_GETARG_TEXT_PP(0))));
+	text	   *code = PG_GETARG_TEXT_PP(0);
+
+	PG_RETURN_BOOL(cdp_phone_plan(VARDATA_ANY(code), VARSIZE_ANY_EXHDR(code)) != NULL);
 }

@@ -47,10 +47,10 @@ typedef struct CdpForm
 	char		text[CDP_FORM_ROOM + 1];
 } CdpForm;
 
-/* Where numbers without a country code come from: two capitals, or an empty text. */
+/* Where phone numbers without a country code come from; NULL: from nowhere. */
 typedef struct CdpRegion
 {
-	char		code[3];
+	const struct CdpPlan *plan;
 } CdpRegion;
 
 typedef CdpRefusal (*CdpNormaliser) (CdpForm *form, const CdpRegion *region);
@@ -62,7 +62,7 @@ typedef struct CdpRules CdpRules;
 extern CdpRefusal cdp_form_clean(const char *text, int len, CdpForm *form);
 extern CdpRefusal cdp_form_trim(CdpForm *form, const CdpRegion *region);
 extern CdpRefusal cdp_form_lower(CdpForm *form, const CdpRegion *region);
-extern pg_wchar cdp_form_next(const CdpForm *form, int *at);
+extern pg_wchar cdp_form_next_wide(const CdpForm *form, int *at);
 extern bool cdp_form_cut(CdpForm *form, int from, int to);
 extern bool cdp_form_unquote(CdpForm *form);
 
@@ -72,7 +72,7 @@ extern CdpRefusal cdp_form_email_gmail(CdpForm *form, const CdpRegion *region);
 
 /* normalise_phone.c */
 extern CdpRefusal cdp_form_phone(CdpForm *form, const CdpRegion *region);
-extern bool cdp_phone_region_known(const char *code);
+extern const struct CdpPlan *cdp_phone_plan(const char *code, int len);
 
 /* normalise_ids.c */
 extern CdpRefusal cdp_form_openid(CdpForm *form, const CdpRegion *region);
@@ -88,5 +88,17 @@ extern CdpNormaliser cdp_normaliser(const char *name, int len);
 /* normalise_rules.c */
 extern CdpRules *cdp_rules_for(FunctionCallInfo fcinfo, int own, int builtin);
 extern CdpRefusal cdp_rules_apply(CdpRules *rules, int32 type_id, const char *text, int len, CdpForm *form);
+
+/* The character at *at, stepping over it. */
+static inline pg_wchar
+cdp_form_next(const CdpForm *form, int *at)
+{
+	unsigned char c = form->text[*at];
+
+	if (c >= 0x80)
+		return cdp_form_next_wide(form, at);
+	(*at)++;
+	return c;
+}
 
 #endif							/* CDP_NORMALISE_H */

@@ -86,7 +86,7 @@ read_written(const CdpForm *form, Written *w)
 		int			digit;
 
 		/* The trunk prefix that some write in brackets behind the calling code. */
-		if (w->n > 0 && strncmp(form->text + at, "(0)", 3) == 0)
+		if (form->text[at] == '(' && w->n > 0 && strncmp(form->text + at, "(0)", 3) == 0)
 		{
 			at += 3;
 			continue;
@@ -110,25 +110,16 @@ read_written(const CdpForm *form, Written *w)
 	return w->n > 0 ? CDP_FORM_GOOD : CDP_FORM_BAD_PHONE;
 }
 
-/* The plan of a region; NULL when there is none. */
-static const CdpPlan *
-plan_of_region(const char *code)
+/* The plan of a country (two capitals); NULL when there is none. */
+const struct CdpPlan *
+cdp_phone_plan(const char *code, int len)
 {
-	if (code[0] == '\0')
-		return NULL;
-	for (int i = 0; i < lengthof(plans); i++)
+	for (int i = 0; len == 2 && i < lengthof(plans); i++)
 	{
-		if (strcmp(plans[i].region, code) == 0)
+		if (strncmp(plans[i].region, code, 2) == 0)
 			return &plans[i];
 	}
 	return NULL;
-}
-
-/* Tells whether there are numbers of that country. */
-bool
-cdp_phone_region_known(const char *code)
-{
-	return plan_of_region(code) != NULL;
 }
 
 /* The first plan with the calling code at the front of the digits, and how long that is; NULL when there is none. */
@@ -202,10 +193,13 @@ subscriber(const CdpPlan *plan, const char *digits)
 static CdpRefusal
 put_number(CdpForm *form, const CdpPlan *plan, const char *number)
 {
-	int			n = snprintf(form->text, CDP_FORM_ROOM, "+%d%s", plan->code, number);
+	int			n = 1 + pg_ltoa(plan->code, form->text + 1);
+	int			digits = strlen(number);
 
-	form->len = n;
-	return n <= E164_MAX + 1 ? CDP_FORM_GOOD : CDP_FORM_BAD_PHONE;
+	form->text[0] = '+';
+	memcpy(form->text + n, number, digits + 1);
+	form->len = n + digits;
+	return form->len <= E164_MAX + 1 ? CDP_FORM_GOOD : CDP_FORM_BAD_PHONE;
 }
 
 /* Reads digits that begin with a calling code; false when they are no number. */
@@ -240,8 +234,8 @@ take_after_prefix(CdpForm *form, const CdpPlan *plan, const char *digits)
 static CdpRefusal
 take_national(CdpForm *form, const CdpPlan *plan, const char *digits)
 {
-	char		code[4];
-	int			n = snprintf(code, sizeof(code), "%d", plan->code);
+	char		code[12];
+	int			n = pg_ltoa(plan->code, code);
 	const char *as_is = subscriber(plan, digits);
 	const char *behind = strncmp(digits, code, n) == 0 ? subscriber(plan, digits + n) : NULL;
 
@@ -258,7 +252,7 @@ take_national(CdpForm *form, const CdpPlan *plan, const char *digits)
 CdpRefusal
 cdp_form_phone(CdpForm *form, const CdpRegion *region)
 {
-	const CdpPlan *plan;
+	const CdpPlan *plan = region->plan;
 	Written		w;
 	CdpRefusal	r = read_written(form, &w);
 
@@ -266,7 +260,6 @@ cdp_form_phone(CdpForm *form, const CdpRegion *region)
 		return r;
 	if (w.plus)
 		return take_international(form, w.digit) ? CDP_FORM_GOOD : CDP_FORM_BAD_PHONE;
-	plan = plan_of_region(region->code);
 	if (plan != NULL && take_after_prefix(form, plan, w.digit))
 		return CDP_FORM_GOOD;
 	/* 00 is the prefix that ITU-T recommends, and no national number begins with it. */

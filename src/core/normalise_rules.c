@@ -401,7 +401,6 @@ compile_rules(CdpRules *rules)
 				n = own + count_rows(rules->source[1]);
 	Row		   *row = palloc0(mul_size(n + 1, sizeof(Row)));
 	uint32		places = 64;
-	bool		builtin_region = false;
 
 	if (own > 0)
 		read_rows(rules->source[0], row);
@@ -426,11 +425,8 @@ compile_rules(CdpRules *rules)
 	{
 		if (strcmp(row[i].kind, "type") == 0)
 			compile_type(rules, &row[i]);
-		else if (strcmp(row[i].kind, "region") == 0 && row[i].a && strlen(row[i].a) == 2 && !builtin_region)
-		{
-			strcpy(rules->region.code, row[i].a);
-			builtin_region = true;
-		}
+		else if (strcmp(row[i].kind, "region") == 0 && row[i].a)
+			rules->region.plan = cdp_phone_plan(row[i].a, strlen(row[i].a));
 	}
 	qsort(rules->type, rules->ntypes, sizeof(TypeRule), compare_types);
 	for (int i = 0; i < n; i++)

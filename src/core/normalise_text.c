@@ -96,13 +96,14 @@ next_utf8(const char *text, int len, int *at)
 	return utf8_to_unicode(p);
 }
 
-/* The character at *at, stepping over it; a byte above ASCII counts as one character when the database is not in UTF-8. */
+/* The character above ASCII at *at, stepping over it; one byte of no meaning when the database is not in UTF-8. */
 pg_wchar
-cdp_form_next(const CdpForm *form, int *at)
+cdp_form_next_wide(const CdpForm *form, int *at)
 {
 	if (GetDatabaseEncoding() == PG_UTF8)
 		return next_utf8(form->text, form->len, at);
-	return (unsigned char) form->text[(*at)++] < 0x80 ? (pg_wchar) form->text[*at - 1] : 0xFFFF;
+	(*at)++;
+	return 0xFFFF;
 }
 
 /* Keeps the bytes from..to of the form; false when nothing is left. */
