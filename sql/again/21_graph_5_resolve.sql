@@ -339,11 +339,12 @@ BEGIN
     CASE WHEN w.told = w.id THEN coalesce(a.n, 0) END, CASE WHEN w.told = w.id THEN coalesce(b.n, 0) END
   FROM wrong w LEFT JOIN size a ON a.root = w.new LEFT JOIN size b ON b.root = w.id
   ORDER BY w.id;
+  -- Roots are written even where they stay: what they hold has changed, and a caller on an older snapshot must notice.
   UPDATE cdp_data.customer c SET parent_id = u.new
   FROM unnest(u_id, u_new) AS u (id, new)
   WHERE c.customer_id = u.id
-    AND CASE WHEN u.new = u.id THEN c.parent_id <> u.id
-      ELSE c.parent_id = u.id OR NOT EXISTS (SELECT FROM unnest(u_id, u_new) AS p (id, new) WHERE p.id = c.parent_id AND p.new = u.new) END;
+    AND (u.new = u.id OR c.parent_id = u.id
+      OR NOT EXISTS (SELECT FROM unnest(u_id, u_new) AS p (id, new) WHERE p.id = c.parent_id AND p.new = u.new));
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.write_parents(bigint[], bigint[], bigint[], bigint, text, text, bigint, integer, bigint, text) IS
