@@ -51,7 +51,7 @@ begin_resolve(FunctionCallInfo fcinfo)
 	r->node = palloc(START_ROWS * sizeof(CdpIdentifier));
 	r->links_allocated = START_ROWS;
 	r->link = palloc(START_ROWS * sizeof(CdpLink));
-	cdp_rules_read(&r->rules, PG_GETARG_ARRAYTYPE_P(1));
+	cdp_resolve_rules(&r->rules, PG_GETARG_ARRAYTYPE_P(1));
 	MemoryContextSwitchTo(old);
 	return r;
 }
@@ -90,7 +90,7 @@ add_node(CdpResolve *r, FunctionCallInfo fcinfo, char what)
 	n->place = (int32) place;
 	n->start = PG_ARGISNULL(5) ? 0 : PG_GETARG_INT64(5);
 	r->has_start |= n->start != 0;
-	n->type = (int16) cdp_rules_type(&r->rules, PG_GETARG_INT16(6));
+	n->type = (int16) cdp_resolve_type(&r->rules, PG_GETARG_INT16(6));
 	n->at = PG_ARGISNULL(8) ? DT_NOBEGIN : PG_GETARG_TIMESTAMPTZ(8);
 	n->quarantined = (what == 'q');
 	n->attached = false;

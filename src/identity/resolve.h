@@ -129,8 +129,8 @@ cdp_mix(uint64 x)
 	return x ^ (x >> 31);
 }
 
-extern void cdp_rules_read(CdpRules *rules, ArrayType *array);
-extern int	cdp_rules_type(const CdpRules *rules, int64 type_id);
+extern void cdp_resolve_rules(CdpRules *rules, ArrayType *array);
+extern int	cdp_resolve_type(const CdpRules *rules, int64 type_id);
 extern void cdp_resolve_run(CdpResolve *r);
 
 /* resolve_limits.c: what a union must not break. */

@@ -37,7 +37,7 @@ compare_types(const void *a, const void *b)
 
 /* The index of a type among the rules; raises when it has none. */
 int
-cdp_rules_type(const CdpRules *rules, int64 type_id)
+cdp_resolve_type(const CdpRules *rules, int64 type_id)
 {
 	int			low = 0;
 	int			high = rules->ntypes;
@@ -84,15 +84,15 @@ read_pair(CdpRules *rules, const int64 *row, int number)
 
 	if (row[3] < 1)
 		bad_rule(number, "A limit between two types is 1 or more.");
-	p->type = cdp_rules_type(rules, row[1]);
-	p->other = cdp_rules_type(rules, row[2]);
+	p->type = cdp_resolve_type(rules, row[1]);
+	p->other = cdp_resolve_type(rules, row[2]);
 	p->max_n = row[3];
 	p->row = number;
 }
 
 /* Reads the rules into arrays of the current context. */
 void
-cdp_rules_read(CdpRules *rules, ArrayType *array)
+cdp_resolve_rules(CdpRules *rules, ArrayType *array)
 {
 	const int64 *row;
 	int			n;
