@@ -7,8 +7,8 @@
  * are compared character by character: code points, not bytes, no collation.
  * All functions are symmetrical.  Texts of up to 256 bytes need no memory but
  * the stack; longer ones take at most about 60 bytes a character from the
- * current memory context and give it back.  Too long a text is an error, see
- * the two limits.
+ * current memory context and give it back.  Too long a text is error 54000,
+ * see the two limits.
  */
 #ifndef CDP_COMPARE_H
 #define CDP_COMPARE_H

@@ -22,24 +22,22 @@ typedef struct Slot
 	uint32		number;
 } Slot;
 
-/* Raises unless the text has at most limit characters; looks inside only when its bytes leave that open. */
+/* Raises unless the text has at most limit characters; they are counted only when its bytes leave that open. */
 static void
 check_length(const char *s, int len, int limit)
 {
-	int			chars;
-
 	if (likely(len <= limit))
 		return;
-	chars = pg_mbstrlen_with_len(s, len);
-	if (chars > limit)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("text is too long to compare"),
-				 errdetail("It has %d characters; at most %d are compared.", chars, limit),
-				 limit < CDP_COMPARE_MAX_CHARS ?
-				 errhint("Give a max of at most %d, which allows %d characters, or compare a part of it, such as left(value, 1000).",
-						 CDP_COMPARE_SMALL_MAX, CDP_COMPARE_MAX_CHARS) :
-				 errhint("Compare a part of it, such as left(value, 1000).")));
+	if (len / pg_database_encoding_max_length() <= limit && pg_mbstrlen_with_len(s, len) <= limit)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("text is too long to compare"),
+			 errdetail("It has %d bytes; at most %d characters are compared.", len, limit),
+			 limit < CDP_COMPARE_MAX_CHARS ?
+			 errhint("Give a max of at most %d, which allows %d characters, or compare a part of it, such as left(value, 1000).",
+					 CDP_COMPARE_SMALL_MAX, CDP_COMPARE_MAX_CHARS) :
+			 errhint("Compare a part of it, such as left(value, 1000).")));
 }
 
 /* Copies bytes to numbers; returns whether none has the high bit. */

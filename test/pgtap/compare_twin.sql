@@ -95,7 +95,14 @@ FROM generate_series(1, 6000) g (i) JOIN alphabet ON n = g.i % 8, LATERAL (SELEC
 -- Around and beyond the 64 rows of a word and the 256 bytes of the stack's space.
 CREATE TEMP TABLE long_pair AS
 SELECT g.i, letters, a, CASE WHEN g.i % 4 = 0 THEN pg_temp.some_text(letters, 200) ELSE pg_temp.typo(a, letters, 40) END AS b
-FROM generate_series(1, 160) g (i) JOIN alphabet ON n = g.i % 8, LATERAL (SELECT pg_temp.some_text(letters, CASE WHEN g.i % 5 = 0 THEN 66 ELSE 330 END) || repeat(left(letters, 1), 40) AS a, g.i AS again) s;
+FROM generate_series(1, 96) g (i) JOIN alphabet ON n = g.i % 8, LATERAL (SELECT pg_temp.some_text(letters, CASE WHEN g.i % 5 = 0 THEN 66 ELSE 330 END) || repeat(left(letters, 1), 40) AS a, g.i AS again) s;
+-- Exactly around 64 characters, where one word ends; and more different characters than the stack has room for.
+INSERT INTO long_pair
+SELECT 1000 + g.i, letters, a, CASE WHEN g.i % 6 = 0 THEN left(pg_temp.typo(a, letters, 60), 64) ELSE left(pg_temp.typo(a, letters, 12) || a, 62 + g.i / 5 % 5) END
+FROM generate_series(1, 200) g (i) JOIN alphabet ON n = g.i % 8, LATERAL (SELECT left(pg_temp.some_text(letters, 90) || repeat(letters, 64), 62 + g.i % 5) AS a, g.i AS again) s;
+INSERT INTO long_pair
+SELECT 2000 + g.i, letters, a, pg_temp.typo(a, letters, 60)
+FROM generate_series(1, 8) g (i), (SELECT string_agg(chr(19968 + 7 * c), '' ORDER BY c) FROM generate_series(1, 900) c) l (letters), LATERAL (SELECT pg_temp.some_text(letters, 200) || right(letters, 150) AS a, g.i AS again) s;
 CREATE TEMP TABLE long_edits AS SELECT *, pg_temp.edits(a, b, false) AS plain, pg_temp.edits(a, b, true) AS swaps FROM long_pair;
 
 SELECT is((SELECT count(DISTINCT (a, b)) > 4000 AND count(*) FILTER (WHERE a = '' OR b = '') > 50 AND count(*) FILTER (WHERE cdp.jaro_similarity(a, b) > 0.7) > 1000 FROM pair), true, 'the sample has what it should have');
