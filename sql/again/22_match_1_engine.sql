@@ -81,3 +81,11 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'cdp_match_rule_columns';
 COMMENT ON FUNCTION cdp_internal.match_rule_columns(text) IS
 'The columns that a blocking rule looks at. Errors: 0A000 no known form.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.match_clusters(source_l text[], id_l text[], source_r text[], id_r text[], weights double precision[],
+  method text, threshold double precision, absent double precision, one_per_source boolean)
+RETURNS TABLE (source text, id text, cluster_source text, cluster text, size integer)
+LANGUAGE c IMMUTABLE PARALLEL SAFE COST 100000
+AS 'MODULE_PATHNAME', 'cdp_match_clusters';
+COMMENT ON FUNCTION cdp_internal.match_clusters(text[], text[], text[], text[], double precision[], text, double precision, double precision, boolean) IS
+'The records of the pairs with their clusters, named by their first record in the order of source and id. Weights are log2 of the odds; -Infinity: the two must not be one (average only); a pair that comes twice counts with its higher weight. method average: clusters are joined while their average weight is above the threshold, a missing pair counting as absent, and, with one_per_source, no cluster has two records of a source; one_to_one: heaviest pairs first, each record once; connected: whatever is connected by pairs above the threshold. Independent of the order of pairs: of equal averages the link with the first pair is joined first. Memory is bounded by maintenance_work_mem, beside the arrays. Errors: 22004, 22023, 2202E, 54000 too many pairs.';

@@ -7,7 +7,7 @@ DECLARE
   r record;
 BEGIN
   LOOP
-    FETCH rows INTO r; -- volatile: it moves the caller's cursor
+    FETCH rows INTO r; -- each call moves the cursor, so it is volatile
     EXIT WHEN NOT FOUND;
     RETURN NEXT to_jsonb(r);
   END LOOP;
@@ -255,7 +255,7 @@ BEGIN ATOMIC
   SELECT jsonb_object_agg(t.comparison, t.levels) FROM (
     SELECT c.comparison, jsonb_object_agg(c.value, c.u / c.total) AS levels FROM (
       SELECT v.comparison, v.value, v.u, sum(v.u) OVER (PARTITION BY v.comparison) AS total FROM (
-        SELECT s.comparison, s.value, greatest(r.u - coalesce(p.prior * l.m, 0), r.u * 0.01) AS u
+        SELECT s.comparison, s.value, greatest(r.u - coalesce(p.prior * l.m, 0), r.u * 0.1) AS u
         FROM cdp_internal.match_shape(model) s,
           LATERAL (SELECT (raw -> s.comparison::text ->> s.value::text)::double precision AS u) AS r,
           LATERAL (SELECT (model #> ARRAY['comparisons', s.comparison::text, 'comparison_levels', s.level::text] ->> 'm_probability')::double precision AS m) AS l,
@@ -263,7 +263,7 @@ BEGIN ATOMIC
     GROUP BY 1) AS t;
 END;
 COMMENT ON FUNCTION cdp_internal.match_correct_u(jsonb, jsonb) IS
-'u without the matches among the random pairs, of which the prior share is one: u = (raw - prior * m) / (1 - prior), at least a hundredth of what was seen. Matters in small tables, where random pairs hold many matches.';
+'u without the matches among the random pairs, of which the prior share is one: u = (raw - prior * m) / (1 - prior), at least a tenth of what was seen. Matters in small tables, where random pairs hold many matches.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.match_estimate_prior(model jsonb, records bytea, max_pairs double precision) RETURNS double precision
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -333,3 +333,32 @@ END
 $$;
 COMMENT ON FUNCTION cdp.match_train(jsonb, regclass, refcursor, text[], double precision, text[], double precision, bigint, double precision) IS
 'Trains a model on the rows of a table (or an open cursor), without labels. The prior: pairs that the deterministic rules make, over their recall and all pairs; without such rules, from the matches that the model expects. u: from random_pairs drawn with the seed (all pairs when there are fewer), less the matches among them. m: by expectation maximisation with u fixed, a session for each training rule (those of the model when none is given), sessions averaged; em_convergence and max_iterations of the model (0.0001 and 25) end a session. The same rows and seed give the same model, whatever their order. sessions tells pairs, share of matches and iterations of each. Errors: 22023 recall, and those of cdp.match_pairs.';
+
+CREATE OR REPLACE FUNCTION cdp.match_clusters(model jsonb, source regclass DEFAULT NULL, rows refcursor DEFAULT NULL,
+  threshold double precision DEFAULT 0.5, method text DEFAULT 'average', absent_weight double precision DEFAULT -3,
+  one_per_source boolean DEFAULT false, max_pairs double precision DEFAULT 1e8)
+RETURNS TABLE (source_dataset text, id text, cluster text, size integer)
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+  records bytea;
+  named boolean := coalesce(model ->> 'link_type', 'dedupe_only') <> 'dedupe_only';
+  cut double precision;
+BEGIN
+  IF NOT coalesce(threshold > 0 AND threshold < 1, false) THEN
+    RAISE EXCEPTION 'the threshold must be between 0 and 1'
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'It is a probability, such as 0.5 or 0.95.';
+  END IF;
+  cut := ln(threshold / (1 - threshold)) / ln(2.0);
+  records := cdp_internal.match_load(model, NULL, source, rows);
+  RETURN QUERY
+  SELECT c.source, c.id, concat_ws('/', c.cluster_source, c.cluster), c.size
+  FROM (SELECT array_agg(p.source_l) FILTER (WHERE named) AS sl, array_agg(p.id_l) AS il, array_agg(p.source_r) FILTER (WHERE named) AS sr,
+      array_agg(p.id_r) AS ir, array_agg(p.match_weight) AS w
+    FROM cdp_internal.match_pairs(records, model, NULL, max_pairs, false, CASE WHEN method = 'average' THEN NULL ELSE cut END, NULL, NULL, NULL, NULL) p) AS a,
+    cdp_internal.match_clusters(a.sl, a.il, a.sr, a.ir, a.w, method, cut, least(absent_weight, cut), one_per_source) c;
+END
+$$;
+COMMENT ON FUNCTION cdp.match_clusters(jsonb, regclass, refcursor, double precision, text, double precision, boolean, double precision) IS
+'Scores the rows of a table (or an open cursor) and clusters them: each record that has a pair, with the cluster it belongs to, named by its first record (source/id where there are sources). Records without any pair do not come: each is alone. threshold: probability at which two clusters of one record each are joined. method: average (clusters are joined while the average weight of all pairs between them is above the threshold; absent_weight, log2 of the odds, stands for a pair that no rule made), one_to_one (two sources, each record once) or connected. one_per_source: no cluster has two records of one source. Errors as cdp.match_pairs and cdp_internal.match_clusters.';

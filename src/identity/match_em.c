@@ -132,6 +132,11 @@ improve(Estimate *e)
 				matches[i][v] += expected;
 		}
 	}
+	if (pairs == 0)
+	{
+		pfree(matches);
+		return 0;
+	}
 	/* Never 0 or 1: from there no step leads away. */
 	all = Min(Max(all / pairs, 1e-10), 1 - 1e-10);
 	change = fabs(all - e->share);

@@ -345,8 +345,23 @@ read_frequencies(FunctionCallInfo fcinfo, int first, CdpRecords *records)
 	if (PG_ARGISNULL(first))
 		return;
 	for (int i = 0; i < 4; i++)
+	{
+		if (PG_ARGISNULL(first + i))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("an array of frequencies is NULL")));
 		deconstruct_array(PG_GETARG_ARRAYTYPE_P(first + i), i < 2 ? TEXTOID : INT8OID, i < 2 ? -1 : 8, i >= 2,
 						  i < 2 ? TYPALIGN_INT : TYPALIGN_DOUBLE, &column[i], &isnull[i], &n[i]);
+		if (n[i] != n[0])
+			ereport(ERROR,
+					(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+					 errmsg("the arrays of frequencies have different lengths")));
+		for (int k = 0; k < n[i]; k++)
+			if (isnull[i][k])
+				ereport(ERROR,
+						(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+						 errmsg("an array of frequencies holds a NULL")));
+	}
 	for (int i = 0; i < n[0]; i++)
 	{
 		int			term = cdp_records_find_term(records, TextDatumGetCString(column[0][i]));
@@ -449,15 +464,22 @@ Datum
 cdp_match_explain(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
-	CdpRecords *records = cdp_records_open(PG_GETARG_BYTEA_P(0));
-	CdpModel   *model = cdp_model_read(PG_GETARG_JSONB_P(1));
-	uint32		l = PG_GETARG_INT32(2);
-	uint32		r = PG_GETARG_INT32(3);
-	CdpMatcher *matcher = cdp_matcher_create(records, model);
+	CdpRecords *records;
+	CdpModel   *model;
+	CdpMatcher *matcher;
+	uint32		l,
+				r;
 	double		cumulative;
 	int64		pattern;
 
 	InitMaterializedSRF(fcinfo, 0);
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(2) || PG_ARGISNULL(3))
+		return (Datum) 0;
+	records = cdp_records_open(PG_GETARG_BYTEA_P(0));
+	model = cdp_model_read(PG_GETARG_JSONB_P(1));
+	matcher = cdp_matcher_create(records, model);
+	l = PG_GETARG_INT32(2);
+	r = PG_GETARG_INT32(3);
 	if (l >= records->nrecords || r >= records->nrecords)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
