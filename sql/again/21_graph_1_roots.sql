@@ -87,7 +87,7 @@ COMMENT ON FUNCTION cdp_internal.members(bigint) IS
 
 CREATE OR REPLACE FUNCTION cdp_internal.clean_identifiers(
   identifiers jsonb, OUT type_ids smallint[], OUT vals text[], OUT refused jsonb)
-LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
   n bigint;

@@ -288,7 +288,7 @@ COMMENT ON FUNCTION cdp_internal.identify_links_write(bigint, bigint[], bigint[]
 CREATE OR REPLACE FUNCTION cdp_internal.identify_in(
   load_id bigint, source_id integer, type_ids smallint[], vals text[], at timestamptz, event_key text, cause text,
   OUT customer_id bigint, OUT identifier_id bigint, OUT home_id bigint, OUT created boolean, OUT merged bigint[], OUT rejected jsonb)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
   t record;
