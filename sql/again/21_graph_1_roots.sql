@@ -91,50 +91,58 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET 
 AS $$
 DECLARE
   n bigint;
+  rules text[] := cdp_internal.identifier_rules();
+  guarded boolean;
 BEGIN
   IF identifiers IS NULL OR jsonb_typeof(identifiers) <> 'object' THEN
     RAISE EXCEPTION 'identifiers must be a JSON object'
       USING ERRCODE = 'invalid_parameter_value', DETAIL = format('Got %s.', coalesce(jsonb_typeof(identifiers), 'NULL')),
         HINT = 'Write type and value, such as {"email": "...", "phone": ["...", "..."]}.';
   END IF;
-  SELECT sum(CASE jsonb_typeof(e.value) WHEN 'array' THEN jsonb_array_length(e.value) ELSE 1 END) INTO n FROM jsonb_each(identifiers) e;
+  n := (SELECT sum(CASE jsonb_typeof(e.value) WHEN 'array' THEN jsonb_array_length(e.value) ELSE 1 END) FROM jsonb_each(identifiers) e);
   IF n > 50 THEN
     RAISE EXCEPTION 'too many identifiers in one record'
       USING ERRCODE = 'program_limit_exceeded', DETAIL = format('%s were given, at most 50 are taken.', n),
         HINT = 'A record shows one person; send each person''s identifiers in a record of their own.';
   END IF;
-  WITH given AS (
-    SELECT e.key, v.value
-    FROM jsonb_each(identifiers) e CROSS JOIN LATERAL (
-      SELECT a.value FROM jsonb_array_elements(CASE jsonb_typeof(e.value) WHEN 'array' THEN e.value ELSE jsonb_build_array(e.value) END) a) v
-  ), judged AS (
-    SELECT g.key, t.type_id, t.priority, c.value,
-      CASE
-        WHEN t.type_id IS NULL THEN 'unknown_identifier_type'
-        WHEN jsonb_typeof(g.value) IN ('boolean', 'object', 'array') THEN 'bad_identifier'
-        WHEN btrim(coalesce(g.value #>> '{}', ''), E' \t\r\n') = '' THEN 'no_identifier'
-        WHEN t.role = 'ignore' THEN 'ignored_type'
-        WHEN c.value IS NULL THEN 'bad_identifier'
-      END AS code
-    FROM given g
+  WITH judged AS MATERIALIZED (
+    SELECT e.key, v.value AS given, v.odd, t.type_id, t.priority, t.role,
+      CASE WHEN t.role <> 'ignore' THEN cdp_internal.read_identifier(v.value, t.type_id, rules) END COLLATE "C" AS value
+    FROM jsonb_each(identifiers) AS e (key, value)
       LEFT JOIN LATERAL (
-        SELECT y.type_id, y.priority, y.role FROM cdp_data.identifier_type_all y WHERE y.name = g.key ORDER BY y.is_builtin, y.type_id LIMIT 1) t ON true
+        SELECT y.type_id, y.priority, y.role FROM cdp_data.identifier_type_all y WHERE y.name = e.key ORDER BY y.is_builtin, y.type_id LIMIT 1) t ON true
       CROSS JOIN LATERAL (
-        SELECT CASE WHEN jsonb_typeof(g.value) IN ('string', 'number') AND octet_length(g.value #>> '{}') <= 800
-          THEN btrim(g.value #>> '{}', E' \t\r\n') END AS value) c
+        -- Lists and maps inside of a list are nobody's identifier.
+        SELECT CASE WHEN jsonb_typeof(a.value) IN ('string', 'number') THEN a.value #>> '{}' END, jsonb_typeof(a.value) IN ('boolean', 'object', 'array')
+        FROM jsonb_array_elements(CASE jsonb_typeof(e.value) WHEN 'array' THEN e.value ELSE jsonb_build_array(e.value) END) AS a (value)) AS v (value, odd)
   ), kept AS (
-    SELECT DISTINCT j.priority, j.type_id, j.value COLLATE "C" AS value FROM judged j WHERE j.code IS NULL ORDER BY 1, 2, 3
+    SELECT DISTINCT j.priority, j.type_id, j.value FROM judged j WHERE j.value IS NOT NULL ORDER BY 1, 2, 3
   )
   SELECT (SELECT array_agg(k.type_id) FROM kept k), (SELECT array_agg(k.value) FROM kept k),
-    (SELECT jsonb_agg(jsonb_build_object('type', left(j.key, 63), 'code', j.code) ORDER BY j.key, j.code) FROM judged j WHERE j.code IS NOT NULL)
-  INTO type_ids, vals, refused;
+    (SELECT jsonb_agg(jsonb_build_object('type', left(j.key, 63), 'code', CASE
+       WHEN j.type_id IS NULL THEN 'unknown_identifier_type'
+       WHEN j.role = 'ignore' THEN 'ignored'
+       WHEN j.odd THEN 'not_text'
+       ELSE cdp_internal.refused_identifier(j.given, j.type_id, rules) END) ORDER BY j.key) FROM judged j WHERE j.value IS NULL),
+    EXISTS (SELECT FROM cdp_data.suppression)
+  INTO type_ids, vals, refused, guarded;
   type_ids := coalesce(type_ids, '{}');
   vals := coalesce(vals, '{}');
   refused := coalesce(refused, '[]');
+  IF guarded THEN
+    -- Erased people do not come in again.
+    SELECT coalesce(array_agg(u.type_id ORDER BY u.n) FILTER (WHERE NOT u.gone), '{}'), coalesce(array_agg(u.value ORDER BY u.n) FILTER (WHERE NOT u.gone), '{}'),
+      refused || coalesce(jsonb_agg(jsonb_build_object('type', u.name, 'code', 'suppressed')) FILTER (WHERE u.gone), '[]')
+    INTO type_ids, vals, refused
+    FROM (
+      SELECT x.type_id, x.value, x.n, t.name,
+        EXISTS (SELECT FROM cdp_data.suppression s WHERE s.digest = cdp_internal.suppression_digest(x.type_id, x.value)) AS gone
+      FROM unnest(type_ids, vals) WITH ORDINALITY AS x (type_id, value, n) JOIN cdp_data.identifier_type_all t ON t.type_id = x.type_id) u;
+  END IF;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.clean_identifiers(jsonb) IS
-'The identifiers of one record, {"type": "value"} or {"type": ["value", ...]}, brought into the form in which they are stored: normalised, each once, strongest type first (priority, type_id, value by bytes). What cannot identify anybody is left out and told in refused as [{"type", "code"}], never with its value. NULL and blank are refused. Errors: 22023 no JSON object, 54000 more than 50 values.';
+'The identifiers of one record, {"type": "value"} or {"type": ["value", ...]}, brought into the form in which they are stored: normalised, each once, strongest type first (priority, type_id, value by bytes). What cannot identify anybody is left out and told in refused as [{"type", "code"}], never with its value: codes of cdp_internal.identifier_reasons(), unknown_identifier_type, not_text (a list, a map, true or false), or suppressed (an erased person). NULL and blank are refused. Errors: 22023 no JSON object, 54000 more than 50 values.';
 
 CREATE OR REPLACE FUNCTION cdp.customer_of(identifier_type text, value text) RETURNS bigint
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
