@@ -175,11 +175,11 @@ column_of(Relation rel, const char *column, CdpNodeKind kind)
 static char *
 links_query(Oid relid, const char *a, const char *b, CdpNodeKind kind)
 {
+	static const char readable[] = {RELKIND_RELATION, RELKIND_PARTITIONED_TABLE, RELKIND_VIEW, RELKIND_MATVIEW, RELKIND_FOREIGN_TABLE, 0};
 	Relation	rel = relation_open(relid, AccessShareLock);
 	char	   *query;
 
-	if (!RELKIND_HAS_STORAGE(rel->rd_rel->relkind) && rel->rd_rel->relkind != RELKIND_VIEW &&
-		rel->rd_rel->relkind != RELKIND_FOREIGN_TABLE && rel->rd_rel->relkind != RELKIND_PARTITIONED_TABLE)
+	if (strchr(readable, rel->rd_rel->relkind) == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
 				 errmsg("\"%s\" has no rows to read", RelationGetRelationName(rel)),

@@ -1,11 +1,16 @@
 # The identity room of `make bench`; sourced by tools/bench.sh. See docs/benchmarks.md.
 
+here=$BENCH_TOP/test/bench/identity
+. "$here/components.sh"
+
 comparing() {
 	echo "== comparing texts"
 	delegated jaro_winkler_vs_pg_similarity test/bench/identity/compare.sh
 }
 
 # CDP_BENCH_PARTS names some of them, to try one.
-for part in ${CDP_BENCH_PARTS:-comparing}; do
+rm -f "$BENCH_DIR/links.tsv"
+for part in ${CDP_BENCH_PARTS:-components components_memory comparing}; do
 	"$part"
 done
+rm -f "$BENCH_DIR/links.tsv"

@@ -1,0 +1,2 @@
+-- What reading the links costs by itself.
+SELECT count(a), count(b) FROM links;
