@@ -52,7 +52,7 @@ echo "1. packages and a private copy of the server"
 bash "$CDP_TOP/tools/install_packages.sh" build
 . "$CDP_TOP/tools/env.sh"
 bash "$CDP_TOP/tools/server.sh"
-echo "2. a throw-away cluster, CREATE EXTENSION pg_cdp, CALL cdp.setup(timezone => '$timezone', currency => '$currency')"
+echo "2. a throw-away cluster, CREATE EXTENSION pg_cdp, CALL cdp.setup(timezone => '$timezone', currency => '$currency', phone_region => 'CN')"
 eval "$(bash "$CDP_TOP/tools/cluster.sh" start demo)"
 createdb -T template0 -E UTF8 demo
 export PGDATABASE=demo PGOPTIONS="-c client_min_messages=warning"
@@ -75,7 +75,7 @@ run() {
 }
 
 if ! psql -qX -v ON_ERROR_STOP=1 -v timezone="$timezone" -v currency="$currency" <<<"CREATE EXTENSION pg_cdp;
-		CALL cdp.setup(timezone => :'timezone', currency => :'currency');
+		CALL cdp.setup(timezone => :'timezone', currency => :'currency', phone_region => 'CN');
 		ALTER DATABASE demo SET timezone = :'timezone';" 2>&1; then # what is typed into psql later reads and shows the same times
 	bash "$CDP_TOP/tools/cluster.sh" stop demo
 	exit 1

@@ -230,6 +230,27 @@ take_after_prefix(CdpForm *form, const CdpPlan *plan, const char *digits)
 	return false;
 }
 
+/* Argentine mobiles: at home area code, 15, number; with the calling code 9, area code, number. False for other digits. */
+static bool
+take_argentine(CdpForm *form, const CdpPlan *plan, const char *digits)
+{
+	char		number[12] = "9";
+
+	digits += digits[0] == '0';
+	if (plan->code != 54 || strlen(digits) != 12)
+		return false;
+	for (int area = strncmp(digits, "11", 2) == 0 ? 2 : 3; area <= 4; area++)
+	{
+		if (strncmp(digits + area, "15", 2) == 0)
+		{
+			memcpy(number + 1, digits, area);
+			memcpy(number + 1 + area, digits + area + 2, 10 - area + 1);
+			return put_number(form, plan, number) == CDP_FORM_GOOD;
+		}
+	}
+	return false;
+}
+
 /* Reads digits as somebody in the region writes them. */
 static CdpRefusal
 take_national(CdpForm *form, const CdpPlan *plan, const char *digits)
@@ -245,7 +266,9 @@ take_national(CdpForm *form, const CdpPlan *plan, const char *digits)
 	 */
 	if (behind != NULL && (as_is == NULL || plan->trunk[0] == '0'))
 		return put_number(form, plan, behind);
-	return as_is != NULL ? put_number(form, plan, as_is) : CDP_FORM_BAD_PHONE;
+	if (as_is != NULL)
+		return put_number(form, plan, as_is);
+	return take_argentine(form, plan, digits) ? CDP_FORM_GOOD : CDP_FORM_BAD_PHONE;
 }
 
 /* Normaliser phone: see the head of the file. */
