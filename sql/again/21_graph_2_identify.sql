@@ -318,6 +318,7 @@ DECLARE
   blockers bigint[];
   need integer[];
   crowded bigint[];
+  locked_at timestamptz;
 BEGIN
   created := false;
   merged := '{}';
@@ -473,6 +474,8 @@ BEGIN
         END IF;
       END IF;
 
+      locked_at := clock_timestamp();
+
       -- 3. Who belongs together, and under which id.
       SELECT s.max_identifiers_per_customer INTO most FROM cdp_data.setting s;
       j := cdp_internal.identify_judge(t.type_ids, ids, f.roots, fresh, f.stops, hubs, most);
@@ -530,7 +533,7 @@ BEGIN
       IF merged <> '{}' THEN
         PERFORM cdp_internal.identify_ledger(customer_id, j.joined, j.sizes,
           ARRAY(SELECT CASE WHEN x.yes AND NOT x.fresh THEN x.root END FROM unnest(f.roots, j.accepted, fresh) WITH ORDINALITY AS x (root, yes, fresh, n) ORDER BY x.n),
-          ids, first_hub, cause, source_id, load_id, event_key);
+          ids, first_hub, locked_at, cause, source_id, load_id, event_key);
         PERFORM cdp_internal.feed_write(merged || customer_id, 'merge');
       END IF;
       IF 'customer size' = ANY (j.reasons) THEN
@@ -593,14 +596,14 @@ COMMENT ON FUNCTION cdp_internal.winner_of(bigint[]) IS
 'Which of these customers keeps its id when they become one: the one whose anchor (its lowest identifier_id, by home, else by override) has the strongest type; then the earlier created; then the lower id.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.identify_ledger(
-  winner bigint, joined bigint[], sizes integer[], roots bigint[], ids bigint[], hub integer,
+  winner bigint, joined bigint[], sizes integer[], roots bigint[], ids bigint[], hub integer, at timestamptz,
   cause text, source_id integer, load_id bigint, event_key text) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   -- The winner grows from line to line, in the order of the losers' ids.
-  INSERT INTO cdp_data.merge_log (operation_id, kind, customer_id, from_id, to_id, link_id, cause, source_id, load_id, event_key, winner_size, loser_size)
-  SELECT o.id, 'merge', x.root, x.root, winner, k.link_id, identify_ledger.cause, identify_ledger.source_id, identify_ledger.load_id, identify_ledger.event_key,
+  INSERT INTO cdp_data.merge_log (operation_id, at, kind, customer_id, from_id, to_id, link_id, cause, source_id, load_id, event_key, winner_size, loser_size)
+  SELECT o.id, identify_ledger.at, 'merge', x.root, x.root, winner, k.link_id, identify_ledger.cause, identify_ledger.source_id, identify_ledger.load_id, identify_ledger.event_key,
     sizes[array_position(joined, winner)] + coalesce(sum(x.size) OVER (ORDER BY x.root ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0), x.size
   FROM nextval('cdp_data.identity_operation_seq') AS o (id),
     (SELECT u.root, u.size,
@@ -611,8 +614,8 @@ BEGIN
   ORDER BY x.root;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.identify_ledger(bigint, bigint[], integer[], bigint[], bigint[], integer, text, integer, bigint, text) IS
-'Writes the ledger lines of a merge by a record: one for each root that lost its id, with the link that brought it, and the sizes before.';
+COMMENT ON FUNCTION cdp_internal.identify_ledger(bigint, bigint[], integer[], bigint[], bigint[], integer, timestamptz, text, integer, bigint, text) IS
+'Writes the ledger lines of a merge by a record: one for each root that lost its id, with the link that brought it, and the sizes before. at is a time after the locks and before the links of the record, so that an unmerge can tell earlier links from those of the merge.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.crowded(ids bigint[], more integer) RETURNS bigint[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
