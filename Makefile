@@ -10,7 +10,7 @@
 EXTENSION = pg_cdp
 EXTVERSION := $(shell sed -n "s/^default_version *= *'\(.*\)'.*/\1/p" pg_cdp.control)
 MODULE_big = pg_cdp
-OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c)))
+OBJS = $(patsubst %.c,%.o,$(sort $(wildcard src/*.c src/*/*.c src/*/*/*.c)))
 SQL_PARTS = $(sort $(wildcard sql/* sql/*/*.sql)) # the folders too: they tell that a part went away
 RELEASED = $(patsubst sql/delta/%.sql,%,$(wildcard sql/delta/*--*.sql))
 
@@ -49,7 +49,7 @@ build/sql/pg_cdp--%.sql: $(SQL_PARTS) tools/build_sql.sh
 	bash tools/build_sql.sh update $* > $@.tmp && mv $@.tmp $@
 
 all: $(DATA_built)
-$(OBJS): $(wildcard src/*.h src/*/*.h) pg_cdp.control
+$(OBJS): $(wildcard src/*.h src/*/*.h src/*/*/*.h) pg_cdp.control
 else
 .DEFAULT_GOAL := all
 .PHONY: all install

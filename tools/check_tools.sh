@@ -64,7 +64,7 @@ for folder in src/core src/core/deeper; do
 	refuses check_c.pl $folder/new.c 'ereport(ERROR, (errcode(1), errmsg("Upper case")));\n'
 	refuses check_c.pl $folder/new.c 'static int\nf(void)\n{\n}\n'
 	refuses check_c.pl $folder/new.h '#if PG_VERSION_NUM > 1\n#endif\n'
-	refuses check_layers.pl $folder/new.h '#include "attribution/sums.h"\n'
+	refuses check_layers.pl $folder/new.h '#include "attribution/result/sums.h"\n'
 done
 refuses check_c.pl src/core/new.c "/* Long. */\nstatic int\nf(void)\n{\n$(printf '\\n%.0s' {1..125})}\n"
 refuses check_layers.pl src/nowhere/new.c '\n'

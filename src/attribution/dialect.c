@@ -2,7 +2,7 @@
  * dialect.c
  *		Named sets of defaults that give the answers of other products.
  */
-#include "options.h"
+#include "attribution/options.h"
 
 #include "base/suggest.h"
 

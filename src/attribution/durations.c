@@ -2,7 +2,7 @@
  * durations.c
  *		Exact durations and times of the options, to and from text.
  */
-#include "options.h"
+#include "attribution/options.h"
 
 #include "common/int.h"
 #include "datatype/timestamp.h"

@@ -2,14 +2,14 @@
  * modelname.c
  *		Reads what an analyst types as a model: name(parameter, ...).
  */
-#include "attribution.h"
+#include "attribution/attribution.h"
 
 #include <math.h>
 
 #include "base/suggest.h"
 #include "mb/pg_wchar.h"
 #include "nodes/pg_list.h"
-#include "options.h"
+#include "attribution/options.h"
 #include "parser/scansup.h"
 #include "utils/float.h"
 #include "utils/formatting.h"

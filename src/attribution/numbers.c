@@ -6,7 +6,7 @@
  * A numeric is read as it is stored, in digits of 10000; going through text or
  * numeric arithmetic would cost more than the rest of a row.
  */
-#include "pass.h"
+#include "attribution/pass/pass.h"
 
 #include <math.h>
 

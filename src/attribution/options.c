@@ -6,7 +6,7 @@
  * There is one reader: cdp.attribution_options() writes its arguments as JSON,
  * and what that makes is read like options from anywhere else.
  */
-#include "options.h"
+#include "attribution/options.h"
 
 #include "base/suggest.h"
 #include "catalog/pg_type.h"

@@ -5,7 +5,7 @@
 #ifndef CDP_ATTRIBUTION_OPTIONS_H
 #define CDP_ATTRIBUTION_OPTIONS_H
 
-#include "attribution.h"
+#include "attribution/attribution.h"
 
 /* durations.c */
 extern int64 cdp_duration_from_interval(const Interval *interval, const char *what);

@@ -2,7 +2,7 @@
  * settings.c
  *		The settings of the attribution room.
  */
-#include "attribution.h"
+#include "attribution/attribution.h"
 
 #include <limits.h>
 
