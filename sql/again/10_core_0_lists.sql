@@ -133,7 +133,7 @@ BEGIN ATOMIC
     (24, 'store_visit', true, false, false), (25, 'event_visit', true, false, false), (26, 'mini_program_visit', true, false, false),
     (27, 'app_open', true, false, false), (28, 'referral_click', true, false, false), (29, 'survey', true, false, false), (30, 'touch', true, false, false),
     (40, 'add_to_cart', false, false, false), (41, 'checkout', false, false, false), (42, 'product_view', false, false, false),
-    (43, 'unfollow', false, false, false), (44, 'unsubscribe', false, false, false),
+    (43, 'unfollow', false, false, false), (44, 'unsubscribe', false, false, false), (45, 'event', false, false, false),
     (50, 'lead', false, false, true), (51, 'qualified_lead', false, false, true), (52, 'opportunity', false, false, true),
     (60, 'purchase', false, true, false), (61, 'order', false, true, false), (62, 'sign_up', false, true, false),
     (63, 'subscription', false, true, false), (64, 'booking', false, true, false), (65, 'deal_won', false, true, false),

@@ -133,12 +133,33 @@ $$;
 COMMENT ON FUNCTION cdp_internal.load_settle(bigint, integer, text) IS
 'Brings touchpoint, touchpoint_key and touchpoint_retracted to what cdp_internal.load_versions() found best, writes the change feed, and corrects first_seen and last_seen. Returns how many rows went and came.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.load_lock_key(load_id bigint) RETURNS bigint
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN hashint8extended(load_id, 7234563);
+COMMENT ON FUNCTION cdp_internal.load_lock_key(bigint) IS
+'Advisory lock of a load that is in force while it is still written to: shared for who writes, exclusive while it is taken back or put in again.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.room_load_changes() RETURNS SETOF text
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  -- Only members count, so that nobody plants one.
+  SELECT p.proname::text
+  FROM pg_catalog.pg_proc p
+    JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+    JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND e.extname = 'pg_cdp'
+  WHERE p.pronamespace = 'cdp_internal'::regnamespace AND p.prokind = 'f' AND p.pronargs = 2 AND p.proname LIKE 'load\_changed\_%'
+  ORDER BY 1;
+END;
+COMMENT ON FUNCTION cdp_internal.room_load_changes() IS
+'Names of the functions cdp_internal.load_changed_...(load_id, to_state) with which other rooms take part in reverting and retrying loads. They are called in the same transaction, after the load has its new state and its touchpoints are settled, while pg_temp.cdp_load_version still tells which these are.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.change_load(load bigint, from_state text, to_state text, OUT removed bigint, OUT restored bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
   l record;
   moved record;
+  name text;
   work_mem text := current_setting('work_mem');
 BEGIN
   PERFORM cdp_internal.require_setup();
@@ -148,7 +169,7 @@ BEGIN
   IF NOT FOUND THEN
     RAISE EXCEPTION 'there is no load %', load
       USING ERRCODE = 'invalid_parameter_value', HINT = 'See cdp_data.load for the ledger of loads.';
-  ELSIF l.kind <> 'touchpoints' THEN
+  ELSIF l.kind NOT IN ('touchpoints', 'events', 'customers', 'calls') THEN
     RAISE EXCEPTION 'load % is of kind %, which cannot be reverted', load, l.kind
       USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Load the earlier figures again; a figure that comes again replaces the one that is there.';
   ELSIF l.state <> from_state THEN
@@ -158,6 +179,14 @@ BEGIN
           ELSE format('To take it back: SELECT * FROM cdp.revert_load(%s);', load) END;
   END IF;
   PERFORM set_config('work_mem', greatest(pg_size_bytes(work_mem), pg_size_bytes(current_setting('maintenance_work_mem'))) / 1024 || 'kB', true);
+  IF l.kind = 'calls' THEN
+    -- Wait for calls that are under way. Nobody noted the times of the rows while they came in.
+    PERFORM pg_advisory_xact_lock(cdp_internal.load_lock_key(load));
+    UPDATE cdp_data.load x SET first_at = coalesce(t.first_at, x.first_at), last_at = coalesce(t.last_at, x.last_at)
+    FROM (SELECT min(t.occurred_at) AS first_at, max(t.occurred_at) AS last_at FROM cdp_data.touchpoint t
+          WHERE t.load_id = load AND t.source_id = l.source_id) t
+    WHERE x.load_id = load;
+  END IF;
   UPDATE cdp_data.load x
   SET state = to_state, reverted_at = CASE to_state WHEN 'reverted' THEN now() END WHERE x.load_id = load;
   PERFORM cdp_internal.drop_load_tables();
@@ -165,12 +194,15 @@ BEGIN
   moved := cdp_internal.load_settle(load, l.source_id, CASE to_state WHEN 'reverted' THEN 'revert' ELSE 'retry' END);
   removed := moved.removed;
   restored := moved.restored;
+  FOREACH name IN ARRAY ARRAY(SELECT cdp_internal.room_load_changes()) LOOP
+    EXECUTE format('SELECT cdp_internal.%I($1, $2)', name) USING load, to_state;
+  END LOOP;
   PERFORM cdp_internal.drop_load_tables();
   PERFORM set_config('work_mem', work_mem, true);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.change_load(bigint, text, text) IS
-'Reverts or retries a load of touchpoints: changes its state and settles the records that it said something about. Errors: 22023 no such load, 55000 it is not in from_state or of another kind.';
+'Reverts or retries a load of touchpoints, events, customers or calls: changes its state, settles the records that it said something about, and lets the other rooms follow. Errors: 22023 no such load, 55000 it is not in from_state or of another kind.';
 
 CREATE OR REPLACE FUNCTION cdp.revert_load(load_id bigint, OUT removed bigint, OUT restored bigint)
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
@@ -178,7 +210,7 @@ BEGIN ATOMIC
 SELECT c.removed, c.restored FROM cdp_internal.change_load(load_id, 'done', 'reverted') c;
 END;
 COMMENT ON FUNCTION cdp.revert_load(bigint) IS
-'Takes a whole load of touchpoints back: records end as if it had never run, whatever later loads did. What a later active load said about a record stays in force; otherwise the version that the load had replaced comes back, or the record goes. Nothing is lost: versions taken out are in cdp_data.touchpoint_retracted. Returns how many rows were taken out and how many came back. Customers and identifiers that the load made stay, and its rows in quarantine too. Errors: 22023 no such load, 55000 it is already reverted.';
+'Takes a whole load of touchpoints, events, customers or calls back: records end as if it had never run, whatever later loads did. What a later active load said about a record stays in force; otherwise the version that the load had replaced comes back, or the record goes. Nothing is lost: versions taken out are in cdp_data.touchpoint_retracted. Returns how many rows were taken out and how many came back. Links between identifiers that only this load shows are revoked, so that its merges come undone, and attributes that only it told are out of force. Customers and identifiers that the load made stay, and its rows in quarantine too. Errors: 22023 no such load, 55000 it is already reverted.';
 
 CREATE OR REPLACE FUNCTION cdp.retry_load(load_id bigint, OUT removed bigint, OUT restored bigint)
 LANGUAGE sql VOLATILE PARALLEL UNSAFE

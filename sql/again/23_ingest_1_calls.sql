@@ -1,0 +1,273 @@
+-- Identity room, ingestion: one record in one call. cdp.identify(), cdp.track() and their kin.
+--
+-- Whatever a call writes belongs to a load, one for each source and UTC day, so that a day of calls can be taken back
+-- like a batch. The ledger row is not touched by the calls: it would be the one row that all of them wait for.
+
+CREATE OR REPLACE FUNCTION cdp_internal.nearest_name(word text, names text[]) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (
+  SELECT n FROM unnest(names) n
+  WHERE cdp.jaro_winkler(lower(left(word, 100)), lower(left(n, 100))) >= 0.8
+  ORDER BY cdp.jaro_winkler(lower(left(word, 100)), lower(left(n, 100))) DESC, n COLLATE "C" LIMIT 1);
+COMMENT ON FUNCTION cdp_internal.nearest_name(text, text[]) IS
+'The name that was probably meant, for hints: the most like by Jaro-Winkler, at least 0.8; ties by bytes. NULL when none is like it.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.did_you_mean(word text, names text[], otherwise text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN coalesce(format('Did you mean %s?', quote_literal(cdp_internal.nearest_name(word, names))), otherwise);
+COMMENT ON FUNCTION cdp_internal.did_you_mean(text, text[], text) IS
+'Text for a hint: the nearest of the names, or the other text when none is near.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.source_of(name text) RETURNS integer
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  id integer;
+BEGIN
+  SELECT s.source_id INTO id FROM cdp_data.source s WHERE s.name = source_of.name;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'unknown source "%"', left(name, 100)
+      USING ERRCODE = 'invalid_parameter_value',
+        DETAIL = format('%s sources are known.', (SELECT count(*) FROM cdp_data.source)),
+        HINT = cdp_internal.did_you_mean(name, ARRAY(SELECT s.name FROM cdp_data.source s),
+          format('A new one is made with: SELECT cdp.add_source(%L);', left(name, 100)));
+  END IF;
+  RETURN id;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.source_of(text) IS
+'Number of the source of that name. Errors: 22023 when there is none, with the nearest name.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.live_load(source_id integer, at timestamptz) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  day timestamptz := date_trunc('day', at, 'UTC');
+  id bigint;
+BEGIN
+  LOOP
+    FOR attempt IN 1 .. 2 LOOP
+      SELECT l.load_id INTO id FROM cdp_data.load l
+      WHERE l.source_id = live_load.source_id AND l.kind = 'calls' AND l.state = 'done' AND l.started_at >= day AND l.started_at < day + interval '24 hours'
+      ORDER BY l.load_id LIMIT 1;
+      EXIT WHEN FOUND OR attempt = 2;
+      -- The first call of the day makes the load; others that come meanwhile wait for its transaction.
+      PERFORM pg_advisory_xact_lock(hashint8extended(live_load.source_id, 7234564));
+    END LOOP;
+    IF id IS NULL THEN
+      INSERT INTO cdp_data.load AS l (source_id, kind, state, started_at) VALUES (live_load.source_id, 'calls', 'done', at)
+      RETURNING l.load_id INTO id;
+    END IF;
+    PERFORM pg_advisory_xact_lock_shared(cdp_internal.load_lock_key(id));
+    -- Between look-up and lock it may have been taken back.
+    IF (SELECT l.state FROM cdp_data.load l WHERE l.load_id = id) = 'done' THEN
+      RETURN id;
+    END IF;
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.live_load(integer, timestamptz) IS
+'The load that single calls of a source write into on the UTC day of a time: kind calls, state done from its start, its counts left to cdp.maintain(). Made when there is none, or only reverted ones. Holds a shared lock until the transaction ends, so that the load is not taken back under the call.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.snake(name text) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN lower(regexp_replace(regexp_replace(regexp_replace(name, '([[:lower:][:digit:]])([[:upper:]])', '\1_\2', 'g'), '[^[:alnum:]$]+', '_', 'g'), '^_+|_+$', '', 'g') COLLATE "C");
+COMMENT ON FUNCTION cdp_internal.snake(text) IS
+'A field name in lower case with _ between words: firstName, First Name and first-name become first_name.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.split_traits(traits jsonb, OUT identifiers jsonb, OUT attributes jsonb)
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF traits IS NULL OR jsonb_typeof(traits) <> 'object' THEN
+    RAISE EXCEPTION 'traits must be a JSON object'
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = format('Got %s.', coalesce(jsonb_typeof(traits), 'NULL')),
+        HINT = 'Write name and value, such as {"city": "...", "email": "..."}.';
+  END IF;
+  SELECT coalesce(jsonb_object_agg(x.name, x.value) FILTER (WHERE x.identifies), '{}'),
+    coalesce(jsonb_object_agg(x.name, x.value) FILTER (WHERE NOT x.identifies), '{}')
+  INTO identifiers, attributes
+  FROM (
+    -- firstName and first_name are one trait; the last by bytes counts, so that the order of writing does not.
+    SELECT DISTINCT ON (cdp_internal.snake(e.key)) cdp_internal.snake(e.key) AS name, e.value,
+      EXISTS (SELECT FROM cdp_data.identifier_type_all t WHERE t.name = cdp_internal.snake(e.key)) AS identifies
+    FROM jsonb_each(traits) e ORDER BY cdp_internal.snake(e.key), e.key COLLATE "C" DESC) x;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.split_traits(jsonb) IS
+'Traits of a person divided: those that have the name of an identifier type (email, phone, ...) identify, the others describe. Names come out as cdp_internal.snake() writes them. Errors: 22023 no JSON object.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.add_identifiers(base jsonb, more jsonb) RETURNS jsonb
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN more IS NULL OR more = '{}' THEN base WHEN base = '{}' THEN more ELSE (
+  SELECT jsonb_object_agg(x.key, x.list)
+  FROM (
+    SELECT u.key, jsonb_agg(v.value ORDER BY u.n, v.nth) AS list
+    FROM (SELECT e.key, e.value, 1 AS n FROM jsonb_each(base) e UNION ALL SELECT e.key, e.value, 2 FROM jsonb_each(more) e) u
+      CROSS JOIN LATERAL jsonb_array_elements(CASE jsonb_typeof(u.value) WHEN 'array' THEN u.value ELSE jsonb_build_array(u.value) END)
+        WITH ORDINALITY AS v (value, nth)
+    GROUP BY u.key) x) END;
+COMMENT ON FUNCTION cdp_internal.add_identifiers(jsonb, jsonb) IS
+'Two objects {"type": value or [values]} as one with all values of both.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.call_read(
+  source text, identifiers jsonb, occurred_at timestamptz, message_id text,
+  OUT source_id integer, OUT type_ids smallint[], OUT vals text[], OUT refused jsonb, OUT key text, OUT at timestamptz, OUT suppressed boolean)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  clean record;
+  bounds record;
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  source_id := cdp_internal.source_of(source);
+  at := coalesce(occurred_at, now());
+  bounds := cdp_internal.time_bounds();
+  IF at < bounds.earliest OR at > bounds.latest THEN
+    RAISE EXCEPTION 'no credible time of a record: %', at
+      USING ERRCODE = 'datetime_field_overflow', DETAIL = format('Times from %s to %s are taken.', bounds.earliest, bounds.latest),
+        HINT = 'See time_floor, time_ahead and touchpoint_retention of cdp_data.setting.';
+  END IF;
+  IF octet_length(message_id) > 800 OR btrim(message_id) = '' THEN
+    RAISE EXCEPTION 'message_id must have 1 to 800 bytes'
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = format('It has %s.', octet_length(message_id)),
+        HINT = 'Without one, leave it out; then a message that comes twice is taken twice.';
+  END IF;
+  key := coalesce(btrim(message_id), gen_random_uuid()::text);
+  clean := cdp_internal.clean_identifiers(identifiers);
+  type_ids := clean.type_ids;
+  vals := clean.vals;
+  refused := clean.refused;
+  IF cardinality(type_ids) = 0 THEN
+    RAISE EXCEPTION 'no identifier of the record can identify anybody'
+      USING ERRCODE = 'invalid_parameter_value',
+        DETAIL = coalesce((SELECT string_agg(format('%s: %s', r ->> 'type', r ->> 'code'), ', ') || '.' FROM jsonb_array_elements(refused) r), 'None was given.'),
+        HINT = 'cdp.why_refused(type, value) tells more.';
+  END IF;
+  suppressed := EXISTS (
+    SELECT FROM unnest(type_ids, vals) AS i (type_id, value) JOIN cdp_data.suppression s ON s.digest = cdp_internal.suppression_digest(i.type_id, i.value));
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.call_read(text, jsonb, timestamptz, text) IS
+'Checks what all calls have in common: the source, the time (NULL: now), the key of the message (NULL: a new one), and the identifiers in the form in which they are stored. suppressed: one of them is on the suppression list, nothing of the record may be kept. Errors: 22023 unknown source, bad message_id, no usable identifier; 22008 no credible time; 54000 more than 50 identifiers; 55000 before cdp.setup().';
+
+CREATE OR REPLACE FUNCTION cdp_internal.message_known(source_id integer, key text) RETURNS bigint
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN (
+    SELECT m.identifier_id FROM cdp_data.call_message m JOIN cdp_data.load l ON l.load_id = m.load_id
+    WHERE m.source_id = message_known.source_id AND m.message_id = key AND l.state = 'done');
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.message_known(integer, text) IS
+'The identifier of an earlier message without touchpoint of the same key; NULL when there was none or its load was reverted.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.message_note(
+  source_id integer, key text, load_id bigint, call text, identifier_id bigint, at timestamptz) RETURNS boolean
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  INSERT INTO cdp_data.call_message AS m (source_id, message_id, load_id, call, identifier_id, occurred_at)
+  VALUES (message_note.source_id, key, message_note.load_id, message_note.call, message_note.identifier_id, at)
+  ON CONFLICT ON CONSTRAINT call_message_pkey DO UPDATE
+  SET load_id = excluded.load_id, call = excluded.call, identifier_id = excluded.identifier_id, occurred_at = excluded.occurred_at
+  WHERE NOT EXISTS (SELECT FROM cdp_data.load l WHERE l.load_id = m.load_id AND l.state = 'done');
+  RETURN FOUND;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.message_note(integer, text, bigint, text, bigint, timestamptz) IS
+'Notes a message without touchpoint. False when another session has written the same one meanwhile.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.record_in(
+  call text, c record, attributes jsonb,
+  OUT status text, OUT customer_id bigint, OUT created boolean, OUT merged bigint[], OUT refused jsonb, OUT load_id bigint, OUT identifier_id bigint, OUT home_id bigint)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  r record;
+BEGIN
+  created := false;
+  merged := '{}';
+  refused := c.refused;
+  IF c.suppressed THEN
+    status := 'suppressed';
+    refused := '[]';
+    RETURN;
+  END IF;
+  identifier_id := cdp_internal.message_known(c.source_id, c.key);
+  IF identifier_id IS NULL THEN
+    load_id := cdp_internal.live_load(c.source_id, now());
+    BEGIN
+      r := cdp_internal.identify_in(load_id, c.source_id, c.type_ids, c.vals, c.at, c.key, call);
+      IF attributes <> '{}' THEN
+        PERFORM cdp_internal.attributes_write(load_id, c.source_id, r.home_id, r.identifier_id, attributes, c.at, false);
+      END IF;
+      IF NOT cdp_internal.message_note(c.source_id, c.key, load_id, call, r.identifier_id, c.at) THEN
+        RAISE EXCEPTION 'the message came twice at once' USING ERRCODE = 'CDPTW';
+      END IF;
+      status := 'written';
+      customer_id := r.customer_id;
+      created := r.created;
+      merged := r.merged;
+      refused := c.refused || r.rejected;
+      identifier_id := r.identifier_id;
+      home_id := r.home_id;
+      RETURN;
+    EXCEPTION WHEN SQLSTATE 'CDPTW' THEN
+      identifier_id := cdp_internal.message_known(c.source_id, c.key);
+    END;
+  END IF;
+  status := 'repeated';
+  refused := '[]';
+  customer_id := cdp_internal.identifier_root(identifier_id);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.record_in(text, record, jsonb) IS
+'Writes a record without touchpoint, as cdp_internal.call_read() gives it: identifiers, attributes, the message''s key. status: written; repeated (nothing was changed); suppressed (nothing was kept). The last three are NULL unless written.';
+
+CREATE OR REPLACE FUNCTION cdp.identify(
+  source text, identifiers jsonb, traits jsonb DEFAULT '{}', occurred_at timestamptz DEFAULT now(), message_id text DEFAULT NULL,
+  OUT customer_id bigint, OUT status text, OUT created boolean, OUT merged bigint[], OUT refused jsonb)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  t record;
+  c record;
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  t := cdp_internal.split_traits(coalesce(traits, '{}'));
+  c := cdp_internal.call_read(source, cdp_internal.add_identifiers(identifiers, t.identifiers), occurred_at, message_id);
+  SELECT r.customer_id, r.status, r.created, r.merged, r.refused INTO customer_id, status, created, merged, refused
+  FROM cdp_internal.record_in('identify', c, t.attributes) r;
+END
+$$;
+COMMENT ON FUNCTION cdp.identify(text, jsonb, jsonb, timestamptz, text) IS
+'Tells who somebody is: SELECT * FROM cdp.identify(''shop'', ''{"user_id": "7", "cookie": "..."}'', ''{"email": "...", "city": "..."}''). All identifiers of the record become one customer, as far as the rules of their types let them. Traits with the name of an identifier type identify, too; the others become attributes, seen at occurred_at. Returns the customer; status written, repeated (a message_id that was here before: nothing is changed), or suppressed (an erased person: nothing is kept); created: the customer is new; merged: customers that became part of this one; refused: [{"type", "code" or "reason"}] of identifiers that were left out, without their values. message_id NULL: every call is taken. Errors: 22023 unknown source or no usable identifier, 22008 no credible time, 55000 before cdp.setup().';
+
+CREATE OR REPLACE FUNCTION cdp.alias(
+  source text, previous jsonb, current jsonb, occurred_at timestamptz DEFAULT now(), message_id text DEFAULT NULL,
+  OUT customer_id bigint, OUT status text, OUT created boolean, OUT merged bigint[], OUT refused jsonb)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  c record;
+  one record;
+  other record;
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  one := cdp_internal.clean_identifiers(previous);
+  other := cdp_internal.clean_identifiers(current);
+  IF cardinality(one.type_ids) = 0 OR cardinality(other.type_ids) = 0 THEN
+    RAISE EXCEPTION 'an alias needs a usable identifier on both sides'
+      USING ERRCODE = 'invalid_parameter_value',
+        DETAIL = format('previous has %s, current has %s.', cardinality(one.type_ids), cardinality(other.type_ids)),
+        HINT = 'Write type and value, such as {"cookie": "..."} and {"user_id": "..."}; cdp.why_refused(type, value) tells more.';
+  END IF;
+  c := cdp_internal.call_read(source, cdp_internal.add_identifiers(previous, current), occurred_at, message_id);
+  SELECT r.customer_id, r.status, r.created, r.merged, r.refused INTO customer_id, status, created, merged, refused
+  FROM cdp_internal.record_in('alias', c, '{}') r;
+END
+$$;
+COMMENT ON FUNCTION cdp.alias(text, jsonb, jsonb, timestamptz, text) IS
+'Tells that somebody who was known as previous is now known as current, both {"type": "value"}: SELECT * FROM cdp.alias(''app'', ''{"anonymous_id": "..."}'', ''{"user_id": "7"}''). Their customers become one, as far as the rules let them: two numbers of a type of which a customer has one only stay two customers, and refused tells it. Returns and errors as cdp.identify().';

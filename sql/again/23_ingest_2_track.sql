@@ -1,0 +1,261 @@
+-- Identity room, ingestion: what somebody did, one call at a time. A touchpoint, its key, its customer and the change
+-- feed in one transaction, in the order of locks that loads keep: partitions, origins, identifiers, customers, keys.
+
+CREATE OR REPLACE FUNCTION cdp_internal.event_kind(event text, OUT kind_id smallint, OUT name text)
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  SELECT k.kind_id, k.name INTO kind_id, name FROM cdp_data.touch_kind_all k
+  WHERE k.name = event_kind.event OR k.name = cdp_internal.snake(event_kind.event)
+  ORDER BY k.name <> event_kind.event, k.is_builtin LIMIT 1;
+  IF NOT FOUND THEN
+    SELECT k.kind_id, k.name INTO kind_id, name FROM cdp_data.touch_kind_all k WHERE k.name = 'event';
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.event_kind(text) IS
+'The kind of touchpoint that an event is: the one of that name (Form Submit, formSubmit and form_submit alike), else event, which is neither touch nor conversion.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.call_origin(origin jsonb, OUT origin_id integer, OUT campaign_id integer)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  known text[] := ARRAY['source', 'medium', 'campaign', 'referrer_host', 'add_way', 'qr_scene'];
+  wrong text;
+  part text[];
+  mark bytea;
+BEGIN
+  IF jsonb_typeof(origin) <> 'object' THEN
+    RAISE EXCEPTION 'origin must be a JSON object'
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = format('Got %s.', jsonb_typeof(origin)), HINT = format('Its keys are %s.', array_to_string(known, ', '));
+  END IF;
+  SELECT k INTO wrong FROM jsonb_object_keys(origin) k WHERE k <> ALL (known) ORDER BY k COLLATE "C" LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'unknown key "%" of origin', left(wrong, 100)
+      USING ERRCODE = 'invalid_parameter_value', HINT = cdp_internal.did_you_mean(wrong, known, format('Its keys are %s.', array_to_string(known, ', ')));
+  END IF;
+  part := ARRAY(SELECT coalesce(left(origin ->> k, 2000), '') FROM unnest(known) WITH ORDINALITY AS u (k, n) ORDER BY u.n);
+  mark := cdp_internal.origin_digest(part[1], part[2], part[3], part[4], part[5], part[6]);
+  SELECT o.origin_id INTO origin_id FROM cdp_data.origin o WHERE o.digest = mark;
+  IF NOT FOUND THEN
+    INSERT INTO cdp_data.origin (source, medium, campaign, referrer_host, add_way, qr_scene)
+    VALUES (part[1], part[2], part[3], part[4], part[5], part[6]) ON CONFLICT DO NOTHING;
+    SELECT o.origin_id INTO STRICT origin_id FROM cdp_data.origin o WHERE o.digest = mark;
+  END IF;
+  IF part[3] <> '' THEN
+    SELECT c.campaign_id INTO campaign_id FROM cdp_data.campaign c WHERE c.name = part[3];
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.call_origin(jsonb) IS
+'The row of cdp_data.origin for {"source", "medium", "campaign", "referrer_host", "add_way", "qr_scene"}, made when it is new, and the campaign of that name (NULL: none). Missing keys count as empty text. Errors: 22023 no JSON object, unknown key.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.touch_known(source_id integer, key text, OUT touchpoint_id bigint, OUT identifier_id bigint)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  SELECT k.touchpoint_id, t.identifier_id INTO touchpoint_id, identifier_id
+  FROM cdp_data.touchpoint_key k
+    LEFT JOIN cdp_data.touchpoint t ON (t.customer_id, t.occurred_at, t.touchpoint_id) = (k.customer_id, k.occurred_at, k.touchpoint_id)
+  WHERE k.source_id = touch_known.source_id AND k.source_key = key;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.touch_known(integer, text) IS
+'The touchpoint of a record that is in force, and the identifier that carried it; NULL when there is none.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.touch_refers(
+  load_id bigint, source_id integer, refers_key text, home_id bigint, at timestamptz) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  id bigint;
+  owner bigint;
+  there boolean;
+BEGIN
+  SELECT k.touchpoint_id, k.customer_id INTO id, owner FROM cdp_data.touchpoint_key k
+  WHERE k.source_id = touch_refers.source_id AND k.source_key = refers_key;
+  there := FOUND;
+  IF NOT there THEN
+    -- As a load does: the number that the record had or that is kept for it, else one is reserved now.
+    id := coalesce(
+      (SELECT t.touchpoint_id FROM cdp_data.touchpoint_retracted t WHERE t.source_id = touch_refers.source_id AND t.source_key = refers_key LIMIT 1),
+      (SELECT a.touchpoint_id FROM cdp_data.touchpoint_awaited a WHERE a.source_id = touch_refers.source_id AND a.source_key = refers_key LIMIT 1),
+      nextval('cdp_data.touchpoint_id_seq'));
+  END IF;
+  IF NOT there OR owner <> home_id THEN
+    INSERT INTO cdp_data.touchpoint_awaited AS a (source_id, source_key, customer_id, touchpoint_id, first_at, last_at, load_id)
+    VALUES (touch_refers.source_id, refers_key, home_id, id, at, at, touch_refers.load_id)
+    ON CONFLICT ON CONSTRAINT touchpoint_awaited_pkey DO UPDATE
+    SET first_at = least(a.first_at, excluded.first_at), last_at = greatest(a.last_at, excluded.last_at);
+  END IF;
+  RETURN id;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.touch_refers(bigint, integer, text, bigint, timestamptz) IS
+'The touchpoint_id of a record that a row of a customer (home_id) refers to; reserved when the record is not there. What reports must know about references that cross customers goes to touchpoint_awaited.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.touch_write(
+  load_id bigint, source_id integer, key text, home_id bigint, identifier_id bigint, at timestamptz, origin_id integer, campaign_id integer,
+  kind_id smallint, flags integer, value numeric, currency text, properties jsonb, refers_key text) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  id bigint;
+  refers bigint := CASE WHEN refers_key IS NOT NULL THEN cdp_internal.touch_refers(load_id, source_id, refers_key, home_id, at) END;
+  awaited boolean;
+BEGIN
+  -- A record that was here before, or that somebody referred to, takes the id that it has.
+  SELECT min(a.touchpoint_id), count(*) > 0 INTO id, awaited FROM cdp_data.touchpoint_awaited a
+  WHERE a.source_id = touch_write.source_id AND a.source_key = key;
+  id := coalesce(id, (SELECT t.touchpoint_id FROM cdp_data.touchpoint_retracted t
+    WHERE t.source_id = touch_write.source_id AND t.source_key = key LIMIT 1), nextval('cdp_data.touchpoint_id_seq'));
+  INSERT INTO cdp_data.touchpoint_key (source_id, source_key, touchpoint_id, customer_id, occurred_at)
+  VALUES (touch_write.source_id, key, id, home_id, at) ON CONFLICT ON CONSTRAINT touchpoint_key_pkey DO NOTHING;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'the message came twice at once' USING ERRCODE = 'CDPTW';
+  END IF;
+  INSERT INTO cdp_data.touchpoint (touchpoint_id, customer_id, identifier_id, occurred_at, origin_id, source_id, load_id,
+    flags, kind_id, campaign_id, refers_to, value, currency, properties)
+  VALUES (id, home_id, touch_write.identifier_id, at, touch_write.origin_id, touch_write.source_id, touch_write.load_id,
+    touch_write.flags, touch_write.kind_id, touch_write.campaign_id, refers, touch_write.value, touch_write.currency, touch_write.properties);
+  INSERT INTO cdp_data.change_feed (customer_id, cause, occurred_from, occurred_to) VALUES (home_id, 'load', at, at);
+  IF awaited THEN
+    INSERT INTO cdp_data.change_feed (customer_id, cause, occurred_from, occurred_to)
+    SELECT a.customer_id, 'relink', a.first_at, a.last_at FROM cdp_data.touchpoint_awaited a
+    WHERE a.source_id = touch_write.source_id AND a.source_key = key;
+  END IF;
+  IF awaited OR refers IS NOT NULL THEN
+    PERFORM cdp_internal.load_tell_owners(source_id, 'relink', CASE WHEN refers IS NOT NULL THEN ARRAY[refers] END,
+      CASE WHEN refers IS NOT NULL THEN ARRAY[home_id] END, CASE WHEN awaited THEN ARRAY[key] END);
+  END IF;
+  RETURN id;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.touch_write(bigint, integer, text, bigint, bigint, timestamptz, integer, integer, smallint, integer, numeric, text, jsonb, text) IS
+'Writes one touchpoint with its key and the change feed, as a load of one row would. Returns touchpoint_id. Error CDPTW (for its caller): the key is there already.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.call_money(value numeric, currency text, OUT amount numeric, OUT code text)
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF value = 'NaN' OR abs(value) >= 9200000000000 THEN
+    RAISE EXCEPTION 'value is out of range'
+      USING ERRCODE = 'numeric_value_out_of_range', HINT = 'It must be a number below 9.2e12 either way.';
+  END IF;
+  amount := round(value, 6);
+  IF currency IS NOT NULL THEN
+    SELECT c.code INTO code FROM cdp_data.currency_all c WHERE c.code = upper(btrim(currency));
+    IF NOT FOUND THEN
+      RAISE EXCEPTION 'unknown currency "%"', left(currency, 20)
+        USING ERRCODE = 'invalid_parameter_value', HINT = 'SELECT code FROM cdp_data.currency_all; lists them.';
+    END IF;
+  END IF;
+  code := CASE WHEN amount IS NOT NULL THEN coalesce(code, (SELECT s.currency FROM cdp_data.setting s)) END;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.call_money(numeric, text) IS
+'Money of a call, rounded to six decimals, with its currency (NULL: that of the reports). Both NULL without a value. Errors: 22003 out of range, 22023 unknown currency.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.ensure_partition_of(at timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  -- Its usual name tells quicker than the bounds of all.
+  IF to_regclass('cdp_data.touchpoint_' || to_char(at AT TIME ZONE 'UTC', 'YYYY_MM')) IS NULL THEN
+    PERFORM cdp_internal.ensure_partitions(at, at);
+  END IF;
+  LOCK TABLE cdp_data.touchpoint IN ROW EXCLUSIVE MODE; -- nobody makes partitions from here on, as in a load
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.ensure_partition_of(timestamptz) IS
+'Makes the monthly partition of a time when it is missing, and locks cdp_data.touchpoint as every writer does.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.touch_in(
+  c record, attributes jsonb, origin jsonb, kind_id smallint, flags integer, value numeric, currency text, properties jsonb, refers_key text,
+  OUT status text, OUT customer_id bigint, OUT touchpoint_id bigint, OUT created boolean, OUT merged bigint[], OUT refused jsonb)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  r record;
+  o record;
+  known record;
+  load bigint;
+BEGIN
+  created := false;
+  merged := '{}';
+  refused := '[]';
+  IF c.suppressed THEN
+    status := 'suppressed';
+    RETURN;
+  END IF;
+  known := cdp_internal.touch_known(c.source_id, c.key);
+  IF known.touchpoint_id IS NULL THEN
+    load := cdp_internal.live_load(c.source_id, now());
+    PERFORM cdp_internal.ensure_partition_of(c.at);
+    o := cdp_internal.call_origin(coalesce(origin, '{}'));
+    BEGIN
+      r := cdp_internal.identify_in(load, c.source_id, c.type_ids, c.vals, c.at, c.key, 'identify');
+      IF attributes <> '{}' THEN
+        PERFORM cdp_internal.attributes_write(load, c.source_id, r.home_id, r.identifier_id, attributes, c.at, false);
+      END IF;
+      touchpoint_id := cdp_internal.touch_write(load, c.source_id, c.key, r.home_id, r.identifier_id, c.at, o.origin_id, o.campaign_id,
+        kind_id, flags, value, currency, properties, refers_key);
+      status := 'written';
+      customer_id := r.customer_id;
+      created := r.created;
+      merged := r.merged;
+      refused := c.refused || r.rejected;
+      RETURN;
+    EXCEPTION WHEN SQLSTATE 'CDPTW' THEN
+      known := cdp_internal.touch_known(c.source_id, c.key);
+    END;
+  END IF;
+  status := 'repeated';
+  touchpoint_id := known.touchpoint_id;
+  customer_id := cdp_internal.identifier_root(known.identifier_id);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.touch_in(record, jsonb, jsonb, smallint, integer, numeric, text, jsonb, text) IS
+'Writes a record with a touchpoint, as cdp_internal.call_read() gives it. status: written, repeated (nothing was changed), suppressed (nothing was kept).';
+
+CREATE OR REPLACE FUNCTION cdp.track(
+  source text, event text, identifiers jsonb, properties jsonb DEFAULT '{}', occurred_at timestamptz DEFAULT now(), message_id text DEFAULT NULL,
+  value numeric DEFAULT NULL, currency text DEFAULT NULL, origin jsonb DEFAULT '{}', traits jsonb DEFAULT '{}', refers_to text DEFAULT NULL,
+  flags integer DEFAULT 0,
+  OUT customer_id bigint, OUT touchpoint_id bigint, OUT status text, OUT created boolean, OUT merged bigint[], OUT refused jsonb)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  kind record;
+  money record;
+  t record;
+  c record;
+  refers_key text := cdp_internal.parse_key(refers_to);
+  content jsonb := nullif(properties, '{}');
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  IF event IS NULL OR btrim(event) = '' OR octet_length(event) > 800 THEN
+    RAISE EXCEPTION 'event must have 1 to 800 bytes' USING ERRCODE = 'invalid_parameter_value', HINT = 'Name a kind of cdp_data.touch_kind_all, or what happened.';
+  ELSIF jsonb_typeof(properties) <> 'object' THEN
+    RAISE EXCEPTION 'properties must be a JSON object' USING ERRCODE = 'invalid_parameter_value', DETAIL = format('Got %s.', jsonb_typeof(properties));
+  ELSIF octet_length(properties::text) > 1048576 THEN
+    RAISE EXCEPTION 'properties are too large'
+      USING ERRCODE = 'program_limit_exceeded', DETAIL = format('They have %s bytes, 1048576 are taken.', octet_length(properties::text));
+  ELSIF flags IS NULL OR flags < 0 THEN
+    RAISE EXCEPTION 'flags must be a whole number from 0 on' USING ERRCODE = 'invalid_parameter_value', HINT = '1 is a bot, 2 internal traffic, 3 both.';
+  ELSIF refers_key IS NULL AND btrim(refers_to) <> '' OR refers_key = btrim(message_id) THEN
+    RAISE EXCEPTION 'refers_to must be the message_id of another record, at most 800 bytes' USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  money := cdp_internal.call_money(value, currency);
+  kind := cdp_internal.event_kind(event);
+  IF kind.name <> cdp_internal.snake(event) AND kind.name <> event THEN
+    content := coalesce(content, '{}') || jsonb_build_object('$event', event);
+  END IF;
+  t := cdp_internal.split_traits(coalesce(traits, '{}'));
+  c := cdp_internal.call_read(source, cdp_internal.add_identifiers(identifiers, t.identifiers), occurred_at, message_id);
+  SELECT r.customer_id, r.touchpoint_id, r.status, r.created, r.merged, r.refused INTO customer_id, touchpoint_id, status, created, merged, refused
+  FROM cdp_internal.touch_in(c, t.attributes, origin, kind.kind_id, flags, money.amount, money.code, content, refers_key) r;
+END
+$$;
+COMMENT ON FUNCTION cdp.track(text, text, jsonb, jsonb, timestamptz, text, numeric, text, jsonb, jsonb, text, integer) IS
+'Tells what somebody did: SELECT * FROM cdp.track(''shop'', ''purchase'', ''{"user_id": "7"}'', ''{"cart": 3}'', now(), ''order 11'', 99.90, ''CNY''). Writes a touchpoint with its key and the change feed, and identifies as cdp.identify() does, all in one transaction. event: a kind of cdp_data.touch_kind_all, however it is spelled (Form Submit); anything else is of kind event, which is neither touch nor conversion, with its name in the property $event. value in currency (NULL: that of the reports), not in minor units, rounded to six decimals; negative for a refund. origin: {"source", "medium", "campaign", "referrer_host", "add_way", "qr_scene"}, utm fields and the like. traits: as in cdp.identify(). refers_to: message_id of the conversion that a refund reverses, which may come later. flags: 1 bot, 2 internal. A message_id that the source gave before, in a call or as source_key of a load, changes nothing: status repeated, with the touchpoint that it made. Other results as cdp.identify(). Errors: 22023 bad argument, 22003 value out of range, 22008 no credible time, 54000 properties over 1 MB, 55000 before cdp.setup().';
