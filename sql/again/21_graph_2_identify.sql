@@ -312,6 +312,7 @@ DECLARE
   changed boolean;
   guess bigint;
   made bigint;
+  alone bigint;
   held bigint[];
   states text[];
   reasons text[];
@@ -490,7 +491,8 @@ BEGIN
       FOR i IN 1 .. k LOOP
         IF fresh[i] AND NOT j.accepted[i] THEN
           INSERT INTO cdp_data.customer AS c (customer_id, parent_id)
-          SELECT n.id, n.id FROM nextval('cdp_data.customer_customer_id_seq') AS n (id) RETURNING c.customer_id INTO homes[i];
+          SELECT n.id, n.id FROM nextval('cdp_data.customer_customer_id_seq') AS n (id) RETURNING c.customer_id INTO alone;
+          homes[i] := alone;
           UPDATE cdp_data.identifier x SET customer_id = homes[i] WHERE x.identifier_id = ids[i];
         ELSIF fresh[i] AND guess <> customer_id AND guess <> ALL (j.joined) THEN
           homes[i] := customer_id;

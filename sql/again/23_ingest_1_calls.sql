@@ -138,14 +138,13 @@ BEGIN
   type_ids := clean.type_ids;
   vals := clean.vals;
   refused := clean.refused;
-  IF cardinality(type_ids) = 0 THEN
+  suppressed := refused @> '[{"code": "suppressed"}]';
+  IF cardinality(type_ids) = 0 AND NOT suppressed THEN
     RAISE EXCEPTION 'no identifier of the record can identify anybody'
       USING ERRCODE = 'invalid_parameter_value',
         DETAIL = coalesce((SELECT string_agg(format('%s: %s', r ->> 'type', r ->> 'code'), ', ') || '.' FROM jsonb_array_elements(refused) r), 'None was given.'),
         HINT = 'cdp.why_refused(type, value) tells more.';
   END IF;
-  suppressed := EXISTS (
-    SELECT FROM unnest(type_ids, vals) AS i (type_id, value) JOIN cdp_data.suppression s ON s.digest = cdp_internal.suppression_digest(i.type_id, i.value));
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.call_read(text, jsonb, timestamptz, text) IS
@@ -186,6 +185,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   r record;
+  told jsonb;
 BEGIN
   created := false;
   merged := '{}';
@@ -201,7 +201,7 @@ BEGIN
     BEGIN
       r := cdp_internal.identify_in(load_id, c.source_id, c.type_ids, c.vals, c.at, c.key, call);
       IF attributes <> '{}' THEN
-        PERFORM cdp_internal.attributes_write(load_id, c.source_id, r.home_id, r.identifier_id, attributes, c.at, false);
+        SELECT w.refused INTO told FROM cdp_internal.attributes_write(load_id, c.source_id, r.home_id, r.identifier_id, attributes, c.at, false) w;
       END IF;
       IF NOT cdp_internal.message_note(c.source_id, c.key, load_id, call, r.identifier_id, c.at) THEN
         RAISE EXCEPTION 'the message came twice at once' USING ERRCODE = 'CDPTW';
@@ -210,7 +210,7 @@ BEGIN
       customer_id := r.customer_id;
       created := r.created;
       merged := r.merged;
-      refused := c.refused || r.rejected;
+      refused := c.refused || r.rejected || coalesce(told, '[]');
       identifier_id := r.identifier_id;
       home_id := r.home_id;
       RETURN;

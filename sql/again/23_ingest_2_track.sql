@@ -177,6 +177,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   r record;
+  told jsonb;
   o record;
   known record;
   load bigint;
@@ -196,7 +197,7 @@ BEGIN
     BEGIN
       r := cdp_internal.identify_in(load, c.source_id, c.type_ids, c.vals, c.at, c.key, 'identify');
       IF attributes <> '{}' THEN
-        PERFORM cdp_internal.attributes_write(load, c.source_id, r.home_id, r.identifier_id, attributes, c.at, false);
+        SELECT w.refused INTO told FROM cdp_internal.attributes_write(load, c.source_id, r.home_id, r.identifier_id, attributes, c.at, false) w;
       END IF;
       touchpoint_id := cdp_internal.touch_write(load, c.source_id, c.key, r.home_id, r.identifier_id, c.at, o.origin_id, o.campaign_id,
         kind_id, flags, value, currency, properties, refers_key);
@@ -204,7 +205,7 @@ BEGIN
       customer_id := r.customer_id;
       created := r.created;
       merged := r.merged;
-      refused := c.refused || r.rejected;
+      refused := c.refused || r.rejected || coalesce(told, '[]');
       RETURN;
     EXCEPTION WHEN SQLSTATE 'CDPTW' THEN
       known := cdp_internal.touch_known(c.source_id, c.key);
