@@ -103,8 +103,6 @@ cdp_component_merge_add(PG_FUNCTION_ARGS)
 	cdp_set_open(&r, set);
 	c = state_of(fcinfo, r.kind);
 	cdp_components_add_set(c, set);
-	/* The nodes that wait are still in the value, which may go away. */
-	cdp_components_flush(c);
 	PG_RETURN_POINTER(c);
 }
 

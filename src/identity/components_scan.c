@@ -176,9 +176,14 @@ static char *
 links_query(Oid relid, const char *a, const char *b, CdpNodeKind kind)
 {
 	static const char readable[] = {RELKIND_RELATION, RELKIND_PARTITIONED_TABLE, RELKIND_VIEW, RELKIND_MATVIEW, RELKIND_FOREIGN_TABLE, 0};
-	Relation	rel = relation_open(relid, AccessShareLock);
+	Relation	rel = try_relation_open(relid, AccessShareLock);
 	char	   *query;
 
+	if (rel == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_UNDEFINED_TABLE),
+				 errmsg("there is no relation with OID %u", relid),
+				 errhint("Give the name of a table: 'my_links'::regclass.")));
 	if (strchr(readable, rel->rd_rel->relkind) == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_WRONG_OBJECT_TYPE),
