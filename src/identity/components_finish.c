@@ -331,7 +331,7 @@ write_groups(const CdpComponents *c, const KeyBytes *k, SetPart *group, uint64 l
 struct varlena *
 cdp_components_finish(CdpComponents *c)
 {
-	KeyBytes	k;
+	KeyBytes	k = {0};
 	StringInfoData head;
 	SetPart	   *group;
 	uint64		lowest;
