@@ -61,11 +61,11 @@ COMMENT ON FUNCTION cdp_internal.match_em(jsonb, bigint[], bigint[], boolean[], 
 
 CREATE OR REPLACE FUNCTION cdp_internal.match_pairs(records bytea, model jsonb, rules text[], max_pairs double precision, changed_only boolean, least_weight double precision,
   frequency_terms text[], frequency_values text[], frequency_counts bigint[], frequency_totals bigint[])
-RETURNS TABLE (l integer, r integer, source_l text, id_l text, source_r text, id_r text, match_key integer, pattern bigint, match_weight double precision)
+RETURNS TABLE (l integer, r integer, source_l text, id_l text, source_r text, id_r text, match_key integer, gammas integer[], match_weight double precision)
 LANGUAGE c IMMUTABLE PARALLEL SAFE COST 100000
 AS 'MODULE_PATHNAME', 'cdp_match_pairs';
 COMMENT ON FUNCTION cdp_internal.match_pairs(bytea, jsonb, text[], double precision, boolean, double precision, text[], text[], bigint[], bigint[]) IS
-'Scores every pair that the rules make (NULL: the model''s), each once, under the first rule that makes it (match_key, from 0); keeps those of at least the weight (NULL: all). max_pairs caps each rule: its largest blocks are dropped. changed_only: pairs without a changed record are left out. The last four say how frequent values are in a larger table (NULL: counted among the records). Errors: 22004 NULL records or model, 22023 invalid model or other records, 22P03 no packed records.';
+'Scores every pair that the rules make (NULL: the model''s), each once, under the first rule that makes it (match_key, from 0), with the value of each comparison (gammas: -1 null, 0 the last level, upwards to the strictest); keeps those of at least the weight (NULL: all). max_pairs caps each rule: its largest blocks are dropped. changed_only: pairs without a changed record are left out. The last four say how frequent values are in a larger table (NULL: counted among the records). Errors: 22004 NULL records or model, 22023 invalid model or other records, 22P03 no packed records.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.match_explain(records bytea, model jsonb, l integer, r integer,
   frequency_terms text[], frequency_values text[], frequency_counts bigint[], frequency_totals bigint[])
@@ -89,3 +89,10 @@ LANGUAGE c IMMUTABLE PARALLEL SAFE COST 100000
 AS 'MODULE_PATHNAME', 'cdp_match_clusters';
 COMMENT ON FUNCTION cdp_internal.match_clusters(text[], text[], text[], text[], double precision[], text, double precision, double precision, boolean) IS
 'The records of the pairs with their clusters, named by their first record in the order of source and id. Weights are log2 of the odds; -Infinity: the two must not be one (average only); a pair that comes twice counts with its higher weight. method average: clusters are joined while their average weight is above the threshold, a missing pair counting as absent, and, with one_per_source, no cluster has two records of a source; one_to_one: heaviest pairs first, each record once; connected: whatever is connected by pairs above the threshold. Independent of the order of pairs: of equal averages the link with the first pair is joined first. Memory is bounded by maintenance_work_mem, beside the arrays. Errors: 22004, 22023, 2202E, 54000 too many pairs.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.match_rule_parts(model jsonb)
+RETURNS TABLE (rule integer, alternative integer, mirrored boolean, expression_l text, expression_r text, column_l text, column_r text)
+LANGUAGE c STABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'cdp_match_rule_parts';
+COMMENT ON FUNCTION cdp_internal.match_rule_parts(jsonb) IS
+'The equalities that each alternative of each blocking rule joins: SQL over a row t for both sides, and the column where a side is nothing but one. mirrored: both sides are the same in all of the alternative. Errors as match_terms.';

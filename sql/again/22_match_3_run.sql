@@ -82,13 +82,6 @@ $$;
 COMMENT ON FUNCTION cdp_internal.match_load(jsonb, text[], regclass, refcursor) IS
 'The packed records of a table or cursor, with what a model and further rules look at. Dates are read in ISO form, times in UTC, whatever the session has. Errors: 02000 no rows, and those of match_from and match_records.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.match_gammas(model jsonb, pattern bigint) RETURNS integer[]
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN (SELECT array_agg((pattern / s.weight % s.size)::integer - 1 ORDER BY s.comparison)
-  FROM (SELECT DISTINCT m.comparison, m.weight, m.size FROM cdp_internal.match_shape(model) m) AS s);
-COMMENT ON FUNCTION cdp_internal.match_gammas(jsonb, bigint) IS
-'The value of each comparison in a pattern, in the order of the model: -1 null, 0 the last level, upwards to the strictest.';
-
 CREATE OR REPLACE FUNCTION cdp_internal.match_probability(weight double precision) RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN weight > 1000 THEN 1 WHEN weight < -1000 THEN 0 ELSE 1 / (1 + power(2.0::double precision, -weight)) END;
@@ -107,14 +100,9 @@ DECLARE
 BEGIN
   records := cdp_internal.match_load(model, NULL, source, rows);
   RETURN QUERY
-  WITH pair AS MATERIALIZED (
-    SELECT * FROM cdp_internal.match_pairs(records, model, NULL, max_pairs, false,
-      CASE WHEN least_probability > 0 THEN ln(least_probability / greatest(1 - least_probability, 1e-300)) / ln(2.0) END, NULL, NULL, NULL, NULL)
-  ), decoded AS MATERIALIZED (
-    SELECT d.pattern, cdp_internal.match_gammas(model, d.pattern) AS gammas FROM (SELECT DISTINCT p.pattern FROM pair p) AS d
-  )
-  SELECT nullif(p.source_l, ''), p.id_l, nullif(p.source_r, ''), p.id_r, p.match_weight, cdp_internal.match_probability(p.match_weight), p.match_key, d.gammas
-  FROM pair p JOIN decoded d USING (pattern);
+  SELECT nullif(p.source_l, ''), p.id_l, nullif(p.source_r, ''), p.id_r, p.match_weight, cdp_internal.match_probability(p.match_weight), p.match_key, p.gammas
+  FROM cdp_internal.match_pairs(records, model, NULL, max_pairs, false,
+    CASE WHEN least_probability > 0 THEN ln(least_probability / greatest(1 - least_probability, 1e-300)) / ln(2.0) END, NULL, NULL, NULL, NULL) p;
 END
 $$;
 COMMENT ON FUNCTION cdp.match_pairs(jsonb, regclass, refcursor, double precision, double precision) IS

@@ -26,6 +26,7 @@ CDP_FUNCTION(cdp_match_terms);
 CDP_FUNCTION(cdp_match_condition);
 CDP_FUNCTION(cdp_match_shape);
 CDP_FUNCTION(cdp_match_rule_columns);
+CDP_FUNCTION(cdp_match_rule_parts);
 CDP_FUNCTION(cdp_match_blocks);
 CDP_FUNCTION(cdp_match_patterns);
 CDP_FUNCTION(cdp_match_pairs);
@@ -189,6 +190,39 @@ cdp_match_condition(PG_FUNCTION_ARGS)
 	cdp_condition_write(&out, cdp_condition_parse(VARDATA_ANY(condition), VARSIZE_ANY_EXHDR(condition), path, &terms),
 						&terms, blocking);
 	PG_RETURN_TEXT_P(cstring_to_text_with_len(out.data, out.len));
+}
+
+/* match_rule_parts(model): what the two sides of each equality of the blocking rules are, as SQL over a row t. */
+Datum
+cdp_match_rule_parts(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	CdpModel   *model = cdp_model_read(PG_GETARG_JSONB_P(0));
+
+	InitMaterializedSRF(fcinfo, 0);
+	for (int i = 0; i < model->nrules; i++)
+		for (int p = 0; p < model->rule[i].nparts; p++)
+		{
+			Datum		values[7];
+			bool		nulls[7] = {false};
+
+			values[0] = Int32GetDatum(model->rule[i].source);
+			values[1] = Int32GetDatum(i);
+			values[2] = BoolGetDatum(model->rule[i].symmetric);
+			for (int side = 0; side < 2; side++)
+			{
+				const CdpTerm *term = model->terms.term[side ? model->rule[i].part_r[p] : model->rule[i].part_l[p]];
+				StringInfoData sql;
+
+				initStringInfo(&sql);
+				cdp_term_write(&sql, term, "t.", '\0', CDP_STYLE_POSTGRES);
+				values[3 + side] = CStringGetTextDatum(sql.data);
+				nulls[5 + side] = term->kind != CDP_TERM_COLUMN;
+				values[5 + side] = nulls[5 + side] ? (Datum) 0 : CStringGetTextDatum(term->text);
+			}
+			tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+		}
+	return (Datum) 0;
 }
 
 /* match_blocks(records, model, rules, max_pairs, changed_only): figures of each alternative of each rule. */
@@ -408,6 +442,7 @@ cdp_match_pairs(PG_FUNCTION_ARGS)
 	{
 		int64		pattern = cdp_matcher_pattern(job.matcher, l, r);
 		double		weight = cdp_matcher_weight(job.matcher, pattern, l, r);
+		Datum		gamma[CDP_MATCH_MAX_COMPARISONS];
 		Datum		values[9];
 		bool		nulls[9] = {false};
 		MemoryContext old;
@@ -422,7 +457,9 @@ cdp_match_pairs(PG_FUNCTION_ARGS)
 		values[4] = CStringGetTextDatum(job.records->source_name[job.records->source[r]]);
 		values[5] = record_id(job.records, r);
 		values[6] = Int32GetDatum(job.rules[rule].source);
-		values[7] = Int64GetDatum(pattern);
+		for (int i = 0; i < job.model->ncomparisons; i++)
+			gamma[i] = Int32GetDatum(cdp_pattern_value(&job.model->comparison[i], pattern));
+		values[7] = PointerGetDatum(construct_array(gamma, job.model->ncomparisons, INT4OID, 4, true, TYPALIGN_INT));
 		values[8] = Float8GetDatum(weight);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 		MemoryContextSwitchTo(old);
