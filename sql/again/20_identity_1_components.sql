@@ -1,5 +1,15 @@
 -- Identity room: connected components of links, by union-find.
 
+CREATE OR REPLACE FUNCTION cdp_internal.components_combine(internal, internal) RETURNS internal
+LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cdp_components_combine';
+COMMENT ON FUNCTION cdp_internal.components_combine(internal, internal) IS 'Combine function of cdp.components: adds what a worker found.';
+CREATE OR REPLACE FUNCTION cdp_internal.components_serialize(internal) RETURNS bytea
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'cdp_components_serialize';
+COMMENT ON FUNCTION cdp_internal.components_serialize(internal) IS 'Serialisation function of cdp.components: the components of a worker as bytes.';
+CREATE OR REPLACE FUNCTION cdp_internal.components_deserialize(bytea, internal) RETURNS internal
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'cdp_components_deserialize';
+COMMENT ON FUNCTION cdp_internal.components_deserialize(bytea, internal) IS 'Deserialisation function of cdp.components.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.components_add(internal, bigint, bigint) RETURNS internal
 LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cdp_components_add_bigint';
 COMMENT ON FUNCTION cdp_internal.components_add(internal, bigint, bigint) IS 'Transition function of cdp.components(bigint, bigint).';
@@ -8,7 +18,9 @@ LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cdp_components_finish_
 COMMENT ON FUNCTION cdp_internal.components_finish_bigint(internal) IS 'Final function of cdp.components(bigint, bigint); it uses the state up.';
 CREATE OR REPLACE AGGREGATE cdp.components(a bigint, b bigint) (
   SFUNC = cdp_internal.components_add, STYPE = internal, SSPACE = 8192,
-  FINALFUNC = cdp_internal.components_finish_bigint, FINALFUNC_MODIFY = READ_WRITE, PARALLEL = SAFE);
+  FINALFUNC = cdp_internal.components_finish_bigint, FINALFUNC_MODIFY = READ_WRITE,
+  COMBINEFUNC = cdp_internal.components_combine, SERIALFUNC = cdp_internal.components_serialize,
+  DESERIALFUNC = cdp_internal.components_deserialize, PARALLEL = SAFE);
 COMMENT ON AGGREGATE cdp.components(bigint, bigint) IS
 'Connected components of all rows, for cdp.component_rows. A row is a link between its two ends; a row with one NULL end is a node without a link, a row with two NULLs nothing; a node linked with itself is a node. Never NULL: without rows it has no nodes. The result does not depend on the order of rows or on workers. Union-find (Rem''s algorithm with splicing). Errors: 54000 above cdp.components_memory, above 2^30 nodes, or when the value would take more than 1 GB.';
 
@@ -20,7 +32,9 @@ LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cdp_components_finish_
 COMMENT ON FUNCTION cdp_internal.components_finish_uuid(internal) IS 'Final function of cdp.components(uuid, uuid); it uses the state up.';
 CREATE OR REPLACE AGGREGATE cdp.components(a uuid, b uuid) (
   SFUNC = cdp_internal.components_add, STYPE = internal, SSPACE = 8192,
-  FINALFUNC = cdp_internal.components_finish_uuid, FINALFUNC_MODIFY = READ_WRITE, PARALLEL = SAFE);
+  FINALFUNC = cdp_internal.components_finish_uuid, FINALFUNC_MODIFY = READ_WRITE,
+  COMBINEFUNC = cdp_internal.components_combine, SERIALFUNC = cdp_internal.components_serialize,
+  DESERIALFUNC = cdp_internal.components_deserialize, PARALLEL = SAFE);
 COMMENT ON AGGREGATE cdp.components(uuid, uuid) IS
 'Connected components of all rows, for cdp.component_rows_uuid. A row is a link between its two ends; a row with one NULL end is a node without a link, a row with two NULLs nothing; a node linked with itself is a node. Never NULL: without rows it has no nodes. The result does not depend on the order of rows or on workers. Union-find (Rem''s algorithm with splicing). Errors: 54000 above cdp.components_memory, above 2^30 nodes, or when the value would take more than 1 GB.';
 
@@ -32,7 +46,9 @@ LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cdp_components_finish_
 COMMENT ON FUNCTION cdp_internal.components_finish_text(internal) IS 'Final function of cdp.components(text, text); it uses the state up.';
 CREATE OR REPLACE AGGREGATE cdp.components(a text, b text) (
   SFUNC = cdp_internal.components_add, STYPE = internal, SSPACE = 8192,
-  FINALFUNC = cdp_internal.components_finish_text, FINALFUNC_MODIFY = READ_WRITE, PARALLEL = SAFE);
+  FINALFUNC = cdp_internal.components_finish_text, FINALFUNC_MODIFY = READ_WRITE,
+  COMBINEFUNC = cdp_internal.components_combine, SERIALFUNC = cdp_internal.components_serialize,
+  DESERIALFUNC = cdp_internal.components_deserialize, PARALLEL = SAFE);
 COMMENT ON AGGREGATE cdp.components(text, text) IS
 'Connected components of all rows, for cdp.component_rows_text. A row is a link between its two ends; a row with one NULL end is a node without a link, a row with two NULLs nothing; a node linked with itself is a node. Never NULL: without rows it has no nodes. Text is compared by its bytes. The result does not depend on the order of rows or on workers. Union-find (Rem''s algorithm with splicing). Errors: 54000 above cdp.components_memory, above 2^30 nodes, or when the value would take more than 1 GB.';
 

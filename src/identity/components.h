@@ -74,6 +74,8 @@ typedef struct CdpComponents
 	int			nends;
 	char	   *stage;
 	uint32		nstaged;
+
+	const struct varlena *given; /* what a worker found; then there is nothing else */
 } CdpComponents;
 
 /* Reads a value of type cdp.component_set, component by component. */

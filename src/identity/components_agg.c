@@ -145,6 +145,57 @@ cdp_components_finish_text(PG_FUNCTION_ARGS)
 	return finish(fcinfo, CDP_NODE_TEXT);
 }
 
+CDP_FUNCTION(cdp_components_serialize);
+
+/* What a worker hands over: its components as a value; uses the state up. */
+Datum
+cdp_components_serialize(PG_FUNCTION_ARGS)
+{
+	if (!AggCheckCallContext(fcinfo, NULL))
+		elog(ERROR, "components called outside an aggregate");
+	PG_RETURN_POINTER(cdp_components_finish((CdpComponents *) PG_GETARG_POINTER(0)));
+}
+
+CDP_FUNCTION(cdp_components_deserialize);
+
+/* Takes what a worker handed over, for cdp_components_combine; the bytes stay the caller's. */
+Datum
+cdp_components_deserialize(PG_FUNCTION_ARGS)
+{
+	CdpComponents *c;
+
+	if (!AggCheckCallContext(fcinfo, NULL))
+		elog(ERROR, "components called outside an aggregate");
+	c = palloc0(sizeof(CdpComponents));
+	c->given = PG_GETARG_VARLENA_PP(0);
+	PG_RETURN_POINTER(c);
+}
+
+CDP_FUNCTION(cdp_components_combine);
+
+/* Adds the components of one worker to the state. */
+Datum
+cdp_components_combine(PG_FUNCTION_ARGS)
+{
+	CdpComponents *worker;
+	CdpComponents *c;
+	const struct varlena *set;
+	CdpSetReader r;
+
+	if (PG_ARGISNULL(1))
+	{
+		if (PG_ARGISNULL(0))
+			PG_RETURN_NULL();
+		PG_RETURN_POINTER(PG_GETARG_POINTER(0));
+	}
+	worker = (CdpComponents *) PG_GETARG_POINTER(1);
+	set = worker->given != NULL ? worker->given : cdp_components_finish(worker);
+	cdp_set_open(&r, set);
+	c = state_of(fcinfo, r.kind);
+	cdp_components_add_set(c, set);
+	PG_RETURN_POINTER(c);
+}
+
 CDP_FUNCTION(cdp_component_merge_finish);
 
 /* Final function of cdp.component_merge; NULL when there was no set. */

@@ -1,6 +1,6 @@
 -- Connected components: known answers, ends of the ranges, order of rows, merging, and bytes that nobody should trust.
 BEGIN;
-SELECT plan(53);
+SELECT plan(57);
 SET LOCAL client_min_messages = error;
 CREATE SCHEMA t;
 CREATE FUNCTION t.numbers(VARIADIC ends bigint[]) RETURNS cdp.component_set LANGUAGE sql
@@ -69,8 +69,13 @@ BEGIN
   FOR line IN EXECUTE 'EXPLAIN (COSTS off) ' || query LOOP whole := whole || line; END LOOP;
   RETURN whole;
 END $$;
-SELECT alike(t.plan('SELECT cdp.components(a, b) FROM t.link'), '%Gather%', 'workers scan');
+SELECT alike(t.plan('SELECT cdp.components(a, b) FROM t.link'), '%Gather%Partial Aggregate%', 'workers find components');
 SELECT is((SELECT md5(cdp.components(a, b)::text) FROM t.link), md5(s::text), 'and change nothing') FROM t.whole;
+ALTER TABLE t.long SET (parallel_workers = 2);
+SELECT alike(t.plan('SELECT cdp.components(a, b) FROM t.long'), '%Gather%Partial Aggregate%', 'with text as well');
+SELECT is((SELECT md5(cdp.components(a, b)::text) FROM t.long), (SELECT md5(cdp.components(a, b)::text) FROM (SELECT * FROM t.long OFFSET 0) l), 'they change nothing');
+SELECT is((SELECT md5(cdp.components(md5(a)::uuid, md5(b)::uuid)::text) FROM t.long), (SELECT md5(cdp.components(md5(a)::uuid, md5(b)::uuid)::text) FROM (SELECT * FROM t.long OFFSET 0) l), 'nor with uuids');
+SELECT is((SELECT node_type || nodes FROM cdp.component_summary((SELECT cdp.components(a, b) FROM t.long WHERE a = 'nobody'))), 'text0', 'workers without rows');
 
 -- Round trips.
 SELECT is(s::text::cdp.component_set::text, s::text, 'text in and out') FROM t.whole;
