@@ -172,9 +172,8 @@ COMMENT ON FUNCTION cdp_internal.links_to_retry(bigint[]) IS
 'Links at these identifiers that a limit, the size of a customer or a cannot link stopped: they may fit once their customers have changed.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.apply_partition(
-  ids bigint[], parts bigint[], cause text, note text DEFAULT NULL, link_id bigint DEFAULT NULL,
-  source_id integer DEFAULT NULL, load_id bigint DEFAULT NULL, event_key text DEFAULT NULL,
-  OUT operation_id bigint, OUT customers bigint[])
+  ids bigint[], parts bigint[], cause text, note text DEFAULT NULL, source_id integer DEFAULT NULL, load_id bigint DEFAULT NULL,
+  via_roots bigint[] DEFAULT NULL, via_links bigint[] DEFAULT NULL, OUT operation_id bigint, OUT customers bigint[])
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
@@ -238,8 +237,8 @@ BEGIN
   u_root := u_root || u_id[cardinality(u_root) + 1 :];
   u_new := u_new || u_id[cardinality(u_new) + 1 :];
 
-  PERFORM cdp_internal.write_parents(u_id, u_new, c_root, operation_id, cause, note, link_id, source_id, load_id, event_key);
-  told := cdp_internal.write_overrides(c_id, c_part, c_home, c_override, h_part, h_id, u_id, u_new, operation_id, cause, note, link_id, source_id, load_id, event_key);
+  PERFORM cdp_internal.write_parents(u_id, u_new, c_root, operation_id, cause, note, source_id, load_id, via_roots, via_links);
+  told := cdp_internal.write_overrides(c_id, c_part, c_home, c_override, h_part, h_id, u_id, u_new, operation_id, cause, note, source_id, load_id);
   PERFORM cdp_internal.feed_write(
     ARRAY(SELECT t FROM unnest(told) t
           UNION SELECT v.id FROM unnest(u_id, u_root, u_new) AS u (id, root, new), LATERAL (VALUES (u.id), (u.root), (u.new)) AS v (id)
@@ -248,8 +247,8 @@ BEGIN
   customers := ARRAY(SELECT DISTINCT h FROM unnest(h_id) h ORDER BY h);
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.apply_partition(bigint[], bigint[], text, text, bigint, integer, bigint, text) IS
-'Brings parents and overrides to a partition: ids are all identifiers of the roots concerned, parts a label for each. A part keeps the customer whose anchor it holds (of several the one that is a root now; then the strongest type, the earliest, the lowest), so that a customer which had been merged gets its number back; a part without such a customer takes the root of which it holds most and that no other part took, else a new one. Writes ledger and change feed; parts that equal a customer of now are left alone, and when all do nothing is written and operation_id is NULL. customers: those that the changed parts are now. The caller holds the locks of all roots (cdp_internal.lock_customers).';
+COMMENT ON FUNCTION cdp_internal.apply_partition(bigint[], bigint[], text, text, integer, bigint, bigint[], bigint[]) IS
+'Brings parents and overrides to a partition: ids are all identifiers of the roots concerned, parts a label for each. A part keeps the customer whose anchor it holds (of several the one that is a root now; then the strongest type, the earliest, the lowest), so that a customer which had been merged gets its number back; a part without such a customer takes the root of which it holds most and that no other part took, else a new one. Writes ledger and change feed; parts that equal a customer of now are left alone, and when all do nothing is written and operation_id is NULL. customers: those that the changed parts are now. via_roots and via_links: by which link a root comes to its part, for the ledger. The caller holds the locks of all roots (cdp_internal.lock_customers).';
 
 CREATE OR REPLACE FUNCTION cdp_internal.holders_by_anchor(
   c_id bigint[], c_part bigint[], c_override bigint[], c_at bigint[], u_id bigint[], u_root bigint[], OUT h_part bigint[], OUT h_id bigint[])
@@ -311,7 +310,7 @@ COMMENT ON FUNCTION cdp_internal.holders_for_rest(bigint[], bigint[], bigint[], 
 'The second half of the choice of cdp_internal.apply_partition(): parts that hold no customer''s anchor take the free root of which they hold most, else a new customer.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.write_parents(
-  u_id bigint[], u_new bigint[], c_root bigint[], operation_id bigint, cause text, note text, link_id bigint, source_id integer, load_id bigint, event_key text)
+  u_id bigint[], u_new bigint[], c_root bigint[], operation_id bigint, cause text, note text, source_id integer, load_id bigint, via_roots bigint[], via_links bigint[])
 RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
 AS $$
@@ -333,11 +332,12 @@ BEGIN
     UPDATE cdp_data.merge_log l SET undone_by = write_parents.operation_id
     FROM wrong w WHERE l.merge_id = w.merge_id AND l.kind = 'merge' AND w.told <> w.id AND l.undone_by IS NULL
   )
-  INSERT INTO cdp_data.merge_log (operation_id, kind, customer_id, from_id, to_id, link_id, cause, source_id, load_id, event_key, note, winner_size, loser_size)
-  SELECT write_parents.operation_id, CASE WHEN w.told = w.id THEN 'merge' ELSE 'split' END, w.id, w.told, w.new, write_parents.link_id,
-    write_parents.cause, write_parents.source_id, write_parents.load_id, write_parents.event_key, write_parents.note,
+  INSERT INTO cdp_data.merge_log (operation_id, kind, customer_id, from_id, to_id, link_id, cause, source_id, load_id, note, winner_size, loser_size)
+  SELECT write_parents.operation_id, CASE WHEN w.told = w.id THEN 'merge' ELSE 'split' END, w.id, w.told, w.new, v.link_id,
+    write_parents.cause, write_parents.source_id, write_parents.load_id, write_parents.note,
     CASE WHEN w.told = w.id THEN coalesce(a.n, 0) END, CASE WHEN w.told = w.id THEN coalesce(b.n, 0) END
   FROM wrong w LEFT JOIN size a ON a.root = w.new LEFT JOIN size b ON b.root = w.id
+    LEFT JOIN unnest(via_roots, via_links) AS v (root, link_id) ON v.root = w.id
   ORDER BY w.id;
   -- Roots are written even where they stay: what they hold has changed, and a caller on an older snapshot must notice.
   UPDATE cdp_data.customer c SET parent_id = u.new
@@ -347,12 +347,12 @@ BEGIN
       OR NOT EXISTS (SELECT FROM unnest(u_id, u_new) AS p (id, new) WHERE p.id = c.parent_id AND p.new = u.new));
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.write_parents(bigint[], bigint[], bigint[], bigint, text, text, bigint, integer, bigint, text) IS
+COMMENT ON FUNCTION cdp_internal.write_parents(bigint[], bigint[], bigint[], bigint, text, text, integer, bigint, bigint[], bigint[]) IS
 'Writes the parents of cdp_internal.apply_partition() where they do not lead to the new root, and the ledger where it would not.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.write_overrides(
   c_id bigint[], c_part bigint[], c_home bigint[], c_override bigint[], h_part bigint[], h_id bigint[], u_id bigint[], u_new bigint[],
-  operation_id bigint, cause text, note text, link_id bigint, source_id integer, load_id bigint, event_key text)
+  operation_id bigint, cause text, note text, source_id integer, load_id bigint)
 RETURNS bigint[]
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
 AS $$
@@ -374,17 +374,17 @@ BEGIN
   ), gone AS (
     DELETE FROM cdp_data.identifier_override o USING moved m WHERE o.identifier_id = m.id AND NOT m.apart
   ), logged AS (
-    INSERT INTO cdp_data.merge_log (operation_id, kind, customer_id, identifier_id, from_id, to_id, link_id, cause, source_id, load_id, event_key, note)
+    INSERT INTO cdp_data.merge_log (operation_id, kind, customer_id, identifier_id, from_id, to_id, cause, source_id, load_id, note)
     SELECT write_overrides.operation_id, CASE WHEN m.apart THEN 'move' ELSE 'attach' END, m.home, m.id, coalesce(m.override, m.home),
-      CASE WHEN m.apart THEN m.customer ELSE m.home END, write_overrides.link_id, write_overrides.cause, write_overrides.source_id,
-      write_overrides.load_id, write_overrides.event_key, write_overrides.note
+      CASE WHEN m.apart THEN m.customer ELSE m.home END, write_overrides.cause, write_overrides.source_id,
+      write_overrides.load_id, write_overrides.note
     FROM moved m ORDER BY m.id
   )
   SELECT array_agg(DISTINCT v.id) INTO told FROM moved m, LATERAL (VALUES (m.home), (m.override), (m.customer)) AS v (id) WHERE v.id IS NOT NULL;
   RETURN told;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.write_overrides(bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint, text, text, bigint, integer, bigint, text) IS
+COMMENT ON FUNCTION cdp_internal.write_overrides(bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint, text, text, integer, bigint) IS
 'Writes the overrides of cdp_internal.apply_partition(): one where the home does not lead to the customer of the part, none elsewhere. Returns the customers concerned, NULL when nothing moved.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.recompute(roots bigint[], cause text, note text DEFAULT NULL, retry_rejected boolean DEFAULT false)
