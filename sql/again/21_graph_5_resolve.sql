@@ -171,21 +171,16 @@ $$;
 COMMENT ON FUNCTION cdp_internal.links_to_retry(bigint[]) IS
 'Links at these identifiers that a limit, the size of a customer or a cannot link stopped: they may fit once their customers have changed.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.apply_partition(
-  ids bigint[], parts bigint[], cause text, note text DEFAULT NULL, source_id integer DEFAULT NULL, load_id bigint DEFAULT NULL,
-  via_roots bigint[] DEFAULT NULL, via_links bigint[] DEFAULT NULL, OUT operation_id bigint, OUT customers bigint[])
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+CREATE OR REPLACE FUNCTION cdp_internal.plan_partition(
+  ids bigint[], parts bigint[],
+  OUT c_id bigint[], OUT c_part bigint[], OUT c_home bigint[], OUT c_override bigint[], OUT c_root bigint[],
+  OUT u_id bigint[], OUT u_root bigint[], OUT u_new bigint[], OUT h_part bigint[], OUT h_id bigint[])
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
-  -- Identifiers of parts that change: their part, home, override, the customer that they stand at and its root.
-  c_id bigint[]; c_part bigint[]; c_home bigint[]; c_override bigint[]; c_at bigint[]; c_root bigint[];
-  -- Customers under the roots concerned, their root and the one to be.
-  u_id bigint[]; u_root bigint[]; u_new bigint[];
-  -- The part of each customer's anchor; the customer of each part.
-  a_id bigint[]; a_part bigint[]; h_part bigint[]; h_id bigint[];
-  told bigint[];
+  -- The customer at which each identifier stands; the part of each customer's anchor.
+  c_at bigint[]; a_id bigint[]; a_part bigint[];
 BEGIN
-  customers := '{}';
   WITH own AS MATERIALIZED (
     SELECT i.identifier_id, p.part, i.customer_id AS home, o.customer_id AS override, coalesce(o.customer_id, i.customer_id) AS at
     FROM unnest(ids, parts) AS p (id, part) JOIN cdp_data.identifier i ON i.identifier_id = p.id
@@ -202,8 +197,6 @@ BEGIN
   IF c_id IS NULL THEN
     RETURN;
   END IF;
-  operation_id := nextval('cdp_data.identity_operation_seq');
-
   WITH RECURSIVE under (root_id, customer_id) AS (
     SELECT DISTINCT x, x FROM unnest(c_root) x
     UNION
@@ -231,20 +224,44 @@ BEGIN
                  LEFT JOIN unnest(h_id) AS g (id) ON g.id = r.root
                  LEFT JOIN (SELECT a.id, h.id AS h_id FROM unnest(a_id, a_part) AS a (id, part)
                             JOIN unnest(h_part, h_id) AS h (part, id) ON h.part = a.part) ra ON ra.id = r.root) by_root ON by_root.root = u.root;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.plan_partition(bigint[], bigint[]) IS
+'What cdp_internal.apply_partition() would do, as columns: c_ the identifiers of parts that change (their part, home, override, root), u_ the customers under the roots concerned (root, and root to be), h_ the customer of each part. New customers have numbers from -1 down. All NULL when nothing changes. Writes nothing.';
 
-  -- New customers stand in no tree yet.
-  u_id := u_id || ARRAY(SELECT h FROM unnest(h_id) h EXCEPT SELECT u FROM unnest(u_id) u ORDER BY 1);
-  u_root := u_root || u_id[cardinality(u_root) + 1 :];
-  u_new := u_new || u_id[cardinality(u_new) + 1 :];
-
-  PERFORM cdp_internal.write_parents(u_id, u_new, c_root, operation_id, cause, note, source_id, load_id, via_roots, via_links);
-  told := cdp_internal.write_overrides(c_id, c_part, c_home, c_override, h_part, h_id, u_id, u_new, operation_id, cause, note, source_id, load_id);
+CREATE OR REPLACE FUNCTION cdp_internal.apply_partition(
+  ids bigint[], parts bigint[], cause text, note text DEFAULT NULL, source_id integer DEFAULT NULL, load_id bigint DEFAULT NULL,
+  via_roots bigint[] DEFAULT NULL, via_links bigint[] DEFAULT NULL, OUT operation_id bigint, OUT customers bigint[])
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+AS $$
+DECLARE
+  p record;
+  made bigint[];
+  told bigint[];
+BEGIN
+  customers := '{}';
+  p := cdp_internal.plan_partition(ids, parts);
+  IF p.c_id IS NULL THEN
+    RETURN;
+  END IF;
+  operation_id := nextval('cdp_data.identity_operation_seq');
+  IF 0 > ANY (p.h_id) THEN
+    made := ARRAY(SELECT nextval('cdp_data.customer_customer_id_seq') FROM unnest(p.h_id) AS h (id) WHERE h.id < 0);
+    INSERT INTO cdp_data.customer (customer_id, parent_id) SELECT m, m FROM unnest(made) m;
+    p.h_id := ARRAY(SELECT CASE WHEN h.id < 0 THEN made[-h.id] ELSE h.id END FROM unnest(p.h_id) WITH ORDINALITY AS h (id, n) ORDER BY h.n);
+    -- New customers stand in no tree yet.
+    p.u_id := p.u_id || made;
+    p.u_root := p.u_root || made;
+    p.u_new := ARRAY(SELECT CASE WHEN u.id < 0 THEN made[-u.id] ELSE u.id END FROM unnest(p.u_new) WITH ORDINALITY AS u (id, n) ORDER BY u.n) || made;
+  END IF;
+  PERFORM cdp_internal.write_parents(p.u_id, p.u_new, p.c_root, operation_id, cause, note, source_id, load_id, via_roots, via_links);
+  told := cdp_internal.write_overrides(p.c_id, p.c_part, p.c_home, p.c_override, p.h_part, p.h_id, p.u_id, p.u_new, operation_id, cause, note, source_id, load_id);
   PERFORM cdp_internal.feed_write(
     ARRAY(SELECT t FROM unnest(told) t
-          UNION SELECT v.id FROM unnest(u_id, u_root, u_new) AS u (id, root, new), LATERAL (VALUES (u.id), (u.root), (u.new)) AS v (id)
+          UNION SELECT v.id FROM unnest(p.u_id, p.u_root, p.u_new) AS u (id, root, new), LATERAL (VALUES (u.id), (u.root), (u.new)) AS v (id)
           WHERE u.root <> u.new ORDER BY 1),
     CASE WHEN cause IN ('unmerge', 'quarantine', 'revert') THEN 'unmerge' WHEN cause = 'rebuild' THEN 'rebuild' ELSE 'merge' END);
-  customers := ARRAY(SELECT DISTINCT h FROM unnest(h_id) h ORDER BY h);
+  customers := ARRAY(SELECT DISTINCT h FROM unnest(p.h_id) h ORDER BY h);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.apply_partition(bigint[], bigint[], text, text, integer, bigint, bigint[], bigint[]) IS
@@ -271,10 +288,9 @@ COMMENT ON FUNCTION cdp_internal.holders_by_anchor(bigint[], bigint[], bigint[],
 'The first half of the choice of cdp_internal.apply_partition(): of the customers whose anchor lies in a part, the one that keeps it.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.holders_for_rest(c_part bigint[], c_root bigint[], INOUT h_part bigint[], INOUT h_id bigint[])
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
-  parts bigint[];
   more_part bigint[];
   more_id bigint[];
   orphans bigint[] := ARRAY(SELECT p FROM unnest(c_part) p EXCEPT SELECT p FROM unnest(h_part) p ORDER BY 1);
@@ -296,18 +312,13 @@ BEGIN
     ORDER BY o.part, o.n DESC, o.root) b;
   h_part := h_part || coalesce(more_part, '{}');
   h_id := h_id || coalesce(more_id, '{}');
-  parts := ARRAY(SELECT p FROM unnest(orphans) p EXCEPT SELECT p FROM unnest(more_part) p ORDER BY 1);
-  IF parts <> '{}' THEN
-    SELECT array_agg(x.part ORDER BY x.part), array_agg(x.id ORDER BY x.part) INTO more_part, more_id
-    FROM (SELECT p.part, nextval('cdp_data.customer_customer_id_seq') AS id FROM unnest(parts) p (part)) x;
-    INSERT INTO cdp_data.customer (customer_id, parent_id) SELECT m, m FROM unnest(more_id) m;
-    h_part := h_part || more_part;
-    h_id := h_id || more_id;
-  END IF;
+  SELECT h_part || array_agg(x.part), h_id || array_agg(-x.n) INTO h_part, h_id
+  FROM (SELECT p.part, row_number() OVER (ORDER BY p.part) AS n
+        FROM (SELECT p FROM unnest(orphans) p EXCEPT SELECT p FROM unnest(more_part) p) AS p (part)) x;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.holders_for_rest(bigint[], bigint[], bigint[], bigint[]) IS
-'The second half of the choice of cdp_internal.apply_partition(): parts that hold no customer''s anchor take the free root of which they hold most, else a new customer.';
+'The second half of the choice of cdp_internal.apply_partition(): parts that hold no customer''s anchor take the free root of which they hold most, else a new customer: -1, -2 and so on.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.write_parents(
   u_id bigint[], u_new bigint[], c_root bigint[], operation_id bigint, cause text, note text, source_id integer, load_id bigint, via_roots bigint[], via_links bigint[])
