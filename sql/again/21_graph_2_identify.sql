@@ -55,7 +55,7 @@ COMMENT ON FUNCTION cdp_internal.identify_links(bigint, bigint[], bigint[]) IS
 'The deterministic links between pairs of identifiers as they stand, with the support that one load gives: arrays in the order given, NULL where there is no link.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.union_refusal(
-  roots bigint[], fresh bigint[], most integer, cut integer, OUT reason text, OUT blocker bigint, OUT sizes integer[])
+  roots bigint[], fresh bigint[], apart bigint[], most integer, cut integer, OUT reason text, OUT blocker bigint, OUT sizes integer[])
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -76,7 +76,7 @@ BEGIN
       SELECT h.identifier_id, h.type_id, h.first_seen
       FROM under u CROSS JOIN LATERAL (
         SELECT h.identifier_id, h.type_id, h.first_seen FROM cdp_data.identifier h
-        WHERE h.customer_id = u.id AND h.identifier_id <> ALL (fresh)
+        WHERE h.customer_id = u.id AND h.identifier_id <> ALL (fresh) AND h.identifier_id <> ALL (apart)
           AND NOT EXISTS (SELECT FROM cdp_data.identifier_override o WHERE o.identifier_id = h.identifier_id)
         UNION ALL
         SELECT h.identifier_id, h.type_id, h.first_seen
@@ -112,7 +112,7 @@ BEGIN
   IF cut IS NOT NULL AND most IS NULL AND (SELECT count(*) FROM unnest(m.sizes) s WHERE s >= cut) > 0 THEN
     -- A large part was read in part only. The small ones tell whether the rest of it can matter.
     IF m.limits_matter OR m.cannots OR (SELECT count(*) FROM unnest(m.sizes) s WHERE s >= cut) > 1 THEN
-      SELECT * INTO reason, blocker, sizes FROM cdp_internal.union_refusal(roots, fresh, most, NULL);
+      SELECT * INTO reason, blocker, sizes FROM cdp_internal.union_refusal(roots, fresh, apart, most, NULL);
       RETURN;
     END IF;
     m.sizes := ARRAY(SELECT nullif(s.s, cut) FROM unnest(m.sizes) WITH ORDINALITY AS s (s, nth) ORDER BY s.nth);
@@ -128,8 +128,8 @@ BEGIN
   END IF;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.union_refusal(bigint[], bigint[], integer, integer) IS
-'Whether customers (roots) and new identifiers may become one: reason NULL when they may, else cannot, limit <type> or customer size, with the cannot link as blocker. A limit that one of them breaks by itself does not count. most: identifiers that a customer may have (NULL: any number); cut: read at most so many of each root, for speed; what was left out is read when it can matter. sizes: identifiers of each root and of each new one (1), NULL where they were not counted.';
+COMMENT ON FUNCTION cdp_internal.union_refusal(bigint[], bigint[], bigint[], integer, integer) IS
+'Whether customers (roots) and new identifiers may become one: reason NULL when they may, else cannot, limit <type> or customer size, with the cannot link as blocker. apart: identifiers that count for nobody, whatever the table says. A limit that one of them breaks by itself does not count. most: identifiers that a customer may have (NULL: any number); cut: read at most so many of each root, for speed; what was left out is read when it can matter. sizes: identifiers of each root and of each new one (1), NULL where they were not counted.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.pair_refusal(
   type_ids smallint[], ids bigint[], accepted boolean[], hubs integer[], nth integer) RETURNS text
@@ -172,6 +172,7 @@ DECLARE
   cut integer := coalesce(most + 1, 64);
   pairs boolean := EXISTS (SELECT FROM cdp_data.identifier_pair_limit p WHERE p.type_id = ANY (type_ids));
   own bigint[];
+  newcomers bigint[];
   all_roots bigint[];
   nth integer;
   why text;
@@ -188,7 +189,7 @@ BEGIN
     IF cardinality(all_roots) + cardinality(own) < 2 THEN
       RETURN;
     END IF;
-    SELECT u.reason, u.sizes[1:cardinality(all_roots)] INTO why, sizes FROM cdp_internal.union_refusal(all_roots, own, most, cut) u;
+    SELECT u.reason, u.sizes[1:cardinality(all_roots)] INTO why, sizes FROM cdp_internal.union_refusal(all_roots, own, own, most, cut) u;
     IF why IS NULL THEN
       RETURN;
     END IF;
@@ -196,6 +197,7 @@ BEGIN
   -- Something stands against it: one by one from the hub and then the strongest, whoever does not fit stays out.
   accepted := array_fill(false, ARRAY[k]);
   joined := '{}';
+  newcomers := own;
   own := '{}';
   FOR nth IN SELECT s.n FROM unnest(stops) WITH ORDINALITY AS s (stop, n) WHERE s.stop IS NULL ORDER BY s.n <> hubs[1], s.n LOOP
     why := NULL;
@@ -203,7 +205,7 @@ BEGIN
     counted := NULL;
     IF (fresh[nth] OR roots[nth] <> ALL (joined)) AND cardinality(joined) + cardinality(own) > 0 THEN
       SELECT * INTO why, against, counted FROM cdp_internal.union_refusal(
-        CASE WHEN fresh[nth] THEN joined ELSE joined || roots[nth] END, CASE WHEN fresh[nth] THEN own || ids[nth] ELSE own END, most, cut);
+        CASE WHEN fresh[nth] THEN joined ELSE joined || roots[nth] END, CASE WHEN fresh[nth] THEN own || ids[nth] ELSE own END, newcomers, most, cut);
     END IF;
     IF pairs AND why IS DISTINCT FROM 'cannot' THEN
       why := coalesce(cdp_internal.pair_refusal(type_ids, ids, accepted, hubs, nth), why);

@@ -254,7 +254,7 @@ BEGIN
   FROM edge e WHERE e.state = 'active' AND e.kind <> 'cannot' AND e.a_root <> e.b_root
   UNION ALL
   SELECT 'not connected', p.root_id, min(p.identifier_id), NULL, format('its identifiers are %s groups without a link between them', count(DISTINCT x.component))
-  FROM placed p JOIN part x ON x.id = p.identifier_id GROUP BY p.root_id HAVING count(DISTINCT x.component) > 1
+  FROM placed p JOIN part x ON x.id = p.identifier_id WHERE p.root_id IS NOT NULL GROUP BY p.root_id HAVING count(DISTINCT x.component) > 1
   UNION ALL
   SELECT 'cannot', e.a_root, e.a_id, e.link_id, format('one customer with %s, which a cannot link forbids', e.b_id)
   FROM edge e WHERE e.state = 'active' AND e.kind = 'cannot' AND e.a_root = e.b_root

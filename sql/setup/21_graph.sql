@@ -24,8 +24,11 @@ CREATE OR REPLACE VIEW cdp_bi.link_rejected WITH (security_invoker = true) AS
 COMMENT ON VIEW cdp_bi.link_rejected IS 'Links that a rule stopped, with the reason and the types of their ends; a rebuild looks at them again.';
 
 -- step: again: graph grants
--- An identifier without its value is a number: enough to explain a customer, and nobody is named.
+-- An identifier without its value is a number: enough to explain a customer and to find the touches of one that an
+-- unmerge moved, and nobody is named.
 SELECT cdp_internal.declare_grant('admin', 'SELECT (identifier_id, type_id, customer_id, first_seen, last_seen, state)', 'TABLE', 'cdp_data.identifier');
+SELECT cdp_internal.declare_grant(t.template, 'SELECT (identifier_id, customer_id)', 'TABLE', 'cdp_data.identifier')
+FROM unnest(array['analyst', 'marketer', 'finance']) AS t (template);
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_bi.' || v.name)
 FROM unnest(array['admin', 'privacy']) AS t (template), unnest(array['merge_history', 'link_rejected']) AS v (name);
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_bi.identity_alert')

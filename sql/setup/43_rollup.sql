@@ -84,9 +84,6 @@ SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.' || 
 FROM unnest(array['admin', 'analyst', 'marketer', 'finance']) AS t (template),
   unnest(array['attribution_rollup', 'attribution_rollup_label', 'attribution_journey', 'attribution_day', 'change_feed']) AS r (name);
 SELECT cdp_internal.declare_grant('reader', 'SELECT', 'TABLE', 'cdp_data.' || r.name) FROM unnest(array['attribution_rollup', 'attribution_day']) AS r (name);
--- to find the touches of an identifier that an unmerge moved; its value stays out of sight
-SELECT cdp_internal.declare_grant(t.template, 'SELECT (identifier_id, customer_id)', 'TABLE', 'cdp_data.identifier')
-FROM unnest(array['admin', 'analyst', 'marketer', 'finance']) AS t (template);
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_bi.' || r.name)
 FROM unnest(array['admin', 'analyst', 'marketer', 'finance', 'reader']) AS t (template), unnest(array['attribution_day', 'spend_day']) AS r (name);
 
