@@ -1,6 +1,6 @@
 -- Random records against a slow twin that knows nothing but the rules: the same people come out, after every batch and
 -- in every order of loading; then unmerges at random, after which the check must find nothing.
-SELECT plan(9);
+SELECT plan(11);
 SELECT cdp.add_source('twin');
 INSERT INTO cdp_data.load (source_id, kind, state) VALUES (1, 'calls', 'done');
 -- Strong with a limit of one, middle with a limit of three, weak without any.
@@ -69,6 +69,42 @@ SELECT cmp_ok((SELECT count(*) FROM cdp_data.link WHERE state = 'rejected'), '>'
 -- The limits that rejected links name are those that would have been broken, in no customer are they.
 SELECT is_empty($$SELECT cdp_internal.identifier_root(i.identifier_id) FROM cdp_data.identifier i JOIN cdp_data.identifier_type_all t ON t.type_id = i.type_id
   WHERE t.max_per_customer IS NOT NULL GROUP BY 1, t.type_id, t.max_per_customer HAVING count(*) > t.max_per_customer$$, 'no customer is above a limit');
+
+-- Merges by records of known people, taken back: every table of who is who is byte for byte as it was.
+CREATE FUNCTION public.state() RETURNS text LANGUAGE sql AS $$
+  SELECT md5(concat((SELECT jsonb_agg(to_jsonb(c) ORDER BY customer_id) FROM cdp_data.customer c),
+    (SELECT jsonb_agg(to_jsonb(i) ORDER BY identifier_id) FROM cdp_data.identifier i),
+    (SELECT jsonb_agg(to_jsonb(o) ORDER BY identifier_id) FROM cdp_data.identifier_override o)))
+$$;
+CREATE FUNCTION public.there_and_back(rounds integer, OUT merges bigint, OUT unlike bigint) LANGUAGE plpgsql AS $$
+DECLARE
+  before text;
+  since timestamptz;
+  root bigint;
+  n bigint;
+BEGIN
+  merges := 0;
+  unlike := 0;
+  FOR round IN 1 .. rounds LOOP
+    before := public.state();
+    since := clock_timestamp();
+    n := (SELECT count(*) FROM cdp_data.merge_log);
+    FOR j IN 1 .. 3 LOOP
+      root := public.real_record((SELECT array_agg(x.value) FROM (
+        SELECT i.value FROM cdp_data.identifier i WHERE i.value LIKE 'w1___' AND NOT EXISTS (
+          SELECT FROM cdp_data.link l WHERE l.kind = 'cannot' AND i.identifier_id IN (l.a_id, l.b_id))
+        ORDER BY random() LIMIT 2 + round % 3) x));
+    END LOOP;
+    merges := merges + (SELECT count(*) FROM cdp_data.merge_log) - n;
+    PERFORM cdp.unmerge(customer => m.to_id, since => since)
+    FROM (SELECT DISTINCT cdp_internal.root_of(m.to_id) AS to_id FROM cdp_data.merge_log m WHERE m.at >= since) m;
+    unlike := unlike + (before <> public.state())::integer;
+  END LOOP;
+END $$;
+SELECT public.real_record(ARRAY['w' || 1000 + 2 * n, 'w' || 1001 + 2 * n]) FROM generate_series(0, 79) n;
+SELECT merges AS back_merges, unlike AS back_unlike FROM public.there_and_back(25) \gset
+SELECT cmp_ok(:back_merges::bigint, '>', 20::bigint, 'records of known people merge some');
+SELECT is(:back_unlike::bigint, 0::bigint, 'taken back, nothing is left of it');
 
 -- Unmerges, decisions and more records at random; each step is checked by the tables alone.
 CREATE FUNCTION public.chaos(n integer) RETURNS bigint LANGUAGE plpgsql AS $$
