@@ -127,7 +127,7 @@ $$;
 COMMENT ON FUNCTION cdp_internal.match_stored(text) IS
 'The pairs of a named model with the clusters of both records, from what is stored: an accepted pair counts 100, a rejected one and a cannot link between identifiers forbid.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.match_settle(name text) RETURNS void
+CREATE OR REPLACE FUNCTION cdp_internal.match_settle(name text, was_linked bigint[]) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -142,6 +142,13 @@ BEGIN
   )
   UPDATE cdp_data.match_review r SET state = p.state FROM pair p WHERE r.review_id = p.review_id AND r.state IN ('linked', 'open') AND r.state <> p.state;
   IF d.identifiers THEN
+    SELECT array_agg(u.l), array_agg(u.r) INTO a, b
+    FROM (SELECT was_linked[i] AS l, was_linked[i + 1] AS r FROM generate_series(1, cardinality(was_linked), 2) i) AS u
+    WHERE NOT EXISTS (SELECT FROM cdp_data.match_review r WHERE r.model = match_settle.name AND r.state IN ('linked', 'accepted') AND r.source_l = '' AND r.source_r = ''
+      AND (r.id_l, r.id_r) IN ((u.l::text, u.r::text), (u.r::text, u.l::text)));
+    IF a IS NOT NULL THEN
+      PERFORM cdp_internal.unlink_scores(name, a, b);
+    END IF;
     SELECT array_agg(least(r.id_l::bigint, r.id_r::bigint) ORDER BY r.review_id), array_agg(greatest(r.id_l::bigint, r.id_r::bigint) ORDER BY r.review_id),
       array_agg(r.match_weight ORDER BY r.review_id) INTO a, b, w
     FROM cdp_data.match_review r WHERE r.model = match_settle.name AND r.state = 'linked';
@@ -151,8 +158,8 @@ BEGIN
   END IF;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.match_settle(text) IS
-'Says which undecided pairs of a named model are linked and which wait, and for a model of identifiers turns the linked ones into links.';
+COMMENT ON FUNCTION cdp_internal.match_settle(text, bigint[]) IS
+'Says which undecided pairs of a named model are linked and which wait, and for a model of identifiers turns the linked ones into links. was_linked: pairs, two ids after two ids, that were linked before; the links of those that no longer are get taken back.';
 
 CREATE OR REPLACE FUNCTION cdp.match_run(name text, is_full boolean DEFAULT false) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -161,6 +168,7 @@ DECLARE
   source regclass := cdp_internal.match_source(name);
   d record;
   seen record;
+  was_linked bigint[];
   run bigint;
   n bigint;
 BEGIN
@@ -169,6 +177,10 @@ BEGIN
   is_full := is_full OR NOT EXISTS (SELECT FROM cdp_data.match_seen s WHERE s.model = match_run.name);
   INSERT INTO cdp_data.match_run (model, is_full) VALUES (match_run.name, match_run.is_full) RETURNING match_run.run_id INTO run;
   seen := cdp_internal.match_see(name, source, run);
+  IF d.identifiers THEN
+    SELECT array_agg(u.id ORDER BY r.review_id, u.n) INTO was_linked
+    FROM cdp_data.match_review r, LATERAL (VALUES (1, r.id_l::bigint), (2, r.id_r::bigint)) AS u (n, id) WHERE r.model = match_run.name AND r.state = 'linked';
+  END IF;
   -- What a person decided stays; the rest is found anew where a side changed or is gone.
   DELETE FROM cdp_data.match_review r
   WHERE r.model = match_run.name AND r.state IN ('linked', 'open')
@@ -186,7 +198,7 @@ BEGIN
       dropped_pairs = (SELECT coalesce(sum(b.dropped_pairs), 0) FROM cdp_internal.match_blocks(seen.records, d.model, NULL, d.max_pairs, NOT match_run.is_full) b)
     WHERE x.run_id = run;
   END IF;
-  PERFORM cdp_internal.match_settle(name);
+  PERFORM cdp_internal.match_settle(name, was_linked);
   UPDATE cdp_data.match_run x SET finished_at = clock_timestamp(), changed = seen.changed, gone = seen.gone, linked = c.linked, open = c.open
   FROM (SELECT count(*) FILTER (WHERE r.state = 'linked') AS linked, count(*) FILTER (WHERE r.state = 'open') AS open FROM cdp_data.match_review r WHERE r.model = match_run.name) AS c
   WHERE x.run_id = run;
@@ -198,7 +210,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.match_run(text, boolean) IS
-'Matches the table of a named model and returns the number of the run (cdp_data.match_run): scores pairs with a side that is new or changed since the last run (is_full: all), keeps those from the review threshold on in cdp_data.match_review, clusters all that are kept, links those above the automatic threshold within a cluster, leaves others to cdp.decide_match(). Frequencies are those of the day of the run, so a full run may weigh old pairs a little differently. Decisions stay. One run of a model at a time. For a model of identifiers, links that a later run no longer finds stay until cdp.unmerge(). WARNING when the cap dropped pairs. Errors: 42704 no such model, 42P01 its table is gone, and those of cdp.match_pairs.';
+'Matches the table of a named model and returns the number of the run (cdp_data.match_run): scores pairs with a side that is new or changed since the last run (is_full: all), keeps those from the review threshold on in cdp_data.match_review, clusters all that are kept, links those above the automatic threshold within a cluster, leaves others to cdp.decide_match(). Frequencies are those of the day of the run, so a full run may weigh old pairs a little differently. Decisions stay. One run of a model at a time. For a model of identifiers, links that a later run no longer finds are taken back. WARNING when the cap dropped pairs. Errors: 42704 no such model, 42P01 its table is gone, and those of cdp.match_pairs.';
 
 CREATE OR REPLACE FUNCTION cdp.match_result(name text)
 RETURNS TABLE (source_dataset text, id text, cluster text)
