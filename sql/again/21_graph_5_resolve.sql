@@ -96,25 +96,25 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp 
 AS $$
 DECLARE
   wanted bigint[] := cdp_internal.customers_to_lock(identifiers, far, customers);
-  found bigint[];
+  seen bigint[];
 BEGIN
   LOCK TABLE cdp_data.link IN ROW EXCLUSIVE MODE;
   FOR attempt IN 1 .. 1000 LOOP
     -- The subtransaction gives the locks of a failed attempt back, so that none is ever taken out of order.
     BEGIN
       PERFORM FROM cdp_data.customer c WHERE c.customer_id = ANY (wanted) ORDER BY c.customer_id FOR NO KEY UPDATE;
-      found := cdp_internal.customers_to_lock(identifiers, far, customers);
-      IF found = wanted THEN
+      seen := cdp_internal.customers_to_lock(identifiers, far, customers);
+      IF seen = wanted THEN
         RETURN wanted;
       END IF;
       RAISE EXCEPTION 'a root moved' USING ERRCODE = 'serialization_failure';
     EXCEPTION WHEN serialization_failure THEN
       -- With a snapshot for the whole transaction another look would show the same.
-      IF found IS NULL OR found = wanted THEN
+      IF seen IS NULL OR seen = wanted THEN
         RAISE;
       END IF;
-      wanted := found;
-      found := NULL;
+      wanted := seen;
+      seen := NULL;
     END;
   END LOOP;
   RAISE EXCEPTION 'customers merge faster than they can be locked'
