@@ -36,13 +36,13 @@ CREATE TABLE IF NOT EXISTS cdp_data.attribute_value (
   customer_id bigint NOT NULL,
   identifier_id bigint NOT NULL,
   load_id bigint NOT NULL,
-  first_at timestamptz NOT NULL CHECK (isfinite(first_at)),
-  last_at timestamptz NOT NULL CHECK (isfinite(last_at)),
+  first_at timestamptz NOT NULL,
+  last_at timestamptz NOT NULL,
   attribute_id integer NOT NULL,
   source_id integer NOT NULL,
   verified boolean NOT NULL DEFAULT false,
   value text COLLATE "C" NOT NULL CHECK (value <> ''),
-  CHECK (first_at <= last_at)
+  CHECK (first_at <= last_at AND first_at >= '0001-01-01 00:00:00+00' AND last_at < '10000-01-01 00:00:00+00')
 ) WITH (fillfactor = 90);
 -- A value may be longer than an index entry can hold.
 CREATE UNIQUE INDEX IF NOT EXISTS attribute_value_once ON cdp_data.attribute_value
@@ -55,6 +55,80 @@ COMMENT ON COLUMN cdp_data.attribute_value.identifier_id IS 'The identifier whos
 COMMENT ON COLUMN cdp_data.attribute_value.first_at IS 'When the record of the load that first says it happened; last_at that of the last one.';
 COMMENT ON COLUMN cdp_data.attribute_value.verified IS 'Some record of the load said that it was checked (a confirmed address, an identity document).';
 COMMENT ON COLUMN cdp_data.attribute_value.value IS 'Personal data, in the stored form of its type: ISO 8601 for days and moments (UTC), canonical JSON for lists and JSON.';
+
+-- step: profile
+CREATE TABLE IF NOT EXISTS cdp_data.profile (
+  customer_id bigint PRIMARY KEY,
+  full_name text,
+  first_name text,
+  last_name text,
+  nickname text,
+  wechat_nickname text,
+  avatar_url text,
+  gender text,
+  birthday date,
+  birth_year integer GENERATED ALWAYS AS (extract(year FROM birthday)::integer) STORED,
+  language text,
+  timezone text,
+  country text,
+  region text,
+  city text,
+  district text,
+  postcode text,
+  address text,
+  company text,
+  job_title text,
+  department text,
+  industry text,
+  company_size text,
+  website text,
+  membership_level text,
+  membership_points numeric,
+  registered_at timestamptz,
+  lifecycle_stage text,
+  preferred_store text,
+  preferred_channel text,
+  account_manager text,
+  tags text[],
+  interests text[],
+  note text,
+  attributes jsonb NOT NULL DEFAULT '{}',
+  personal_attributes jsonb NOT NULL DEFAULT '{}',
+  provenance jsonb NOT NULL DEFAULT '{}',
+  first_seen timestamptz,
+  last_seen timestamptz,
+  touches bigint NOT NULL DEFAULT 0,
+  conversions bigint NOT NULL DEFAULT 0,
+  orders bigint NOT NULL DEFAULT 0,
+  refunds bigint NOT NULL DEFAULT 0,
+  revenue numeric NOT NULL DEFAULT 0,
+  average_order numeric,
+  unrated bigint NOT NULL DEFAULT 0,
+  first_channel_id integer,
+  last_channel_id integer,
+  refreshed_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE cdp_data.profile IS 'The golden profile: one row per customer (root) of whom an attribute or a touchpoint is known. Can be rebuilt from attribute_value and touchpoint at any time: cdp.refresh_profiles() brings it up to date by the change feed. cdp.customer_360() computes the same live.';
+COMMENT ON COLUMN cdp_data.profile.customer_id IS 'A root; whoever was merged away has no row.';
+COMMENT ON COLUMN cdp_data.profile.full_name IS 'This column and those up to note: the built-in attributes of the same names (cdp.attribute_builtin). NULL: nothing is known.';
+COMMENT ON COLUMN cdp_data.profile.attributes IS 'Your own attributes of sensitivity internal, {"name": value}.';
+COMMENT ON COLUMN cdp_data.profile.personal_attributes IS 'Your own attributes of sensitivity personal and sensitive.';
+COMMENT ON COLUMN cdp_data.profile.provenance IS 'Where each golden value comes from: {"name": {at, source, customer, identifier, strategy, verified, others}}. at: since when the source says so (latest_seen: when it last said so), UTC; others: how many sources or identifiers say something else now.';
+COMMENT ON COLUMN cdp_data.profile.first_seen IS 'Earliest touchpoint; last_seen the latest. Bots and internal traffic count in no figure here.';
+COMMENT ON COLUMN cdp_data.profile.orders IS 'Conversions with a value above 0; average_order is their mean before refunds.';
+COMMENT ON COLUMN cdp_data.profile.revenue IS 'Values of conversions less refunds, in the currency of cdp_data.setting, each at the rate of its day (UTC).';
+COMMENT ON COLUMN cdp_data.profile.unrated IS 'Conversions and refunds whose currency has no rate on their day: they are in no sum of money.';
+COMMENT ON COLUMN cdp_data.profile.first_channel_id IS 'Channel of the earliest touch, of cdp_data.channel_all; last_channel_id that of the latest. NULL without a touch.';
+CREATE TABLE IF NOT EXISTS cdp_data.profile_state (
+  only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+  basis jsonb,
+  refreshed_at timestamptz,
+  built_at timestamptz
+);
+INSERT INTO cdp_data.profile_state DEFAULT VALUES ON CONFLICT DO NOTHING;
+COMMENT ON TABLE cdp_data.profile_state IS 'What cdp_data.profile was made with, and when: one row.';
+COMMENT ON COLUMN cdp_data.profile_state.basis IS 'Attributes, kinds, currency, rates and channel rules of the last refresh; when they change, all profiles are made anew. NULL: never made.';
+COMMENT ON COLUMN cdp_data.profile_state.built_at IS 'Last pass over everybody; refreshed_at the last refresh of any sort.';
 
 -- step: again: attribute_all
 CREATE OR REPLACE VIEW cdp_data.attribute_all WITH (security_invoker = true) AS
@@ -71,8 +145,25 @@ COMMENT ON VIEW cdp_data.attribute_all IS 'All attributes: your own and the buil
 SELECT cdp_internal.declare_personal_data('identity', v.t, v.c, v.category, v.subject, v.erasure, v.note) FROM (VALUES
   ('cdp_data.attribute_value', 'value', 'content', 'customer_id', 'delete', 'names, birthdays, addresses: all that sources told'),
   ('cdp_data.attribute_value', 'customer_id', 'pseudonym', 'customer_id', 'delete', NULL),
-  ('cdp_data.attribute_value', 'identifier_id', 'pseudonym', 'customer_id', 'delete', NULL)
+  ('cdp_data.attribute_value', 'identifier_id', 'pseudonym', 'customer_id', 'delete', NULL),
+  ('cdp_data.profile', 'customer_id', 'pseudonym', 'customer_id', 'delete', 'made from attribute_value and touchpoint; a refresh after the erasure does not bring it back'),
+  ('cdp_data.profile', 'attributes', 'content', 'customer_id', 'delete', NULL),
+  ('cdp_data.profile', 'personal_attributes', 'content', 'customer_id', 'delete', NULL),
+  ('cdp_data.profile', 'provenance', 'pseudonym', 'customer_id', 'delete', 'ids of identifiers and homes'),
+  ('cdp_data.profile', 'birth_year', 'content', 'customer_id', 'delete', NULL),
+  ('cdp_data.profile', 'revenue', 'financial', 'customer_id', 'delete', NULL),
+  ('cdp_data.profile', 'average_order', 'financial', 'customer_id', 'delete', NULL),
+  ('cdp_data.attribute', 'aliases', 'other', NULL, 'keep', 'spellings of values'),
+  ('cdp_data.profile_state', 'basis', 'other', NULL, 'keep', 'ids of kinds, exchange rates and checksums')
 ) AS v (t, c, category, subject, erasure, note);
+
+SELECT cdp_internal.declare_personal_data('identity', 'cdp_data.profile', v.c, v.category, 'customer_id', 'delete', NULL)
+FROM (
+  SELECT b.name, CASE WHEN b.sensitivity = 'internal' THEN 'other' WHEN b.name IN ('address', 'postcode') THEN 'contact' ELSE 'content' END
+  FROM cdp.attribute_builtin() b
+  UNION ALL
+  SELECT n, 'behaviour' FROM unnest(array['first_seen', 'last_seen', 'touches', 'conversions', 'orders', 'refunds', 'unrated', 'first_channel_id', 'last_channel_id']) n
+) AS v (c, category);
 
 -- step: again: grants of profile
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.' || r.name)
@@ -80,3 +171,60 @@ FROM unnest(array['admin', 'analyst', 'marketer', 'finance', 'privacy', 'connect
   unnest(array['attribute', 'attribute_all']) AS r (name);
 SELECT cdp_internal.declare_grant('admin', 'SELECT, INSERT, UPDATE, DELETE', 'TABLE', 'cdp_data.attribute');
 SELECT cdp_internal.declare_grant('privacy', 'SELECT', 'TABLE', 'cdp_data.attribute_value');
+SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.' || r.name)
+FROM unnest(array['privacy', 'connector']) AS t (template), unnest(array['profile', 'profile_state']) AS r (name);
+-- What names nobody: figures, places, levels, and which source said what.
+SELECT cdp_internal.declare_grant(t.template,
+  'SELECT (customer_id, gender, birth_year, language, timezone, country, region, city, district, industry, company_size, membership_level, '
+  'membership_points, registered_at, lifecycle_stage, preferred_store, preferred_channel, tags, attributes, provenance, first_seen, last_seen, touches, '
+  'conversions, orders, refunds, revenue, average_order, unrated, first_channel_id, last_channel_id, refreshed_at)', 'TABLE', 'cdp_data.profile')
+FROM unnest(array['admin', 'analyst', 'marketer', 'finance']) AS t (template);
+SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.profile_state')
+FROM unnest(array['admin', 'analyst', 'marketer', 'finance']) AS t (template);
+SELECT cdp_internal.declare_grant(t.template,
+  'SELECT (merge_id, operation_id, at, kind, customer_id, from_id, to_id, link_id, cause, source_id, load_id, winner_size, loser_size, undone_by)', 'TABLE', 'cdp_data.merge_log')
+FROM unnest(array['analyst', 'marketer']) AS t (template);
+SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_bi.' || r.name)
+FROM unnest(array['admin', 'analyst', 'marketer', 'finance', 'privacy']) AS t (template),
+  unnest(array['customer_profile', 'customer_attribute_conflict', 'profile_completeness']) AS r (name);
+SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_bi.customer_merge')
+FROM unnest(array['admin', 'analyst', 'marketer', 'privacy']) AS t (template);
+
+-- step: again: profile views
+CREATE OR REPLACE VIEW cdp_bi.customer_profile WITH (security_invoker = true) AS
+  SELECT p.customer_id, p.gender, p.birth_year, p.language, p.timezone, p.country, p.region, p.city, p.district, p.industry, p.company_size,
+    p.membership_level, p.membership_points, p.registered_at, p.lifecycle_stage, p.preferred_store, p.preferred_channel, p.tags, p.attributes,
+    p.first_seen, p.last_seen, p.touches, p.conversions, p.orders, p.refunds, p.revenue, p.average_order, s.currency, p.unrated,
+    f.name AS first_channel, f.channel_group AS first_channel_group, l.name AS last_channel, l.channel_group AS last_channel_group, p.refreshed_at
+  FROM cdp_data.profile p CROSS JOIN cdp_data.setting s
+    LEFT JOIN cdp_data.channel_all f ON f.channel_id = p.first_channel_id
+    LEFT JOIN cdp_data.channel_all l ON l.channel_id = p.last_channel_id;
+COMMENT ON VIEW cdp_bi.customer_profile IS 'Customers with what names nobody: places, levels, tags, your own attributes of sensitivity internal, and figures in the reporting currency. No identifier, no name, no address. As of the last cdp.refresh_profiles().';
+CREATE OR REPLACE VIEW cdp_bi.customer_attribute_conflict WITH (security_invoker = true) AS
+  SELECT p.customer_id, e.key AS attribute, e.value ->> 'strategy' AS strategy, s.name AS source, (e.value ->> 'at')::timestamptz AS at,
+    (e.value ->> 'verified')::boolean AS verified, (e.value ->> 'others')::bigint AS others
+  FROM cdp_data.profile p CROSS JOIN LATERAL jsonb_each(p.provenance) e LEFT JOIN cdp_data.source s ON s.source_id = (e.value ->> 'source')::integer
+  WHERE (e.value ->> 'others')::bigint > 0;
+COMMENT ON VIEW cdp_bi.customer_attribute_conflict IS 'Golden values that others contradict: which source won by which strategy, since when it says so (UTC), and how many sources or identifiers say something else now. No value; cdp.customer_360() shows them to who may see them.';
+CREATE OR REPLACE VIEW cdp_bi.profile_completeness WITH (security_invoker = true) AS
+  SELECT a.name AS attribute, a.data_type, a.sensitivity, a.strategy, n.profiles, coalesce(f.filled, 0) AS filled,
+    round(coalesce(f.filled, 0)::numeric / nullif(n.profiles, 0), 4) AS share, coalesce(f.conflicting, 0) AS conflicting,
+    coalesce(f.verified, 0) AS verified, coalesce(f.sources, '{}') AS sources
+  FROM cdp_data.attribute_all a CROSS JOIN (SELECT count(*) AS profiles FROM cdp_data.profile p) n
+    LEFT JOIN (
+      SELECT g.name, sum(g.n) AS filled, sum(g.conflicting) AS conflicting, sum(g.verified) AS verified,
+        array_agg(s.name ORDER BY g.n DESC, s.name) AS sources
+      FROM (SELECT e.key AS name, (e.value ->> 'source')::integer AS source_id, count(*) AS n, count(*) FILTER (WHERE (e.value ->> 'others')::bigint > 0) AS conflicting,
+          count(*) FILTER (WHERE (e.value ->> 'verified')::boolean) AS verified
+        FROM cdp_data.profile p CROSS JOIN LATERAL jsonb_each(p.provenance) e GROUP BY 1, 2) g
+      LEFT JOIN cdp_data.source s ON s.source_id = g.source_id GROUP BY g.name) f ON f.name = a.name;
+COMMENT ON VIEW cdp_bi.profile_completeness IS 'Per attribute: in how many profiles it is filled and which share that is (0 to 1; NULL without profiles), how many are contested or verified, and the sources whose values won, most first.';
+CREATE OR REPLACE VIEW cdp_bi.customer_merge WITH (security_invoker = true) AS
+  SELECT (m.at AT TIME ZONE s.timezone)::date AS day, m.kind, m.cause, n.name AS source, count(*) AS changes, count(DISTINCT m.operation_id) AS operations,
+    count(m.undone_by) AS undone, max(m.winner_size + m.loser_size) AS largest
+  FROM cdp_data.merge_log m CROSS JOIN cdp_data.setting s LEFT JOIN cdp_data.source n ON n.source_id = m.source_id
+  GROUP BY 1, 2, 3, 4;
+COMMENT ON VIEW cdp_bi.customer_merge IS 'Merges, splits and moves per day (time zone of the reports), kind, cause and source: rows of the ledger, operations, how many of the merges were undone later, and the most identifiers that one merge brought together.';
+
+-- step: again: profile job
+SELECT cdp_internal.declare_job('profiles', 'identity', 'SELECT cdp.refresh_profiles()', '10 minutes', 'Brings golden profiles up to date.');
