@@ -90,46 +90,54 @@ CREATE OR REPLACE FUNCTION cdp_internal.clean_identifiers(
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
-  n bigint;
   rules text[] := cdp_internal.identifier_rules();
-  guarded boolean;
+  g record;
+  given text;
+  clean text;
+  code text;
+  n integer := 0;
+  priorities smallint[] := '{}';
 BEGIN
+  type_ids := '{}';
+  vals := '{}';
+  refused := '[]';
   IF identifiers IS NULL OR jsonb_typeof(identifiers) <> 'object' THEN
     RAISE EXCEPTION 'identifiers must be a JSON object'
       USING ERRCODE = 'invalid_parameter_value', DETAIL = format('Got %s.', coalesce(jsonb_typeof(identifiers), 'NULL')),
         HINT = 'Write type and value, such as {"email": "...", "phone": ["...", "..."]}.';
   END IF;
-  n := (SELECT sum(CASE jsonb_typeof(e.value) WHEN 'array' THEN jsonb_array_length(e.value) ELSE 1 END) FROM jsonb_each(identifiers) e);
-  IF n > 50 THEN
-    RAISE EXCEPTION 'too many identifiers in one record'
-      USING ERRCODE = 'program_limit_exceeded', DETAIL = format('%s were given, at most 50 are taken.', n),
-        HINT = 'A record shows one person; send each person''s identifiers in a record of their own.';
-  END IF;
-  WITH judged AS MATERIALIZED (
-    SELECT e.key, v.value AS given, v.odd, t.type_id, t.priority, t.role,
-      CASE WHEN t.role <> 'ignore' THEN cdp_internal.read_identifier(v.value, t.type_id, rules) END COLLATE "C" AS value
+  FOR g IN
+    SELECT e.key, t.type_id, t.priority, t.role, a.value
     FROM jsonb_each(identifiers) AS e (key, value)
       LEFT JOIN LATERAL (
         SELECT y.type_id, y.priority, y.role FROM cdp_data.identifier_type_all y WHERE y.name = e.key ORDER BY y.is_builtin, y.type_id LIMIT 1) t ON true
-      CROSS JOIN LATERAL (
-        -- Lists and maps inside of a list are nobody's identifier.
-        SELECT CASE WHEN jsonb_typeof(a.value) IN ('string', 'number') THEN a.value #>> '{}' END, jsonb_typeof(a.value) IN ('boolean', 'object', 'array')
-        FROM jsonb_array_elements(CASE jsonb_typeof(e.value) WHEN 'array' THEN e.value ELSE jsonb_build_array(e.value) END) AS a (value)) AS v (value, odd)
-  ), kept AS (
-    SELECT DISTINCT j.priority, j.type_id, j.value FROM judged j WHERE j.value IS NOT NULL ORDER BY 1, 2, 3
-  )
-  SELECT (SELECT array_agg(k.type_id) FROM kept k), (SELECT array_agg(k.value) FROM kept k),
-    (SELECT jsonb_agg(jsonb_build_object('type', left(j.key, 63), 'code', CASE
-       WHEN j.type_id IS NULL THEN 'unknown_identifier_type'
-       WHEN j.role = 'ignore' THEN 'ignored'
-       WHEN j.odd THEN 'not_text'
-       ELSE cdp_internal.refused_identifier(j.given, j.type_id, rules) END) ORDER BY j.key) FROM judged j WHERE j.value IS NULL),
-    EXISTS (SELECT FROM cdp_data.suppression)
-  INTO type_ids, vals, refused, guarded;
-  type_ids := coalesce(type_ids, '{}');
-  vals := coalesce(vals, '{}');
-  refused := coalesce(refused, '[]');
-  IF guarded THEN
+      CROSS JOIN LATERAL jsonb_array_elements(CASE jsonb_typeof(e.value) WHEN 'array' THEN e.value ELSE jsonb_build_array(e.value) END) AS a (value)
+  LOOP
+    n := n + 1;
+    IF n > 50 THEN
+      RAISE EXCEPTION 'too many identifiers in one record'
+        USING ERRCODE = 'program_limit_exceeded', DETAIL = 'At most 50 are taken.',
+          HINT = 'A record shows one person; send each person''s identifiers in a record of their own.';
+    END IF;
+    -- Lists and maps inside of a list are nobody's identifier.
+    given := CASE WHEN jsonb_typeof(g.value) IN ('string', 'number') THEN g.value #>> '{}' END;
+    clean := CASE WHEN g.role <> 'ignore' THEN cdp_internal.read_identifier(given, g.type_id, rules) END;
+    IF clean IS NULL THEN
+      code := CASE WHEN g.type_id IS NULL THEN 'unknown_identifier_type' WHEN g.role = 'ignore' THEN 'ignored'
+        WHEN jsonb_typeof(g.value) IN ('boolean', 'object', 'array') THEN 'not_text'
+        ELSE cdp_internal.refused_identifier(given, g.type_id, rules) END;
+      refused := refused || jsonb_build_object('type', left(g.key, 63), 'code', code);
+    ELSE
+      type_ids := type_ids || g.type_id;
+      priorities := priorities || g.priority;
+      vals := vals || clean;
+    END IF;
+  END LOOP;
+  IF cardinality(vals) > 1 THEN
+    SELECT array_agg(x.type_id), array_agg(x.value) INTO type_ids, vals
+    FROM (SELECT DISTINCT u.priority, u.type_id, u.value COLLATE "C" AS value FROM unnest(priorities, type_ids, vals) AS u (priority, type_id, value) ORDER BY 1, 2, 3) x;
+  END IF;
+  IF vals <> '{}' AND EXISTS (SELECT FROM cdp_data.suppression) THEN
     -- Erased people do not come in again.
     SELECT coalesce(array_agg(u.type_id ORDER BY u.n) FILTER (WHERE NOT u.gone), '{}'), coalesce(array_agg(u.value ORDER BY u.n) FILTER (WHERE NOT u.gone), '{}'),
       refused || coalesce(jsonb_agg(jsonb_build_object('type', u.name, 'code', 'suppressed')) FILTER (WHERE u.gone), '[]')

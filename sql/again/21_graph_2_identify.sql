@@ -8,30 +8,36 @@
 -- works on an older snapshot (REPEATABLE READ) then fails with 40001 instead of judging by what it cannot see.
 
 CREATE OR REPLACE FUNCTION cdp_internal.identify_find(
-  type_ids smallint[], vals text[], attach_only boolean[],
-  OUT ids bigint[], OUT homes bigint[], OUT roots bigint[], OUT stops text[], OUT first_seen timestamptz[], OUT last_seen timestamptz[])
+  INOUT type_ids smallint[], INOUT vals text[],
+  OUT names text[], OUT attach boolean[], OUT degrees integer[], OUT ids bigint[], OUT homes bigint[], OUT roots bigint[], OUT stops text[],
+  OUT first_seen timestamptz[], OUT last_seen timestamptz[])
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  SELECT array_agg(i.identifier_id ORDER BY u.n), array_agg(i.customer_id ORDER BY u.n),
-    array_agg(CASE WHEN p.parent_id = p.customer_id THEN p.customer_id ELSE cdp_internal.root_of(p.parent_id) END ORDER BY u.n),
-    array_agg(CASE WHEN i.state = 'quarantined' THEN 'super-node'
-      WHEN u.attach AND (EXISTS (SELECT FROM cdp_data.link l WHERE l.a_id = i.identifier_id AND l.state = 'active' AND l.kind <> 'cannot')
-        OR EXISTS (SELECT FROM cdp_data.link l WHERE l.b_id = i.identifier_id AND l.state = 'active' AND l.kind <> 'cannot')) THEN 'attach only'
-      END ORDER BY u.n),
-    array_agg(i.first_seen ORDER BY u.n), array_agg(i.last_seen ORDER BY u.n)
-  INTO ids, homes, roots, stops, first_seen, last_seen
-  FROM unnest(type_ids, vals, attach_only) WITH ORDINALITY AS u (type_id, value, attach, n)
-    LEFT JOIN LATERAL (
-      SELECT x.* FROM cdp_data.identifier x WHERE x.type_id = u.type_id AND x.value = u.value OFFSET 0) i ON true
-    LEFT JOIN LATERAL (
-      SELECT x.customer_id FROM cdp_data.identifier_override x WHERE x.identifier_id = i.identifier_id OFFSET 0) o ON true
-    LEFT JOIN LATERAL (
-      SELECT x.customer_id, x.parent_id FROM cdp_data.customer x WHERE x.customer_id = coalesce(o.customer_id, i.customer_id) OFFSET 0) p ON true;
+  SELECT array_agg(x.type_id), array_agg(x.value), array_agg(x.name), array_agg(x.attach), array_agg(x.degree),
+    array_agg(x.identifier_id), array_agg(x.customer_id), array_agg(x.root_id), array_agg(x.stop), array_agg(x.first_seen), array_agg(x.last_seen)
+  INTO type_ids, vals, names, attach, degrees, ids, homes, roots, stops, first_seen, last_seen
+  FROM (
+    SELECT u.type_id, u.value, u.name, u.role = 'attach_only' AS attach, u.supernode_degree AS degree, i.identifier_id, i.customer_id, i.first_seen, i.last_seen,
+      CASE WHEN p.parent_id = p.customer_id THEN p.customer_id ELSE cdp_internal.root_of(p.parent_id) END AS root_id,
+      CASE WHEN i.state = 'quarantined' THEN 'super-node'
+        WHEN u.role = 'attach_only' AND (EXISTS (SELECT FROM cdp_data.link l WHERE l.a_id = i.identifier_id AND l.state = 'active' AND l.kind <> 'cannot')
+          OR EXISTS (SELECT FROM cdp_data.link l WHERE l.b_id = i.identifier_id AND l.state = 'active' AND l.kind <> 'cannot')) THEN 'attach only' END AS stop
+    FROM (
+        SELECT DISTINCT y.priority, g.type_id, g.value COLLATE "C" AS value, y.name, y.role, y.supernode_degree
+        FROM unnest(identify_find.type_ids, identify_find.vals) AS g (type_id, value) JOIN cdp_data.identifier_type_all y ON y.type_id = g.type_id
+        WHERE g.value <> '' AND y.role <> 'ignore' OFFSET 0) u
+      LEFT JOIN LATERAL (
+        SELECT x.* FROM cdp_data.identifier x WHERE x.type_id = u.type_id AND x.value = u.value OFFSET 0) i ON true
+      LEFT JOIN LATERAL (
+        SELECT x.customer_id FROM cdp_data.identifier_override x WHERE x.identifier_id = i.identifier_id OFFSET 0) o ON true
+      LEFT JOIN LATERAL (
+        SELECT x.customer_id, x.parent_id FROM cdp_data.customer x WHERE x.customer_id = coalesce(o.customer_id, i.customer_id) OFFSET 0) p ON true
+    ORDER BY u.priority, u.type_id, u.value) x;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.identify_find(smallint[], text[], boolean[]) IS
-'The identifiers of a record as they stand: arrays in the order given, NULL where one is unknown. stops: why it joins nobody (super-node; attach only, when it is attached already), NULL when it may.';
+COMMENT ON FUNCTION cdp_internal.identify_find(smallint[], text[]) IS
+'The identifiers of a record as they stand, each once, the strongest first (priority, type_id, value by bytes), as arrays, NULL where one is unknown; attach: its type is attach only; degrees: supernode_degree of its type; stops: why it joins nobody (super-node; attach only, when it is attached already), NULL when it may. Types that are unknown or ignored are left out; all arrays are NULL when nobody is left.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.identify_links(
   load_id bigint, a_ids bigint[], b_ids bigint[],
@@ -39,16 +45,18 @@ CREATE OR REPLACE FUNCTION cdp_internal.identify_links(
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  SELECT array_agg(l.link_id ORDER BY u.n), array_agg(l.state ORDER BY u.n), array_agg(l.reason ORDER BY u.n),
-    array_agg(l.first_seen ORDER BY u.n), array_agg(s.load_id IS NOT NULL ORDER BY u.n), array_agg(s.last_at ORDER BY u.n)
+  SELECT array_agg(x.link_id), array_agg(x.state), array_agg(x.reason), array_agg(x.first_seen), array_agg(x.supported), array_agg(x.last_at)
   INTO link_ids, states, reasons, first_seen, supported, last_at
-  FROM unnest(a_ids, b_ids) WITH ORDINALITY AS u (a_id, b_id, n)
-    LEFT JOIN LATERAL (
-      SELECT x.* FROM cdp_data.link x
-      WHERE x.a_id = least(u.a_id, u.b_id) AND x.b_id = greatest(u.a_id, u.b_id) AND x.kind = 'deterministic' OFFSET 0) l ON true
-    LEFT JOIN LATERAL (
-      SELECT x.load_id, x.last_at FROM cdp_data.link_support x
-      WHERE x.link_id = l.link_id AND x.load_id = identify_links.load_id OFFSET 0) s ON true;
+  FROM (
+    SELECT l.link_id, l.state, l.reason, l.first_seen, s.load_id IS NOT NULL AS supported, s.last_at
+    FROM unnest(a_ids, b_ids) WITH ORDINALITY AS u (a_id, b_id, n)
+      LEFT JOIN LATERAL (
+        SELECT y.link_id, y.state, y.reason, y.first_seen FROM cdp_data.link y
+        WHERE y.a_id = least(u.a_id, u.b_id) AND y.b_id = greatest(u.a_id, u.b_id) AND y.kind = 'deterministic' OFFSET 0) l ON true
+      LEFT JOIN LATERAL (
+        SELECT y.load_id, y.last_at FROM cdp_data.link_support y
+        WHERE y.link_id = l.link_id AND y.load_id = identify_links.load_id OFFSET 0) s ON true
+    ORDER BY u.n) x;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.identify_links(bigint, bigint[], bigint[]) IS
@@ -59,12 +67,24 @@ CREATE OR REPLACE FUNCTION cdp_internal.union_refusal(
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  parts bigint[] := roots || ARRAY(SELECT -f FROM unnest(fresh) f);
-  m record;
-BEGIN
   -- One part is a root or, by its negative number, a new identifier, which is nobody's yet.
+  parts bigint[] := roots;
+  g record;
+  l record;
+  nth integer;
+  total bigint := 0;
+  types smallint[] := '{}';
+  counts integer[] := '{}';
+  shared boolean[] := '{}';
+  some_shared boolean := false;
+  cut_off integer := 0;
+  whole_types smallint[];
+BEGIN
+  FOR i IN 1 .. cardinality(fresh) LOOP
+    parts := parts || -fresh[i];
+  END LOOP;
   WITH member AS MATERIALIZED (
-    SELECT p.part, i.identifier_id, i.type_id, i.first_seen
+    SELECT p.part, i.identifier_id, i.type_id
     FROM unnest(roots) AS p (part) CROSS JOIN LATERAL (
       WITH RECURSIVE under (id) AS (
         SELECT p.part
@@ -73,63 +93,106 @@ BEGIN
         FROM under u CROSS JOIN LATERAL (
           SELECT c.customer_id FROM cdp_data.customer c WHERE c.parent_id = u.id AND c.parent_id <> c.customer_id OFFSET 0) c
       )
-      SELECT h.identifier_id, h.type_id, h.first_seen
+      SELECT h.identifier_id, h.type_id
       FROM under u CROSS JOIN LATERAL (
-        SELECT h.identifier_id, h.type_id, h.first_seen FROM cdp_data.identifier h
-        WHERE h.customer_id = u.id AND h.identifier_id <> ALL (fresh) AND h.identifier_id <> ALL (apart)
+        SELECT h.identifier_id, h.type_id FROM cdp_data.identifier h
+        WHERE h.customer_id = u.id AND h.identifier_id <> ALL (apart)
           AND NOT EXISTS (SELECT FROM cdp_data.identifier_override o WHERE o.identifier_id = h.identifier_id)
         UNION ALL
-        SELECT h.identifier_id, h.type_id, h.first_seen
+        SELECT h.identifier_id, h.type_id
         FROM cdp_data.identifier_override o JOIN cdp_data.identifier h ON h.identifier_id = o.identifier_id
         WHERE o.customer_id = u.id
         OFFSET 0) h
       LIMIT cut) i
     UNION ALL
-    SELECT -h.identifier_id, h.identifier_id, h.type_id, h.first_seen FROM cdp_data.identifier h WHERE h.identifier_id = ANY (fresh)
-  ), part AS (
-    SELECT x.part, count(*)::integer AS n FROM member x GROUP BY x.part
-  ), held AS (
-    SELECT x.type_id, count(*) AS n, count(DISTINCT x.part) AS parts FROM member x GROUP BY x.type_id
+    SELECT -h.identifier_id, h.identifier_id, h.type_id FROM cdp_data.identifier h WHERE h.identifier_id = ANY (fresh)
   )
-  SELECT ARRAY(SELECT coalesce(x.n, 0) FROM unnest(parts) WITH ORDINALITY AS p (part, nth) LEFT JOIN part x ON x.part = p.part ORDER BY p.nth) AS sizes,
-    (SELECT min(l.link_id) FROM member x JOIN cdp_data.link l ON l.a_id = x.identifier_id AND l.kind = 'cannot' AND l.state = 'active'
-       JOIN member y ON y.identifier_id = l.b_id AND y.part <> x.part) AS forbidden,
-    (SELECT t.name FROM held h JOIN cdp_data.identifier_type_all t ON t.type_id = h.type_id
-     WHERE h.n > t.max_per_customer AND h.parts > 1 AND (t.limit_window IS NULL OR EXISTS (
-       -- The span from one to the one max_per_customer further on is too short, and both parts have a share in it.
-       WITH seen AS (
-         SELECT x.part, x.first_seen, row_number() OVER (ORDER BY x.first_seen, x.identifier_id) AS nth
-         FROM member x WHERE x.type_id = h.type_id AND x.first_seen IS NOT NULL)
-       SELECT FROM seen a JOIN seen b ON b.nth = a.nth + t.max_per_customer
-       WHERE extract(epoch FROM b.first_seen) - extract(epoch FROM a.first_seen) < extract(epoch FROM t.limit_window)
-         AND EXISTS (SELECT FROM seen c WHERE c.nth BETWEEN a.nth AND b.nth AND c.part <> a.part)))
-     ORDER BY t.priority, t.type_id LIMIT 1) AS limited,
-    EXISTS (SELECT FROM member x JOIN cdp_data.identifier_type_all t ON t.type_id = x.type_id
-      WHERE t.max_per_customer IS NOT NULL AND x.part NOT IN (SELECT p.part FROM part p WHERE p.n >= cut)) AS limits_matter,
-    EXISTS (SELECT FROM member x JOIN cdp_data.link l ON l.a_id = x.identifier_id AND l.kind = 'cannot' AND l.state = 'active')
-      OR EXISTS (SELECT FROM member x JOIN cdp_data.link l ON l.b_id = x.identifier_id AND l.kind = 'cannot' AND l.state = 'active') AS cannots
-  INTO m;
-  IF cut IS NOT NULL AND most IS NULL AND (SELECT count(*) FROM unnest(m.sizes) s WHERE s >= cut) > 0 THEN
+  SELECT array_agg(x.part) AS parts, array_agg(x.type_id) AS types, array_agg(x.n) AS counts,
+    EXISTS (SELECT FROM member m JOIN cdp_data.link k ON k.a_id = m.identifier_id AND k.kind = 'cannot' AND k.state = 'active')
+      OR EXISTS (SELECT FROM member m JOIN cdp_data.link k ON k.b_id = m.identifier_id AND k.kind = 'cannot' AND k.state = 'active') AS near
+  INTO g
+  FROM (SELECT m.part, m.type_id, count(*)::integer AS n FROM member m GROUP BY m.part, m.type_id) x;
+
+  sizes := array_fill(0, ARRAY[cardinality(parts)]);
+  FOR i IN 1 .. coalesce(cardinality(g.parts), 0) LOOP
+    nth := array_position(parts, g.parts[i]);
+    sizes[nth] := sizes[nth] + g.counts[i];
+    total := total + g.counts[i];
+    nth := array_position(types, g.types[i]);
+    IF nth IS NULL THEN
+      types := types || g.types[i];
+      counts := counts || g.counts[i];
+      shared := shared || false;
+    ELSE
+      counts[nth] := counts[nth] + g.counts[i];
+      shared[nth] := true;
+      some_shared := true;
+    END IF;
+  END LOOP;
+
+  IF most IS NULL AND cut IS NOT NULL THEN
     -- A large part was read in part only. The small ones tell whether the rest of it can matter.
-    IF m.limits_matter OR m.cannots OR (SELECT count(*) FROM unnest(m.sizes) s WHERE s >= cut) > 1 THEN
-      SELECT * INTO reason, blocker, sizes FROM cdp_internal.union_refusal(roots, fresh, apart, most, NULL);
+    FOR i IN 1 .. cardinality(sizes) LOOP
+      IF sizes[i] >= cut THEN
+        cut_off := cut_off + 1;
+        sizes[i] := NULL;
+      END IF;
+    END LOOP;
+    IF cut_off > 0 THEN
+      whole_types := ARRAY(SELECT x.type_id FROM unnest(g.parts, g.types) AS x (part, type_id) WHERE sizes[array_position(parts, x.part)] IS NOT NULL);
+      IF cut_off > 1 OR g.near
+        OR EXISTS (SELECT FROM cdp_data.identifier_type_all t WHERE t.type_id = ANY (whole_types) AND t.max_per_customer IS NOT NULL) THEN
+        SELECT * INTO reason, blocker, sizes FROM cdp_internal.union_refusal(roots, fresh, apart, most, NULL);
+      END IF;
       RETURN;
     END IF;
-    m.sizes := ARRAY(SELECT nullif(s.s, cut) FROM unnest(m.sizes) WITH ORDINALITY AS s (s, nth) ORDER BY s.nth);
   END IF;
-  sizes := m.sizes;
-  IF m.forbidden IS NOT NULL THEN
-    reason := 'cannot';
-    blocker := m.forbidden;
-  ELSIF m.limited IS NOT NULL THEN
-    reason := 'limit ' || m.limited;
-  ELSIF (SELECT sum(s) FROM unnest(m.sizes) s) > most THEN
+
+  IF g.near THEN
+    WITH member AS MATERIALIZED (
+      SELECT p.part, m.identifier_id FROM unnest(roots) AS p (part) CROSS JOIN LATERAL cdp_internal.members(p.part) m WHERE m.identifier_id <> ALL (apart)
+      UNION ALL
+      SELECT -f, f FROM unnest(fresh) f
+    )
+    SELECT min(k.link_id) INTO blocker
+    FROM member x JOIN cdp_data.link k ON k.a_id = x.identifier_id AND k.kind = 'cannot' AND k.state = 'active'
+      JOIN member y ON y.identifier_id = k.b_id AND y.part <> x.part;
+    IF blocker IS NOT NULL THEN
+      reason := 'cannot';
+      RETURN;
+    END IF;
+  END IF;
+  IF some_shared THEN
+    FOR l IN
+      SELECT t.type_id, t.name, t.max_per_customer, t.limit_window
+      FROM unnest(types, counts, shared) AS x (type_id, n, shared) JOIN cdp_data.identifier_type_all t ON t.type_id = x.type_id
+      WHERE x.shared AND x.n > t.max_per_customer
+      ORDER BY t.priority, t.type_id
+    LOOP
+      -- With a window: is the span from one to the one max_per_customer further on too short, and have two parts a share in it?
+      CONTINUE WHEN l.limit_window IS NOT NULL AND NOT EXISTS (
+        WITH seen AS MATERIALIZED (
+          SELECT x.part, x.first_seen, row_number() OVER (ORDER BY x.first_seen, x.identifier_id) AS nth
+          FROM (
+            SELECT p.part, m.identifier_id, m.first_seen FROM unnest(roots) AS p (part) CROSS JOIN LATERAL cdp_internal.members(p.part) m
+            WHERE m.type_id = l.type_id AND m.identifier_id <> ALL (apart)
+            UNION ALL
+            SELECT -h.identifier_id, h.identifier_id, h.first_seen FROM cdp_data.identifier h WHERE h.identifier_id = ANY (fresh) AND h.type_id = l.type_id) x
+          WHERE x.first_seen IS NOT NULL)
+        SELECT FROM seen a JOIN seen b ON b.nth = a.nth + l.max_per_customer
+        WHERE extract(epoch FROM b.first_seen) - extract(epoch FROM a.first_seen) < extract(epoch FROM l.limit_window)
+          AND EXISTS (SELECT FROM seen c WHERE c.nth BETWEEN a.nth AND b.nth AND c.part <> a.part));
+      reason := 'limit ' || l.name;
+      RETURN;
+    END LOOP;
+  END IF;
+  IF total > most THEN
     reason := 'customer size';
   END IF;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.union_refusal(bigint[], bigint[], bigint[], integer, integer) IS
-'Whether customers (roots) and new identifiers may become one: reason NULL when they may, else cannot, limit <type> or customer size, with the cannot link as blocker. apart: identifiers that count for nobody, whatever the table says. A limit that one of them breaks by itself does not count. most: identifiers that a customer may have (NULL: any number); cut: read at most so many of each root, for speed; what was left out is read when it can matter. sizes: identifiers of each root and of each new one (1), NULL where they were not counted.';
+'Whether customers (roots) and new identifiers may become one: reason NULL when they may, else cannot, limit <type> or customer size, with the cannot link as blocker. apart: identifiers that count for nobody, whatever the table says; the new ones must be among them. A limit that one of them breaks by itself does not count. most: identifiers that a customer may have (NULL: any number); cut: read at most so many of each root, for speed; what was left out is read when it can matter. sizes: identifiers of each root and of each new one (1), NULL where they were not counted.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.pair_refusal(
   type_ids smallint[], ids bigint[], accepted boolean[], hubs integer[], nth integer) RETURNS text
@@ -181,9 +244,19 @@ DECLARE
 BEGIN
   reasons := array_fill(NULL::text, ARRAY[k]);
   blockers := array_fill(NULL::bigint, ARRAY[k]);
-  accepted := ARRAY(SELECT s.stop IS NULL AND NOT pairs FROM unnest(stops) WITH ORDINALITY AS s (stop, n) ORDER BY s.n);
-  own := ARRAY(SELECT i.id FROM unnest(ids, fresh, stops) AS i (id, fresh, stop) WHERE i.fresh AND i.stop IS NULL);
-  all_roots := ARRAY(SELECT DISTINCT i.root FROM unnest(roots, fresh, stops) AS i (root, fresh, stop) WHERE NOT i.fresh AND i.stop IS NULL ORDER BY 1);
+  accepted := array_fill(false, ARRAY[k]);
+  own := '{}';
+  all_roots := '{}';
+  FOR i IN 1 .. k LOOP
+    IF stops[i] IS NULL THEN
+      accepted[i] := NOT pairs;
+      IF fresh[i] THEN
+        own := own || ids[i];
+      ELSIF array_position(all_roots, roots[i]) IS NULL THEN
+        all_roots := all_roots || roots[i];
+      END IF;
+    END IF;
+  END LOOP;
   joined := all_roots;
   IF NOT pairs THEN
     IF cardinality(all_roots) + cardinality(own) < 2 THEN
@@ -229,6 +302,21 @@ $$;
 COMMENT ON FUNCTION cdp_internal.identify_judge(smallint[], bigint[], bigint[], boolean[], text[], integer[], integer) IS
 'Which identifiers of a record become one customer. The union of all is tried first; when a rule forbids it, they are taken in one by one, strongest first, and whoever breaks a rule is left out with the reason. joined: the roots that become one, sizes: their identifiers (NULL: not counted, there was nothing to ask or they are many).';
 
+CREATE OR REPLACE FUNCTION cdp_internal.pick(things anyarray, places integer[]) RETURNS anyarray
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  picked things%TYPE := '{}';
+BEGIN
+  FOR i IN 1 .. coalesce(cardinality(places), 0) LOOP
+    picked := picked || things[places[i]];
+  END LOOP;
+  RETURN picked;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.pick(anyarray, integer[]) IS
+'The elements of an array at these places, in their order.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.identify_lock(roots bigint[]) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -258,11 +346,11 @@ COMMENT ON FUNCTION cdp_internal.identify_touch(bigint[], timestamptz) IS
 
 CREATE OR REPLACE FUNCTION cdp_internal.identify_links_write(
   load_id bigint, a_ids bigint[], b_ids bigint[], states text[], reasons text[], blockers bigint[], at timestamptz, event_key text,
-  OUT link_ids bigint[], OUT inserted boolean[])
+  OUT link_ids bigint[])
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  -- Rows are locked and written in the order of their ends. xmax is 0 in a row that this command inserted.
+  -- Rows are locked and written in the order of their ends.
   WITH want AS MATERIALIZED (
     SELECT least(u.a, u.b) AS a_id, greatest(u.a, u.b) AS b_id, u.state, u.reason, u.blocker, u.n
     FROM unnest(a_ids, b_ids, states, reasons, blockers) WITH ORDINALITY AS u (a, b, state, reason, blocker, n)
@@ -272,20 +360,19 @@ BEGIN
     ON CONFLICT ON CONSTRAINT link_once DO UPDATE
     SET state = excluded.state, reason = excluded.reason, blocker = excluded.blocker, first_seen = least(l.first_seen, excluded.first_seen),
       changed_at = clock_timestamp()
-    RETURNING l.link_id, l.a_id, l.b_id, l.xmax = 0 AS inserted
+    RETURNING l.link_id, l.a_id, l.b_id
   ), support AS (
     INSERT INTO cdp_data.link_support AS s (link_id, load_id, first_at, last_at, event_key)
     SELECT p.link_id, identify_links_write.load_id, at, at, identify_links_write.event_key FROM put p ORDER BY p.link_id
     ON CONFLICT ON CONSTRAINT link_support_pkey DO UPDATE
     SET first_at = least(s.first_at, excluded.first_at), last_at = greatest(s.last_at, excluded.last_at)
   )
-  SELECT array_agg(p.link_id ORDER BY w.n), array_agg(p.inserted ORDER BY w.n)
-  INTO link_ids, inserted
+  SELECT array_agg(p.link_id ORDER BY w.n) INTO link_ids
   FROM want w JOIN put p ON p.a_id = w.a_id AND p.b_id = w.b_id;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.identify_links_write(bigint, bigint[], bigint[], text[], text[], bigint[], timestamptz, text) IS
-'Writes deterministic links with their state, and that a load supports them; at is the time of the record. Returns their numbers in the order given, and which of them are new.';
+'Writes deterministic links with their state, and that a load supports them; at is the time of the record. Returns their numbers in the order given.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.identify_in(
   load_id bigint, source_id integer, type_ids smallint[], vals text[], at timestamptz, event_key text, cause text,
@@ -293,15 +380,15 @@ CREATE OR REPLACE FUNCTION cdp_internal.identify_in(
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
-  t record;
   f record;
   again record;
   l record;
   j record;
-  w record;
+  linked bigint[];
   k integer;
   attempt integer;
-  missing bigint;
+  missing integer;
+  one_root boolean;
   most integer;
   first_hub integer;
   second_hub integer;
@@ -316,6 +403,8 @@ DECLARE
   made bigint;
   alone bigint;
   held bigint[];
+  old bigint[];
+  maybe bigint[];
   states text[];
   reasons text[];
   blockers bigint[];
@@ -334,26 +423,18 @@ BEGIN
       USING ERRCODE = 'program_limit_exceeded', DETAIL = format('%s were given, at most 50 are taken.', cardinality(type_ids)),
         HINT = 'A record shows one person; send each person''s identifiers in a record of their own.';
   END IF;
-  SELECT array_agg(x.type_id) AS type_ids, array_agg(x.value) AS vals, array_agg(x.name) AS names,
-    array_agg(x.attach) AS attach, array_agg(x.supernode_degree) AS degrees
-  INTO t
-  FROM (
-    SELECT DISTINCT y.priority, u.type_id, u.value COLLATE "C" AS value, y.name, y.role = 'attach_only' AS attach, y.supernode_degree
-    FROM unnest(identify_in.type_ids, vals) AS u (type_id, value) JOIN cdp_data.identifier_type_all y ON y.type_id = u.type_id
-    WHERE u.value <> '' AND y.role <> 'ignore'
-    ORDER BY 1, 2, 3) x;
-  k := cardinality(t.type_ids);
+  f := cdp_internal.identify_find(type_ids, vals);
+  k := cardinality(f.ids);
   IF k IS NULL THEN
     RETURN;
   END IF;
-  f := cdp_internal.identify_find(t.type_ids, t.vals, t.attach);
   FOR attempt IN 1 .. 100 LOOP
     -- The hubs: the two strongest that can merge; each other identifier gets a link from both, so that any one of
     -- them may be taken out later without the rest falling apart.
     first_hub := NULL;
     second_hub := NULL;
     FOR i IN 1 .. k LOOP
-      IF f.stops[i] IS NULL AND NOT t.attach[i] THEN
+      IF f.stops[i] IS NULL AND NOT f.attach[i] THEN
         IF first_hub IS NULL THEN
           first_hub := i;
         ELSE
@@ -386,29 +467,46 @@ BEGIN
         END IF;
       END LOOP;
     END LOOP;
-    missing := (SELECT count(*) FROM unnest(f.ids) i WHERE i IS NULL);
+    missing := 0;
+    one_root := true;
+    FOR i IN 1 .. k LOOP
+      IF f.ids[i] IS NULL THEN
+        missing := missing + 1;
+      ELSIF f.stops[i] IS NULL AND f.roots[i] <> f.roots[first_hub] THEN
+        one_root := false;
+      END IF;
+    END LOOP;
 
     IF attempt = 1 AND missing = 0 THEN
       -- What is known and needs no change is answered without a lock.
-      IF k > 1 THEN
-        l := cdp_internal.identify_links(load_id, ARRAY(SELECT f.ids[i] FROM unnest(a) i), ARRAY(SELECT f.ids[i] FROM unnest(b) i));
-        changed := EXISTS (
-          SELECT FROM unnest(l.states, l.supported, l.first_seen, a, b) AS x (state, supported, first_seen, a, b)
-          WHERE NOT coalesce(x.supported, false) OR x.first_seen > at
-            OR x.state <> 'active' AND f.stops[x.a] IS NULL AND f.stops[x.b] IS NULL AND NOT t.attach[x.b]);
+      changed := NOT one_root;
+      IF k > 1 AND one_root THEN
+        l := cdp_internal.identify_links(load_id, cdp_internal.pick(f.ids, a), cdp_internal.pick(f.ids, b));
+        FOR n IN 1 .. cardinality(a) LOOP
+          IF NOT coalesce(l.supported[n], false) OR l.first_seen[n] > at OR l.last_at[n] + interval '1 day' < at
+            OR l.states[n] <> 'active' AND f.stops[a[n]] IS NULL AND f.stops[b[n]] IS NULL AND NOT f.attach[b[n]] THEN
+            changed := true;
+          END IF;
+        END LOOP;
       END IF;
-      IF NOT coalesce(changed, false) THEN
-        ids := ARRAY(SELECT i.id FROM unnest(f.ids, f.first_seen, f.last_seen) AS i (id, first_seen, last_seen)
-          WHERE i.first_seen IS NULL OR at < i.first_seen OR i.last_seen IS NULL OR at > i.last_seen + interval '1 day');
+      IF NOT changed THEN
+        ids := '{}';
+        FOR i IN 1 .. k LOOP
+          IF f.first_seen[i] IS NULL OR at < f.first_seen[i] OR f.last_seen[i] IS NULL OR at > f.last_seen[i] + interval '1 day' THEN
+            ids := ids || f.ids[i];
+          END IF;
+        END LOOP;
         IF ids <> '{}' THEN
           PERFORM cdp_internal.identify_touch(ids, at);
         END IF;
         customer_id := f.roots[first_hub];
         identifier_id := f.ids[first_hub];
         home_id := f.homes[first_hub];
-        rejected := coalesce((
-          SELECT jsonb_agg(jsonb_build_object('type', t.names[i.n], 'reason', i.stop) ORDER BY i.n)
-          FROM unnest(f.roots, f.stops) WITH ORDINALITY AS i (root, stop, n) WHERE i.root <> f.roots[first_hub]), '[]');
+        FOR i IN 1 .. k LOOP
+          IF f.roots[i] <> customer_id THEN
+            rejected := rejected || jsonb_build_object('type', f.names[i], 'reason', f.stops[i]);
+          END IF;
+        END LOOP;
         RETURN;
       END IF;
     END IF;
@@ -418,7 +516,24 @@ BEGIN
     END IF;
     BEGIN
       -- 1. Identifiers. New ones get the customer of the strongest known one, which step 3 may correct.
-      fresh := ARRAY(SELECT i.id IS NULL FROM unnest(f.ids) WITH ORDINALITY AS i (id, n) ORDER BY i.n);
+      fresh := array_fill(false, ARRAY[k]);
+      maybe := '{}';
+      old := '{}';
+      held := '{}';
+      FOR i IN 1 .. k LOOP
+        fresh[i] := f.ids[i] IS NULL;
+        IF NOT fresh[i] THEN
+          IF f.degrees[i] IS NOT NULL AND f.stops[i] IS DISTINCT FROM 'super-node' THEN
+            maybe := maybe || f.ids[i];
+          END IF;
+          IF f.first_seen[i] IS NULL OR at < f.first_seen[i] OR f.last_seen[i] IS NULL OR at > f.last_seen[i] + interval '1 day' THEN
+            old := old || f.ids[i];
+          END IF;
+          IF f.stops[i] IS NULL AND array_position(held, f.roots[i]) IS NULL THEN
+            held := held || f.roots[i];
+          END IF;
+        END IF;
+      END LOOP;
       ids := f.ids;
       homes := f.homes;
       made := NULL;
@@ -440,51 +555,48 @@ BEGIN
           FROM (
             -- Numbered strongest first: the lowest number of a customer is its anchor.
             SELECT nextval('cdp_data.identifier_identifier_id_seq') AS id, u.type_id, u.value
-            FROM unnest(t.type_ids, t.vals, fresh) WITH ORDINALITY AS u (type_id, value, fresh, n) WHERE u.fresh ORDER BY u.n OFFSET 0) n
+            FROM unnest(f.type_ids, f.vals, fresh) WITH ORDINALITY AS u (type_id, value, fresh, n) WHERE u.fresh ORDER BY u.n OFFSET 0) n
           ORDER BY n.type_id, n.value COLLATE "C"
           ON CONFLICT DO NOTHING
           RETURNING i.identifier_id, i.type_id, i.value
         )
         SELECT array_agg(coalesce(u.id, p.identifier_id) ORDER BY u.n) INTO ids
-        FROM unnest(t.type_ids, t.vals, f.ids) WITH ORDINALITY AS u (type_id, value, id, n)
+        FROM unnest(f.type_ids, f.vals, f.ids) WITH ORDINALITY AS u (type_id, value, id, n)
           LEFT JOIN put p ON p.type_id = u.type_id AND p.value = u.value;
-        homes := ARRAY(SELECT coalesce(h.home, guess) FROM unnest(f.homes) WITH ORDINALITY AS h (home, n) ORDER BY h.n);
+        FOR i IN 1 .. k LOOP
+          homes[i] := coalesce(homes[i], guess);
+        END LOOP;
         IF array_position(ids, NULL) IS NOT NULL THEN
           RAISE EXCEPTION 'somebody else wrote the same identifier' USING ERRCODE = 'CDPRT';
         END IF;
       END IF;
       -- Whoever may turn out to be shared by too many is locked here as well: later would be out of order.
-      crowded := cdp_internal.crowded(
-        ARRAY(SELECT i.id FROM unnest(ids, f.stops, t.degrees) AS i (id, stop, degree) WHERE i.degree IS NOT NULL AND i.stop IS DISTINCT FROM 'super-node'), k - 1);
-      IF missing < k THEN
-        PERFORM cdp_internal.identify_touch(array_agg(i.id), at)
-        FROM unnest(f.ids, f.first_seen, f.last_seen) AS i (id, first_seen, last_seen)
-        WHERE i.id = ANY (crowded) OR i.id IS NOT NULL
-          AND (i.first_seen IS NULL OR at < i.first_seen OR i.last_seen IS NULL OR at > i.last_seen + interval '1 day')
-        HAVING count(*) > 0;
+      crowded := CASE WHEN k > 1 AND (maybe <> '{}' OR k > 20 AND missing > 0)
+        THEN cdp_internal.crowded(maybe || CASE WHEN k > 20 THEN ids END, k - 1) ELSE '{}' END;
+      IF old <> '{}' OR crowded <> '{}' THEN
+        PERFORM cdp_internal.identify_touch(old || crowded, at);
       END IF;
 
       -- 2. Roots.
-      held := ARRAY(SELECT DISTINCT i.root FROM unnest(f.roots, f.stops) AS i (root, stop) WHERE i.root IS NOT NULL AND i.stop IS NULL);
       IF held <> '{}' THEN
         IF NOT cdp_internal.identify_lock(held) THEN
           RAISE EXCEPTION 'a root moved' USING ERRCODE = 'CDPRT';
         END IF;
-        again := cdp_internal.identify_find(t.type_ids, t.vals, t.attach);
-        IF EXISTS (SELECT FROM unnest(f.ids, f.roots, f.stops, again.ids, again.roots, again.stops) AS i (id, root, stop, id2, root2, stop2)
-            WHERE i.id IS NOT NULL AND (i.id, i.root, i.stop) IS DISTINCT FROM (i.id2, i.root2, i.stop2)) THEN
-          RAISE EXCEPTION 'a root moved' USING ERRCODE = 'CDPRT';
-        END IF;
+        again := cdp_internal.identify_find(f.type_ids, f.vals);
+        FOR i IN 1 .. k LOOP
+          IF NOT fresh[i] AND (again.roots[i] IS DISTINCT FROM f.roots[i] OR again.stops[i] IS DISTINCT FROM f.stops[i] AND f.stops[i] IS NULL) THEN
+            RAISE EXCEPTION 'a root moved' USING ERRCODE = 'CDPRT';
+          END IF;
+        END LOOP;
       END IF;
-
       locked_at := clock_timestamp();
 
       -- 3. Who belongs together, and under which id.
       SELECT s.max_identifiers_per_customer INTO most FROM cdp_data.setting s;
-      j := cdp_internal.identify_judge(t.type_ids, ids, f.roots, fresh, f.stops, hubs, most);
+      j := cdp_internal.identify_judge(f.type_ids, ids, f.roots, fresh, f.stops, hubs, most);
       customer_id := CASE cardinality(j.joined) WHEN 0 THEN NULL WHEN 1 THEN j.joined[1] ELSE cdp_internal.winner_of(j.joined) END;
       merged := array_remove(j.joined, customer_id);
-      IF customer_id IS NULL AND made IS NULL AND EXISTS (SELECT FROM unnest(j.accepted, fresh) AS i (yes, fresh) WHERE i.yes AND i.fresh) THEN
+      IF customer_id IS NULL AND made IS NULL AND missing > 0 AND true = ANY (j.accepted) THEN
         INSERT INTO cdp_data.customer AS c (customer_id, parent_id)
         SELECT n.id, n.id FROM nextval('cdp_data.customer_customer_id_seq') AS n (id) RETURNING c.customer_id INTO made;
       END IF;
@@ -508,15 +620,16 @@ BEGIN
       reasons := '{}';
       blockers := '{}';
       IF k > 1 THEN
-        l := cdp_internal.identify_links(load_id, ARRAY(SELECT ids[i] FROM unnest(a) i), ARRAY(SELECT ids[i] FROM unnest(b) i));
+        l := cdp_internal.identify_links(load_id, cdp_internal.pick(ids, a), cdp_internal.pick(ids, b));
         FOR n IN 1 .. cardinality(a) LOOP
           DECLARE
-            good boolean := j.accepted[a[n]] AND j.accepted[b[n]] AND NOT (t.attach[b[n]] AND a[n] <> first_hub) OR l.states[n] = 'active';
+            good boolean := j.accepted[a[n]] AND j.accepted[b[n]] AND NOT (f.attach[b[n]] AND a[n] <> first_hub) OR l.states[n] = 'active';
             state text := CASE WHEN good THEN 'active' WHEN l.states[n] = 'revoked' AND l.reasons[n] = 'unmerge' THEN 'revoked' ELSE 'rejected' END;
             reason text := CASE WHEN good THEN NULL WHEN state = 'revoked' THEN l.reasons[n]
               ELSE coalesce(f.stops[b[n]], f.stops[a[n]], j.reasons[b[n]], j.reasons[a[n]], 'attach only') END;
           BEGIN
-            IF (l.states[n], l.reasons[n], l.supported[n]) IS DISTINCT FROM (state, reason, true) OR l.first_seen[n] > at THEN
+            IF (l.states[n], l.reasons[n], l.supported[n]) IS DISTINCT FROM (state, reason, true)
+              OR l.first_seen[n] > at OR l.last_at[n] + interval '1 day' < at THEN
               need := need || n;
               states := states || state;
               reasons := reasons || reason;
@@ -526,7 +639,7 @@ BEGIN
         END LOOP;
       END IF;
       IF need <> '{}' THEN
-        w := cdp_internal.identify_links_write(load_id, ARRAY(SELECT ids[a[n]] FROM unnest(need) n), ARRAY(SELECT ids[b[n]] FROM unnest(need) n),
+        linked := cdp_internal.identify_links_write(load_id, cdp_internal.pick(ids, cdp_internal.pick(a, need)), cdp_internal.pick(ids, cdp_internal.pick(b, need)),
           states, reasons, blockers, at, event_key);
       END IF;
 
@@ -535,9 +648,7 @@ BEGIN
         UPDATE cdp_data.customer c SET parent_id = identify_in.customer_id WHERE c.customer_id = ANY (j.joined);
       END IF;
       IF merged <> '{}' THEN
-        PERFORM cdp_internal.identify_ledger(customer_id, j.joined, j.sizes,
-          ARRAY(SELECT CASE WHEN x.yes AND NOT x.fresh THEN x.root END FROM unnest(f.roots, j.accepted, fresh) WITH ORDINALITY AS x (root, yes, fresh, n) ORDER BY x.n),
-          ids, first_hub, locked_at, cause, source_id, load_id, event_key);
+        PERFORM cdp_internal.identify_ledger(customer_id, j.joined, j.sizes, f.roots, j.accepted, ids, first_hub, locked_at, cause, source_id, load_id, event_key);
         PERFORM cdp_internal.feed_write(merged || customer_id, 'merge');
       END IF;
       IF 'customer size' = ANY (j.reasons) THEN
@@ -563,13 +674,14 @@ BEGIN
           customer_id := cdp_internal.identifier_root(identifier_id);
         END IF;
       END IF;
-      rejected := coalesce((
-        SELECT jsonb_agg(jsonb_build_object('type', t.names[i.n], 'reason', coalesce(i.stop, i.reason)) ORDER BY i.n)
-        FROM unnest(j.accepted, j.reasons, f.stops, f.roots) WITH ORDINALITY AS i (yes, reason, stop, root, n)
-        WHERE NOT i.yes AND i.root IS DISTINCT FROM identify_in.customer_id), '[]');
+      FOR i IN 1 .. k LOOP
+        IF NOT j.accepted[i] AND f.roots[i] IS DISTINCT FROM customer_id THEN
+          rejected := rejected || jsonb_build_object('type', f.names[i], 'reason', coalesce(f.stops[i], j.reasons[i]));
+        END IF;
+      END LOOP;
       RETURN;
     EXCEPTION WHEN SQLSTATE 'CDPRT' THEN
-      f := cdp_internal.identify_find(t.type_ids, t.vals, t.attach);
+      f := cdp_internal.identify_find(f.type_ids, f.vals);
     END;
   END LOOP;
   RAISE EXCEPTION 'customers of the record changed faster than they could be locked'
@@ -600,25 +712,44 @@ COMMENT ON FUNCTION cdp_internal.winner_of(bigint[]) IS
 'Which of these customers keeps its id when they become one: the one whose anchor (its lowest identifier_id, by home, else by override) has the strongest type; then the earlier created; then the lower id.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.identify_ledger(
-  winner bigint, joined bigint[], sizes integer[], roots bigint[], ids bigint[], hub integer, at timestamptz,
+  winner bigint, joined bigint[], sizes integer[], roots bigint[], accepted boolean[], ids bigint[], hub integer, at timestamptz,
   cause text, source_id integer, load_id bigint, event_key text) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+  operation bigint := nextval('cdp_data.identity_operation_seq');
+  winner_size integer := sizes[array_position(joined, winner)];
+  loser bigint;
+  own bigint;
+  other bigint;
 BEGIN
-  -- The winner grows from line to line, in the order of the losers' ids.
-  INSERT INTO cdp_data.merge_log (operation_id, at, kind, customer_id, from_id, to_id, link_id, cause, source_id, load_id, event_key, winner_size, loser_size)
-  SELECT o.id, identify_ledger.at, 'merge', x.root, x.root, winner, k.link_id, identify_ledger.cause, identify_ledger.source_id, identify_ledger.load_id, identify_ledger.event_key,
-    sizes[array_position(joined, winner)] + coalesce(sum(x.size) OVER (ORDER BY x.root ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0), x.size
-  FROM nextval('cdp_data.identity_operation_seq') AS o (id),
-    (SELECT u.root, u.size,
-       ids[array_position(roots, u.root)] AS own,
-       CASE WHEN array_position(roots, u.root) = hub OR roots[hub] = u.root THEN ids[array_position(roots, winner)] ELSE ids[hub] END AS other
-     FROM unnest(joined, sizes) AS u (root, size) WHERE u.root <> winner) x
-    LEFT JOIN cdp_data.link k ON k.a_id = least(x.own, x.other) AND k.b_id = greatest(x.own, x.other) AND k.kind = 'deterministic'
-  ORDER BY x.root;
+  -- The winner grows from line to line. The link told is the one between the loser's strongest and the hub.
+  FOR n IN 1 .. cardinality(joined) LOOP
+    loser := joined[n];
+    CONTINUE WHEN loser = winner;
+    own := NULL;
+    other := NULL;
+    FOR i IN 1 .. cardinality(ids) LOOP
+      IF accepted[i] AND roots[i] = loser AND own IS NULL THEN
+        own := ids[i];
+      ELSIF accepted[i] AND roots[i] = winner AND other IS NULL THEN
+        other := ids[i];
+      END IF;
+    END LOOP;
+    IF own <> ids[hub] AND roots[hub] IS DISTINCT FROM loser THEN
+      other := ids[hub];
+    ELSIF own <> ids[hub] THEN
+      own := ids[hub];
+    END IF;
+    INSERT INTO cdp_data.merge_log (operation_id, at, kind, customer_id, from_id, to_id, link_id, cause, source_id, load_id, event_key, winner_size, loser_size)
+    VALUES (operation, identify_ledger.at, 'merge', loser, loser, winner,
+      (SELECT k.link_id FROM cdp_data.link k WHERE k.a_id = least(own, other) AND k.b_id = greatest(own, other) AND k.kind = 'deterministic'),
+      identify_ledger.cause, identify_ledger.source_id, identify_ledger.load_id, identify_ledger.event_key, winner_size, sizes[n]);
+    winner_size := winner_size + sizes[n];
+  END LOOP;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.identify_ledger(bigint, bigint[], integer[], bigint[], bigint[], integer, timestamptz, text, integer, bigint, text) IS
+COMMENT ON FUNCTION cdp_internal.identify_ledger(bigint, bigint[], integer[], bigint[], boolean[], bigint[], integer, timestamptz, text, integer, bigint, text) IS
 'Writes the ledger lines of a merge by a record: one for each root that lost its id, with the link that brought it, and the sizes before. at is a time after the locks and before the links of the record, so that an unmerge can tell earlier links from those of the merge.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.crowded(ids bigint[], more integer) RETURNS bigint[]

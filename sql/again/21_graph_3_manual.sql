@@ -53,7 +53,6 @@ AS $$
 DECLARE
   roots bigint[];
   f record;
-  t record;
   most integer;
   sizes integer[];
   blocker bigint;
@@ -62,11 +61,7 @@ DECLARE
 BEGIN
   PERFORM cdp_internal.require_identifiers(ARRAY[a, b]);
   roots := cdp_internal.lock_customers(ARRAY[a, b]);
-  SELECT array_agg(i.type_id ORDER BY i.nth) AS type_ids, array_agg(i.value ORDER BY i.nth) AS vals, array_agg(i.role = 'attach_only' ORDER BY i.nth) AS attach
-  INTO t
-  FROM (SELECT u.nth, x.type_id, x.value, y.role FROM unnest(ARRAY[a, b]) WITH ORDINALITY AS u (id, nth)
-        JOIN cdp_data.identifier x ON x.identifier_id = u.id JOIN cdp_data.identifier_type_all y ON y.type_id = x.type_id) i;
-  f := cdp_internal.identify_find(t.type_ids, t.vals, t.attach);
+  f := cdp_internal.identify_find(array_agg(i.type_id), array_agg(i.value)) FROM cdp_data.identifier i WHERE i.identifier_id IN (a, b);
   SELECT l.link_id, l.state INTO known FROM cdp_data.link l WHERE l.a_id = least(a, b) AND l.b_id = greatest(a, b) AND l.kind = 'manual';
   SELECT s.max_identifiers_per_customer INTO most FROM cdp_data.setting s;
   IF known.state IS DISTINCT FROM 'active' THEN
@@ -75,7 +70,7 @@ BEGIN
       SELECT * INTO why, blocker, sizes FROM cdp_internal.union_refusal(roots, '{}', '{}', most, coalesce(most + 1, 64));
     END IF;
     IF why IS DISTINCT FROM 'cannot' AND why IS DISTINCT FROM 'super-node' AND why IS DISTINCT FROM 'attach only' THEN
-      why := coalesce(cdp_internal.pair_refusal(t.type_ids, f.ids, '{t,f}', '{1}', 2), why);
+      why := coalesce(cdp_internal.pair_refusal(f.type_ids, f.ids, '{t,f}', '{1}', 2), why);
     END IF;
   END IF;
   state := CASE WHEN why IS NULL THEN 'active' ELSE 'rejected' END;
