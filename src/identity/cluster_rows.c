@@ -10,6 +10,7 @@
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
 #include "utils/array.h"
 #include "utils/float.h"
 
@@ -232,7 +233,7 @@ read_options(FunctionCallInfo fcinfo)
 	if (i == lengthof(methods))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("unknown method of clustering \"%.40s\"", method),
+				 errmsg("unknown method of clustering \"%s\"", pnstrdup(method, pg_mbcliplen(method, strlen(method), 40))),
 				 errhint("Use average, one_to_one or connected.")));
 	o.method = (CdpClusterMethod) i;
 	if (!isfinite(o.threshold) || !isfinite(o.absent) || (o.method == CDP_CLUSTER_AVERAGE && o.absent > o.threshold))

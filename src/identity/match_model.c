@@ -9,6 +9,7 @@
 
 #include "base/suggest.h"
 #include "catalog/pg_type.h"
+#include "mb/pg_wchar.h"
 #include "utils/numeric.h"
 
 /* Refuses the model: what is wrong and where. */
@@ -409,7 +410,7 @@ cdp_model_read(Jsonb *settings)
 		if (i == lengthof(link_types))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("unknown link_type \"%.40s\" in a match model", type),
+					 errmsg("unknown link_type \"%s\" in a match model", pnstrdup(type, pg_mbcliplen(type, strlen(type), 40))),
 					 cdp_suggest_hint(type, link_types, lengthof(link_types))));
 		if (strcmp(type, link_types[i]) == 0)
 		{

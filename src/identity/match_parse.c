@@ -50,6 +50,7 @@ typedef enum ValueKind
 	VALUE_DATE,
 	VALUE_EPOCH,
 	VALUE_MEASURE,
+	VALUE_DIFFERENCE,			/* of dates, with a sign that only abs takes off */
 	VALUE_ARRAY					/* the elements that two arrays share */
 } ValueKind;
 
@@ -86,7 +87,7 @@ refuse(const Parser *p, int at, const char *what, const char *name)
 	ereport(ERROR,
 			(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 			 errmsg("a condition of the match model has none of the known forms"),
-			 name ? errdetail("%s, byte %d: %s \"%.40s\".", p->path, at + 1, what, name)
+			 name ? errdetail("%s, byte %d: %s \"%s\".", p->path, at + 1, what, pnstrdup(name, pg_mbcliplen(name, strlen(name), 40)))
 			 : errdetail("%s, byte %d: %s.", p->path, at + 1, what),
 			 errhint("docs/matching.md lists the forms. Conditions are read, never run as SQL.")));
 }
@@ -472,9 +473,10 @@ parse_abs(Parser *p)
 	Value		out = {VALUE_MEASURE, a.at};
 	Value		b;
 
-	if (a.kind == VALUE_MEASURE && a.measure >= CDP_MEASURE_SECONDS && a.measure <= CDP_MEASURE_YEARS)
+	if (a.kind == VALUE_DIFFERENCE)
 	{
 		expect(p, ")");
+		a.kind = VALUE_MEASURE;
 		return a;
 	}
 	expect(p, "-");
@@ -505,6 +507,7 @@ parse_date_difference(Parser *p)
 		refuse(p, out.at, "a difference of dates is in day, month or year", NULL);
 	measure_pair(p, &out, (unit[0] | 32) == 'd' ? CDP_MEASURE_DAYS : (unit[0] | 32) == 'm' ? CDP_MEASURE_MONTHS : CDP_MEASURE_YEARS,
 				 a, b);
+	out.kind = VALUE_DIFFERENCE;
 	return out;
 }
 
@@ -747,6 +750,8 @@ parse_comparison(Parser *p)
 		c->term[0] = c->term[1] = cdp_term_intern(p->terms, a.term, p->path);
 		return c;
 	}
+	if (a.kind == VALUE_DIFFERENCE)
+		refuse(p, a.at, "a difference of dates has a sign, so it needs abs", NULL);
 	c->op = expect_operator(p);
 	b = parse_value(p);
 	if (a.kind == VALUE_TERM && b.kind == VALUE_TERM)
