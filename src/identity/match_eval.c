@@ -186,11 +186,15 @@ get_number(CdpMatcher *m, int column, int32 code)
 			int			len;
 			const char *s = cdp_value(t, i, &len);
 
+			CHECK_FOR_INTERRUPTS();
 			numbers[i] = get_float8_nan();
-			if (len == 0 || len >= sizeof(copy) || strspn(s, "+-0123456789.eE") < len)
+			if (len == 0 || len >= sizeof(copy))
 				continue;
+			/* Cut out first: in the records the next value follows without an end between them. */
 			memcpy(copy, s, len);
 			copy[len] = '\0';
+			if (strspn(copy, "+-0123456789.eE") < len)
+				continue;
 			numbers[i] = strtod(copy, &end);
 			if (*end != '\0' || isinf(numbers[i]))
 				numbers[i] = get_float8_nan();
@@ -200,25 +204,38 @@ get_number(CdpMatcher *m, int column, int32 code)
 	return m->number[column][code];
 }
 
-/* Cuts the text form of an array into its elements, NULLs left out; returns how many, at most room. */
+/* What a letter behind a backslash means in JSON. */
+static char
+json_escape(char c)
+{
+	return c == 'n' ? '\n' : c == 't' ? '\t' : c == 'r' ? '\r' : c == 'b' ? '\b' : c == 'f' ? '\f' : c;
+}
+
+/* Cuts an array, in its text form or as JSON, into its elements, NULLs left out; returns how many, at most room. */
 static int
 read_elements(const char *s, int len, StringInfo buffer, int *start, int room)
 {
+	bool		json = len > 0 && s[0] == '[';
 	int			n = 0;
 	int			i = 1;
 
-	if (len < 2 || s[0] != '{' || s[len - 1] != '}')
+	if (len < 2 || s[0] != (json ? '[' : '{') || s[len - 1] != (json ? ']' : '}'))
 		return 0;
 	while (i < len - 1 && n < room)
 	{
-		bool		quoted = s[i] == '"';
+		bool		quoted;
 
+		while (json && i < len - 2 && s[i] == ' ')
+			i++;
+		quoted = s[i] == '"';
 		start[n] = buffer->len;
 		for (i += quoted; i < len - 1 && s[i] != (quoted ? '"' : ','); i++)
 		{
-			if (s[i] == '\\' && i + 1 < len - 1)
-				i++;
-			appendStringInfoCharMacro(buffer, s[i]);
+			char		c = s[i];
+
+			if (c == '\\' && i + 1 < len - 1)
+				c = json ? json_escape(s[++i]) : s[++i];
+			appendStringInfoCharMacro(buffer, c);
 		}
 		i += quoted ? 2 : 1;
 		if (quoted || pg_strcasecmp(buffer->data + start[n], "NULL") != 0)

@@ -335,8 +335,8 @@ cdp_match_patterns(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	Job			job = read_job(fcinfo);
-	HASHCTL		ctl = {.keysize = sizeof(int64),.entrysize = sizeof(PatternCount)};
-	HTAB	   *counts = hash_create("match patterns", 1024, &ctl, HASH_ELEM | HASH_BLOBS);
+	HASHCTL		ctl = {.keysize = sizeof(int64),.entrysize = sizeof(PatternCount),.hcxt = CurrentMemoryContext};
+	HTAB	   *counts = hash_create("match patterns", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
 	HASH_SEQ_STATUS scan;
 	PatternCount *c;
 
