@@ -42,6 +42,10 @@ BEGIN
     RAISE EXCEPTION 'a comparison needs a kind and a column; forename_surname and distance, and only they, another column'
       USING ERRCODE = 'invalid_parameter_value', HINT = 'Write cdp.match_comparison(''name'', ''first_name'').';
   END IF;
+  IF array_position(thresholds, NULL) IS NOT NULL OR (cardinality(thresholds) = 0 AND kind IN ('array', 'distance')) THEN
+    RAISE EXCEPTION 'a threshold is NULL, or a kind that needs one has none'
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave thresholds out to take those of the kind.';
+  END IF;
   levels := jsonb_build_array(cdp_internal.match_level(exact, 'exact', tf));
   CASE kind
     WHEN 'exact', 'phone' THEN
@@ -61,7 +65,7 @@ BEGIN
     WHEN 'date_of_birth', 'date' THEN
       part := format('abs(date_diff(''day'', try_strptime(%s, %s), try_strptime(%s, %2$s)))', l, quote_literal(date_format), r);
       levels := levels || cdp_internal.match_level(format('damerau_levenshtein(%s, %s) <= 1', l, r), 'one typing error')
-        || (SELECT jsonb_agg(cdp_internal.match_level(format('%s <= %s', part, d.days), format('within %s days', d.days)) ORDER BY d.n)
+        || (SELECT coalesce(jsonb_agg(cdp_internal.match_level(format('%s <= %s', part, d.days), format('within %s days', d.days)) ORDER BY d.n), '[]')
             FROM unnest(coalesce(thresholds, '{31,366,3653}')) WITH ORDINALITY AS d (days, n));
       empty := format('try_strptime(%s, %s) IS NULL OR try_strptime(%s, %2$s) IS NULL', l, quote_literal(date_format), r);
     WHEN 'postcode' THEN
@@ -88,7 +92,7 @@ BEGIN
       levels := jsonb_build_array(
           cdp_internal.match_level(format('%s AND %s = %s', exact, other_l, other_r), 'both exact'),
           cdp_internal.match_level(format('%s = %s AND %s = %s', l, other_r, other_l, r), 'exchanged'))
-        || (SELECT jsonb_agg(cdp_internal.match_level(format(part, l, r, t.x, other_l, other_r), format('both jaro_winkler_similarity >= %s', t.x)) ORDER BY t.n)
+        || (SELECT coalesce(jsonb_agg(cdp_internal.match_level(format(part, l, r, t.x, other_l, other_r), format('both jaro_winkler_similarity >= %s', t.x)) ORDER BY t.n), '[]')
             FROM unnest(coalesce(thresholds, '{0.92,0.88}')) WITH ORDINALITY AS t (x, n))
         || cdp_internal.match_level(format('%s = %s', other_l, other_r), other_column || ' exact', CASE WHEN term_frequency THEN other_column END)
         || cdp_internal.match_level(exact, column_name || ' exact', CASE WHEN term_frequency THEN column_name END);
@@ -103,7 +107,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.match_comparison(text, text, double precision[], boolean, text, text) IS
-'A comparison of a match model, in Splink''s format. kind: exact, name (Jaro-Winkler 0.92, 0.88, 0.7), jaro_winkler, levenshtein, damerau_levenshtein, jaccard, trigram, date_of_birth or date (one typing error, then days apart; a text in date_format, %Y-%m-%d, %Y%m%d or %d/%m/%Y), postcode (British sector, district, area), email, phone, number (largest differences), array (elements in common), distance (km; column_name is the latitude, other_column the longitude), forename_surname (column_name and other_column, also exchanged). thresholds replace those of the kind, strictest first. term_frequency: agreement on a rare value counts more (on for name, email, phone and postcode). Error 22023: unknown kind or columns that do not fit it.';
+'A comparison of a match model, in Splink''s format. kind: exact, name (Jaro-Winkler 0.92, 0.88, 0.7), jaro_winkler, levenshtein, damerau_levenshtein, jaccard, trigram, date_of_birth or date (one typing error, then days apart; a text in date_format, %Y-%m-%d, %Y%m%d or %d/%m/%Y), postcode (British sector, district, area), email, phone, number (largest differences), array (elements in common), distance (km; column_name is the latitude, other_column the longitude), forename_surname (column_name and other_column, also exchanged). thresholds replace those of the kind, strictest first. term_frequency: agreement on a rare value counts more (on for name, email, phone and postcode). Error 22023: unknown kind, columns that do not fit it, a threshold that is NULL.';
 
 CREATE OR REPLACE FUNCTION cdp.match_block(VARIADIC expressions text[]) RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp

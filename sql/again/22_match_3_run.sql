@@ -1,20 +1,29 @@
 -- Matching: from a table of the user's to a trained model, scored pairs and explanations. Nothing here writes.
 
-CREATE OR REPLACE FUNCTION cdp_internal.cursor_rows(rows refcursor) RETURNS SETOF jsonb
+CREATE OR REPLACE FUNCTION cdp_internal.cursor_rows(rows refcursor, wanted text[]) RETURNS SETOF jsonb
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   r record;
+  found_row jsonb;
+  checked boolean := false;
 BEGIN
   LOOP
     FETCH rows INTO r; -- each call moves the cursor, so it is volatile
     EXIT WHEN NOT FOUND;
-    RETURN NEXT to_jsonb(r);
+    found_row := to_jsonb(r);
+    IF NOT checked AND NOT found_row ?& wanted THEN
+      RAISE EXCEPTION 'the model uses columns that the cursor does not have'
+        USING ERRCODE = 'undefined_column', DETAIL = format('Missing: %s.', (SELECT string_agg(w, ', ' ORDER BY w) FROM unnest(wanted) w WHERE NOT found_row ? w)),
+          HINT = 'Open it for a query that returns these columns, or change the model.';
+    END IF;
+    checked := true;
+    RETURN NEXT found_row;
   END LOOP;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.cursor_rows(refcursor) IS
-'The rows of an open cursor from where it stands, as jsonb. Error 34000: no such cursor.';
+COMMENT ON FUNCTION cdp_internal.cursor_rows(refcursor, text[]) IS
+'The rows of an open cursor from where it stands, as jsonb. Errors: 34000 no such cursor, 42703 its rows lack a wanted column.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.match_from(model jsonb, rules text[], source regclass, rows refcursor) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -23,6 +32,10 @@ DECLARE
   wanted text[];
   missing text;
 BEGIN
+  IF model IS NULL THEN
+    RAISE EXCEPTION 'matching needs a model'
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'cdp.match_model() makes one, cdp.match_train() trains it.';
+  END IF;
   IF (source IS NULL) = (rows IS NULL) THEN
     RAISE EXCEPTION 'matching needs either a table or a cursor'
       USING ERRCODE = 'invalid_parameter_value', HINT = 'Give source => ''my_table'' (a table, view or foreign table) or rows => an open refcursor.';
@@ -32,7 +45,7 @@ BEGIN
     UNION ALL SELECT coalesce(model ->> 'unique_id_column_name', 'unique_id')
     UNION ALL SELECT coalesce(model ->> 'source_dataset_column_name', 'source_dataset') WHERE coalesce(model ->> 'link_type', 'dedupe_only') <> 'dedupe_only') AS c;
   IF rows IS NOT NULL THEN
-    RETURN format('(SELECT c.* FROM cdp_internal.cursor_rows(%L) r, jsonb_to_record(r) AS c (%s))', rows,
+    RETURN format('(SELECT c.* FROM cdp_internal.cursor_rows(%L, %L) r, jsonb_to_record(r) AS c (%s))', rows, wanted,
       (SELECT string_agg(format('%I text', w), ', ' ORDER BY w) FROM unnest(wanted) w));
   END IF;
   SELECT string_agg(w, ', ' ORDER BY w) INTO missing FROM unnest(wanted) w
@@ -46,7 +59,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.match_from(jsonb, text[], regclass, refcursor) IS
-'What a query of matching reads FROM: the table, or the rows of the cursor with the columns that the model and the rules look at. Errors: 22023 both or neither, 42703 a column is missing.';
+'What a query of matching reads FROM: the table, or the rows of the cursor with the columns that the model and the rules look at. Errors: 22023 no model, both or neither, 42703 a column is missing.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.match_select(model jsonb, rules text[], changed text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -80,7 +93,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.match_load(jsonb, text[], regclass, refcursor) IS
-'The packed records of a table or cursor, with what a model and further rules look at. Dates are read in ISO form, times in UTC, whatever the session has. Errors: 02000 no rows, and those of match_from and match_records.';
+'The packed records of a table or cursor, with what a model and further rules look at. Dates are read in ISO form, times in UTC, whatever the session has. Errors: P0002 no rows, and those of match_from and match_records.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.match_probability(weight double precision) RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE

@@ -141,6 +141,10 @@ DECLARE
   f record;
   columns text;
 BEGIN
+  IF model IS NULL THEN
+    RAISE EXCEPTION 'matching needs a model'
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'cdp.match_model() makes one, cdp.match_train() trains it.';
+  END IF;
   SELECT string_agg(format('%I text', c.name), ', ' ORDER BY c.name) INTO columns
   FROM (SELECT DISTINCT unnest(t.columns) AS name FROM cdp_internal.match_terms(model, NULL) t) AS c;
   EXECUTE cdp_internal.match_select(model || '{"link_type": "dedupe_only", "unique_id_column_name": "cdp_id"}', NULL, 'false')
@@ -148,6 +152,8 @@ BEGIN
   INTO records;
   IF source IS NOT NULL THEN
     f := cdp_internal.match_frequencies(model, source, jsonb_build_array(l, r));
+  ELSE
+    SELECT NULL::text[] AS terms, NULL::text[] AS vals, NULL::bigint[] AS counts, NULL::bigint[] AS totals INTO f;
   END IF;
   RETURN QUERY
   SELECT e.comparison, s.value_l, s.value_r, e.level, e.value, e.m, e.u, e.bayes_factor, e.frequency, e.frequency_factor, e.cumulative_weight, cdp_internal.match_probability(e.cumulative_weight)
@@ -161,7 +167,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.match_explain(jsonb, jsonb, jsonb, regclass) IS
-'Why two records (JSON with the columns of the model) match or do not: the prior, then one row a comparison with both values, the level that holds, its m and u, their Bayes factor m/u, the frequency of the value in source with its factor (1 without source), and the weight so far, log2 of the odds; the last row has the match weight and probability. The values are personal data.';
+'Why two records (JSON with the columns of the model) match or do not: the prior, then one row a comparison with both values, the level that holds, its m and u, their Bayes factor m/u, the frequency of the value in source with its factor (1 without source), and the weight so far, log2 of the odds; the last row has the match weight and probability. The values are personal data. Errors: 22023 no model or a bad one, 0A000.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.match_plain(model jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE PARALLEL SAFE

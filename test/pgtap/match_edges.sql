@@ -1,0 +1,70 @@
+-- Edges of matching: conditions of another meaning, cursors, explanations without a table, many numbers, memory.
+SELECT plan(18);
+
+-- A signed difference is another condition than an absolute one: 30 days after is not 300 days before.
+SELECT throws_ok($$SELECT cdp_internal.match_condition('date_diff(''day'', dob_l, dob_r) <= 30', 'x', false)$$, '0A000',
+  'a condition of the match model has none of the known forms', 'a difference of dates without abs is refused');
+SELECT is(cdp_internal.match_condition('abs(date_diff(''day'', dob_l, dob_r)) <= 30', 'x', false),
+  'abs(date_diff(''day'', try_strptime("dob_l", ''%Y-%m-%d''), try_strptime("dob_r", ''%Y-%m-%d''))) <= 30', 'with abs it is read');
+
+-- What an error quotes ends with a whole character.
+CREATE FUNCTION pg_temp.detail_of(query text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  detail text;
+BEGIN
+  EXECUTE query;
+  RETURN 'no error';
+EXCEPTION WHEN OTHERS THEN
+  GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL;
+  RETURN detail;
+END $$;
+SELECT is(pg_temp.detail_of(format('SELECT cdp_internal.match_condition(%L, ''x'', false)', 'a' || repeat('é', 30) || ' = 1')),
+  'x, byte 1: neither a column of l or r (l.name, name_l) nor a known word: "a' || repeat('é', 19) || '".', 'a long name is cut between characters');
+
+-- Arrays are compared whether they come from a column, from a cursor or as JSON.
+CREATE TABLE public.tagged AS SELECT * FROM (VALUES ('1', '{a,"b c","d\"e"}'::text[], 'x'), ('2', '{"b c","d\"e"}', 'x'), ('3', '{z}', 'x'), ('4', '{NULL,a,"null"}', 'x'), ('5', '{NULL}', 'x')) v (id, tags, k);
+SELECT cdp.match_model(ARRAY[cdp.match_comparison('array', 'tags')], ARRAY['l.k = r.k'], 'id') AS model \gset
+CREATE TABLE public.by_table AS SELECT id_l, id_r, gammas FROM cdp.match_pairs(:'model', 'tagged', least_probability => 0);
+SELECT results_eq('SELECT * FROM by_table ORDER BY 1, 2', $$VALUES ('1', '2', '{2}'::integer[]), ('1', '3', '{0}'), ('1', '4', '{1}'), ('1', '5', '{0}'), ('2', '3', '{0}'), ('2', '4', '{0}'),
+  ('2', '5', '{0}'), ('3', '4', '{0}'), ('3', '5', '{0}'), ('4', '5', '{0}')$$, 'arrays of a table: elements in common, NULLs count for nothing');
+DECLARE tags CURSOR WITH HOLD FOR SELECT * FROM tagged;
+SELECT results_eq(format($$SELECT id_l, id_r, gammas FROM cdp.match_pairs(%L, rows => 'tags', least_probability => 0) ORDER BY 1, 2$$, :'model'), 'SELECT * FROM by_table ORDER BY 1, 2',
+  'the same through a cursor');
+CLOSE tags;
+
+-- A cursor must bring what the model looks at, as a table must.
+DECLARE tags CURSOR WITH HOLD FOR SELECT id, k FROM tagged;
+SELECT throws_ok(format($$SELECT * FROM cdp.match_pairs(%L, rows => 'tags')$$, :'model'), '42703', 'the model uses columns that the cursor does not have', 'a cursor without a column is refused');
+CLOSE tags;
+DECLARE tags CURSOR WITH HOLD FOR SELECT id, k, NULL::text[] AS tags FROM tagged;
+SELECT is((SELECT count(*) FROM cdp.match_pairs(:'model', rows => 'tags', least_probability => 0) WHERE gammas = '{-1}'), 10::bigint, 'a column of NULLs is there');
+CLOSE tags;
+DECLARE tags CURSOR WITH HOLD FOR SELECT * FROM tagged WHERE false;
+SELECT throws_ok(format($$SELECT * FROM cdp.match_pairs(%L, rows => 'tags')$$, :'model'), 'P0002', 'there are no rows to match', 'nor has an empty cursor rows');
+CLOSE tags;
+
+-- Two records alone can be explained, without any table.
+SELECT results_eq(format($$SELECT comparison, value_l, value_r, level, frequency_factor FROM cdp.match_explain(%L, '{"tags": ["a", "b c"]}', '{"tags": ["b c"]}')$$, :'model'),
+  $$VALUES ('(prior)', NULL::text, NULL, NULL::text, 1::float8), ('tags', '["a", "b c"]', '["b c"]', '1 in common', 1)$$, 'two records are explained without a table');
+SELECT throws_ok($$SELECT * FROM cdp.match_explain(NULL, '{}', '{}')$$, '22023', NULL, 'no model explains nothing');
+
+-- Thresholds that are none, or no numbers.
+SELECT ok(jsonb_array_length(cdp.match_comparison(k, 'x', '{}') -> 'comparison_levels') >= n, k || ' without thresholds is a comparison')
+FROM (VALUES ('date_of_birth', 4), ('number', 3), ('levenshtein', 3)) v (k, n);
+SELECT throws_ok($$SELECT cdp.match_comparison('number', 'x', '{1,NULL}')$$, '22023', NULL, 'a NULL threshold is refused');
+SELECT throws_ok($$SELECT cdp.match_comparison('array', 'x', '{}')$$, '22023', NULL, 'a kind that is nothing but thresholds needs one');
+
+-- Many different numbers cost time in proportion to them: they were once read to the end of all for each.
+CREATE TABLE public.numbered AS SELECT i::text AS id, (i::bigint * 7919 % 1000003)::integer AS n, (i / 2)::text AS k FROM generate_series(1, 300000) i;
+SET statement_timeout = '20s';
+SELECT is((SELECT count(*) FROM cdp.match_pairs(cdp.match_model(ARRAY[cdp.match_comparison('number', 'n', '{1,8000}')], ARRAY['l.k = r.k'], 'id'), 'numbered', least_probability => 0)
+  WHERE gammas = '{1}'), (SELECT count(*) FROM numbered a JOIN numbered b ON a.k = b.k AND a.id COLLATE "C" < b.id COLLATE "C" WHERE abs(a.n - b.n) BETWEEN 2 AND 8000), 'numbers are compared');
+RESET statement_timeout;
+
+-- Nothing stays in memory when a query of the engine has ended.
+CREATE TABLE public.small AS SELECT i::text AS id, (i % 7)::text AS a, (i % 3)::text AS b FROM generate_series(1, 60) i;
+SELECT cdp.match_model(ARRAY[cdp.match_comparison('exact', 'a'), cdp.match_comparison('exact', 'b')], ARRAY['l.a = r.a', 'l.b = r.b'], 'id') AS small_model \gset
+SELECT count((cdp.match_train(:'small_model', 'small')).trained) AS trained \gset
+SELECT is((SELECT count(*) FROM pg_backend_memory_contexts WHERE name LIKE 'match%'), 0::bigint, 'training leaves nothing in memory');
+SELECT is(:trained, 1, 'and trains');
+SELECT * FROM finish();
