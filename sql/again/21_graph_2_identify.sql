@@ -321,14 +321,13 @@ CREATE OR REPLACE FUNCTION cdp_internal.identify_lock(roots bigint[]) RETURNS bo
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  RETURN cardinality(roots) = (
-    SELECT count(*) FROM (
-      SELECT FROM cdp_data.customer c WHERE c.customer_id = ANY (roots) AND c.parent_id = c.customer_id
-      ORDER BY c.customer_id FOR NO KEY UPDATE) c);
+  PERFORM cdp_internal.require_root(x.customer_id, x.parent_id)
+  FROM (SELECT c.customer_id, c.parent_id FROM cdp_data.customer c WHERE c.customer_id = ANY (roots) ORDER BY c.customer_id FOR NO KEY UPDATE) x;
+  RETURN FOUND;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.identify_lock(bigint[]) IS
-'Locks customers until the transaction ends, in the order of their ids. False when one of them is no root (any more); the locks taken stay then.';
+'Locks roots until the transaction ends, in the order of their ids. Error CDPRT as soon as one of them is no root (any more): catch it outside of the subtransaction that holds the locks, and look the roots up again. False when there is none of them.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.identify_touch(ids bigint[], at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp

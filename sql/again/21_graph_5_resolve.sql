@@ -91,30 +91,40 @@ $$;
 COMMENT ON FUNCTION cdp_internal.members_of(bigint[]) IS
 'All identifiers that belong to these roots now, with their home and their override (NULL: none).';
 
+CREATE OR REPLACE FUNCTION cdp_internal.require_root(customer_id bigint, parent_id bigint) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF parent_id <> customer_id THEN
+    RAISE EXCEPTION 'a root moved' USING ERRCODE = 'CDPRT';
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.require_root(bigint, bigint) IS
+'Error CDPRT unless the customer is a root. For rows as they come out of FOR NO KEY UPDATE: who has locked a row that is no root any more must let it go before he waits for the next one, because the holder of its root may want it.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.lock_customers(identifiers bigint[], far boolean DEFAULT false, customers bigint[] DEFAULT NULL) RETURNS bigint[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
-  wanted bigint[] := cdp_internal.customers_to_lock(identifiers, far, customers);
+  wanted bigint[];
   seen bigint[];
 BEGIN
   LOCK TABLE cdp_data.link IN ROW EXCLUSIVE MODE;
+  seen := cdp_internal.customers_to_lock(identifiers, far, customers);
   FOR attempt IN 1 .. 1000 LOOP
+    wanted := seen;
     -- The subtransaction gives the locks of a failed attempt back, so that none is ever taken out of order.
     BEGIN
-      PERFORM FROM cdp_data.customer c WHERE c.customer_id = ANY (wanted) ORDER BY c.customer_id FOR NO KEY UPDATE;
+      PERFORM cdp_internal.require_root(x.customer_id, x.parent_id)
+      FROM (SELECT c.customer_id, c.parent_id FROM cdp_data.customer c WHERE c.customer_id = ANY (wanted) ORDER BY c.customer_id FOR NO KEY UPDATE) x;
       seen := cdp_internal.customers_to_lock(identifiers, far, customers);
       IF seen = wanted THEN
         RETURN wanted;
       END IF;
-      RAISE EXCEPTION 'a root moved' USING ERRCODE = 'serialization_failure';
-    EXCEPTION WHEN serialization_failure THEN
-      -- With a snapshot for the whole transaction another look would show the same.
-      IF seen IS NULL OR seen = wanted THEN
-        RAISE;
-      END IF;
-      wanted := seen;
-      seen := NULL;
+      RAISE EXCEPTION 'a root moved' USING ERRCODE = 'CDPRT';
+    EXCEPTION WHEN SQLSTATE 'CDPRT' THEN
+      seen := cdp_internal.customers_to_lock(identifiers, far, customers);
     END;
   END LOOP;
   RAISE EXCEPTION 'customers merge faster than they can be locked'
