@@ -59,7 +59,8 @@ SELECT throws_ok($$SELECT cdp.cursor_components('links')$$, '42804', 'links have
 SELECT t.cursor('SELECT 1, 2.5') \g /dev/null
 SELECT throws_ok($$SELECT cdp.cursor_components('links')$$, '42804', NULL, 'a cursor of other types');
 SELECT throws_ok($$SELECT cdp.cursor_components('no such')$$, '34000', NULL, 'a cursor that does not exist');
-SELECT throws_ok($$DECLARE itself CURSOR FOR SELECT id, component FROM cdp.cursor_components('itself'); FETCH ALL FROM itself$$, '55000', NULL, 'a cursor that reads itself');
+DECLARE itself CURSOR FOR SELECT id, component FROM cdp.cursor_components('itself');
+SELECT throws_ok('FETCH ALL FROM itself', '55000', NULL, 'a cursor that reads itself');
 
 -- Rights and row security are those of the caller.
 CREATE ROLE components_reader;
