@@ -46,7 +46,7 @@ COMMENT ON FUNCTION cdp_internal.identifier_root(bigint) IS
 'The customer to whom an identifier belongs now: its override, else its home, up the parents. NULL for an unknown identifier.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.customers_under(root bigint) RETURNS SETOF bigint
-LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10 SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10 SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 BEGIN
   -- LATERAL with OFFSET 0 asks the index once for each customer, whatever the statistics say; UNION ends at a circle.
@@ -66,7 +66,7 @@ COMMENT ON FUNCTION cdp_internal.customers_under(bigint) IS
 
 CREATE OR REPLACE FUNCTION cdp_internal.members(root bigint)
 RETURNS TABLE (identifier_id bigint, type_id smallint, home_id bigint, first_seen timestamptz)
-LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10 SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql STABLE PARALLEL SAFE ROWS 10 SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 BEGIN
   RETURN QUERY

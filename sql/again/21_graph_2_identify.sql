@@ -11,7 +11,7 @@ CREATE OR REPLACE FUNCTION cdp_internal.identify_find(
   INOUT type_ids smallint[], INOUT vals text[],
   OUT names text[], OUT attach boolean[], OUT degrees integer[], OUT ids bigint[], OUT homes bigint[], OUT roots bigint[], OUT stops text[],
   OUT first_seen timestamptz[], OUT last_seen timestamptz[])
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 BEGIN
   SELECT array_agg(x.type_id), array_agg(x.value), array_agg(x.name), array_agg(x.attach), array_agg(x.degree),
@@ -64,7 +64,7 @@ COMMENT ON FUNCTION cdp_internal.identify_links(bigint, bigint[], bigint[]) IS
 
 CREATE OR REPLACE FUNCTION cdp_internal.union_refusal(
   roots bigint[], fresh bigint[], apart bigint[], most integer, cut integer, OUT reason text, OUT blocker bigint, OUT sizes integer[])
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
   -- One part is a root or, by its negative number, a new identifier, which is nobody's yet.
@@ -376,7 +376,7 @@ COMMENT ON FUNCTION cdp_internal.identify_links_write(bigint, bigint[], bigint[]
 CREATE OR REPLACE FUNCTION cdp_internal.identify_in(
   load_id bigint, source_id integer, type_ids smallint[], vals text[], at timestamptz, event_key text, cause text,
   OUT customer_id bigint, OUT identifier_id bigint, OUT home_id bigint, OUT created boolean, OUT merged bigint[], OUT rejected jsonb)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
   f record;
@@ -409,6 +409,7 @@ DECLARE
   blockers bigint[];
   need integer[];
   crowded bigint[];
+  late bigint[];
   locked_at timestamptz;
 BEGIN
   created := false;
@@ -575,6 +576,11 @@ BEGIN
       IF old <> '{}' OR crowded <> '{}' THEN
         PERFORM cdp_internal.identify_touch(old || crowded, at);
       END IF;
+      FOR i IN 1 .. k LOOP
+        IF ids[i] = ANY (crowded) AND NOT fresh[i] AND array_position(held, f.roots[i]) IS NULL THEN
+          held := held || f.roots[i];
+        END IF;
+      END LOOP;
 
       -- 2. Roots.
       IF held <> '{}' THEN
@@ -656,9 +662,13 @@ BEGIN
       identifier_id := ids[first_hub];
       home_id := homes[first_hub];
 
-      -- 6. Shared by too many?
-      IF crowded <> '{}' THEN
-        crowded := cdp_internal.crowded(crowded, 0);
+      -- 6. Shared by too many? While this call waited for the roots, others may have brought neighbours.
+      IF need <> '{}' AND (maybe <> '{}' OR k > 20) THEN
+        late := cdp_internal.crowded(maybe || CASE WHEN k > 20 THEN ids END, 0);
+        IF NOT late <@ crowded THEN
+          RAISE EXCEPTION 'an identifier became crowded' USING ERRCODE = 'CDPRT';
+        END IF;
+        crowded := late;
         IF crowded <> '{}' THEN
           PERFORM cdp_internal.quarantine_in(crowded);
           FOR i IN 1 .. k LOOP

@@ -48,7 +48,7 @@ COMMENT ON FUNCTION cdp_internal.require_identifiers(bigint[]) IS
 'Nothing when these identifiers are there. Errors: 22004 NULL, 22023 an unknown one or twice the same, 55000 before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp.link_identifiers(a bigint, b bigint, reason text DEFAULT NULL, OUT link_id bigint, OUT state text, OUT why text, OUT customer_id bigint)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
   roots bigint[];
@@ -113,7 +113,7 @@ COMMENT ON FUNCTION cdp_internal.forbid_in(bigint[], bigint[], text) IS
 'Writes cannot links between pairs of identifiers, or puts them in force again. Customers are not brought to them: recompute does.';
 
 CREATE OR REPLACE FUNCTION cdp.forbid_link(a bigint, b bigint, reason text DEFAULT NULL) RETURNS bigint[]
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
   roots bigint[];
@@ -131,7 +131,7 @@ COMMENT ON FUNCTION cdp.forbid_link(bigint, bigint, text) IS
 'Says that two identifiers (identifier_id) are never one person, whatever records, matching and rebuilds find. When they are one customer now, its weakest links between them are rejected until they are two. Returns the customers that their identifiers are then. Lifted with cdp.allow_link(). reason stays with the link. Errors: 22023 unknown identifier, or twice the same, 22004 NULL, 55000 before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp.allow_link(a bigint, b bigint, reason text DEFAULT NULL, OUT lifted bigint, OUT customers bigint[])
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
   ids bigint[];
@@ -166,7 +166,7 @@ COMMENT ON FUNCTION cdp.allow_link(bigint, bigint, text) IS
 'Lifts every cannot link that stands between the customers of two identifiers (identifier_id), also those that an unmerge left, and tries the links again that they had stopped. Returns how many were lifted, and the customers that the identifiers are then. reason goes to the ledger when customers become one. Errors: 22023 unknown identifier, or twice the same, 22004 NULL, 55000 before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp.quarantine_identifier(identifier_id bigint, reason text DEFAULT NULL) RETURNS bigint[]
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
   ids bigint[];
@@ -186,7 +186,7 @@ COMMENT ON FUNCTION cdp.quarantine_identifier(bigint, text) IS
 'Takes an identifier out as shared by many people (a kiosk, a clerk''s phone): it links nobody from now on, its links are rejected, and its customer falls into what the other links hold together. Returns the customers that came out. reason goes to the ledger. Taken back with cdp.release_identifier(). Errors: 22023 unknown identifier, 22004 NULL, 55000 before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp.release_identifier(identifier_id bigint) RETURNS bigint
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
   links bigint[];

@@ -51,7 +51,7 @@ COMMENT ON FUNCTION cdp_internal.facts_only(bigint[]) IS
 
 CREATE OR REPLACE FUNCTION cdp_internal.roots_of(customers bigint[])
 RETURNS TABLE (customer_id bigint, root_id bigint)
-LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
 AS $$
 BEGIN
   RETURN QUERY
@@ -71,7 +71,7 @@ COMMENT ON FUNCTION cdp_internal.roots_of(bigint[]) IS
 
 CREATE OR REPLACE FUNCTION cdp_internal.members_of(roots bigint[])
 RETURNS TABLE (root_id bigint, identifier_id bigint, type_id smallint, home_id bigint, override_id bigint, first_seen timestamptz, quarantined boolean)
-LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
 AS $$
 BEGIN
   RETURN QUERY
@@ -104,7 +104,7 @@ COMMENT ON FUNCTION cdp_internal.require_root(bigint, bigint) IS
 'Error CDPRT unless the customer is a root. For rows as they come out of FOR NO KEY UPDATE: who has locked a row that is no root any more must let it go before he waits for the next one, because the holder of its root may want it.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.lock_customers(identifiers bigint[], far boolean DEFAULT false, customers bigint[] DEFAULT NULL) RETURNS bigint[]
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
   wanted bigint[];
@@ -135,7 +135,7 @@ COMMENT ON FUNCTION cdp_internal.lock_customers(bigint[], boolean, bigint[]) IS
 'Locks the roots of these identifiers and of these customers, in the order that all of identity keeps: table link (row exclusive), then roots by number, tried again when a root moved meanwhile. far: also the roots at the other ends of links of theirs that a limit or a cannot link stopped, which is what recompute(retry_rejected => true) may join. Returns the roots, sorted. Call it before the first write. Error 40001: under REPEATABLE READ somebody merged them; or no calm within 1000 attempts.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.customers_to_lock(identifiers bigint[], far boolean, customers bigint[]) RETURNS bigint[]
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
   at bigint[];
@@ -166,7 +166,7 @@ COMMENT ON FUNCTION cdp_internal.customers_to_lock(bigint[], boolean, bigint[]) 
 
 CREATE OR REPLACE FUNCTION cdp_internal.links_to_retry(identifiers bigint[])
 RETURNS TABLE (link_id bigint, a_id bigint, b_id bigint)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
 AS $$
 BEGIN
   RETURN QUERY
@@ -185,7 +185,7 @@ CREATE OR REPLACE FUNCTION cdp_internal.plan_partition(
   ids bigint[], parts bigint[],
   OUT c_id bigint[], OUT c_part bigint[], OUT c_home bigint[], OUT c_override bigint[], OUT c_root bigint[],
   OUT u_id bigint[], OUT u_root bigint[], OUT u_new bigint[], OUT h_part bigint[], OUT h_id bigint[])
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
   -- The customer at which each identifier stands; the part of each customer's anchor.
@@ -242,7 +242,7 @@ COMMENT ON FUNCTION cdp_internal.plan_partition(bigint[], bigint[]) IS
 CREATE OR REPLACE FUNCTION cdp_internal.apply_partition(
   ids bigint[], parts bigint[], cause text, note text DEFAULT NULL, source_id integer DEFAULT NULL, load_id bigint DEFAULT NULL,
   via_roots bigint[] DEFAULT NULL, via_links bigint[] DEFAULT NULL, OUT operation_id bigint, OUT customers bigint[])
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
   p record;
@@ -268,6 +268,7 @@ BEGIN
   told := cdp_internal.write_overrides(p.c_id, p.c_part, p.c_home, p.c_override, p.h_part, p.h_id, p.u_id, p.u_new, operation_id, cause, note, source_id, load_id);
   PERFORM cdp_internal.feed_write(
     ARRAY(SELECT t FROM unnest(told) t
+          UNION SELECT r FROM unnest(p.c_root) r
           UNION SELECT v.id FROM unnest(p.u_id, p.u_root, p.u_new) AS u (id, root, new), LATERAL (VALUES (u.id), (u.root), (u.new)) AS v (id)
           WHERE u.root <> u.new ORDER BY 1),
     CASE WHEN cause IN ('unmerge', 'quarantine', 'revert') THEN 'unmerge' WHEN cause = 'rebuild' THEN 'rebuild' ELSE 'merge' END);
@@ -279,7 +280,7 @@ COMMENT ON FUNCTION cdp_internal.apply_partition(bigint[], bigint[], text, text,
 
 CREATE OR REPLACE FUNCTION cdp_internal.holders_by_anchor(
   c_id bigint[], c_part bigint[], c_override bigint[], c_at bigint[], u_id bigint[], u_root bigint[], OUT h_part bigint[], OUT h_id bigint[])
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
 AS $$
 BEGIN
   SELECT array_agg(h.part), array_agg(h.at) INTO h_part, h_id
@@ -298,7 +299,7 @@ COMMENT ON FUNCTION cdp_internal.holders_by_anchor(bigint[], bigint[], bigint[],
 'The first half of the choice of cdp_internal.apply_partition(): of the customers whose anchor lies in a part, the one that keeps it.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.holders_for_rest(c_part bigint[], c_root bigint[], INOUT h_part bigint[], INOUT h_id bigint[])
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
   more_part bigint[];
@@ -333,7 +334,7 @@ COMMENT ON FUNCTION cdp_internal.holders_for_rest(bigint[], bigint[], bigint[], 
 CREATE OR REPLACE FUNCTION cdp_internal.write_parents(
   u_id bigint[], u_new bigint[], c_root bigint[], operation_id bigint, cause text, note text, source_id integer, load_id bigint, via_roots bigint[], via_links bigint[])
 RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
 AS $$
 BEGIN
   -- The ledger knows nothing of shortened paths, so it is compared by itself: a row where its pointer would lead
@@ -375,7 +376,7 @@ CREATE OR REPLACE FUNCTION cdp_internal.write_overrides(
   c_id bigint[], c_part bigint[], c_home bigint[], c_override bigint[], h_part bigint[], h_id bigint[], u_id bigint[], u_new bigint[],
   operation_id bigint, cause text, note text, source_id integer, load_id bigint)
 RETURNS bigint[]
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
   told bigint[];
@@ -410,7 +411,7 @@ COMMENT ON FUNCTION cdp_internal.write_overrides(bigint[], bigint[], bigint[], b
 
 CREATE OR REPLACE FUNCTION cdp_internal.recompute(roots bigint[], cause text, note text DEFAULT NULL, retry_rejected boolean DEFAULT false)
 RETURNS bigint[]
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
   held bigint[] := cdp_internal.lock_customers('{}', retry_rejected, roots);

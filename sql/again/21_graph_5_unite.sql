@@ -5,7 +5,7 @@ CREATE OR REPLACE FUNCTION cdp_internal.judge_links(
   link_ids bigint[], a_ids bigint[], b_ids bigint[], kinds text[], weights double precision[], ats timestamptz[], fresh bigint[],
   OUT ids bigint[], OUT parts bigint[], OUT fresh_parts bigint[], OUT judged bigint[], OUT verdicts bigint[], OUT blockers bigint[], OUT reasons text[],
   OUT via_roots bigint[], OUT via_links bigint[])
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
   rule record;
@@ -76,7 +76,7 @@ COMMENT ON FUNCTION cdp_internal.judge_links(bigint[], bigint[], bigint[], text[
 
 CREATE OR REPLACE FUNCTION cdp_internal.links_held(identifiers bigint[])
 RETURNS TABLE (link_id bigint, a_id bigint, b_id bigint, first_seen timestamptz)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
   counted bigint[] := ARRAY(
@@ -104,7 +104,7 @@ COMMENT ON FUNCTION cdp_internal.verdict_reason(bigint, text[]) IS
 CREATE OR REPLACE FUNCTION cdp_internal.resolve_links(
   link_ids bigint[], cause text, load_id bigint DEFAULT NULL, source_id integer DEFAULT NULL, note text DEFAULT NULL,
   OUT accepted bigint, OUT rejected bigint, OUT operation_id bigint)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
   ends bigint[] := ARRAY(
@@ -145,7 +145,7 @@ COMMENT ON FUNCTION cdp_internal.resolve_links(bigint[], text, bigint, integer, 
 'Tries links that are not in force, all at once and in canonical order, against the customers of now: each becomes active or rejected with its reason, and customers merge accordingly, with ledger and change feed. Links that are active and cannot links among the arguments are left alone. Serves millions. Returns how many hold and how many do not, and the operation of the ledger (NULL: nobody merged). Takes the locks itself, as cdp_internal.lock_customers().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.touch_roots(identifiers bigint[]) RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
   own xid8 := pg_current_xact_id();
@@ -162,19 +162,19 @@ COMMENT ON FUNCTION cdp_internal.touch_roots(bigint[]) IS
 'Writes the rows of these identifiers'' roots anew, so that a transaction on an older snapshot (REPEATABLE READ) fails instead of judging by what it cannot see. Rows that this transaction wrote are left alone.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.alert_sizes(link_ids bigint[], verdicts bigint[], reasons text[]) RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
-  verdict bigint := -3 - array_position(reasons, 'customer size');
+  too_many bigint := -3 - array_position(reasons, 'customer size');
 BEGIN
-  IF verdict = ANY (verdicts) THEN
+  IF too_many = ANY (verdicts) THEN
     PERFORM cdp_internal.alert_size(r.root_id, (SELECT s.max_identifiers_per_customer FROM cdp_data.setting s))
     FROM cdp_internal.roots_of(ARRAY(
       SELECT DISTINCT coalesce(o.customer_id, i.customer_id)
       FROM unnest(link_ids, verdicts) AS v (id, verdict) JOIN cdp_data.link l ON l.link_id = v.id
         JOIN cdp_data.identifier i ON i.identifier_id IN (l.a_id, l.b_id)
         LEFT JOIN cdp_data.identifier_override o ON o.identifier_id = i.identifier_id
-      WHERE v.verdict = alert_sizes.verdict)) r
+      WHERE v.verdict = too_many)) r
     WHERE (SELECT count(*) FROM cdp_internal.members(r.root_id)) * 2 >= (SELECT s.max_identifiers_per_customer FROM cdp_data.setting s);
   END IF;
 END
@@ -183,7 +183,7 @@ COMMENT ON FUNCTION cdp_internal.alert_sizes(bigint[], bigint[], text[]) IS
 'Notes the customers that were refused more identifiers for their size: of the links so judged, those ends whose customer has at least half of what is allowed.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.crowded_by(a_ids bigint[], b_ids bigint[]) RETURNS bigint[]
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
   t_id smallint[]; t_degree integer[];
@@ -312,7 +312,7 @@ COMMENT ON FUNCTION cdp_internal.load_links(bigint, integer, text) IS
 'Writes the links of a load, read from pg_temp.cdp_load_link (a_id, b_id, at, event_key), with their support, and makes customers one as far as the rules let them: set-based, for millions. Identifiers with too many neighbours are quarantined. New identifiers of the load have as home, until then, a number set aside from cdp_data.customer_customer_id_seq (best one a record) without a customer row, or 0; each gets the customer of its part, a new one when nobody known is in it. Returns the distinct pairs, how many of them a rule stopped, and the operation of the ledger (NULL: no known customers merged).';
 
 CREATE OR REPLACE FUNCTION cdp_internal.settle_homes(fresh bigint[], fresh_parts bigint[], known bigint[], known_parts bigint[]) RETURNS bigint
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
   -- Identifiers without home: their part, and the number that was set aside for them, 0: none.

@@ -15,7 +15,7 @@ COMMENT ON AGGREGATE cdp_internal.bridges(integer, bigint, bigint, bigint) IS
 
 CREATE OR REPLACE FUNCTION cdp.identity_bridges(customer_id bigint DEFAULT NULL, least_side integer DEFAULT 2)
 RETURNS TABLE (link_id bigint, customer bigint, a_id bigint, b_id bigint, kind text, weight double precision, smaller_side bigint, identifiers bigint)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
   bridge bigint[];
@@ -233,7 +233,7 @@ COMMENT ON FUNCTION cdp_internal.rebuild_apply(cdp_internal.resolution, text[], 
 
 CREATE OR REPLACE FUNCTION cdp.rebuild(dry_run boolean DEFAULT true)
 RETURNS TABLE (change text, customer_id bigint, other_id bigint, identifiers bigint, detail text)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
   r record;

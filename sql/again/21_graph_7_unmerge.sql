@@ -137,7 +137,7 @@ CREATE OR REPLACE FUNCTION cdp.unmerge(
   link bigint DEFAULT NULL, identifier bigint DEFAULT NULL, merge bigint DEFAULT NULL, customer bigint DEFAULT NULL,
   since timestamptz DEFAULT NULL, reason text DEFAULT NULL)
 RETURNS TABLE (customer_id bigint, identifiers bigint)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
   l record;
@@ -205,7 +205,7 @@ COMMENT ON FUNCTION cdp.unmerge(bigint, bigint, bigint, bigint, timestamptz, tex
 'Takes customers apart. One of: link (its two ends are not one person), identifier (it belongs to nobody of its customer), merge (a line of the ledger: what was the loser and what was the winner part again), customer with since (all merges into it from that time on). A customer that had been merged gets its number back; records move along without being rewritten. The links concerned are revoked and cannot links written, so that neither the same records coming again nor a rebuild undo it; cdp.allow_link() lifts them. Returns the customers that came out with the number of their identifiers. reason goes to the ledger. Errors: 22023 not exactly one thing told, or an unknown one, 55000 nothing left to take back there, or before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp.customer_asof(customer bigint DEFAULT NULL, at timestamptz DEFAULT now(), identifier bigint DEFAULT NULL) RETURNS bigint
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
   here bigint := customer;

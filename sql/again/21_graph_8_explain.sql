@@ -134,7 +134,7 @@ COMMENT ON FUNCTION cdp.explain_identity(bigint) IS
 
 CREATE OR REPLACE FUNCTION cdp.why_same(a bigint, b bigint)
 RETURNS TABLE (step integer, from_id bigint, from_type text, to_id bigint, to_type text, link_id bigint, link_kind text, how text, source text, load_id bigint)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
   seen bigint[] := ARRAY[a];
