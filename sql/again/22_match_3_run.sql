@@ -210,14 +210,29 @@ END;
 COMMENT ON FUNCTION cdp_internal.match_estimate_u(jsonb, bytea, double precision, bigint) IS
 'u of each level: its share of pairs drawn at random, among those where the comparison is not null. {comparison: {value: u}}.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.match_estimate_m(model jsonb, records bytea, rules text[], max_pairs double precision, OUT levels jsonb, OUT sessions jsonb)
+CREATE OR REPLACE FUNCTION cdp_internal.match_count(model jsonb, records bytea, rules text[], max_pairs double precision) RETURNS jsonb
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (SELECT jsonb_build_object('patterns', array_agg(p.pattern ORDER BY p.pattern), 'pairs', array_agg(p.pairs ORDER BY p.pattern), 'all', sum(p.pairs))
+  FROM cdp_internal.match_patterns(records, model, rules, max_pairs, NULL, NULL) p);
+COMMENT ON FUNCTION cdp_internal.match_count(jsonb, bytea, text[], double precision) IS
+'How many pairs of each pattern the rules make (NULL: the model''s), counted once for all rounds of training: {patterns, pairs, all}.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.match_em(model jsonb, counted jsonb, used boolean[], share double precision, convergence double precision, iterations integer)
+RETURNS TABLE (comparison integer, value integer, m double precision, share_found double precision, steps integer)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT e.comparison, e.value, e.m, e.share_found, e.steps
+  FROM cdp_internal.match_em(model, ARRAY(SELECT x::bigint FROM jsonb_array_elements_text(counted -> 'patterns') x), ARRAY(SELECT x::bigint FROM jsonb_array_elements_text(counted -> 'pairs') x),
+    used, share, convergence, iterations) e;
+END;
+COMMENT ON FUNCTION cdp_internal.match_em(jsonb, jsonb, boolean[], double precision, double precision, integer) IS
+'match_em over the counts of match_count.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.match_estimate_m(model jsonb, rules text[], counted jsonb, possible double precision, OUT levels jsonb, OUT sessions jsonb)
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  rule text;
   used boolean[];
-  patterns bigint[];
-  counts bigint[];
   blocked double precision;
   share double precision;
   steps integer;
@@ -225,20 +240,17 @@ DECLARE
   found jsonb := '[]';
 BEGIN
   sessions := '[]';
-  FOREACH rule IN ARRAY rules LOOP
+  FOR i IN 1 .. cardinality(rules) LOOP
     -- A comparison that looks at a column of the rule can not be trained on pairs that agree in it.
     SELECT array_agg(c.free ORDER BY c.comparison) INTO used
-    FROM (SELECT s.comparison, NOT bool_or(s.columns && cdp_internal.match_rule_columns(rule)) AS free
-          FROM cdp_internal.match_shape(model) s GROUP BY 1) AS c;
-    SELECT array_agg(p.pattern), array_agg(p.pairs), sum(p.pairs) INTO patterns, counts, blocked
-    FROM cdp_internal.match_patterns(records, model, ARRAY[rule], max_pairs, NULL, NULL) p;
+    FROM (SELECT s.comparison, NOT bool_or(s.columns && cdp_internal.match_rule_columns(rules[i])) AS free FROM cdp_internal.match_shape(model) s GROUP BY 1) AS c;
+    blocked := counted -> (i - 1) ->> 'all';
     CONTINUE WHEN blocked IS NULL OR NOT true = ANY (used);
-    share := least(0.9, greatest((SELECT i.pairs FROM cdp_internal.match_records_info(records, model) i)
-      * (model ->> 'probability_two_random_records_match')::double precision / blocked, 0.0001));
+    share := least(0.9, greatest(possible * (model ->> 'probability_two_random_records_match')::double precision / blocked, 0.0001));
     SELECT jsonb_agg(jsonb_build_object('c', e.comparison, 'v', e.value, 'm', e.m)), min(e.share_found), min(e.steps) INTO estimated, share, steps
-    FROM cdp_internal.match_em(model, patterns, counts, used, share, (model ->> 'em_convergence')::double precision, (model ->> 'max_iterations')::integer) e;
+    FROM cdp_internal.match_em(model, counted -> (i - 1), used, share, (model ->> 'em_convergence')::double precision, (model ->> 'max_iterations')::integer) e;
     found := found || estimated;
-    sessions := sessions || jsonb_build_object('rule', rule, 'pairs', blocked, 'matches', share, 'iterations', steps);
+    sessions := sessions || jsonb_build_object('rule', rules[i], 'pairs', blocked, 'matches', share, 'iterations', steps);
   END LOOP;
   SELECT jsonb_object_agg(t.c, t.levels) INTO levels FROM (
     SELECT a.c, jsonb_object_agg(a.v, a.m) AS levels FROM (
@@ -247,8 +259,8 @@ BEGIN
   levels := coalesce(levels, '{}');
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.match_estimate_m(jsonb, bytea, text[], double precision) IS
-'m of each level by expectation maximisation, one session a rule over its pairs, the sessions averaged; and how each session went. A comparison that shares a column with every rule gets none.';
+COMMENT ON FUNCTION cdp_internal.match_estimate_m(jsonb, text[], jsonb, double precision) IS
+'m of each level by expectation maximisation, one session a rule over its counted patterns, the sessions averaged; and how each session went. A comparison that shares a column with every rule gets none. possible: pairs of all records.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.match_correct_u(model jsonb, raw jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -266,20 +278,15 @@ END;
 COMMENT ON FUNCTION cdp_internal.match_correct_u(jsonb, jsonb) IS
 'u without the matches among the random pairs, of which the prior share is one: u = (raw - prior * m) / (1 - prior), at least a tenth of what was seen. Matters in small tables, where random pairs hold many matches.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.match_estimate_prior(model jsonb, records bytea, max_pairs double precision) RETURNS double precision
+CREATE OR REPLACE FUNCTION cdp_internal.match_estimate_prior(model jsonb, counted jsonb, possible double precision) RETURNS double precision
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   fixed jsonb := model;
-  patterns bigint[];
-  counts bigint[];
-  blocked double precision;
-  possible double precision := (SELECT i.pairs FROM cdp_internal.match_records_info(records, model) i);
-  prior double precision := (model ->> 'probability_two_random_records_match')::double precision;
+  blocked double precision := counted ->> 'all';
+  prior double precision := model ->> 'probability_two_random_records_match';
   item record;
 BEGIN
-  SELECT array_agg(p.pattern), array_agg(p.pairs), sum(p.pairs) INTO patterns, counts, blocked
-  FROM cdp_internal.match_patterns(records, model, NULL, max_pairs, NULL, NULL) p;
   IF blocked IS NULL THEN
     RETURN prior;
   END IF;
@@ -287,13 +294,13 @@ BEGIN
     fixed := jsonb_set(fixed, ARRAY['comparisons', item.comparison::text, 'comparison_levels', item.level::text, 'fix_m_probability'], 'true');
   END LOOP;
   SELECT min(e.share_found) * blocked / possible INTO prior
-  FROM cdp_internal.match_em(fixed, patterns, counts, (SELECT array_agg(true) FROM jsonb_array_elements(model -> 'comparisons')),
+  FROM cdp_internal.match_em(fixed, counted, (SELECT array_agg(true) FROM jsonb_array_elements(model -> 'comparisons')),
     least(0.9, greatest(possible * prior / blocked, 0.0001)), 1e-9, 1000) e;
   RETURN least(greatest(prior, 1e-12), 0.5);
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.match_estimate_prior(jsonb, bytea, double precision) IS
-'Share of matches among all pairs, from the matches that the trained model expects among those that its rules make; a match that no rule makes is not counted.';
+COMMENT ON FUNCTION cdp_internal.match_estimate_prior(jsonb, jsonb, double precision) IS
+'Share of matches among all possible pairs, from the matches that the trained model expects among the counted ones; a match that no rule makes is not counted.';
 
 CREATE OR REPLACE FUNCTION cdp.match_train(model jsonb, source regclass DEFAULT NULL, rows refcursor DEFAULT NULL,
   deterministic text[] DEFAULT NULL, recall double precision DEFAULT 0.8, training text[] DEFAULT NULL,
@@ -303,7 +310,10 @@ LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   records bytea;
+  possible double precision;
   raw jsonb;
+  counted jsonb;
+  counted_all jsonb;
   m jsonb;
 BEGIN
   IF NOT coalesce(recall > 0 AND recall <= 1, false) THEN
@@ -314,19 +324,22 @@ BEGIN
   training := coalesce(training, ARRAY(SELECT b.rule ->> 'blocking_rule'
     FROM jsonb_array_elements(trained -> 'blocking_rules_to_generate_predictions') WITH ORDINALITY AS b (rule, n) ORDER BY b.n));
   records := cdp_internal.match_load(trained, coalesce(deterministic, '{}') || training, source, rows);
+  SELECT i.pairs INTO possible FROM cdp_internal.match_records_info(records, trained) i;
   IF deterministic IS NOT NULL THEN
-    trained := jsonb_set(trained, '{probability_two_random_records_match}', to_jsonb((
-      SELECT least(greatest((SELECT sum(p.pairs) FROM cdp_internal.match_patterns(records, trained, deterministic, max_pairs, NULL, NULL) p)::double precision
-        / recall / nullif(i.pairs, 0), 1e-12), 0.5) FROM cdp_internal.match_records_info(records, trained) i)));
+    trained := jsonb_set(trained, '{probability_two_random_records_match}', to_jsonb(least(greatest(
+      (cdp_internal.match_count(trained, records, deterministic, max_pairs) ->> 'all')::double precision / recall / nullif(possible, 0), 1e-12), 0.5)));
+  ELSE
+    counted_all := cdp_internal.match_count(trained, records, NULL, max_pairs);
   END IF;
+  SELECT jsonb_agg(cdp_internal.match_count(trained, records, ARRAY[r.rule], max_pairs) ORDER BY r.n) INTO counted FROM unnest(training) WITH ORDINALITY AS r (rule, n);
   raw := cdp_internal.match_estimate_u(trained, records, random_pairs, seed);
   trained := cdp_internal.match_set_levels(trained, 'u_probability', raw);
   -- Twice: the first m and prior tell how many of the random pairs are matches, which u must not count.
   FOR round IN 1 .. 2 LOOP
-    SELECT e.levels, e.sessions INTO m, sessions FROM cdp_internal.match_estimate_m(trained, records, training, max_pairs) e;
+    SELECT e.levels, e.sessions INTO m, sessions FROM cdp_internal.match_estimate_m(trained, training, counted, possible) e;
     trained := cdp_internal.match_set_levels(trained, 'm_probability', m);
     IF deterministic IS NULL THEN
-      trained := jsonb_set(trained, '{probability_two_random_records_match}', to_jsonb(cdp_internal.match_estimate_prior(trained, records, max_pairs)));
+      trained := jsonb_set(trained, '{probability_two_random_records_match}', to_jsonb(cdp_internal.match_estimate_prior(trained, counted_all, possible)));
     END IF;
     trained := cdp_internal.match_set_levels(trained, 'u_probability', cdp_internal.match_correct_u(trained, raw));
   END LOOP;
