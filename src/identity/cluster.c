@@ -308,7 +308,7 @@ link_averages(Linkage *g)
 		}
 		/* The smaller one moves. */
 		k->dead = true;
-		if (g->size[a] < g->size[b] || (g->size[a] == g->size[b] && a > b))
+		if (g->size[a] < g->size[b] || (a > b && g->size[a] == g->size[b]))
 			absorb(g, b, a);
 		else
 			absorb(g, a, b);

@@ -113,7 +113,7 @@ append(RecordsState *s, Bytes *b, const char *data, Size len)
 
 	if (b->len + len > MaxAllocSize)
 		too_many(s->nrows);
-	if (b->len + len > b->room)
+	if (b->data == NULL || b->len + len > b->room)
 	{
 		b->room = Max(b->room * 2, b->len + len);
 		b->room = Max(b->room, 65536);
