@@ -6,7 +6,7 @@
  * An aggregate collects rows in any order; its result has records sorted by
  * source and id, and values sorted by their bytes, so that all that follows is
  * independent of the order of rows.  The packed form is bytes of at most 1 GB;
- * cdp_records_open() checks every number in it before anything is read.
+ * cdp_records_open() checks every number and text in it before anything is read.
  */
 #include "match.h"
 
@@ -14,6 +14,7 @@
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
 #include "funcapi.h"
+#include "mb/pg_wchar.h"
 #include "storage/shmem.h"
 
 #define RECORDS_MAGIC 0x43444D31
@@ -523,6 +524,14 @@ get_number(const char **at, const char *end)
 	return *(const uint32 *) get_block(at, end, 1, sizeof(uint32));
 }
 
+/* Refuses bytes that are no text of this database: they come out as text again. */
+static void
+check_text(const char *text, Size len)
+{
+	if (!pg_verifymbstr(text, (int) len, true))
+		bad_records("A text is not valid in the encoding of the database");
+}
+
 /* The next text, which ends with a zero byte. */
 static const char *
 get_name(const char **at, const char *end)
@@ -532,6 +541,7 @@ get_name(const char **at, const char *end)
 
 	if (strnlen(text, (Size) len + 1) != len)
 		bad_records("A name is damaged");
+	check_text(text, len);
 	return text;
 }
 
@@ -549,7 +559,7 @@ get_offsets(const char **at, const char *end, uint32 n)
 	return offset;
 }
 
-/* Opens packed records; what it returns points into them. Every number is checked. */
+/* Opens packed records; what it returns points into them. Every number and text is checked. */
 CdpRecords *
 cdp_records_open(bytea *packed)
 {
@@ -575,7 +585,11 @@ cdp_records_open(bytea *packed)
 		t->count = get_block(&at, end, t->nvalues, sizeof(uint32));
 		t->bytes = get_block(&at, end, t->offset[t->nvalues], 1);
 		for (uint32 k = 0; k < t->nvalues; k++)
+		{
+			CHECK_FOR_INTERRUPTS();
+			check_text(t->bytes + t->offset[k], t->offset[k + 1] - t->offset[k]);
 			t->records += t->count[k];
+		}
 	}
 	r->source_name = palloc0(Max(r->nsources, 1) * sizeof(char *));
 	for (uint32 i = 0; i < r->nsources; i++)
@@ -592,6 +606,7 @@ cdp_records_open(bytea *packed)
 		CHECK_FOR_INTERRUPTS();
 		if (r->source[i] >= r->nsources)
 			bad_records("A source is wrong");
+		check_text(r->id_bytes + r->id_offset[i], r->id_offset[i + 1] - r->id_offset[i]);
 		for (uint32 k = 0; k < r->nterms; k++)
 		{
 			int32		code = r->code[(Size) i * r->nterms + k];
