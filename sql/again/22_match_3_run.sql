@@ -61,7 +61,7 @@ $$;
 COMMENT ON FUNCTION cdp_internal.match_from(jsonb, text[], regclass, refcursor) IS
 'What a query of matching reads FROM: the table, or the rows of the cursor with the columns that the model and the rules look at. Errors: 22023 no model, both or neither, 42703 a column is missing.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.match_select(model jsonb, rules text[], changed text) RETURNS text
+CREATE OR REPLACE FUNCTION cdp_internal.match_select(model jsonb, rules text[], changed text, id text DEFAULT NULL) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -70,17 +70,18 @@ DECLARE
 BEGIN
   SELECT string_agg(t.expression, ', ' ORDER BY t.n), string_agg(quote_literal(t.term), ', ' ORDER BY t.n) INTO expressions, terms
   FROM cdp_internal.match_terms(model, rules) WITH ORDINALITY AS t (term, expression, columns, n);
-  RETURN format('SELECT cdp_internal.match_records(%s, t.%I::text, %s, ARRAY[%s]::text[], ARRAY[%s]::text[])',
+  RETURN format('SELECT cdp_internal.match_records(%s, %s, %s, ARRAY[%s]::text[], ARRAY[%s]::text[])',
     CASE WHEN coalesce(model ->> 'link_type', 'dedupe_only') = 'dedupe_only' THEN 'NULL'
       ELSE format('t.%I::text', coalesce(model ->> 'source_dataset_column_name', 'source_dataset')) END,
-    coalesce(model ->> 'unique_id_column_name', 'unique_id'), changed, expressions, terms);
+    coalesce(id, format('t.%I::text', coalesce(model ->> 'unique_id_column_name', 'unique_id'))), changed, expressions, terms);
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.match_select(jsonb, text[], text) IS
-'The SELECT that packs rows t for a model and further rules. changed is SQL of ours that tells which rows are new.';
+COMMENT ON FUNCTION cdp_internal.match_select(jsonb, text[], text, text) IS
+'The SELECT that packs rows t for a model and further rules. changed is SQL of ours that tells which rows are new, id that which tells their ids (NULL: the column that the model names).';
 
 CREATE OR REPLACE FUNCTION cdp_internal.match_load(model jsonb, rules text[], source regclass, rows refcursor) RETURNS bytea
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, YMD' SET timezone = 'UTC'
+  SET intervalstyle = 'postgres' SET extra_float_digits = 1 SET bytea_output = 'hex'
 AS $$
 DECLARE
   records bytea;
@@ -93,7 +94,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.match_load(jsonb, text[], regclass, refcursor) IS
-'The packed records of a table or cursor, with what a model and further rules look at. Dates are read in ISO form, times in UTC, whatever the session has. Errors: P0002 no rows, and those of match_from and match_records.';
+'The packed records of a table or cursor, with what a model and further rules look at. Dates are read in ISO form, times in UTC, numbers to their last digit, whatever the session has. Errors: P0002 no rows, and those of match_from and match_records.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.match_probability(weight double precision) RETURNS double precision
 LANGUAGE sql IMMUTABLE PARALLEL SAFE

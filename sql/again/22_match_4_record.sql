@@ -49,6 +49,7 @@ COMMENT ON FUNCTION cdp_internal.match_frequencies(jsonb, regclass, jsonb) IS
 
 CREATE OR REPLACE FUNCTION cdp_internal.match_candidates(model jsonb, source regclass, record jsonb, most integer) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, YMD' SET timezone = 'UTC'
+  SET intervalstyle = 'postgres' SET extra_float_digits = 1 SET bytea_output = 'hex'
 AS $$
 DECLARE
   part record;
@@ -91,12 +92,15 @@ CREATE OR REPLACE FUNCTION cdp.match_record(record jsonb, model jsonb, source re
   max_candidates integer DEFAULT 1000)
 RETURNS TABLE (source_dataset text, id text, match_weight double precision, match_probability double precision, match_key integer, gammas integer[])
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, YMD' SET timezone = 'UTC'
+  SET intervalstyle = 'postgres' SET extra_float_digits = 1 SET bytea_output = 'hex'
 AS $$
 #variable_conflict use_column
 DECLARE
   id_column text := coalesce(model ->> 'unique_id_column_name', 'unique_id');
   source_column text := coalesce(model ->> 'source_dataset_column_name', 'source_dataset');
   source_sql text := CASE WHEN coalesce(model ->> 'link_type', 'dedupe_only') <> 'dedupe_only' THEN format('t.%I::text', source_column) END;
+  own_id text;
+  own_source text;
   query text;
   records bytea;
   f record;
@@ -110,30 +114,34 @@ BEGIN
   IF query IS NULL THEN
     RETURN;
   END IF;
-  -- The record's place among ids is behind all letters; it is not paired with itself.
-  EXECUTE replace(cdp_internal.match_select(model, NULL, 't.cdp_new'), format('t.%I::text', id_column), 't.cdp_id')
+  -- Without an id the record's place among ids is behind all letters; it is not paired with itself.
+  EXECUTE format('SELECT t.%I::text, %s FROM jsonb_populate_record(NULL::%s, %L) AS t', id_column, coalesce(source_sql, 'NULL'), source, record)
+    INTO own_id, own_source;
+  EXECUTE cdp_internal.match_select(model, NULL, 't.cdp_new', 't.cdp_id')
     || format(' FROM (SELECT DISTINCT ON (%s) t.*, t.%I::text AS cdp_id, false AS cdp_new FROM (%s) AS t WHERE (%s) IS DISTINCT FROM (%s)',
       concat_ws(', ', format('t.%I::text', id_column), source_sql), id_column, query,
       concat_ws(', ', format('t.%I::text', id_column), source_sql),
-      concat_ws(', ', quote_nullable(record ->> id_column), CASE WHEN source_sql IS NOT NULL THEN quote_nullable(record ->> source_column) END))
-    || format(' UNION ALL SELECT t.*, chr(127), true FROM jsonb_populate_record(NULL::%s, %L) AS t) AS t', source, record)
+      concat_ws(', ', quote_nullable(own_id), CASE WHEN source_sql IS NOT NULL THEN quote_nullable(own_source) END))
+    || format(' UNION ALL SELECT t.*, %L, true FROM jsonb_populate_record(NULL::%s, %L) AS t) AS t', coalesce(own_id, chr(127)), source, record)
   INTO records;
   f := cdp_internal.match_frequencies(model, source, jsonb_build_array(record));
   RETURN QUERY
-  SELECT nullif(CASE WHEN p.id_l = chr(127) THEN p.source_r ELSE p.source_l END, ''), CASE WHEN p.id_l = chr(127) THEN p.id_r ELSE p.id_l END,
+  SELECT nullif(CASE WHEN o.is_l THEN p.source_r ELSE p.source_l END, ''), CASE WHEN o.is_l THEN p.id_r ELSE p.id_l END,
     p.match_weight, cdp_internal.match_probability(p.match_weight), p.match_key, p.gammas
   FROM cdp_internal.match_pairs(records, model, NULL, NULL, true,
-    CASE WHEN least_probability > 0 THEN ln(least_probability / greatest(1 - least_probability, 1e-300)) / ln(2.0) END, f.terms, f.vals, f.counts, f.totals) p
+    CASE WHEN least_probability > 0 THEN ln(least_probability / greatest(1 - least_probability, 1e-300)) / ln(2.0) END, f.terms, f.vals, f.counts, f.totals) p,
+    LATERAL (SELECT p.id_l = coalesce(own_id, chr(127)) AND p.source_l = coalesce(own_source, '') AS is_l) o
   ORDER BY p.match_weight DESC, p.l, p.r;
 END
 $$;
 COMMENT ON FUNCTION cdp.match_record(jsonb, jsonb, regclass, double precision, integer) IS
-'Scores one record, given as JSON with the columns of the table, against the rows that a blocking rule of the model pairs it with, best first. Rows are found by one query a rule, so indexes on the columns or expressions of the rules make it quick (lower(email) for a rule on lower(email); text columns as they are). A rule with more than max_candidates rows brings only so many, without any order. Frequencies of its values are counted in the table. A row with the record''s own id is left out. Errors: 22023 no object, 42703 a missing column, 22P02 and the like for a value that the column''s type refuses.';
+'Scores one record, given as JSON with the columns of the table, against the rows that a blocking rule of the model pairs it with, best first. Rows are found by one query a rule, so indexes on the columns or expressions of the rules make it quick (lower(email) for a rule on lower(email); text columns as they are). A rule with more than max_candidates rows brings only so many, without any order. Frequencies of its values are counted in the table. A row with the record''s own id is left out; a record with an id pairs as it would from its place in the table, one without as the last row. Errors: 22023 no object, 42703 a missing column, 22P02 and the like for a value that the column''s type refuses.';
 
 CREATE OR REPLACE FUNCTION cdp.match_explain(model jsonb, l jsonb, r jsonb, source regclass DEFAULT NULL)
 RETURNS TABLE (comparison text, value_l text, value_r text, level text, value integer, m double precision, u double precision, bayes_factor double precision,
   frequency double precision, frequency_factor double precision, cumulative_weight double precision, cumulative_probability double precision)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, YMD' SET timezone = 'UTC'
+  SET intervalstyle = 'postgres' SET extra_float_digits = 1 SET bytea_output = 'hex'
 AS $$
 #variable_conflict use_column
 DECLARE

@@ -75,6 +75,7 @@ COMMENT ON FUNCTION cdp.drop_match(text) IS
 
 CREATE OR REPLACE FUNCTION cdp_internal.match_see(name text, source regclass, run bigint, OUT records bytea, OUT changed bigint, OUT gone bigint)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET datestyle = 'ISO, YMD' SET timezone = 'UTC'
+  SET intervalstyle = 'postgres' SET extra_float_digits = 1 SET bytea_output = 'hex'
 AS $$
 DECLARE
   model jsonb := (SELECT m.model FROM cdp_data.match_model m WHERE m.name = match_see.name);

@@ -1,5 +1,5 @@
 -- Edges of matching: conditions of another meaning, cursors, explanations without a table, many numbers, memory.
-SELECT plan(18);
+SELECT plan(23);
 
 -- A signed difference is another condition than an absolute one: 30 days after is not 300 days before.
 SELECT throws_ok($$SELECT cdp_internal.match_condition('date_diff(''day'', dob_l, dob_r) <= 30', 'x', false)$$, '0A000',
@@ -67,4 +67,36 @@ SELECT cdp.match_model(ARRAY[cdp.match_comparison('exact', 'a'), cdp.match_compa
 SELECT count((cdp.match_train(:'small_model', 'small')).trained) AS trained \gset
 SELECT is((SELECT count(*) FROM pg_backend_memory_contexts WHERE name LIKE 'match%'), 0::bigint, 'training leaves nothing in memory');
 SELECT is(:trained, 1, 'and trains');
+
+-- Forged bytes never become a text that is none: the last id, one Chinese letter, loses its end.
+CREATE TABLE public.forged AS SELECT '李'::text AS id, 'x'::text AS k;
+SELECT cdp.match_model(ARRAY[cdp.match_comparison('exact', 'k')], ARRAY['l.k = r.k'], 'id') AS forged_model \gset
+SELECT set_byte(b, position('\xe69d8e'::bytea IN b) + 1, 65) AS forged FROM (SELECT cdp_internal.match_load(:'forged_model', NULL, 'forged', NULL) AS b) s \gset
+SELECT throws_ok(format('SELECT * FROM cdp_internal.match_records_info(%L, %L)', :'forged', :'forged_model'), '22P03', 'invalid match records', 'invalid text in packed records is refused');
+
+-- What the session writes numbers with does not matter.
+CREATE TABLE public.measured AS SELECT * FROM (VALUES ('1', 0.3::float8, 1), ('2', 0.1::float8 + 0.2::float8, 1)) v (id, x, k);
+SELECT cdp.match_model(ARRAY[cdp.match_comparison('exact', 'x')], ARRAY['l.k = r.k'], 'id') AS measured_model \gset
+SET extra_float_digits = 0;
+SELECT is((SELECT gammas FROM cdp.match_pairs(:'measured_model', 'measured', least_probability => 0)), '{0}'::integer[], 'numbers are read to their last digit');
+RESET extra_float_digits;
+
+-- One record finds the pairs that it has when the whole table is scored, whatever side it stands on.
+CREATE TABLE public.sided AS SELECT chr(97 + i) || repeat('x', 7) AS "Id", (ARRAY['ann', 'bob', 'cy', NULL])[1 + i * 7 % 4] AS a, (ARRAY['ann', 'bob', 'cy'])[1 + i * 5 % 3] AS b,
+  (ARRAY['p', 'q'])[1 + i / 2 % 2] AS s FROM generate_series(0, 23) i;
+CREATE FUNCTION pg_temp.differing(link text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  model jsonb := cdp.match_model(ARRAY[cdp.match_comparison('jaro_winkler', 'Id'), cdp.match_comparison('exact', 'a')], ARRAY['l.a = r.b', 'l.a = r.a AND l.b = r.b'], 'Id', link, 's');
+  pairs bigint;
+  wrong bigint;
+BEGIN
+  CREATE TEMP TABLE pair ON COMMIT DROP AS SELECT * FROM cdp.match_pairs(model, 'sided', least_probability => 0);
+  SELECT count(x.gammas), count(*) FILTER (WHERE x.gammas IS NULL OR y.gammas IS NULL) INTO pairs, wrong
+  FROM (SELECT id_l AS own, source_r AS source, id_r AS id, match_key, gammas FROM pair UNION ALL SELECT id_r, source_l, id_l, match_key, gammas FROM pair) x
+    FULL JOIN (SELECT t."Id" AS own, f.source_dataset AS source, f.id, f.match_key, f.gammas FROM sided t, cdp.match_record(to_jsonb(t), model, 'sided', 0) f) y
+      ON (x.own, x.id, x.match_key, x.gammas) = (y.own, y.id, y.match_key, y.gammas) AND x.source IS NOT DISTINCT FROM y.source;
+  DROP TABLE pair;
+  RETURN (pairs > 20)::text || ' ' || wrong;
+END $$;
+SELECT is(pg_temp.differing(l), 'true 0', l || ': one record finds the pairs that the whole table has') FROM unnest('{dedupe_only,link_only,link_and_dedupe}'::text[]) l;
 SELECT * FROM finish();
