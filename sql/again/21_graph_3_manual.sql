@@ -153,9 +153,14 @@ BEGIN
   ), gone AS (
     UPDATE cdp_data.link l SET state = 'revoked', changed_at = clock_timestamp() FROM pair p WHERE l.link_id = p.link_id
   ), back AS (
-    -- What an unmerge had taken back along with them may hold again.
-    UPDATE cdp_data.link l SET state = 'rejected', reason = 'cannot', blocker = NULL, changed_at = clock_timestamp()
-    FROM pair p WHERE l.a_id = p.a_id AND l.b_id = p.b_id AND l.state = 'revoked' AND l.reason = 'unmerge'
+    -- What an unmerge had taken back along with them may hold again, unless its loads were reverted since.
+    UPDATE cdp_data.link l SET state = CASE WHEN p.shown OR l.kind <> 'deterministic' THEN 'rejected' ELSE 'revoked' END,
+      reason = CASE WHEN p.shown OR l.kind <> 'deterministic' THEN 'cannot' ELSE 'load reverted' END, blocker = NULL, changed_at = clock_timestamp()
+    FROM (
+      SELECT y.link_id, EXISTS (SELECT FROM cdp_data.link_support s JOIN cdp_data.load d ON d.load_id = s.load_id
+        WHERE s.link_id = y.link_id AND (d.state = 'done' OR d.state = 'running' AND d.xid = pg_current_xact_id_if_assigned())) AS shown
+      FROM pair x JOIN cdp_data.link y ON y.a_id = x.a_id AND y.b_id = x.b_id) p
+    WHERE l.link_id = p.link_id AND l.state = 'revoked' AND l.reason = 'unmerge'
   )
   SELECT count(*) INTO lifted FROM pair;
   customers := CASE WHEN lifted = 0 THEN ARRAY(SELECT DISTINCT r FROM unnest(roots) r ORDER BY 1)

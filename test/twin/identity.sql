@@ -154,20 +154,14 @@ BEGIN
   SELECT 'support', format('link %s is revoked, a load in force shows it', l.link_id) FROM cdp_data.link l
   WHERE l.kind = 'deterministic' AND l.state = 'revoked' AND l.reason = 'load reverted'
     AND EXISTS (SELECT FROM cdp_data.link_support s JOIN cdp_data.load d USING (load_id) WHERE s.link_id = l.link_id AND d.state = 'done')
-  -- The ledger tells the same story; an override says something; a customer goes where its anchor goes.
+  -- The ledger tells the same story; an override says something.
   UNION ALL
   SELECT 'ledger', format('identifier %s is at %s, by the ledger at %s', p.identifier_id, p.root, r.root)
   FROM twin_place p JOIN twin.replayed() r USING (identifier_id) WHERE r.root IS DISTINCT FROM p.root
   UNION ALL
   SELECT 'idle override', format('identifier %s', o.identifier_id)
   FROM cdp_data.identifier_override o JOIN cdp_data.identifier i USING (identifier_id)
-    JOIN twin.customer_root() x ON x.customer_id = o.customer_id JOIN twin.customer_root() y ON y.customer_id = i.customer_id WHERE x.root = y.root
-  UNION ALL
-  SELECT 'anchor', format('customer %s is at %s, its anchor at %s', c.customer_id, c.root, p.root)
-  FROM twin.customer_root() c
-    JOIN (SELECT x.home_id, min(x.identifier_id) AS anchor FROM twin_place x GROUP BY x.home_id) a ON a.home_id = c.customer_id
-    JOIN twin_place p ON p.identifier_id = a.anchor
-  WHERE p.root <> c.root;
+    JOIN twin.customer_root() x ON x.customer_id = o.customer_id JOIN twin.customer_root() y ON y.customer_id = i.customer_id WHERE x.root = y.root;
 END
 $$;
 

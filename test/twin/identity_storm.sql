@@ -6,7 +6,7 @@ INSERT INTO cdp_data.identifier_type (type_id, name, normaliser, role, priority,
   (1010, 'account', 'trim', 'merge', 100, 1, NULL, NULL), (1011, 'mail', 'trim', 'merge', 300, 3, NULL, NULL), (1012, 'tablet', 'trim', 'merge', 700, 4, '10 years', NULL),
   (1013, 'crumb', 'trim', 'merge', 800, NULL, NULL, 12), (1014, 'card', 'trim', 'attach_only', 450, NULL, NULL, 20);
 INSERT INTO cdp_data.identifier_pair_limit (type_id, other_type_id, max_n) VALUES (1011, 1010, 1);
-INSERT INTO cdp_data.source (name) VALUES ('storm');
+INSERT INTO cdp_data.source (name) VALUES ('storm0'), ('storm1'), ('storm2'), ('storm3');
 
 -- What the clients said, in the transactions in which they said it; and what was refused.
 CREATE UNLOGGED TABLE storm.record (type_ids smallint[], vals text[]);
@@ -15,7 +15,7 @@ CREATE UNLOGGED TABLE storm.refused (step text, code text);
 CREATE FUNCTION storm.load_id() RETURNS bigint LANGUAGE sql AS $$
   SELECT load_id FROM cdp_data.load WHERE kind = 'calls' AND state = 'done' ORDER BY random() LIMIT 1
 $$;
-INSERT INTO cdp_data.load (source_id, kind, state) SELECT s.source_id, 'calls', 'done' FROM cdp_data.source s, generate_series(1, 4) WHERE s.name = 'storm';
+INSERT INTO cdp_data.load (source_id, kind, state) SELECT s.source_id, 'calls', 'done' FROM cdp_data.source s, generate_series(1, 4) WHERE s.name = 'storm0';
 
 -- A record of two to four identifiers without any rule: every one must merge. x and y come from the client's generator.
 CREATE FUNCTION storm.plain(tag text, x bigint, y bigint, z bigint) RETURNS void LANGUAGE plpgsql AS $$
@@ -35,14 +35,17 @@ $$;
 -- A record under rules.
 CREATE FUNCTION storm.mixed(tag text, n integer, x bigint, y bigint) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-  types smallint[] := ARRAY[(ARRAY[1010, 1011, 1011, 1012, 1013, 1013])[1 + x % 6], (ARRAY[1011, 1012, 1013, 1014, 1013, 1011])[1 + y % 6]];
-  vals text[] := ARRAY[tag || x, tag || y];
+  record jsonb := jsonb_build_object((ARRAY['account', 'mail', 'mail', 'tablet', 'crumb', 'crumb'])[1 + x % 6], jsonb_build_array(tag || x));
+  kind text := (ARRAY['mail', 'tablet', 'crumb', 'card', 'crumb', 'mail'])[1 + y % 6];
+  z bigint := y;
 BEGIN
-  WHILE random() < 0.35 LOOP
-    types := types || (ARRAY[1010, 1011, 1012, 1013, 1014])[1 + floor(random() * 5)::integer]::smallint;
-    vals := vals || (tag || 1 + floor(random() * n));
+  LOOP
+    record := record || jsonb_build_object(kind, coalesce(record -> kind, '[]') || jsonb_build_array(tag || z));
+    EXIT WHEN random() > 0.35;
+    kind := (ARRAY['account', 'mail', 'tablet', 'crumb', 'card'])[1 + floor(random() * 5)::integer];
+    z := 1 + floor(random() * n);
   END LOOP;
-  PERFORM cdp_internal.identify_in(storm.load_id(), 1, types, vals, now(), NULL, 'identify');
+  PERFORM cdp.identify('storm' || x % 4, record, '{}', now());
 END
 $$;
 
@@ -81,6 +84,14 @@ BEGIN
         WHEN 2 THEN PERFORM cdp.unmerge(merge => (SELECT m.merge_id FROM cdp_data.merge_log m WHERE m.kind = 'merge' ORDER BY random() LIMIT 1), reason => 'storm');
         ELSE PERFORM cdp.unmerge(customer => cdp_internal.identifier_root(a), since => clock_timestamp() - random() * interval '20 s', reason => 'storm');
       END CASE;
+    WHEN 'revert' THEN
+      PERFORM cdp.revert_load((SELECT d.load_id FROM cdp_data.load d WHERE d.kind = 'calls' AND d.state = 'done' ORDER BY random() LIMIT 1));
+    WHEN 'retry' THEN
+      SELECT d.load_id INTO a FROM cdp_data.load d WHERE d.kind = 'calls' AND d.state = 'reverted' ORDER BY random() LIMIT 1;
+      IF FOUND THEN
+        PERFORM cdp.retry_load(a);
+      END IF;
+    WHEN 'rebuild' THEN PERFORM cdp.rebuild(dry_run => false);
     WHEN 'recompute' THEN PERFORM cdp_internal.recompute(ARRAY[cdp_internal.identifier_root(a), cdp_internal.identifier_root(b)], 'unmerge', 'storm', true);
   END CASE;
 EXCEPTION WHEN invalid_parameter_value OR object_not_in_prerequisite_state OR serialization_failure THEN
