@@ -1,4 +1,5 @@
 -- Links of whole loads: many unions at once, homes of new identifiers, loads taken back and put in again, identifiers shared by too many.
+SET jit = off;
 \ir resolve_check.inc
 SELECT plan(34);
 SELECT cdp.add_source('shop', 'UTC');
