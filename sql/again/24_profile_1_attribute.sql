@@ -88,7 +88,7 @@ BEGIN
   END IF;
   CASE data_type
     WHEN 'text' THEN
-      value := CASE WHEN getdatabaseencoding() = 'UTF8' THEN normalize(t, NFC) ELSE t END;
+      value := normalize(t, NFC);
     WHEN 'integer' THEN
       IF t ~ '^[-+]?\d{1,40}([.]0{1,20})?$' AND t::numeric BETWEEN -9223372036854775808 AND 9223372036854775807 THEN
         value := t::numeric::bigint::text;
@@ -156,7 +156,7 @@ COMMENT ON FUNCTION cdp_internal.read_attribute(text, text, text, text, jsonb, t
 CREATE OR REPLACE FUNCTION cdp_internal.attributes_write(
   load_id bigint, source_id integer, home_id bigint, identifier_id bigint, attributes jsonb, at timestamptz, verified boolean DEFAULT false,
   OUT written integer, OUT refused jsonb)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE

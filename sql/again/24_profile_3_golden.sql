@@ -163,13 +163,15 @@ BEGIN
   -- A built-in attribute whose type was changed no longer fits its column; it stands among the others.
   SELECT string_agg(format('%I', b.name), ', ' ORDER BY b.attribute_id),
     string_agg(CASE
-      WHEN a.name IS NULL THEN 'NULL'
+      WHEN a.name IS NULL THEN format('NULL::%s', t.sql_type)
       WHEN b.data_type = 'list' THEN format('CASE WHEN x.v ? %L THEN ARRAY(SELECT jsonb_array_elements_text(x.v -> %1$L)) END', b.name)
       WHEN b.data_type = 'text' THEN format('x.v ->> %L', b.name)
-      ELSE format('(x.v ->> %L)::%s', b.name, CASE b.data_type WHEN 'timestamp' THEN 'timestamptz' ELSE b.data_type END) END, ', ' ORDER BY b.attribute_id),
+      ELSE format('(x.v ->> %L)::%s', b.name, t.sql_type) END, ', ' ORDER BY b.attribute_id),
     array_agg(a.name) FILTER (WHERE a.name IS NOT NULL)
   INTO names, picked, typed
-  FROM cdp.attribute_builtin() b LEFT JOIN cdp_data.attribute_all a ON a.name = b.name AND a.data_type = b.data_type;
+  FROM cdp.attribute_builtin() b
+    CROSS JOIN LATERAL (SELECT CASE b.data_type WHEN 'timestamp' THEN 'timestamptz' WHEN 'list' THEN 'text[]' ELSE b.data_type END AS sql_type) t
+    LEFT JOIN cdp_data.attribute_all a ON a.name = b.name AND a.data_type = b.data_type;
   SELECT coalesce(array_agg(a.name) FILTER (WHERE a.sensitivity <> 'internal'), '{}'), coalesce(array_agg(a.name) FILTER (WHERE a.sensitivity = 'internal'), '{}')
   INTO personal, internal FROM cdp_data.attribute_all a;
   EXECUTE format($sql$
@@ -224,7 +226,7 @@ COMMENT ON FUNCTION cdp_internal.profile_stale() IS
 'Why all profiles have to be made anew, in words; NULL when they need not.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.profile_changed() RETURNS bigint[]
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
   seen pg_snapshot := (SELECT c.snapshot FROM cdp_data.feed_cursor c WHERE c.consumer = 'profile');
@@ -249,7 +251,7 @@ COMMENT ON FUNCTION cdp_internal.profile_changed() IS
 
 CREATE OR REPLACE FUNCTION cdp.refresh_profiles(everybody boolean DEFAULT false,
   OUT started_over text, OUT customers bigint, OUT written bigint, OUT removed bigint)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
   stands_on jsonb;
@@ -258,8 +260,10 @@ DECLARE
   part record;
   highest bigint;
   slice bigint;
+  work_mem text := current_setting('work_mem');
 BEGIN
   PERFORM cdp_internal.require_setup();
+  PERFORM set_config('work_mem', greatest(pg_size_bytes(work_mem), pg_size_bytes(current_setting('maintenance_work_mem'))) / 1024 || 'kB', true);
   written := 0;
   removed := 0;
   -- Two refreshes wait for each other.
@@ -294,6 +298,7 @@ BEGIN
   UPDATE cdp_data.profile_state s SET basis = stands_on, refreshed_at = now(),
     built_at = CASE WHEN started_over IS NULL THEN s.built_at ELSE now() END;
   PERFORM cdp.feed_advance('profile', upto);
+  PERFORM set_config('work_mem', work_mem, true);
 END
 $$;
 COMMENT ON FUNCTION cdp.refresh_profiles(boolean) IS

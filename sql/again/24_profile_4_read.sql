@@ -52,7 +52,7 @@ BEGIN
       LEFT JOIN cdp_bi.origin_channel c ON c.origin_id = t.origin_id
       LEFT JOIN cdp_data.campaign g ON g.campaign_id = t.campaign_id$sql$];
   IF has_table_privilege('cdp_data.attribute_value', 'SELECT') THEN
-    parts := parts || $sql$
+    parts := array_append(parts, $sql$
     SELECT v.first_at, 'attribute', a.name, NULL, NULL, NULL,
       jsonb_build_object('value', v.value, 'source', s.name, 'identifier', v.identifier_id, 'verified', v.verified), NULL
     FROM (
@@ -64,10 +64,10 @@ BEGIN
       GROUP BY x.identifier_id, x.attribute_id, x.source_id, x.value) v
       JOIN cdp_data.attribute_all a ON a.attribute_id = v.attribute_id
       JOIN cdp_data.source s ON s.source_id = v.source_id
-    WHERE v.first_at >= coalesce($2, '-infinity') AND v.first_at < coalesce($3, 'infinity')$sql$;
+    WHERE v.first_at >= coalesce($2, '-infinity') AND v.first_at < coalesce($3, 'infinity')$sql$);
   END IF;
   IF has_table_privilege('cdp_data.merge_log', 'SELECT') THEN
-    parts := parts || $sql$
+    parts := array_append(parts, $sql$
     SELECT m.at, m.kind, m.cause, NULL, NULL, NULL,
       jsonb_strip_nulls(jsonb_build_object('customer', m.customer_id, 'from', m.from_id, 'to', m.to_id, 'identifier', m.identifier_id,
         'link', m.link_id, 'operation', m.operation_id, 'undone_by', m.undone_by)), m.merge_id
@@ -76,7 +76,7 @@ BEGIN
       UNION
       SELECT x.* FROM (SELECT DISTINCT p.home_id FROM place p WHERE p.moved_id IS NULL) p
         CROSS JOIN LATERAL (SELECT * FROM cdp_data.merge_log x WHERE x.to_id = p.home_id OFFSET 0) x) m
-    WHERE m.at >= coalesce($2, '-infinity') AND m.at < coalesce($3, 'infinity')$sql$;
+    WHERE m.at >= coalesce($2, '-infinity') AND m.at < coalesce($3, 'infinity')$sql$);
   END IF;
   RETURN QUERY EXECUTE
     'WITH place AS MATERIALIZED (SELECT * FROM cdp_internal.customer_places($1)) SELECT * FROM ('
@@ -157,10 +157,10 @@ BEGIN
   ELSE
     hidden := hidden || ARRAY['attributes', 'figures'];
   END IF;
-  IF has_table_privilege('cdp_data.link', 'SELECT') THEN
+  IF sees_values AND has_table_privilege('cdp_data.link', 'SELECT') THEN
     doc := doc || jsonb_build_object('links', (
       SELECT coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('link', l.link_id, 'a', l.a_id, 'b', l.b_id, 'kind', l.kind, 'state', l.state,
-          'reason', l.reason, 'weight', l.weight, 'first_seen', l.first_seen, 'last_seen', l.last_seen)) ORDER BY l.link_id), '[]')
+          'reason', l.reason, 'weight', l.weight, 'first_seen', l.first_seen)) ORDER BY l.link_id), '[]')
       FROM (
         SELECT x.* FROM cdp_internal.members(root) m CROSS JOIN LATERAL (SELECT * FROM cdp_data.link x WHERE x.a_id = m.identifier_id OFFSET 0) x
         UNION
@@ -168,7 +168,7 @@ BEGIN
   ELSE
     hidden := hidden || 'links'::text;
   END IF;
-  IF has_table_privilege('cdp_data.identity_alert', 'SELECT') THEN
+  IF sees_values AND has_table_privilege('cdp_data.identity_alert', 'SELECT') THEN
     doc := doc || jsonb_build_object('alerts', (
       SELECT coalesce(jsonb_agg(jsonb_build_object('at', a.at, 'kind', a.kind, 'identifier', a.identifier_id, 'detail', a.detail) ORDER BY a.alert_id), '[]')
       FROM cdp_data.identity_alert a

@@ -2,7 +2,6 @@
 
 here=$BENCH_TOP/test/bench/identity
 . "$here/components.sh"
-. "$here/online.sh"
 
 comparing() {
 	echo "== comparing texts"
@@ -11,7 +10,7 @@ comparing() {
 
 # CDP_BENCH_PARTS names some of them, to try one.
 rm -f "$BENCH_DIR/links.tsv"
-for part in ${CDP_BENCH_PARTS:-components components_memory comparing online merging merged}; do
+for part in ${CDP_BENCH_PARTS:-components components_memory comparing}; do
 	"$part"
 done
 rm -f "$BENCH_DIR/links.tsv"
