@@ -1,0 +1,78 @@
+-- Callers with one snapshot for the whole transaction: what they cannot see makes them fail, never err. And the plain
+-- way: whoever waited for a lock looks again.
+SELECT plan(20);
+CREATE EXTENSION dblink;
+SELECT dblink_connect(c, format('host=%s port=%s dbname=%s user=%s', split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'), current_database(), current_user)) FROM unnest(ARRAY['one', 'two']) c;
+SELECT cdp.add_source('shop');
+INSERT INTO cdp_data.load (source_id, kind, state) VALUES (1, 'calls', 'done');
+CREATE FUNCTION public.seen(ids jsonb) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE
+  c record := cdp_internal.clean_identifiers(ids);
+BEGIN
+  RETURN (cdp_internal.identify_in(1, 1, c.type_ids, c.vals, '2026-01-01', NULL, 'identify')).customer_id;
+END $$;
+CREATE FUNCTION public.in_one(ids jsonb) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN (SELECT r FROM dblink('one', format('SELECT public.seen(%L)', ids)) x (r text));
+EXCEPTION WHEN OTHERS THEN
+  RETURN SQLSTATE;
+END $$;
+CREATE FUNCTION public.who(v text) RETURNS bigint LANGUAGE sql AS $$ SELECT cdp_internal.identifier_root(identifier_id) FROM cdp_data.identifier WHERE value = v $$;
+SELECT public.seen('{"user_id": "A"}'), public.seen('{"email": "b@example.com"}'), public.seen('{"cookie": ["x1", "x2"]}');
+
+-- Each: one takes its snapshot, two changes something, one acts on the same customer.
+CREATE FUNCTION public.behind(level text, meanwhile jsonb, act jsonb) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  answer text;
+BEGIN
+  PERFORM dblink_exec('one', 'BEGIN ISOLATION LEVEL ' || level);
+  PERFORM * FROM dblink('one', 'SELECT count(*) FROM cdp_data.customer') x (n bigint);
+  PERFORM * FROM dblink('two', format('SELECT public.seen(%L)', meanwhile)) x (n bigint);
+  answer := public.in_one(act);
+  PERFORM dblink_exec('one', CASE WHEN answer ~ '^\d{5}$' AND answer > '30000' THEN 'ROLLBACK' ELSE 'COMMIT' END);
+  RETURN answer;
+END $$;
+SELECT is(public.behind('REPEATABLE READ', '{"user_id": "A", "email": "b@example.com"}', '{"user_id": "A", "cookie": "n1"}'), '40001', 'the winner of a merge that is not seen');
+SELECT is(public.behind('REPEATABLE READ', '{"user_id": "A", "cookie": "n2"}', '{"user_id": "A", "cookie": "n3"}'), '40001', 'a customer to whom somebody was attached meanwhile');
+SELECT is(public.behind('REPEATABLE READ', '{"user_id": "A", "cookie": "n4"}', '{"user_id": "C", "cookie": "n4"}'), '40001', 'an identifier that somebody else made meanwhile');
+SELECT is(public.behind('REPEATABLE READ', '{"cookie": ["x1", "n5"]}', '{"cookie": ["x2", "x1"]}'), public.who('x1')::text, 'a record that changes nothing needs no new snapshot');
+SELECT is(public.behind('REPEATABLE READ', '{"cookie": ["x1", "x2", "n6"]}', '{"cookie": ["x2", "n7"]}'), '40001', 'links within a customer');
+SELECT is(public.behind('SERIALIZABLE', '{"user_id": "A", "cookie": "n8"}', '{"user_id": "A", "cookie": "n9"}'), '40001', 'so it is with SERIALIZABLE');
+SELECT isnt(public.behind('REPEATABLE READ', '{"cookie": "m1"}', '{"cookie": "m2"}'), '40001', 'who works on other customers does not fail');
+SELECT is(public.behind('READ COMMITTED', '{"user_id": "A", "cookie": "n10"}', '{"user_id": "A", "cookie": "n11"}'), public.who('A')::text, 'nor does anybody in READ COMMITTED');
+SELECT is_empty('SELECT * FROM cdp.identity_check()', 'the promise holds');
+
+-- One has merged and not committed; two waits for the root, and finds where it went.
+SELECT public.seen('{"user_id": "P"}'), public.seen('{"email": "p@example.com"}'), public.seen('{"user_id": "Q"}');
+SELECT dblink_exec('one', 'BEGIN');
+SELECT public.in_one('{"user_id": "P", "email": "p@example.com"}');
+SELECT dblink_send_query('two', $$SELECT public.seen('{"email": "p@example.com", "cookie": "p1"}')$$);
+SELECT pg_sleep(0.2);
+SELECT is(dblink_is_busy('two'), 1, 'whoever wants the same customer waits');
+SELECT dblink_exec('one', 'COMMIT');
+SELECT is((SELECT r FROM dblink_get_result('two') x (r bigint)), public.who('P'), 'and attaches to the one that it became');
+SELECT is((SELECT count(*) FROM dblink_get_result('two') x (r bigint)), 0::bigint, 'without an error');
+
+-- The limit is judged by what the winner of the lock has left.
+SELECT dblink_exec('one', 'BEGIN');
+SELECT public.in_one('{"user_id": "Q", "cookie": "q1"}');
+SELECT dblink_send_query('two', $$SELECT public.seen('{"user_id": "P", "cookie": "q1"}')$$);
+SELECT pg_sleep(0.2);
+SELECT dblink_exec('one', 'COMMIT');
+SELECT is((SELECT r FROM dblink_get_result('two') x (r bigint)), public.who('P'), 'a cookie that came to somebody else meanwhile');
+SELECT is((SELECT count(*) FROM dblink_get_result('two') x (r bigint)), 0::bigint, 'is no error');
+SELECT isnt(public.who('q1'), public.who('P'), 'but stays there: one account a customer');
+
+-- An unmerge waits like a record.
+SELECT max(merge_id) AS merge FROM cdp_data.merge_log WHERE kind = 'merge' \gset
+SELECT dblink_exec('one', 'BEGIN');
+SELECT public.in_one('{"email": "p@example.com", "cookie": "p2"}');
+SELECT dblink_send_query('two', format('SELECT count(*) FROM cdp.unmerge(merge => %s)', :merge));
+SELECT pg_sleep(0.2);
+SELECT is(dblink_is_busy('two'), 1, 'an unmerge waits for a record');
+SELECT dblink_exec('one', 'COMMIT');
+SELECT is((SELECT r FROM dblink_get_result('two') x (r bigint)), 2::bigint, 'and takes apart');
+SELECT is((SELECT count(*) FROM dblink_get_result('two') x (r bigint)), 0::bigint, 'without an error');
+SELECT is(public.who('p2'), public.who('p@example.com'), 'what the record brought goes along');
+SELECT is_empty('SELECT * FROM cdp.identity_check()', 'the promise holds');
+SELECT * FROM finish();
