@@ -1,6 +1,6 @@
 -- Connected components: known answers, ends of the ranges, order of rows, merging, and bytes that nobody should trust.
 BEGIN;
-SELECT plan(57);
+SELECT plan(60);
 SET LOCAL client_min_messages = error;
 CREATE SCHEMA t;
 CREATE FUNCTION t.numbers(VARIADIC ends bigint[]) RETURNS cdp.component_set LANGUAGE sql
@@ -28,6 +28,13 @@ SELECT is((SELECT string_agg(component::text, ' ') FROM cdp.component_rows_uuid(
 SELECT is((SELECT string_agg(length(id) || '>' || md5(component), ' ' ORDER BY length(id), id COLLATE "C") FROM cdp.component_rows_text(
   t.texts(repeat('x', 1000000), repeat('x', 1000000) || 'y', 'a', repeat('x', 1000000), 'prefix12A', 'prefix12B', 'prefix12', NULL)) WHERE id <> 'prefix12A'),
   format('1>%s 8>%s 9>%s 1000000>%s 1000001>%s', md5('a'), md5('prefix12'), md5('prefix12A'), md5('a'), md5('a')), 'texts of a megabyte, and texts that begin alike');
+
+-- A link is a row with two ends, in any type.
+SELECT is((SELECT links FROM cdp.component_summary(t.numbers(1, 2, 2, 1, 3, 3, 4, NULL, NULL, 5, NULL, NULL))), 3::bigint, 'links of numbers are counted');
+SELECT is((SELECT links FROM cdp.component_summary(t.texts('1', '2', '2', '1', '3', '3', '4', NULL, NULL, '5', NULL, NULL))), 3::bigint, 'links of texts');
+SELECT is((SELECT links FROM cdp.component_summary((SELECT cdp.components(a, b) FROM (VALUES
+  ('00000000-0000-0000-0000-000000000001'::uuid, '00000000-0000-0000-0000-000000000002'::uuid), ('00000000-0000-0000-0000-000000000001', NULL), (NULL, NULL)) v (a, b)))),
+  1::bigint, 'links of uuids');
 
 -- No rows, NULL sets.
 SELECT is((SELECT to_jsonb(s) FROM cdp.component_summary((SELECT cdp.components(1::bigint, 2) WHERE false)) s),

@@ -1,5 +1,5 @@
 -- Edges of matching: conditions of another meaning, cursors, explanations without a table, many numbers, memory.
-SELECT plan(23);
+SELECT plan(26);
 
 -- A signed difference is another condition than an absolute one: 30 days after is not 300 days before.
 SELECT throws_ok($$SELECT cdp_internal.match_condition('date_diff(''day'', dob_l, dob_r) <= 30', 'x', false)$$, '0A000',
@@ -99,4 +99,15 @@ BEGIN
   RETURN (pairs > 20)::text || ' ' || wrong;
 END $$;
 SELECT is(pg_temp.differing(l), 'true 0', l || ': one record finds the pairs that the whole table has') FROM unnest('{dedupe_only,link_only,link_and_dedupe}'::text[]) l;
+
+-- Training by hand: 2 pairs of 45 that the rule makes, which are half of the true ones; u without the matches among the random pairs.
+CREATE TABLE public.ten AS SELECT i::text AS id, CASE WHEN i < 4 THEN (i / 2)::text ELSE 'alone' || i END AS a, (i % 4)::text AS b FROM generate_series(0, 9) i;
+SELECT is(round(((cdp.match_train(cdp.match_model(ARRAY[cdp.match_comparison('exact', 'b')], ARRAY['l.a = r.a'], 'id'), 'ten', deterministic => ARRAY['l.a = r.a'], recall => 0.5)).trained
+  ->> 'probability_two_random_records_match')::numeric, 12), round(2 / 0.5 / 45, 12), 'the prior: pairs of the deterministic rules over their recall and all pairs');
+SELECT jsonb_set(jsonb_set(jsonb_set(cdp.match_model(ARRAY[cdp.match_comparison('exact', 'b')], ARRAY['l.a = r.a'], 'id', prior => 0.2),
+  '{comparisons,0,comparison_levels,1,m_probability}', '0.9'), '{comparisons,0,comparison_levels,2,m_probability}', '0.1'), '{comparisons,0,comparison_levels,1,u_probability}', '0.5') AS half \gset
+SELECT is((SELECT array_agg(round((c ->> k)::numeric, 12) ORDER BY k) FROM (SELECT cdp_internal.match_correct_u(:'half', '{"0": {"1": 0.5, "0": 0.5}}') -> '0' AS c) s, unnest('{0,1}'::text[]) k),
+  '{0.6,0.4}'::numeric[], 'u: (0.5 - 0.2 * 0.9) / 0.8 = 0.4');
+SELECT is((SELECT array_agg(round((c ->> k)::numeric, 12) ORDER BY k) FROM (SELECT cdp_internal.match_correct_u(:'half', '{"0": {"1": 0.1, "0": 0.9}}') -> '0' AS c) s, unnest('{0,1}'::text[]) k),
+  ARRAY[round(0.88 / 0.89, 12), round(0.01 / 0.89, 12)], 'u: more matches than were seen leave a tenth');
 SELECT * FROM finish();
