@@ -380,7 +380,6 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp 
 AS $$
 DECLARE
   f record;
-  again record;
   l record;
   j record;
   linked bigint[];
@@ -400,6 +399,7 @@ DECLARE
   changed boolean;
   guess bigint;
   made bigint;
+  winner bigint;
   alone bigint;
   held bigint[];
   old bigint[];
@@ -582,24 +582,33 @@ BEGIN
         END IF;
       END LOOP;
 
-      -- 2. Roots.
+      -- 2. Roots. What does not depend on who else works on them is asked before, to hold them shortly: the anchor and
+      -- the age of a root never change.
+      SELECT s.max_identifiers_per_customer INTO most FROM cdp_data.setting s;
+      winner := CASE WHEN cardinality(held) > 1 THEN cdp_internal.winner_of(held) END;
       IF held <> '{}' THEN
         IF NOT cdp_internal.identify_lock(held) THEN
           RAISE EXCEPTION 'a root moved' USING ERRCODE = 'CDPRT';
         END IF;
-        again := cdp_internal.identify_find(f.type_ids, f.vals);
-        FOR i IN 1 .. k LOOP
-          IF NOT fresh[i] AND (again.roots[i] IS DISTINCT FROM f.roots[i] OR again.stops[i] IS DISTINCT FROM f.stops[i] AND f.stops[i] IS NULL) THEN
-            RAISE EXCEPTION 'a root moved' USING ERRCODE = 'CDPRT';
-          END IF;
-        END LOOP;
+        IF EXISTS (
+          SELECT FROM unnest(f.ids, f.roots, f.stops, f.attach) AS u (id, root, stop, attach)
+            JOIN LATERAL (SELECT i.customer_id, i.state FROM cdp_data.identifier i WHERE i.identifier_id = u.id OFFSET 0) i ON true
+            LEFT JOIN LATERAL (SELECT x.customer_id FROM cdp_data.identifier_override x WHERE x.identifier_id = u.id OFFSET 0) o ON true
+            LEFT JOIN LATERAL (
+              SELECT x.customer_id, x.parent_id FROM cdp_data.customer x WHERE x.customer_id = coalesce(o.customer_id, i.customer_id) OFFSET 0) p ON true
+          WHERE u.stop IS NULL AND (i.state = 'quarantined'
+            OR u.root IS DISTINCT FROM CASE WHEN p.parent_id = p.customer_id THEN p.customer_id ELSE cdp_internal.root_of(p.parent_id) END
+            OR u.attach AND (EXISTS (SELECT FROM cdp_data.link x WHERE x.a_id = u.id AND x.state = 'active' AND x.kind <> 'cannot')
+              OR EXISTS (SELECT FROM cdp_data.link x WHERE x.b_id = u.id AND x.state = 'active' AND x.kind <> 'cannot')))) THEN
+          RAISE EXCEPTION 'a root moved' USING ERRCODE = 'CDPRT';
+        END IF;
       END IF;
       locked_at := clock_timestamp();
 
       -- 3. Who belongs together, and under which id.
-      SELECT s.max_identifiers_per_customer INTO most FROM cdp_data.setting s;
       j := cdp_internal.identify_judge(f.type_ids, ids, f.roots, fresh, f.stops, hubs, most);
-      customer_id := CASE cardinality(j.joined) WHEN 0 THEN NULL WHEN 1 THEN j.joined[1] ELSE cdp_internal.winner_of(j.joined) END;
+      customer_id := CASE WHEN j.joined = '{}' THEN NULL WHEN cardinality(j.joined) = 1 THEN j.joined[1]
+        WHEN cardinality(j.joined) = cardinality(held) THEN winner ELSE cdp_internal.winner_of(j.joined) END;
       merged := array_remove(j.joined, customer_id);
       IF customer_id IS NULL AND made IS NULL AND missing > 0 AND true = ANY (j.accepted) THEN
         INSERT INTO cdp_data.customer AS c (customer_id, parent_id)
@@ -624,7 +633,13 @@ BEGIN
       states := '{}';
       reasons := '{}';
       blockers := '{}';
-      IF k > 1 THEN
+      IF k = 2 AND merged <> '{}' THEN
+        -- Two that were apart had no link in force; whatever stands there is overwritten.
+        need := '{1}';
+        states := '{active}';
+        reasons := ARRAY[NULL::text];
+        blockers := ARRAY[NULL::bigint];
+      ELSIF k > 1 THEN
         l := cdp_internal.identify_links(load_id, cdp_internal.pick(ids, a), cdp_internal.pick(ids, b));
         FOR n IN 1 .. cardinality(a) LOOP
           DECLARE

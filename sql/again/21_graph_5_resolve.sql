@@ -352,7 +352,8 @@ BEGIN
     SELECT r.root, count(*)::integer AS n FROM unnest(c_root) AS r (root) GROUP BY r.root
   ), undone AS (
     UPDATE cdp_data.merge_log l SET undone_by = write_parents.operation_id
-    FROM wrong w WHERE l.merge_id = w.merge_id AND l.kind = 'merge' AND w.told <> w.id AND l.undone_by IS NULL
+    -- Who goes on under another customer is still merged with part of what the merge joined.
+    FROM wrong w WHERE l.merge_id = w.merge_id AND l.kind = 'merge' AND w.new = w.id AND l.undone_by IS NULL
   )
   INSERT INTO cdp_data.merge_log (operation_id, kind, customer_id, from_id, to_id, link_id, cause, source_id, load_id, note, winner_size, loser_size)
   SELECT write_parents.operation_id, CASE WHEN w.told = w.id THEN 'merge' ELSE 'split' END, w.id, w.told, w.new, v.link_id,

@@ -161,13 +161,34 @@ $$;
 COMMENT ON FUNCTION cdp.match_import(jsonb) IS
 'A model from Splink''s settings (version 4 JSON, any SQL dialect of its string comparisons): every condition is read from a closed list of forms and written again, one text for one meaning; nothing is run. Keys that matching does not know stay as they are. Errors: 0A000 a condition of no known form, with its place; 22023 no model.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.match_great_circle(condition text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT regexp_replace(condition, 'distance_km[(]' || n.name || ', ' || n.name || ', ' || n.name || ', ' || n.name || '[)]',
+    format('cast(acos(case when (%1$s) > 1 then 1 when (%1$s) < -1 then -1 else (%1$s) end) * 6371 as float)',
+      'sin(radians(\1)) * sin(radians(\3)) + cos(radians(\1)) * cos(radians(\3)) * cos(radians(\4 - \2))'), 'g')
+  FROM (SELECT '("(?:[^"]|"")*")'::text AS name) AS n;
+END;
+COMMENT ON FUNCTION cdp_internal.match_great_circle(text) IS
+'A condition with distance_km of plain columns spelled out as Splink spells it.';
+
 CREATE OR REPLACE FUNCTION cdp.match_export(model jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   settings jsonb := cdp.match_import(model);
   own text;
+  item record;
 BEGIN
+  FOR item IN
+    SELECT c.n AS c, v.n AS v, v.level ->> 'sql_condition' AS condition
+    FROM jsonb_array_elements(settings -> 'comparisons') WITH ORDINALITY AS c (comparison, n),
+      jsonb_array_elements(c.comparison -> 'comparison_levels') WITH ORDINALITY AS v (level, n)
+    WHERE v.level ->> 'sql_condition' ~ '\mdistance_km[(]'
+  LOOP
+    settings := jsonb_set(settings, ARRAY['comparisons', (item.c - 1)::text, 'comparison_levels', (item.v - 1)::text, 'sql_condition'],
+      to_jsonb(cdp_internal.match_great_circle(item.condition)));
+  END LOOP;
   SELECT c.condition INTO own
   FROM (SELECT v ->> 'sql_condition' AS condition FROM jsonb_array_elements(settings -> 'comparisons') c, jsonb_array_elements(c -> 'comparison_levels') v
         UNION ALL SELECT b ->> 'blocking_rule' FROM jsonb_array_elements(settings -> 'blocking_rules_to_generate_predictions') b) AS c

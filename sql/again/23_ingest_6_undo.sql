@@ -42,7 +42,8 @@ BEGIN
   IF EXISTS (SELECT FROM cdp_data.link_support s WHERE s.load_id = load) THEN
     PERFORM cdp_internal.links_of_load(load, to_state);
   END IF;
+  PERFORM cdp_internal.attributes_of_load(load, CASE to_state WHEN 'reverted' THEN 'revert' ELSE 'retry' END);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.load_changed_identity(bigint, text) IS
-'What identity does when a load was reverted or retried (cdp_internal.room_load_changes()): identifiers are first and last seen when the loads in force say, links that no load in force shows are revoked or come back, and customers follow.';
+'What identity does when a load was reverted or retried (cdp_internal.room_load_changes()): identifiers are first and last seen when the loads in force say, links that no load in force shows are revoked or come back, customers follow, and the change feed tells of whom attributes came or went.';

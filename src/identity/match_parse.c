@@ -76,6 +76,7 @@ static const char *const known_patterns[] = {
 	"^[A-Za-z]{1,2}[0-9][A-Za-z0-9]? [0-9]",
 	"^[A-Za-z]{1,2}[0-9][A-Za-z0-9]?",
 	"^[A-Za-z]{1,2}",
+	"^[A-Za-z]{1,2}[0-9][A-Za-z0-9]? [0-9][A-Za-z]{2}$",
 	"^[^@]+",
 	"@([^@]+)$",
 };
@@ -172,7 +173,7 @@ read_number(Parser *p, const char *s, int len, int at, Token *t)
 static void
 tokenize(Parser *p, const char *s, int len)
 {
-	static const char *const symbols[] = {"<=", ">=", "<>", "!=", "::", "||", "=", "<", ">", "(", ")", ",", ".", "-"};
+	static const char *const symbols[] = {"<=", ">=", "<>", "!=", "::", "||", "=", "<", ">", "(", ")", ",", ".", "-", "+", "*"};
 	int			i = 0;
 
 	p->token = palloc0((len + 1) * sizeof(Token));
@@ -533,6 +534,62 @@ parse_distance(Parser *p)
 	return out;
 }
 
+/* Takes the words of a text, @0 to @3 being columns that must be the same each time, F the formula. */
+static void
+follow(Parser *p, const char *words, Value column[4])
+{
+	/* Splink's great circle: latitudes @0 and @2, longitudes @1 and @3 */
+	static const char *const formula = "sin ( radians ( @0 ) ) * sin ( radians ( @2 ) ) + cos ( radians ( @0 ) ) * "
+	"cos ( radians ( @2 ) ) * cos ( radians ( @3 - @1 ) )";
+
+	while (*words)
+	{
+		size_t		len = strcspn(words, " ");
+		char	   *word = pnstrdup(words, len);
+		Token	   *t = peek(p);
+
+		if (strcmp(word, "F") == 0)
+			follow(p, formula, column);
+		else if (word[0] == '@')
+		{
+			Value	   *c = &column[word[1] - '0'];
+			Value		v;
+
+			if (t->kind != TOKEN_NAME)
+				refuse(p, t->at, "a column of l or r is expected", NULL);
+			v = parse_column(p);
+			if (c->term != NULL && (c->side != v.side || strcmp(c->term->text, v.term->text) != 0))
+				refuse(p, t->at, "a formula of distance uses different columns", NULL);
+			*c = v;
+		}
+		else if (word[0] >= '0' && word[0] <= '9')
+		{
+			if (t->kind != TOKEN_NUMBER || t->number != strtod(word, NULL))
+				refuse(p, t->at, "another number is expected there, namely", word);
+			p->next++;
+		}
+		else
+			expect(p, word);
+		words += len + (words[len] == ' ');
+	}
+}
+
+/* Reads Splink's formula of the distance on a sphere, cut to what acos takes, up to the end of its cast. */
+static Value
+parse_great_circle(Parser *p)
+{
+	Value		out = {VALUE_MEASURE, peek(p)->at};
+	Value		column[4] = {{VALUE_NUMBER}};
+
+	follow(p, "acos ( case when ( F ) > 1 then 1 when ( F ) < - 1 then - 1 else ( F ) end ) * 6371 as float )", column);
+	if (column[0].side != column[1].side || column[2].side != column[3].side)
+		refuse(p, out.at, "a formula of distance mixes the sides", NULL);
+	measure_pair(p, &out, CDP_MEASURE_KM, column[1], column[3]);
+	memcpy(out.longitude, out.pair, sizeof(out.pair));
+	measure_pair(p, &out, CDP_MEASURE_KM, column[0], column[2]);
+	return out;
+}
+
 /* Reads the arguments of a function of two columns. */
 static Value
 parse_measure(Parser *p, CdpMeasure measure)
@@ -610,6 +667,8 @@ parse_function(Parser *p)
 		return parse_date_difference(p);
 	if (strcmp(name, "distance_km") == 0)
 		return parse_distance(p);
+	if (strcmp(name, "cast") == 0 && is_next(p, "acos"))
+		return parse_great_circle(p);
 	if (strcmp(name, "cast") == 0 || strcmp(name, "try_cast") == 0)
 	{
 		v = parse_value(p);

@@ -1,5 +1,5 @@
 -- Scores, explanations and training on tiny tables whose answers are computed by hand, and the slow twins in SQL.
-SELECT plan(31);
+SELECT plan(36);
 
 -- A model with round numbers: name 1/2 to 1/64 and 1/2 to 63/64; city with frequencies.
 \set model '{"link_type": "dedupe_only", "unique_id_column_name": "id", "probability_two_random_records_match": 0.2, "em_convergence": 0.0001, "max_iterations": 25, "blocking_rules_to_generate_predictions": ["l.k = r.k"], "comparisons": [{"output_column_name": "name", "comparison_levels": [{"sql_condition": "name_l IS NULL OR name_r IS NULL", "is_null_level": true}, {"sql_condition": "name_l = name_r", "label_for_charts": "same", "m_probability": 0.5, "u_probability": 0.015625}, {"sql_condition": "levenshtein(name_l, name_r) <= 1", "m_probability": 0.25, "u_probability": 0.0625}, {"sql_condition": "ELSE", "label_for_charts": "other", "m_probability": 0.25, "u_probability": 0.5}]}, {"output_column_name": "city", "comparison_levels": [{"sql_condition": "city_l IS NULL OR city_r IS NULL", "is_null_level": true}, {"sql_condition": "city_l = city_r", "m_probability": 0.8, "u_probability": 0.4, "tf_adjustment_column": "city", "tf_adjustment_weight": 0.5, "tf_minimum_u_value": 0.1}, {"sql_condition": "ELSE", "m_probability": 0.2, "u_probability": 0.8}]}]}'
@@ -47,6 +47,16 @@ SELECT throws_ok(format($$SELECT p.* FROM (SELECT cdp_internal.match_load(%L, NU
 -- Splink's settings survive the way in and out.
 SELECT is(cdp.match_import(cdp.match_export(:'model')), cdp.match_import(:'model'), 'export and import give the same model');
 SELECT is(cdp.match_export(:'model') #>> '{blocking_rules_to_generate_predictions,0,sql_dialect}', 'duckdb', 'export names the dialect');
+
+\set splink '{"link_type": "dedupe_only", "sql_dialect": "spark", "linker_uid": "x1", "retain_matching_columns": true, "em_convergence": 0.0001, "unique_id_column_name": "id", "probability_two_random_records_match": 0.01, "blocking_rules_to_generate_predictions": [{"blocking_rule": "(l.`k` = r.`k`) AND (SUBSTR(l.name, 1, 1) = SUBSTR(r.name, 1, 1))", "sql_dialect": "spark"}], "comparisons": [{"output_column_name": "d", "comparison_description": "Custom", "comparison_levels": [{"sql_condition": "CAST(`d_l` AS STRING) IS NULL OR CAST(`d_r` AS STRING) IS NULL", "label_for_charts": "d is NULL", "fix_m_probability": false, "is_null_level": true}, {"sql_condition": "cast(acos(case when (sin( radians(`lat_l`) ) * sin( radians(`lat_r`) ) + cos( radians(`lat_l`) ) * cos( radians(`lat_r`) ) * cos( radians(`long_r` - `long_l`) )) > 1 then 1 when (sin( radians(`lat_l`) ) * sin( radians(`lat_r`) ) + cos( radians(`lat_l`) ) * cos( radians(`lat_r`) ) * cos( radians(`long_r` - `long_l`) )) < -1 then -1 else (sin( radians(`lat_l`) ) * sin( radians(`lat_r`) ) + cos( radians(`lat_l`) ) * cos( radians(`lat_r`) ) * cos( radians(`long_r` - `long_l`) )) end) * 6371 as float) <= 10", "label_for_charts": "near", "m_probability": 0.9, "u_probability": "level not observed in dataset"}, {"sql_condition": "ELSE", "m_probability": 0.1, "u_probability": 0.9}]}]}'
+SELECT is(cdp.match_import(:'splink') #>> '{comparisons,0,comparison_levels,1,sql_condition}', 'distance_km("lat_l", "long_l", "lat_r", "long_r") <= 10', 'Splink''s formula of distance is read');
+SELECT is(cdp.match_import(cdp.match_export(cdp.match_import(:'splink'))), cdp.match_import(:'splink'), 'and written');
+SELECT is(cdp.match_import(:'splink') ->> 'linker_uid', 'x1', 'what matching does not know stays');
+CREATE TABLE public.place (id text, k int, name text, d date, lat float8, long float8);
+INSERT INTO public.place VALUES ('paris', 1, 'p', '2026-01-01', 48.8566, 2.3522), ('porto', 1, 'p', '2026-01-02', 41.1579, -8.6291), ('paris 2', 1, 'p', '2026-01-02', 48.86, 2.36);
+SELECT results_eq(format($$SELECT id_l, id_r, gammas FROM cdp.match_pairs(%L, 'place', least_probability => 0) ORDER BY 1, 2$$, :'splink'),
+  $$VALUES ('paris', 'paris 2', '{1}'::int[]), ('paris', 'porto', '{0}'), ('paris 2', 'porto', '{0}')$$, 'and means kilometres');
+SELECT throws_ok(format('SELECT cdp.match_import(%L)', replace(:'splink', 'else (sin( radians(`lat_l`)', 'else (sin( radians(`long_l`)')), '0A000', NULL, 'another formula is refused');
 
 -- EM: the twin in SQL.
 CREATE FUNCTION public.em(counts jsonb, share float8, steps int) RETURNS float8[] LANGUAGE plpgsql AS $$

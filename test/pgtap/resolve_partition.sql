@@ -1,4 +1,5 @@
 -- Partitions applied to customers: ids by anchor, formerly merged ones come back, equal partitions write nothing, ledger and feed agree.
+SET jit = off;
 \ir resolve_check.inc
 SELECT plan(33);
 

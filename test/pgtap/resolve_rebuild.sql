@@ -1,4 +1,5 @@
 -- The rebuild: the same customers whatever the order of arrival, stable numbers, a dry run that says what the run does, bridges, super-nodes, shortened paths.
+SET jit = off;
 \ir resolve_check.inc
 SELECT plan(31);
 SELECT cdp.add_source('shop', 'UTC');

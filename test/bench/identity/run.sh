@@ -2,6 +2,7 @@
 
 here=$BENCH_TOP/test/bench/identity
 . "$here/components.sh"
+. "$here/online.sh"
 
 comparing() {
 	echo "== comparing texts"
@@ -10,7 +11,7 @@ comparing() {
 
 # CDP_BENCH_PARTS names some of them, to try one.
 rm -f "$BENCH_DIR/links.tsv"
-for part in ${CDP_BENCH_PARTS:-components components_memory comparing}; do
+for part in ${CDP_BENCH_PARTS:-components components_memory comparing online merging merged}; do
 	"$part"
 done
 rm -f "$BENCH_DIR/links.tsv"

@@ -1,0 +1,158 @@
+-- Identity room, ingestion: batches of events. The records are read by contract or column names, then go the way of
+-- cdp.load_touchpoints() as rows with one identifier, the strongest; the links between all of them are made on the way.
+
+CREATE OR REPLACE FUNCTION cdp_internal.event_stage() RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  x record;
+BEGIN
+  -- A bad optional value is left out; but for the columns of a touchpoint the load itself judges.
+  SELECT string_agg(CASE WHEN f.n IS NULL THEN format('NULL::text AS %I', c.name) ELSE format('r.f[%s] AS %I', f.n, c.name) END, ', ')
+      FILTER (WHERE c.name <> 'properties') AS columns,
+    max(f.n) FILTER (WHERE c.name = 'properties') AS properties,
+    coalesce('cdp_internal.parse_json(r.f[' || max(f.n) FILTER (WHERE c.name = 'properties') || '])', 'NULL::jsonb') AS properties_sql
+  INTO x
+  FROM unnest(cdp_internal.touch_columns()) c (name)
+    LEFT JOIN pg_temp.cdp_load_field f ON f.target_kind = 'touchpoint' AND f.target_name = c.name
+  WHERE c.name <> 'source_key';
+  IF x.properties IS NOT NULL THEN
+    UPDATE pg_temp.cdp_load_record r SET code = 'bad_properties'
+    WHERE r.code IS NULL AND btrim(r.f[x.properties]) <> '' AND jsonb_typeof(cdp_internal.parse_json(r.f[x.properties])) IS DISTINCT FROM 'object';
+  END IF;
+  EXECUTE (
+    SELECT format('CREATE TEMP TABLE cdp_load_stage AS
+      SELECT r.row_no AS record_no, cdp_internal.row_number() AS pos, r.source_key, s.type AS identifier_type, s.value AS identifier, %s,
+        %s AS properties
+      FROM pg_temp.cdp_load_record r CROSS JOIN LATERAL (
+        SELECT v.type, v.value FROM (VALUES %s) AS v (able, priority, type_id, type, value) WHERE v.value IS NOT NULL
+        ORDER BY v.able DESC, v.priority, v.type_id, v.value COLLATE "C" LIMIT 1) s
+      WHERE r.code IS NULL', x.columns,
+      CASE WHEN count(*) FILTER (WHERE f.target_kind = 'property') = 0 THEN x.properties_sql
+        ELSE format('nullif(coalesce(%s, ''{}'') || jsonb_strip_nulls(jsonb_build_object(%s)), ''{}'')',
+          x.properties_sql,
+          string_agg(format('%L, CASE WHEN %s THEN %s END', f.target_name, format('btrim(r.f[%s]) <> '''' AND (r.bad IS NULL OR NOT EXISTS (SELECT FROM unnest(r.bad) b WHERE split_part(b, '':'', 1) = ''%s''))', f.n, f.n),
+            CASE WHEN f.data_type IN ('integer', 'numeric') THEN format('to_jsonb(btrim(r.f[%s])::numeric)', f.n)
+              WHEN f.data_type = 'boolean' THEN format('to_jsonb(lower(btrim(r.f[%s])) IN (''true'', ''t'', ''yes'', ''y'', ''1'', ''on'', ''是''))', f.n)
+              WHEN f.data_type = 'json' THEN format('cdp_internal.parse_json(r.f[%s])', f.n)
+              ELSE format('to_jsonb(r.f[%s])', f.n) END), ', ') FILTER (WHERE f.target_kind = 'property')) END,
+      string_agg(format('(%s, %s, %s, %L, r.r[%s])', CASE f.role WHEN 'merge' THEN 'true' ELSE 'false' END, f.priority, f.target_id, f.target_name, f.n), ', ') FILTER (WHERE f.target_kind = 'identifier' AND f.role <> 'ignore'))
+    FROM pg_temp.cdp_load_field f);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.event_stage() IS
+'Puts the good records of a batch of events into pg_temp.cdp_load_stage, in the form that cdp.load_touchpoints() reads, each with its strongest identifier.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.event_settle() RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  names text[] := ARRAY(SELECT f.field FROM pg_temp.cdp_load_field f ORDER BY f.n);
+BEGIN
+  -- A row that the load refused links nobody, and goes to quarantine as it came.
+  UPDATE pg_temp.cdp_load_row w SET original = jsonb_strip_nulls(jsonb_object(names, r.f))
+  FROM pg_temp.cdp_load_stage s JOIN pg_temp.cdp_load_record r ON r.row_no = s.record_no
+  WHERE s.pos = w.row_no AND w.code IS NOT NULL AND w.code <> 'suppressed';
+  UPDATE pg_temp.cdp_load_record r SET code = 'settled'
+  FROM pg_temp.cdp_load_stage s JOIN pg_temp.cdp_load_row w ON w.row_no = s.pos
+  WHERE r.row_no = s.record_no AND w.code IS NOT NULL;
+  UPDATE pg_temp.cdp_load_record r SET at = w.at
+  FROM pg_temp.cdp_load_stage s JOIN pg_temp.cdp_load_row w ON w.row_no = s.pos
+  WHERE r.row_no = s.record_no AND w.code IS NULL;
+  -- Rows keep the number that they had in what was delivered.
+  UPDATE pg_temp.cdp_load_row w SET row_no = s.record_no FROM pg_temp.cdp_load_stage s WHERE s.pos = w.row_no AND s.record_no <> s.pos;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.event_settle() IS
+'Brings what cdp_internal.load_read() found about the rows back to the records of the batch: which are refused, and when the others happened.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.event_carriers() RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  -- An identifier in quarantine carries nothing when the record shows a better one.
+  UPDATE pg_temp.cdp_load_row w SET type_id = i.type_id, identifier = i.value
+  FROM pg_temp.cdp_load_ids x JOIN cdp_data.identifier i ON i.identifier_id = x.hubs[1]
+  WHERE w.row_no = x.row_no AND (w.type_id, w.identifier) IS DISTINCT FROM (i.type_id, i.value);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.event_carriers() IS
+'Gives each row of the batch the identifier that may carry it, now that their states are known.';
+
+CREATE OR REPLACE FUNCTION cdp.load_events(
+  source text, staging regclass, time_zone text DEFAULT NULL, kind text DEFAULT NULL, note text DEFAULT NULL, trial boolean DEFAULT false)
+RETURNS TABLE (load_id bigint, rows_read bigint, inserted bigint, corrected bigint, unchanged bigint, quarantined bigint, orphaned bigint,
+  identifiers bigint, links bigint, links_rejected bigint)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp SET synchronize_seqscans = off SET extra_float_digits = 1 SET jit = off
+AS $$
+#variable_conflict use_variable
+DECLARE
+  src integer;
+  seen record;
+  row_seen record;
+  fixed record;
+  written bigint;
+  work_mem text := current_setting('work_mem');
+BEGIN
+  load_id := cdp_internal.load_begin(source, CASE WHEN trial THEN 'trial' ELSE 'events' END, note);
+  SELECT l.source_id INTO src FROM cdp_data.load l WHERE l.load_id = load_events.load_id;
+  PERFORM cdp_internal.contract_admits(src, 'event', trial);
+  PERFORM set_config('work_mem', greatest(pg_size_bytes(work_mem), pg_size_bytes(current_setting('maintenance_work_mem'))) / 1024 || 'kB', true);
+  PERFORM cdp_internal.drop_record_tables(), cdp_internal.drop_load_tables();
+  IF NOT EXISTS (SELECT FROM cdp_data.source_field f WHERE f.source_id = src AND f.record_kind = 'event') THEN
+    PERFORM cdp_internal.check_staging(staging, ARRAY['source_key', 'occurred_at'] || CASE WHEN kind IS NULL THEN ARRAY['kind'] END);
+  END IF;
+  seen := cdp_internal.record_read(load_id, src, 'event', staging, time_zone);
+  rows_read := seen.rows_read;
+  PERFORM cdp_internal.record_suppress();
+  PERFORM cdp_internal.event_stage();
+  row_seen := cdp_internal.load_read(load_id, 'pg_temp.cdp_load_stage'::regclass, time_zone, NULL, kind);
+  IF row_seen.repeats THEN
+    PERFORM cdp_internal.load_settle_repeats();
+  END IF;
+  PERFORM cdp_internal.event_settle();
+  quarantined := cdp_internal.record_quarantine(load_id, src) + cdp_internal.load_quarantine(load_id, src);
+  PERFORM cdp_internal.record_quality(load_id, src, 'event', rows_read);
+  orphaned := 0;
+  corrected := 0;
+  inserted := 0;
+  links := 0;
+  links_rejected := 0;
+  identifiers := cdp_internal.record_values();
+  IF NOT trial THEN
+    IF row_seen.last_at < row_seen.first_at + interval '3 years' THEN
+      PERFORM cdp_internal.ensure_partitions(row_seen.first_at, row_seen.last_at);
+    ELSE -- a stray old row must not make a partition for each month since
+      PERFORM cdp_internal.ensure_partitions(ARRAY(
+        SELECT DISTINCT (r.at AT TIME ZONE 'UTC')::date FROM pg_temp.cdp_load_row r WHERE r.code IS NULL));
+    END IF;
+    LOCK TABLE cdp_data.touchpoint IN ROW EXCLUSIVE MODE;
+    PERFORM cdp_internal.load_origins();
+    PERFORM cdp_internal.record_identifiers();
+    PERFORM cdp_internal.record_ids();
+    SELECT l.links, l.rejected INTO links, links_rejected FROM cdp_internal.load_links(load_id, src) l;
+    PERFORM cdp_internal.record_attributes(load_id, src);
+    PERFORM cdp_internal.event_carriers();
+    PERFORM cdp_internal.load_group_people();
+    PERFORM cdp_internal.load_people();
+    PERFORM cdp_internal.load_match(src);
+    orphaned := cdp_internal.load_references(load_id, src);
+    fixed := cdp_internal.load_correct(load_id, src);
+    written := cdp_internal.load_write(load_id, src);
+    corrected := fixed.corrected;
+    inserted := written - corrected;
+  END IF;
+  unchanged := rows_read - quarantined - inserted - corrected;
+  PERFORM cdp_internal.drop_record_tables(), cdp_internal.drop_load_tables();
+  PERFORM set_config('work_mem', work_mem, true);
+  UPDATE cdp_data.load l
+  SET state = 'done', finished_at = clock_timestamp(), rows_read = load_events.rows_read, inserted = load_events.inserted,
+    corrected = load_events.corrected, unchanged = load_events.unchanged, quarantined = load_events.quarantined,
+    orphaned = load_events.orphaned, first_at = row_seen.first_at, last_at = row_seen.last_at
+  WHERE l.load_id = load_events.load_id;
+  RETURN NEXT;
+END
+$$;
+COMMENT ON FUNCTION cdp.load_events(text, regclass, text, text, text, boolean) IS
+'Loads events from a staging table or view: touchpoints, as cdp.load_touchpoints() writes them, whose rows show several identifiers, which become one customer as cdp.identify() would have it. By the contract of the source (cdp.declare_contract()) or, without one, by the names of the columns: an identifier type (email, user_id, cookie) identifies; source_key, occurred_at, kind, source, medium, campaign, referrer_host, add_way, qr_scene, value, currency, properties, refers_to, flags as there; other columns are not read. A touchpoint is carried by the strongest identifier of its row. kind serves rows without one; times without offset are in time_zone (NULL: that of the source). trial => true reads, checks and counts, and takes nothing in. Returns the ledger row''s counts (rows_read = inserted + corrected + unchanged + quarantined), how many different identifiers and links the rows show, and how many links a rule stopped. A load can be taken back: cdp.revert_load(). Errors: 22023 unknown source, 42703 missing columns or none that identifies, 55000 the contract is not live, or before cdp.setup().';

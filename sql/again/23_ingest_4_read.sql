@@ -1,0 +1,179 @@
+-- Identity room, ingestion: batches of records of customers and of events.
+--
+-- A batch is read once into pg_temp.cdp_load_record, by the contract of its source or by the names of its columns. Then
+-- identifiers, links, attributes and touchpoints are each a few statements over all rows, with the locks in the order
+-- of every load: source, partitions, origins, identifiers, customers, links, keys.
+
+CREATE OR REPLACE FUNCTION cdp_internal.drop_record_tables() RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  name text;
+BEGIN
+  FOREACH name IN ARRAY ARRAY['cdp_load_field', 'cdp_load_record', 'cdp_load_value', 'cdp_load_known', 'cdp_load_ids', 'cdp_load_link', 'cdp_load_attribute', 'cdp_load_stage'] LOOP
+    IF to_regclass('pg_temp.' || name) IS NOT NULL THEN
+      EXECUTE format('DROP TABLE pg_temp.%I', name);
+    END IF;
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.drop_record_tables() IS
+'Drops the temporary tables of a batch, of which a failed or an earlier one may have left some.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.record_reasons() RETURNS TABLE (code text, reason text)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+SELECT * FROM (VALUES
+  ('bad_key'::text, 'the key of the record is longer than 800 bytes or missing'::text),
+  ('bad_time', 'observed_at is no ISO 8601 time such as 2026-01-31 23:59:59+08'),
+  ('absurd_time', 'observed_at is before time_floor, older than touchpoint_retention, or later than now plus time_ahead of cdp_data.setting'),
+  ('no_identifier', 'no identifier of the record can identify anybody'),
+  ('missing_field', 'a required field is missing'),
+  ('bad_field', 'a required field does not fit its contract'),
+  ('bad_properties', 'properties is no JSON object of at most 1 MB and 64 levels'),
+  ('superseded', 'a later row of the same load has the same key and another content'),
+  ('suppressed', 'an identifier is on the suppression list; nothing of the row is kept')
+) AS v (code, reason);
+END;
+COMMENT ON FUNCTION cdp_internal.record_reasons() IS
+'Every code that a batch of records writes to cdp_data.quarantine beside those of cdp_internal.load_reasons(), with its text. Read-only; part of the release.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.record_fields(src integer, record_kind text, staging regclass) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  by_contract boolean := EXISTS (SELECT FROM cdp_data.source_field f WHERE f.source_id = src AND f.record_kind = record_fields.record_kind);
+  missing text;
+  n bigint;
+BEGIN
+  CREATE TEMP TABLE cdp_load_field (
+    n integer, field text, expr text, data_type text, required boolean, min_value text, max_value text, pattern text, allowed text[],
+    target_kind text, target_name text, target_id integer, priority integer, role text, transform text);
+  IF by_contract THEN
+    -- A path begins in a column; the rest of it is looked up inside.
+    SELECT string_agg(quote_literal(c.name), ', ' ORDER BY c.name) INTO missing
+    FROM (SELECT DISTINCT CASE WHEN f.field ~ '^[$][.]' THEN split_part(f.field, '.', 2) ELSE f.field END AS name
+          FROM cdp_data.source_field f WHERE f.source_id = src AND f.record_kind = record_fields.record_kind AND (f.required OR f.field ~ '^[$][.]')) c
+    WHERE NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = staging AND a.attname = c.name AND a.attnum > 0 AND NOT a.attisdropped);
+    IF missing IS NOT NULL THEN
+      RAISE EXCEPTION 'staging table % lacks columns of the contract', staging
+        USING ERRCODE = 'undefined_column', DETAIL = format('Missing: %s.', missing), HINT = 'SELECT * FROM cdp_data.source_field; shows what the source promised.';
+    END IF;
+    INSERT INTO pg_temp.cdp_load_field (n, field, expr, data_type, required, min_value, max_value, pattern, allowed, target_kind, target_name, transform)
+    SELECT row_number() OVER (ORDER BY f.nth), f.field,
+      CASE WHEN f.field ~ '^[$][.]' THEN format(CASE WHEN a.atttypid = 'jsonb'::regtype THEN '(s.%I #>> %L)' ELSE '(cdp_internal.parse_json(s.%I::text) #>> %L)' END,
+          a.attname, (string_to_array(f.field, '.'))[3:])
+        ELSE cdp_internal.staging_text(staging, f.field) END,
+      f.data_type, f.required, f.min_value, f.max_value, f.pattern, f.allowed, f.target_kind, f.target_name, f.transform
+    FROM cdp_data.source_field f
+      LEFT JOIN pg_attribute a ON a.attrelid = staging AND a.attname = split_part(f.field, '.', 2) AND a.attnum > 0 AND NOT a.attisdropped
+    WHERE f.source_id = src AND f.record_kind = record_fields.record_kind AND f.target_kind <> 'ignore';
+  ELSE
+    INSERT INTO pg_temp.cdp_load_field (n, field, expr, data_type, required, target_kind, target_name)
+    SELECT row_number() OVER (ORDER BY x.attnum), x.attname, cdp_internal.staging_text(staging, x.attname), 'text', false, x.kind, x.attname
+    FROM (
+      SELECT a.attnum, a.attname, CASE
+        WHEN record_fields.record_kind = 'event' AND a.attname = ANY (cdp_internal.touch_columns()) THEN 'touchpoint'
+        WHEN record_fields.record_kind = 'customer' AND a.attname IN ('source_key', 'observed_at') THEN 'record'
+        WHEN EXISTS (SELECT FROM cdp_data.identifier_type_all t WHERE t.name = a.attname) THEN 'identifier'
+        WHEN record_fields.record_kind = 'customer' AND EXISTS (SELECT FROM cdp_data.attribute_all t WHERE t.name = a.attname) THEN 'attribute' END AS kind
+      FROM pg_attribute a WHERE a.attrelid = staging AND a.attnum > 0 AND NOT a.attisdropped) x
+    WHERE x.kind IS NOT NULL;
+  END IF;
+  UPDATE pg_temp.cdp_load_field f SET target_id = t.type_id, priority = t.priority, role = t.role
+  FROM cdp_data.identifier_type_all t WHERE f.target_kind = 'identifier' AND t.name = f.target_name;
+  UPDATE pg_temp.cdp_load_field f SET target_id = a.attribute_id FROM cdp_data.attribute_all a WHERE f.target_kind = 'attribute' AND a.name = f.target_name;
+  UPDATE pg_temp.cdp_load_field f SET expr = format('cdp_internal.transform_text(%s, %L)', f.expr, f.transform) WHERE f.transform IS NOT NULL;
+  SELECT string_agg(format('%s (%s)', f.field, f.target_name), ', ') INTO missing FROM pg_temp.cdp_load_field f
+  WHERE f.target_kind IN ('identifier', 'attribute') AND f.target_id IS NULL;
+  IF missing IS NOT NULL THEN
+    RAISE EXCEPTION 'targets of the contract are there no more'
+      USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('Fields: %s.', missing), HINT = 'Declare the contract again with cdp.declare_contract().';
+  ELSIF NOT EXISTS (SELECT FROM pg_temp.cdp_load_field f WHERE f.target_kind = 'identifier' AND f.role <> 'ignore') THEN
+    RAISE EXCEPTION 'no column of % is an identifier', staging
+      USING ERRCODE = 'undefined_column', DETAIL = format('Columns: %s.', (SELECT string_agg(quote_literal(a.attname), ', ' ORDER BY a.attnum)
+          FROM pg_attribute a WHERE a.attrelid = staging AND a.attnum > 0 AND NOT a.attisdropped)),
+        HINT = 'Name one like a type of cdp_data.identifier_type_all, or declare what is what with cdp.declare_contract().';
+  END IF;
+  SELECT count(*) INTO n FROM pg_temp.cdp_load_field;
+  RETURN n;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.record_fields(integer, text, regclass) IS
+'Collects in pg_temp.cdp_load_field what becomes of each column of a staging table: by the contract of the source, or without one by the columns'' names. Returns how many are used. Errors: 42703 a column is missing or none identifies, 55000 a target of the contract is gone.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.field_code_sql(f record, zone text) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN 'CASE WHEN p.f' || f.n || ' IS NULL OR btrim(p.f' || f.n || ', E'' \t\r\n'') = '''' THEN ''empty'''
+    || CASE WHEN f.data_type <> 'text' THEN format(' WHEN NOT coalesce(cdp_internal.fits_type(p.f%s, %L, %L), false) THEN %L', f.n, f.data_type, zone, 'bad_' || f.data_type) ELSE '' END
+    || CASE WHEN num_nonnulls(f.min_value, f.max_value) > 0
+         THEN format(' WHEN NOT cdp_internal.in_range(p.f%s, %L, %L, %L, %L) THEN ''range''', f.n, f.data_type, zone, f.min_value, f.max_value) ELSE '' END
+    || CASE WHEN f.pattern IS NOT NULL THEN format(' WHEN p.f%s !~ (%L COLLATE "C") THEN ''pattern''', f.n, f.pattern) ELSE '' END
+    || CASE WHEN f.allowed IS NOT NULL THEN format(' WHEN p.f%s <> ALL (%L::text[]) THEN ''not_allowed''', f.n, f.allowed) ELSE '' END
+    || CASE WHEN f.target_kind = 'identifier' THEN
+         format(' WHEN p.r%1$s IS NULL THEN %2$s', f.n, CASE WHEN f.role = 'ignore' THEN '''ignored'''
+           ELSE format('cdp_internal.refused_identifier(p.f%s, %s, %L)', f.n, f.target_id, cdp_internal.identifier_rules()) END) ELSE '' END
+    || ' END';
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.field_code_sql(record, text) IS
+'SQL that tells why a field (a row of pg_temp.cdp_load_field) is not taken: empty, bad_ and the type, range, pattern, not_allowed, or why an identifier is refused; NULL when it is taken.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.record_read_sql(record_kind text, staging regclass, zone text, not_before timestamptz, not_after timestamptz) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  rules text := quote_nullable(cdp_internal.identifier_rules()::text);
+  key_field integer := (SELECT f.n FROM pg_temp.cdp_load_field f WHERE f.target_name = 'source_key' AND f.target_kind IN ('record', 'touchpoint'));
+  time_field integer := (SELECT f.n FROM pg_temp.cdp_load_field f WHERE f.target_name = 'observed_at' AND f.target_kind = 'record');
+  identifiers text;
+  x record;
+BEGIN
+  SELECT string_agg(format('%s AS f%s', f.expr, f.n), ', ' ORDER BY f.n) AS raw,
+    string_agg(CASE WHEN f.role = 'ignore' THEN format('NULL::text AS r%s', f.n)
+      ELSE format('cdp_internal.read_identifier(o.f%s, %s, %s) AS r%s', f.n, f.target_id, rules, f.n) END, ', ' ORDER BY f.n) FILTER (WHERE f.target_kind = 'identifier') AS known,
+    string_agg(format('%s AS c%s', cdp_internal.field_code_sql(f, zone), f.n), ', ' ORDER BY f.n) AS codes,
+    string_agg('q.f' || f.n, ', ' ORDER BY f.n) AS f_list,
+    string_agg(CASE WHEN f.target_kind = 'identifier' THEN format('CASE WHEN q.c%1$s IS NULL THEN q.r%1$s END', f.n) ELSE 'NULL' END, ', ' ORDER BY f.n) AS r_list,
+    string_agg('q.c' || f.n, ', ' ORDER BY f.n) AS c_list,
+    string_agg(format('WHEN q.c%s IS NOT NULL THEN %s', f.n, f.n), ' ' ORDER BY f.n) FILTER (WHERE f.required) AS required,
+    string_agg(format('CASE WHEN q.c%1$s IS NULL THEN q.r%1$s END', f.n), ', ' ORDER BY f.priority, f.n) FILTER (WHERE f.target_kind = 'identifier') AS strongest,
+    string_agg(format('WHEN q.c%s IS NULL THEN %L || q.r%s', f.n, f.target_name || ':', f.n), ' ' ORDER BY f.priority, f.n) FILTER (WHERE f.target_kind = 'identifier') AS made_key
+  INTO x
+  FROM pg_temp.cdp_load_field f;
+  RETURN format($sql$
+INSERT INTO pg_temp.cdp_load_record
+SELECT z.row_no, z.source_key, z.at, z.code, z.bad_field, z.f, z.r, z.bad, z.code IS NULL AND cdp_internal.key_repeats(z.source_key),
+  CASE WHEN z.code IS NOT NULL THEN to_jsonb(z.whole) END
+FROM (
+  SELECT q.row_no, q.whole, q.source_key, q.at, q.bad_field, ARRAY[%1$s]::text[] AS f, ARRAY[%2$s]::text[] AS r,
+    CASE WHEN num_nonnulls(%3$s) > 0 THEN
+      nullif(ARRAY(SELECT u.n || ':' || u.c FROM unnest(ARRAY[%3$s]::text[]) WITH ORDINALITY AS u (c, n) WHERE u.c <> 'empty'), '{}') END AS bad,
+    CASE WHEN q.bad_field IS NOT NULL THEN CASE WHEN (ARRAY[%3$s]::text[])[q.bad_field] = 'empty' THEN 'missing_field' ELSE 'bad_field' END
+      WHEN coalesce(%4$s) IS NULL THEN 'no_identifier'
+      %5$s
+      WHEN q.source_key IS NULL THEN 'bad_key' END AS code
+  FROM (
+    SELECT q.*, %6$s AS bad_field, %7$s AS source_key, %8$s AS at
+    FROM (
+      SELECT p.*, %9$s
+      FROM (
+        SELECT o.*, %10$s
+        FROM (SELECT coalesce(s.*) AS whole, cdp_internal.row_number() AS row_no, %11$s FROM %12$s s OFFSET 0) o OFFSET 0) p
+      OFFSET 0) q
+    OFFSET 0) q
+  OFFSET 0) z$sql$,
+    x.f_list, x.r_list, x.c_list, x.strongest,
+    CASE WHEN time_field IS NOT NULL THEN format('WHEN q.c%1$s IS DISTINCT FROM ''empty'' AND (q.at IS NULL OR NOT isfinite(q.at)) THEN ''bad_time''
+      WHEN q.at < %2$L OR q.at > %3$L THEN ''absurd_time''', time_field, not_before, not_after) ELSE '' END,
+    CASE WHEN x.required IS NULL THEN 'NULL::integer' ELSE format('CASE %s END', x.required) END,
+    CASE WHEN key_field IS NULL THEN format('cdp_internal.parse_key(CASE %s END)', x.made_key) ELSE format('cdp_internal.parse_key(q.f%s)', key_field) END,
+    CASE WHEN time_field IS NULL THEN 'now()' ELSE format('CASE WHEN q.c%1$s = ''empty'' THEN now() ELSE cdp_internal.parse_time(q.f%1$s, %2$L) END', time_field, zone) END,
+    x.codes, x.known, x.raw,
+    (SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = staging));
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.record_read_sql(text, regclass, text, timestamptz, timestamptz) IS
+'The statement that reads a staging table once into pg_temp.cdp_load_record: every field as text (f), identifiers in the form that is stored (r), what is wrong with which field (bad: number and code), a reason code and the original row where the record is refused. Without a field for the key, the strongest identifier is the key; without a time it is now.';

@@ -1,0 +1,331 @@
+-- Identity room, ingestion: batches of records of customers, from what was read into the tables.
+
+CREATE OR REPLACE FUNCTION cdp_internal.record_read(load bigint, src integer, record_kind text, staging regclass, time_zone text, OUT rows_read bigint, OUT repeats boolean)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  config record;
+BEGIN
+  IF staging IS NULL THEN
+    RAISE EXCEPTION 'no staging table was given' USING ERRCODE = 'null_value_not_allowed', HINT = 'COPY the records into a table, and give its name.';
+  END IF;
+  SELECT b.earliest, b.latest, coalesce(record_read.time_zone, s.timezone) AS zone INTO config
+  FROM cdp_internal.time_bounds() b, cdp_data.source s WHERE s.source_id = src;
+  PERFORM cdp_internal.record_fields(src, record_kind, staging);
+  CREATE TEMP TABLE cdp_load_record (
+    row_no bigint, source_key text COLLATE "C", at timestamptz, code text, bad_field integer, f text[], r text[] COLLATE "C", bad text[],
+    repeats boolean, original jsonb);
+  EXECUTE cdp_internal.record_read_sql(record_kind, staging, config.zone, config.earliest, config.latest);
+  GET DIAGNOSTICS rows_read = ROW_COUNT;
+  repeats := coalesce((SELECT bool_or(r.repeats) FROM pg_temp.cdp_load_record r), false);
+  ANALYZE pg_temp.cdp_load_record (row_no, code);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.record_read(bigint, integer, text, regclass, text) IS
+'Reads a staging table once into pg_temp.cdp_load_record. Returns the number of rows, and whether a key may come twice.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.record_values() RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  n bigint;
+BEGIN
+  EXECUTE (
+    SELECT format('CREATE TEMP TABLE cdp_load_value AS SELECT v.type_id::smallint AS type_id, v.value, min(r.at) AS first_at, max(r.at) AS last_at,
+        min(r.row_no) AS first_row, bool_or(x.many) AS linked
+      FROM pg_temp.cdp_load_record r CROSS JOIN LATERAL (SELECT %s AS many OFFSET 0) x CROSS JOIN LATERAL (VALUES %s) AS v (type_id, value)
+      WHERE r.code IS NULL AND v.value IS NOT NULL GROUP BY 1, 2',
+      CASE count(*) WHEN 1 THEN 'false' ELSE format('num_nonnulls(%s) > 1', string_agg(format('r.r[%s]', f.n), ', ')) END,
+      string_agg(format('(%s, r.r[%s])', f.target_id, f.n), ', '))
+    FROM pg_temp.cdp_load_field f WHERE f.target_kind = 'identifier' AND f.role <> 'ignore');
+  GET DIAGNOSTICS n = ROW_COUNT;
+  ANALYZE pg_temp.cdp_load_value;
+  RETURN n;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.record_values() IS
+'Collects the identifiers of the batch''s good records in pg_temp.cdp_load_value: first and last time, first row, and whether a record shows another value beside it. Returns how many there are.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.record_suppress() RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  n bigint := 0;
+BEGIN
+  -- Refused records, too: their original must not reach the quarantine.
+  IF EXISTS (SELECT FROM cdp_data.suppression) THEN
+    EXECUTE (
+      SELECT format('UPDATE pg_temp.cdp_load_record r SET code = ''suppressed'', original = ''{}''
+        WHERE EXISTS (SELECT FROM (VALUES %s) AS v (type_id, value) JOIN cdp_data.suppression s
+          ON s.digest = cdp_internal.suppression_digest(v.type_id::smallint, v.value))',
+        string_agg(format('(%s, r.r[%s])', f.target_id, f.n), ', '))
+      FROM pg_temp.cdp_load_field f WHERE f.target_kind = 'identifier');
+    GET DIAGNOSTICS n = ROW_COUNT;
+  END IF;
+  RETURN n;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.record_suppress() IS
+'Marks the records of erased people, whatever else is wrong with them. Returns how many.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.record_identifiers() RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  n bigint;
+BEGIN
+  -- New identifiers that a record shows together get one number set aside for that record, which becomes their
+  -- customer unless the links know better; who stands alone gets a customer at once. Strongest first, for the lowest
+  -- number of a customer is its anchor; written in the order of type and value, as every load does.
+  WITH missing AS MATERIALIZED (
+    SELECT v.*, t.priority FROM pg_temp.cdp_load_value v JOIN cdp_data.identifier_type_all t USING (type_id)
+    WHERE NOT EXISTS (SELECT FROM cdp_data.identifier i WHERE (i.type_id, i.value) = (v.type_id, v.value))
+  ), aside AS MATERIALIZED (
+    SELECT x.first_row, nextval('cdp_data.customer_customer_id_seq') AS id
+    FROM (SELECT DISTINCT m.first_row FROM missing m WHERE m.linked ORDER BY m.first_row) x
+  ), named AS MATERIALIZED (
+    SELECT nextval('cdp_data.identifier_identifier_id_seq') AS identifier_id, m.type_id, m.value, m.first_at, m.last_at,
+      coalesce(m.id, nextval('cdp_data.customer_customer_id_seq')) AS customer_id
+    FROM (SELECT s.*, a.id FROM missing s LEFT JOIN aside a ON s.linked AND a.first_row = s.first_row
+          ORDER BY s.priority, s.type_id, s.value COLLATE "C" OFFSET 0) m
+  ), made AS (
+    INSERT INTO cdp_data.identifier AS i (identifier_id, type_id, value, customer_id, first_seen, last_seen)
+    SELECT n.identifier_id, n.type_id, n.value, n.customer_id, n.first_at, n.last_at FROM named n ORDER BY n.type_id, n.value COLLATE "C"
+    ON CONFLICT (type_id, value) DO NOTHING
+    RETURNING i.customer_id
+  )
+  INSERT INTO cdp_data.customer (customer_id, parent_id)
+  SELECT m.customer_id, m.customer_id FROM made m WHERE NOT EXISTS (SELECT FROM aside a WHERE a.id = m.customer_id);
+  CREATE TEMP TABLE cdp_load_known AS
+  SELECT v.type_id, v.value, i.identifier_id, i.state = 'quarantined' AS quarantined, v.first_at, v.last_at
+  FROM pg_temp.cdp_load_value v JOIN cdp_data.identifier i ON (i.type_id, i.value) = (v.type_id, v.value);
+  GET DIAGNOSTICS n = ROW_COUNT;
+  ANALYZE pg_temp.cdp_load_known;
+  PERFORM FROM cdp_data.identifier i JOIN pg_temp.cdp_load_known k USING (identifier_id)
+  WHERE k.first_at < coalesce(i.first_seen, 'infinity') OR k.last_at > coalesce(i.last_seen, '-infinity')
+  ORDER BY i.type_id, i.value FOR NO KEY UPDATE OF i;
+  UPDATE cdp_data.identifier i SET first_seen = least(i.first_seen, k.first_at), last_seen = greatest(i.last_seen, k.last_at)
+  FROM pg_temp.cdp_load_known k
+  WHERE i.identifier_id = k.identifier_id AND (k.first_at < coalesce(i.first_seen, 'infinity') OR k.last_at > coalesce(i.last_seen, '-infinity'));
+  RETURN n;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.record_identifiers() IS
+'Makes the unknown identifiers of pg_temp.cdp_load_value and numbers all of them in pg_temp.cdp_load_known. Keeps first_seen and last_seen. Those that records show with others have as customer, until cdp_internal.load_links() runs, a number without a row. Returns how many identifiers the batch has.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.record_ids() RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  x record;
+BEGIN
+  -- ids: all of a record, strongest first; hubs: the two strongest that may merge, or else the strongest.
+  SELECT string_agg(format('LEFT JOIN pg_temp.cdp_load_known k%1$s ON k%1$s.type_id = %2$s AND k%1$s.value = r.r[%1$s]', f.n, f.target_id), ' ') AS joins,
+    string_agg(format('(%s, k%s.identifier_id, %s, r.r[%s], %s AND NOT k%s.quarantined)', f.priority, f.n, f.target_id, f.n,
+      CASE f.role WHEN 'merge' THEN 'true' ELSE 'false' END, f.n), ', ' ORDER BY f.priority, f.n) AS list
+  INTO x
+  FROM pg_temp.cdp_load_field f WHERE f.target_kind = 'identifier' AND f.role <> 'ignore';
+  EXECUTE format('CREATE TEMP TABLE cdp_load_ids AS
+    SELECT r.row_no, r.at, r.source_key, y.ids, CASE WHEN y.able = ''{}'' THEN y.ids[1:1] ELSE y.able[1:2] END AS hubs
+    FROM pg_temp.cdp_load_record r %s CROSS JOIN LATERAL (
+      SELECT array_agg(v.id ORDER BY v.priority, v.type_id, v.value) AS ids,
+        coalesce(array_agg(v.id ORDER BY v.priority, v.type_id, v.value) FILTER (WHERE v.able), ''{}'') AS able
+      FROM (SELECT DISTINCT v.priority, v.id, v.type_id, v.value COLLATE "C" AS value, v.able FROM (VALUES %s) AS v (priority, id, type_id, value, able)
+            WHERE v.id IS NOT NULL) v) y
+    WHERE r.code IS NULL', x.joins, x.list);
+  ANALYZE pg_temp.cdp_load_ids (row_no);
+  -- A double star: without any one identifier the rest still hangs together.
+  CREATE TEMP TABLE cdp_load_link AS
+  SELECT least(h.id, o.id) AS a_id, greatest(h.id, o.id) AS b_id, i.at, i.source_key AS event_key
+  FROM pg_temp.cdp_load_ids i CROSS JOIN LATERAL unnest(i.hubs) WITH ORDINALITY AS h (id, n) CROSS JOIN LATERAL unnest(i.ids) AS o (id)
+  WHERE cardinality(i.ids) > 1 AND o.id <> h.id AND (h.n = 1 OR o.id <> i.hubs[1]);
+  ANALYZE pg_temp.cdp_load_link;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.record_ids() IS
+'Collects the identifiers of each good record in pg_temp.cdp_load_ids, and the links that it shows in pg_temp.cdp_load_link: from its two strongest identifiers to all others, as cdp.identify() makes them.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.record_attributes(load bigint, src integer) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  list text := (SELECT string_agg(format('(%s, %s, r.f[%s])', f.n, f.target_id, f.n), ', ' ORDER BY f.n) FROM pg_temp.cdp_load_field f WHERE f.target_kind = 'attribute');
+  n bigint;
+BEGIN
+  IF list IS NULL THEN
+    RETURN 0;
+  END IF;
+  EXECUTE format('CREATE TEMP TABLE cdp_load_attribute AS
+    SELECT i.identifier_id, i.customer_id, v.attribute_id, v.value, r.at AS observed_at, false AS verified
+    FROM pg_temp.cdp_load_record r JOIN pg_temp.cdp_load_ids x USING (row_no) JOIN cdp_data.identifier i ON i.identifier_id = x.hubs[1]
+      CROSS JOIN LATERAL (VALUES %s) AS v (n, attribute_id, value)
+    WHERE r.code IS NULL AND v.value IS NOT NULL
+      AND (r.bad IS NULL OR NOT EXISTS (SELECT FROM unnest(r.bad) b WHERE split_part(b, '':'', 1) = v.n::text))', list);
+  GET DIAGNOSTICS n = ROW_COUNT;
+  ANALYZE pg_temp.cdp_load_attribute;
+  PERFORM cdp_internal.load_attributes(load, src);
+  RETURN n;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.record_attributes(bigint, integer) IS
+'Hands the attributes of the good records to the profile, each with the strongest identifier of its record. Returns how many values there were.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.record_quarantine(load bigint, src integer) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  names text[] := ARRAY(SELECT f.field FROM pg_temp.cdp_load_field f ORDER BY f.n);
+  n bigint;
+BEGIN
+  INSERT INTO cdp_data.quarantine (load_id, source_id, row_no, original, code, reason)
+  SELECT load, src, r.row_no, coalesce(r.original, jsonb_strip_nulls(jsonb_object(names, r.f))), r.code,
+    concat(x.reason, ': ' || f.field, CASE r.code WHEN 'bad_field' THEN ' (' || (
+      SELECT split_part(b, ':', 2) FROM unnest(r.bad) b WHERE split_part(b, ':', 1) = r.bad_field::text) || ')' END)
+  FROM pg_temp.cdp_load_record r JOIN cdp_internal.record_reasons() x USING (code)
+    LEFT JOIN pg_temp.cdp_load_field f ON f.n = r.bad_field AND r.code <> 'suppressed'
+  ORDER BY r.row_no;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  RETURN n;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.record_quarantine(bigint, integer) IS
+'Writes the refused records of the batch to quarantine, with the field that is to blame; of erased people nothing but the count is kept. Returns how many.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.record_quality(load bigint, src integer, record_kind text, rows_read bigint) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  seen bigint[];
+  different bigint[];
+BEGIN
+  -- Values are counted by a hash of 64 bits, which is all that a figure needs.
+  EXECUTE (
+    SELECT format('SELECT ARRAY[%s], ARRAY[%s] FROM pg_temp.cdp_load_record r',
+      string_agg(format('count(*) FILTER (WHERE btrim(r.f[%s], E'' \t\r\n'') <> '''')', f.n), ', ' ORDER BY f.n),
+      string_agg(format('count(DISTINCT hashtextextended(%s, 0))', CASE WHEN f.target_kind = 'identifier' THEN format('r.r[%s]', f.n)
+        ELSE format('nullif(btrim(r.f[%s], E'' \t\r\n''), '''')', f.n) END), ', ' ORDER BY f.n))
+    FROM pg_temp.cdp_load_field f) INTO seen, different;
+  INSERT INTO cdp_data.source_quality (load_id, source_id, record_kind, field, target, rows_seen, filled, valid, distinct_values)
+  SELECT load, src, record_quality.record_kind, f.field, concat_ws(' ', f.target_kind, f.target_name), record_quality.rows_read, seen[f.n],
+    seen[f.n] - coalesce(b.n, 0), different[f.n]
+  FROM pg_temp.cdp_load_field f LEFT JOIN (
+    SELECT split_part(b, ':', 1)::integer AS field, count(*) AS n FROM pg_temp.cdp_load_record r CROSS JOIN LATERAL unnest(r.bad) b GROUP BY 1) b ON b.field = f.n;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.record_quality(bigint, integer, text, bigint) IS
+'Stores how complete and valid the fields of the batch were, over all rows that were read, refused ones too.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.record_keep(load bigint, src integer, OUT inserted bigint, OUT corrected bigint, OUT unchanged bigint)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  digest text := (
+    SELECT format('md5(ARRAY[%s]::text)::uuid', string_agg(format('%L, r.f[%s]', f.target_kind || ' ' || f.target_name, f.n), ', ' ORDER BY f.target_kind, f.target_name, f.n))
+    FROM pg_temp.cdp_load_field f WHERE f.target_kind IN ('identifier', 'attribute'));
+BEGIN
+  EXECUTE format('WITH came AS MATERIALIZED (
+      SELECT r.source_key, %s AS digest, x.hubs[1] AS identifier_id, r.at
+      FROM pg_temp.cdp_load_record r JOIN pg_temp.cdp_load_ids x USING (row_no) WHERE r.code IS NULL
+    ), compared AS MATERIALIZED (
+      SELECT c.*, k.source_key IS NOT NULL AS known, coalesce(d.state = ''done'' OR e.state = ''done'', false) AS there, k.digest = c.digest AS equal
+      FROM came c LEFT JOIN cdp_data.customer_record k ON k.source_id = $2 AND k.source_key = c.source_key
+        LEFT JOIN cdp_data.load d ON d.load_id = k.load_id LEFT JOIN cdp_data.load e ON e.load_id = k.confirmed_by
+    ), confirmed AS (
+      UPDATE cdp_data.customer_record k SET confirmed_by = $1, observed_at = greatest(k.observed_at, c.at)
+      FROM compared c WHERE c.there AND c.equal AND k.source_id = $2 AND k.source_key = c.source_key
+    ), changed AS (
+      UPDATE cdp_data.customer_record k SET load_id = $1, confirmed_by = NULL, digest = c.digest, identifier_id = c.identifier_id, observed_at = c.at
+      FROM compared c WHERE c.known AND NOT (c.there AND c.equal) AND k.source_id = $2 AND k.source_key = c.source_key
+    ), made AS (
+      INSERT INTO cdp_data.customer_record (source_id, source_key, digest, load_id, identifier_id, observed_at)
+      SELECT $2, c.source_key, c.digest, $1, c.identifier_id, c.at FROM compared c WHERE NOT c.known ORDER BY c.source_key
+    )
+    SELECT count(*) FILTER (WHERE NOT c.there), count(*) FILTER (WHERE c.there AND NOT c.equal), count(*) FILTER (WHERE c.there AND c.equal)
+    FROM compared c', digest)
+  INTO inserted, corrected, unchanged USING load, src;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.record_keep(bigint, integer) IS
+'Notes the good records of the batch in cdp_data.customer_record and counts them: new (or of loads that are reverted), changed, equal to what the source said before.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.contract_admits(src integer, record_kind text, trial boolean) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  status text;
+BEGIN
+  SELECT c.status INTO status FROM cdp_data.source_contract c WHERE c.source_id = src AND c.record_kind = contract_admits.record_kind;
+  IF status IN ('draft', 'checking') AND NOT trial THEN
+    RAISE EXCEPTION 'the contract of the source is not live yet'
+      USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('Its status is %s.', status),
+        HINT = 'Load with trial => true, look at cdp.source_check(source), then cdp.source_go_live(source).';
+  ELSIF status = 'paused' AND NOT trial THEN
+    RAISE EXCEPTION 'the source is paused'
+      USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'SELECT cdp.source_go_live(source); takes it in again.';
+  ELSIF status = 'draft' THEN
+    UPDATE cdp_data.source_contract c SET status = 'checking' WHERE c.source_id = src AND c.record_kind = contract_admits.record_kind;
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.contract_admits(integer, text, boolean) IS
+'Raises 55000 when a contract is not live and the load is no trial. A first trial makes a draft checking.';
+
+CREATE OR REPLACE FUNCTION cdp.load_customers(
+  source text, staging regclass, time_zone text DEFAULT NULL, note text DEFAULT NULL, trial boolean DEFAULT false)
+RETURNS TABLE (load_id bigint, rows_read bigint, inserted bigint, corrected bigint, unchanged bigint, quarantined bigint,
+  identifiers bigint, links bigint, links_rejected bigint)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
+SET search_path = pg_catalog, pg_temp SET synchronize_seqscans = off SET extra_float_digits = 1 SET jit = off
+AS $$
+#variable_conflict use_variable
+DECLARE
+  src integer;
+  seen record;
+  kept record;
+  work_mem text := current_setting('work_mem');
+BEGIN
+  load_id := cdp_internal.load_begin(source, CASE WHEN trial THEN 'trial' ELSE 'customers' END, note);
+  SELECT l.source_id INTO src FROM cdp_data.load l WHERE l.load_id = load_customers.load_id;
+  PERFORM cdp_internal.contract_admits(src, 'customer', trial);
+  PERFORM set_config('work_mem', greatest(pg_size_bytes(work_mem), pg_size_bytes(current_setting('maintenance_work_mem'))) / 1024 || 'kB', true);
+  PERFORM cdp_internal.drop_record_tables();
+  seen := cdp_internal.record_read(load_id, src, 'customer', staging, time_zone);
+  rows_read := seen.rows_read;
+  IF seen.repeats THEN
+    -- The last row of a key counts; an equal earlier one is a mere repetition.
+    UPDATE pg_temp.cdp_load_record r SET code = CASE WHEN (r.f, r.r) IS NOT DISTINCT FROM (w.f, w.r) THEN 'repeated' ELSE 'superseded' END
+    FROM (SELECT y.row_no, max(y.row_no) OVER (PARTITION BY y.source_key) AS winner FROM pg_temp.cdp_load_record y WHERE y.code IS NULL) x
+      JOIN pg_temp.cdp_load_record w ON w.row_no = x.winner
+    WHERE r.row_no = x.row_no AND x.row_no <> x.winner;
+  END IF;
+  PERFORM cdp_internal.record_suppress();
+  quarantined := cdp_internal.record_quarantine(load_id, src);
+  PERFORM cdp_internal.record_quality(load_id, src, 'customer', rows_read);
+  identifiers := cdp_internal.record_values();
+  inserted := 0;
+  corrected := 0;
+  links := 0;
+  links_rejected := 0;
+  IF NOT trial THEN
+    PERFORM cdp_internal.record_identifiers();
+    PERFORM cdp_internal.record_ids();
+    SELECT l.links, l.rejected INTO links, links_rejected FROM cdp_internal.load_links(load_id, src) l;
+    PERFORM cdp_internal.record_attributes(load_id, src);
+    kept := cdp_internal.record_keep(load_id, src);
+    inserted := kept.inserted;
+    corrected := kept.corrected;
+  END IF;
+  unchanged := rows_read - quarantined - inserted - corrected;
+  UPDATE cdp_data.load l
+  SET state = 'done', finished_at = clock_timestamp(), rows_read = load_customers.rows_read, inserted = load_customers.inserted,
+    corrected = load_customers.corrected, unchanged = load_customers.unchanged, quarantined = load_customers.quarantined,
+    first_at = x.first_at, last_at = x.last_at
+  FROM (SELECT min(r.at) FILTER (WHERE r.code IS NULL) AS first_at, max(r.at) FILTER (WHERE r.code IS NULL) AS last_at FROM pg_temp.cdp_load_record r) x
+  WHERE l.load_id = load_customers.load_id;
+  PERFORM cdp_internal.drop_record_tables();
+  PERFORM set_config('work_mem', work_mem, true);
+  RETURN NEXT;
+END
+$$;
+COMMENT ON FUNCTION cdp.load_customers(text, regclass, text, text, boolean) IS
+'Loads records of customers, one row each, from a staging table or view, by the contract of the source (cdp.declare_contract()) or, without one, by the names of the columns: an identifier type (email, user_id) identifies, an attribute (city) describes, source_key is the key of the record (else its strongest identifier), observed_at its time (else now); other columns are not read. The identifiers of a row become one customer as cdp.identify() would have it. The same record again is unchanged. A bad optional value is left out and counted; rows without an identifier, with a bad required field or a bad time go to cdp_data.quarantine. Times without offset are in time_zone (NULL: that of the source). trial => true reads, checks and counts, and takes nothing in. Returns the ledger row''s counts (rows_read = inserted + corrected + unchanged + quarantined), how many different identifiers and links the rows show, and how many links a rule stopped. A load can be taken back: cdp.revert_load(). Errors: 22023 unknown source, 42703 missing columns or none that identifies, 55000 the contract is not live, or before cdp.setup().';
