@@ -248,8 +248,11 @@ BEGIN
     blocked := counted -> (i - 1) ->> 'all';
     CONTINUE WHEN blocked IS NULL OR NOT true = ANY (used);
     share := least(0.9, greatest(possible * (model ->> 'probability_two_random_records_match')::double precision / blocked, 0.0001));
-    SELECT jsonb_agg(jsonb_build_object('c', e.comparison, 'v', e.value, 'm', e.m)), min(e.share_found), min(e.steps) INTO estimated, share, steps
-    FROM cdp_internal.match_em(model, counted -> (i - 1), used, share, (model ->> 'em_convergence')::double precision, (model ->> 'max_iterations')::integer) e;
+    -- Half a match more for each level: what no match of a small session shows is rare, not impossible.
+    SELECT jsonb_agg(jsonb_build_object('c', e.comparison, 'v', e.value, 'm', (e.m * e.share_found * blocked + 0.5) / (e.share_found * blocked + 0.5 * e.levels))),
+      min(e.share_found), min(e.steps) INTO estimated, share, steps
+    FROM (SELECT x.*, count(*) OVER (PARTITION BY x.comparison) AS levels FROM cdp_internal.match_em(model, counted -> (i - 1), used, share,
+      (model ->> 'em_convergence')::double precision, (model ->> 'max_iterations')::integer) x) AS e;
     found := found || estimated;
     sessions := sessions || jsonb_build_object('rule', rules[i], 'pairs', blocked, 'matches', share, 'iterations', steps);
   END LOOP;

@@ -282,3 +282,23 @@ END
 $$;
 COMMENT ON FUNCTION cdp.match(jsonb, text, integer) IS
 'Scores one record against the table of a named model, as cdp.match_record() does: what is at or above the review threshold, best first. decision: link from the automatic threshold on, else review. Writes nothing. Errors as cdp.match_record, 42704 no such model.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.health_of_matching() RETURNS TABLE (severity text, finding text, detail text, remedy text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN QUERY
+  SELECT 'warning', 'match_pairs_dropped', format('the last run of match "%s" dropped %s pairs at the cap of its rules', r.model, r.dropped_pairs),
+    'Make the rules of the largest blocks stricter (cdp.match_blocking shows them), or raise max_pairs with cdp.define_match().'
+  FROM (SELECT DISTINCT ON (x.model) x.* FROM cdp_data.match_run x ORDER BY x.model, x.run_id DESC) r WHERE r.dropped_pairs > 0
+  UNION ALL
+  SELECT 'warning', 'match_table_gone', format('the table of match "%s" is gone', m.name), 'Define it anew with cdp.define_match(), or forget it with cdp.drop_match().'
+  FROM cdp_data.match_model m WHERE to_regclass(m.source_table) IS NULL
+  UNION ALL
+  SELECT 'info', 'match_review_waits', format('%s pairs of match "%s" wait for a decision, the oldest since %s', count(*), r.model, min(r.created_at)::date),
+    'See cdp_data.match_review and decide with cdp.decide_match(), or raise review_probability.'
+  FROM cdp_data.match_review r WHERE r.state = 'open' GROUP BY r.model HAVING min(r.created_at) < now() - interval '30 days';
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.health_of_matching() IS
+'Findings of matching for cdp.health(): runs that dropped pairs, models whose table is gone, pairs that have waited for a decision for more than 30 days.';

@@ -1,5 +1,5 @@
 -- Named models: runs, incremental runs, decisions, and links between identifiers.
-SELECT plan(36);
+SELECT plan(39);
 \set model '{"link_type": "dedupe_only", "unique_id_column_name": "id", "probability_two_random_records_match": 0.5, "blocking_rules_to_generate_predictions": ["l.k = r.k"], "comparisons": [{"comparison_levels": [{"sql_condition": "name_l IS NULL OR name_r IS NULL", "is_null_level": true}, {"sql_condition": "name_l = name_r", "m_probability": 0.512, "u_probability": 0.001}, {"sql_condition": "levenshtein(name_l, name_r) <= 1", "m_probability": 0.4, "u_probability": 0.1}, {"sql_condition": "ELSE", "m_probability": 0.088, "u_probability": 0.899}]}]}'
 CREATE TABLE public.people (id bigint PRIMARY KEY, k int, name text);
 CREATE INDEX ON public.people (k);
@@ -63,6 +63,12 @@ SET client_min_messages = error;
 SELECT cdp.match_run('capped');
 RESET client_min_messages;
 SELECT is((SELECT dropped_pairs > 0 FROM cdp_data.match_run WHERE model = 'capped'), true, 'a run says how many pairs the cap dropped');
+SELECT is((SELECT count(*) FROM cdp.health() WHERE finding = 'match_pairs_dropped'), 1::bigint, 'and so does health()');
+UPDATE cdp_data.match_review SET created_at = now() - interval '40 days' WHERE review_id = (SELECT min(review_id) FROM cdp_data.match_review WHERE state = 'open');
+SELECT is((SELECT count(*) FROM cdp.health() WHERE finding = 'match_review_waits'), 1::bigint, 'which also sees pairs that nobody decides on');
+ALTER TABLE public.crowd RENAME TO mob;
+SELECT is((SELECT count(*) FROM cdp.health() WHERE finding = 'match_table_gone'), 3::bigint, 'and models whose table is gone');
+ALTER TABLE public.mob RENAME TO crowd;
 
 -- One record; by index.
 SELECT results_eq($$SELECT id, decision FROM cdp.match('{"k": 1, "name": "anne"}', 'p')$$, $$VALUES ('3', 'link'), ('1', 'review'), ('2', 'review')$$, 'match() decides by the thresholds');
