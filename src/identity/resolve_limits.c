@@ -169,30 +169,36 @@ take_member(const CdpResolve *r, int32 *a, int32 *b)
 	return member;
 }
 
-/* Tells whether a span of the type's window would hold more of the members of both chains than allowed. */
+/*
+ * Tells whether a span of the type's window would hold more of the members of
+ * both chains than allowed. A span with members of one chain only does not
+ * count: it was so before.
+ */
 static bool
 window_breaks(const CdpResolve *r, const CdpTypeRule *t, int32 a, int32 b)
 {
 	int32		tail_a = a;
 	int32		tail_b = b;
+	int32		left = a;		/* of chain a, to tell whose member came */
+	int64		last[2] = {-1, -1}; /* places of the latest members of a and b */
 	int32		member;
-	int64		inside = 0;
 
 	if ((int64) r->count[a] + r->count[b] <= t->max_n)
 		return false;
-	/* The front takes members by time; the tail, a second walk, leaves those that the window has passed. */
-	while ((member = take_member(r, &a, &b)) >= 0)
+	/* The tail is a second walk, max_n members behind: a span from it to here holds one too many. */
+	for (int64 k = 0; (member = take_member(r, &a, &b)) >= 0; k++)
 	{
-		CHECK_FOR_INTERRUPTS();
-		if (++inside > t->max_n)
-		{
-			int32		oldest = take_member(r, &tail_a, &tail_b);
+		int32		oldest;
 
-			/* inside is one above the limit now, so these two are that many members apart. */
-			if ((uint64) (r->node[member].at - r->node[oldest].at) < (uint64) t->window)
-				return true;
-			inside--;
-		}
+		CHECK_FOR_INTERRUPTS();
+		last[a == left] = k;
+		left = a;
+		if (k < t->max_n)
+			continue;
+		oldest = take_member(r, &tail_a, &tail_b);
+		if ((uint64) (r->node[member].at - r->node[oldest].at) < (uint64) t->window &&
+			Min(last[0], last[1]) >= k - t->max_n)
+			return true;
 	}
 	return false;
 }

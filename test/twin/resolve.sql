@@ -19,8 +19,8 @@ BEGIN
         SELECT s.at, p.part FROM slow_part p JOIN said s USING (id)
         WHERE s.what = 'n' AND s.type_id = rules[i][2] AND p.part IN (pa, pb) AND (rules[i][5] = 0 OR s.at IS NOT NULL))
       SELECT (SELECT count(DISTINCT part) FROM one) = 2 AND CASE WHEN rules[i][5] = 0 THEN (SELECT count(*) FROM one) > rules[i][4]
-        ELSE EXISTS (SELECT FROM one x WHERE (SELECT count(*) FROM one y
-          WHERE y.at >= x.at AND y.at < x.at + make_interval(secs => rules[i][5] / 1000000)) > rules[i][4]) END
+        ELSE EXISTS (SELECT FROM one x, LATERAL (SELECT count(*) AS n, count(DISTINCT y.part) AS parts FROM one y
+          WHERE y.at >= x.at AND y.at < x.at + make_interval(secs => rules[i][5] / 1000000)) z WHERE z.n > rules[i][4] AND z.parts = 2) END
       INTO broken;
     ELSIF rules[i][1] = 3 THEN
       broken := (SELECT count(*) FROM slow_part WHERE part IN (pa, pb)) > rules[i][2];
