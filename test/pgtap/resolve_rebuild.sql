@@ -26,7 +26,7 @@ $$;
 CREATE TEMP TABLE world (n integer, at timestamptz, idents text[]);
 CREATE FUNCTION pg_temp.make_world(seed integer, records integer) RETURNS void LANGUAGE sql AS $$
   DELETE FROM world;
-  INSERT INTO world SELECT n, '2026-03-01'::timestamptz + make_interval(days => (h % 80)::integer, secs => n),
+  INSERT INTO world SELECT n, '2026-03-01'::timestamptz + make_interval(days => (h % 40)::integer),
     array_remove(ARRAY[CASE WHEN h % 3 = 0 THEN 'account:a' || h / 3 % 8 END, CASE WHEN h / 100 % 4 > 0 THEN 'mail:m' || h / 400 % 20 END,
       CASE WHEN h / 10000 % 2 = 0 THEN 'gadget:g' || h / 20000 % 9 END, CASE WHEN h / 200000 % 3 = 0 THEN 'tag:t' || h / 600000 % 10 END], NULL)
   FROM generate_series(1, records) n, LATERAL (SELECT abs(hashint8extended(n, seed)) % 100000007) x (h);
