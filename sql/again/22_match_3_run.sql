@@ -324,7 +324,7 @@ BEGIN
     RAISE EXCEPTION 'recall must be above 0 and at most 1'
       USING ERRCODE = 'invalid_parameter_value', HINT = 'It is the share of true matches that the deterministic rules find, 0.8 when in doubt.';
   END IF;
-  trained := '{"em_convergence": 0.0001, "max_iterations": 25, "probability_two_random_records_match": 0.0001}'::jsonb || cdp.match_import(model);
+  trained := '{"em_convergence": 0.0001, "max_iterations": 25, "probability_two_random_records_match": 0.0001}'::jsonb || jsonb_strip_nulls(cdp.match_import(model)); -- a null setting is one that is not there
   training := coalesce(training, ARRAY(SELECT b.rule ->> 'blocking_rule'
     FROM jsonb_array_elements(trained -> 'blocking_rules_to_generate_predictions') WITH ORDINALITY AS b (rule, n) ORDER BY b.n));
   records := cdp_internal.match_load(trained, coalesce(deterministic, '{}') || training, source, rows);

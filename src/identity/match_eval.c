@@ -215,10 +215,19 @@ json_escape(char c)
 static int
 read_elements(const char *s, int len, StringInfo buffer, int *start, int room)
 {
-	bool		json = len > 0 && s[0] == '[';
+	bool		json = len > 0 && s[0] == '[' && s[len - 1] == ']';
 	int			n = 0;
 	int			i = 1;
 
+	/* Bounds of their own stand before an array that does not begin at 1. */
+	for (; !json && i < len - 1 && s[0] == '[' && s[len - 1] == '}' && s[i] != '{'; i++)
+		;
+	if (!json && i > 1)
+	{
+		s += i;
+		len -= i;
+		i = 1;
+	}
 	if (len < 2 || s[0] != (json ? '[' : '{') || s[len - 1] != (json ? ']' : '}'))
 		return 0;
 	while (i < len - 1 && n < room)

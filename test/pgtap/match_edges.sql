@@ -1,5 +1,5 @@
 -- Edges of matching: conditions of another meaning, cursors, explanations without a table, many numbers, memory.
-SELECT plan(26);
+SELECT plan(28);
 
 -- A signed difference is another condition than an absolute one: 30 days after is not 300 days before.
 SELECT throws_ok($$SELECT cdp_internal.match_condition('date_diff(''day'', dob_l, dob_r) <= 30', 'x', false)$$, '0A000',
@@ -31,6 +31,10 @@ DECLARE tags CURSOR WITH HOLD FOR SELECT * FROM tagged;
 SELECT results_eq(format($$SELECT id_l, id_r, gammas FROM cdp.match_pairs(%L, rows => 'tags', least_probability => 0) ORDER BY 1, 2$$, :'model'), 'SELECT * FROM by_table ORDER BY 1, 2',
   'the same through a cursor');
 CLOSE tags;
+
+CREATE TABLE public.bounded AS SELECT * FROM (VALUES ('1', '[0:1]={a,"}b"}'::text[], 1), ('2', '{a,"}b"}', 1)) v (id, tags, k);
+SELECT is((SELECT gammas FROM cdp.match_pairs(cdp.match_model(ARRAY[cdp.match_comparison('array', 'tags')], ARRAY['l.k = r.k'], 'id'), 'bounded', least_probability => 0)), '{2}'::integer[],
+  'an array that begins at 0');
 
 -- A cursor must bring what the model looks at, as a table must.
 DECLARE tags CURSOR WITH HOLD FOR SELECT id, k FROM tagged;
@@ -104,6 +108,8 @@ SELECT is(pg_temp.differing(l), 'true 0', l || ': one record finds the pairs tha
 CREATE TABLE public.ten AS SELECT i::text AS id, CASE WHEN i < 4 THEN (i / 2)::text ELSE 'alone' || i END AS a, (i % 4)::text AS b FROM generate_series(0, 9) i;
 SELECT is(round(((cdp.match_train(cdp.match_model(ARRAY[cdp.match_comparison('exact', 'b')], ARRAY['l.a = r.a'], 'id'), 'ten', deterministic => ARRAY['l.a = r.a'], recall => 0.5)).trained
   ->> 'probability_two_random_records_match')::numeric, 12), round(2 / 0.5 / 45, 12), 'the prior: pairs of the deterministic rules over their recall and all pairs');
+SELECT ok((cdp.match_train(cdp.match_model(ARRAY[cdp.match_comparison('exact', 'b')], ARRAY['l.a = r.a'], 'id') || '{"em_convergence": null}', 'ten')).trained
+  #> '{comparisons,0,comparison_levels,1}' ? 'm_probability', 'a null setting is the default, and m is trained');
 SELECT jsonb_set(jsonb_set(jsonb_set(cdp.match_model(ARRAY[cdp.match_comparison('exact', 'b')], ARRAY['l.a = r.a'], 'id', prior => 0.2),
   '{comparisons,0,comparison_levels,1,m_probability}', '0.9'), '{comparisons,0,comparison_levels,2,m_probability}', '0.1'), '{comparisons,0,comparison_levels,1,u_probability}', '0.5') AS half \gset
 SELECT is((SELECT array_agg(round((c ->> k)::numeric, 12) ORDER BY k) FROM (SELECT cdp_internal.match_correct_u(:'half', '{"0": {"1": 0.5, "0": 0.5}}') -> '0' AS c) s, unnest('{0,1}'::text[]) k),
