@@ -35,6 +35,8 @@ online() {
 		"merges lost: $(spread unsafe_lost <"$f")"
 	if [ $bad -ne 0 ]; then
 		wrong $name "ours lost merges, or records failed"
+	elif awk -v all=$((16 * records)) '$1 == "unsafe_done" && $2 != all { short = 1 } END { exit !short }' "$f"; then
+		broken $name "records of the peer failed, and clients that gave up make no throughput"
 	else
 		line $name "$(ratio "$(median ours <"$f")" "$(median unsafe <"$f")")"
 	fi
