@@ -339,7 +339,7 @@ bytes_end(CdpComponents *c, const char *bytes, uint32 len, bool stage)
 void
 cdp_components_bytes(CdpComponents *c, const char *a, uint32 alen, const char *b, uint32 blen)
 {
-	uint64		both = (uint64) alen + blen;
+	uint64		both;
 
 	c->nlinks += a != NULL && b != NULL;
 	if (a == NULL)
