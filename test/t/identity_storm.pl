@@ -10,7 +10,7 @@ use Test::More;
 
 my $seconds = $ENV{CDP_STORM_SECONDS} // 6;
 my $node = cdp_node('storm');
-$node->append_conf('postgresql.conf', "max_connections = 100\ndeadlock_timeout = 200ms\nlog_min_messages = error\n");
+$node->append_conf('postgresql.conf', "max_connections = 100\ndeadlock_timeout = 200ms\nlog_min_messages = error\nlog_statement = none\n");
 $node->restart;
 $node->safe_psql('postgres', slurp_file("$ENV{CDP_TOP}/test/twin/$_")) for qw(identity.sql identity_storm.sql);
 

@@ -154,14 +154,10 @@ BEGIN
   SELECT 'support', format('link %s is revoked, a load in force shows it', l.link_id) FROM cdp_data.link l
   WHERE l.kind = 'deterministic' AND l.state = 'revoked' AND l.reason = 'load reverted'
     AND EXISTS (SELECT FROM cdp_data.link_support s JOIN cdp_data.load d USING (load_id) WHERE s.link_id = l.link_id AND d.state = 'done')
-  -- The ledger tells the same story; an override says something.
+  -- The ledger tells the same story. An override may say what the home says: merges leave it.
   UNION ALL
   SELECT 'ledger', format('identifier %s is at %s, by the ledger at %s', p.identifier_id, p.root, r.root)
-  FROM twin_place p JOIN twin.replayed() r USING (identifier_id) WHERE r.root IS DISTINCT FROM p.root
-  UNION ALL
-  SELECT 'idle override', format('identifier %s', o.identifier_id)
-  FROM cdp_data.identifier_override o JOIN cdp_data.identifier i USING (identifier_id)
-    JOIN twin.customer_root() x ON x.customer_id = o.customer_id JOIN twin.customer_root() y ON y.customer_id = i.customer_id WHERE x.root = y.root;
+  FROM twin_place p JOIN twin.replayed() r USING (identifier_id) WHERE r.root IS DISTINCT FROM p.root;
 END
 $$;
 
