@@ -140,9 +140,11 @@ BEGIN
     END LOOP;
     IF cut_off > 0 THEN
       whole_types := ARRAY(SELECT x.type_id FROM unnest(g.parts, g.types) AS x (part, type_id) WHERE sizes[array_position(parts, x.part)] IS NOT NULL);
-      IF cut_off > 1 OR g.near
-        OR EXISTS (SELECT FROM cdp_data.identifier_type_all t WHERE t.type_id = ANY (whole_types) AND t.max_per_customer IS NOT NULL) THEN
+      IF g.near OR EXISTS (SELECT FROM cdp_data.identifier_type_all t WHERE t.type_id = ANY (whole_types) AND t.max_per_customer IS NOT NULL) THEN
         SELECT * INTO reason, blocker, sizes FROM cdp_internal.union_refusal(roots, fresh, apart, most, NULL);
+      ELSIF cut_off > 1 THEN
+        -- Further into all of them, until one at most is larger: as much work as the second largest asks for.
+        SELECT * INTO reason, blocker, sizes FROM cdp_internal.union_refusal(roots, fresh, apart, most, cut * 8);
       END IF;
       RETURN;
     END IF;
@@ -232,7 +234,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   k integer := cardinality(ids);
-  cut integer := coalesce(most + 1, 64);
+  cut integer := coalesce(most + 1, 16);
   pairs boolean := EXISTS (SELECT FROM cdp_data.identifier_pair_limit p WHERE p.type_id = ANY (type_ids));
   own bigint[];
   newcomers bigint[];

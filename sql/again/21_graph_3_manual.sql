@@ -67,7 +67,7 @@ BEGIN
   IF known.state IS DISTINCT FROM 'active' THEN
     why := coalesce(f.stops[1], f.stops[2]);
     IF why IS NULL AND cardinality(roots) > 1 THEN
-      SELECT * INTO why, blocker, sizes FROM cdp_internal.union_refusal(roots, '{}', '{}', most, coalesce(most + 1, 64));
+      SELECT * INTO why, blocker, sizes FROM cdp_internal.union_refusal(roots, '{}', '{}', most, coalesce(most + 1, 16));
     END IF;
     IF why IS DISTINCT FROM 'cannot' AND why IS DISTINCT FROM 'super-node' AND why IS DISTINCT FROM 'attach only' THEN
       why := coalesce(cdp_internal.pair_refusal(f.type_ids, f.ids, '{t,f}', '{1}', 2), why);

@@ -1,5 +1,5 @@
 -- One record at a time: who is found, made and merged, which rule stops whom, and that nothing is written without need.
-SELECT plan(58);
+SELECT plan(62);
 SELECT cdp.add_source('shop') AS shop \gset
 INSERT INTO cdp_data.load (source_id, kind, state) VALUES (:shop, 'calls', 'done') RETURNING load_id AS load \gset
 CREATE FUNCTION public.seen(ids jsonb, at timestamptz DEFAULT '2026-01-01', load bigint DEFAULT 1)
@@ -95,6 +95,17 @@ SELECT public.seen('{"cookie": ["z1", "z7"]}');
 SELECT is((SELECT count(*) FROM cdp_data.identity_alert WHERE kind = 'customer_size' AND customer_id = public.who('cookie', 'z1')), 1::bigint, 'with one alert');
 UPDATE cdp_data.setting SET max_identifiers_per_customer = 1000;
 SELECT is((SELECT rejected FROM public.seen('{"cookie": ["z1", "z7"]}')), '[]', 'a record that comes again is judged by the limits of its time');
+
+-- Without a limit of size large customers are read in part only, and as far as it can matter.
+UPDATE cdp_data.setting SET max_identifiers_per_customer = NULL;
+SELECT cdp.add_identifier_type('tag', priority => 810, supernode_degree => NULL);
+SELECT count(*) FROM generate_series(1, 2) g, generate_series(1, 60) n, LATERAL public.seen(jsonb_build_object('tag', jsonb_build_array('g' || g, 'g' || g || '_' || n))) s;
+SELECT public.seen('{"user_id": "G1", "tag": "g1_60"}'), public.seen('{"user_id": "G2", "tag": "g2_60"}');
+SELECT is((SELECT rejected FROM public.seen('{"tag": ["g1_1", "g2_1"]}')), '[{"type": "tag", "reason": "limit user_id"}]', 'two large customers with an account each');
+SELECT is((SELECT rejected FROM public.seen('{"tag": ["g1_1", "g3"]}')), '[]', 'a large and a small one');
+SELECT is((SELECT rejected FROM public.seen('{"tag": "g1_2", "user_id": "G3"}')), '[{"type": "tag", "reason": "limit user_id"}]', 'a large one with an account and a small one with another');
+SELECT is((SELECT count(*) FROM cdp_internal.members(public.who('tag', 'g1'))), 63::bigint, 'it grew by one');
+UPDATE cdp_data.setting SET max_identifiers_per_customer = 1000;
 
 -- Shared by too many.
 SELECT cdp.add_identifier_type('kiosk', priority => 700, supernode_degree => 20) AS kiosk \gset
