@@ -2,27 +2,25 @@
 -- of them; the links of a load, and of a load that is taken back or put in again.
 
 CREATE OR REPLACE FUNCTION cdp_internal.judge_links(
-  link_ids bigint[], a_ids bigint[], b_ids bigint[], kinds text[], weights double precision[], ats timestamptz[], fresh bigint[],
-  OUT ids bigint[], OUT parts bigint[], OUT fresh_parts bigint[], OUT judged bigint[], OUT verdicts bigint[], OUT blockers bigint[], OUT reasons text[],
+  link_ids bigint[], a_ids bigint[], b_ids bigint[], kinds text[], weights double precision[], ats timestamptz[], known bigint[], fresh bigint[],
+  OUT ids bigint[], OUT parts bigint[], OUT fresh_ids bigint[], OUT fresh_parts bigint[], OUT judged bigint[], OUT verdicts bigint[], OUT blockers bigint[], OUT reasons text[],
   OUT via_roots bigint[], OUT via_links bigint[])
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
   rule record;
-  ends bigint[];
   roots bigint[] := '{}';
   n_id bigint[]; n_root bigint[];
   told boolean;
 BEGIN
   SELECT * INTO rule FROM cdp_internal.resolve_rules();
   reasons := rule.reasons;
-  ends := ARRAY(SELECT x FROM (SELECT unnest(a_ids) UNION SELECT unnest(b_ids)) AS e (x) EXCEPT SELECT x FROM unnest(fresh) x);
-  IF ends <> '{}' THEN
+  IF known <> '{}' THEN
     roots := ARRAY(
       SELECT DISTINCT r.root_id
       FROM cdp_internal.roots_of(ARRAY(
         SELECT DISTINCT coalesce(o.customer_id, i.customer_id)
-        FROM unnest(ends) AS e (id) JOIN cdp_data.identifier i ON i.identifier_id = e.id
+        FROM unnest(known) AS e (id) JOIN cdp_data.identifier i ON i.identifier_id = e.id
           LEFT JOIN cdp_data.identifier_override o ON o.identifier_id = i.identifier_id)) r);
     SELECT array_agg(m.identifier_id), array_agg(m.root_id) INTO n_id, n_root
     FROM cdp_internal.members_of(roots) m;
@@ -43,19 +41,20 @@ BEGIN
       SELECT 'c', l.a_id, l.b_id, l.link_id, NULL, l.weight, l.first_seen
       FROM cdp_data.link l JOIN unnest(n_id || fresh) AS n (id) ON n.id = l.a_id WHERE l.kind = 'cannot' AND l.state = 'active'
       UNION ALL
-      SELECT 'h', l.a_id, l.b_id, l.link_id, NULL, NULL, l.first_seen FROM cdp_internal.links_held(CASE WHEN told THEN ends END) l
+      SELECT 'h', l.a_id, l.b_id, l.link_id, NULL, NULL, l.first_seen FROM cdp_internal.links_held(CASE WHEN told THEN known END) l
     ) s OFFSET 0) x;
-  IF fresh = '{}' THEN
-    fresh_parts := '{}';
-  ELSIF n_id IS NULL THEN
-    fresh_parts := ARRAY(SELECT p.part FROM unnest(fresh) WITH ORDINALITY AS f (id, n) JOIN unnest(ids, parts) AS p (id, part) ON p.id = f.id ORDER BY f.n);
+  fresh_ids := '{}';
+  fresh_parts := '{}';
+  IF n_id IS NULL THEN
+    fresh_ids := ids;
+    fresh_parts := parts;
     ids := '{}';
     parts := '{}';
     via_roots := '{}';
     via_links := '{}';
     RETURN;
-  ELSE
-    fresh_parts := ARRAY(SELECT p.part FROM unnest(fresh) WITH ORDINALITY AS f (id, n) JOIN unnest(ids, parts) AS p (id, part) ON p.id = f.id ORDER BY f.n);
+  ELSIF fresh <> '{}' THEN
+    SELECT array_agg(p.id), array_agg(p.part) INTO fresh_ids, fresh_parts FROM unnest(ids, parts) AS p (id, part) JOIN unnest(fresh) AS n (id) ON n.id = p.id;
     SELECT array_agg(p.id), array_agg(p.part) INTO ids, parts FROM unnest(ids, parts) AS p (id, part) JOIN unnest(n_id) AS n (id) ON n.id = p.id;
   END IF;
   -- By which link did a root come to others? The first of its links that joined something.
@@ -71,8 +70,8 @@ BEGIN
     ORDER BY n.root, e.nth) v;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.judge_links(bigint[], bigint[], bigint[], text[], double precision[], timestamptz[], bigint[]) IS
-'Judges links that are not in force against the customers of now, under all rules: which would hold, and which identifiers of the customers concerned would be one. Arguments are columns of the links; fresh: those ends that are new in this load and have no customer yet. Answers as type cdp_internal.resolution, ids and parts without the fresh ones, whose parts are in fresh_parts, with the reasons of the rules by number, and for each root that comes to others the link that brings it. Writes nothing; the caller holds the locks of the roots.';
+COMMENT ON FUNCTION cdp_internal.judge_links(bigint[], bigint[], bigint[], text[], double precision[], timestamptz[], bigint[], bigint[]) IS
+'Judges links that are not in force against the customers of now, under all rules: which would hold, and which identifiers of the customers concerned would be one. Arguments are columns of the links; known: their ends that have a customer, fresh: those that are new in this load and have none yet. Answers as type cdp_internal.resolution, ids and parts without the fresh ones, which are in fresh_ids and fresh_parts, with the reasons of the rules by number, and for each root that comes to others the link that brings it. Writes nothing; the caller holds the locks of the roots.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.links_held(identifiers bigint[])
 RETURNS TABLE (link_id bigint, a_id bigint, b_id bigint, first_seen timestamptz)
@@ -123,7 +122,7 @@ BEGIN
   IF c.id IS NULL THEN
     RETURN;
   END IF;
-  j := cdp_internal.judge_links(c.id, c.a, c.b, c.kind, c.weight, c.at, '{}');
+  j := cdp_internal.judge_links(c.id, c.a, c.b, c.kind, c.weight, c.at, ends, '{}');
   UPDATE cdp_data.link l
   SET state = CASE WHEN v.verdict > 0 THEN 'active' ELSE 'rejected' END, reason = cdp_internal.verdict_reason(v.verdict, j.reasons),
     blocker = nullif(v.blocker, 0), changed_at = clock_timestamp()
@@ -270,7 +269,7 @@ BEGIN
   FROM unnest(p_link, p_a, p_b, p_first) AS p (id, a, b, at) LEFT JOIN cdp_data.link l ON l.link_id = p.id
   WHERE l.state IS DISTINCT FROM 'active';
   IF c.id IS NOT NULL THEN
-    j := cdp_internal.judge_links(c.id, c.a, c.b, c.kind, c.weight, c.at, fresh);
+    j := cdp_internal.judge_links(c.id, c.a, c.b, c.kind, c.weight, c.at, known, fresh);
     INSERT INTO cdp_data.link (link_id, a_id, b_id, kind, state, first_seen, reason, blocker)
     SELECT p.id, p.a, p.b, 'deterministic', CASE WHEN v.verdict > 0 THEN 'active' ELSE 'rejected' END, p.at,
       cdp_internal.verdict_reason(v.verdict, j.reasons), nullif(v.blocker, 0)
@@ -302,7 +301,7 @@ BEGIN
       SELECT p.operation_id INTO operation_id
       FROM cdp_internal.apply_partition(j.ids, j.parts, cause, NULL, source_id, load_id, j.via_roots, j.via_links) p;
     END IF;
-    PERFORM cdp_internal.settle_homes(fresh, j.fresh_parts, j.ids, j.parts);
+    PERFORM cdp_internal.settle_homes(j.fresh_ids, j.fresh_parts, j.ids, j.parts);
     PERFORM cdp_internal.alert_sizes(j.judged, j.verdicts, j.reasons);
   END IF;
   PERFORM cdp_internal.touch_roots(known), set_config('work_mem', work_mem, true);
@@ -318,6 +317,7 @@ DECLARE
   -- Identifiers without home: their part, and the number that was set aside for them, 0: none.
   n_id bigint[]; n_part bigint[]; n_aside bigint[];
   h_part bigint[]; h_id bigint[]; h_new boolean[];
+  n bigint;
 BEGIN
   SELECT array_agg(x.id), array_agg(x.part), array_agg(x.aside) INTO n_id, n_part, n_aside
   FROM (
@@ -348,10 +348,12 @@ BEGIN
   SELECT array_agg(m.part), array_agg(coalesce(m.root_id, m.aside, nextval('cdp_data.customer_customer_id_seq'))), array_agg(m.root_id IS NULL)
   INTO h_part, h_id, h_new FROM named m;
   INSERT INTO cdp_data.customer (customer_id, parent_id) SELECT h.id, h.id FROM unnest(h_id, h_new) AS h (id, is_new) WHERE h.is_new ORDER BY h.id;
-  UPDATE cdp_data.identifier i SET customer_id = h.id
+  n := cardinality(n_id);
+  SELECT array_agg(u.id), array_agg(h.id) INTO n_id, n_part
   FROM unnest(n_id, n_part, n_aside) AS u (id, part, aside) JOIN unnest(h_part, h_id) AS h (part, id) ON h.part = u.part
-  WHERE i.identifier_id = u.id AND h.id <> u.aside;
-  RETURN cardinality(n_id);
+  WHERE h.id <> u.aside;
+  UPDATE cdp_data.identifier i SET customer_id = u.home FROM unnest(n_id, n_part) AS u (id, home) WHERE i.identifier_id = u.id;
+  RETURN n;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.settle_homes(bigint[], bigint[], bigint[], bigint[]) IS
