@@ -64,12 +64,16 @@ RETURNS TABLE (customer_id bigint, doc jsonb, first_seen timestamptz, last_seen 
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_hashagg = off
 AS $$
 DECLARE
-  kinds jsonb := cdp_internal.profile_basis() -> 'kinds';
+  kinds record;
   base text := (SELECT s.currency FROM cdp_data.setting s);
   few text := '';
   said text;
   touch text;
+  channels text;
 BEGIN
+  SELECT array_agg(k.kind_id) FILTER (WHERE k.is_touch) AS touch, array_agg(k.kind_id) FILTER (WHERE k.is_conversion) AS conversion,
+    array_agg(k.kind_id) FILTER (WHERE k.name IN ('refund', 'chargeback')) AS refund
+  INTO kinds FROM cdp_data.touch_kind_all k;
   IF roots IS NOT NULL THEN
     -- By index: the homes under each root, and the homes of identifiers that were moved there.
     few := $sql$
@@ -84,7 +88,12 @@ BEGIN
     touch := $sql$
       SELECT s.root, t.* FROM spot s CROSS JOIN LATERAL (SELECT * FROM cdp_data.touchpoint t WHERE t.customer_id = s.home OFFSET 0) t
       WHERE CASE WHEN s.moved IS NULL THEN NOT EXISTS (SELECT FROM cdp_data.identifier_override o WHERE o.identifier_id = t.identifier_id) ELSE t.identifier_id = s.moved END$sql$;
+    -- Rules are matched for the origins of these customers only, not for all that there are.
+    channels := $sql$
+      LEFT JOIN LATERAL (SELECT c.channel_id FROM cdp_bi.origin_channel c WHERE c.origin_id = t.first_origin OFFSET 0) f ON true
+      LEFT JOIN LATERAL (SELECT c.channel_id FROM cdp_bi.origin_channel c WHERE c.origin_id = t.last_origin OFFSET 0) e ON true$sql$;
   ELSE
+    channels := 'LEFT JOIN cdp_bi.origin_channel f ON f.origin_id = t.first_origin LEFT JOIN cdp_bi.origin_channel e ON e.origin_id = t.last_origin';
     said := $sql$
       SELECT cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), v.customer_id, v.identifier_id) AS root, v.*
       FROM cdp_data.attribute_value v$sql$;
@@ -102,8 +111,6 @@ BEGIN
       SELECT a.attribute_id, a.name, array_position(cdp_internal.attribute_types(), a.data_type) AS data_type,
         array_position(cdp_internal.attribute_strategies(), a.strategy) AS strategy, a.source_order
       FROM cdp_data.attribute_all a
-    ), channel AS MATERIALIZED (
-      SELECT c.origin_id, c.channel_id FROM cdp_bi.origin_channel c
     ), golden AS (
       SELECT v.root, cdp_internal.survivors(a.attribute_id, a.name, a.data_type, a.strategy,
         CASE WHEN a.source_order IS NULL THEN 0
@@ -139,11 +146,10 @@ BEGIN
       f.channel_id, e.channel_id
     FROM golden g FULL JOIN counted t ON t.root = g.root
       JOIN cdp_data.customer c ON c.customer_id = coalesce(g.root, t.root) AND c.parent_id = c.customer_id
-      LEFT JOIN channel f ON f.origin_id = t.first_origin LEFT JOIN channel e ON e.origin_id = t.last_origin
+      %s
     WHERE g.doc IS NOT NULL OR t.root IS NOT NULL$sql$,
-    few, said, touch)
-  USING roots, root_from, root_to, ARRAY(SELECT k.key::smallint FROM jsonb_each_text(kinds) k WHERE k.value ~ 'r'), base,
-    ARRAY(SELECT k.key::smallint FROM jsonb_each_text(kinds) k WHERE k.value ~ 't'), ARRAY(SELECT k.key::smallint FROM jsonb_each_text(kinds) k WHERE k.value ~ 'c');
+    few, said, touch, channels)
+  USING roots, root_from, root_to, coalesce(kinds.refund, '{}'), base, coalesce(kinds.touch, '{}'), coalesce(kinds.conversion, '{}');
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.profile_rows(bigint[], bigint, bigint) IS
@@ -259,7 +265,7 @@ DECLARE
   ids bigint[];
   part record;
   highest bigint;
-  slice bigint;
+  slice constant bigint := 2000000; -- a pass in pieces, so that its temporary files stay within some gigabytes
   work_mem text := current_setting('work_mem');
 BEGIN
   PERFORM cdp_internal.require_setup();
@@ -277,7 +283,6 @@ BEGIN
   IF ids IS NULL OR customers > greatest(10000, (SELECT k.reltuples FROM pg_class k WHERE k.oid = 'cdp_data.profile'::regclass) / 4) THEN
     customers := (SELECT count(*) FROM cdp_data.customer c WHERE c.parent_id = c.customer_id);
     highest := (SELECT coalesce(max(c.customer_id), 0) FROM cdp_data.customer c);
-    slice := cdp_internal.profile_slice();
     IF highest <= slice THEN
       SELECT * INTO written, removed FROM cdp_internal.profile_store(NULL, NULL, NULL);
     ELSE
@@ -303,16 +308,6 @@ END
 $$;
 COMMENT ON FUNCTION cdp.refresh_profiles(boolean) IS
 'Brings cdp_data.profile up to date: reads the change feed and the facts of changed customers only. everybody => true passes over all. started_over says why all profiles were made anew (first time, restored elsewhere, changed attributes, kinds, rates, currency or channel rules), NULL when they were not; customers how many were looked at, written and removed how many rows changed. Two refreshes wait for each other. Needs the rights of the tables'' owner; the job list runs it every 10 minutes. Errors: 38000 a custom aggregate failed, 55000 before cdp.setup().';
-
-CREATE OR REPLACE FUNCTION cdp_internal.profile_slice() RETURNS bigint
-LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-  RETURN 2000000;
-END
-$$;
-COMMENT ON FUNCTION cdp_internal.profile_slice() IS
-'How many customer ids a pass over everybody takes at once, so that its temporary files stay within some gigabytes.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.attributes_of_load(load_id bigint, cause text) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp

@@ -49,7 +49,7 @@ BEGIN
         ORDER BY x.occurred_at DESC, x.touchpoint_id DESC LIMIT $4) t) t
       JOIN cdp_data.touch_kind_all k ON k.kind_id = t.kind_id
       JOIN cdp_data.source s ON s.source_id = t.source_id
-      LEFT JOIN cdp_bi.origin_channel c ON c.origin_id = t.origin_id
+      LEFT JOIN LATERAL (SELECT h.channel FROM cdp_bi.origin_channel h WHERE h.origin_id = t.origin_id OFFSET 0) c ON true
       LEFT JOIN cdp_data.campaign g ON g.campaign_id = t.campaign_id$sql$];
   IF has_table_privilege('cdp_data.attribute_value', 'SELECT') THEN
     parts := array_append(parts, $sql$

@@ -50,10 +50,15 @@ BEGIN
     PERFORM cdp_internal.load_attributes(id, (SELECT l.source_id FROM cdp_data.load l WHERE l.load_id = id));
     RETURN 'load';
   ELSE
-    UPDATE cdp_data.load l SET state = CASE l.state WHEN 'done' THEN 'reverted' ELSE 'done' END
-    WHERE l.load_id = (SELECT x.load_id FROM cdp_data.load x WHERE x.kind = 'customers' ORDER BY random() LIMIT 1) RETURNING l.load_id INTO id;
-    PERFORM cdp_internal.attributes_of_load(id, 'revert') WHERE id IS NOT NULL;
-    RETURN 'revert or retry';
+    -- a load of attributes, or all calls of a source: links, touchpoints and attributes at once
+    SELECT l.load_id INTO id FROM cdp_data.load l ORDER BY random() LIMIT 1;
+    IF (SELECT l.state FROM cdp_data.load l WHERE l.load_id = id) = 'done' THEN
+      PERFORM cdp.revert_load(id);
+      RETURN 'revert';
+    ELSIF id IS NOT NULL THEN
+      PERFORM cdp.retry_load(id);
+    END IF;
+    RETURN 'retry';
   END IF;
 EXCEPTION WHEN object_not_in_prerequisite_state THEN
   RETURN 'nothing left to take back';

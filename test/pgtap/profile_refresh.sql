@@ -1,7 +1,7 @@
 -- The golden profile follows everything by the change feed: after each change a refresh of a few leaves nothing for a
 -- pass over everybody to do. And merges, unmerges and reverts bring profiles back exactly as they were.
 BEGIN;
-SELECT plan(54);
+SELECT plan(58);
 SET LOCAL client_min_messages = warning;
 SET LOCAL TimeZone = 'America/New_York';
 SELECT cdp.add_source('crm', 'Asia/Shanghai') AS crm \gset
@@ -105,6 +105,18 @@ INSERT INTO cdp_data.load (load_id, source_id, kind, state) VALUES (902, :crm, '
 SELECT sum((cdp_internal.attributes_write(902, :crm, i.customer_id, i.identifier_id, '{"city": " Xi''an ", "gender": "女", "birthday": "yesterday", "tags": "a;b", "note": "N/A"}', '2026-04-01 00:00+00')).written) AS written FROM cdp_data.identifier i;
 SELECT set_eq('SELECT customer_id, identifier_id, first_at, last_at, attribute_id, source_id, verified, value FROM cdp_data.attribute_value WHERE load_id = 902',
   'SELECT customer_id, identifier_id, first_at, last_at, attribute_id, source_id, verified, value FROM cdp_data.attribute_value WHERE load_id = 901', 'calls and bulk store the same');
+
+-- In pieces, over a table with missing, wrong and foreign rows.
+SELECT cdp.refresh_profiles(everybody => true);
+CREATE TEMP TABLE whole AS SELECT pg_temp.profiles() AS p;
+DELETE FROM cdp_data.profile WHERE customer_id = (SELECT anna FROM ids);
+UPDATE cdp_data.profile SET city = 'nowhere', touches = 99 WHERE customer_id = (SELECT visitor FROM ids);
+INSERT INTO cdp_data.profile (customer_id) VALUES (4000000000);
+SELECT is((SELECT concat_ws(' ', sum(s.written), sum(s.removed)) FROM generate_series(3999999998, 4000000001, 2) low, cdp_internal.profile_store(NULL, low, low + 1) s), '0 1', 'a piece removes whom nobody knows');
+SELECT is((SELECT concat_ws(' ', sum(s.written), sum(s.removed)) FROM generate_series(1, (SELECT max(customer_id) FROM cdp_data.customer), 2) low, cdp_internal.profile_store(NULL, low, low + 1) s), '2 0',
+  'pieces write what is missing or wrong');
+SELECT set_eq('SELECT pg_temp.profiles()', 'TABLE whole', 'and make the whole');
+SELECT is((SELECT concat_ws(' ', written, removed) FROM cdp_internal.profile_store(ARRAY[4000000000, 1], NULL, NULL)), '0 0', 'nothing is left to do');
 
 -- Definitions.
 SELECT cdp.add_attribute('city', strategy => 'earliest'), cdp.add_attribute('vip', 'boolean', sensitivity => 'internal'), cdp.add_attribute('secret', sensitivity => 'sensitive');
