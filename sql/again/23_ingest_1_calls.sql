@@ -14,7 +14,7 @@ COMMENT ON FUNCTION cdp_internal.nearest_name(text, text[]) IS
 
 CREATE OR REPLACE FUNCTION cdp_internal.did_you_mean(word text, names text[], otherwise text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN coalesce(format('Did you mean %s?', quote_literal(cdp_internal.nearest_name(word, names))), otherwise);
+RETURN coalesce('Did you mean ' || quote_literal(cdp_internal.nearest_name(word, names)) || '?', otherwise);
 COMMENT ON FUNCTION cdp_internal.did_you_mean(text, text[], text) IS
 'Text for a hint: the nearest of the names, or the other text when none is near.';
 
@@ -75,6 +75,18 @@ RETURN lower(regexp_replace(regexp_replace(regexp_replace(name, '([[:lower:][:di
 COMMENT ON FUNCTION cdp_internal.snake(text) IS
 'A field name in lower case with _ between words: firstName, First Name and first-name become first_name.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.trait_names() RETURNS TABLE (trait text, attribute text)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+SELECT * FROM (VALUES
+  ('name'::text, 'full_name'::text), ('title', 'job_title'), ('avatar', 'avatar_url'), ('created_at', 'registered_at'), ('description', 'note'),
+  ('address.street', 'address'), ('address.city', 'city'), ('address.state', 'region'), ('address.postal_code', 'postcode'), ('address.country', 'country'),
+  ('company.name', 'company'), ('company.industry', 'industry'), ('company.employee_count', 'company_size'), ('locale', 'language')
+) AS v (trait, attribute);
+END;
+COMMENT ON FUNCTION cdp_internal.trait_names() IS
+'Reserved traits of the Segment specification that have another name among the attributes; a dot leads into an object.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.split_traits(traits jsonb, OUT identifiers jsonb, OUT attributes jsonb)
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -83,19 +95,30 @@ BEGIN
     RAISE EXCEPTION 'traits must be a JSON object'
       USING ERRCODE = 'invalid_parameter_value', DETAIL = format('Got %s.', coalesce(jsonb_typeof(traits), 'NULL')),
         HINT = 'Write name and value, such as {"city": "...", "email": "..."}.';
+  ELSIF traits = '{}' THEN
+    identifiers := '{}';
+    attributes := '{}';
+    RETURN;
   END IF;
   SELECT coalesce(jsonb_object_agg(x.name, x.value) FILTER (WHERE x.identifies), '{}'),
     coalesce(jsonb_object_agg(x.name, x.value) FILTER (WHERE NOT x.identifies), '{}')
   INTO identifiers, attributes
   FROM (
     -- firstName and first_name are one trait; the last by bytes counts, so that the order of writing does not.
-    SELECT DISTINCT ON (cdp_internal.snake(e.key)) cdp_internal.snake(e.key) AS name, e.value,
-      EXISTS (SELECT FROM cdp_data.identifier_type_all t WHERE t.name = cdp_internal.snake(e.key)) AS identifies
-    FROM jsonb_each(traits) e ORDER BY cdp_internal.snake(e.key), e.key COLLATE "C" DESC) x;
+    SELECT DISTINCT ON (n.name) n.name, w.value, EXISTS (SELECT FROM cdp_data.identifier_type_all t WHERE t.name = n.name) AS identifies
+    FROM (
+      SELECT e.key, cdp_internal.snake(e.key) AS trait, e.value FROM jsonb_each(traits) e
+      WHERE NOT (jsonb_typeof(e.value) = 'object' AND cdp_internal.snake(e.key) IN ('address', 'company'))
+      UNION ALL
+      SELECT e.key || '.' || i.key, cdp_internal.snake(e.key) || '.' || cdp_internal.snake(i.key), i.value
+      FROM jsonb_each(traits) e CROSS JOIN LATERAL jsonb_each(CASE jsonb_typeof(e.value) WHEN 'object' THEN e.value ELSE '{}' END) i
+      WHERE cdp_internal.snake(e.key) IN ('address', 'company')
+    ) w LEFT JOIN cdp_internal.trait_names() r ON r.trait = w.trait CROSS JOIN LATERAL (SELECT coalesce(r.attribute, w.trait) AS name) n
+    ORDER BY n.name, w.key COLLATE "C" DESC) x;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.split_traits(jsonb) IS
-'Traits of a person divided: those that have the name of an identifier type (email, phone, ...) identify, the others describe. Names come out as cdp_internal.snake() writes them. Errors: 22023 no JSON object.';
+'Traits of a person divided: those that have the name of an identifier type (email, phone, ...) identify, the others are attributes. Names come out as cdp_internal.snake() writes them, reserved ones of the Segment specification as the attribute that they mean; address and company may be objects. Errors: 22023 no JSON object.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.add_identifiers(base jsonb, more jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE PARALLEL SAFE

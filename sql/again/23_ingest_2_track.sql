@@ -1,20 +1,56 @@
 -- Identity room, ingestion: what somebody did, one call at a time. A touchpoint, its key, its customer and the change
 -- feed in one transaction, in the order of locks that loads keep: partitions, origins, identifiers, customers, keys.
 
-CREATE OR REPLACE FUNCTION cdp_internal.event_kind(event text, OUT kind_id smallint, OUT name text)
+CREATE OR REPLACE FUNCTION cdp.event_map_builtin()
+RETURNS TABLE (event text, kind text, key_property text, refers_property text, negate boolean)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+  -- Names of the events that analytics tools agree on; kinds that are named alike need no rule.
+  SELECT v.event, v.kind, v.key, v.refers, v.refers IS NOT NULL
+  FROM (VALUES
+    ('ordercompleted'::text, 'order'::text, 'order_id'::text, NULL::text), ('completedorder', 'order', 'order_id', NULL),
+    ('orderrefunded', 'refund', NULL, 'order_id'), ('refundedorder', 'refund', NULL, 'order_id'),
+    ('checkoutstarted', 'checkout', NULL, NULL), ('begincheckout', 'checkout', NULL, NULL),
+    ('productadded', 'add_to_cart', NULL, NULL), ('addedproduct', 'add_to_cart', NULL, NULL),
+    ('productviewed', 'product_view', NULL, NULL), ('viewedproduct', 'product_view', NULL, NULL), ('viewitem', 'product_view', NULL, NULL),
+    ('productssearched', 'search', NULL, NULL), ('productclicked', 'click', NULL, NULL), ('clickedproduct', 'click', NULL, NULL),
+    ('promotionviewed', 'impression', NULL, NULL), ('promotionclicked', 'click', NULL, NULL),
+    ('productshared', 'share', NULL, NULL), ('cartshared', 'share', NULL, NULL),
+    ('signedup', 'sign_up', NULL, NULL), ('registered', 'sign_up', NULL, NULL), ('userregistered', 'sign_up', NULL, NULL),
+    ('leadgenerated', 'lead', NULL, NULL), ('generatelead', 'lead', NULL, NULL), ('formsubmitted', 'form_submit', NULL, NULL),
+    ('emailopened', 'email_open', NULL, NULL), ('emaillinkclicked', 'email_click', NULL, NULL), ('unsubscribed', 'unsubscribe', NULL, NULL),
+    ('applicationopened', 'app_open', NULL, NULL), ('applicationinstalled', 'install', NULL, NULL),
+    ('pushnotificationreceived', 'message_received', NULL, NULL), ('pushnotificationtapped', 'message_click', NULL, NULL),
+    ('videoplaybackstarted', 'video_view', NULL, NULL), ('pageviewed', 'page_view', NULL, NULL), ('screenviewed', 'page_view', NULL, NULL)
+  ) AS v (event, kind, key, refers);
+END;
+COMMENT ON FUNCTION cdp.event_map_builtin() IS
+'Built-in rules from the names of events to kinds of touchpoints; columns as in cdp_data.event_map. With your own: cdp_data.event_map_all.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.event_kind(source_id integer, event text,
+  OUT kind_id smallint, OUT name text, OUT is_conversion boolean, OUT key_property text, OUT refers_property text, OUT negate boolean)
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+  canonical text := lower(regexp_replace(event_kind.event, '[[:space:]_.-]+', '', 'g')) COLLATE "C";
 BEGIN
-  SELECT k.kind_id, k.name INTO kind_id, name FROM cdp_data.touch_kind_all k
-  WHERE k.name = event_kind.event OR k.name = cdp_internal.snake(event_kind.event)
-  ORDER BY k.name <> event_kind.event, k.is_builtin LIMIT 1;
-  IF NOT FOUND THEN
-    SELECT k.kind_id, k.name INTO kind_id, name FROM cdp_data.touch_kind_all k WHERE k.name = 'event';
-  END IF;
+  SELECT k.kind_id, k.name, k.is_conversion, x.key_property, x.refers_property, coalesce(x.negate, false)
+  INTO kind_id, name, is_conversion, key_property, refers_property, negate
+  FROM (
+    SELECT CASE WHEN m.source_id IS NOT NULL THEN 1 WHEN NOT m.is_builtin THEN 2 ELSE 5 END AS rank, m.kind, m.key_property, m.refers_property, m.negate
+    FROM cdp_data.event_map_all m WHERE m.event = canonical AND (m.source_id IS NULL OR m.source_id = event_kind.source_id)
+    UNION ALL
+    SELECT 3, event_kind.event, NULL, NULL, NULL
+    UNION ALL
+    SELECT 4, cdp_internal.snake(event_kind.event), NULL, NULL, NULL
+    UNION ALL
+    SELECT 6, 'event', NULL, NULL, NULL) x
+    JOIN cdp_data.touch_kind_all k ON k.name = x.kind
+  ORDER BY x.rank, k.is_builtin LIMIT 1;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.event_kind(text) IS
-'The kind of touchpoint that an event is: the one of that name (Form Submit, formSubmit and form_submit alike), else event, which is neither touch nor conversion.';
+COMMENT ON FUNCTION cdp_internal.event_kind(integer, text) IS
+'The kind of touchpoint that an event of a source is: by your own rules (cdp_data.event_map), by a kind of that name (Form Submit, formSubmit and form_submit alike), by the built-in rules, else event, which is neither touch nor conversion; with what the rule says about keys.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.call_origin(origin jsonb, OUT origin_id integer, OUT campaign_id integer)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -248,7 +284,7 @@ BEGIN
     RAISE EXCEPTION 'refers_to must be the message_id of another record, at most 800 bytes' USING ERRCODE = 'invalid_parameter_value';
   END IF;
   money := cdp_internal.call_money(value, currency);
-  kind := cdp_internal.event_kind(event);
+  kind := cdp_internal.event_kind(cdp_internal.source_of(source), event);
   IF kind.name <> cdp_internal.snake(event) AND kind.name <> event THEN
     content := coalesce(content, '{}') || jsonb_build_object('$event', event);
   END IF;
@@ -259,4 +295,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.track(text, text, jsonb, jsonb, timestamptz, text, numeric, text, jsonb, jsonb, text, integer) IS
-'Tells what somebody did: SELECT * FROM cdp.track(''shop'', ''purchase'', ''{"user_id": "7"}'', ''{"cart": 3}'', now(), ''order 11'', 99.90, ''CNY''). Writes a touchpoint with its key and the change feed, and identifies as cdp.identify() does, all in one transaction. event: a kind of cdp_data.touch_kind_all, however it is spelled (Form Submit); anything else is of kind event, which is neither touch nor conversion, with its name in the property $event. value in currency (NULL: that of the reports), not in minor units, rounded to six decimals; negative for a refund. origin: {"source", "medium", "campaign", "referrer_host", "add_way", "qr_scene"}, utm fields and the like. traits: as in cdp.identify(). refers_to: message_id of the conversion that a refund reverses, which may come later. flags: 1 bot, 2 internal. A message_id that the source gave before, in a call or as source_key of a load, changes nothing: status repeated, with the touchpoint that it made. Other results as cdp.identify(). Errors: 22023 bad argument, 22003 value out of range, 22008 no credible time, 54000 properties over 1 MB, 55000 before cdp.setup().';
+'Tells what somebody did: SELECT * FROM cdp.track(''shop'', ''purchase'', ''{"user_id": "7"}'', ''{"cart": 3}'', now(), ''order 11'', 99.90, ''CNY''). Writes a touchpoint with its key and the change feed, and identifies as cdp.identify() does, all in one transaction. event: a kind of cdp_data.touch_kind_all, however it is spelled (Form Submit), or a name of cdp_data.event_map_all (Order Completed); anything else is of kind event, which is neither touch nor conversion. A name that is not that of the kind stays in the property $event. value in currency (NULL: that of the reports), not in minor units, rounded to six decimals; negative for a refund. origin: {"source", "medium", "campaign", "referrer_host", "add_way", "qr_scene"}, utm fields and the like. traits: as in cdp.identify(). refers_to: message_id of the conversion that a refund reverses, which may come later. flags: 1 bot, 2 internal. A message_id that the source gave before, in a call or as source_key of a load, changes nothing: status repeated, with the touchpoint that it made. Other results as cdp.identify(). Errors: 22023 bad argument, 22003 value out of range, 22008 no credible time, 54000 properties over 1 MB, 55000 before cdp.setup().';

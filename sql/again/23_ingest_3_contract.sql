@@ -158,10 +158,11 @@ BEGIN
         cdp_internal.did_you_mean(f.transform, transforms, format('Take one of %s.', array_to_string(transforms, ', ')))),
       (f.data_type IN ('boolean', 'json') AND num_nonnulls(f.min_value, f.max_value) > 0, CASE WHEN f.min_value IS NULL THEN 'max' ELSE 'min' END,
         'no_range', format('a %s has no least and greatest value', f.data_type), NULL),
-      (f.data_type = 'text' AND (f.min_value !~ '^[0-9]{1,9}$' OR f.max_value !~ '^[0-9]{1,9}$'), CASE WHEN f.min_value ~ '^[0-9]{1,9}$' THEN 'max' ELSE 'min' END,
+      (f.data_type = 'text' AND (f.min_value !~ '^[0-9]{1,9}$' OR f.max_value !~ '^[0-9]{1,9}$'), CASE WHEN f.min_value !~ '^[0-9]{1,9}$' THEN 'min' ELSE 'max' END,
         'bad_bound', 'of text, min and max are lengths: whole numbers', NULL),
-      (f.data_type NOT IN ('text', 'boolean', 'json') AND f.data_type = ANY (data_types) AND (NOT cdp_internal.fits_type(f.min_value, f.data_type, 'UTC')
-        OR NOT cdp_internal.fits_type(f.max_value, f.data_type, 'UTC')), CASE WHEN cdp_internal.fits_type(f.min_value, f.data_type, 'UTC') THEN 'max' ELSE 'min' END,
+      (f.data_type NOT IN ('text', 'boolean', 'json') AND f.data_type = ANY (data_types) AND (f.min_value IS NOT NULL AND NOT cdp_internal.fits_type(f.min_value, f.data_type, 'UTC')
+        OR f.max_value IS NOT NULL AND NOT cdp_internal.fits_type(f.max_value, f.data_type, 'UTC')),
+        CASE WHEN f.min_value IS NULL OR cdp_internal.fits_type(f.min_value, f.data_type, 'UTC') THEN 'max' ELSE 'min' END,
         'bad_bound', format('a bound must be of the type of the field, %s', f.data_type), NULL),
       (NOT cdp_internal.pattern_compiles(f.pattern), 'pattern', 'bad_pattern', 'the pattern is no regular expression', NULL),
       (f.allowed = '{}', 'allowed', 'empty', 'allowed is an empty list: nothing would be taken', NULL),
@@ -198,7 +199,7 @@ BEGIN
     WHERE check_contract.record_kind = 'event' AND NOT EXISTS (
       SELECT FROM cdp_internal.contract_fields(fields) f WHERE f.target_kind = 'touchpoint' AND f.target_name = c)
   ) e
-  ORDER BY e.n, e.path, e.code;
+  ORDER BY substring(e.path FROM '[0-9]+')::integer NULLS LAST, e.path, e.code;
 END
 $$;
 COMMENT ON FUNCTION cdp.check_contract(text, jsonb) IS
