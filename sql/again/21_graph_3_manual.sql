@@ -17,7 +17,8 @@ BEGIN
   UPDATE cdp_data.link l SET state = 'rejected', reason = 'super-node', blocker = NULL, changed_at = clock_timestamp()
   WHERE l.state = 'active' AND l.kind <> 'cannot' AND l.link_id IN (
     SELECT x.link_id FROM cdp_data.link x WHERE x.a_id = ANY (ids) UNION ALL SELECT x.link_id FROM cdp_data.link x WHERE x.b_id = ANY (ids));
-  PERFORM cdp_internal.recompute(roots, 'quarantine', note);
+  -- Where nobody moves, callers on an older snapshot must notice, too.
+  PERFORM cdp_internal.touch_roots(ids), cdp_internal.recompute(roots, 'quarantine', note);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.quarantine_in(bigint[], text) IS
@@ -89,7 +90,9 @@ BEGIN
     FROM unnest(roots, sizes) AS r (root, size) WHERE r.root <> winner;
     PERFORM cdp_internal.feed_write(roots, 'merge');
     customer_id := winner;
-  ELSIF why IS NOT NULL THEN
+  ELSIF why IS NULL THEN
+    PERFORM cdp_internal.touch_roots(ARRAY[a]);
+  ELSE
     customer_id := cdp_internal.identifier_root(a);
   END IF;
 END
@@ -107,10 +110,11 @@ BEGIN
   ON CONFLICT ON CONSTRAINT link_once DO UPDATE
   SET state = 'active', reason = coalesce(excluded.reason, l.reason), made_by = session_user, changed_at = clock_timestamp()
   WHERE l.state <> 'active';
+  PERFORM cdp_internal.touch_roots(a_ids || b_ids);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.forbid_in(bigint[], bigint[], text) IS
-'Writes cannot links between pairs of identifiers, or puts them in force again. Customers are not brought to them: recompute does.';
+'Writes cannot links between pairs of identifiers, or puts them in force again, and writes their roots, so that a caller on an older snapshot notices. Customers are not brought to them: recompute does. The caller holds the locks of the roots.';
 
 CREATE OR REPLACE FUNCTION cdp.forbid_link(a bigint, b bigint, reason text DEFAULT NULL) RETURNS bigint[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off

@@ -1,6 +1,6 @@
 -- Callers with one snapshot for the whole transaction: what they cannot see makes them fail, never err. And the plain
 -- way: whoever waited for a lock looks again.
-SELECT plan(20);
+SELECT plan(23);
 CREATE EXTENSION dblink;
 SELECT dblink_connect(c, format('host=%s port=%s dbname=%s user=%s', split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'), current_database(), current_user)) FROM unnest(ARRAY['one', 'two']) c;
 SELECT cdp.add_source('shop');
@@ -21,17 +21,20 @@ CREATE FUNCTION public.who(v text) RETURNS bigint LANGUAGE sql AS $$ SELECT cdp_
 SELECT public.seen('{"user_id": "A"}'), public.seen('{"email": "b@example.com"}'), public.seen('{"cookie": ["x1", "x2"]}');
 
 -- Each: one takes its snapshot, two changes something, one acts on the same customer.
-CREATE FUNCTION public.behind(level text, meanwhile jsonb, act jsonb) RETURNS text LANGUAGE plpgsql AS $$
+CREATE FUNCTION public.behind_that(level text, meanwhile text, act jsonb) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
   answer text;
 BEGIN
   PERFORM dblink_exec('one', 'BEGIN ISOLATION LEVEL ' || level);
   PERFORM * FROM dblink('one', 'SELECT count(*) FROM cdp_data.customer') x (n bigint);
-  PERFORM * FROM dblink('two', format('SELECT public.seen(%L)', meanwhile)) x (n bigint);
+  PERFORM * FROM dblink('two', meanwhile) x (n text);
   answer := public.in_one(act);
   PERFORM dblink_exec('one', CASE WHEN answer ~ '^\d{5}$' AND answer > '30000' THEN 'ROLLBACK' ELSE 'COMMIT' END);
   RETURN answer;
 END $$;
+CREATE FUNCTION public.behind(level text, meanwhile jsonb, act jsonb) RETURNS text LANGUAGE sql AS $$
+  SELECT public.behind_that(level, format('SELECT public.seen(%L)', meanwhile), act)
+$$;
 SELECT is(public.behind('REPEATABLE READ', '{"user_id": "A", "email": "b@example.com"}', '{"user_id": "A", "cookie": "n1"}'), '40001', 'the winner of a merge that is not seen');
 SELECT is(public.behind('REPEATABLE READ', '{"user_id": "A", "cookie": "n2"}', '{"user_id": "A", "cookie": "n3"}'), '40001', 'a customer to whom somebody was attached meanwhile');
 SELECT is(public.behind('REPEATABLE READ', '{"user_id": "A", "cookie": "n4"}', '{"user_id": "C", "cookie": "n4"}'), '40001', 'an identifier that somebody else made meanwhile');
@@ -40,6 +43,16 @@ SELECT is(public.behind('REPEATABLE READ', '{"cookie": ["x1", "x2", "n6"]}', '{"
 SELECT is(public.behind('SERIALIZABLE', '{"user_id": "A", "cookie": "n8"}', '{"user_id": "A", "cookie": "n9"}'), '40001', 'so it is with SERIALIZABLE');
 SELECT isnt(public.behind('REPEATABLE READ', '{"cookie": "m1"}', '{"cookie": "m2"}'), '40001', 'who works on other customers does not fail');
 SELECT is(public.behind('READ COMMITTED', '{"user_id": "A", "cookie": "n10"}', '{"user_id": "A", "cookie": "n11"}'), public.who('A')::text, 'nor does anybody in READ COMMITTED');
+-- What a person decides is a change of what a root holds as well, even where nobody moves.
+SELECT public.seen(jsonb_build_object('cookie', 'd' || n)) FROM generate_series(1, 7) n;
+CREATE FUNCTION public.number(v text) RETURNS bigint LANGUAGE sql AS $$ SELECT identifier_id FROM cdp_data.identifier WHERE value = v $$;
+SELECT is(public.behind_that('REPEATABLE READ', format('SELECT cdp.forbid_link(%s, %s)', public.number('d1'), public.number('d2')), '{"cookie": ["d1", "d2"]}'),
+  '40001', 'two customers that somebody forbade to be one');
+SELECT is(public.behind_that('REPEATABLE READ', format('SELECT cdp.quarantine_identifier(%s)', public.number('d3')), '{"cookie": ["d3", "d4"]}'),
+  '40001', 'an identifier that somebody took out, alone as it was');
+SELECT public.seen('{"cookie": ["d5", "d6"]}');
+SELECT is(public.behind_that('REPEATABLE READ', format('SELECT (cdp.link_identifiers(%s, %s)).state', public.number('d5'), public.number('d6')), '{"cookie": ["d5", "d7"]}'),
+  '40001', 'a link that somebody made within a customer');
 SELECT is_empty('SELECT * FROM cdp.identity_check()', 'the promise holds');
 
 -- One has merged and not committed; two waits for the root, and finds where it went.
