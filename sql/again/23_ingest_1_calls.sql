@@ -252,7 +252,7 @@ COMMENT ON FUNCTION cdp_internal.record_in(text, record, jsonb) IS
 CREATE OR REPLACE FUNCTION cdp.identify(
   source text, identifiers jsonb, traits jsonb DEFAULT '{}', occurred_at timestamptz DEFAULT now(), message_id text DEFAULT NULL,
   OUT customer_id bigint, OUT status text, OUT created boolean, OUT merged bigint[], OUT refused jsonb)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
   t record;
@@ -271,7 +271,7 @@ COMMENT ON FUNCTION cdp.identify(text, jsonb, jsonb, timestamptz, text) IS
 CREATE OR REPLACE FUNCTION cdp.alias(
   source text, previous jsonb, current jsonb, occurred_at timestamptz DEFAULT now(), message_id text DEFAULT NULL,
   OUT customer_id bigint, OUT status text, OUT created boolean, OUT merged bigint[], OUT refused jsonb)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
   c record;

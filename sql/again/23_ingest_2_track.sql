@@ -89,11 +89,15 @@ COMMENT ON FUNCTION cdp_internal.call_origin(jsonb) IS
 CREATE OR REPLACE FUNCTION cdp_internal.touch_known(source_id integer, key text, OUT touchpoint_id bigint, OUT identifier_id bigint)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+  at record;
 BEGIN
-  SELECT k.touchpoint_id, t.identifier_id INTO touchpoint_id, identifier_id
-  FROM cdp_data.touchpoint_key k
-    LEFT JOIN cdp_data.touchpoint t ON (t.customer_id, t.occurred_at, t.touchpoint_id) = (k.customer_id, k.occurred_at, k.touchpoint_id)
-  WHERE k.source_id = touch_known.source_id AND k.source_key = key;
+  SELECT k.touchpoint_id, k.customer_id, k.occurred_at INTO at FROM cdp_data.touchpoint_key k WHERE k.source_id = touch_known.source_id AND k.source_key = key;
+  IF FOUND THEN
+    touchpoint_id := at.touchpoint_id;
+    SELECT t.identifier_id INTO identifier_id FROM cdp_data.touchpoint t
+    WHERE t.customer_id = at.customer_id AND t.occurred_at = at.occurred_at AND t.touchpoint_id = at.touchpoint_id;
+  END IF;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.touch_known(integer, text) IS
@@ -260,7 +264,7 @@ CREATE OR REPLACE FUNCTION cdp.track(
   value numeric DEFAULT NULL, currency text DEFAULT NULL, origin jsonb DEFAULT '{}', traits jsonb DEFAULT '{}', refers_to text DEFAULT NULL,
   flags integer DEFAULT 0,
   OUT customer_id bigint, OUT touchpoint_id bigint, OUT status text, OUT created boolean, OUT merged bigint[], OUT refused jsonb)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
   kind record;

@@ -32,7 +32,7 @@ COMMENT ON FUNCTION cdp_internal.group_write(bigint, integer, text, bigint, json
 CREATE OR REPLACE FUNCTION cdp.group(
   source text, identifiers jsonb, group_id text, traits jsonb DEFAULT '{}', occurred_at timestamptz DEFAULT now(), message_id text DEFAULT NULL,
   OUT customer_id bigint, OUT status text, OUT created boolean, OUT merged bigint[], OUT refused jsonb)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
   c record;
@@ -58,7 +58,7 @@ COMMENT ON FUNCTION cdp.group(text, jsonb, text, jsonb, timestamptz, text) IS
 
 CREATE OR REPLACE FUNCTION cdp.customer_groups(customer_id bigint)
 RETURNS TABLE (group_id bigint, source text, group_key text, first_at timestamptz, last_at timestamptz, traits jsonb)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN

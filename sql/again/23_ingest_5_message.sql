@@ -334,7 +334,7 @@ COMMENT ON FUNCTION cdp_internal.message_in(text, integer, jsonb) IS
 
 CREATE OR REPLACE FUNCTION cdp.ingest(source text, message jsonb)
 RETURNS TABLE (message_id text, status text, reason text, customer_id bigint, touchpoint_id bigint, refused jsonb)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 #variable_conflict use_variable
 DECLARE
@@ -377,7 +377,7 @@ COMMENT ON FUNCTION cdp.ingest(text, jsonb) IS
 
 CREATE OR REPLACE FUNCTION cdp.retry_messages(load_id bigint)
 RETURNS TABLE (tried bigint, written bigint, refused bigint)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 #variable_conflict use_variable
 DECLARE

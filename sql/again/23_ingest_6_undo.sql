@@ -1,7 +1,7 @@
 -- Identity room, ingestion: a load is taken back or put in again, and identity follows.
 
 CREATE OR REPLACE FUNCTION cdp_internal.load_changed_identity(load_id bigint, to_state text) RETURNS void
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -51,7 +51,7 @@ COMMENT ON FUNCTION cdp_internal.load_changed_identity(bigint, text) IS
 -- Loads of calls are counted when their day is over, not by the calls.
 
 CREATE OR REPLACE FUNCTION cdp_internal.count_calls(load_id bigint) RETURNS bigint
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE

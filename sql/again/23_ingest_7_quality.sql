@@ -18,7 +18,7 @@ COMMENT ON FUNCTION cdp_internal.source_targets() IS
 
 CREATE OR REPLACE FUNCTION cdp.source_plan()
 RETURNS TABLE (source text, record_kind text, part text, item text, state text, detail text)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -66,7 +66,7 @@ COMMENT ON FUNCTION cdp.source_plan() IS
 
 CREATE OR REPLACE FUNCTION cdp.source_check(source text)
 RETURNS TABLE (severity text, record_kind text, finding text, field text, detail text)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -248,3 +248,52 @@ END
 $$;
 COMMENT ON FUNCTION cdp.incomplete_profiles(text[], integer) IS
 'A work list: customers who lack some of what is wanted ("identifier TYPE" or "attribute NAME"), most first, with what is missing and, for each, the sources that deliver such a thing: could_deliver {"identifier phone": ["crm", "shop"]}, an empty list when none does. Reads all of them; shows no value. Errors: 22023 unknown target.';
+
+CREATE OR REPLACE FUNCTION cdp.source_orphans()
+RETURNS TABLE (source text, finding text, item text, orphans bigint)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  RETURN QUERY
+  SELECT s.name, 'awaited record', NULL::text, count(DISTINCT a.source_key)
+  FROM cdp_data.touchpoint_awaited a JOIN cdp_data.source s USING (source_id)
+  WHERE NOT EXISTS (SELECT FROM cdp_data.touchpoint_key k WHERE (k.source_id, k.source_key) = (a.source_id, a.source_key))
+  GROUP BY s.name
+  UNION ALL
+  SELECT NULL, 'identifier without evidence', t.name, count(*)
+  FROM cdp_data.identifier i JOIN cdp_data.identifier_type_all t USING (type_id)
+  WHERE i.identifier_id IN (
+    SELECT x.identifier_id FROM cdp_data.identifier x
+    EXCEPT SELECT p.identifier_id FROM cdp_data.touchpoint p
+    EXCEPT SELECT e.id FROM cdp_data.link l JOIN cdp_data.link_support u USING (link_id) JOIN cdp_data.load d USING (load_id) CROSS JOIN LATERAL (VALUES (l.a_id), (l.b_id)) AS e (id)
+      WHERE d.state = 'done'
+    EXCEPT SELECT e.id FROM cdp_data.link l CROSS JOIN LATERAL (VALUES (l.a_id), (l.b_id)) AS e (id) WHERE l.kind <> 'deterministic' AND l.state <> 'revoked'
+    EXCEPT SELECT v.identifier_id FROM cdp_data.attribute_value v JOIN cdp_data.load d USING (load_id) WHERE d.state = 'done'
+    EXCEPT SELECT m.identifier_id FROM cdp_data.call_message m JOIN cdp_data.load d USING (load_id) WHERE d.state = 'done'
+    EXCEPT SELECT r.identifier_id FROM cdp_data.customer_record r JOIN cdp_data.load d ON d.load_id IN (r.load_id, r.confirmed_by) WHERE d.state = 'done')
+  GROUP BY t.name
+  ORDER BY 1 NULLS LAST, 2, 3;
+END
+$$;
+COMMENT ON FUNCTION cdp.source_orphans() IS
+'What hangs in the air: per source the records that others refer to and that never came (awaited record), and per identifier type the identifiers that no load in force shows any more, after reverts (identifier without evidence, source NULL). Reads everything once. No row: nothing does.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.health_of_ingest()
+RETURNS TABLE (severity text, finding text, detail text, remedy text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+  SELECT 'warning', 'source_late', format('source %s: the last load was %s ago, promised every %s', quote_literal(s.name), date_trunc('minute', now() - l.last_at), c.freshness),
+    'Ask who answers for the source; SELECT * FROM cdp_bi.source_plan; tells more'
+  FROM (SELECT x.source_id, min(x.freshness) AS freshness FROM cdp_data.source_contract x WHERE x.status = 'live' AND x.freshness IS NOT NULL GROUP BY 1) c
+    JOIN cdp_data.source s USING (source_id)
+    CROSS JOIN LATERAL (SELECT max(coalesce(x.finished_at, now())) AS last_at FROM cdp_data.load x WHERE x.source_id = c.source_id AND x.state = 'done' AND x.kind <> 'trial') l
+  WHERE l.last_at < now() - c.freshness;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.health_of_ingest() IS
+'Findings of cdp.health() about sources: live ones that deliver later than their contract promises.';

@@ -1,5 +1,5 @@
 -- Contracts: every error at once, what a field becomes, trials, the checks before a source goes live, quality and the plan.
-SELECT plan(38);
+SELECT plan(42);
 SELECT cdp.add_source('crm', 'Asia/Shanghai'), cdp.add_source('shop'), cdp.add_source('silent');
 
 SELECT results_eq($$SELECT path, code, hint FROM cdp.check_contract('customer', '[
@@ -93,4 +93,15 @@ SELECT results_eq($$SELECT attribute_name, customer_id = cdp.customer_of('email'
 SELECT is((SELECT (missing, could_deliver)::text FROM cdp.incomplete_profiles('{identifier phone,attribute city}') WHERE customer_id = cdp.customer_of('email', 'b@example.org')),
   '("{""identifier phone"",""attribute city""}","{""attribute city"": [""crm""], ""identifier phone"": [""crm""]}")', 'who lacks what, and who could tell');
 SELECT is((SELECT count(*) FROM cdp.incomplete_profiles('{identifier phone,attribute city}') WHERE customer_id = cdp.customer_of('email', 'a@example.org')), 0::bigint, 'a complete profile is no work');
+
+-- What hangs in the air, and who is late
+SELECT cdp.track('silent', 'refund', '{"user_id": "o1"}', value => -1, refers_to => 'never came', message_id => 'x1');
+SELECT results_eq('SELECT source COLLATE "default", finding, item COLLATE "default", orphans FROM cdp.source_orphans()', $$VALUES ('silent', 'awaited record', NULL, 1::bigint)$$, 'a record that never came');
+SELECT cdp.revert_load(load_id) FROM cdp_data.load WHERE kind = 'events';
+SELECT results_eq('SELECT item COLLATE "default", orphans FROM cdp.source_orphans() WHERE source IS NULL', $$VALUES ('cookie', 4::bigint), ('user_id', 4)$$, 'identifiers that only a reverted load showed');
+SELECT is_empty($$SELECT * FROM cdp_internal.health_of_ingest()$$, 'nobody is late');
+UPDATE cdp_data.source_contract SET status = 'live';
+UPDATE cdp_data.load SET finished_at = now() - interval '3 days' WHERE kind = 'customers';
+UPDATE cdp_data.load SET state = 'failed' WHERE kind = 'calls';
+SELECT is((SELECT detail FROM cdp_internal.health_of_ingest() WHERE finding = 'source_late'), 'source ''crm'': the last load was 3 days ago, promised every 1 day', 'a late source is told');
 SELECT * FROM finish();
