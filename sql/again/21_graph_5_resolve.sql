@@ -384,13 +384,16 @@ DECLARE
 BEGIN
   WITH wanted AS MATERIALIZED (
     SELECT c.id, c.home, c.override, h.id AS customer,
-      n.new IS DISTINCT FROM h.id AS apart, o.new IS NOT DISTINCT FROM h.id AS right_now
+      n.new IS DISTINCT FROM h.id AS apart, o.new IS NOT DISTINCT FROM h.id AS right_now,
+      -- A customer that is nobody's home is known by its overrides only: without them its number would not come back.
+      c.override IS NOT NULL AND NOT EXISTS (SELECT FROM cdp_data.identifier i WHERE i.customer_id = c.override) AS anchors
     FROM unnest(c_id, c_part, c_home, c_override) AS c (id, part, home, override)
       JOIN unnest(h_part, h_id) AS h (part, id) ON h.part = c.part
       LEFT JOIN unnest(u_id, u_new) AS n (id, new) ON n.id = c.home
       LEFT JOIN unnest(u_id, u_new) AS o (id, new) ON o.id = c.override
   ), moved AS (
-    SELECT w.* FROM wanted w WHERE (w.apart AND NOT (w.override IS NOT NULL AND w.right_now)) OR (NOT w.apart AND w.override IS NOT NULL)
+    SELECT w.* FROM wanted w
+    WHERE CASE WHEN w.override IS NULL THEN w.apart ELSE NOT w.right_now OR NOT w.apart AND NOT w.anchors END
   ), put AS (
     INSERT INTO cdp_data.identifier_override AS o (identifier_id, customer_id) SELECT m.id, m.customer FROM moved m WHERE m.apart ORDER BY m.id
     ON CONFLICT (identifier_id) DO UPDATE SET customer_id = excluded.customer_id
@@ -408,7 +411,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.write_overrides(bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint[], bigint, text, text, integer, bigint) IS
-'Writes the overrides of cdp_internal.apply_partition(): one where the home does not lead to the customer of the part, none elsewhere. Returns the customers concerned, NULL when nothing moved.';
+'Writes the overrides of cdp_internal.apply_partition(): one where the home does not lead to the customer of the part, none elsewhere, but for overrides to a customer that is nobody''s home and goes to that part itself: they stay. Returns the customers concerned, NULL when nothing moved.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.recompute(roots bigint[], cause text, note text DEFAULT NULL, retry_rejected boolean DEFAULT false)
 RETURNS bigint[]

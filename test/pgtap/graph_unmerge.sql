@@ -1,5 +1,5 @@
 -- Taking customers apart: in four forms, for good, and exactly: merge and unmerge together change nobody.
-SELECT plan(54);
+SELECT plan(59);
 SELECT cdp.add_source('shop') AS shop \gset
 INSERT INTO cdp_data.load (source_id, kind, state) VALUES (:shop, 'calls', 'done') RETURNING load_id AS load \gset
 CREATE FUNCTION public.seen(ids jsonb, at timestamptz DEFAULT '2026-01-01') RETURNS bigint LANGUAGE plpgsql AS $$
@@ -88,6 +88,21 @@ SELECT is(public.who('t22'), public.who('T'), 'four became one');
 SELECT is((SELECT count(*) FROM cdp.unmerge(customer => public.who('t22'), since => :'since')), 3::bigint, 'the later two merges are taken back');
 SELECT is(public.state(), :'before', 'the earlier one stays, all is as it was then');
 SELECT is_empty(format('SELECT * FROM cdp.unmerge(customer => %s, since => %L)', public.who('T'), :'since'), 'nothing is left to take back');
+
+-- A customer that a split made has its number only by overrides: parted, joined and parted again, it is the same one.
+SELECT public.seen('{"user_id": "N", "cookie": "n1"}') AS n \gset
+SELECT customer_id AS n1 FROM cdp.unmerge(identifier => public.id('n1')) WHERE customer_id <> :n \gset
+SELECT is((cdp.allow_link(public.id('N'), public.id('n1'))).customers, ARRAY[:n::bigint], 'a new customer goes back to where it came from');
+SELECT results_eq('SELECT customer_id FROM cdp.unmerge(identifier => public.id($$n1$$))', format('VALUES (%s::bigint), (%s)', :n, :n1), 'and leaves again under its number');
+-- The same where it is the stronger one, so that the older customer goes under it.
+SELECT public.seen('{"cookie": "o1"}'), public.seen('{"cookie": "o1", "user_id": "O"}'), public.seen('{"user_id": "O", "email": "o@example.com"}');
+SELECT cdp.unmerge(link => public.link_id('o1', 'O'));
+SELECT public.who('O') AS o, public.who('o1') AS o1 \gset
+SELECT is((cdp.allow_link(public.id('O'), public.id('o1'))).customers, ARRAY[:o::bigint], 'a stronger new customer takes the older one in');
+SELECT cdp.unmerge(identifier => public.id('o@example.com'));
+SELECT is(ARRAY[public.who('O'), public.who('o1')], ARRAY[:o, :o]::bigint[], 'and keeps its number when its weakest leaves');
+SELECT cdp.unmerge(link => public.link_id('o1', 'O'));
+SELECT is(ARRAY[public.who('O'), public.who('o1')], ARRAY[:o, :o1]::bigint[], 'as does the older one, when it leaves');
 
 -- As of.
 SELECT public.seen('{"user_id": "H", "cookie": "h0"}'), public.seen('{"cookie": ["h1", "h2"]}');
