@@ -128,6 +128,7 @@ BEGIN
         SELECT DISTINCT (r.at AT TIME ZONE 'UTC')::date FROM pg_temp.cdp_load_row r WHERE r.code IS NULL));
     END IF;
     LOCK TABLE cdp_data.touchpoint IN ROW EXCLUSIVE MODE;
+    LOCK TABLE cdp_data.link IN ROW EXCLUSIVE MODE; -- before any identifier, which a rebuild may want
     PERFORM cdp_internal.load_origins();
     PERFORM cdp_internal.record_identifiers();
     PERFORM cdp_internal.record_ids();

@@ -307,6 +307,7 @@ BEGIN
   links := 0;
   links_rejected := 0;
   IF NOT trial THEN
+    LOCK TABLE cdp_data.link IN ROW EXCLUSIVE MODE; -- before any identifier, which a rebuild may want
     PERFORM cdp_internal.record_identifiers();
     PERFORM cdp_internal.record_ids();
     SELECT l.links, l.rejected INTO links, links_rejected FROM cdp_internal.load_links(load_id, src) l;

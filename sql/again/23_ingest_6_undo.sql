@@ -7,6 +7,8 @@ AS $$
 DECLARE
   load bigint := load_changed_identity.load_id;
 BEGIN
+  -- In line behind a rebuild now, not when rows are locked that it may want.
+  LOCK TABLE cdp_data.link IN ROW EXCLUSIVE MODE;
   -- When somebody was first seen takes part in limits over time, so it must be what the loads in force tell.
   IF to_regclass('pg_temp.cdp_load_seen') IS NOT NULL THEN
     DROP TABLE pg_temp.cdp_load_seen;

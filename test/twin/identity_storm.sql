@@ -49,6 +49,18 @@ BEGIN
 END
 $$;
 
+-- Records for whole loads, over the same values: batch0 to batch3.
+CREATE FUNCTION storm.write_batches(tag text, n integer, records integer) RETURNS void LANGUAGE plpgsql SET client_min_messages = warning AS $$
+BEGIN
+  FOR i IN 0 .. 3 LOOP
+    EXECUTE format('DROP TABLE IF EXISTS storm.batch%s', i);
+    EXECUTE format('CREATE TABLE storm.batch%s AS SELECT ''batch'' || i AS source_key, $1 || 1 + floor(random() * $2) AS account,
+      $1 || 1 + floor(random() * $2) AS mail, CASE WHEN i %% 2 = 0 THEN $1 || 1 + floor(random() * $2) END AS tablet,
+      CASE WHEN i %% 3 = 0 THEN $1 || 1 + floor(random() * random() * $2) END AS crumb, now() AS observed_at FROM generate_series(1, $3) i', i) USING tag, n, records;
+  END LOOP;
+END
+$$;
+
 -- Any other step, on identifiers, links and loads that are there.
 CREATE FUNCTION storm.other(step text, tag text) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
@@ -84,10 +96,10 @@ BEGIN
         WHEN 2 THEN PERFORM cdp.unmerge(merge => (SELECT m.merge_id FROM cdp_data.merge_log m WHERE m.kind = 'merge' ORDER BY random() LIMIT 1), reason => 'storm');
         ELSE PERFORM cdp.unmerge(customer => cdp_internal.identifier_root(a), since => clock_timestamp() - random() * interval '20 s', reason => 'storm');
       END CASE;
-    WHEN 'revert' THEN
-      PERFORM cdp.revert_load((SELECT d.load_id FROM cdp_data.load d WHERE d.kind = 'calls' AND d.state = 'done' ORDER BY random() LIMIT 1));
+    WHEN 'load' THEN PERFORM cdp.load_customers('storm' || floor(random() * 4), ('storm.batch' || floor(random() * 4))::regclass);
+    WHEN 'revert' THEN PERFORM cdp.revert_load((SELECT d.load_id FROM cdp_data.load d WHERE d.state = 'done' ORDER BY random() LIMIT 1));
     WHEN 'retry' THEN
-      SELECT d.load_id INTO a FROM cdp_data.load d WHERE d.kind = 'calls' AND d.state = 'reverted' ORDER BY random() LIMIT 1;
+      SELECT d.load_id INTO a FROM cdp_data.load d WHERE d.state = 'reverted' ORDER BY random() LIMIT 1;
       IF FOUND THEN
         PERFORM cdp.retry_load(a);
       END IF;
