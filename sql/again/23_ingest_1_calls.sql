@@ -59,7 +59,10 @@ BEGIN
       RETURNING l.load_id INTO id;
     END IF;
     PERFORM pg_advisory_xact_lock_shared(cdp_internal.load_lock_key(id));
-    -- Between look-up and lock it may have been taken back.
+    -- Between look-up and lock it may have been taken back; on an older snapshot only a lock of the row tells (40001).
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+      PERFORM FROM cdp_data.load l WHERE l.load_id = id FOR KEY SHARE;
+    END IF;
     IF (SELECT l.state FROM cdp_data.load l WHERE l.load_id = id) = 'done' THEN
       RETURN id;
     END IF;
@@ -67,7 +70,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.live_load(integer, timestamptz) IS
-'The load that single calls of a source write into on the UTC day of a time: kind calls, state done from its start, its counts left to cdp.maintain(). Made when there is none, or only reverted ones. Holds a shared lock until the transaction ends, so that the load is not taken back under the call.';
+'The load that single calls of a source write into on the UTC day of a time: kind calls, state done from its start, its counts left to cdp.maintain(). Made when there is none, or only reverted ones. Holds a shared lock until the transaction ends, so that the load is not taken back under the call. Error 40001: in REPEATABLE READ and SERIALIZABLE when somebody changed the load since the snapshot.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.snake(name text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE

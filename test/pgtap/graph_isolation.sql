@@ -1,6 +1,6 @@
 -- Callers with one snapshot for the whole transaction: what they cannot see makes them fail, never err. And the plain
 -- way: whoever waited for a lock looks again.
-SELECT plan(23);
+SELECT plan(25);
 CREATE EXTENSION dblink;
 SELECT dblink_connect(c, format('host=%s port=%s dbname=%s user=%s', split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'), current_database(), current_user)) FROM unnest(ARRAY['one', 'two']) c;
 SELECT cdp.add_source('shop');
@@ -88,4 +88,12 @@ SELECT is((SELECT r FROM dblink_get_result('two') x (r bigint)), 2::bigint, 'and
 SELECT is((SELECT count(*) FROM dblink_get_result('two') x (r bigint)), 0::bigint, 'without an error');
 SELECT is(public.who('p2'), public.who('p@example.com'), 'what the record brought goes along');
 SELECT is_empty('SELECT * FROM cdp.identity_check()', 'the promise holds');
+-- The load of the day, taken back after the snapshot of a call: the call must not write into it.
+SELECT (cdp.identify('shop', '{"cookie": "l0"}')).customer_id IS NOT NULL;
+SELECT dblink_exec('one', 'BEGIN ISOLATION LEVEL REPEATABLE READ');
+SELECT * FROM dblink('one', 'SELECT count(*) FROM cdp_data.customer') x (n bigint);
+SELECT cdp.revert_load((SELECT max(load_id) FROM cdp_data.load)) IS NOT NULL;
+SELECT throws_ok($$SELECT * FROM dblink('one', 'SELECT (cdp.identify(''shop'', ''{"cookie": ["l1", "l2"]}'')).customer_id') x (n bigint)$$, '40001', NULL, 'a load that was taken back meanwhile');
+SELECT dblink_exec('one', 'ROLLBACK');
+SELECT is_empty('SELECT * FROM cdp.identity_check()', 'supports nothing');
 SELECT * FROM finish();
