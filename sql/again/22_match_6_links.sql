@@ -35,15 +35,16 @@ CREATE OR REPLACE FUNCTION cdp_internal.unlink_scores(run text, a bigint[], b bi
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  roots bigint[] := cdp_internal.lock_customers(a || b);
   n bigint;
 BEGIN
+  -- Links that a limit had stopped may hold then: the customers at their far ends are locked in the same order.
+  PERFORM cdp_internal.lock_customers(a || b, true);
   UPDATE cdp_data.link l SET state = 'revoked', reason = 'match ' || run, changed_at = clock_timestamp()
   FROM (SELECT DISTINCT least(u.a, u.b) AS a, greatest(u.a, u.b) AS b FROM unnest(unlink_scores.a, unlink_scores.b) AS u (a, b)) AS x
   WHERE l.a_id = x.a AND l.b_id = x.b AND l.kind = 'probabilistic' AND l.state <> 'revoked';
   GET DIAGNOSTICS n = ROW_COUNT;
   IF n > 0 THEN
-    PERFORM cdp_internal.recompute(roots, 'match', 'match ' || run, true);
+    PERFORM cdp_internal.recompute(ARRAY(SELECT DISTINCT cdp_internal.identifier_root(x) FROM unnest(a || b) x), 'match', 'match ' || run, true);
   END IF;
   RETURN n;
 END
