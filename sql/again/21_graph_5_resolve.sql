@@ -223,17 +223,17 @@ BEGIN
   FROM cdp_internal.holders_for_rest(c_part, c_root, h_part, h_id) h;
 
   -- A customer goes where its anchor goes; without one, with its root; a root without one, with its lowest identifier.
-  SELECT array_agg(coalesce(own.h_id, by_anchor.h_id, by_root.h_id) ORDER BY u.n) INTO u_new
-  FROM unnest(u_id, u_root) WITH ORDINALITY AS u (id, root, n)
-    LEFT JOIN unnest(h_id) AS own (h_id) ON own.h_id = u.id
-    LEFT JOIN (SELECT a.id, h.id AS h_id FROM unnest(a_id, a_part) AS a (id, part)
-               JOIN unnest(h_part, h_id) AS h (part, id) ON h.part = a.part) by_anchor ON by_anchor.id = u.id
-    LEFT JOIN (SELECT r.root, coalesce(g.id, ra.h_id, h.id) AS h_id
-               FROM (SELECT DISTINCT ON (c.root) c.root, c.part FROM unnest(c_root, c_part, c_id) AS c (root, part, id) ORDER BY c.root, c.id) r
-                 JOIN unnest(h_part, h_id) AS h (part, id) ON h.part = r.part
-                 LEFT JOIN unnest(h_id) AS g (id) ON g.id = r.root
-                 LEFT JOIN (SELECT a.id, h.id AS h_id FROM unnest(a_id, a_part) AS a (id, part)
-                            JOIN unnest(h_part, h_id) AS h (part, id) ON h.part = a.part) ra ON ra.id = r.root) by_root ON by_root.root = u.root;
+  WITH own AS MATERIALIZED (
+    SELECT u.id, u.root, u.n, coalesce(h.id, a.h_id) AS new
+    FROM unnest(u_id, u_root) WITH ORDINALITY AS u (id, root, n)
+      LEFT JOIN unnest(h_id) AS h (id) ON h.id = u.id
+      LEFT JOIN (SELECT a.id, h.id AS h_id FROM unnest(a_id, a_part) AS a (id, part)
+                 JOIN unnest(h_part, h_id) AS h (part, id) ON h.part = a.part) a ON a.id = u.id
+  ), lowest AS MATERIALIZED (
+    SELECT DISTINCT ON (c.root) c.root, c.part FROM unnest(c_root, c_part, c_id) AS c (root, part, id) ORDER BY c.root, c.id
+  )
+  SELECT array_agg(coalesce(o.new, r.new, h.id) ORDER BY o.n) INTO u_new
+  FROM own o LEFT JOIN own r ON r.id = o.root LEFT JOIN lowest l ON l.root = o.root LEFT JOIN unnest(h_part, h_id) AS h (part, id) ON h.part = l.part;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.plan_partition(bigint[], bigint[]) IS
@@ -340,10 +340,10 @@ BEGIN
   -- The ledger knows nothing of shortened paths, so it is compared by itself: a row where its pointer would lead
   -- elsewhere than the table's new one, whatever the table says now.
   WITH moved AS MATERIALIZED (
-    SELECT u.id, u.new, coalesce(m.to_id, u.id) AS told, m.merge_id, m.kind
+    SELECT u.id, u.new, coalesce(m.to_id, u.id) AS told, m.merge_id, m.kind = 'merge' AND m.undone_by IS NULL AS holds
     FROM unnest(u_id, u_new) AS u (id, new)
       LEFT JOIN LATERAL (
-        SELECT m.to_id, m.merge_id, m.kind FROM cdp_data.merge_log m
+        SELECT m.to_id, m.merge_id, m.kind, m.undone_by FROM cdp_data.merge_log m
         WHERE m.customer_id = u.id AND m.kind IN ('merge', 'split') ORDER BY m.merge_id DESC LIMIT 1) m ON true
   ), wrong AS (
     SELECT m.* FROM moved m LEFT JOIN unnest(u_id, u_new) AS t (id, new) ON t.id = m.told
@@ -353,7 +353,7 @@ BEGIN
   ), undone AS (
     UPDATE cdp_data.merge_log l SET undone_by = write_parents.operation_id
     -- Who goes on under another customer is still merged with part of what the merge joined.
-    FROM wrong w WHERE l.merge_id = w.merge_id AND l.kind = 'merge' AND w.new = w.id AND l.undone_by IS NULL
+    FROM wrong w WHERE l.merge_id = w.merge_id AND w.holds AND w.new = w.id
   )
   INSERT INTO cdp_data.merge_log (operation_id, kind, customer_id, from_id, to_id, link_id, cause, source_id, load_id, note, winner_size, loser_size)
   SELECT write_parents.operation_id, CASE WHEN w.told = w.id THEN 'merge' ELSE 'split' END, w.id, w.told, w.new, v.link_id,
