@@ -100,7 +100,8 @@ BEGIN
           AND NOT EXISTS (SELECT FROM cdp_data.identifier_override o WHERE o.identifier_id = h.identifier_id)
         UNION ALL
         SELECT h.identifier_id, h.type_id
-        FROM cdp_data.identifier_override o JOIN cdp_data.identifier h ON h.identifier_id = o.identifier_id
+        FROM cdp_data.identifier_override o CROSS JOIN LATERAL (
+          SELECT x.identifier_id, x.type_id FROM cdp_data.identifier x WHERE x.identifier_id = o.identifier_id OFFSET 0) h
         WHERE o.customer_id = u.id
         OFFSET 0) h
       LIMIT cut) i

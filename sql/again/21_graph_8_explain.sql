@@ -104,11 +104,12 @@ BEGIN
       s.from_id, ft.name COLLATE "default", s.link_id, l.kind COLLATE "default",
       CASE WHEN s.id IS NULL THEN 'no active link holds it' WHEN s.link_id IS NULL THEN 'the strongest: the others are told from here' ELSE w.how END,
       w.source, w.load_id, w.event_key COLLATE "default",
-      (SELECT count(*) FROM unnest(edge_a, edge_b) AS e (a, b) WHERE i.identifier_id IN (e.a, e.b)), i.first_seen, i.last_seen
+      coalesce(h.n, 0), i.first_seen, i.last_seen
     FROM unnest(ids) AS u (id) JOIN cdp_data.identifier i ON i.identifier_id = u.id JOIN cdp_data.identifier_type_all t ON t.type_id = i.type_id
       LEFT JOIN cdp_data.identifier_override o ON o.identifier_id = i.identifier_id
       LEFT JOIN unnest(seen, depths, by_link, by_id) AS s (id, depth, link_id, from_id) ON s.id = u.id
       LEFT JOIN cdp_data.identifier f ON f.identifier_id = s.from_id LEFT JOIN cdp_data.identifier_type_all ft ON ft.type_id = f.type_id
+      LEFT JOIN (SELECT e.id, count(*) AS n FROM unnest(edge_a || edge_b) AS e (id) GROUP BY e.id) h ON h.id = u.id
       LEFT JOIN cdp_data.link l ON l.link_id = s.link_id
       LEFT JOIN LATERAL cdp_internal.link_words(s.link_id) w ON s.link_id IS NOT NULL
     ORDER BY s.depth NULLS LAST, t.priority, i.identifier_id;
@@ -118,11 +119,12 @@ BEGIN
       s.from_id, ft.name COLLATE "default", s.link_id, l.kind COLLATE "default",
       CASE WHEN s.id IS NULL THEN 'no active link holds it' WHEN s.link_id IS NULL THEN 'the strongest: the others are told from here' ELSE w.how END,
       w.source, w.load_id, NULL::text,
-      (SELECT count(*) FROM unnest(edge_a, edge_b) AS e (a, b) WHERE i.identifier_id IN (e.a, e.b)), i.first_seen, i.last_seen
+      coalesce(h.n, 0), i.first_seen, i.last_seen
     FROM unnest(ids) AS u (id) JOIN cdp_data.identifier i ON i.identifier_id = u.id JOIN cdp_data.identifier_type_all t ON t.type_id = i.type_id
       LEFT JOIN cdp_data.identifier_override o ON o.identifier_id = i.identifier_id
       LEFT JOIN unnest(seen, depths, by_link, by_id) AS s (id, depth, link_id, from_id) ON s.id = u.id
       LEFT JOIN cdp_data.identifier f ON f.identifier_id = s.from_id LEFT JOIN cdp_data.identifier_type_all ft ON ft.type_id = f.type_id
+      LEFT JOIN (SELECT e.id, count(*) AS n FROM unnest(edge_a || edge_b) AS e (id) GROUP BY e.id) h ON h.id = u.id
       LEFT JOIN cdp_data.link l ON l.link_id = s.link_id
       LEFT JOIN LATERAL cdp_internal.link_words(s.link_id) w ON s.link_id IS NOT NULL
     ORDER BY s.depth NULLS LAST, t.priority, i.identifier_id;
