@@ -7,33 +7,83 @@
 -- asked for later could be out of order. Whatever changes what a root holds also writes its row: a transaction that
 -- works on an older snapshot (REPEATABLE READ) then fails with 40001 instead of judging by what it cannot see.
 
+CREATE OR REPLACE FUNCTION cdp_internal.is_linked(id bigint) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN EXISTS (SELECT FROM cdp_data.link l WHERE l.a_id = id AND l.state = 'active' AND l.kind <> 'cannot')
+    OR EXISTS (SELECT FROM cdp_data.link l WHERE l.b_id = id AND l.state = 'active' AND l.kind <> 'cannot');
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.is_linked(bigint) IS
+'Whether an identifier has a link in force that joins it to another one.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.identify_find(
   INOUT type_ids smallint[], INOUT vals text[],
   OUT names text[], OUT attach boolean[], OUT degrees integer[], OUT ids bigint[], OUT homes bigint[], OUT roots bigint[], OUT stops text[],
   OUT first_seen timestamptz[], OUT last_seen timestamptz[])
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
+DECLARE
+  given_types smallint[] := type_ids;
+  given text[] := vals;
+  n integer := 0;
+  t record;
+  strength smallint := 0;
+  g record;
+  owner bigint;
+  above bigint;
 BEGIN
-  SELECT array_agg(x.type_id), array_agg(x.value), array_agg(x.name), array_agg(x.attach), array_agg(x.degree),
-    array_agg(x.identifier_id), array_agg(x.customer_id), array_agg(x.root_id), array_agg(x.stop), array_agg(x.first_seen), array_agg(x.last_seen)
-  INTO type_ids, vals, names, attach, degrees, ids, homes, roots, stops, first_seen, last_seen
-  FROM (
-    SELECT u.type_id, u.value, u.name, u.role = 'attach_only' AS attach, u.supernode_degree AS degree, i.identifier_id, i.customer_id, i.first_seen, i.last_seen,
-      CASE WHEN p.parent_id = p.customer_id THEN p.customer_id ELSE cdp_internal.root_of(p.parent_id) END AS root_id,
-      CASE WHEN i.state = 'quarantined' THEN 'super-node'
-        WHEN u.role = 'attach_only' AND (EXISTS (SELECT FROM cdp_data.link l WHERE l.a_id = i.identifier_id AND l.state = 'active' AND l.kind <> 'cannot')
-          OR EXISTS (SELECT FROM cdp_data.link l WHERE l.b_id = i.identifier_id AND l.state = 'active' AND l.kind <> 'cannot')) THEN 'attach only' END AS stop
-    FROM (
-        SELECT DISTINCT y.priority, g.type_id, g.value COLLATE "C" AS value, y.name, y.role, y.supernode_degree
-        FROM unnest(identify_find.type_ids, identify_find.vals) AS g (type_id, value) JOIN cdp_data.identifier_type_all y ON y.type_id = g.type_id
-        WHERE g.value <> '' AND y.role <> 'ignore' OFFSET 0) u
-      LEFT JOIN LATERAL (
-        SELECT x.* FROM cdp_data.identifier x WHERE x.type_id = u.type_id AND x.value = u.value OFFSET 0) i ON true
-      LEFT JOIN LATERAL (
-        SELECT x.customer_id FROM cdp_data.identifier_override x WHERE x.identifier_id = i.identifier_id OFFSET 0) o ON true
-      LEFT JOIN LATERAL (
-        SELECT x.customer_id, x.parent_id FROM cdp_data.customer x WHERE x.customer_id = coalesce(o.customer_id, i.customer_id) OFFSET 0) p ON true
-    ORDER BY u.priority, u.type_id, u.value) x;
+  -- A few index probes for each identifier are cheaper than one statement that joins all of these tables.
+  FOR i IN 1 .. coalesce(cardinality(given), 0) LOOP
+    IF i > 1 THEN
+      strength := t.priority;
+    END IF;
+    IF i = 1 OR given_types[i] IS DISTINCT FROM given_types[i - 1] THEN
+      SELECT y.type_id, y.name, y.priority, y.role, y.supernode_degree INTO t FROM cdp_data.identifier_type_all y WHERE y.type_id = given_types[i];
+    END IF;
+    -- The callers clean before, so this is in order already; whatever is not comes back in order, each once.
+    IF t.type_id IS NULL OR t.role = 'ignore' OR coalesce(given[i], '') = '' OR i > 1
+      AND (given_types[i] = given_types[i - 1] AND given[i] COLLATE "C" <= given[i - 1] OR (t.priority, t.type_id) < (strength, given_types[i - 1])) THEN
+      SELECT array_agg(x.type_id), array_agg(x.value) INTO type_ids, vals
+      FROM (
+        SELECT DISTINCT y.priority, u.type_id, u.value COLLATE "C" AS value
+        FROM unnest(given_types, given) AS u (type_id, value) JOIN cdp_data.identifier_type_all y ON y.type_id = u.type_id
+        WHERE u.value <> '' AND y.role <> 'ignore' ORDER BY 1, 2, 3) x;
+      SELECT * INTO type_ids, vals, names, attach, degrees, ids, homes, roots, stops, first_seen, last_seen
+      FROM cdp_internal.identify_find(type_ids, vals);
+      RETURN;
+    END IF;
+    SELECT x.identifier_id, x.customer_id, x.state, x.first_seen, x.last_seen INTO g
+    FROM cdp_data.identifier x WHERE x.type_id = given_types[i] AND x.value = given[i];
+    owner := g.customer_id;
+    above := NULL;
+    IF owner IS NOT NULL THEN
+      SELECT x.customer_id INTO above FROM cdp_data.identifier_override x WHERE x.identifier_id = g.identifier_id;
+      owner := coalesce(above, owner);
+      SELECT x.parent_id INTO above FROM cdp_data.customer x WHERE x.customer_id = owner;
+      IF above <> owner THEN
+        above := cdp_internal.root_of(above);
+      END IF;
+    END IF;
+    n := n + 1;
+    names[n] := t.name;
+    attach[n] := t.role = 'attach_only';
+    degrees[n] := t.supernode_degree;
+    ids[n] := g.identifier_id;
+    homes[n] := g.customer_id;
+    roots[n] := above;
+    stops[n] := CASE WHEN g.state = 'quarantined' THEN 'super-node' END;
+    IF attach[n] AND g.state = 'active' AND cdp_internal.is_linked(g.identifier_id) THEN
+      stops[n] := 'attach only';
+    END IF;
+    first_seen[n] := g.first_seen;
+    last_seen[n] := g.last_seen;
+  END LOOP;
+  IF n = 0 THEN
+    type_ids := NULL;
+    vals := NULL;
+  END IF;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.identify_find(smallint[], text[]) IS
@@ -44,7 +94,25 @@ CREATE OR REPLACE FUNCTION cdp_internal.identify_links(
   OUT link_ids bigint[], OUT states text[], OUT reasons text[], OUT first_seen timestamptz[], OUT supported boolean[], OUT last_at timestamptz[])
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+  known record;
+  at timestamptz;
 BEGIN
+  IF cardinality(a_ids) <= 4 THEN
+    -- Few pairs, as records have: two index probes each are cheaper than one large statement.
+    FOR n IN 1 .. cardinality(a_ids) LOOP
+      SELECT y.link_id, y.state, y.reason, y.first_seen INTO known FROM cdp_data.link y
+      WHERE y.a_id = least(a_ids[n], b_ids[n]) AND y.b_id = greatest(a_ids[n], b_ids[n]) AND y.kind = 'deterministic';
+      link_ids[n] := known.link_id;
+      states[n] := known.state;
+      reasons[n] := known.reason;
+      first_seen[n] := known.first_seen;
+      SELECT y.last_at INTO at FROM cdp_data.link_support y WHERE y.link_id = link_ids[n] AND y.load_id = identify_links.load_id;
+      supported[n] := FOUND;
+      last_at[n] := at;
+    END LOOP;
+    RETURN;
+  END IF;
   SELECT array_agg(x.link_id), array_agg(x.state), array_agg(x.reason), array_agg(x.first_seen), array_agg(x.supported), array_agg(x.last_at)
   INTO link_ids, states, reasons, first_seen, supported, last_at
   FROM (
@@ -61,6 +129,84 @@ END
 $$;
 COMMENT ON FUNCTION cdp_internal.identify_links(bigint, bigint[], bigint[]) IS
 'The deterministic links between pairs of identifiers as they stand, with the support that one load gives: arrays in the order given, NULL where there is no link.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.union_small(
+  roots bigint[], fresh bigint[], apart bigint[], cut integer, OUT parts bigint[], OUT types smallint[], OUT counts integer[], OUT near boolean)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+DECLARE
+  most constant integer := least(cut, 33);
+  under bigint[];
+  here integer;
+  own_ids bigint[];
+  own_types smallint[];
+  members bigint[] := '{}';
+  n integer;
+  first_of integer;
+  place integer;
+BEGIN
+  parts := '{}';
+  types := '{}';
+  counts := '{}';
+  near := false;
+  FOR i IN 1 .. cardinality(roots) LOOP
+    under := ARRAY[roots[i]];
+    here := 1;
+    n := 0;
+    first_of := cardinality(parts);
+    WHILE here <= cardinality(under) AND n < most LOOP
+      SELECT array_agg(x.identifier_id), array_agg(x.type_id) INTO own_ids, own_types
+      FROM (
+        SELECT h.identifier_id, h.type_id FROM cdp_data.identifier h
+        WHERE h.customer_id = under[here] AND h.identifier_id <> ALL (apart)
+          AND NOT EXISTS (SELECT FROM cdp_data.identifier_override o WHERE o.identifier_id = h.identifier_id)
+        LIMIT most - n) x;
+      IF EXISTS (SELECT FROM cdp_data.identifier_override o WHERE o.customer_id = under[here]) THEN
+        parts := NULL;
+        RETURN;
+      END IF;
+      FOR m IN 1 .. coalesce(cardinality(own_ids), 0) LOOP
+        n := n + 1;
+        place := array_position(types, own_types[m], first_of + 1);
+        IF place IS NULL THEN
+          parts := parts || roots[i];
+          types := types || own_types[m];
+          counts := counts || 1;
+        ELSE
+          counts[place] := counts[place] + 1;
+        END IF;
+      END LOOP;
+      members := members || own_ids;
+      EXIT WHEN n >= most;
+      under := under || ARRAY(
+        SELECT c.customer_id FROM cdp_data.customer c WHERE c.parent_id = under[here] AND c.parent_id <> c.customer_id LIMIT 8);
+      IF cardinality(under) > 8 THEN
+        parts := NULL;
+        RETURN;
+      END IF;
+      here := here + 1;
+    END LOOP;
+    IF n >= 33 THEN
+      parts := NULL;
+      RETURN;
+    END IF;
+  END LOOP;
+  FOR i IN 1 .. cardinality(fresh) LOOP
+    parts := parts || -fresh[i];
+    counts := counts || 1;
+    types := types || (SELECT h.type_id FROM cdp_data.identifier h WHERE h.identifier_id = fresh[i]);
+  END LOOP;
+  FOR i IN 1 .. cardinality(members) LOOP
+    IF EXISTS (SELECT FROM cdp_data.link k WHERE k.a_id = members[i] AND k.kind = 'cannot' AND k.state = 'active')
+      OR EXISTS (SELECT FROM cdp_data.link k WHERE k.b_id = members[i] AND k.kind = 'cannot' AND k.state = 'active') THEN
+      near := true;
+      RETURN;
+    END IF;
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.union_small(bigint[], bigint[], bigint[], integer) IS
+'What cdp_internal.union_refusal() asks first, with the same arguments, by single index probes, which is cheaper for small customers: how many identifiers of which type each part has (a root, or a new identifier by its negative number), at most cut of each root, and near: one of the roots'' has a cannot link. parts NULL: they are not small (over 8 customers merged into one, over 32 identifiers, or moved ones), ask the whole way.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.union_refusal(
   roots bigint[], fresh bigint[], apart bigint[], most integer, cut integer, OUT reason text, OUT blocker bigint, OUT sizes integer[])
@@ -83,36 +229,39 @@ BEGIN
   FOR i IN 1 .. cardinality(fresh) LOOP
     parts := parts || -fresh[i];
   END LOOP;
-  WITH member AS MATERIALIZED (
-    SELECT p.part, i.identifier_id, i.type_id
-    FROM unnest(roots) AS p (part) CROSS JOIN LATERAL (
-      WITH RECURSIVE under (id) AS (
-        SELECT p.part
-        UNION
-        SELECT c.customer_id
-        FROM under u CROSS JOIN LATERAL (
-          SELECT c.customer_id FROM cdp_data.customer c WHERE c.parent_id = u.id AND c.parent_id <> c.customer_id OFFSET 0) c
-      )
-      SELECT h.identifier_id, h.type_id
-      FROM under u CROSS JOIN LATERAL (
-        SELECT h.identifier_id, h.type_id FROM cdp_data.identifier h
-        WHERE h.customer_id = u.id AND h.identifier_id <> ALL (apart)
-          AND NOT EXISTS (SELECT FROM cdp_data.identifier_override o WHERE o.identifier_id = h.identifier_id)
-        UNION ALL
+  g := cdp_internal.union_small(roots, fresh, apart, cut);
+  IF g.parts IS NULL THEN
+    WITH member AS MATERIALIZED (
+      SELECT p.part, i.identifier_id, i.type_id
+      FROM unnest(roots) AS p (part) CROSS JOIN LATERAL (
+        WITH RECURSIVE under (id) AS (
+          SELECT p.part
+          UNION
+          SELECT c.customer_id
+          FROM under u CROSS JOIN LATERAL (
+            SELECT c.customer_id FROM cdp_data.customer c WHERE c.parent_id = u.id AND c.parent_id <> c.customer_id OFFSET 0) c
+        )
         SELECT h.identifier_id, h.type_id
-        FROM cdp_data.identifier_override o CROSS JOIN LATERAL (
-          SELECT x.identifier_id, x.type_id FROM cdp_data.identifier x WHERE x.identifier_id = o.identifier_id OFFSET 0) h
-        WHERE o.customer_id = u.id
-        OFFSET 0) h
-      LIMIT cut) i
-    UNION ALL
-    SELECT -h.identifier_id, h.identifier_id, h.type_id FROM cdp_data.identifier h WHERE h.identifier_id = ANY (fresh)
-  )
-  SELECT array_agg(x.part) AS parts, array_agg(x.type_id) AS types, array_agg(x.n) AS counts,
-    EXISTS (SELECT FROM member m JOIN cdp_data.link k ON k.a_id = m.identifier_id AND k.kind = 'cannot' AND k.state = 'active')
-      OR EXISTS (SELECT FROM member m JOIN cdp_data.link k ON k.b_id = m.identifier_id AND k.kind = 'cannot' AND k.state = 'active') AS near
-  INTO g
-  FROM (SELECT m.part, m.type_id, count(*)::integer AS n FROM member m GROUP BY m.part, m.type_id) x;
+        FROM under u CROSS JOIN LATERAL (
+          SELECT h.identifier_id, h.type_id FROM cdp_data.identifier h
+          WHERE h.customer_id = u.id AND h.identifier_id <> ALL (apart)
+            AND NOT EXISTS (SELECT FROM cdp_data.identifier_override o WHERE o.identifier_id = h.identifier_id)
+          UNION ALL
+          SELECT h.identifier_id, h.type_id
+          FROM cdp_data.identifier_override o CROSS JOIN LATERAL (
+            SELECT x.identifier_id, x.type_id FROM cdp_data.identifier x WHERE x.identifier_id = o.identifier_id OFFSET 0) h
+          WHERE o.customer_id = u.id
+          OFFSET 0) h
+        LIMIT cut) i
+      UNION ALL
+      SELECT -h.identifier_id, h.identifier_id, h.type_id FROM cdp_data.identifier h WHERE h.identifier_id = ANY (fresh)
+    )
+    SELECT array_agg(x.part) AS parts, array_agg(x.type_id) AS types, array_agg(x.n) AS counts,
+      EXISTS (SELECT FROM member m JOIN cdp_data.link k ON k.a_id = m.identifier_id AND k.kind = 'cannot' AND k.state = 'active')
+        OR EXISTS (SELECT FROM member m JOIN cdp_data.link k ON k.b_id = m.identifier_id AND k.kind = 'cannot' AND k.state = 'active') AS near
+    INTO g
+    FROM (SELECT m.part, m.type_id, count(*)::integer AS n FROM member m GROUP BY m.part, m.type_id) x;
+  END IF;
 
   sizes := array_fill(0, ARRAY[cardinality(parts)]);
   FOR i IN 1 .. coalesce(cardinality(g.parts), 0) LOOP
@@ -127,6 +276,10 @@ BEGIN
     ELSE
       counts[nth] := counts[nth] + g.counts[i];
       shared[nth] := true;
+    END IF;
+  END LOOP;
+  FOR i IN 1 .. cardinality(types) LOOP
+    IF shared[i] AND EXISTS (SELECT FROM cdp_data.identifier_type_all t WHERE t.type_id = types[i] AND t.max_per_customer < counts[i]) THEN
       some_shared := true;
     END IF;
   END LOOP;
@@ -241,6 +394,7 @@ DECLARE
   newcomers bigint[];
   all_roots bigint[];
   nth integer;
+  u record;
   why text;
   against bigint;
   counted integer[];
@@ -265,8 +419,9 @@ BEGIN
     IF cardinality(all_roots) + cardinality(own) < 2 THEN
       RETURN;
     END IF;
-    SELECT u.reason, u.sizes[1:cardinality(all_roots)] INTO why, sizes FROM cdp_internal.union_refusal(all_roots, own, own, most, cut) u;
-    IF why IS NULL THEN
+    u := cdp_internal.union_refusal(all_roots, own, own, most, cut);
+    sizes := u.sizes[1:cardinality(all_roots)];
+    IF u.reason IS NULL THEN
       RETURN;
     END IF;
   END IF;
@@ -320,10 +475,53 @@ $$;
 COMMENT ON FUNCTION cdp_internal.pick(anyarray, integer[]) IS
 'The elements of an array at these places, in their order.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.identify_moved(ids bigint[], roots bigint[], stops text[], attach boolean[]) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  g record;
+  owner bigint;
+  above bigint;
+BEGIN
+  FOR i IN 1 .. cardinality(ids) LOOP
+    CONTINUE WHEN ids[i] IS NULL OR stops[i] IS NOT NULL;
+    SELECT x.customer_id, x.state INTO g FROM cdp_data.identifier x WHERE x.identifier_id = ids[i];
+    CONTINUE WHEN NOT FOUND;
+    SELECT x.customer_id INTO owner FROM cdp_data.identifier_override x WHERE x.identifier_id = ids[i];
+    owner := coalesce(owner, g.customer_id);
+    SELECT x.parent_id INTO above FROM cdp_data.customer x WHERE x.customer_id = owner;
+    IF above <> owner THEN
+      above := cdp_internal.root_of(above);
+    END IF;
+    IF above IS DISTINCT FROM roots[i] OR g.state = 'quarantined' OR attach[i] AND cdp_internal.is_linked(ids[i]) THEN
+      RETURN true;
+    END IF;
+  END LOOP;
+  RETURN false;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.identify_moved(bigint[], bigint[], text[], boolean[]) IS
+'Whether one of these identifiers, as cdp_internal.identify_find() saw them, belongs to another root by now or may join nobody any more. To be asked once the roots are locked; unknown ones and those with a stop are passed over.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.identify_lock(roots bigint[]) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+  id bigint := least(roots[1], roots[2]);
+  above bigint;
+  known boolean := false;
 BEGIN
+  IF cardinality(roots) <= 2 THEN
+    FOR i IN 1 .. cardinality(roots) LOOP
+      SELECT c.parent_id INTO above FROM cdp_data.customer c WHERE c.customer_id = id FOR NO KEY UPDATE;
+      known := known OR FOUND;
+      IF above <> id THEN
+        RAISE EXCEPTION 'a root moved' USING ERRCODE = 'CDPRT';
+      END IF;
+      id := greatest(roots[1], roots[2]);
+    END LOOP;
+    RETURN known;
+  END IF;
   PERFORM cdp_internal.require_root(x.customer_id, x.parent_id)
   FROM (SELECT c.customer_id, c.parent_id FROM cdp_data.customer c WHERE c.customer_id = ANY (roots) ORDER BY c.customer_id FOR NO KEY UPDATE) x;
   RETURN FOUND;
@@ -351,7 +549,23 @@ CREATE OR REPLACE FUNCTION cdp_internal.identify_links_write(
   OUT link_ids bigint[])
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+  id bigint;
 BEGIN
+  IF cardinality(a_ids) = 1 THEN
+    INSERT INTO cdp_data.link AS l (a_id, b_id, kind, state, first_seen, reason, blocker)
+    VALUES (least(a_ids[1], b_ids[1]), greatest(a_ids[1], b_ids[1]), 'deterministic', states[1], at, reasons[1], blockers[1])
+    ON CONFLICT ON CONSTRAINT link_once DO UPDATE
+    SET state = excluded.state, reason = excluded.reason, blocker = excluded.blocker, first_seen = least(l.first_seen, excluded.first_seen),
+      changed_at = clock_timestamp()
+    RETURNING l.link_id INTO id;
+    INSERT INTO cdp_data.link_support AS s (link_id, load_id, first_at, last_at, event_key)
+    VALUES (id, identify_links_write.load_id, at, at, identify_links_write.event_key)
+    ON CONFLICT ON CONSTRAINT link_support_pkey DO UPDATE
+    SET first_at = least(s.first_at, excluded.first_at), last_at = greatest(s.last_at, excluded.last_at);
+    link_ids := ARRAY[id];
+    RETURN;
+  END IF;
   -- Rows are locked and written in the order of their ends.
   WITH want AS MATERIALIZED (
     SELECT least(u.a, u.b) AS a_id, greatest(u.a, u.b) AS b_id, u.state, u.reason, u.blocker, u.n
@@ -593,16 +807,7 @@ BEGIN
         IF NOT cdp_internal.identify_lock(held) THEN
           RAISE EXCEPTION 'a root moved' USING ERRCODE = 'CDPRT';
         END IF;
-        IF EXISTS (
-          SELECT FROM unnest(f.ids, f.roots, f.stops, f.attach) AS u (id, root, stop, attach)
-            JOIN LATERAL (SELECT i.customer_id, i.state FROM cdp_data.identifier i WHERE i.identifier_id = u.id OFFSET 0) i ON true
-            LEFT JOIN LATERAL (SELECT x.customer_id FROM cdp_data.identifier_override x WHERE x.identifier_id = u.id OFFSET 0) o ON true
-            LEFT JOIN LATERAL (
-              SELECT x.customer_id, x.parent_id FROM cdp_data.customer x WHERE x.customer_id = coalesce(o.customer_id, i.customer_id) OFFSET 0) p ON true
-          WHERE u.stop IS NULL AND (i.state = 'quarantined'
-            OR u.root IS DISTINCT FROM CASE WHEN p.parent_id = p.customer_id THEN p.customer_id ELSE cdp_internal.root_of(p.parent_id) END
-            OR u.attach AND (EXISTS (SELECT FROM cdp_data.link x WHERE x.a_id = u.id AND x.state = 'active' AND x.kind <> 'cannot')
-              OR EXISTS (SELECT FROM cdp_data.link x WHERE x.b_id = u.id AND x.state = 'active' AND x.kind <> 'cannot')))) THEN
+        IF cdp_internal.identify_moved(f.ids, f.roots, f.stops, f.attach) THEN
           RAISE EXCEPTION 'a root moved' USING ERRCODE = 'CDPRT';
         END IF;
       END IF;
@@ -721,18 +926,36 @@ COMMENT ON FUNCTION cdp_internal.identify_in(bigint, integer, smallint[], text[]
 CREATE OR REPLACE FUNCTION cdp_internal.winner_of(roots bigint[]) RETURNS bigint
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+  winner bigint;
+  made_at timestamptz;
+  kind smallint;
+  other_at timestamptz;
+  other_kind smallint;
+  anchor bigint;
+  stronger integer;
 BEGIN
-  RETURN (
-    SELECT c.customer_id
-    FROM cdp_data.customer c
-      LEFT JOIN LATERAL (
-        SELECT i.type_id FROM cdp_data.identifier i
-        WHERE i.identifier_id = coalesce(
-          (SELECT min(h.identifier_id) FROM cdp_data.identifier h WHERE h.customer_id = c.customer_id),
-          (SELECT min(o.identifier_id) FROM cdp_data.identifier_override o WHERE o.customer_id = c.customer_id)) OFFSET 0) a ON true
-      LEFT JOIN cdp_data.identifier_type_all t ON t.type_id = a.type_id
-    WHERE c.customer_id = ANY (roots)
-    ORDER BY t.priority, c.created_at, c.customer_id LIMIT 1);
+  FOR i IN 1 .. cardinality(roots) LOOP
+    SELECT c.created_at INTO other_at FROM cdp_data.customer c WHERE c.customer_id = roots[i];
+    CONTINUE WHEN NOT FOUND;
+    -- + 0: the index of the customer is to be read, not the primary key from its begin.
+    anchor := (SELECT min(h.identifier_id + 0) FROM cdp_data.identifier h WHERE h.customer_id = roots[i]);
+    IF anchor IS NULL THEN
+      anchor := (SELECT min(o.identifier_id + 0) FROM cdp_data.identifier_override o WHERE o.customer_id = roots[i]);
+    END IF;
+    SELECT h.type_id INTO other_kind FROM cdp_data.identifier h WHERE h.identifier_id = anchor;
+    stronger := 0;
+    IF winner IS NOT NULL AND other_kind IS DISTINCT FROM kind THEN
+      stronger := coalesce((SELECT t.priority FROM cdp_data.identifier_type_all t WHERE t.type_id = other_kind), 32767)
+        - coalesce((SELECT t.priority FROM cdp_data.identifier_type_all t WHERE t.type_id = kind), 32767);
+    END IF;
+    IF winner IS NULL OR stronger < 0 OR stronger = 0 AND (other_at, roots[i]) < (made_at, winner) THEN
+      winner := roots[i];
+      made_at := other_at;
+      kind := other_kind;
+    END IF;
+  END LOOP;
+  RETURN winner;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.winner_of(bigint[]) IS

@@ -24,7 +24,7 @@ BEGIN
   FOREACH change SLICE 1 IN ARRAY ARRAY[
     ['FUNCTION cdp_internal.identify_in(', 'FUNCTION public.identify_unsafe('],
     ['IF NOT cdp_internal.identify_lock(held) THEN', 'IF false THEN'],
-    ['WHERE u.stop IS NULL AND (i.state', 'WHERE false AND (i.state'],
+    ['IF cdp_internal.identify_moved(f.ids, f.roots, f.stops, f.attach) THEN', 'IF false THEN'],
     ['SET parent_id = identify_in.customer_id WHERE c.customer_id = ANY (j.joined)', 'SET parent_id = identify_unsafe.customer_id WHERE c.customer_id = ANY (merged)']]
   LOOP
     IF (length(body) - length(replace(body, change[1], ''))) / length(change[1]) <> 1 THEN
