@@ -730,6 +730,11 @@ BEGIN
 
     IF attempt = 1 THEN
       LOCK TABLE cdp_data.link IN ROW EXCLUSIVE MODE;
+      IF 'super-node' = ANY (f.stops) THEN
+        -- Somebody may have released it while this call waited for the table.
+        f := cdp_internal.identify_find(f.type_ids, f.vals);
+        CONTINUE;
+      END IF;
     END IF;
     BEGIN
       -- 1. Identifiers. New ones get the customer of the strongest known one, which step 3 may correct.

@@ -202,7 +202,8 @@ DECLARE
   ends bigint[];
 BEGIN
   PERFORM cdp_internal.require_identifiers(ARRAY[identifier_id]);
-  LOCK TABLE cdp_data.link IN ROW EXCLUSIVE MODE;
+  -- Records under way that still saw it quarantined write their links first, so that none is left rejected.
+  LOCK TABLE cdp_data.link IN SHARE ROW EXCLUSIVE MODE;
   PERFORM FROM cdp_data.identifier i WHERE i.identifier_id = release_identifier.identifier_id FOR NO KEY UPDATE;
   SELECT array_agg(x.link_id), array_agg(x.other) INTO links, ends
   FROM (
@@ -222,4 +223,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.release_identifier(bigint) IS
-'Takes an identifier back out of quarantine: its links are tried again under all rules, and its alert is resolved. Its next new neighbour puts it back when its type''s supernode_degree is still below what it has; raise that first. Returns the customer to whom it belongs then. Errors: 22023 unknown identifier, 22004 NULL, 55000 before cdp.setup().';
+'Takes an identifier back out of quarantine: its links are tried again under all rules, and its alert is resolved. Its next new neighbour puts it back when its type''s supernode_degree is still below what it has; raise that first. Waits for records and loads under way, and they for it. Returns the customer to whom it belongs then. Errors: 22023 unknown identifier, 22004 NULL, 55000 before cdp.setup().';

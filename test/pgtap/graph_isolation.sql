@@ -1,6 +1,6 @@
 -- Callers with one snapshot for the whole transaction: what they cannot see makes them fail, never err. And the plain
 -- way: whoever waited for a lock looks again.
-SELECT plan(28);
+SELECT plan(30);
 CREATE EXTENSION dblink;
 SELECT dblink_connect(c, format('host=%s port=%s dbname=%s user=%s', split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'), current_database(), current_user)) FROM unnest(ARRAY['one', 'two']) c;
 SELECT cdp.add_source('shop');
@@ -104,6 +104,27 @@ SELECT lives_ok($$SELECT * FROM dblink_get_result('two') x (n bigint)$$, 'beside
 SELECT count(*) FROM dblink_get_result('one') x (n bigint);
 SELECT count(*) FROM dblink_get_result('two') x (n bigint);
 SELECT is(public.who('s1'), public.who('L1'), 'and the link that was stopped holds');
+
+-- A release beside records: neither one under way nor one that waits for the release is left rejected.
+SELECT public.seen('{"cookie": "r1"}'), public.seen('{"cookie": "r2"}'), public.seen('{"cookie": "r3"}');
+SELECT cdp.quarantine_identifier(public.number('r1'));
+SELECT dblink_exec('one', 'BEGIN');
+SELECT public.in_one('{"cookie": ["r1", "r2"]}');
+SELECT dblink_send_query('two', format('SELECT cdp.release_identifier(%s)', public.number('r1')));
+SELECT pg_sleep(0.3);
+SELECT dblink_exec('one', 'COMMIT');
+SELECT count(*) FROM dblink_get_result('two') x (r bigint);
+SELECT count(*) FROM dblink_get_result('two') x (r bigint);
+SELECT is(public.who('r1'), public.who('r2'), 'a link that came while its end was released holds');
+SELECT cdp.quarantine_identifier(public.number('r1'));
+SELECT dblink_exec('one', 'BEGIN');
+SELECT * FROM dblink('one', format('SELECT cdp.release_identifier(%s)', public.number('r1'))) x (r bigint);
+SELECT dblink_send_query('two', $$SELECT public.seen('{"cookie": ["r1", "r3"]}')$$);
+SELECT pg_sleep(0.3);
+SELECT dblink_exec('one', 'COMMIT');
+SELECT count(*) FROM dblink_get_result('two') x (r bigint);
+SELECT count(*) FROM dblink_get_result('two') x (r bigint);
+SELECT is(public.who('r1'), public.who('r3'), 'and one that waited for it');
 
 -- The load of the day, taken back after the snapshot of a call: the call must not write into it.
 SELECT (cdp.identify('shop', '{"cookie": "l0"}')).customer_id IS NOT NULL;
