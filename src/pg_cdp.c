@@ -5,7 +5,7 @@
 #include "cdp.h"
 
 #include "attribution/attribution.h"
-#include "identity/components.h"
+#include "identity/components/components.h"
 #include "utils/guc.h"
 
 CDP_MODULE_MAGIC;

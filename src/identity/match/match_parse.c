@@ -8,7 +8,7 @@
  * one side, a number, a text, a date of one side, or a measure of both sides;
  * a comparison turns values into a condition.
  */
-#include "match.h"
+#include "identity/match/match.h"
 
 #include <math.h>
 

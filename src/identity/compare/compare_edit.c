@@ -9,7 +9,7 @@
  * the words that touch the diagonals up to max are worked on; the cells beyond
  * are taken as large, which they are.
  */
-#include "identity/compare_symbols.h"
+#include "identity/compare/compare_symbols.h"
 
 #define WORD_BITS 64
 #define INTERRUPT_EVERY 0xFF

@@ -5,7 +5,7 @@
  * docs/profile.md, Survivorship, says the rules in words; the twin in plain SQL
  * is test/pgtap/profile_twin.sql. Nothing here depends on the order of rows.
  */
-#include "survivor.h"
+#include "identity/profile/survivor.h"
 
 #include "mb/pg_wchar.h"
 #include "utils/fmgrprotos.h"

@@ -8,7 +8,7 @@
  * are dropped until it does not; the figures say so.  Memory: 12 bytes for each
  * record and rule (24 for a rule whose sides differ), beside the records.
  */
-#include "match.h"
+#include "identity/match/match.h"
 
 #include "common/hashfn.h"
 

@@ -4,7 +4,7 @@
  *		the rows, with the rights and row security of the caller, and hands them
  *		over one by one.
  */
-#include "components.h"
+#include "identity/components/components.h"
 
 #include "access/relation.h"
 #include "base/suggest.h"

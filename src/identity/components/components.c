@@ -9,7 +9,7 @@
  * so that other nodes are hardly ever looked at. Nodes link to lower places
  * only (Rem's algorithm with splicing), which makes the last pass a single walk.
  */
-#include "components.h"
+#include "identity/components/components.h"
 
 #include "common/hashfn.h"
 #include "common/pg_prng.h"

@@ -3,7 +3,7 @@
  *		Reads a match model from JSON in Splink's settings format: comparisons
  *		with their levels, and blocking rules as sets of equal terms.
  */
-#include "match.h"
+#include "identity/match/match.h"
 
 #include <math.h>
 

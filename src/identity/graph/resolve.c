@@ -19,7 +19,7 @@
 #include "funcapi.h"
 #include "utils/float.h"
 
-#include "resolve.h"
+#include "identity/graph/resolve.h"
 
 #define START_ROWS 256
 #define MAX_NODES (PG_INT32_MAX / 2)

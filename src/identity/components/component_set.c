@@ -11,7 +11,7 @@
  * The bytes come from clients too. Readers check each length before they look;
  * the in and receive functions also make the value anew and compare.
  */
-#include "components.h"
+#include "identity/components/components.h"
 
 #include "base/wire.h"
 #include "libpq/pqformat.h"

@@ -7,7 +7,7 @@
  * that both texts share and replaced by a running number, so that tables by
  * character stay as small as the texts.
  */
-#include "identity/compare_symbols.h"
+#include "identity/compare/compare_symbols.h"
 
 #include "common/hashfn.h"
 #include "mb/pg_wchar.h"

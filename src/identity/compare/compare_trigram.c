@@ -6,7 +6,7 @@
  * blanks in front and one behind, as a set.  These blanks are no character: a
  * blank of the text is another symbol.  The whole text is padded, not each word.
  */
-#include "identity/compare_symbols.h"
+#include "identity/compare/compare_symbols.h"
 
 #define SYMBOL_BITS 21			/* three of them fit into a key of 64 bits */
 #define INTERRUPT_EVERY 0xFFFF

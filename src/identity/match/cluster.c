@@ -13,7 +13,7 @@
  * only have become weaker, so a link that is still as strong as the heap says is
  * the strongest of all.  Memory: about 120 bytes an edge within a component.
  */
-#include "cluster.h"
+#include "identity/match/cluster.h"
 
 #include <math.h>
 

@@ -12,7 +12,7 @@
 
 #include "catalog/pg_type_d.h"
 
-#include "resolve.h"
+#include "identity/graph/resolve.h"
 
 #define START_ROWS 256
 #define MAX_LINKS (PG_INT32_MAX / 4)

@@ -5,7 +5,7 @@
 #ifndef CDP_COMPARE_SYMBOLS_H
 #define CDP_COMPARE_SYMBOLS_H
 
-#include "identity/compare.h"
+#include "identity/compare/compare.h"
 
 /* Texts of up to so many bytes are compared without allocating. */
 #define COMPARE_SHORT 256

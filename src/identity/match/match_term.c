@@ -2,7 +2,7 @@
  * match_term.c
  *		Terms of a match model: each different one once, and how they are written.
  */
-#include "match.h"
+#include "identity/match/match.h"
 
 #include "access/genam.h"
 #include "access/htup_details.h"

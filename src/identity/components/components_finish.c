@@ -8,7 +8,7 @@
  * after the other, from the highest), the few that are equal in them by all
  * bytes. The component that comes first in that order is the first of the value.
  */
-#include "components.h"
+#include "identity/components/components.h"
 
 #include "base/wire.h"
 #include "port/pg_bswap.h"

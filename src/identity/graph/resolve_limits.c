@@ -12,7 +12,7 @@
  */
 #include "cdp.h"
 
-#include "resolve.h"
+#include "identity/graph/resolve.h"
 
 #define MAX_CANNOTS (PG_INT32_MAX / 2)
 

@@ -2,7 +2,7 @@
  * compare.c
  *		The comparators as SQL functions.  compare.h says what they return.
  */
-#include "identity/compare.h"
+#include "identity/compare/compare.h"
 
 typedef double (*Similarity) (const char *a, int alen, const char *b, int blen);
 typedef int (*Distance) (const char *a, int alen, const char *b, int blen, int max);

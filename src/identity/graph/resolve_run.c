@@ -8,7 +8,7 @@
 #include "catalog/pg_type_d.h"
 #include "port.h"
 
-#include "resolve.h"
+#include "identity/graph/resolve.h"
 
 /* Columns of a row of the rules. */
 #define RULE_COLUMNS 6

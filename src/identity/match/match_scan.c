@@ -3,7 +3,7 @@
  *		The SQL side of matching: terms of a model, figures of blocks, counts of
  *		patterns, scored pairs, and how one score came about.
  */
-#include "match.h"
+#include "identity/match/match.h"
 
 #include <math.h>
 

@@ -7,12 +7,12 @@
  * condition does not hold.  What a comparison says about two values is kept in
  * a small cache, because blocking brings the same values together again.
  */
-#include "match.h"
+#include "identity/match/match.h"
 
 #include <math.h>
 
 #include "common/hashfn.h"
-#include "identity/compare.h"
+#include "identity/compare/compare.h"
 #include "utils/datetime.h"
 
 #define CACHE_SLOTS 16384		/* of a comparison; a power of two */

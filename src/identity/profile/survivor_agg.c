@@ -3,7 +3,7 @@
  *		The aggregate cdp_internal.survivors: from the rows of one customer to its
  *		golden values with where each comes from; and first_origin, last_origin.
  */
-#include "survivor.h"
+#include "identity/profile/survivor.h"
 
 #include "utils/datetime.h"
 #include "utils/fmgrprotos.h"

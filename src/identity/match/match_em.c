@@ -7,7 +7,7 @@
  * few hundred rows.  Sums run over the patterns in ascending order: the result
  * does not depend on the order of rows.
  */
-#include "match.h"
+#include "identity/match/match.h"
 
 #include <math.h>
 

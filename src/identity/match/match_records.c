@@ -8,7 +8,7 @@
  * independent of the order of rows.  The packed form is bytes of at most 1 GB;
  * cdp_records_open() checks every number and text in it before anything is read.
  */
-#include "match.h"
+#include "identity/match/match.h"
 
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"

@@ -3,7 +3,7 @@
  *		The aggregates cdp.components and cdp.component_merge, and the setting
  *		that bounds their memory.
  */
-#include "components.h"
+#include "identity/components/components.h"
 
 #include <limits.h>
 

@@ -3,7 +3,7 @@
  *		Clusters of records given by their ids: from arrays of pairs to one row a
  *		record.
  */
-#include "cluster.h"
+#include "identity/match/cluster.h"
 
 #include <math.h>
 

@@ -10,7 +10,7 @@
  *
  * Texts of up to 64 characters do the same on one machine word: a bit a place.
  */
-#include "identity/compare_symbols.h"
+#include "identity/compare/compare_symbols.h"
 
 #include "port/pg_bitutils.h"
 

@@ -6,7 +6,7 @@
  * Rows stream one by one when the function stands in the select list. In FROM
  * the executor wants to keep them all; then they go into its store directly.
  */
-#include "components.h"
+#include "identity/components/components.h"
 
 #include "access/htup_details.h"
 #include "utils/hsearch.h"
