@@ -53,19 +53,28 @@ $$;
 COMMENT ON FUNCTION cdp_internal.load_begin(text, text, text) IS
 'Locks the source until the transaction ends and opens a ledger row. Returns load_id. Errors: 22023 unknown source, 55000 before cdp.setup().';
 
-CREATE OR REPLACE FUNCTION cdp_internal.drop_load_tables() RETURNS void
+CREATE OR REPLACE FUNCTION cdp_internal.drop_temp_tables(names text[]) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   name text;
 BEGIN
-  FOREACH name IN ARRAY ARRAY['cdp_load_row', 'cdp_load_group', 'cdp_load_person', 'cdp_load_origin', 'cdp_load_key',
-    'cdp_load_ref', 'cdp_load_old', 'cdp_load_move', 'cdp_load_version']
-  LOOP
-    IF to_regclass('pg_temp.' || name) IS NOT NULL THEN
+  FOREACH name IN ARRAY names LOOP
+    IF to_regclass('pg_temp.' || quote_ident(name)) IS NOT NULL THEN
       EXECUTE format('DROP TABLE pg_temp.%I', name);
     END IF;
   END LOOP;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.drop_temp_tables(text[]) IS
+'Drops those temporary tables of the session that are there. Error 22004: names is NULL.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.drop_load_tables() RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  PERFORM cdp_internal.drop_temp_tables(ARRAY['cdp_load_row', 'cdp_load_group', 'cdp_load_person', 'cdp_load_origin', 'cdp_load_key',
+    'cdp_load_ref', 'cdp_load_old', 'cdp_load_move', 'cdp_load_version']);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.drop_load_tables() IS
@@ -413,6 +422,38 @@ $$;
 COMMENT ON FUNCTION cdp_internal.load_write(bigint, integer) IS
 'Writes the new rows of the running load: keys in key order, touchpoints, change feed. Returns how many touchpoints.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.load_partitions(first_at timestamptz, last_at timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF last_at < first_at + interval '3 years' THEN
+    PERFORM cdp_internal.ensure_partitions(first_at, last_at);
+  ELSE -- a stray old row must not make a partition for each month since
+    PERFORM cdp_internal.ensure_partitions(ARRAY(
+      SELECT DISTINCT (r.at AT TIME ZONE 'UTC')::date FROM pg_temp.cdp_load_row r WHERE r.code IS NULL));
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.load_partitions(timestamptz, timestamptz) IS
+'Makes the partitions that the running load needs, from its first to its last time; NULLs when it has no row make none.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.load_store(load bigint, src integer, OUT inserted bigint, OUT corrected bigint, OUT orphaned bigint)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  written bigint;
+BEGIN
+  PERFORM cdp_internal.load_people();
+  PERFORM cdp_internal.load_match(src);
+  orphaned := cdp_internal.load_references(load, src);
+  SELECT c.corrected INTO corrected FROM cdp_internal.load_correct(load, src) c;
+  written := cdp_internal.load_write(load, src);
+  inserted := written - corrected;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.load_store(bigint, integer) IS
+'Writes the rows of the running load that were taken, once its origins are there: people, references, corrections, touchpoints. Returns how many were new, corrected, and refer to a record that is not there.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.load_read(
   load bigint, staging regclass, time_zone text, identifier_type text, kind text,
   OUT rows_read bigint, OUT repeats boolean, OUT first_at timestamptz, OUT last_at timestamptz)
@@ -470,8 +511,6 @@ AS $$
 DECLARE
   src integer;
   seen record;
-  fixed record;
-  written bigint;
   work_mem text := current_setting('work_mem');
 BEGIN
   load_id := cdp_internal.load_begin(source, 'touchpoints', note);
@@ -488,23 +527,12 @@ BEGIN
   END IF;
   PERFORM cdp_internal.load_group_people();
   quarantined := cdp_internal.load_quarantine(load_id, src);
-  IF seen.last_at < seen.first_at + interval '3 years' THEN
-    PERFORM cdp_internal.ensure_partitions(seen.first_at, seen.last_at);
-  ELSE -- a stray old row must not make a partition for each month since
-    PERFORM cdp_internal.ensure_partitions(ARRAY(
-      SELECT DISTINCT (r.at AT TIME ZONE 'UTC')::date FROM pg_temp.cdp_load_row r WHERE r.code IS NULL));
-  END IF;
+  PERFORM cdp_internal.load_partitions(seen.first_at, seen.last_at);
   -- From here on nobody makes partitions until this load ends, so that none waits for the other crosswise.
   LOCK TABLE cdp_data.touchpoint IN ROW EXCLUSIVE MODE;
   PERFORM cdp_internal.load_origins();
-  PERFORM cdp_internal.load_people();
-  PERFORM cdp_internal.load_match(src);
-  orphaned := cdp_internal.load_references(load_id, src);
-  fixed := cdp_internal.load_correct(load_id, src);
-  written := cdp_internal.load_write(load_id, src);
-  corrected := fixed.corrected;
-  inserted := written - corrected;
-  unchanged := rows_read - written - quarantined;
+  SELECT w.inserted, w.corrected, w.orphaned INTO inserted, corrected, orphaned FROM cdp_internal.load_store(load_id, src) w;
+  unchanged := rows_read - inserted - corrected - quarantined;
   PERFORM cdp_internal.drop_load_tables();
   PERFORM set_config('work_mem', work_mem, true);
   UPDATE cdp_data.load l

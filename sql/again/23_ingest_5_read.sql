@@ -7,14 +7,9 @@
 CREATE OR REPLACE FUNCTION cdp_internal.drop_record_tables() RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-  name text;
 BEGIN
-  FOREACH name IN ARRAY ARRAY['cdp_load_field', 'cdp_load_record', 'cdp_load_value', 'cdp_load_known', 'cdp_load_ids', 'cdp_load_link', 'cdp_load_attribute', 'cdp_load_stage'] LOOP
-    IF to_regclass('pg_temp.' || name) IS NOT NULL THEN
-      EXECUTE format('DROP TABLE pg_temp.%I', name);
-    END IF;
-  END LOOP;
+  PERFORM cdp_internal.drop_temp_tables(ARRAY['cdp_load_field', 'cdp_load_record', 'cdp_load_value', 'cdp_load_known', 'cdp_load_ids',
+    'cdp_load_link', 'cdp_load_attribute', 'cdp_load_stage']);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.drop_record_tables() IS

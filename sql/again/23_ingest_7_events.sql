@@ -91,8 +91,6 @@ DECLARE
   src integer;
   seen record;
   row_seen record;
-  fixed record;
-  written bigint;
   work_mem text := current_setting('work_mem');
 BEGIN
   load_id := cdp_internal.load_begin(source, CASE WHEN trial THEN 'trial' ELSE 'events' END, note);
@@ -121,12 +119,7 @@ BEGIN
   links_rejected := 0;
   identifiers := cdp_internal.record_values();
   IF NOT trial THEN
-    IF row_seen.last_at < row_seen.first_at + interval '3 years' THEN
-      PERFORM cdp_internal.ensure_partitions(row_seen.first_at, row_seen.last_at);
-    ELSE -- a stray old row must not make a partition for each month since
-      PERFORM cdp_internal.ensure_partitions(ARRAY(
-        SELECT DISTINCT (r.at AT TIME ZONE 'UTC')::date FROM pg_temp.cdp_load_row r WHERE r.code IS NULL));
-    END IF;
+    PERFORM cdp_internal.load_partitions(row_seen.first_at, row_seen.last_at);
     LOCK TABLE cdp_data.touchpoint IN ROW EXCLUSIVE MODE;
     LOCK TABLE cdp_data.link IN ROW EXCLUSIVE MODE; -- before any identifier, which a rebuild may want
     PERFORM cdp_internal.load_origins();
@@ -136,13 +129,7 @@ BEGIN
     PERFORM cdp_internal.record_attributes(load_id, src);
     PERFORM cdp_internal.event_carriers();
     PERFORM cdp_internal.load_group_people();
-    PERFORM cdp_internal.load_people();
-    PERFORM cdp_internal.load_match(src);
-    orphaned := cdp_internal.load_references(load_id, src);
-    fixed := cdp_internal.load_correct(load_id, src);
-    written := cdp_internal.load_write(load_id, src);
-    corrected := fixed.corrected;
-    inserted := written - corrected;
+    SELECT w.inserted, w.corrected, w.orphaned INTO inserted, corrected, orphaned FROM cdp_internal.load_store(load_id, src) w;
   END IF;
   unchanged := rows_read - quarantined - inserted - corrected;
   PERFORM cdp_internal.drop_record_tables(), cdp_internal.drop_load_tables();
