@@ -141,3 +141,26 @@ cdp_wire_get_count(StringInfo buf, int least_bytes, const char *what)
 		cdp_wire_broken(what);
 	return (int) n;
 }
+
+/* Text form of a value of our types, as bytea has it: \x and hexadecimal digits; palloc'd. */
+char *
+cdp_wire_hex(const void *bytes, Size len)
+{
+	char	   *text = palloc(len * 2 + 3);
+
+	text[0] = '\\';
+	text[1] = 'x';
+	text[2 + hex_encode(bytes, len, text + 2)] = '\0';
+	return text;
+}
+
+/* Binary form of a value of our types: its bytes; palloc'd. */
+bytea *
+cdp_wire_binary(const void *bytes, Size len)
+{
+	StringInfoData buf;
+
+	pq_begintypsend(&buf);
+	pq_sendbytes(&buf, bytes, len);
+	return pq_endtypsend(&buf);
+}

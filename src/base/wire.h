@@ -21,5 +21,7 @@ extern int128 cdp_wire_get_int128(StringInfo buf);
 extern void cdp_wire_put_text(StringInfo buf, const char *text);
 extern char *cdp_wire_get_text(StringInfo buf);
 extern int	cdp_wire_get_count(StringInfo buf, int least_bytes, const char *what);
+extern char *cdp_wire_hex(const void *bytes, Size len);
+extern bytea *cdp_wire_binary(const void *bytes, Size len);
 
 #endif							/* CDP_WIRE_H */

@@ -336,13 +336,8 @@ Datum
 cdp_partial_out(PG_FUNCTION_ARGS)
 {
 	struct varlena *bytes = PG_GETARG_VARLENA_PP(0);
-	Size		len = VARSIZE_ANY_EXHDR(bytes);
-	char	   *text = palloc(len * 2 + 3);
 
-	text[0] = '\\';
-	text[1] = 'x';
-	text[2 + hex_encode(VARDATA_ANY(bytes), len, text + 2)] = '\0';
-	PG_RETURN_CSTRING(text);
+	PG_RETURN_CSTRING(cdp_wire_hex(VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes)));
 }
 
 CDP_FUNCTION(cdp_partial_recv);
@@ -365,9 +360,6 @@ Datum
 cdp_partial_send(PG_FUNCTION_ARGS)
 {
 	struct varlena *bytes = PG_GETARG_VARLENA_PP(0);
-	StringInfoData buf;
 
-	pq_begintypsend(&buf);
-	pq_sendbytes(&buf, VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes));
-	PG_RETURN_BYTEA_P(pq_endtypsend(&buf));
+	PG_RETURN_BYTEA_P(cdp_wire_binary(VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes)));
 }

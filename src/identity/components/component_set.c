@@ -192,7 +192,6 @@ cdp_component_set_out(PG_FUNCTION_ARGS)
 {
 	struct varlena *set = PG_GETARG_VARLENA_PP(0);
 	Size		len = VARSIZE_ANY_EXHDR(set);
-	char	   *text;
 
 	if (len * 2 + 3 > MaxAllocSize)
 		ereport(ERROR,
@@ -200,11 +199,7 @@ cdp_component_set_out(PG_FUNCTION_ARGS)
 				 errmsg("a component set is too long for its text form"),
 				 errdetail("It has %zu bytes; text shows at most %zu.", len, (Size) (MaxAllocSize - 3) / 2),
 				 errhint("Use the binary form, or open the set with cdp.component_rows(set).")));
-	text = palloc(len * 2 + 3);
-	text[0] = '\\';
-	text[1] = 'x';
-	text[2 + hex_encode(VARDATA_ANY(set), len, text + 2)] = '\0';
-	PG_RETURN_CSTRING(text);
+	PG_RETURN_CSTRING(cdp_wire_hex(VARDATA_ANY(set), len));
 }
 
 CDP_FUNCTION(cdp_component_set_recv);
@@ -227,9 +222,6 @@ Datum
 cdp_component_set_send(PG_FUNCTION_ARGS)
 {
 	struct varlena *set = PG_GETARG_VARLENA_PP(0);
-	StringInfoData buf;
 
-	pq_begintypsend(&buf);
-	pq_sendbytes(&buf, VARDATA_ANY(set), VARSIZE_ANY_EXHDR(set));
-	PG_RETURN_BYTEA_P(pq_endtypsend(&buf));
+	PG_RETURN_BYTEA_P(cdp_wire_binary(VARDATA_ANY(set), VARSIZE_ANY_EXHDR(set)));
 }
