@@ -6,13 +6,14 @@
 #   assert    the same suites on a server built from Debian's source with assertions
 #   valgrind  the files of test/valgrind.list on that server under valgrind
 #   crash     the TAP tests of crash and standby
+#   quality   matching on labelled data must reach its figures (test/quality); without the data it is skipped
 #   check_deep.sh [part ...]     all of them when none is named. FUZZ_ROUNDS (default 20000) sets how long fuzz runs.
 # Ends with "N passed, N failed, N skipped"; a part that this machine cannot run is skipped with its reason.
 set -uo pipefail
 unset MAKEFLAGS MFLAGS MAKELEVEL
 cd "$(dirname "$0")/.."
 parts=("$@")
-[ ${#parts[@]} -gt 0 ] || parts=(static ubsan fuzz assert valgrind crash)
+[ ${#parts[@]} -gt 0 ] || parts=(static ubsan fuzz assert valgrind crash quality)
 
 bash tools/install_packages.sh build test deep || exit 1
 . tools/env.sh
@@ -124,12 +125,18 @@ do_valgrind() {
 
 do_crash() { FILES='test/t/crash.pl test/t/standby.pl' bash tools/test.sh tap; }
 
+do_quality() {
+	[ -f "${CDP_SHARED:-../shared/data}/identity/febrl3.csv" ] || return 4
+	bash test/quality/identity.sh
+}
+
 for part in "${parts[@]}"; do
 	say "$part"
 	status=0
 	"do_$part" || status=$?
 	case $status in
 	0) passed=$((passed + 1)) && echo "ok   $part" ;;
+	4) skipped=$((skipped + 1)) && echo "SKIP $part: ../shared/data/identity is absent" ;;
 	3) skipped=$((skipped + 1)) && echo "SKIP $part: Debian's source of postgresql-$CDP_PG_MAJOR is not to be had here" ;;
 	*) failed=$((failed + 1)) && echo "FAIL $part" ;;
 	esac

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Quality of matching on labelled data: exits with 1 below a figure of the list in identity.sql.
 # Reads ../shared/data/identity (or CDP_SHARED/identity); without it, says so and exits with 0.
-# Makes a cluster of its own under build/. No setting looks at labels: see identity.sql.
+# Makes a cluster of its own under build/. Which settings were chosen by looking at labels: see identity.sql.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . tools/env.sh
