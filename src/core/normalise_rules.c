@@ -37,7 +37,7 @@ typedef struct Pattern
 	bool		set_only;		/* ^[set]*$ */
 	bool		anywhere;		/* the literal is all of it, anywhere in the value */
 	bool		set[128];
-	char	   *literal;		/* what a value begins with (or holds) when the expression matches; '' unknown */
+	char	   *literal;		/* what a value begins with (or holds) when the expression matches; len 0: unknown */
 	int			len;
 	text	   *source;
 	Expression *expression;		/* NULL until needed */
@@ -172,10 +172,14 @@ read_set(Pattern *p, const char *re, int len)
 static void
 read_literal(Pattern *p, const char *re, int len)
 {
-	bool		front = len > 0 && re[0] == '^';
-	int			i = front;
+	bool		front;
+	int			i;
 
-	p->literal = palloc(len + 1);
+	if (len <= 0)				/* so that compilers see a length that is a size */
+		return;
+	front = re[0] == '^';
+	i = front;
+	p->literal = palloc(len);
 	if (memchr(re, '|', len) != NULL || (len >= 3 && strncmp(re, "***", 3) == 0))
 		return;
 	while (i < len)
