@@ -276,7 +276,7 @@ CdpRefusal
 cdp_form_phone(CdpForm *form, const CdpRegion *region)
 {
 	const CdpPlan *plan = region->plan;
-	Written		w;
+	Written		w = {0};
 	CdpRefusal	r = read_written(form, &w);
 
 	if (r != CDP_FORM_GOOD)

@@ -109,7 +109,7 @@ cdp_set_node(CdpSetReader *r, CdpSetNode *node)
 static void
 add_opened(CdpComponents *c, CdpSetReader *r, bool check_text)
 {
-	CdpSetNode	first;
+	CdpSetNode	first = {0};
 	CdpSetNode	node;
 
 	while (cdp_set_component(r))

@@ -265,6 +265,7 @@ work_on_batch(CdpComponents *c, bool numbers)
 	uint32		mask;
 	uint32		place[2 * CDP_BATCH];
 
+	Assert(n % 2 == 0);			/* each link brings both of its ends */
 	make_room(c, n);
 	mask = ((uint32) 1 << c->slot_bits) - 1;
 	for (int i = 0; i < n; i++)
