@@ -42,6 +42,7 @@ CDP_FUNCTION(cdp_jaro_similarity);
 CDP_FUNCTION(cdp_jaro_winkler);
 CDP_FUNCTION(cdp_levenshtein);
 CDP_FUNCTION(cdp_levenshtein_similarity);
+CDP_FUNCTION(cdp_optimal_string_alignment);
 CDP_FUNCTION(cdp_damerau_levenshtein);
 CDP_FUNCTION(cdp_damerau_levenshtein_similarity);
 CDP_FUNCTION(cdp_trigram_dice);
@@ -74,6 +75,13 @@ Datum
 cdp_levenshtein_similarity(PG_FUNCTION_ARGS)
 {
 	return call_similarity(fcinfo, cdp_compare_levenshtein_similarity);
+}
+
+/* optimal_string_alignment(a, b [, max]) */
+Datum
+cdp_optimal_string_alignment(PG_FUNCTION_ARGS)
+{
+	return call_distance(fcinfo, cdp_compare_alignment);
 }
 
 /* damerau_levenshtein(a, b [, max]) */

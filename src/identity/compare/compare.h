@@ -34,6 +34,7 @@ extern double cdp_compare_character_jaccard(const char *a, int alen, const char 
 
 /* Edits; max + 1 stands for everything above max. */
 extern int	cdp_compare_levenshtein(const char *a, int alen, const char *b, int blen, int max);
+extern int	cdp_compare_alignment(const char *a, int alen, const char *b, int blen, int max);
 extern int	cdp_compare_damerau(const char *a, int alen, const char *b, int blen, int max);
 
 /* 1 - edits / characters of the longer text. */

@@ -1,7 +1,7 @@
 /*
  * compare_edit.c
- *		Edit distances: Levenshtein, and Damerau-Levenshtein as optimal string
- *		alignment.
+ *		Edit distances: Levenshtein, optimal string alignment and
+ *		Damerau-Levenshtein.
  *
  * Bit-parallel after Myers (1999) and Hyyrö (2003): a machine word holds the
  * differences between neighbouring cells of a column of the dynamic programme,
@@ -10,6 +10,13 @@
  * are taken as large, which they are.
  */
 #include "identity/compare/compare_symbols.h"
+
+typedef enum EditKind
+{
+	EDIT_LEVENSHTEIN,
+	EDIT_ALIGNMENT,				/* and swaps of neighbours, no part being edited twice */
+	EDIT_DAMERAU				/* and edits between what is swapped */
+} EditKind;
 
 #define WORD_BITS 64
 #define INTERRUPT_EVERY 0xFF
@@ -242,9 +249,39 @@ trim_pair(ComparePair *p)
 	}
 }
 
+/* The distance up to max of a pair that was trimmed, without edits between what is swapped. */
+static int
+aligned_distance(const ComparePair *p, int max, bool transpose)
+{
+	if (p->nb - p->na > max)
+		return max + 1;
+	if (p->na == 0)
+		return p->nb;
+	return p->na <= WORD_BITS ? short_distance(p, max, transpose) : long_distance(p, max, transpose);
+}
+
+/*
+ * The unrestricted distance of such a pair.  It differs from the alignment
+ * only where a swap spans a gap.  That costs two or more, and one more as an
+ * alignment: so up to 2 both are the same, and an alignment above 3/2 max is
+ * above max without restriction too.
+ */
+static int
+damerau_distance(const ComparePair *p, int max)
+{
+	int			aligned = aligned_distance(p, Min(max + max / 2, p->nb), true);
+	int			bound = Min(max, aligned - 1);
+	int			distance;
+
+	if (aligned <= 2 || aligned > max + max / 2)
+		return Min(aligned, max + 1);
+	distance = cdp_compare_unrestricted(p, bound);
+	return distance <= bound ? distance : Min(aligned, max + 1);
+}
+
 /* The distance of two texts up to max, and the characters of the longer one. */
 static int
-edit_distance(const char *a, int alen, const char *b, int blen, int max, bool transpose, int *longer)
+edit_distance(const char *a, int alen, const char *b, int blen, int max, EditKind kind, int *longer)
 {
 	ComparePair pair;
 	int			limit = max >= 0 && max <= CDP_COMPARE_SMALL_MAX ? CDP_COMPARE_MAX_CHARS : CDP_COMPARE_MAX_EDIT_CHARS;
@@ -255,37 +292,30 @@ edit_distance(const char *a, int alen, const char *b, int blen, int max, bool tr
 	if (max < 0 || max > *longer)
 		max = *longer;
 	trim_pair(&pair);
-	if (pair.nb - pair.na > max)
-		distance = max + 1;
-	else if (pair.na == 0)
-		distance = pair.nb;
-	else if (pair.na <= WORD_BITS)
-		distance = short_distance(&pair, max, transpose);
-	else
-		distance = long_distance(&pair, max, transpose);
+	distance = kind == EDIT_DAMERAU ? damerau_distance(&pair, max) : aligned_distance(&pair, max, kind == EDIT_ALIGNMENT);
 	cdp_compare_close(&pair);
 	return distance;
 }
 
 /* The distance that the SQL functions and the matcher ask for: no look at the characters of equal texts. */
 static inline int
-distance_to(const char *a, int alen, const char *b, int blen, int max, bool transpose)
+distance_to(const char *a, int alen, const char *b, int blen, int max, EditKind kind)
 {
 	int			longer;
 
-	return compare_same(a, alen, b, blen) ? 0 : edit_distance(a, alen, b, blen, max, transpose, &longer);
+	return compare_same(a, alen, b, blen) ? 0 : edit_distance(a, alen, b, blen, max, kind, &longer);
 }
 
 /* 1 - distance / characters of the longer text. */
 static inline double
-similarity_of(const char *a, int alen, const char *b, int blen, bool transpose)
+similarity_of(const char *a, int alen, const char *b, int blen, EditKind kind)
 {
 	int			longer;
 	int			distance;
 
 	if (compare_same(a, alen, b, blen))
 		return 1.0;
-	distance = edit_distance(a, alen, b, blen, CDP_COMPARE_NO_MAX, transpose, &longer);
+	distance = edit_distance(a, alen, b, blen, CDP_COMPARE_NO_MAX, kind, &longer);
 	return 1.0 - (double) distance / longer;
 }
 
@@ -293,26 +323,33 @@ similarity_of(const char *a, int alen, const char *b, int blen, bool transpose)
 int
 cdp_compare_levenshtein(const char *a, int alen, const char *b, int blen, int max)
 {
-	return distance_to(a, alen, b, blen, max, false);
+	return distance_to(a, alen, b, blen, max, EDIT_LEVENSHTEIN);
 }
 
 /* The same with swaps of neighbours, no part being edited twice; nothing is kept. */
 int
+cdp_compare_alignment(const char *a, int alen, const char *b, int blen, int max)
+{
+	return distance_to(a, alen, b, blen, max, EDIT_ALIGNMENT);
+}
+
+/* The same with edits between what is swapped; nothing is kept. */
+int
 cdp_compare_damerau(const char *a, int alen, const char *b, int blen, int max)
 {
-	return distance_to(a, alen, b, blen, max, true);
+	return distance_to(a, alen, b, blen, max, EDIT_DAMERAU);
 }
 
 /* Levenshtein distance as a similarity; nothing is kept. */
 double
 cdp_compare_levenshtein_similarity(const char *a, int alen, const char *b, int blen)
 {
-	return similarity_of(a, alen, b, blen, false);
+	return similarity_of(a, alen, b, blen, EDIT_LEVENSHTEIN);
 }
 
 /* Damerau-Levenshtein distance as a similarity; nothing is kept. */
 double
 cdp_compare_damerau_similarity(const char *a, int alen, const char *b, int blen)
 {
-	return similarity_of(a, alen, b, blen, true);
+	return similarity_of(a, alen, b, blen, EDIT_DAMERAU);
 }

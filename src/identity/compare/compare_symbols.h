@@ -26,6 +26,7 @@ typedef struct ComparePair
 
 extern void cdp_compare_open(ComparePair *pair, const char *a, int alen, const char *b, int blen, int limit);
 extern void cdp_compare_close(ComparePair *pair);
+extern int	cdp_compare_unrestricted(const ComparePair *pair, int max);
 
 /* Whether two texts are the same bytes, which every comparator can answer at once. */
 static inline bool
