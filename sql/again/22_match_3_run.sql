@@ -315,6 +315,7 @@ AS $$
 DECLARE
   records bytea;
   possible double precision;
+  found double precision;
   raw jsonb;
   counted jsonb;
   counted_all jsonb;
@@ -330,8 +331,18 @@ BEGIN
   records := cdp_internal.match_load(trained, coalesce(deterministic, '{}') || training, source, rows);
   SELECT i.pairs INTO possible FROM cdp_internal.match_records_info(records, trained) i;
   IF deterministic IS NOT NULL THEN
-    trained := jsonb_set(trained, '{probability_two_random_records_match}', to_jsonb(least(greatest(
-      (cdp_internal.match_count(trained, records, deterministic, max_pairs) ->> 'all')::double precision / recall / nullif(possible, 0), 1e-12), 0.5)));
+    found := coalesce((cdp_internal.match_count(trained, records, deterministic, max_pairs) ->> 'all')::double precision, 0);
+    IF found > possible * recall THEN
+      RAISE EXCEPTION 'the deterministic rules make more pairs than their recall allows'
+        USING ERRCODE = 'invalid_parameter_value', DETAIL = format('They make %s of %s possible pairs; the recall is %s.', found, possible, recall),
+        HINT = format('A recall from %s on goes with them; or they are too wide, and make pairs of different people.', round((found / possible)::numeric, 2));
+    ELSIF found = 0 THEN
+      RAISE WARNING 'the deterministic rules make no pair, so they tell no prior'
+        USING DETAIL = format('The prior stays at that of the model, %s.', trained ->> 'probability_two_random_records_match'),
+        HINT = 'SELECT * FROM cdp.match_blocking(model, source, rules => ...) shows what each rule makes.';
+    ELSE
+      trained := jsonb_set(trained, '{probability_two_random_records_match}', to_jsonb(least(found / recall / possible, 0.999999)));
+    END IF;
   ELSE
     counted_all := cdp_internal.match_count(trained, records, NULL, max_pairs);
   END IF;
@@ -350,7 +361,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.match_train(jsonb, regclass, refcursor, text[], double precision, text[], double precision, bigint, double precision) IS
-'Trains a model on the rows of a table (or an open cursor), without labels. The prior: pairs that the deterministic rules make, over their recall and all pairs; without such rules, from the matches that the model expects. u: from random_pairs drawn with the seed (all pairs when there are fewer), less the matches among them. m: by expectation maximisation with u fixed, a session for each training rule (those of the model when none is given), sessions averaged; em_convergence and max_iterations of the model (0.0001 and 25) end a session. The same rows and seed give the same model, whatever their order. sessions tells pairs, share of matches and iterations of each. Errors: 22023 recall, and those of cdp.match_pairs.';
+'Trains a model on the rows of a table (or an open cursor), without labels. The prior: pairs that the deterministic rules make, over their recall and all pairs (no pair: a WARNING, and the prior stays; more than the recall allows: an error, as in Splink); without such rules, from the matches that the model expects. u: from random_pairs drawn with the seed (all pairs when there are fewer), less the matches among them. m: by expectation maximisation with u fixed, a session for each training rule (those of the model when none is given), sessions averaged; em_convergence and max_iterations of the model (0.0001 and 25) end a session. The same rows and seed give the same model, whatever their order. sessions tells pairs, share of matches and iterations of each. Errors: 22023 recall, or too small for what the deterministic rules make; and those of cdp.match_pairs.';
 
 CREATE OR REPLACE FUNCTION cdp.match_clusters(model jsonb, source regclass DEFAULT NULL, rows refcursor DEFAULT NULL,
   threshold double precision DEFAULT 0.5, method text DEFAULT 'average', absent_weight double precision DEFAULT -3,

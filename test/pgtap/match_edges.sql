@@ -1,5 +1,5 @@
 -- Edges of matching: conditions of another meaning, cursors, explanations without a table, many numbers, memory.
-SELECT plan(28);
+SELECT plan(31);
 
 -- A signed difference is another condition than an absolute one: 30 days after is not 300 days before.
 SELECT throws_ok($$SELECT cdp_internal.match_condition('date_diff(''day'', dob_l, dob_r) <= 30', 'x', false)$$, '0A000',
@@ -108,6 +108,20 @@ SELECT is(pg_temp.differing(l), 'true 0', l || ': one record finds the pairs tha
 CREATE TABLE public.ten AS SELECT i::text AS id, CASE WHEN i < 4 THEN (i / 2)::text ELSE 'alone' || i END AS a, (i % 4)::text AS b FROM generate_series(0, 9) i;
 SELECT is(round(((cdp.match_train(cdp.match_model(ARRAY[cdp.match_comparison('exact', 'b')], ARRAY['l.a = r.a'], 'id'), 'ten', deterministic => ARRAY['l.a = r.a'], recall => 0.5)).trained
   ->> 'probability_two_random_records_match')::numeric, 12), round(2 / 0.5 / 45, 12), 'the prior: pairs of the deterministic rules over their recall and all pairs');
+-- Rules that make nothing tell nothing; rules that make more than their recall allows are refused, as Splink does.
+CREATE FUNCTION pg_temp.prior(rule text, recall double precision, wanted text) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  prior text;
+BEGIN
+  SET LOCAL client_min_messages = error;
+  SELECT (cdp.match_train(cdp.match_model(ARRAY[cdp.match_comparison('exact', 'b')], ARRAY['l.a = r.a'], 'id') || wanted::jsonb, 'ten', deterministic => ARRAY[rule], recall => recall)).trained
+    ->> 'probability_two_random_records_match' INTO prior;
+  RESET client_min_messages;
+  RETURN prior;
+END $$;
+SELECT is(pg_temp.prior('l.a = r.b and l.b = r.a', 0.5, '{"probability_two_random_records_match": 0.02}'), '0.02', 'rules without a pair leave the prior of the model');
+SELECT throws_like($$SELECT pg_temp.prior('l.b = r.b', 0.1, '{}')$$, 'the deterministic rules make more pairs than their recall allows', 'more pairs than the recall allows');
+SELECT is(round(pg_temp.prior('l.b = r.b', 8 / 45.0, '{}')::numeric, 6), 0.999999, 'just as many: all pairs are matches, but no weight is infinite');
 SELECT ok((cdp.match_train(cdp.match_model(ARRAY[cdp.match_comparison('exact', 'b')], ARRAY['l.a = r.a'], 'id') || '{"em_convergence": null}', 'ten')).trained
   #> '{comparisons,0,comparison_levels,1}' ? 'm_probability', 'a null setting is the default, and m is trained');
 SELECT jsonb_set(jsonb_set(jsonb_set(cdp.match_model(ARRAY[cdp.match_comparison('exact', 'b')], ARRAY['l.a = r.a'], 'id', prior => 0.2),

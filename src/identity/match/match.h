@@ -113,14 +113,23 @@ typedef enum CdpOperator
 	CDP_OP_NE
 } CdpOperator;
 
-/* How a text says its day. */
+/* How a text says its day, or its time. */
 typedef enum CdpDateFormat
 {
 	CDP_DATE_NONE,
-	CDP_DATE_ISO,				/* 2026-11-22, and what may follow it */
+	CDP_DATE_ISO,				/* the day of 2026-11-22, whatever follows it */
 	CDP_DATE_COMPACT,			/* 20261122 */
-	CDP_DATE_DMY				/* 22/11/2026 */
+	CDP_DATE_DMY,				/* 22/11/2026 */
+	CDP_DATE_TIME,				/* 2026-11-22, and if there is one its time, fraction and zone */
+	CDP_DATE_TIME_Z,			/* 2026-11-22T10:15:00Z and nothing else */
+	CDP_DATE_TIME_T,			/* 2026-11-22T10:15:00 */
+	CDP_DATE_TIME_BLANK			/* 2026-11-22 10:15:00 */
 } CdpDateFormat;
+
+#define CDP_DATE_LAST CDP_DATE_TIME_BLANK
+
+/* Its pattern in the words of strptime; NULL for a cast to timestamp. */
+extern const char *const cdp_date_pattern[CDP_DATE_LAST + 1];
 
 typedef struct CdpCondition
 {

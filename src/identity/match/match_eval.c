@@ -16,8 +16,8 @@
 #include "utils/datetime.h"
 
 #define CACHE_SLOTS 16384		/* of a comparison; a power of two */
-#define NO_DAY PG_INT32_MIN
-#define DAY_NOT_READ (PG_INT32_MIN + 1)
+#define NO_MOMENT PG_INT64_MIN
+#define MOMENT_NOT_READ (PG_INT64_MIN + 1)
 #define EARTH_RADIUS_KM 6371.0
 
 /* Below this a trained probability counts as this, so that no weight is infinite. */
@@ -43,7 +43,7 @@ struct CdpMatcher
 	CdpRecords *records;
 	CdpModel   *model;
 	int			column[CDP_MATCH_MAX_TERMS];	/* of the records, for each term of the model */
-	int32	   *day[CDP_MATCH_MAX_TERMS][CDP_DATE_DMY + 1];	/* of each value of a column */
+	int64	   *moment[CDP_MATCH_MAX_TERMS][CDP_DATE_LAST + 1]; /* of each value of a column */
 	double	   *number[CDP_MATCH_MAX_TERMS];
 	CacheSlot  *cache[CDP_MATCH_MAX_COMPARISONS];
 	double	   *weight[CDP_MATCH_MAX_COMPARISONS];	/* by value + 1 */
@@ -100,73 +100,172 @@ cdp_matcher_term(const CdpMatcher *m, int model_term)
 
 /* ---- values as days, numbers and arrays */
 
-/* Reads n digits; -1 when they are none. */
-static int
-read_digits(const char *s, int n)
+/* A text that is being read. */
+typedef struct Reader
 {
-	int			value = 0;
+	const char *at;
+	const char *end;
+} Reader;
 
+/* Reads exactly n digits, from least to most; false when they are none. */
+static bool
+read_digits(Reader *s, int n, int least, int most, int *value)
+{
+	*value = 0;
 	for (int i = 0; i < n; i++)
 	{
-		if (s[i] < '0' || s[i] > '9')
-			return -1;
-		value = value * 10 + (s[i] - '0');
+		if (s->at == s->end || *s->at < '0' || *s->at > '9')
+			return false;
+		*value = *value * 10 + (*s->at++ - '0');
 	}
-	return value;
+	return *value >= least && *value <= most;
 }
 
-/* The day that a text says, as a Julian day number; NO_DAY when it says none. */
-static int32
-read_day(const char *s, int len, CdpDateFormat format)
+/* Takes the next character when it is this one. */
+static bool
+read_char(Reader *s, char c)
 {
-	int			year = -1,
-				month = -1,
-				day = -1;
-
-	if (format == CDP_DATE_ISO && len >= 10 && s[4] == '-' && s[7] == '-' && (len == 10 || s[10] == ' ' || s[10] == 'T'))
-	{
-		year = read_digits(s, 4);
-		month = read_digits(s + 5, 2);
-		day = read_digits(s + 8, 2);
-	}
-	else if (format == CDP_DATE_COMPACT && len == 8)
-	{
-		year = read_digits(s, 4);
-		month = read_digits(s + 4, 2);
-		day = read_digits(s + 6, 2);
-	}
-	else if (format == CDP_DATE_DMY && len == 10 && s[2] == '/' && s[5] == '/')
-	{
-		year = read_digits(s + 6, 4);
-		month = read_digits(s + 3, 2);
-		day = read_digits(s, 2);
-	}
-	if (year < 1 || month < 1 || month > 12 || day < 1 || day > day_tab[isleap(year)][month - 1])
-		return NO_DAY;
-	return date2j(year, month, day);
+	if (s->at == s->end || *s->at != c)
+		return false;
+	s->at++;
+	return true;
 }
 
-/* The day of a value, read once. */
-static int32
-get_day(CdpMatcher *m, int column, int32 code, CdpDateFormat format)
+/* Reads a text by a pattern of %Y %m %d %H %M %S and characters that mean themselves; false when it does not begin so. */
+static bool
+read_pattern(Reader *s, const char *pattern, int64 *moment)
+{
+	int			year = 0,
+				month = 0,
+				day = 0,
+				hour = 0,
+				minute = 0,
+				second = 0;
+	bool		good = true;
+
+	for (; good && *pattern; pattern++)
+	{
+		if (*pattern != '%')
+		{
+			good = read_char(s, *pattern);
+			continue;
+		}
+		switch (*++pattern)
+		{
+			case 'Y':
+				good = read_digits(s, 4, 1, 9999, &year);
+				break;
+			case 'm':
+				good = read_digits(s, 2, 1, MONTHS_PER_YEAR, &month);
+				break;
+			case 'd':
+				good = read_digits(s, 2, 1, 31, &day);
+				break;
+			case 'H':
+				good = read_digits(s, 2, 0, HOURS_PER_DAY - 1, &hour);
+				break;
+			case 'M':
+				good = read_digits(s, 2, 0, MINS_PER_HOUR - 1, &minute);
+				break;
+			default:
+				good = read_digits(s, 2, 0, SECS_PER_MINUTE - 1, &second);
+				break;
+		}
+	}
+	if (!good || day > day_tab[isleap(year)][month - 1])
+		return false;
+	*moment = date2j(year, month, day) * USECS_PER_DAY + ((hour * 60 + minute) * 60 + second) * USECS_PER_SEC;
+	return true;
+}
+
+/* Reads the fraction of a second, up to the microsecond; what is finer is dropped. */
+static int64
+read_fraction(Reader *s)
+{
+	int64		unit = USECS_PER_SEC,
+				fraction = 0;
+
+	if (!read_char(s, '.'))
+		return 0;
+	for (; s->at < s->end && *s->at >= '0' && *s->at <= '9'; s->at++)
+	{
+		unit /= 10;
+		fraction += (*s->at - '0') * unit;
+	}
+	return fraction;
+}
+
+/* Reads Z, +08, +0800 or +08:00, as far as one is there; false when it is none. */
+static bool
+read_zone(Reader *s, int64 *offset)
+{
+	int			sign = 1,
+				hours,
+				minutes = 0;
+
+	*offset = 0;
+	read_char(s, ' ');
+	if (s->at == s->end || read_char(s, 'Z'))
+		return true;
+	if (read_char(s, '-'))
+		sign = -1;
+	else if (!read_char(s, '+'))
+		return false;
+	if (!read_digits(s, 2, 0, 15, &hours))
+		return false;
+	if ((read_char(s, ':') || s->at < s->end) && !read_digits(s, 2, 0, MINS_PER_HOUR - 1, &minutes))
+		return false;
+	*offset = sign * (hours * 60 + minutes) * 60 * USECS_PER_SEC;
+	return true;
+}
+
+/*
+ * What a text says, in microseconds since Julian day 0, with a zone as UTC, and
+ * without one as it stands; NO_MOMENT when it is no date of the format.
+ */
+static int64
+read_moment(const char *text, int len, CdpDateFormat format)
+{
+	Reader		s = {text, text + len};
+	int64		moment,
+				day,
+				offset;
+
+	if (format != CDP_DATE_TIME)
+		return read_pattern(&s, cdp_date_pattern[format], &moment) &&
+			(s.at == s.end || (format == CDP_DATE_ISO && (*s.at == ' ' || *s.at == 'T'))) ? moment : NO_MOMENT;
+	if (!read_pattern(&s, cdp_date_pattern[CDP_DATE_ISO], &day))
+		return NO_MOMENT;
+	if (s.at == s.end)
+		return day;
+	s.at = text;
+	if (!read_pattern(&s, cdp_date_pattern[len > 10 && text[10] == 'T' ? CDP_DATE_TIME_T : CDP_DATE_TIME_BLANK], &moment))
+		return NO_MOMENT;
+	moment += read_fraction(&s);
+	return read_zone(&s, &offset) && s.at == s.end ? moment - offset : NO_MOMENT;
+}
+
+/* The moment of a value, read once. */
+static int64
+get_moment(CdpMatcher *m, int column, int32 code, CdpDateFormat format)
 {
 	CdpRecordTerm *t = &m->records->term[column];
-	int32	  **days = &m->day[column][format];
+	int64	  **moments = &m->moment[column][format];
 
-	if (*days == NULL)
+	if (*moments == NULL)
 	{
-		*days = palloc_extended(t->nvalues * sizeof(int32), MCXT_ALLOC_HUGE);
+		*moments = palloc_extended(t->nvalues * sizeof(int64), MCXT_ALLOC_HUGE);
 		for (uint32 i = 0; i < t->nvalues; i++)
-			(*days)[i] = DAY_NOT_READ;
+			(*moments)[i] = MOMENT_NOT_READ;
 	}
-	if ((*days)[code] == DAY_NOT_READ)
+	if ((*moments)[code] == MOMENT_NOT_READ)
 	{
 		int			len;
 		const char *s = cdp_value(t, code, &len);
 
-		(*days)[code] = read_day(s, len, format);
+		(*moments)[code] = read_moment(s, len, format);
 	}
-	return (*days)[code];
+	return (*moments)[code];
 }
 
 /* The number that a value says, NaN when it says none; read once for all values of the column. */
@@ -335,20 +434,25 @@ test(double value, CdpOperator op, double limit)
 static double
 date_difference(CdpMatcher *m, const CdpCondition *c, const int column[2], const int32 code[2])
 {
-	int32		a = get_day(m, column[0], code[0], c->format ? c->format : CDP_DATE_ISO);
-	int32		b = get_day(m, column[1], code[1], c->format ? c->format : CDP_DATE_ISO);
-	int			ya,
+	CdpDateFormat format = c->format ? c->format : CDP_DATE_ISO;
+	int64		x = get_moment(m, column[0], code[0], format);
+	int64		y = get_moment(m, column[1], code[1], format);
+	int			a,
+				b,
+				ya,
 				ma,
 				yb,
 				mb,
 				d;
 
-	if (a == NO_DAY || b == NO_DAY)
+	if (x == NO_MOMENT || y == NO_MOMENT)
 		return get_float8_nan();
+	if (c->measure == CDP_MEASURE_SECONDS)
+		return (x > y ? x - y : y - x) / (double) USECS_PER_SEC;
+	a = (int) (x / USECS_PER_DAY);
+	b = (int) (y / USECS_PER_DAY);
 	if (c->measure == CDP_MEASURE_DAYS)
 		return abs(a - b);
-	if (c->measure == CDP_MEASURE_SECONDS)
-		return abs(a - b) * (double) SECS_PER_DAY;
 	j2date(a, &ya, &ma, &d);
 	j2date(b, &yb, &mb, &d);
 	return c->measure == CDP_MEASURE_YEARS ? abs(ya - yb) : abs((ya - yb) * 12 + ma - mb);
@@ -445,7 +549,7 @@ evaluate(CdpMatcher *m, const CdpCondition *c, const int32 *l, const int32 *r)
 			if (c->side == 'r')
 				l = r;
 			is_null = l[column] < 0 ||
-				(c->format != CDP_DATE_NONE && get_day(m, column, l[column], c->format) == NO_DAY);
+				(c->format != CDP_DATE_NONE && get_moment(m, column, l[column], c->format) == NO_MOMENT);
 			return is_null != c->negated;
 		case CDP_CONDITION_MEASURE:
 			return evaluate_measure(m, c, l, r);

@@ -304,16 +304,16 @@ expect_term(Parser *p)
 	return v;
 }
 
-/* A value that must be a date of one side; a bare column is read as ISO. */
+/* A value that must be a date of one side; a bare column is read in the given format. */
 static Value
-expect_date(Parser *p)
+expect_date(Parser *p, CdpDateFormat bare)
 {
 	Value		v = parse_value(p);
 
 	if (v.kind == VALUE_TERM)
 	{
 		v.kind = VALUE_DATE;
-		v.format = CDP_DATE_ISO;
+		v.format = bare;
 	}
 	if (v.kind != VALUE_DATE)
 		refuse(p, v.at, "a date column of l or r is expected", NULL);
@@ -370,7 +370,12 @@ parse_column(Parser *p)
 	return v;
 }
 
-/* The format that a strptime or to_date pattern says. */
+const char *const cdp_date_pattern[CDP_DATE_LAST + 1] = {
+	[CDP_DATE_ISO] = "%Y-%m-%d", [CDP_DATE_COMPACT] = "%Y%m%d", [CDP_DATE_DMY] = "%d/%m/%Y",
+	[CDP_DATE_TIME_Z] = "%Y-%m-%dT%H:%M:%SZ", [CDP_DATE_TIME_T] = "%Y-%m-%dT%H:%M:%S", [CDP_DATE_TIME_BLANK] = "%Y-%m-%d %H:%M:%S",
+};
+
+/* The format that a pattern says, in the words of strptime (DuckDB), to_date (PostgreSQL) or Spark. */
 static CdpDateFormat
 date_format(Parser *p, int at, const char *pattern)
 {
@@ -379,18 +384,22 @@ date_format(Parser *p, int at, const char *pattern)
 		const char *text;
 		CdpDateFormat format;
 	}			known[] = {
-		{"%Y-%m-%d", CDP_DATE_ISO}, {"yyyy-mm-dd", CDP_DATE_ISO},
-		{"%Y%m%d", CDP_DATE_COMPACT}, {"yyyymmdd", CDP_DATE_COMPACT},
-		{"%d/%m/%Y", CDP_DATE_DMY}, {"dd/mm/yyyy", CDP_DATE_DMY},
+		{"yyyy-mm-dd", CDP_DATE_ISO}, {"yyyymmdd", CDP_DATE_COMPACT}, {"dd/mm/yyyy", CDP_DATE_DMY},
+		{"yyyy-mm-ddThh24:mi:ss", CDP_DATE_TIME_T}, {"yyyy-mm-dd\"T\"hh24:mi:ss", CDP_DATE_TIME_T},
+		{"yyyy-mm-dd\"T\"hh24:mi:ss\"Z\"", CDP_DATE_TIME_Z}, {"yyyy-mm-dd hh24:mi:ss", CDP_DATE_TIME_BLANK},
+		{"yyyy-mm-dd hh:mm:ss", CDP_DATE_TIME_BLANK},
 	};
 
 	for (int i = 0; i < lengthof(known); i++)
-		if (strcmp(pattern, known[i].text) == 0 || (known[i].text[0] != '%' && pg_strcasecmp(pattern, known[i].text) == 0))
+		if (pg_strcasecmp(pattern, known[i].text) == 0)
 			return known[i].format;
-	refuse(p, at, "a format of dates is none of %Y-%m-%d, %Y%m%d and %d/%m/%Y", NULL);
+	for (int i = 0; i < lengthof(cdp_date_pattern); i++)
+		if (cdp_date_pattern[i] != NULL && strcmp(pattern, cdp_date_pattern[i]) == 0)
+			return (CdpDateFormat) i;
+	refuse(p, at, "a format of dates is not one of the known ones, such as %Y-%m-%d", NULL);
 }
 
-/* Turns a value into another type: text changes nothing, a date is read as ISO. */
+/* Turns a value into another type: text changes nothing, a date is read as ISO, a timestamp with its time. */
 static Value
 cast_value(Parser *p, Value v)
 {
@@ -404,10 +413,13 @@ cast_value(Parser *p, Value v)
 			refuse(p, t->at, "a date can not be cast back", NULL);
 		return v;
 	}
-	if (take(p, "date") || take(p, "timestamp"))
+	if (is_next(p, "date") || is_next(p, "timestamp"))
 	{
 		if (v.kind == VALUE_TERM)
-			v.format = CDP_DATE_ISO;
+			v.format = is_next(p, "date") ? CDP_DATE_ISO : CDP_DATE_TIME;
+		else if (is_next(p, "date") && v.format >= CDP_DATE_TIME)
+			refuse(p, t->at, "a time can not be cast to a date", NULL);
+		p->next++;
 		v.kind = VALUE_DATE;
 		return v;
 	}
@@ -500,9 +512,9 @@ parse_date_difference(Parser *p)
 				b;
 
 	expect(p, ",");
-	a = expect_date(p);
+	a = expect_date(p, CDP_DATE_ISO);
 	expect(p, ",");
-	b = expect_date(p);
+	b = expect_date(p, CDP_DATE_ISO);
 	expect(p, ")");
 	if (pg_strcasecmp(unit, "day") != 0 && pg_strcasecmp(unit, "month") != 0 && pg_strcasecmp(unit, "year") != 0)
 		refuse(p, out.at, "a difference of dates is in day, month or year", NULL);
@@ -618,9 +630,9 @@ parse_date_function(Parser *p, const char *name)
 		expect(p, "epoch");
 		expect(p, "from");
 	}
-	if (strcmp(name, "epoch") == 0 || strcmp(name, "extract") == 0)
+	if (strcmp(name, "epoch") == 0 || strcmp(name, "extract") == 0 || strcmp(name, "unix_timestamp") == 0)
 	{
-		v = expect_date(p);
+		v = expect_date(p, CDP_DATE_TIME);
 		v.kind = VALUE_EPOCH;
 	}
 	else
@@ -646,8 +658,10 @@ parse_function(Parser *p)
 	}			known[] = {
 		{"lower", 0}, {"upper", 0}, {"trim", 0}, {"btrim", 0}, {"substr", 0}, {"substring", 0}, {"left", 0}, {"nullif", 0},
 		{"soundex", 0}, {"dmetaphone", 0}, {"regexp_extract", 0},
-		{"try_strptime", 1}, {"strptime", 1}, {"to_date", 1}, {"to_timestamp", 1}, {"epoch", 1}, {"extract", 1},
-		{"levenshtein", 2, CDP_MEASURE_LEVENSHTEIN}, {"damerau_levenshtein", 2, CDP_MEASURE_DAMERAU},
+		{"try_strptime", 1}, {"strptime", 1}, {"to_date", 1}, {"to_timestamp", 1}, {"try_to_timestamp", 1},
+		{"try_cast_date", 1}, {"try_cast_timestamp", 1}, {"epoch", 1}, {"extract", 1}, {"unix_timestamp", 1},
+		{"levenshtein", 2, CDP_MEASURE_LEVENSHTEIN}, {"levenshtein_distance", 2, CDP_MEASURE_LEVENSHTEIN},
+		{"damerau_levenshtein", 2, CDP_MEASURE_DAMERAU},
 		{"jaro_similarity", 2, CDP_MEASURE_JARO}, {"jaro", 2, CDP_MEASURE_JARO}, {"jaro_sim", 2, CDP_MEASURE_JARO},
 		{"jaro_winkler_similarity", 2, CDP_MEASURE_JARO_WINKLER}, {"jaro_winkler", 2, CDP_MEASURE_JARO_WINKLER},
 		{"jaccard", 2, CDP_MEASURE_JACCARD}, {"similarity", 2, CDP_MEASURE_TRIGRAM}, {"dice", 2, CDP_MEASURE_DICE},
@@ -941,15 +955,18 @@ write_side(StringInfo out, const CdpTermList *terms, int term, char side, bool b
 	cdp_term_write(out, terms->term[term], blocking ? prefix : "", blocking ? '\0' : side, CDP_STYLE_CANONICAL);
 }
 
-/* Writes a date of one side. */
+/* Writes a date or time of one side. */
 static void
 write_date(StringInfo out, const CdpCondition *c, const CdpTermList *terms, int term, char side, bool blocking)
 {
-	static const char *const patterns[] = {NULL, "%Y-%m-%d", "%Y%m%d", "%d/%m/%Y"};
+	const char *pattern = cdp_date_pattern[c->format];
 
-	appendStringInfoString(out, "try_strptime(");
+	appendStringInfoString(out, pattern ? "try_strptime(" : "try_cast(");
 	write_side(out, terms, term, side, blocking);
-	appendStringInfo(out, ", '%s')", patterns[c->format]);
+	if (pattern)
+		appendStringInfo(out, ", '%s')", pattern);
+	else
+		appendStringInfoString(out, " AS timestamp)");
 }
 
 /* Writes a measure without its limit. */
