@@ -5,6 +5,7 @@
 #include "cdp.h"
 
 #include "attribution/attribution.h"
+#include "base/keyfile.h"
 #include "identity/components/components.h"
 #include "utils/guc.h"
 
@@ -16,6 +17,7 @@ PGDLLEXPORT void _PG_init(void);
 void
 _PG_init(void)
 {
+	cdp_keyfile_settings();
 	cdp_attribution_settings();
 	cdp_components_settings();
 	MarkGUCPrefixReserved("cdp");

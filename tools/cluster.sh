@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Throw-away clusters of the project, each with its own data folder and socket, no TCP port.
-#   cluster.sh start NAME [setting=value ...]   make it anew and start it; prints the PG* variables to eval
+#   cluster.sh start NAME [setting=value ...]   make it anew and start it; prints the PG* variables to eval.
+#                                               It gets a key file of its own; cdp.key_file= does without
 #   cluster.sh env NAME                          print them again
 #   cluster.sh stop NAME                         stop it and remove it
 # CDP_POSTGRES names a program to start in place of postgres (check_deep.sh: valgrind).
@@ -23,7 +24,7 @@ stop() {
 	if [ -f "$data/postmaster.pid" ]; then
 		"${CDP_RUN[@]}" "$CDP_BIN/pg_ctl" -D "$data" -m immediate -w stop >/dev/null 2>&1 || true
 	fi
-	rm -rf "$data" "$sockets"
+	rm -rf "$data" "$sockets" "$data.key"
 }
 
 case "$action" in
@@ -33,7 +34,10 @@ start)
 	if [ "$(id -u)" -eq 0 ]; then chown "$CDP_USER" "$data" "$sockets" "$CDP_WORK/cluster"; fi
 	chmod 700 "$data" "$sockets" # connections are trusted, so no other user of the machine may make one
 	"${CDP_RUN[@]}" "$CDP_BIN/initdb" -D "$data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync >/dev/null
+	(umask 077 && echo "1 $(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')" >"$data.key") # keys for digests and encryption
+	if [ "$(id -u)" -eq 0 ]; then chown "$CDP_USER" "$data.key"; fi
 	{
+		echo "cdp.key_file = '$data.key'"
 		echo "listen_addresses = ''"
 		echo "unix_socket_directories = '$sockets'"
 		# Throw-away data: safety against a power cut is not worth the time. Crash tests set these back.

@@ -6,7 +6,7 @@ set -euo pipefail
 
 packages() {
 	case "$1" in
-	build) echo gcc make libc6-dev "postgresql-$CDP_PG_MAJOR" "postgresql-server-dev-$CDP_PG_MAJOR" ;;
+	build) echo gcc make libc6-dev libssl-dev "postgresql-$CDP_PG_MAJOR" "postgresql-server-dev-$CDP_PG_MAJOR" ;;
 	test) echo "postgresql-$CDP_PG_MAJOR-pgtap" "postgresql-$CDP_PG_MAJOR-cron" libtap-parser-sourcehandler-pgtap-perl libipc-run-perl perl ;;
 	bench)
 		# A node of another make often brings its own npm, with which Debian's would conflict.

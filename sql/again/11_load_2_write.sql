@@ -101,21 +101,18 @@ $$;
 COMMENT ON FUNCTION cdp_internal.load_settle_repeats() IS
 'Marks rows of the running load whose source_key comes again further down: repeated when equal in content, else superseded.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.suppression_digest(type_id smallint, value text) RETURNS bytea
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-RETURN sha256(convert_to(type_id::text || ':' || value, 'UTF8'));
-COMMENT ON FUNCTION cdp_internal.suppression_digest(smallint, text) IS
-'Digest of an identifier as cdp_data.suppression holds it: SHA-256 of type_id, a colon and the value in UTF-8.';
-
 CREATE OR REPLACE FUNCTION cdp_internal.load_group_people() RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+  keys integer[] := cdp_internal.suppression_keys();
 BEGIN
   -- Refused rows, too: their original must not reach the quarantine.
-  IF EXISTS (SELECT FROM cdp_data.suppression) THEN
+  IF keys <> '{}' THEN
     UPDATE pg_temp.cdp_load_row r SET code = 'suppressed'
     FROM (SELECT DISTINCT p.type_id, p.identifier FROM pg_temp.cdp_load_row p) x
-      JOIN cdp_data.suppression s ON s.digest = cdp_internal.suppression_digest(x.type_id, x.identifier)
+      CROSS JOIN LATERAL unnest(cdp_internal.suppression_digests(x.type_id, x.identifier, keys)) AS d (digest)
+      JOIN cdp_data.suppression s ON s.digest = d.digest
     WHERE (r.type_id, r.identifier) = (x.type_id, x.identifier);
   END IF;
   CREATE TEMP TABLE cdp_load_group AS
@@ -145,6 +142,7 @@ BEGIN
     LEFT JOIN cdp_data.touch_kind_all k ON k.kind_id = r.kind_id
   ORDER BY r.row_no;
   GET DIAGNOSTICS n = ROW_COUNT;
+  PERFORM cdp_internal.count_suppressed(src, (SELECT count(*) FROM pg_temp.cdp_load_row r WHERE r.code = 'suppressed'));
   RETURN n;
 END
 $$;

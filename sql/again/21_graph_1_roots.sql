@@ -145,7 +145,7 @@ BEGIN
     INTO type_ids, vals, refused
     FROM (
       SELECT x.type_id, x.value, x.n, t.name,
-        EXISTS (SELECT FROM cdp_data.suppression s WHERE s.digest = cdp_internal.suppression_digest(x.type_id, x.value)) AS gone
+        cdp_internal.is_suppressed(x.type_id, x.value) AS gone
       FROM unnest(type_ids, vals) WITH ORDINALITY AS x (type_id, value, n) JOIN cdp_data.identifier_type_all t ON t.type_id = x.type_id) u;
   END IF;
 END

@@ -165,6 +165,9 @@ BEGIN
   vals := clean.vals;
   refused := clean.refused;
   suppressed := refused @> '[{"code": "suppressed"}]';
+  IF suppressed THEN
+    PERFORM cdp_internal.count_suppressed(source_id, 1);
+  END IF;
   IF cardinality(type_ids) = 0 AND NOT suppressed THEN
     RAISE EXCEPTION 'no identifier of the record can identify anybody'
       USING ERRCODE = 'invalid_parameter_value',

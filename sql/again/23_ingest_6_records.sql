@@ -51,14 +51,16 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   n bigint := 0;
+  keys integer[] := cdp_internal.suppression_keys();
 BEGIN
   -- Refused records, too: their original must not reach the quarantine.
-  IF EXISTS (SELECT FROM cdp_data.suppression) THEN
+  IF keys <> '{}' THEN
     EXECUTE (
       SELECT format('UPDATE pg_temp.cdp_load_record r SET code = ''suppressed'', original = ''{}''
-        WHERE EXISTS (SELECT FROM (VALUES %s) AS v (type_id, value) JOIN cdp_data.suppression s
-          ON s.digest = cdp_internal.suppression_digest(v.type_id::smallint, v.value))',
-        string_agg(format('(%s, r.r[%s])', f.target_id, f.n), ', '))
+        WHERE EXISTS (SELECT FROM (VALUES %s) AS v (type_id, value)
+          CROSS JOIN LATERAL unnest(cdp_internal.suppression_digests(v.type_id::smallint, v.value, %L)) AS d (digest)
+          JOIN cdp_data.suppression s ON s.digest = d.digest)',
+        string_agg(format('(%s, r.r[%s])', f.target_id, f.n), ', '), keys)
       FROM pg_temp.cdp_load_field f WHERE f.target_kind = 'identifier');
     GET DIAGNOSTICS n = ROW_COUNT;
   END IF;
@@ -185,6 +187,8 @@ BEGIN
     LEFT JOIN pg_temp.cdp_load_field f ON f.n = r.bad_field AND r.code <> 'suppressed'
   ORDER BY r.row_no;
   GET DIAGNOSTICS n = ROW_COUNT;
+  PERFORM cdp_internal.count_suppressed(src, (SELECT count(*) FROM pg_temp.cdp_load_record r WHERE r.code = 'suppressed'))
+  FROM cdp_data.load l WHERE l.load_id = load AND l.kind <> 'trial';
   RETURN n;
 END
 $$;

@@ -263,7 +263,7 @@ BEGIN
         CROSS JOIN LATERAL jsonb_each(CASE jsonb_typeof(v.traits) WHEN 'object' THEN v.traits ELSE '{}' END) e) x
       JOIN cdp_data.identifier_type_all t ON t.name = x.name
       CROSS JOIN LATERAL jsonb_array_elements_text(CASE jsonb_typeof(x.value) WHEN 'array' THEN x.value ELSE jsonb_build_array(x.value) END) y (value)
-      JOIN cdp_data.suppression s ON s.digest = cdp_internal.suppression_digest(t.type_id, cdp_internal.read_identifier(y.value, t.type_id, cdp_internal.identifier_rules())));
+    WHERE cdp_internal.is_suppressed(t.type_id, cdp_internal.read_identifier(y.value, t.type_id, cdp_internal.identifier_rules())));
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.message_suppressed(jsonb) IS
@@ -323,6 +323,7 @@ BEGIN
   END IF;
   status := 'refused';
   IF cdp_internal.message_suppressed(message) THEN
+    PERFORM cdp_internal.count_suppressed(src, 1);
     status := 'suppressed';
     code := NULL;
     reason := NULL;

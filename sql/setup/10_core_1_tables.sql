@@ -39,6 +39,8 @@ CREATE TABLE IF NOT EXISTS cdp_data.setting (
   feed_retention interval NOT NULL DEFAULT '30 days',
   phone_region text CHECK (phone_region ~ '^[A-Z]{2}$'),
   max_identifiers_per_customer integer DEFAULT 1000 CHECK (max_identifiers_per_customer > 0),
+  audit text NOT NULL DEFAULT 'full' CHECK (audit IN ('full', 'changes', 'off')),
+  audit_retention interval CHECK (audit_retention > '0'::interval),
   created_at timestamptz NOT NULL DEFAULT now(),
   updated_at timestamptz NOT NULL DEFAULT now()
 );
@@ -55,6 +57,8 @@ COMMENT ON COLUMN cdp_data.setting.touchpoint_retention IS 'cdp.maintain() drops
 COMMENT ON COLUMN cdp_data.setting.job_run_retention IS 'cdp.maintain() deletes rows of cdp_data.job_run older than this.';
 COMMENT ON COLUMN cdp_data.setting.feed_retention IS 'A consumer that has not read the change feed for this long loses its cursor and makes a full pass next time.';
 COMMENT ON COLUMN cdp_data.setting.phone_region IS 'Country (ISO 3166, two capitals) whose phone numbers may come without a country code; NULL: such numbers are refused. Set by cdp.setup(). A change holds for what comes from then on.';
+COMMENT ON COLUMN cdp_data.setting.audit IS 'What cdp_data.audit gets: full; changes: all but reads of personal values; off: nothing.';
+COMMENT ON COLUMN cdp_data.setting.audit_retention IS 'cdp.maintain() deletes sealed rows of cdp_data.audit older than this; NULL keeps everything.';
 COMMENT ON COLUMN cdp_data.setting.max_identifiers_per_customer IS 'A customer gets no more identifiers than this by linking; NULL: no limit.';
 
 -- step: role_grant
@@ -312,11 +316,12 @@ COMMENT ON TABLE cdp_data.identifier_override IS 'Identifiers that an unmerge mo
 
 -- step: suppression
 CREATE TABLE IF NOT EXISTS cdp_data.suppression (
-  digest bytea PRIMARY KEY,
+  digest bytea PRIMARY KEY CHECK (octet_length(digest) = 34),
   created_at timestamptz NOT NULL DEFAULT now(),
   reason text
 );
 COMMENT ON TABLE cdp_data.suppression IS 'Digests of identifiers that must not come in again, after an erasure. No personal value: only its keyed digest.';
+COMMENT ON COLUMN cdp_data.suppression.digest IS 'Number of the key in two bytes, then HMAC-SHA256: cdp_internal.suppression_digest().';
 
 -- step: touchpoint
 CREATE SEQUENCE IF NOT EXISTS cdp_data.touchpoint_id_seq AS bigint CACHE 100; -- loads take many; gaps do not matter

@@ -5,14 +5,26 @@ use warnings;
 use Exporter 'import';
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
-our @EXPORT = qw(cdp_node fill fingerprint contents);
+our @EXPORT = qw(cdp_node key_file fill fingerprint contents);
+
+# A key file beside the node's data, with the lines given or one new key; returns its path.
+sub key_file {
+	my ($node, @lines) = @_;
+	my $path = $node->basedir . '/pg_cdp.key';
+	@lines = ('1 ' . join '', map { sprintf '%02x', int rand 256 } 1 .. 32) if !@lines;
+	unlink $path;
+	my $old = umask 0077;
+	append_to_file($path, join '', map { "$_\n" } @lines);
+	umask $old;
+	return $path;
+}
 
 # A started node; postgres database holds the extension and setup() was called.
 sub cdp_node {
 	my ($name, %option) = @_;
 	my $node = PostgreSQL::Test::Cluster->new($name);
 	$node->init(%option);
-	$node->append_conf('postgresql.conf', "timezone = 'UTC'\n");
+	$node->append_conf('postgresql.conf', "timezone = 'UTC'\ncdp.key_file = '" . key_file($node) . "'\n");
 	$node->start;
 	$node->safe_psql('postgres', q{CREATE EXTENSION pg_cdp; CALL cdp.setup(timezone => 'Asia/Shanghai', currency => 'CNY')});
 	return $node;
