@@ -74,7 +74,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   PERFORM cdp_internal.drop_temp_tables(ARRAY['cdp_load_row', 'cdp_load_group', 'cdp_load_person', 'cdp_load_origin', 'cdp_load_key',
-    'cdp_load_ref', 'cdp_load_old', 'cdp_load_move', 'cdp_load_version']);
+    'cdp_load_ref', 'cdp_load_old', 'cdp_load_move', 'cdp_load_version', 'cdp_load_seen', 'cdp_load_end']);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.drop_load_tables() IS
@@ -374,6 +374,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   n bigint;
+  keys bigint;
 BEGIN
   WITH fresh AS MATERIALIZED (
     SELECT r.touchpoint_id, p.customer_id, p.identifier_id, r.at, o.origin_id, coalesce(r.flags, 0) AS flags, r.kind_id, o.campaign_id,
@@ -385,6 +386,8 @@ BEGIN
   ), keys AS (
     INSERT INTO cdp_data.touchpoint_key (source_id, source_key, touchpoint_id, customer_id, occurred_at)
     SELECT src, f.source_key, f.touchpoint_id, f.customer_id, f.at FROM fresh f WHERE f.is_new ORDER BY f.source_key COLLATE "C"
+    ON CONFLICT ON CONSTRAINT touchpoint_key_pkey DO NOTHING
+    RETURNING 1
   ), feed AS (
     INSERT INTO cdp_data.change_feed (customer_id, cause, occurred_from, occurred_to)
     SELECT x.customer_id, 'load', min(x.at), max(x.at)
@@ -396,13 +399,17 @@ BEGIN
     SELECT a.customer_id, 'relink', a.first_at, a.last_at
     FROM cdp_data.touchpoint_awaited a JOIN fresh f ON a.source_id = src AND a.source_key = f.source_key
     WHERE f.is_new
+  ), put AS (
+    INSERT INTO cdp_data.touchpoint (touchpoint_id, customer_id, identifier_id, occurred_at, origin_id, source_id, load_id,
+      flags, kind_id, campaign_id, refers_to, value, currency, properties)
+    SELECT f.touchpoint_id, f.customer_id, f.identifier_id, f.at, f.origin_id, src, load,
+      f.flags, f.kind_id, f.campaign_id, f.refers_to, f.value, f.currency, f.properties
+    FROM fresh f
   )
-  INSERT INTO cdp_data.touchpoint (touchpoint_id, customer_id, identifier_id, occurred_at, origin_id, source_id, load_id,
-    flags, kind_id, campaign_id, refers_to, value, currency, properties)
-  SELECT f.touchpoint_id, f.customer_id, f.identifier_id, f.at, f.origin_id, src, load,
-    f.flags, f.kind_id, f.campaign_id, f.refers_to, f.value, f.currency, f.properties
-  FROM fresh f;
-  GET DIAGNOSTICS n = ROW_COUNT;
+  SELECT count(*), (SELECT count(*) FROM keys) - count(*) FILTER (WHERE f.is_new) INTO n, keys FROM fresh f;
+  IF keys <> 0 THEN
+    RAISE EXCEPTION 'a record of the load came by a call meanwhile' USING ERRCODE = 'CDPTW';
+  END IF;
   IF EXISTS (SELECT FROM cdp_data.touchpoint_awaited a WHERE a.source_id = src) THEN
     PERFORM cdp_internal.load_tell_owners(src, 'relink', array_agg(x.refers_to) FILTER (WHERE x.refers_to IS NOT NULL),
       array_agg(x.customer_id) FILTER (WHERE x.refers_to IS NOT NULL), array_agg(x.source_key) FILTER (WHERE x.source_key IS NOT NULL))
@@ -418,7 +425,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.load_write(bigint, integer) IS
-'Writes the new rows of the running load: keys in key order, touchpoints, change feed. Returns how many touchpoints.';
+'Writes the new rows of the running load: keys in key order, touchpoints, change feed. Returns how many touchpoints. Error CDPTW (for its caller): a call wrote the key of one since cdp_internal.load_match() looked.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.load_partitions(first_at timestamptz, last_at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -442,11 +449,22 @@ DECLARE
   written bigint;
 BEGIN
   PERFORM cdp_internal.load_people();
-  PERFORM cdp_internal.load_match(src);
-  orphaned := cdp_internal.load_references(load, src);
-  SELECT c.corrected INTO corrected FROM cdp_internal.load_correct(load, src) c;
-  written := cdp_internal.load_write(load, src);
-  inserted := written - corrected;
+  -- A batch is locked against other batches of its source, not against calls. When one brings a record between the
+  -- look-up of the keys and their writing, all since the look-up is rolled back and done again.
+  FOR attempt IN 1 .. 100 LOOP
+    BEGIN
+      PERFORM cdp_internal.load_match(src);
+      orphaned := cdp_internal.load_references(load, src);
+      SELECT c.corrected INTO corrected FROM cdp_internal.load_correct(load, src) c;
+      written := cdp_internal.load_write(load, src);
+      inserted := written - corrected;
+      RETURN;
+    EXCEPTION WHEN SQLSTATE 'CDPTW' THEN
+      NULL;
+    END;
+  END LOOP;
+  RAISE EXCEPTION 'records of the load come by calls faster than they can be written'
+    USING ERRCODE = 'serialization_failure', DETAIL = 'Tried 100 times.', HINT = 'Load again.';
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.load_store(bigint, integer) IS

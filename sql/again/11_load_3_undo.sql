@@ -123,23 +123,16 @@ BEGIN
   UPDATE cdp_data.identifier i SET first_seen = x.first_at, last_seen = x.last_at
   FROM (
     SELECT y.identifier_id, min(t.occurred_at) AS first_at, max(t.occurred_at) AS last_at
-    FROM (SELECT DISTINCT i.identifier_id, i.customer_id
-          FROM cdp_data.identifier i JOIN pg_temp.cdp_load_version v USING (customer_id)) y
-      LEFT JOIN cdp_data.touchpoint t USING (customer_id, identifier_id)
+    FROM pg_temp.cdp_load_seen y LEFT JOIN cdp_data.touchpoint t USING (customer_id, identifier_id)
+    WHERE y.by_touchpoint AND y.customer_id IN (SELECT v.customer_id FROM pg_temp.cdp_load_version v)
     GROUP BY y.identifier_id) x
   WHERE i.identifier_id = x.identifier_id AND (i.first_seen, i.last_seen) IS DISTINCT FROM (x.first_at, x.last_at);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.load_settle(bigint, integer, text) IS
-'Brings touchpoint, touchpoint_key and touchpoint_retracted to what cdp_internal.load_versions() found best, writes the change feed, and corrects first_seen and last_seen. Returns how many rows went and came.';
+'Brings touchpoint, touchpoint_key and touchpoint_retracted to what cdp_internal.load_versions() found best, writes the change feed, and corrects first_seen and last_seen. The caller holds the identifiers: cdp_internal.load_lock_seen(). Returns how many rows went and came.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.load_lock_key(load_id bigint) RETURNS bigint
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-RETURN hashint8extended(load_id, 7234563);
-COMMENT ON FUNCTION cdp_internal.load_lock_key(bigint) IS
-'Advisory lock of a load that is in force while it is still written to: shared for who writes, exclusive while it is taken back or put in again.';
-
-CREATE OR REPLACE FUNCTION cdp_internal.room_load_changes() RETURNS SETOF text
+CREATE OR REPLACE FUNCTION cdp_internal.room_functions(beginning text, arguments integer) RETURNS SETOF text
 LANGUAGE sql STABLE
 BEGIN ATOMIC
   -- Only members count, so that nobody plants one.
@@ -147,11 +140,43 @@ BEGIN ATOMIC
   FROM pg_catalog.pg_proc p
     JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
     JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND e.extname = 'pg_cdp'
-  WHERE p.pronamespace = 'cdp_internal'::regnamespace AND p.prokind = 'f' AND p.pronargs = 2 AND p.proname LIKE 'load\_changed\_%'
+  WHERE p.pronamespace = 'cdp_internal'::regnamespace AND p.prokind = 'f' AND p.pronargs = arguments AND pg_catalog.starts_with(p.proname::text, beginning)
   ORDER BY 1;
 END;
-COMMENT ON FUNCTION cdp_internal.room_load_changes() IS
-'Names of the functions cdp_internal.load_changed_...(load_id, to_state) with which other rooms take part in reverting and retrying loads. They are called in the same transaction, after the load has its new state and its touchpoints are settled, while pg_temp.cdp_load_version still tells which these are.';
+COMMENT ON FUNCTION cdp_internal.room_functions(text, integer) IS
+'Names of the functions in cdp_internal with which other rooms take part when a load is reverted or retried, by how their names begin. load_identifiers_...(load_id) returns identifiers of the load beside those of its touchpoints, before anything is written; load_changed_...(load_id, to_state) follows in the same transaction, after the load has its new state and its touchpoints are settled, while pg_temp.cdp_load_version still tells which these are.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.load_lock_seen(load bigint) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  name text;
+BEGIN
+  CREATE TEMP TABLE cdp_load_seen (identifier_id bigint, type_id smallint, value text COLLATE "C", customer_id bigint, by_touchpoint boolean);
+  CREATE TEMP TABLE cdp_load_end (identifier_id bigint);
+  FOREACH name IN ARRAY ARRAY(SELECT cdp_internal.room_functions('load_identifiers_', 1)) LOOP
+    EXECUTE format('INSERT INTO pg_temp.cdp_load_end SELECT cdp_internal.%I($1)', name) USING load;
+  END LOOP;
+  INSERT INTO pg_temp.cdp_load_seen
+  SELECT i.identifier_id, i.type_id, i.value, i.customer_id, bool_or(u.by_touchpoint)
+  FROM (
+    SELECT e.identifier_id, false AS by_touchpoint FROM pg_temp.cdp_load_end e
+    UNION ALL
+    SELECT h.identifier_id, true FROM (SELECT DISTINCT v.customer_id FROM pg_temp.cdp_load_version v) v JOIN cdp_data.identifier h USING (customer_id)) u
+    JOIN cdp_data.identifier i USING (identifier_id)
+  GROUP BY i.identifier_id;
+  ANALYZE pg_temp.cdp_load_seen;
+  PERFORM FROM cdp_data.identifier i JOIN pg_temp.cdp_load_seen x USING (identifier_id) ORDER BY i.type_id, i.value FOR NO KEY UPDATE OF i;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.load_lock_seen(bigint) IS
+'Collects in pg_temp.cdp_load_seen the identifiers whose first_seen and last_seen a revert or retry may change, and locks them in the order of type and value, as every load and call does, before any key of a record is written. by_touchpoint: those that share a home with a record of the load; the others are those of other rooms.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.load_lock_key(load_id bigint) RETURNS bigint
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN hashint8extended(load_id, 7234563);
+COMMENT ON FUNCTION cdp_internal.load_lock_key(bigint) IS
+'Advisory lock of a load that is in force while it is still written to: shared for who writes, exclusive while it is taken back or put in again.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.change_load(load bigint, from_state text, to_state text, OUT removed bigint, OUT restored bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -191,10 +216,11 @@ BEGIN
   SET state = to_state, reverted_at = CASE to_state WHEN 'reverted' THEN now() END WHERE x.load_id = load;
   PERFORM cdp_internal.drop_load_tables();
   PERFORM cdp_internal.load_versions(load, l.source_id);
+  PERFORM cdp_internal.load_lock_seen(load);
   moved := cdp_internal.load_settle(load, l.source_id, CASE to_state WHEN 'reverted' THEN 'revert' ELSE 'retry' END);
   removed := moved.removed;
   restored := moved.restored;
-  FOREACH name IN ARRAY ARRAY(SELECT cdp_internal.room_load_changes()) LOOP
+  FOREACH name IN ARRAY ARRAY(SELECT cdp_internal.room_functions('load_changed_', 2)) LOOP
     EXECUTE format('SELECT cdp_internal.%I($1, $2)', name) USING load, to_state;
   END LOOP;
   PERFORM cdp_internal.drop_load_tables();

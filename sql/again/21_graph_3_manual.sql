@@ -134,6 +134,18 @@ $$;
 COMMENT ON FUNCTION cdp.forbid_link(bigint, bigint, text) IS
 'Says that two identifiers (identifier_id) are never one person, whatever records, matching and rebuilds find. When they are one customer now, its weakest links between them are rejected until they are two. Returns the customers that their identifiers are then. Lifted with cdp.allow_link(). reason stays with the link. Errors: 22023 unknown identifier, or twice the same, 22004 NULL, 55000 before cdp.setup().';
 
+CREATE OR REPLACE FUNCTION cdp_internal.link_shown(link_id bigint) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN EXISTS (
+    SELECT FROM cdp_data.link_support s JOIN cdp_data.load d ON d.load_id = s.load_id
+    WHERE s.link_id = link_shown.link_id AND (d.state = 'done' OR d.state = 'running' AND d.xid = pg_current_xact_id_if_assigned()));
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.link_shown(bigint) IS
+'Whether some load in force shows a link.';
+
 CREATE OR REPLACE FUNCTION cdp.allow_link(a bigint, b bigint, reason text DEFAULT NULL, OUT lifted bigint, OUT customers bigint[])
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
@@ -141,12 +153,24 @@ DECLARE
   ids bigint[];
   other bigint[];
   roots bigint[];
+  back record;
 BEGIN
   PERFORM cdp_internal.require_identifiers(ARRAY[a, b]);
+  -- Who else writes links waits, so that rows of identifiers may be locked behind roots.
+  LOCK TABLE cdp_data.link IN SHARE ROW EXCLUSIVE MODE;
   PERFORM cdp_internal.lock_customers(ARRAY[a, b], true);
   roots := ARRAY[cdp_internal.identifier_root(a), cdp_internal.identifier_root(b)];
   ids := ARRAY(SELECT m.identifier_id FROM cdp_internal.members(roots[1]) m);
   other := ARRAY(SELECT m.identifier_id FROM cdp_internal.members(roots[2]) m);
+  -- What an unmerge had taken back may hold again, unless its loads were reverted since; those are neighbours that come anew.
+  SELECT array_agg(y.a_id) AS a, array_agg(y.b_id) AS b INTO back
+  FROM cdp_data.link x JOIN cdp_data.link y ON y.a_id = x.a_id AND y.b_id = x.b_id
+  WHERE x.kind = 'cannot' AND x.state = 'active' AND y.kind = 'deterministic' AND y.state = 'revoked' AND y.reason = 'unmerge'
+    AND (x.a_id = ANY (ids) AND x.b_id = ANY (other) OR x.a_id = ANY (other) AND x.b_id = ANY (ids))
+    AND cdp_internal.link_shown(y.link_id);
+  IF back.a IS NOT NULL THEN
+    PERFORM cdp_internal.lock_and_crowd(ids || other, back.a, back.b);
+  END IF;
   -- All of them: one that is left would still keep the two apart.
   WITH pair AS (
     SELECT x.link_id, x.a_id, x.b_id FROM unnest(ids) AS u (id) JOIN cdp_data.link x ON x.a_id = u.id
@@ -157,18 +181,16 @@ BEGIN
   ), gone AS (
     UPDATE cdp_data.link l SET state = 'revoked', changed_at = clock_timestamp() FROM pair p WHERE l.link_id = p.link_id
   ), back AS (
-    -- What an unmerge had taken back along with them may hold again, unless its loads were reverted since.
     UPDATE cdp_data.link l SET state = CASE WHEN p.shown OR l.kind <> 'deterministic' THEN 'rejected' ELSE 'revoked' END,
       reason = CASE WHEN p.shown OR l.kind <> 'deterministic' THEN 'cannot' ELSE 'load reverted' END, blocker = NULL, changed_at = clock_timestamp()
     FROM (
-      SELECT y.link_id, EXISTS (SELECT FROM cdp_data.link_support s JOIN cdp_data.load d ON d.load_id = s.load_id
-        WHERE s.link_id = y.link_id AND (d.state = 'done' OR d.state = 'running' AND d.xid = pg_current_xact_id_if_assigned())) AS shown
+      SELECT y.link_id, cdp_internal.link_shown(y.link_id) AS shown
       FROM pair x JOIN cdp_data.link y ON y.a_id = x.a_id AND y.b_id = x.b_id) p
     WHERE l.link_id = p.link_id AND l.state = 'revoked' AND l.reason = 'unmerge'
   )
   SELECT count(*) INTO lifted FROM pair;
   customers := CASE WHEN lifted = 0 THEN ARRAY(SELECT DISTINCT r FROM unnest(roots) r ORDER BY 1)
-    ELSE cdp_internal.recompute(roots, 'manual', reason, true) END;
+    ELSE cdp_internal.recompute(ARRAY(SELECT DISTINCT cdp_internal.identifier_root(x) FROM unnest(ids || other) x ORDER BY 1), 'manual', reason, true) END;
 END
 $$;
 COMMENT ON FUNCTION cdp.allow_link(bigint, bigint, text) IS

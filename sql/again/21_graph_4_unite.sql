@@ -111,8 +111,17 @@ DECLARE
     UNION SELECT l.b_id FROM unnest(link_ids) AS x (id) JOIN cdp_data.link l ON l.link_id = x.id);
   c record;
   j record;
+  pairs record;
 BEGIN
-  PERFORM cdp_internal.lock_customers(ends);
+  -- Links that come back bring neighbours, as those of a new record do.
+  SELECT array_agg(l.a_id) AS a, array_agg(l.b_id) AS b INTO pairs
+  FROM (SELECT DISTINCT l.a_id, l.b_id FROM unnest(link_ids) AS x (id) JOIN cdp_data.link l ON l.link_id = x.id
+        WHERE l.kind = 'deterministic' AND l.state = 'revoked') l;
+  IF pairs.a IS NULL THEN
+    PERFORM cdp_internal.lock_customers(ends);
+  ELSE
+    PERFORM cdp_internal.lock_and_crowd(ends, pairs.a, pairs.b);
+  END IF;
   SELECT array_agg(l.link_id) AS id, array_agg(l.a_id) AS a, array_agg(l.b_id) AS b, array_agg(l.kind::text) AS kind,
     array_agg(l.weight) AS weight, array_agg(l.first_seen) AS at
   INTO c
@@ -216,6 +225,43 @@ $$;
 COMMENT ON FUNCTION cdp_internal.crowded_by(bigint[], bigint[]) IS
 'Identifiers that would have more neighbours than supernode_degree of their type, by links that records brought, if these pairs (each once, lower end first) were linked. Sorted by type and value, the order in which their rows are locked.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.lock_and_crowd(known bigint[], a_ids bigint[], b_ids bigint[]) RETURNS bigint[]
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off
+AS $$
+DECLARE
+  crowded bigint[] := cdp_internal.crowded_by(a_ids, b_ids);
+  late bigint[] := '{}';
+BEGIN
+  FOR attempt IN 1 .. 100 LOOP
+    crowded := ARRAY(SELECT unnest(crowded) UNION SELECT unnest(late));
+    -- Rows of identifiers come before roots. Who turns out to be crowded only under the locks, because a record was
+    -- waited for, is locked by going back to before the first lock.
+    BEGIN
+      PERFORM FROM cdp_data.identifier i WHERE i.identifier_id = ANY (crowded) ORDER BY i.type_id, i.value FOR NO KEY UPDATE;
+      PERFORM cdp_internal.lock_customers(known);
+      -- Those new in this transaction have no neighbours but in the list.
+      IF known <> '{}' THEN
+        late := cdp_internal.crowded_by(a_ids, b_ids);
+        IF NOT late <@ crowded THEN
+          RAISE EXCEPTION 'an identifier became crowded' USING ERRCODE = 'CDPRT';
+        END IF;
+        crowded := late;
+      END IF;
+      IF crowded <> '{}' THEN
+        PERFORM cdp_internal.quarantine_in(crowded);
+      END IF;
+      RETURN crowded;
+    EXCEPTION WHEN SQLSTATE 'CDPRT' THEN
+      NULL;
+    END;
+  END LOOP;
+  RAISE EXCEPTION 'identifiers get neighbours faster than they can be locked'
+    USING ERRCODE = 'serialization_failure', DETAIL = 'Tried 100 times.', HINT = 'Try again.';
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.lock_and_crowd(bigint[], bigint[], bigint[]) IS
+'Locks for pairs of identifiers that are about to be linked (each once, lower end first; known: their ends that have a customer): rows of those that get too many neighbours, by type and value, then all roots; and quarantines those, judged once more under the locks. Returns them. Error 40001: no calm within 100 attempts.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.load_links(
   load_id bigint, source_id integer, cause text DEFAULT 'load', OUT links bigint, OUT rejected bigint, OUT operation_id bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off
@@ -225,7 +271,7 @@ DECLARE
   p_a bigint[]; p_b bigint[]; p_first timestamptz[]; p_last timestamptz[]; p_key text[]; p_link bigint[]; p_new boolean[];
   -- Its identifiers: known ones, and those whose customer is not made yet.
   known bigint[]; fresh bigint[];
-  crowded bigint[];
+  made bigint;
   c record;
   j record;
   work_mem text := current_setting('work_mem');
@@ -251,13 +297,7 @@ BEGIN
     FROM unnest(known) AS u (id)
       JOIN cdp_data.identifier i ON i.identifier_id = u.id LEFT JOIN cdp_data.customer h ON h.customer_id = i.customer_id) e;
 
-  -- Whoever has too many neighbours now: their rows first, then all roots, so that locks keep their order.
-  crowded := cdp_internal.crowded_by(p_a, p_b);
-  PERFORM FROM cdp_data.identifier i WHERE i.identifier_id = ANY (crowded) ORDER BY i.type_id, i.value FOR NO KEY UPDATE;
-  PERFORM cdp_internal.lock_customers(known);
-  IF crowded <> '{}' THEN
-    PERFORM cdp_internal.quarantine_in(crowded);
-  END IF;
+  PERFORM cdp_internal.lock_and_crowd(known, p_a, p_b);
 
   SELECT array_agg(coalesce(l.link_id, nextval('cdp_data.link_link_id_seq')) ORDER BY p.n), array_agg(l.link_id IS NULL ORDER BY p.n)
   INTO p_link, p_new
@@ -275,7 +315,15 @@ BEGIN
       cdp_internal.verdict_reason(v.verdict, j.reasons), nullif(v.blocker, 0)
     FROM unnest(p_link, p_a, p_b, p_first, p_new) AS p (id, a, b, at, is_new)
       JOIN unnest(j.judged, j.verdicts, j.blockers) AS v (id, verdict, blocker) ON v.id = p.id
-    WHERE p.is_new ORDER BY p.a, p.b;
+    WHERE p.is_new ORDER BY p.a, p.b
+    ON CONFLICT ON CONSTRAINT link_once DO NOTHING;
+    GET DIAGNOSTICS made = ROW_COUNT;
+    IF made < (SELECT count(*) FROM unnest(p_new) AS n (is_new) WHERE n.is_new) THEN
+      -- Between two that may join nobody a call writes a link without the locks of roots, so that it may come meanwhile:
+      -- it stands rejected as ours would.
+      p_link := ARRAY(SELECT l.link_id FROM unnest(p_a, p_b) WITH ORDINALITY AS p (a, b, n)
+        JOIN cdp_data.link l ON l.a_id = p.a AND l.b_id = p.b AND l.kind = 'deterministic' ORDER BY p.n);
+    END IF;
     UPDATE cdp_data.link l
     SET state = CASE WHEN v.verdict > 0 THEN 'active' ELSE 'rejected' END, reason = cdp_internal.verdict_reason(v.verdict, j.reasons),
       blocker = nullif(v.blocker, 0), changed_at = clock_timestamp()

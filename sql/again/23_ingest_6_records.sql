@@ -279,7 +279,7 @@ CREATE OR REPLACE FUNCTION cdp.load_customers(
 RETURNS TABLE (load_id bigint, rows_read bigint, inserted bigint, corrected bigint, unchanged bigint, quarantined bigint,
   identifiers bigint, links bigint, links_rejected bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-SET search_path = pg_catalog, pg_temp SET synchronize_seqscans = off SET extra_float_digits = 1 SET jit = off
+SET search_path = pg_catalog, pg_temp SET synchronize_seqscans = off SET extra_float_digits = 1 SET datestyle = 'ISO, YMD' SET intervalstyle = 'postgres' SET jit = off
 AS $$
 #variable_conflict use_variable
 DECLARE

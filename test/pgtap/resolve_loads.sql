@@ -1,7 +1,7 @@
 -- Links of whole loads: many unions at once, homes of new identifiers, loads taken back and put in again, identifiers shared by too many.
 SET jit = off;
 \ir resolve_check.inc
-SELECT plan(34);
+SELECT plan(42);
 SELECT cdp.add_source('shop', 'UTC');
 -- Types without limits of their own, so that only the rules that a test sets count.
 SELECT cdp.add_identifier_type('plain', normaliser => 'trim', priority => 10), cdp.add_identifier_type('weak', normaliser => 'trim', priority => 900);
@@ -133,5 +133,23 @@ SELECT pg_temp.load_pairs(ARRAY(SELECT 'device-q' || i FROM generate_series(40, 
 SELECT is((SELECT state FROM cdp_data.identifier WHERE value = 'device'), 'quarantined', 'ten thousand are not');
 SELECT is((SELECT count(*) || ' ' || count(DISTINCT cdp_internal.identifier_root(identifier_id)) FROM cdp_data.identifier WHERE value LIKE 'q%'), '10000 10000', 'its people are ten thousand customers again');
 SELECT is((SELECT count(*) || min(k.reason) || min(k.state) FROM cdp_data.link k JOIN cdp_data.identifier i ON i.identifier_id IN (k.a_id, k.b_id) WHERE i.value = 'device'), '10000super-noderejected', 'all its links are rejected');
+-- Links that come back bring neighbours, too: by a retry, and by allow_link().
+UPDATE cdp_data.identifier_type SET supernode_degree = 4 WHERE name = 'plain';
+CREATE TEMP TABLE made AS SELECT pg_temp.load_pairs('{till-t1,till-t2,till-t3}') AS first;
+SELECT pg_temp.set_state(first, 'reverted') FROM made;
+SELECT pg_temp.load_pairs('{till-t4,till-t5}');
+SELECT is((SELECT state FROM cdp_data.identifier WHERE value = 'till'), 'active', 'two neighbours are in force');
+SELECT pg_temp.set_state(first, 'done') FROM made;
+SELECT is((SELECT state FROM cdp_data.identifier WHERE value = 'till'), 'quarantined', 'a retry that brings three more makes five: quarantined');
+SELECT is((SELECT count(DISTINCT cdp_internal.identifier_root(identifier_id)) FROM cdp_data.identifier WHERE value ~ '^t[1-5]$'), 5::bigint, 'and its people part');
+SELECT is((SELECT count(*) FROM cdp_data.identity_alert a JOIN cdp_data.identifier i USING (identifier_id) WHERE i.value = 'till'), 1::bigint, 'an alert tells');
+SELECT pg_temp.load_pairs('{desk-d1,desk-d2,desk-d3}');
+SELECT cdp.unmerge(identifier => identifier_id) FROM cdp_data.identifier WHERE value = 'desk';
+SELECT pg_temp.load_pairs('{desk-d4,desk-d5,d1-d2,d2-d3}');
+SELECT is((SELECT state FROM cdp_data.identifier WHERE value = 'desk'), 'active', 'three were taken back by an unmerge, two are there');
+SELECT cdp.allow_link(a.identifier_id, b.identifier_id) IS NOT NULL FROM cdp_data.identifier a, cdp_data.identifier b WHERE a.value = 'desk' AND b.value = 'd1';
+SELECT is((SELECT state FROM cdp_data.identifier WHERE value = 'desk'), 'quarantined', 'allowing them makes five: quarantined');
+SELECT isnt(pg_temp.who('desk'), pg_temp.who('d1'), 'and nothing is joined through it');
+SELECT is(pg_temp.faults(), 0::bigint, 'no fault after that');
 SELECT is(pg_temp.faults(), 0::bigint, 'no fault at the end');
 SELECT * FROM finish();
