@@ -147,25 +147,32 @@ BEGIN ATOMIC
 SELECT * FROM (VALUES
   ('bad_key', 'source_key is missing or longer than 800 bytes'),
   ('no_time', 'occurred_at is missing'),
-  ('bad_time', 'occurred_at is no ISO 8601 time such as 2026-01-31 23:59:59+08'),
+  ('bad_time', 'the time is no ISO 8601 time such as 2026-01-31 23:59:59+08'),
   ('endless_time', 'occurred_at is infinite'),
-  ('absurd_time', 'occurred_at is before time_floor, older than touchpoint_retention, or later than now plus time_ahead of cdp_data.setting'),
+  ('absurd_time', 'the time is before time_floor, older than touchpoint_retention, or later than now plus time_ahead of cdp_data.setting'),
+  ('no_identifier', 'no identifier of the record can identify anybody'),
   ('bad_identifier', 'identifier is missing, longer than 800 bytes, or not what its type asks for'),
   ('blocked_identifier', 'identifier is a word or a number that stands for nobody, such as null or 0000'),
   ('unknown_identifier_type', 'identifier_type is missing or not in cdp_data.identifier_type_all'),
   ('ignored_identifier', 'role of the identifier type is ignore'),
+  ('missing_field', 'a required field of the contract is missing'),
+  ('bad_field', 'a required field does not fit the contract'),
   ('unknown_kind', 'kind is missing or not in cdp_data.touch_kind_all'),
   ('bad_value', 'value is no plain number below 9.2e12 with at most six decimals'),
   ('unknown_currency', 'currency is not in cdp_data.currency_all'),
   ('bad_properties', 'properties is no JSON of at most 1 MB and 64 levels'),
   ('bad_refers_to', 'refers_to is longer than 800 bytes or names the record itself'),
   ('bad_flags', 'flags is no whole number from 0 on'),
+  ('bad_message', 'the message cannot be read'),
+  ('unknown_call', 'type of the message is none of identify, track, page, screen, group, alias'),
+  ('not_live', 'the contract of the source is not live'),
+  ('too_large', 'the message has more than 1 MB'),
   ('superseded', 'a later row of the same load has the same source_key and another content'),
   ('suppressed', 'the identifier is on the suppression list; nothing of the row is kept')
 ) AS v (code, reason);
 END;
 COMMENT ON FUNCTION cdp_internal.load_reasons() IS
-'Every code that a load writes to cdp_data.quarantine, with its text. Read-only; part of the release.';
+'Every code in cdp_data.quarantine, with its text: of loads of touchpoints, of records and of messages. Read-only; part of the release.';
 
 -- Builds the one statement that reads a staging table into pg_temp.cdp_load_row.
 CREATE OR REPLACE FUNCTION cdp_internal.load_read_sql(

@@ -17,17 +17,20 @@ BEGIN
   VALUES (id, group_write.identifier_id, group_write.load_id, at, at)
   ON CONFLICT ON CONSTRAINT group_member_pkey DO UPDATE SET first_at = least(m.first_at, excluded.first_at), last_at = greatest(m.last_at, excluded.last_at)
   WHERE excluded.first_at < m.first_at OR excluded.last_at > m.last_at;
-  IF traits <> '{}' THEN
-    INSERT INTO cdp_data.group_trait AS t (group_id, load_id, observed_at, traits) VALUES (id, group_write.load_id, at, group_write.traits)
-    ON CONFLICT ON CONSTRAINT group_trait_pkey DO UPDATE
-    SET traits = CASE WHEN excluded.observed_at >= t.observed_at THEN t.traits || excluded.traits ELSE excluded.traits || t.traits END,
-      observed_at = greatest(t.observed_at, excluded.observed_at);
+  IF EXISTS (SELECT FROM jsonb_object_keys(traits) k WHERE octet_length(k) > 800) THEN
+    RAISE EXCEPTION 'the name of a trait has more than 800 bytes' USING ERRCODE = 'invalid_parameter_value', HINT = 'Put long texts into the value.';
   END IF;
+  -- Each trait has its own time: a late message may bring one up to date and be behind with another.
+  INSERT INTO cdp_data.group_trait AS t (group_id, load_id, trait, observed_at, value)
+  SELECT id, group_write.load_id, e.key, at, e.value FROM jsonb_each(traits) e ORDER BY e.key COLLATE "C"
+  ON CONFLICT ON CONSTRAINT group_trait_pkey DO UPDATE SET observed_at = excluded.observed_at, value = excluded.value
+  WHERE excluded.observed_at > t.observed_at
+    OR (excluded.observed_at = t.observed_at AND excluded.value::text COLLATE "C" < t.value::text COLLATE "C");
   RETURN id;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.group_write(bigint, integer, text, bigint, jsonb, timestamptz) IS
-'Notes that an identifier belongs to a group of a source, and what is known of the group. Returns group_id.';
+'Notes that an identifier belongs to a group of a source, and what is known of the group. Returns group_id. Errors: 22023 the name of a trait is too long.';
 
 CREATE OR REPLACE FUNCTION cdp.group(
   source text, identifiers jsonb, group_id text, traits jsonb DEFAULT '{}', occurred_at timestamptz DEFAULT now(), message_id text DEFAULT NULL,
@@ -54,7 +57,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.group(text, jsonb, text, jsonb, timestamptz, text) IS
-'Tells that somebody belongs to a company, team or household: SELECT * FROM cdp.group(''app'', ''{"user_id": "7"}'', ''acme'', ''{"industry": "toys"}''). traits are the group''s; of each the latest by occurred_at counts. See cdp.customer_groups(). Returns and errors as cdp.identify().';
+'Tells that somebody belongs to a company, team or household: SELECT * FROM cdp.group(''app'', ''{"user_id": "7"}'', ''acme'', ''{"industry": "toys"}''). traits are the group''s; of each the latest by occurred_at counts, of two at one moment the lesser by the bytes of its text. See cdp.customer_groups(). Returns and errors as cdp.identify().';
 
 CREATE OR REPLACE FUNCTION cdp.customer_groups(customer_id bigint)
 RETURNS TABLE (group_id bigint, source text, group_key text, first_at timestamptz, last_at timestamptz, traits jsonb)
@@ -65,9 +68,9 @@ BEGIN
   PERFORM cdp_internal.require_setup();
   RETURN QUERY
   SELECT g.group_id, s.name, g.group_key, x.first_at, x.last_at, coalesce((
-    SELECT jsonb_object_agg(k.key, k.value)
-    FROM (SELECT DISTINCT ON (e.key) e.key, e.value FROM cdp_data.group_trait t JOIN cdp_data.load d USING (load_id) CROSS JOIN LATERAL jsonb_each(t.traits) e
-          WHERE t.group_id = g.group_id AND d.state = 'done' ORDER BY e.key, t.observed_at DESC, t.load_id DESC) k), '{}')
+    SELECT jsonb_object_agg(k.trait, k.value)
+    FROM (SELECT DISTINCT ON (t.trait) t.trait, t.value FROM cdp_data.group_trait t JOIN cdp_data.load d USING (load_id)
+          WHERE t.group_id = g.group_id AND d.state = 'done' ORDER BY t.trait, t.observed_at DESC, t.value::text COLLATE "C") k), '{}')
   FROM (
     SELECT m.group_id, min(m.first_at) AS first_at, max(m.last_at) AS last_at
     FROM cdp_internal.members(cdp_internal.root_of(customer_groups.customer_id)) i JOIN cdp_data.group_member m USING (identifier_id) JOIN cdp_data.load d USING (load_id)
@@ -77,7 +80,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.customer_groups(bigint) IS
-'The groups of a customer (any id of it), the latest first: since when and until when loads in force showed it there, and what is known of the group. No row for nobody.';
+'The groups of a customer (any id of it), the latest first: since when and until when loads in force showed it there, and what is known of the group: of each trait the value said last, whichever load said it. No row for nobody.';
 
 CREATE OR REPLACE FUNCTION cdp.page(
   source text, identifiers jsonb, name text DEFAULT NULL, properties jsonb DEFAULT '{}', occurred_at timestamptz DEFAULT now(), message_id text DEFAULT NULL,

@@ -91,6 +91,11 @@ BEGIN
       AS w (key, kinds, wanted) ON w.key = e.key
   WHERE jsonb_typeof(e.value) <> ALL (w.kinds || 'null'::text)
   UNION ALL
+  SELECT format('fields[%s].allowed[%s]', f.n, a.n), 'wrong_type', 'what is allowed must be a text or a number', 'Leave required out for a field that may be empty.'
+  FROM jsonb_array_elements(fields) WITH ORDINALITY AS f (v, n),
+    jsonb_array_elements(CASE jsonb_typeof(CASE jsonb_typeof(f.v) WHEN 'object' THEN f.v END -> 'allowed') WHEN 'array' THEN f.v -> 'allowed' ELSE '[]' END) WITH ORDINALITY AS a (v, n)
+  WHERE jsonb_typeof(a.v) NOT IN ('string', 'number', 'boolean')
+  UNION ALL
   SELECT format('fields[%s]', f.n), 'wrong_type', 'a field must be a JSON object', 'Write {"field": "...", "target": "identifier email"}.'
   FROM jsonb_array_elements(fields) WITH ORDINALITY AS f (v, n) WHERE jsonb_typeof(f.v) <> 'object';
 END
@@ -164,6 +169,7 @@ BEGIN
         OR f.max_value IS NOT NULL AND NOT cdp_internal.fits_type(f.max_value, f.data_type, 'UTC')),
         CASE WHEN f.min_value IS NULL OR cdp_internal.fits_type(f.min_value, f.data_type, 'UTC') THEN 'max' ELSE 'min' END,
         'bad_bound', format('a bound must be of the type of the field, %s', f.data_type), NULL),
+      (cdp_internal.bounds_crossed(f.data_type, f.min_value, f.max_value), 'max', 'bad_bound', 'max is below min: nothing would be taken', NULL),
       (NOT cdp_internal.pattern_compiles(f.pattern), 'pattern', 'bad_pattern', 'the pattern is no regular expression', NULL),
       (f.allowed = '{}', 'allowed', 'empty', 'allowed is an empty list: nothing would be taken', NULL),
       (coalesce(f.target, '') = '', 'target', 'missing', 'the field has no target', format('Take one of %s, with a name behind it.', array_to_string(kinds, ', '))),
@@ -205,6 +211,17 @@ $$;
 COMMENT ON FUNCTION cdp.check_contract(text, jsonb) IS
 'Every error of a contract at once, nothing is written: path (fields[3].target; counted from 1), code, message, hint with the nearest name (NULL: none). No row: it is in order. fields is a list of {"field": column or $.column.key, "type": text (default), integer, numeric, boolean, date, timestamp, json, "required", "min", "max" (of text: lengths), "pattern", "allowed": [...], "target": "identifier TYPE", "attribute NAME", for customers "record source_key" or "record observed_at", for events "touchpoint COLUMN" or "property [KEY]", or "ignore", "transform": a name of cdp.field_transforms(), "note"}.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.bounds_crossed(data_type text, min_value text, max_value text) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE
+  WHEN data_type = 'text' THEN CASE WHEN min_value ~ '^[0-9]{1,9}$' AND max_value ~ '^[0-9]{1,9}$' THEN min_value::integer > max_value::integer ELSE false END
+  WHEN data_type IN ('integer', 'numeric', 'date', 'timestamp') AND min_value IS NOT NULL AND max_value IS NOT NULL
+    AND cdp_internal.fits_type(min_value, data_type, 'UTC') AND cdp_internal.fits_type(max_value, data_type, 'UTC')
+    THEN NOT cdp_internal.in_range(max_value, data_type, 'UTC', min_value, NULL)
+  ELSE false END;
+COMMENT ON FUNCTION cdp_internal.bounds_crossed(text, text, text) IS
+'Whether the least value of a field lies above its greatest; false when one is missing or is none of the data type.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.pattern_compiles(pattern text) RETURNS boolean
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -237,6 +254,10 @@ BEGIN
     RAISE EXCEPTION 'the contract has % errors', errors
       USING ERRCODE = 'invalid_parameter_value', DETAIL = told, HINT = 'SELECT * FROM cdp.check_contract(...); gives them as rows.';
   END IF;
+  IF declare_contract.freshness <= '0'::interval THEN
+    RAISE EXCEPTION 'freshness must be longer than nothing' USING ERRCODE = 'invalid_parameter_value',
+      DETAIL = format('Got %s.', declare_contract.freshness), HINT = 'It is the longest time between two deliveries, such as 1 day.';
+  END IF;
   INSERT INTO cdp_data.source_contract AS c (source_id, record_kind, owner, freshness)
   VALUES (src, declare_contract.record_kind, declare_contract.owner, declare_contract.freshness)
   ON CONFLICT ON CONSTRAINT source_contract_pkey DO UPDATE
@@ -254,4 +275,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.declare_contract(text, text, jsonb, text, interval) IS
-'Declares what a source delivers for records of a kind (customer, event), in place of what was declared before; its form is told at cdp.check_contract(). The contract is a draft until cdp.source_go_live(): until then loads of the source are trials. owner and freshness NULL keep what is there. Returns the number of fields. Errors: 22023 with every error of the contract in its detail, unknown source; 55000 before cdp.setup().';
+'Declares what a source delivers for records of a kind (customer, event), in place of what was declared before; its form is told at cdp.check_contract(). The contract is a draft until cdp.source_go_live(): until then loads of the source are trials. owner and freshness NULL keep what is there. Returns the number of fields. Errors: 22023 with every error of the contract in its detail, unknown source, freshness not above 0; 55000 before cdp.setup().';

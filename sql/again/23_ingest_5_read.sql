@@ -15,29 +15,50 @@ $$;
 COMMENT ON FUNCTION cdp_internal.drop_record_tables() IS
 'Drops the temporary tables of a batch, of which a failed or an earlier one may have left some.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.record_reasons() RETURNS TABLE (code text, reason text)
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-BEGIN ATOMIC
-SELECT * FROM (VALUES
-  ('bad_key'::text, 'the key of the record is longer than 800 bytes or missing'::text),
-  ('bad_time', 'observed_at is no ISO 8601 time such as 2026-01-31 23:59:59+08'),
-  ('absurd_time', 'observed_at is before time_floor, older than touchpoint_retention, or later than now plus time_ahead of cdp_data.setting'),
-  ('no_identifier', 'no identifier of the record can identify anybody'),
-  ('missing_field', 'a required field is missing'),
-  ('bad_field', 'a required field does not fit its contract'),
-  ('bad_properties', 'properties is no JSON object of at most 1 MB and 64 levels'),
-  ('superseded', 'a later row of the same load has the same key and another content'),
-  ('suppressed', 'an identifier is on the suppression list; nothing of the row is kept')
-) AS v (code, reason);
-END;
-COMMENT ON FUNCTION cdp_internal.record_reasons() IS
-'Every code that a batch of records writes to cdp_data.quarantine beside those of cdp_internal.load_reasons(), with its text. Read-only; part of the release.';
+CREATE OR REPLACE FUNCTION cdp_internal.record_text(staging regclass, name text, as_day boolean, zone text) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  kind oid;
+  category "char";
+BEGIN
+  SELECT coalesce(nullif(t.typbasetype, 0), t.oid), t.typcategory INTO kind, category
+  FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid WHERE a.attrelid = staging AND a.attname = name AND a.attnum > 0 AND NOT a.attisdropped;
+  -- As JSON writes it: the same in every session, whatever its DateStyle, TimeZone and bytea_output.
+  RETURN CASE
+    WHEN category IN ('A', 'C') THEN format('to_jsonb(s.%I)::text', name)
+    WHEN kind = 'timestamptz'::regtype AND as_day THEN format('(to_jsonb(s.%I AT TIME ZONE %L) #>> ''{}'')', name, zone)
+    WHEN kind = 'timestamptz'::regtype THEN format('(CASE WHEN isfinite(s.%1$I) THEN (to_jsonb(s.%1$I AT TIME ZONE ''UTC'') #>> ''{}'') || ''Z'' ELSE s.%1$I::text END)', name)
+    WHEN kind IN ('date'::regtype, 'timestamp'::regtype) THEN format('(to_jsonb(s.%I) #>> ''{}'')', name)
+    WHEN kind = 'bytea'::regtype THEN format('(''\x'' || encode(s.%I, ''hex''))', name)
+    ELSE cdp_internal.staging_text(staging, name) END;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.record_text(regclass, text, boolean, text) IS
+'SQL that reads a column of a staging table (alias s) as text, the same in every session: arrays and rows as JSON, moments in UTC, or with as_day as the day that they are in the zone, all else as cdp_internal.staging_text(). NULL::text when the table has no such column.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.note_unused(src integer, names text[]) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  room bigint;
+BEGIN
+  names := ARRAY(SELECT DISTINCT n FROM unnest(names) n WHERE NOT EXISTS (SELECT FROM cdp_data.source_unmapped u WHERE u.source_id = src AND u.field = n) ORDER BY n);
+  IF cardinality(names) > 0 THEN
+    room := 1000 - (SELECT count(*) FROM cdp_data.source_unmapped u WHERE u.source_id = src);
+    INSERT INTO cdp_data.source_unmapped (source_id, field) SELECT src, n FROM unnest(names) n ORDER BY n COLLATE "C" LIMIT greatest(room, 0) ON CONFLICT DO NOTHING;
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.note_unused(integer, text[]) IS
+'Notes in cdp_data.source_unmapped what a source delivers and nothing is made of, up to 1000 names a source.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.record_fields(src integer, record_kind text, staging regclass) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   by_contract boolean := EXISTS (SELECT FROM cdp_data.source_field f WHERE f.source_id = src AND f.record_kind = record_fields.record_kind);
+  zone text := (SELECT s.timezone FROM cdp_data.source s WHERE s.source_id = src);
   missing text;
   n bigint;
 BEGIN
@@ -58,14 +79,16 @@ BEGIN
     SELECT row_number() OVER (ORDER BY f.nth), f.field,
       CASE WHEN f.field ~ '^[$][.]' THEN format(CASE WHEN a.atttypid = 'jsonb'::regtype THEN '(s.%I #>> %L)' ELSE '(cdp_internal.parse_json(s.%I::text) #>> %L)' END,
           a.attname, (string_to_array(f.field, '.'))[3:])
-        ELSE cdp_internal.staging_text(staging, f.field) END,
+        ELSE cdp_internal.record_text(staging, f.field, f.data_type = 'date'
+          OR f.target_kind = 'attribute' AND EXISTS (SELECT FROM cdp_data.attribute_all t WHERE t.name = f.target_name AND t.data_type = 'date'), zone) END,
       f.data_type, f.required, f.min_value, f.max_value, f.pattern, f.allowed, f.target_kind, f.target_name, f.transform
     FROM cdp_data.source_field f
       LEFT JOIN pg_attribute a ON a.attrelid = staging AND a.attname = split_part(f.field, '.', 2) AND a.attnum > 0 AND NOT a.attisdropped
     WHERE f.source_id = src AND f.record_kind = record_fields.record_kind AND f.target_kind <> 'ignore';
   ELSE
     INSERT INTO pg_temp.cdp_load_field (n, field, expr, data_type, required, target_kind, target_name)
-    SELECT row_number() OVER (ORDER BY x.attnum), x.attname, cdp_internal.staging_text(staging, x.attname), 'text', false, x.kind, x.attname
+    SELECT row_number() OVER (ORDER BY x.attnum), x.attname, cdp_internal.record_text(staging, x.attname,
+        x.kind = 'attribute' AND EXISTS (SELECT FROM cdp_data.attribute_all t WHERE t.name = x.attname AND t.data_type = 'date'), zone), 'text', false, x.kind, x.attname
     FROM (
       SELECT a.attnum, a.attname, CASE
         WHEN record_fields.record_kind = 'event' AND a.attname = ANY (cdp_internal.touch_columns()) THEN 'touchpoint'
@@ -90,12 +113,16 @@ BEGIN
           FROM pg_attribute a WHERE a.attrelid = staging AND a.attnum > 0 AND NOT a.attisdropped)),
         HINT = 'Name one like a type of cdp_data.identifier_type_all, or declare what is what with cdp.declare_contract().';
   END IF;
+  PERFORM cdp_internal.note_unused(src, ARRAY(
+    SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = staging AND a.attnum > 0 AND NOT a.attisdropped
+      AND NOT EXISTS (SELECT FROM pg_temp.cdp_load_field f WHERE f.field = a.attname OR f.field ~ '^[$][.]' AND split_part(f.field, '.', 2) = a.attname)
+      AND NOT EXISTS (SELECT FROM cdp_data.source_field f WHERE f.source_id = src AND f.record_kind = record_fields.record_kind AND f.field = a.attname)));
   SELECT count(*) INTO n FROM pg_temp.cdp_load_field;
   RETURN n;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.record_fields(integer, text, regclass) IS
-'Collects in pg_temp.cdp_load_field what becomes of each column of a staging table: by the contract of the source, or without one by the columns'' names. Returns how many are used. Errors: 42703 a column is missing or none identifies, 55000 a target of the contract is gone.';
+'Collects in pg_temp.cdp_load_field what becomes of each column of a staging table: by the contract of the source, or without one by the columns'' names. Columns of which nothing is made are noted for cdp.source_plan(). Returns how many are used. Errors: 42703 a column is missing or none identifies, 55000 a target of the contract is gone.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.field_code_sql(f record, zone text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp

@@ -183,7 +183,7 @@ BEGIN
   SELECT load, src, r.row_no, coalesce(r.original, jsonb_strip_nulls(jsonb_object(names, r.f))), r.code,
     concat(x.reason, ': ' || f.field, CASE r.code WHEN 'bad_field' THEN ' (' || (
       SELECT split_part(b, ':', 2) FROM unnest(r.bad) b WHERE split_part(b, ':', 1) = r.bad_field::text) || ')' END)
-  FROM pg_temp.cdp_load_record r JOIN cdp_internal.record_reasons() x USING (code)
+  FROM pg_temp.cdp_load_record r JOIN cdp_internal.load_reasons() x USING (code)
     LEFT JOIN pg_temp.cdp_load_field f ON f.n = r.bad_field AND r.code <> 'suppressed'
   ORDER BY r.row_no;
   GET DIAGNOSTICS n = ROW_COUNT;

@@ -1,7 +1,7 @@
 -- Identity room, ingestion: messages in the form of the Segment specification, as its libraries send them.
 -- Nothing is lost: what cannot be taken goes to quarantine as it came, with the reason.
 
-CREATE OR REPLACE FUNCTION cdp_internal.message_time(message jsonb, OUT at timestamptz, OUT bad boolean)
+CREATE OR REPLACE FUNCTION cdp_internal.message_time(message jsonb, came timestamptz DEFAULT now(), OUT at timestamptz, OUT bad boolean)
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -18,13 +18,13 @@ BEGIN
       -- Another server has received the message and put the sender's clock right.
       WHEN said IS NOT NULL AND (original IS NOT NULL OR received IS NOT NULL) THEN said
       -- The two clocks are held to agree at the moment of sending: what is between is the sender's error.
-      WHEN coalesce(original, said) IS NOT NULL AND sent IS NOT NULL THEN coalesce(received, now()) - (sent - coalesce(original, said))
-      ELSE coalesce(said, original, received, now()) END;
+      WHEN coalesce(original, said) IS NOT NULL AND sent IS NOT NULL THEN coalesce(received, came) - (sent - coalesce(original, said))
+      ELSE coalesce(said, original, received, came) END;
   END IF;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.message_time(jsonb) IS
-'When a message happened: timestamp when another server has received it (receivedAt or originalTimestamp tell), else receivedAt (or now) less the time from timestamp or originalTimestamp to sentAt, which takes the error of the sender''s clock out; without sentAt the time as it stands; without any time, now. bad: one of the four is no ISO 8601 time.';
+COMMENT ON FUNCTION cdp_internal.message_time(jsonb, timestamptz) IS
+'When a message happened: timestamp when another server has received it (receivedAt or originalTimestamp tell), else receivedAt (or when it came to us) less the time from timestamp or originalTimestamp to sentAt, which takes the error of the sender''s clock out; without sentAt the time as it stands; without any time, when it came. bad: one of the four is no ISO 8601 time. Errors: 22008 the clocks are further apart than the calendar reaches.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.url_host(url text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -76,48 +76,225 @@ $$;
 COMMENT ON FUNCTION cdp_internal.message_identifiers(jsonb) IS
 'Identifiers that a message shows beside its traits: userId, anonymousId, the ids of its device (the advertising id unless tracking is switched off), and context.externalIds of users whose type is an identifier type.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.message_fields(src integer, record_kind text, message jsonb, plain jsonb, OUT identifiers jsonb, OUT attributes jsonb, OUT bad text)
+CREATE OR REPLACE FUNCTION cdp_internal.message_judged(src integer, record_kind text, message jsonb, plain jsonb)
+RETURNS TABLE (nth smallint, field text, target_kind text, target_name text, data_type text, required boolean, raw jsonb, value text, code text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  zone text := (SELECT s.timezone FROM cdp_data.source s WHERE s.source_id = src);
+  zone text;
+  rules text[];
 BEGIN
-  WITH given AS MATERIALIZED (
-    SELECT f.*, cdp_internal.transform_text(CASE WHEN f.field ~ '^[$][.]' THEN message #>> (string_to_array(f.field, '.'))[2:] ELSE plain ->> f.field END, f.transform) AS value
-    FROM cdp_data.source_field f WHERE f.source_id = src AND f.record_kind = message_fields.record_kind AND f.target_kind IN ('identifier', 'attribute')
-  ), judged AS MATERIALIZED (
-    SELECT g.*, CASE
-      WHEN coalesce(btrim(g.value), '') = '' THEN 'missing_field'
-      WHEN NOT coalesce(cdp_internal.fits_type(g.value, g.data_type, zone), false) THEN 'bad_field'
-      WHEN NOT cdp_internal.in_range(g.value, g.data_type, zone, g.min_value, g.max_value) OR g.value !~ g.pattern OR g.value <> ALL (g.allowed) THEN 'bad_field' END AS code
-    FROM given g
-  )
-  SELECT coalesce((SELECT jsonb_object_agg(x.name, x.list) FROM (SELECT j.target_name AS name, jsonb_agg(j.value ORDER BY j.nth) AS list FROM judged j
-      WHERE j.target_kind = 'identifier' AND j.code IS NULL GROUP BY 1) x), '{}'),
-    coalesce((SELECT jsonb_object_agg(j.target_name, j.value) FROM judged j WHERE j.target_kind = 'attribute' AND j.code IS NULL), '{}'),
-    (SELECT j.code || ' ' || j.field FROM judged j WHERE j.required AND j.code IS NOT NULL ORDER BY j.nth LIMIT 1)
-  INTO identifiers, attributes, bad;
+  IF NOT EXISTS (SELECT FROM cdp_data.source_field f WHERE f.source_id = src AND f.record_kind = message_judged.record_kind) THEN
+    RETURN;
+  END IF;
+  zone := (SELECT s.timezone FROM cdp_data.source s WHERE s.source_id = src);
+  rules := cdp_internal.identifier_rules();
+  RETURN QUERY
+  SELECT v.nth, v.field, v.target_kind, v.target_name, v.data_type, v.required, v.raw, v.value, CASE
+      WHEN v.target_kind = 'ignore' THEN NULL
+      WHEN coalesce(btrim(v.value, E' \t\r\n'), '') = '' THEN 'empty'
+      WHEN NOT coalesce(cdp_internal.fits_type(v.value, v.data_type, zone), false) THEN 'bad_' || v.data_type
+      WHEN NOT cdp_internal.in_range(v.value, v.data_type, zone, v.min_value, v.max_value) THEN 'range'
+      WHEN v.value !~ v.pattern THEN 'pattern'
+      WHEN v.value <> ALL (v.allowed) THEN 'not_allowed'
+      -- The values of a list are judged one by one when they identify.
+      WHEN v.target_kind <> 'identifier' OR jsonb_typeof(v.raw) = 'array' THEN NULL
+      WHEN t.type_id IS NULL THEN 'unknown_identifier_type'
+      WHEN t.role = 'ignore' THEN 'ignored'
+      WHEN cdp_internal.read_identifier(v.value, t.type_id, rules) IS NULL THEN cdp_internal.refused_identifier(v.value, t.type_id, rules) END
+  FROM (
+    SELECT g.*, cdp_internal.transform_text(g.raw #>> '{}', g.transform) AS value
+    FROM (SELECT f.*, CASE WHEN f.field ~ '^[$][.]' THEN message #> (string_to_array(f.field, '.'))[2:] ELSE plain -> f.field END AS raw
+          FROM cdp_data.source_field f WHERE f.source_id = src AND f.record_kind = message_judged.record_kind) g) v
+    LEFT JOIN cdp_data.identifier_type_all t ON v.target_kind = 'identifier' AND t.name = v.target_name
+  ORDER BY v.nth;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.message_judged(integer, text, jsonb, jsonb) IS
+'The fields of a source''s contract in one message: paths into the message, or names of plain (traits or properties). raw as it came, value as text after the transform, code why it is not taken, as cdp_internal.field_code_sql() tells it (NULL: it is). No row without a contract.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.message_fields(src integer, record_kind text, message jsonb, plain jsonb,
+  OUT identifiers jsonb, OUT attributes jsonb, OUT touch jsonb, OUT properties jsonb, OUT refused jsonb, OUT names text[], OUT rest jsonb, OUT missing boolean, OUT bad text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  j record;
+  said jsonb;
+  way text[];
+BEGIN
+  identifiers := '{}';
+  attributes := '{}';
+  touch := '{}';
+  properties := '{}';
+  refused := '[]';
+  names := '{}';
+  rest := message;
+  FOR j IN SELECT * FROM cdp_internal.message_judged(src, record_kind, message, plain) LOOP
+    IF j.field ~ '^[$][.]' THEN
+      way := (string_to_array(j.field, '.'))[2:];
+      rest := rest #- way;
+      -- An object of which nothing is left was declared as well.
+      WHILE cardinality(way) > 2 AND rest #> way[:cardinality(way) - 1] = '{}' LOOP
+        way := way[:cardinality(way) - 1];
+        rest := rest #- way;
+      END LOOP;
+    ELSE
+      names := names || j.field;
+    END IF;
+    CONTINUE WHEN j.target_kind = 'ignore';
+    IF j.code IS NOT NULL THEN
+      -- Key, time and name of the event are a message's own when the contract's fields are not in it.
+      IF j.required AND bad IS NULL AND NOT (j.code = 'empty' AND j.target_kind IN ('record', 'touchpoint') AND j.target_name IN ('source_key', 'observed_at', 'occurred_at', 'kind')) THEN
+        missing := j.code = 'empty';
+        bad := j.field || CASE WHEN missing THEN '' ELSE ' (' || j.code || ')' END;
+      END IF;
+      IF j.code <> 'empty' THEN
+        refused := refused || jsonb_build_object('field', left(j.field, 63), 'code', j.code);
+      END IF;
+      CONTINUE;
+    END IF;
+    -- What came as a list or an object stays one; what was declared to be JSON becomes it.
+    said := CASE WHEN j.data_type = 'json' THEN cdp_internal.parse_json(j.value)
+      WHEN jsonb_typeof(j.raw) IN ('array', 'object') THEN j.raw ELSE to_jsonb(j.value) END;
+    CASE j.target_kind
+      WHEN 'identifier' THEN
+        identifiers := cdp_internal.add_identifiers(identifiers, jsonb_build_object(j.target_name, said));
+      WHEN 'attribute' THEN
+        attributes := attributes || jsonb_build_object(j.target_name, said);
+      WHEN 'property' THEN
+        properties := properties || jsonb_build_object(j.target_name, CASE
+          WHEN j.data_type IN ('integer', 'numeric') THEN to_jsonb(btrim(j.value)::numeric)
+          WHEN j.data_type = 'boolean' THEN to_jsonb(lower(btrim(j.value)) IN ('true', 't', 'yes', 'y', '1', 'on', '是'))
+          ELSE said END);
+      ELSE
+        touch := touch || jsonb_build_object(j.target_name, said #>> '{}');
+    END CASE;
+  END LOOP;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.message_fields(integer, text, jsonb, jsonb) IS
-'What the contract of a source makes of a message: identifiers and attributes from its fields (paths into the message, or names of plain: traits or properties). bad: code and name of the first required field that is missing or does not fit; NULL when all is well. Without a contract all is empty.';
+'What the contract of a source makes of a message: identifiers, attributes, properties, and touch, the columns of a touchpoint or record as text; refused: fields with a value that does not fit; names: fields of plain that the contract speaks of, and rest, the message without its paths, for what is declared is taken by the contract alone; bad: the first required field that is missing (missing) or does not fit, NULL when all is well. Without a contract all is empty and rest the message.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.note_unmapped(src integer, refused jsonb) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   IF refused @> '[{"code": "unknown_attribute"}]' THEN
-    INSERT INTO cdp_data.source_unmapped (source_id, field)
-    SELECT src, r ->> 'attribute' FROM jsonb_array_elements(refused) r
-    WHERE r ->> 'code' = 'unknown_attribute' AND NOT EXISTS (SELECT FROM cdp_data.source_unmapped u WHERE u.source_id = src AND u.field = r ->> 'attribute')
-      AND (SELECT count(*) FROM cdp_data.source_unmapped u WHERE u.source_id = src) < 1000
-    ORDER BY 2
-    ON CONFLICT DO NOTHING;
+    PERFORM cdp_internal.note_unused(src, ARRAY(SELECT r ->> 'attribute' FROM jsonb_array_elements(refused) r WHERE r ->> 'code' = 'unknown_attribute'));
   END IF;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.note_unmapped(integer, jsonb) IS
 'Notes in cdp_data.source_unmapped the traits of a call that no attribute has the name of.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.message_plain(message jsonb, call text) RETURNS jsonb
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN call IN ('track', 'page', 'screen') THEN CASE jsonb_typeof(message -> 'properties') WHEN 'object' THEN message -> 'properties' ELSE '{}' END
+  ELSE CASE jsonb_typeof(message #> '{context,traits}') WHEN 'object' THEN message #> '{context,traits}' ELSE '{}' END
+    || CASE WHEN call = 'identify' AND jsonb_typeof(message -> 'traits') = 'object' THEN message -> 'traits' ELSE '{}' END END;
+COMMENT ON FUNCTION cdp_internal.message_plain(jsonb, text) IS
+'Where the plain names of a contract lead in a message: to its properties when it tells of an event, else to the traits of the person.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.message_contract(call text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN call IN ('identify', 'alias', 'group') THEN 'customer' ELSE 'event' END;
+COMMENT ON FUNCTION cdp_internal.message_contract(text) IS
+'Which contract of its source a call obeys: that about customers or that about events.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.message_touch(c record, src integer, call text, event text, message jsonb, r record,
+  OUT status text, OUT customer_id bigint, OUT touchpoint_id bigint, OUT refused jsonb)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  k record;
+  given jsonb := coalesce(nullif(message -> 'properties', 'null'), '{}');
+  properties jsonb := r.properties;
+  touch jsonb := r.touch;
+  money record;
+  content jsonb;
+  refers text;
+  flags integer := 0;
+BEGIN
+  IF coalesce(btrim(event), '') = '' THEN
+    RAISE EXCEPTION 'a track message has no event' USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  k := cdp_internal.event_kind(src, event);
+  refers := coalesce(cdp_internal.parse_key(touch ->> 'refers_to'), CASE WHEN k.refers_property IS NOT NULL THEN cdp_internal.parse_key(given ->> k.refers_property) END);
+  IF touch ? 'flags' THEN
+    flags := cdp_internal.parse_int(touch ->> 'flags');
+    IF flags IS NULL OR flags < 0 THEN
+      RAISE EXCEPTION 'flags must be a whole number from 0 on' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+  END IF;
+  properties := properties || coalesce(cdp_internal.parse_json(touch ->> 'properties'), '{}');
+  IF jsonb_typeof(properties) <> 'object' THEN
+    RAISE EXCEPTION 'the field that is the properties must be a JSON object' USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  money := cdp_internal.message_money(properties || jsonb_strip_nulls(jsonb_build_object('revenue', touch ->> 'value', 'currency', coalesce(touch ->> 'currency',
+    -- What is paid back is in the money that was paid.
+    CASE WHEN refers IS NOT NULL AND coalesce(btrim(properties ->> 'currency'), '') = '' THEN (
+      SELECT p.currency FROM cdp_data.touchpoint_key y JOIN cdp_data.touchpoint p USING (customer_id, occurred_at, touchpoint_id)
+      WHERE y.source_id = src AND y.source_key = refers) END))), k.is_conversion, k.negate);
+  -- The key of the record: by the contract, by the rule of the event, else the message's own.
+  c.key := coalesce((
+    SELECT x.key FROM (VALUES (1, cdp_internal.parse_key(touch ->> 'source_key')), (2, CASE WHEN k.key_property IS NOT NULL THEN cdp_internal.parse_key(given ->> k.key_property) END)) AS x (n, key)
+    WHERE x.key IS DISTINCT FROM refers AND x.key IS NOT NULL ORDER BY x.n LIMIT 1), c.key);
+  content := jsonb_strip_nulls(jsonb_build_object('$event', CASE WHEN call = 'track' AND event <> k.name THEN event END,
+      '$call', nullif(call, 'track'), 'name', CASE WHEN call <> 'track' THEN message ->> 'name' END, 'category', CASE WHEN call <> 'track' THEN message ->> 'category' END,
+      '$context', nullif(r.context - ARRAY['traits', 'campaign', 'externalIds', 'library'], '{}'))) || properties;
+  SELECT w.status, w.customer_id, w.touchpoint_id, w.refused INTO status, customer_id, touchpoint_id, refused
+  FROM cdp_internal.touch_in(c, r.attributes,
+    cdp_internal.message_origin(r.rest) || jsonb_strip_nulls(jsonb_build_object('source', touch ->> 'source', 'medium', touch ->> 'medium', 'campaign', touch ->> 'campaign',
+      'referrer_host', touch ->> 'referrer_host', 'add_way', touch ->> 'add_way', 'qr_scene', touch ->> 'qr_scene')),
+    k.kind_id, flags, money.amount, money.code, nullif(content, '{}'), CASE WHEN refers <> c.key THEN refers END) w;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.message_touch(record, integer, text, text, jsonb, record) IS
+'Writes the touchpoint of a message: c as cdp_internal.call_read() gives it, r as cdp_internal.message_read() does.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.message_read(src integer, call text, message jsonb,
+  OUT identifiers jsonb, OUT attributes jsonb, OUT touch jsonb, OUT properties jsonb, OUT context jsonb, OUT rest jsonb, OUT refused jsonb)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  person jsonb;
+  t record;
+  f record;
+BEGIN
+  IF jsonb_typeof(coalesce(nullif(message -> 'properties', 'null'), '{}')) <> 'object' OR jsonb_typeof(coalesce(nullif(message -> 'context', 'null'), '{}')) <> 'object'
+    OR call = 'identify' AND jsonb_typeof(coalesce(nullif(message -> 'traits', 'null'), '{}')) <> 'object' THEN
+    RAISE EXCEPTION 'traits, properties and context must be JSON objects' USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  f := cdp_internal.message_fields(src, cdp_internal.message_contract(call), message, cdp_internal.message_plain(message, call));
+  IF f.bad IS NOT NULL AND call NOT IN ('alias', 'group') THEN
+    RAISE EXCEPTION '%', f.bad USING ERRCODE = CASE WHEN f.missing THEN 'CDPMF' ELSE 'CDPBF' END;
+  END IF;
+  context := coalesce(nullif(f.rest -> 'context', 'null'), '{}');
+  properties := coalesce(nullif(f.rest -> 'properties', 'null'), '{}');
+  person := cdp_internal.message_plain(f.rest, CASE call WHEN 'identify' THEN 'identify' ELSE 'alias' END);
+  -- What is declared is taken by the contract alone.
+  IF cdp_internal.message_contract(call) = 'customer' THEN
+    person := person - f.names;
+  ELSE
+    properties := properties - f.names;
+  END IF;
+  rest := f.rest || jsonb_build_object('properties', properties);
+  properties := properties || f.properties;
+  t := cdp_internal.split_traits(person);
+  identifiers := cdp_internal.add_identifiers(cdp_internal.add_identifiers(cdp_internal.message_identifiers(f.rest), t.identifiers), f.identifiers);
+  IF call = 'alias' THEN
+    IF coalesce(btrim(message ->> 'previousId'), message ->> 'anonymousId', '') = '' THEN
+      RAISE EXCEPTION 'an alias has no previousId' USING ERRCODE = 'invalid_parameter_value';
+    END IF;
+    identifiers := cdp_internal.add_identifiers(identifiers, cdp_internal.previous_identifier(message ->> 'previousId'));
+  END IF;
+  attributes := t.attributes || f.attributes;
+  touch := f.touch;
+  refused := f.refused;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.message_read(integer, text, jsonb) IS
+'What a message shows, by the contract of its source and by the names of its traits: identifiers, attributes, touch (columns that the contract tells), properties and context to be kept, rest (the message without what is declared), refused. Errors: CDPMF a required field of the contract is missing, CDPBF it does not fit (the message of both is the field), 22023 what cannot be read.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.message_write(
   source text, src integer, call text, message jsonb, at timestamptz,
@@ -125,76 +302,38 @@ CREATE OR REPLACE FUNCTION cdp_internal.message_write(
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  about_person jsonb := CASE WHEN call = 'identify' THEN coalesce(nullif(message -> 'traits', 'null'), '{}') ELSE '{}' END;
-  properties jsonb := coalesce(nullif(message -> 'properties', 'null'), '{}');
-  context jsonb := coalesce(nullif(message -> 'context', 'null'), '{}');
-  t record;
-  f record;
-  k record;
+  r record := cdp_internal.message_read(src, call, message);
   c record;
   w record;
-  money record;
-  ids jsonb;
-  content jsonb;
-  key text := nullif(btrim(message ->> 'messageId'), '');
-  refers text;
 BEGIN
-  IF jsonb_typeof(properties) <> 'object' OR jsonb_typeof(context) <> 'object' OR jsonb_typeof(about_person) <> 'object' THEN
-    RAISE EXCEPTION 'traits, properties and context must be JSON objects' USING ERRCODE = 'invalid_parameter_value';
-  END IF;
-  IF jsonb_typeof(context -> 'traits') = 'object' THEN
-    about_person := (context -> 'traits') || about_person;
-  END IF;
-  t := cdp_internal.split_traits(about_person);
-  f := cdp_internal.message_fields(src, CASE WHEN call IN ('identify', 'alias', 'group') THEN 'customer' ELSE 'event' END, message, CASE call WHEN 'identify' THEN about_person ELSE properties END);
-  IF f.bad IS NOT NULL AND call NOT IN ('alias', 'group') THEN
-    RAISE EXCEPTION 'a required field of the contract is missing or does not fit: %', substring(f.bad FROM ' (.*)$') USING ERRCODE = 'CDPMF';
-  END IF;
-  ids := cdp_internal.add_identifiers(cdp_internal.add_identifiers(cdp_internal.message_identifiers(message), t.identifiers), f.identifiers);
-  IF call = 'alias' THEN
-    IF coalesce(btrim(message ->> 'previousId'), message ->> 'anonymousId', '') = '' THEN
-      RAISE EXCEPTION 'an alias has no previousId' USING ERRCODE = 'invalid_parameter_value';
+  IF r.touch ?| ARRAY['occurred_at', 'observed_at'] THEN
+    at := cdp_internal.parse_time(coalesce(r.touch ->> 'occurred_at', r.touch ->> 'observed_at'), (SELECT s.timezone FROM cdp_data.source s WHERE s.source_id = src));
+    IF at IS NULL OR NOT isfinite(at) THEN
+      RAISE EXCEPTION 'the field that is the time is no ISO 8601 time' USING ERRCODE = 'invalid_parameter_value';
     END IF;
-    ids := cdp_internal.add_identifiers(ids, cdp_internal.previous_identifier(message ->> 'previousId'));
   END IF;
-  c := cdp_internal.call_read(source, ids, at, key);
-  IF call IN ('identify', 'alias', 'group') THEN
-    w := cdp_internal.record_in(call, c, CASE WHEN call = 'alias' THEN '{}' ELSE t.attributes || f.attributes END);
+  c := cdp_internal.call_read(source, r.identifiers, at, nullif(btrim(message ->> 'messageId'), ''));
+  IF cdp_internal.message_contract(call) = 'event' THEN
+    SELECT m.status, m.customer_id, m.touchpoint_id, m.refused INTO status, customer_id, touchpoint_id, refused
+    FROM cdp_internal.message_touch(c, src, call, coalesce(r.touch ->> 'kind', CASE call WHEN 'track' THEN message ->> 'event' ELSE 'page_view' END), message, r) m;
+  ELSE
+    w := cdp_internal.record_in(call, c, CASE WHEN call = 'alias' THEN '{}' ELSE r.attributes END);
     IF call = 'group' AND w.status = 'written' THEN
       IF cdp_internal.parse_key(message ->> 'groupId') IS NULL OR jsonb_typeof(coalesce(nullif(message -> 'traits', 'null'), '{}')) <> 'object' THEN
         RAISE EXCEPTION 'a group needs a groupId of at most 800 bytes, and its traits must be a JSON object' USING ERRCODE = 'invalid_parameter_value';
       END IF;
-      PERFORM cdp_internal.group_write(w.load_id, src, cdp_internal.parse_key(message ->> 'groupId'), w.identifier_id, coalesce(nullif(message -> 'traits', 'null'), '{}'), at);
+      PERFORM cdp_internal.group_write(w.load_id, src, cdp_internal.parse_key(message ->> 'groupId'), w.identifier_id, coalesce(nullif(message -> 'traits', 'null'), '{}'), c.at);
     END IF;
     SELECT w.status, w.customer_id, w.refused INTO status, customer_id, refused;
-  ELSE
-    k := cdp_internal.event_kind(src, CASE call WHEN 'track' THEN message ->> 'event' ELSE 'page_view' END);
-    IF call = 'track' AND coalesce(btrim(message ->> 'event'), '') = '' THEN
-      RAISE EXCEPTION 'a track message has no event' USING ERRCODE = 'invalid_parameter_value';
-    END IF;
-    refers := CASE WHEN k.refers_property IS NOT NULL THEN cdp_internal.parse_key(properties ->> k.refers_property) END;
-    IF refers IS NOT NULL AND coalesce(btrim(properties ->> 'currency'), '') = '' THEN
-      -- What is paid back is in the money that was paid.
-      properties := properties || coalesce((
-        SELECT jsonb_build_object('currency', p.currency) FROM cdp_data.touchpoint_key y JOIN cdp_data.touchpoint p USING (customer_id, occurred_at, touchpoint_id)
-        WHERE y.source_id = src AND y.source_key = refers AND p.currency IS NOT NULL), '{}');
-    END IF;
-    money := cdp_internal.message_money(properties, k.is_conversion, k.negate);
-    IF k.key_property IS NOT NULL AND cdp_internal.parse_key(properties ->> k.key_property) IS NOT NULL THEN
-      c.key := cdp_internal.parse_key(properties ->> k.key_property);
-    END IF;
-    content := jsonb_strip_nulls(jsonb_build_object('$event', CASE WHEN call = 'track' AND message ->> 'event' <> k.name THEN message ->> 'event' END,
-        '$call', nullif(call, 'track'), 'name', CASE WHEN call <> 'track' THEN message ->> 'name' END, 'category', CASE WHEN call <> 'track' THEN message ->> 'category' END,
-        '$context', nullif(context - ARRAY['traits', 'campaign', 'externalIds', 'library'], '{}'))) || properties;
-    w := cdp_internal.touch_in(c, t.attributes || f.attributes, cdp_internal.message_origin(message), k.kind_id, 0, money.amount, money.code,
-      nullif(content, '{}'), CASE WHEN refers <> c.key THEN refers END);
-    SELECT w.status, w.customer_id, w.touchpoint_id, w.refused INTO status, customer_id, touchpoint_id, refused;
   END IF;
   PERFORM cdp_internal.note_unmapped(src, refused);
+  IF status = 'written' THEN
+    refused := r.refused || refused;
+  END IF;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.message_write(text, integer, text, jsonb, timestamptz) IS
-'Writes one message, or raises what is wrong with it: CDPMF for a required field of the contract.';
+'Writes one message, or raises what is wrong with it, as cdp_internal.message_read() and the calls do.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.message_money(properties jsonb, is_conversion boolean, negate boolean, OUT amount numeric, OUT code text)
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -244,77 +383,83 @@ $$;
 COMMENT ON FUNCTION cdp_internal.previous_identifier(text) IS
 'The identifier that previousId of an alias message is: anonymous_id, cookie or user_id when the value is known as one of them, else another type under which it is known; of an unknown value an e-mail address when it has that form, else an anonymous_id.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.message_suppressed(message jsonb) RETURNS boolean
+CREATE OR REPLACE FUNCTION cdp_internal.message_suppressed(src integer, message jsonb) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  ids jsonb;
+  rules text[];
 BEGIN
   IF NOT EXISTS (SELECT FROM cdp_data.suppression) THEN
     RETURN false;
   END IF;
-  ids := cdp_internal.message_identifiers(message);
+  rules := cdp_internal.identifier_rules();
   RETURN EXISTS (
     SELECT FROM (
-      SELECT e.key AS name, e.value FROM jsonb_each(ids) e
+      SELECT e.key AS name, e.value FROM jsonb_each(cdp_internal.message_identifiers(message)) e
       UNION ALL
       SELECT cdp_internal.snake(e.key), e.value
       FROM (VALUES (message -> 'traits'), (message #> '{context,traits}')) AS v (traits)
-        CROSS JOIN LATERAL jsonb_each(CASE jsonb_typeof(v.traits) WHEN 'object' THEN v.traits ELSE '{}' END) e) x
+        CROSS JOIN LATERAL jsonb_each(CASE jsonb_typeof(v.traits) WHEN 'object' THEN v.traits ELSE '{}' END) e
+      UNION ALL
+      -- What the contract takes for an identifier, whether it fits or not.
+      SELECT j.target_name, CASE WHEN jsonb_typeof(j.raw) = 'array' THEN j.raw ELSE to_jsonb(j.value) END
+      FROM (VALUES ('identify'), ('track')) AS c (call)
+        CROSS JOIN LATERAL cdp_internal.message_judged(src, cdp_internal.message_contract(c.call), message, cdp_internal.message_plain(message, c.call)) j
+      WHERE j.target_kind = 'identifier' AND j.value IS NOT NULL
+      UNION ALL
+      SELECT t.name, message -> 'previousId' FROM cdp_data.identifier_type_all t WHERE message ? 'previousId') x
       JOIN cdp_data.identifier_type_all t ON t.name = x.name
       CROSS JOIN LATERAL jsonb_array_elements_text(CASE jsonb_typeof(x.value) WHEN 'array' THEN x.value ELSE jsonb_build_array(x.value) END) y (value)
-    WHERE cdp_internal.is_suppressed(t.type_id, cdp_internal.read_identifier(y.value, t.type_id, cdp_internal.identifier_rules())));
+    WHERE cdp_internal.is_suppressed(t.type_id, cdp_internal.read_identifier(y.value, t.type_id, rules)));
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.message_suppressed(jsonb) IS
-'Whether a refused message shows an erased person, so that its original must not be kept.';
+COMMENT ON FUNCTION cdp_internal.message_suppressed(integer, jsonb) IS
+'Whether a refused message shows an erased person, also in a field that the contract of the source takes for an identifier, so that its original must not be kept.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.message_in(
-  source text, src integer, message jsonb, OUT message_id text, OUT status text, OUT code text, OUT reason text, OUT customer_id bigint, OUT touchpoint_id bigint, OUT refused jsonb)
+  source text, src integer, message jsonb, came timestamptz,
+  OUT message_id text, OUT status text, OUT code text, OUT reason text, OUT customer_id bigint, OUT touchpoint_id bigint, OUT refused jsonb)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  calls text[] := ARRAY['identify', 'track', 'page', 'screen', 'group', 'alias'];
   call text;
-  when_ record;
+  told record;
   contract text;
   w record;
 BEGIN
   IF jsonb_typeof(message) <> 'object' THEN
-    status := 'refused';
     code := 'bad_message';
     reason := 'a message must be a JSON object';
-    RETURN;
-  END IF;
-  message_id := left(message ->> 'messageId', 800);
-  call := lower(btrim(message ->> 'type'));
-  when_ := cdp_internal.message_time(message);
-  SELECT c.status INTO contract FROM cdp_data.source_contract c
-  WHERE c.source_id = src AND c.record_kind = CASE WHEN call IN ('identify', 'alias', 'group') THEN 'customer' ELSE 'event' END;
-  IF call IS NULL OR call <> ALL (calls) THEN
-    code := 'unknown_call';
-    reason := format('type is none of %s', array_to_string(calls, ', '));
-  ELSIF contract <> 'live' THEN
-    code := 'not_live';
-    reason := 'the contract of the source is not live';
-  ELSIF when_.bad THEN
-    code := 'bad_time';
-    reason := 'timestamp, originalTimestamp, sentAt or receivedAt is no ISO 8601 time';
-  ELSIF octet_length(message::text) > 1048576 THEN
-    code := 'too_large';
-    reason := 'the message has more than 1 MB';
+  ELSE
+    message_id := left(message ->> 'messageId', 800);
+    call := lower(btrim(message ->> 'type'));
+    SELECT c.status INTO contract FROM cdp_data.source_contract c WHERE c.source_id = src AND c.record_kind = cdp_internal.message_contract(call);
+    IF call IS NULL OR call NOT IN ('identify', 'track', 'page', 'screen', 'group', 'alias') THEN
+      code := 'unknown_call';
+    ELSIF contract <> 'live' THEN
+      code := 'not_live';
+    ELSIF octet_length(message::text) > 1048576 THEN
+      code := 'too_large';
+    END IF;
   END IF;
   IF code IS NULL THEN
     BEGIN
-      w := cdp_internal.message_write(source, src, call, message, when_.at);
-      SELECT w.status, w.customer_id, w.touchpoint_id, w.refused INTO status, customer_id, touchpoint_id, refused;
-      RETURN;
+      told := cdp_internal.message_time(message, came);
+      IF told.bad THEN
+        code := 'bad_time';
+      ELSE
+        w := cdp_internal.message_write(source, src, call, message, told.at);
+        SELECT w.status, w.customer_id, w.touchpoint_id, w.refused INTO status, customer_id, touchpoint_id, refused;
+        RETURN;
+      END IF;
     EXCEPTION WHEN datetime_field_overflow THEN
       code := 'absurd_time';
-      reason := SQLERRM;
     WHEN SQLSTATE 'CDPMF' THEN
+      code := 'missing_field';
+      reason := (SELECT x.reason FROM cdp_internal.load_reasons() x WHERE x.code = 'missing_field') || ': ' || SQLERRM;
+    WHEN SQLSTATE 'CDPBF' THEN
       code := 'bad_field';
-      reason := SQLERRM;
+      reason := (SELECT x.reason FROM cdp_internal.load_reasons() x WHERE x.code = 'bad_field') || ': ' || SQLERRM;
     -- What the message itself caused; all else is no fault of its own and goes to the caller.
     WHEN data_exception OR program_limit_exceeded THEN
       code := 'bad_message';
@@ -322,7 +467,8 @@ BEGIN
     END;
   END IF;
   status := 'refused';
-  IF cdp_internal.message_suppressed(message) THEN
+  reason := coalesce(reason, (SELECT x.reason FROM cdp_internal.load_reasons() x WHERE x.code = message_in.code));
+  IF jsonb_typeof(message) = 'object' AND cdp_internal.message_suppressed(src, message) THEN
     PERFORM cdp_internal.count_suppressed(src, 1);
     status := 'suppressed';
     code := NULL;
@@ -330,8 +476,8 @@ BEGIN
   END IF;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.message_in(text, integer, jsonb) IS
-'Takes one message in. status: written, repeated, suppressed, or refused with code and reason; then nothing of it was written.';
+COMMENT ON FUNCTION cdp_internal.message_in(text, integer, jsonb, timestamptz) IS
+'Takes one message in that came at that time. status: written, repeated, suppressed, or refused with code and reason; then nothing of it was written.';
 
 CREATE OR REPLACE FUNCTION cdp.ingest(source text, message jsonb)
 RETURNS TABLE (message_id text, status text, reason text, customer_id bigint, touchpoint_id bigint, refused jsonb)
@@ -358,7 +504,7 @@ BEGIN
       one := common || one || CASE WHEN jsonb_typeof(common -> 'context') = 'object'
         THEN jsonb_build_object('context', (common -> 'context') || CASE jsonb_typeof(one -> 'context') WHEN 'object' THEN one -> 'context' ELSE '{}' END) ELSE '{}' END;
     END IF;
-    m := cdp_internal.message_in(source, src, one);
+    m := cdp_internal.message_in(source, src, one, now());
     IF m.status = 'refused' THEN
       INSERT INTO cdp_data.quarantine (load_id, source_id, original, code, reason)
       VALUES (cdp_internal.live_load(src, now()), src, one, m.code, m.reason);
@@ -394,9 +540,9 @@ BEGIN
   tried := 0;
   written := 0;
   refused := 0;
-  FOR q IN SELECT x.quarantine_id, x.original FROM cdp_data.quarantine x WHERE x.load_id = retry_messages.load_id AND x.retried_by_load IS NULL
+  FOR q IN SELECT x.quarantine_id, x.original, x.created_at FROM cdp_data.quarantine x WHERE x.load_id = retry_messages.load_id AND x.retried_by_load IS NULL
       ORDER BY x.quarantine_id FOR UPDATE LOOP
-    m := cdp_internal.message_in(l.name, l.source_id, q.original);
+    m := cdp_internal.message_in(l.name, l.source_id, q.original, q.created_at);
     tried := tried + 1;
     IF m.status = 'refused' THEN
       refused := refused + 1;
@@ -410,4 +556,52 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.retry_messages(bigint) IS
-'Takes the messages that a load of calls put into quarantine once more, after their original or what they lack was mended. A message without a time of its own happens now. Returns how many were tried, taken in (or known, or of erased people), and refused again. Errors: 22023 no load of calls.';
+'Takes the messages that a load of calls put into quarantine once more, after their original or what they lack was mended. A message without a time of its own happened when it came first. Returns how many were tried, taken in (or known, or of erased people), and refused again. Errors: 22023 no load of calls.';
+
+CREATE OR REPLACE FUNCTION cdp.trial_messages(source text)
+RETURNS TABLE (load_id bigint, record_kind text, messages bigint, refused bigint)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_variable
+DECLARE
+  src integer;
+  q record;
+  seen jsonb;
+  bad boolean;
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  src := cdp_internal.source_of(source);
+  FOR record_kind IN SELECT c.record_kind FROM cdp_data.source_contract c WHERE c.source_id = src AND c.status <> 'live' ORDER BY 1 LOOP
+    messages := 0;
+    refused := 0;
+    load_id := cdp_internal.load_begin(source, 'trial', 'messages that wait in quarantine');
+    PERFORM cdp_internal.contract_admits(src, record_kind, true);
+    FOR q IN SELECT x.original AS message, x.created_at, lower(btrim(x.original ->> 'type')) AS call FROM cdp_data.quarantine x
+      WHERE x.source_id = src AND x.code = 'not_live' AND x.retried_by_load IS NULL
+        AND lower(btrim(x.original ->> 'type')) = ANY (CASE record_kind WHEN 'customer' THEN ARRAY['identify'] ELSE ARRAY['track', 'page', 'screen'] END)
+    LOOP
+      messages := messages + 1;
+      BEGIN
+        seen := (cdp_internal.message_read(src, q.call, q.message)).identifiers;
+        bad := (cdp_internal.message_time(q.message, q.created_at)).bad OR cardinality((cdp_internal.clean_identifiers(seen)).type_ids) = 0;
+      EXCEPTION WHEN data_exception OR program_limit_exceeded OR SQLSTATE 'CDPMF' OR SQLSTATE 'CDPBF' THEN
+        bad := true;
+      END;
+      refused := refused + bad::integer;
+    END LOOP;
+    INSERT INTO cdp_data.source_quality (load_id, source_id, record_kind, field, target, rows_seen, filled, valid, distinct_values)
+    SELECT load_id, src, record_kind, j.field, concat_ws(' ', j.target_kind, j.target_name), messages, count(*) FILTER (WHERE j.code IS DISTINCT FROM 'empty'),
+      count(*) FILTER (WHERE j.code IS NULL), count(DISTINCT hashtextextended(j.value, 0)) FILTER (WHERE j.code IS NULL)
+    FROM cdp_data.quarantine x CROSS JOIN LATERAL cdp_internal.message_judged(src, record_kind, x.original, cdp_internal.message_plain(x.original, lower(btrim(x.original ->> 'type')))) j
+    WHERE x.source_id = src AND x.code = 'not_live' AND x.retried_by_load IS NULL AND j.target_kind <> 'ignore'
+      AND NOT (j.target_kind IN ('record', 'touchpoint') AND j.target_name IN ('source_key', 'observed_at', 'occurred_at', 'kind') AND j.code = 'empty')
+      AND lower(btrim(x.original ->> 'type')) = ANY (CASE record_kind WHEN 'customer' THEN ARRAY['identify'] ELSE ARRAY['track', 'page', 'screen'] END)
+    GROUP BY j.field, j.target_kind, j.target_name;
+    UPDATE cdp_data.load l SET state = 'done', finished_at = clock_timestamp(), rows_read = messages, inserted = 0, corrected = 0, unchanged = messages - refused, quarantined = refused
+    WHERE l.load_id = load_id;
+    RETURN NEXT;
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION cdp.trial_messages(text) IS
+'Judges the messages that wait in quarantine because the contract of their source is not live yet, and takes none in: a trial for sources that send messages only, so that cdp.source_check() has something to judge. Returns a row for each contract that is not live: the trial''s load, how many messages there were, and how many of them would be refused. After cdp.source_go_live(), cdp.retry_messages() takes them in. Errors: 22023 unknown source, 55000 before cdp.setup().';

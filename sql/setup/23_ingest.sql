@@ -133,11 +133,12 @@ COMMENT ON TABLE cdp_data.group_member IS 'Which identifier a load shows in whic
 CREATE TABLE IF NOT EXISTS cdp_data.group_trait (
   group_id bigint NOT NULL,
   load_id bigint NOT NULL,
+  trait text COLLATE "C" NOT NULL CHECK (octet_length(trait) <= 800),
   observed_at timestamptz NOT NULL,
-  traits jsonb NOT NULL,
-  PRIMARY KEY (group_id, load_id)
+  value jsonb NOT NULL,
+  PRIMARY KEY (group_id, load_id, trait)
 );
-COMMENT ON TABLE cdp_data.group_trait IS 'What a load says about a group: the latest value of each trait.';
+COMMENT ON TABLE cdp_data.group_trait IS 'What a load says about a group: of each trait the value that was said last by observed_at; of two at one moment the lesser by the bytes of its text.';
 
 -- step: source_unmapped
 CREATE TABLE IF NOT EXISTS cdp_data.source_unmapped (
@@ -146,7 +147,7 @@ CREATE TABLE IF NOT EXISTS cdp_data.source_unmapped (
   first_seen timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (source_id, field)
 );
-COMMENT ON TABLE cdp_data.source_unmapped IS 'Traits that a source tells and that nothing is made of, for there is no attribute of their name. At most 1000 for a source.';
+COMMENT ON TABLE cdp_data.source_unmapped IS 'Traits of messages and columns of batches of which nothing is made: neither a contract nor the name of an attribute or an identifier type says what. At most 1000 for a source.';
 
 -- step: message_retention
 ALTER TABLE cdp_data.setting ADD COLUMN IF NOT EXISTS message_retention interval NOT NULL DEFAULT '90 days' CHECK (message_retention > '0'::interval);
@@ -182,7 +183,8 @@ SELECT cdp_internal.declare_personal_data('identity', v.t, v.c, v.category, v.su
   ('cdp_data.call_message', 'message_id', 'pseudonym', 'identifier_id', 'delete', 'keys of messages, sometimes made of names'),
   ('cdp_data.call_message', 'identifier_id', 'pseudonym', 'identifier_id', 'delete', NULL),
   ('cdp_data.group_member', 'identifier_id', 'pseudonym', 'identifier_id', 'delete', 'who belongs to a company or household'),
-  ('cdp_data.group_trait', 'traits', 'content', NULL, 'keep', 'about a group; of a household it may tell of its people'),
+  ('cdp_data.group_trait', 'trait', 'other', NULL, 'keep', 'names of traits'),
+  ('cdp_data.group_trait', 'value', 'content', NULL, 'keep', 'about a group; of a household it may tell of its people'),
   ('cdp_data.customer_record', 'source_key', 'pseudonym', 'identifier_id', 'delete', 'keys of records, sometimes made of names'),
   ('cdp_data.customer_record', 'digest', 'pseudonym', 'identifier_id', 'delete', NULL),
   ('cdp_data.customer_record', 'identifier_id', 'pseudonym', 'identifier_id', 'delete', NULL)
@@ -190,6 +192,7 @@ SELECT cdp_internal.declare_personal_data('identity', v.t, v.c, v.category, v.su
 
 -- step: again: grants of ingestion
 SELECT cdp_internal.declare_grant('privacy', 'SELECT', 'TABLE', 'cdp_data.' || r.name) FROM unnest(array['call_message', 'customer_record', 'customer_group', 'group_member', 'group_trait']) AS r (name);
+SELECT cdp_internal.declare_grant('privacy', 'SELECT', 'TABLE', 'cdp_data.touchpoint_awaited');
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.' || r.name)
 FROM unnest(array['admin', 'analyst', 'marketer', 'finance', 'privacy', 'connector', 'reader']) AS t (template),
   unnest(array['source_contract', 'source_field', 'source_quality', 'source_unmapped', 'event_map', 'event_map_all']) AS r (name);

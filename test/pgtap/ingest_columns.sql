@@ -1,0 +1,60 @@
+-- Columns of every type are read alike in every session; arrays are lists; columns of which nothing is made are told.
+SELECT plan(17);
+SELECT cdp.add_source('crm', 'Asia/Shanghai'), cdp.add_source('again', 'Asia/Shanghai'), cdp.add_source('shop');
+SELECT cdp.add_attribute('digest', 'text'), cdp.add_attribute('facts', 'json');
+CREATE TYPE pair AS (a integer, b text);
+CREATE DOMAIN moment AS timestamptz;
+CREATE TABLE people (user_id bigint, tags text[], birthday timestamptz, registered_at moment, membership_points float8, digest bytea, facts pair, source_key text, observed_at timestamptz, town text, "Odd ""name" text);
+INSERT INTO people VALUES (1, '{a,"b, c",NULL,""}', '1990-05-17 00:00+08', '2026-01-02 00:00+00', 0.1, '\x00ff', (1, 'x'), 'k1', '2026-01-03 00:00+00', 'Ulm', 'x'),
+  (2, '{}', 'infinity', '-infinity', 1e-5, NULL, NULL, 'k2', NULL, NULL, NULL);
+SET datestyle = 'German, DMY';
+SET timezone = 'Asia/Tokyo';
+SET bytea_output = 'escape';
+SET intervalstyle = 'iso_8601';
+SELECT is((SELECT (inserted, quarantined)::text FROM cdp.load_customers('crm', 'people')), '(2,0)', 'a session with habits of its own');
+RESET ALL;
+SET client_min_messages = warning;
+SELECT is((SELECT jsonb_object_agg(a.name, v.value) FROM cdp_data.attribute_value v JOIN cdp_data.attribute_all a USING (attribute_id) WHERE v.customer_id = cdp.customer_of('user_id', '1')),
+  '{"tags": "[\"a\", \"b, c\"]", "birthday": "1990-05-17", "registered_at": "2026-01-02T00:00:00Z", "membership_points": "0.1", "digest": "\\x00ff", "facts": "{\"a\": 1, \"b\": \"x\"}"}',
+  'dates, moments, arrays, bytes, rows and numbers mean the same');
+SELECT is((SELECT min(first_at) FROM cdp_data.attribute_value WHERE value = '0.1'), '2026-01-03 00:00+00', 'so does the time of the record');
+SELECT is((SELECT jsonb_object_agg(a.name, v.value) FROM cdp_data.attribute_value v JOIN cdp_data.attribute_all a USING (attribute_id) WHERE v.customer_id = cdp.customer_of('user_id', '2')),
+  '{"membership_points": "0.00001"}', 'what has no end or no entry says nothing');
+SET timezone = 'America/New_York';
+SELECT is((SELECT (corrected, unchanged)::text FROM cdp.load_customers('crm', 'people')), '(0,2)', 'another session brings the same records');
+SELECT is((SELECT (inserted, quarantined)::text FROM cdp.load_customers('again', 'people')), '(2,0)', 'and reads them');
+SELECT is_empty($$SELECT v.attribute_id, v.value FROM cdp_data.attribute_value v JOIN cdp_data.source s USING (source_id) WHERE s.name = 'crm'
+  EXCEPT SELECT v.attribute_id, v.value FROM cdp_data.attribute_value v JOIN cdp_data.source s USING (source_id) WHERE s.name = 'again'$$, 'alike');
+RESET timezone;
+
+CREATE TABLE sales AS SELECT 'e' || n AS source_key, timestamptz '2026-02-05 10:00+08' AS occurred_at, 'purchase' AS kind, n::float8 / 4 AS value, 's' || n AS user_id, 'c' || n AS cookie, jsonb_build_object('n', n) AS properties,
+  date '2026-02-05' AS day FROM generate_series(1, 2) n;
+SET datestyle = 'SQL, MDY';
+SET timezone = 'Asia/Tokyo';
+SELECT is((SELECT (inserted, quarantined)::text FROM cdp.load_events('shop', 'sales')), '(2,0)', 'events too');
+RESET datestyle;
+RESET timezone;
+SELECT is((SELECT DISTINCT occurred_at FROM cdp_data.touchpoint), '2026-02-05 02:00+00', 'at their moment');
+SELECT cdp.declare_contract('shop', 'event', '[{"field": "source_key", "target": "touchpoint source_key"}, {"field": "occurred_at", "target": "touchpoint occurred_at", "type": "timestamp", "min": "2026-01-01"},
+  {"field": "kind", "target": "touchpoint kind"}, {"field": "user_id", "target": "identifier user_id"}, {"field": "day", "target": "property", "type": "date"}, {"field": "cookie", "target": "ignore"}]');
+UPDATE cdp_data.source_contract SET status = 'live';
+UPDATE sales SET source_key = 'f' || source_key;
+SET datestyle = 'German';
+SELECT is((SELECT (inserted, quarantined)::text FROM cdp.load_events('shop', 'sales')), '(2,0)', 'by contract as well');
+RESET datestyle;
+SELECT is((SELECT count(*) FROM cdp_data.touchpoint WHERE properties = '{"day": "2026-02-05"}'), 2::bigint, 'a day stays a day');
+
+-- What is delivered and not used
+SELECT results_eq($$SELECT s.name COLLATE "default", u.field COLLATE "default" FROM cdp_data.source_unmapped u JOIN cdp_data.source s USING (source_id) WHERE s.name <> 'again' ORDER BY 1, 2$$,
+  $$VALUES ('crm', 'Odd "name'), ('crm', 'town'), ('shop', 'day'), ('shop', 'properties'), ('shop', 'value')$$, 'columns of which nothing is made are noted');
+SELECT results_eq($$SELECT source COLLATE "default", item COLLATE "default" FROM cdp.source_plan() WHERE state = 'unused' AND source <> 'again'$$,
+  $$VALUES ('crm', 'Odd "name'), ('crm', 'town'), ('shop', 'properties'), ('shop', 'value')$$, 'and stand in the plan unless the contract names them now');
+SELECT cdp.add_attribute('town');
+SELECT is((SELECT count(*) FROM cdp.source_plan() WHERE state = 'unused' AND item = 'town'), 0::bigint, 'or an attribute does');
+SELECT cdp.declare_contract('crm', 'customer', '[{"field": "user_id", "target": "identifier user_id"}, {"field": "Odd \"name", "target": "ignore"}]');
+SELECT is((SELECT array_agg(item || ' ' || state ORDER BY item) FROM cdp.source_plan() WHERE source = 'crm' AND item ~ 'Odd'), ARRAY['Odd "name ignored'], 'or it is ignored on purpose');
+CREATE TABLE wide (user_id text);
+SELECT format('ALTER TABLE wide %s', string_agg(format('ADD c%s text', n), ', ')) FROM generate_series(1, 1200) n \gexec
+SELECT lives_ok($$SELECT * FROM cdp.load_customers('again', 'wide', trial => true)$$, 'a table of 1,200 columns');
+SELECT is((SELECT count(*) FROM cdp_data.source_unmapped u JOIN cdp_data.source s USING (source_id) WHERE s.name = 'again'), 1000::bigint, 'is noted up to a bound');
+SELECT * FROM finish();
