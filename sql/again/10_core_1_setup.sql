@@ -150,20 +150,70 @@ COMMENT ON FUNCTION cdp_internal.declare_grant(text, text, text, text) IS
 'For setup steps of the rooms: says that the role playing a part (template) gets privileges on an object. object_kind is SCHEMA, TABLE, SEQUENCE, FUNCTION or PROCEDURE; object is its qualified name, with argument types for the last two. cdp.setup() grants.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.declare_personal_data(
-  room text, table_name text, column_name text, category text, subject_key text, erasure text, note text DEFAULT NULL) RETURNS void
+  room text, table_name text, column_name text, category text, subject_key text, erasure text, note text DEFAULT NULL,
+  subject_kind text DEFAULT NULL, subject_type text DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  kind text := coalesce(declare_personal_data.subject_kind, CASE
+    WHEN subject_key IS NULL THEN CASE erasure WHEN 'keep' THEN 'none' ELSE 'text' END
+    WHEN subject_key IN ('customer_id', 'owner_id') THEN 'customer'
+    WHEN subject_key IN ('identifier_id', 'a_id', 'b_id') THEN 'identifier'
+    WHEN subject_key IN ('record_id', 'id_l', 'id_r') THEN 'record'
+    WHEN subject_key IN ('touchpoint_id', 'link_id', 'group_id') THEN replace(subject_key, '_id', '') END);
+BEGIN
+  IF kind IS NULL THEN
+    RAISE EXCEPTION 'what column "%" of % holds is not known', subject_key, table_name
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Give subject_kind: customer, identifier, touchpoint, link, group, record or value.';
+  END IF;
+  INSERT INTO cdp_data.personal_data AS p (room, table_name, column_name, category, subject_key, erasure, note, subject_kind, subject_type)
+  VALUES (declare_personal_data.room, declare_personal_data.table_name, declare_personal_data.column_name, declare_personal_data.category,
+    declare_personal_data.subject_key, declare_personal_data.erasure, declare_personal_data.note, kind, declare_personal_data.subject_type)
+  ON CONFLICT ON CONSTRAINT personal_data_pkey DO UPDATE
+  SET room = excluded.room, category = excluded.category, subject_key = excluded.subject_key,
+    erasure = excluded.erasure, note = excluded.note, subject_kind = excluded.subject_kind, subject_type = excluded.subject_type;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.declare_personal_data(text, text, text, text, text, text, text, text, text) IS
+'For setup steps of the rooms: registers a column that can hold personal data. See cdp_data.personal_data for the words. subject_kind NULL: told by the name of subject_key, such as customer_id; without a key none when the column is kept, else text. Column * says that a table is about nobody. Error 22023: the kind can not be told.';
+
+CREATE OR REPLACE FUNCTION cdp.register_personal_data(
+  "table" regclass, column_name text, category text, subject_key text, subject_kind text, erasure text, note text DEFAULT NULL,
+  subject_type text DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  missing text;
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  SELECT c INTO missing FROM unnest(ARRAY[column_name, subject_key]) c
+  WHERE c IS NOT NULL AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = "table" AND a.attname = c AND a.attnum > 0 AND NOT a.attisdropped);
+  IF FOUND THEN
+    RAISE EXCEPTION 'table % has no column "%"', "table", missing USING ERRCODE = 'undefined_column';
+  ELSIF subject_type IS NOT NULL AND NOT EXISTS (SELECT FROM cdp_data.identifier_type_all t WHERE t.name = register_personal_data.subject_type) THEN
+    RAISE EXCEPTION 'unknown identifier type "%"', subject_type
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'SELECT name FROM cdp_data.identifier_type_all; lists them.';
+  ELSIF erasure NOT IN ('delete', 'clear', 'keep') THEN
+    RAISE EXCEPTION 'erasure of a table of your own must be delete, clear or keep'
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = format('Got "%s".', erasure);
+  END IF;
+  PERFORM cdp_internal.declare_personal_data('user', (SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = "table"),
+    column_name, category, subject_key, erasure, note, subject_kind, subject_type);
+END
+$$;
+COMMENT ON FUNCTION cdp.register_personal_data(regclass, text, text, text, text, text, text, text) IS
+'Registers a column of your own, of any table, in cdp_data.personal_data, so that exports show it and erasures empty it (clear) or delete its rows (delete; one such column is enough). subject_key is the column that ties a row to a person, subject_kind what it holds: customer, identifier, touchpoint, or value (an identifier itself, of type subject_type). An erasure writes to the table with the rights of the owner of cdp_data. Errors: 42703 no such column, 22023 unknown word.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.declare_impersonal(room text, table_name text, column_names text[], note text) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  INSERT INTO cdp_data.personal_data AS p (room, table_name, column_name, category, subject_key, erasure, note)
-  VALUES (declare_personal_data.room, declare_personal_data.table_name, declare_personal_data.column_name,
-    declare_personal_data.category, declare_personal_data.subject_key, declare_personal_data.erasure, declare_personal_data.note)
-  ON CONFLICT ON CONSTRAINT personal_data_pkey DO UPDATE
-  SET room = excluded.room, category = excluded.category, subject_key = excluded.subject_key,
-    erasure = excluded.erasure, note = excluded.note;
+  PERFORM cdp_internal.declare_personal_data(declare_impersonal.room, declare_impersonal.table_name, c, 'other', NULL, 'keep', declare_impersonal.note)
+  FROM unnest(column_names) c;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.declare_personal_data(text, text, text, text, text, text, text) IS
-'For setup steps of the rooms: registers a column that can hold personal data. See cdp_data.personal_data for the words.';
+COMMENT ON FUNCTION cdp_internal.declare_impersonal(text, text, text[], text) IS
+'For setup steps of the rooms: registers columns (* for all) that look as if they could hold personal data and hold none, with the reason.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.declare_job(
   name text, room text, command text, schedule text, description text, commits boolean DEFAULT false) RETURNS void

@@ -36,6 +36,7 @@ DECLARE
   id bigint;
 BEGIN
   PERFORM cdp_internal.require_setup();
+  PERFORM cdp_internal.guard_batch();
   -- Loads of one source stand in line: the later one must see what the earlier one wrote.
   SELECT s.source_id INTO src FROM cdp_data.source s WHERE s.name = load_begin.source FOR NO KEY UPDATE;
   IF NOT FOUND THEN

@@ -188,6 +188,7 @@ DECLARE
   work_mem text := current_setting('work_mem');
 BEGIN
   PERFORM cdp_internal.require_setup();
+  PERFORM cdp_internal.guard_batch();
   -- The same lock as a load's, so that both stand in line; the state is read after it.
   PERFORM FROM cdp_data.source s WHERE s.source_id = (SELECT x.source_id FROM cdp_data.load x WHERE x.load_id = load) FOR NO KEY UPDATE;
   SELECT x.source_id, x.state, x.kind INTO l FROM cdp_data.load x WHERE x.load_id = load FOR UPDATE;
@@ -256,6 +257,7 @@ DECLARE
   what text;
 BEGIN
   PERFORM cdp_internal.require_setup();
+  PERFORM cdp_internal.guard_batch();
   SELECT s.name, l.kind INTO src, what FROM cdp_data.load l JOIN cdp_data.source s USING (source_id) WHERE l.load_id = load FOR NO KEY UPDATE OF s;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'there is no load %', load

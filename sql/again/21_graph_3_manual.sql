@@ -62,6 +62,7 @@ DECLARE
 BEGIN
   PERFORM cdp_internal.require_identifiers(ARRAY[a, b]);
   roots := cdp_internal.lock_customers(ARRAY[a, b]);
+  PERFORM cdp_internal.require_identifiers(ARRAY[a, b]); -- an erasure may have been first
   f := cdp_internal.identify_find(array_agg(i.type_id), array_agg(i.value)) FROM cdp_data.identifier i WHERE i.identifier_id IN (a, b);
   SELECT l.link_id, l.state INTO known FROM cdp_data.link l WHERE l.a_id = least(a, b) AND l.b_id = greatest(a, b) AND l.kind = 'manual';
   SELECT s.max_identifiers_per_customer INTO most FROM cdp_data.setting s;
@@ -124,6 +125,7 @@ DECLARE
 BEGIN
   PERFORM cdp_internal.require_identifiers(ARRAY[a, b]);
   roots := cdp_internal.lock_customers(ARRAY[a, b]);
+  PERFORM cdp_internal.require_identifiers(ARRAY[a, b]);
   PERFORM cdp_internal.forbid_in(ARRAY[a], ARRAY[b], reason);
   IF cardinality(roots) > 1 THEN
     RETURN roots;

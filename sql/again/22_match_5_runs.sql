@@ -173,6 +173,7 @@ DECLARE
   run bigint;
   n bigint;
 BEGIN
+  PERFORM cdp_internal.guard_batch();
   PERFORM pg_advisory_xact_lock(hashtextextended('pg_cdp match ' || name, 0)); -- one run of a model at a time
   SELECT m.* INTO d FROM cdp_data.match_model m WHERE m.name = match_run.name;
   is_full := is_full OR NOT EXISTS (SELECT FROM cdp_data.match_seen s WHERE s.model = match_run.name);

@@ -164,7 +164,7 @@ BEGIN
   type_ids := clean.type_ids;
   vals := clean.vals;
   refused := clean.refused;
-  suppressed := refused @> '[{"code": "suppressed"}]';
+  suppressed := refused @> '[{"code": "suppressed"}]' OR cdp_internal.guard_suppressed(type_ids, vals);
   IF suppressed THEN
     PERFORM cdp_internal.count_suppressed(source_id, 1);
   END IF;

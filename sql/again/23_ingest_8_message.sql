@@ -468,6 +468,7 @@ BEGIN
   END IF;
   status := 'refused';
   reason := coalesce(reason, (SELECT x.reason FROM cdp_internal.load_reasons() x WHERE x.code = message_in.code));
+  PERFORM cdp_internal.guard_batch(); -- the original of an erased person must not be kept either
   IF jsonb_typeof(message) = 'object' AND cdp_internal.message_suppressed(src, message) THEN
     PERFORM cdp_internal.count_suppressed(src, 1);
     status := 'suppressed';
@@ -540,6 +541,7 @@ BEGIN
   tried := 0;
   written := 0;
   refused := 0;
+  PERFORM cdp_internal.guard_batch(); -- before rows of the quarantine, which an erasure may want
   FOR q IN SELECT x.quarantine_id, x.original, x.created_at FROM cdp_data.quarantine x WHERE x.load_id = retry_messages.load_id AND x.retried_by_load IS NULL
       ORDER BY x.quarantine_id FOR UPDATE LOOP
     m := cdp_internal.message_in(l.name, l.source_id, q.original, q.created_at);

@@ -85,11 +85,17 @@ CREATE TABLE IF NOT EXISTS cdp_data.personal_data (
   erasure text NOT NULL CHECK (erasure IN ('delete', 'clear', 'unlink', 'digest', 'keep')),
   room text NOT NULL DEFAULT 'user',
   note text,
-  PRIMARY KEY (table_name, column_name)
+  subject_kind text NOT NULL DEFAULT 'none' CHECK (subject_kind IN ('customer', 'identifier', 'touchpoint', 'link', 'group', 'record', 'value', 'text', 'none')),
+  subject_type text,
+  PRIMARY KEY (table_name, column_name),
+  CHECK ((subject_key IS NULL) = (subject_kind IN ('text', 'none')))
 );
-COMMENT ON TABLE cdp_data.personal_data IS 'Registry of personal data: every column that can hold some, how to find a person''s rows, and what an erasure does there. Add your own tables with room user.';
+COMMENT ON TABLE cdp_data.personal_data IS 'Registry of personal data: every column that can hold some, how to find a person''s rows, and what an erasure does there. Exports and erasures read it. Register your own tables with cdp.register_personal_data().';
 COMMENT ON COLUMN cdp_data.personal_data.table_name IS 'Table with its schema, such as cdp_data.identifier.';
-COMMENT ON COLUMN cdp_data.personal_data.subject_key IS 'How the row is tied to a person: a column of the table (customer_id, identifier_id), or NULL when only its text can tell.';
+COMMENT ON COLUMN cdp_data.personal_data.column_name IS 'Column, or * for all columns of a table that is about nobody.';
+COMMENT ON COLUMN cdp_data.personal_data.subject_key IS 'The column of the table that ties the row to a person; NULL when only its text can tell, or when it is about nobody.';
+COMMENT ON COLUMN cdp_data.personal_data.subject_kind IS 'What subject_key holds: customer (customer_id), identifier (identifier_id), touchpoint (touchpoint_id), link (link_id), group (group_id), record (an identifier_id as text, of a match model of identifiers), value (an identifier itself). text: no key, only the content can tell; none: about nobody, or about who works with the database.';
+COMMENT ON COLUMN cdp_data.personal_data.subject_type IS 'Of subject_kind value: the identifier type whose values the column holds, in any way of writing; NULL: any type, byte by byte.';
 COMMENT ON COLUMN cdp_data.personal_data.erasure IS 'delete: the row goes; clear: the column is emptied; unlink: the value moves to a fresh unlinked id; digest: replaced by a keyed digest; keep: may stay.';
 
 -- step: source

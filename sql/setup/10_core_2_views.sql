@@ -56,18 +56,24 @@ COMMENT ON VIEW cdp_bi.origin_channel IS 'The channel of each origin by the firs
 
 -- step: again: personal_data
 SELECT cdp_internal.declare_personal_data('core', v.t, v.c, v.category, v.subject, v.erasure, v.note) FROM (VALUES
-  ('cdp_data.identifier', 'value', 'identifier', 'customer_id', 'delete', 'e-mail addresses, phone numbers, account ids'),
-  ('cdp_data.identifier', 'customer_id', 'pseudonym', 'customer_id', 'delete', NULL),
+  ('cdp_data.identifier', 'value', 'identifier', 'identifier_id', 'delete', 'e-mail addresses, phone numbers, account ids'),
+  ('cdp_data.identifier', 'customer_id', 'pseudonym', 'identifier_id', 'delete', NULL),
+  ('cdp_data.identifier', 'identifier_id', 'pseudonym', 'identifier_id', 'delete', NULL),
   ('cdp_data.identifier_block', 'value', 'identifier', NULL, 'keep', 'values that must not identify anybody; a test account, a shop''s phone'),
   ('cdp_data.identifier_override', 'customer_id', 'pseudonym', 'identifier_id', 'delete', NULL),
+  ('cdp_data.identifier_override', 'identifier_id', 'pseudonym', 'identifier_id', 'delete', NULL),
   ('cdp_data.customer', 'customer_id', 'pseudonym', 'customer_id', 'keep', 'an id without identifiers names nobody'),
   ('cdp_data.suppression', 'digest', 'pseudonym', NULL, 'keep', 'keyed digest, needed to refuse the person''s return'),
   ('cdp_data.touchpoint', 'customer_id', 'pseudonym', 'customer_id', 'unlink', 'time, channel and value stay under a fresh id'),
-  ('cdp_data.touchpoint', 'identifier_id', 'pseudonym', 'customer_id', 'unlink', NULL),
+  ('cdp_data.touchpoint', 'identifier_id', 'pseudonym', 'identifier_id', 'unlink', NULL),
+  ('cdp_data.touchpoint', 'touchpoint_id', 'pseudonym', 'customer_id', 'keep', 'a number of a row; refunds name it'),
   ('cdp_data.touchpoint', 'properties', 'content', 'customer_id', 'clear', 'free content of the source'),
-  ('cdp_data.touchpoint_key', 'source_key', 'identifier', 'customer_id', 'delete', 'keys of source records, sometimes made of names'),
-  ('cdp_data.touchpoint_key', 'customer_id', 'pseudonym', 'customer_id', 'delete', NULL),
+  ('cdp_data.touchpoint_key', 'source_key', 'identifier', 'touchpoint_id', 'clear', 'keys of source records, sometimes made of names; a random one takes its place'),
+  ('cdp_data.touchpoint_key', 'customer_id', 'pseudonym', 'touchpoint_id', 'unlink', NULL),
+  ('cdp_data.touchpoint_key', 'touchpoint_id', 'pseudonym', 'touchpoint_id', 'keep', NULL),
   ('cdp_data.touchpoint_retracted', 'customer_id', 'pseudonym', 'customer_id', 'delete', NULL),
+  ('cdp_data.touchpoint_retracted', 'identifier_id', 'pseudonym', 'identifier_id', 'delete', NULL),
+  ('cdp_data.touchpoint_retracted', 'touchpoint_id', 'pseudonym', 'customer_id', 'delete', NULL),
   ('cdp_data.touchpoint_retracted', 'properties', 'content', 'customer_id', 'delete', NULL),
   ('cdp_data.touchpoint_retracted', 'source_key', 'identifier', 'customer_id', 'delete', NULL),
   ('cdp_data.quarantine', 'original', 'content', NULL, 'delete', 'refused rows as they came; searched by the person''s identifiers'),
@@ -75,9 +81,13 @@ SELECT cdp_internal.declare_personal_data('core', v.t, v.c, v.category, v.subjec
   ('cdp_data.outbox', 'customer_id', 'pseudonym', 'customer_id', 'delete', NULL),
   ('cdp_data.outbox', 'dedup_key', 'pseudonym', 'customer_id', 'delete', NULL),
   ('cdp_data.outbox', 'last_error', 'content', 'customer_id', 'delete', 'a destination may repeat the message in its answer'),
-  ('cdp_data.change_feed', 'customer_id', 'pseudonym', 'customer_id', 'keep', 'trimmed once read'),
-  ('cdp_data.origin', 'qr_scene', 'pseudonym', NULL, 'keep', 'a scene made for one person would name him'),
-  ('cdp_data.origin', 'add_way', 'other', NULL, 'keep', NULL)
+  ('cdp_data.change_feed', 'customer_id', 'pseudonym', 'customer_id', 'delete', 'ids and times of touches; one row says that the customer was erased'),
+  ('cdp_data.origin', 'source', 'other', NULL, 'clear', 'a word of it that is an identifier of the person'),
+  ('cdp_data.origin', 'medium', 'other', NULL, 'clear', NULL),
+  ('cdp_data.origin', 'campaign', 'other', NULL, 'clear', 'links sent by mail sometimes carry the address'),
+  ('cdp_data.origin', 'referrer_host', 'other', NULL, 'clear', NULL),
+  ('cdp_data.origin', 'qr_scene', 'pseudonym', NULL, 'clear', 'a scene made for one person would name him'),
+  ('cdp_data.origin', 'add_way', 'other', NULL, 'clear', NULL)
 ) AS v (t, c, category, subject, erasure, note);
 
 -- step: again: grants

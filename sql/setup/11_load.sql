@@ -31,9 +31,47 @@ COMMENT ON COLUMN cdp_data.touchpoint_awaited.owner_id IS 'Home customer of the 
 COMMENT ON COLUMN cdp_data.touchpoint_awaited.load_id IS 'The load that brought the first reference.';
 
 -- step: load_personal_data
-SELECT cdp_internal.declare_personal_data('core', 'cdp_data.touchpoint_awaited', 'source_key', 'pseudonym', 'customer_id', 'delete', 'Key of an order or the like in its source.');
-SELECT cdp_internal.declare_personal_data('core', 'cdp_data.touchpoint_awaited', 'owner_id', 'pseudonym', 'customer_id', 'delete', NULL);
+SELECT cdp_internal.declare_personal_data('core', 'cdp_data.touchpoint_awaited', v.c, v.category, v.subject, v.erasure, v.note) FROM (VALUES
+  ('source_key', 'pseudonym', 'customer_id', 'clear', 'Key of an order or the like in its source; a random one takes its place.'),
+  ('customer_id', 'pseudonym', 'customer_id', 'unlink', NULL),
+  ('owner_id', 'pseudonym', 'owner_id', 'unlink', NULL),
+  ('owner_identifier_id', 'pseudonym', 'owner_id', 'unlink', NULL),
+  ('touchpoint_id', 'pseudonym', 'customer_id', 'keep', NULL)) AS v (c, category, subject, erasure, note);
+-- What looks as if it could hold personal data and holds none.
+SELECT cdp_internal.declare_impersonal('core', 'cdp_data.' || v.t, string_to_array(v.c, ' '), v.note) FROM (VALUES
+  ('setup_step', '*', 'steps of setup'), ('setting', '*', 'settings'), ('role_name', '*', 'names of database roles'), ('grant_rule', '*', 'rights'),
+  ('personal_data', '*', 'names of columns'), ('source', '*', 'names of sources; owners are teams'), ('channel', '*', 'names of channels'),
+  ('channel_rule', '*', 'patterns of origins'), ('campaign', '*', 'names of campaigns'), ('spend', '*', 'figures by day'), ('currency', '*', 'codes'),
+  ('currency_rate', '*', 'codes and rates'), ('touch_kind', '*', 'names of kinds'), ('identifier_type', '*', 'names and rules of types'),
+  ('feed_cursor', '*', 'names of consumers'), ('job', '*', 'names and commands of jobs; errors hold no personal values'),
+  ('job_run', '*', 'errors hold no personal values'), ('destination', '*', 'names of systems'), ('suppression_epoch', '*', 'a counter'),
+  ('load', 'kind state note', 'the note is who loads to keep free of names'),
+  ('load_confirmed', 'touchpoints', 'numbers of rows of a load'),
+  ('identifier', 'state', 'a fixed word'), ('identifier_block', 'pattern note', 'patterns fit many'),
+  ('touchpoint', 'currency', 'a code'), ('touchpoint_retracted', 'currency', 'a code'),
+  ('change_feed', 'cause', 'a fixed word'), ('outbox', 'destination kind state', 'fixed words'), ('quarantine', 'code reason', 'fixed words'),
+  ('origin', 'digest', 'follows from the other columns'), ('suppression', 'reason', 'a fixed word')
+) AS v (t, c, note);
 
 -- step: load_grants
 SELECT cdp_internal.declare_grant(t.template, 'SELECT (touchpoint_id, customer_id, owner_id, owner_identifier_id)', 'TABLE', 'cdp_data.touchpoint_awaited')
 FROM unnest(array['admin', 'analyst', 'marketer', 'finance']) AS t (template);
+
+-- step: suppression_epoch
+CREATE TABLE IF NOT EXISTS cdp_data.suppression_epoch (
+  only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+  n bigint NOT NULL DEFAULT 0
+);
+INSERT INTO cdp_data.suppression_epoch DEFAULT VALUES ON CONFLICT DO NOTHING;
+COMMENT ON TABLE cdp_data.suppression_epoch IS 'One row, written by each erasure, so that a writer on an older snapshot notices it. Says nothing about anybody.';
+COMMENT ON COLUMN cdp_data.suppression_epoch.n IS 'Erasures and lifted suppressions so far.';
+
+-- step: indexes of erasure
+-- An erasure finds the rows of one person without reading those of others.
+CREATE INDEX IF NOT EXISTS touchpoint_key_touchpoint_idx ON cdp_data.touchpoint_key (touchpoint_id);
+DROP INDEX IF EXISTS cdp_data.touchpoint_key_id_idx;
+CREATE INDEX IF NOT EXISTS touchpoint_awaited_customer_idx ON cdp_data.touchpoint_awaited (customer_id);
+CREATE INDEX IF NOT EXISTS touchpoint_awaited_owner_idx ON cdp_data.touchpoint_awaited (owner_id);
+CREATE INDEX IF NOT EXISTS change_feed_customer_idx ON cdp_data.change_feed (customer_id);
+CREATE INDEX IF NOT EXISTS quarantine_content_idx ON cdp_data.quarantine USING gin (cdp_internal.content_tokens(original));
+CREATE INDEX IF NOT EXISTS outbox_content_idx ON cdp_data.outbox USING gin (cdp_internal.content_tokens(payload)) WHERE customer_id IS NULL;

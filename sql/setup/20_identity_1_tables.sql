@@ -113,15 +113,23 @@ SELECT cdp_internal.declare_personal_data('identity', v.t, v.c, v.category, v.su
   ('cdp_data.link', 'a_id', 'pseudonym', 'a_id', 'delete', 'who was linked with whom'),
   ('cdp_data.link', 'b_id', 'pseudonym', 'b_id', 'delete', NULL),
   ('cdp_data.link', 'reason', 'content', 'a_id', 'delete', 'of cannot links: free text'),
+  ('cdp_data.link', 'made_by', 'other', NULL, 'keep', 'who worked: a role of the database'),
   ('cdp_data.link_support', 'event_key', 'identifier', 'link_id', 'delete', 'keys of source records, sometimes made of names'),
   ('cdp_data.merge_log', 'customer_id', 'pseudonym', 'customer_id', 'keep', 'ids without identifiers name nobody; as-of reports need the ledger'),
   ('cdp_data.merge_log', 'identifier_id', 'pseudonym', 'identifier_id', 'keep', NULL),
+  ('cdp_data.merge_log', 'from_id', 'pseudonym', 'customer_id', 'keep', NULL),
+  ('cdp_data.merge_log', 'to_id', 'pseudonym', 'customer_id', 'keep', NULL),
+  ('cdp_data.merge_log', 'actor', 'other', NULL, 'keep', 'who worked: a role of the database'),
   ('cdp_data.merge_log', 'event_key', 'identifier', 'customer_id', 'clear', NULL),
   ('cdp_data.merge_log', 'note', 'content', 'customer_id', 'clear', 'free text of who merged or unmerged'),
   ('cdp_data.identity_alert', 'identifier_id', 'pseudonym', 'identifier_id', 'delete', NULL),
   ('cdp_data.identity_alert', 'customer_id', 'pseudonym', 'customer_id', 'delete', NULL),
   ('cdp_data.identity_alert', 'detail', 'other', 'identifier_id', 'delete', 'figures: degree, limit, size')
 ) AS v (t, c, category, subject, erasure, note);
+
+SELECT cdp_internal.declare_impersonal('identity', 'cdp_data.' || v.t, string_to_array(v.c, ' '), v.note) FROM (VALUES
+  ('link', 'kind state', 'fixed words'), ('merge_log', 'kind cause', 'fixed words'), ('identifier_pair_limit', '*', 'rules of types'),
+  ('identity_alert', 'kind resolved_by', 'a fixed word, and who worked')) AS v (t, c, note);
 
 -- step: again: grants of identity
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.' || r.name)

@@ -94,9 +94,11 @@ SELECT cdp_internal.declare_personal_data('identity', v.t, v.c, v.category, v.su
   ('cdp_data.match_seen', 'digest', 'pseudonym', 'record_id', 'delete', 'digest of a record'),
   ('cdp_data.match_review', 'id_l', 'pseudonym', 'id_l', 'delete', 'as match_seen.record_id'),
   ('cdp_data.match_review', 'id_r', 'pseudonym', 'id_r', 'delete', NULL),
-  ('cdp_data.match_review', 'note', 'content', 'id_l', 'clear', 'free text of who decided'),
-  ('cdp_data.match_model', 'model', 'other', NULL, 'keep', 'names of columns, and probabilities')
+  ('cdp_data.match_review', 'note', 'content', 'id_l', 'delete', 'free text of who decided')
 ) AS v (t, c, category, subject, erasure, note);
+SELECT cdp_internal.declare_impersonal('identity', 'cdp_data.' || v.t, string_to_array(v.c, ' '), v.note) FROM (VALUES
+  ('match_model', '*', 'names of columns, and probabilities'), ('match_run', '*', 'counts'), ('match_seen', 'model source', 'names of models and sources'),
+  ('match_review', 'model source_l source_r state decided_by', 'names of models and sources, a fixed word, and who worked')) AS v (t, c, note);
 
 -- step: again: grants of matching
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.' || r.name)

@@ -183,12 +183,16 @@ SELECT cdp_internal.declare_personal_data('identity', v.t, v.c, v.category, v.su
   ('cdp_data.call_message', 'message_id', 'pseudonym', 'identifier_id', 'delete', 'keys of messages, sometimes made of names'),
   ('cdp_data.call_message', 'identifier_id', 'pseudonym', 'identifier_id', 'delete', NULL),
   ('cdp_data.group_member', 'identifier_id', 'pseudonym', 'identifier_id', 'delete', 'who belongs to a company or household'),
-  ('cdp_data.group_trait', 'trait', 'other', NULL, 'keep', 'names of traits'),
-  ('cdp_data.group_trait', 'value', 'content', NULL, 'keep', 'about a group; of a household it may tell of its people'),
+  ('cdp_data.group_trait', 'trait', 'other', 'group_id', 'keep', 'names of traits'),
+  ('cdp_data.group_trait', 'value', 'content', 'group_id', 'delete', 'about a group; of a household it may tell of its people. A trait that names an erased person goes, the others with the group''s last member'),
+  ('cdp_data.customer_group', 'group_key', 'pseudonym', 'group_id', 'delete', 'key of a group; it goes with its last member'),
   ('cdp_data.customer_record', 'source_key', 'pseudonym', 'identifier_id', 'delete', 'keys of records, sometimes made of names'),
   ('cdp_data.customer_record', 'digest', 'pseudonym', 'identifier_id', 'delete', NULL),
   ('cdp_data.customer_record', 'identifier_id', 'pseudonym', 'identifier_id', 'delete', NULL)
 ) AS v (t, c, category, subject, erasure, note);
+SELECT cdp_internal.declare_impersonal('identity', 'cdp_data.' || v.t, string_to_array(v.c, ' '), v.note) FROM (VALUES
+  ('call_message', 'call', 'a fixed word'), ('source_contract', '*', 'words of a contract; owners are teams'), ('source_field', '*', 'names and rules of fields'),
+  ('source_quality', '*', 'counts by field'), ('event_map', '*', 'names of events'), ('source_unmapped', '*', 'names of fields')) AS v (t, c, note);
 
 -- step: again: grants of ingestion
 SELECT cdp_internal.declare_grant('privacy', 'SELECT', 'TABLE', 'cdp_data.' || r.name) FROM unnest(array['call_message', 'customer_record', 'customer_group', 'group_member', 'group_trait']) AS r (name);

@@ -145,7 +145,7 @@ COMMENT ON VIEW cdp_data.attribute_all IS 'All attributes: your own and the buil
 SELECT cdp_internal.declare_personal_data('identity', v.t, v.c, v.category, v.subject, v.erasure, v.note) FROM (VALUES
   ('cdp_data.attribute_value', 'value', 'content', 'customer_id', 'delete', 'names, birthdays, addresses: all that sources told'),
   ('cdp_data.attribute_value', 'customer_id', 'pseudonym', 'customer_id', 'delete', NULL),
-  ('cdp_data.attribute_value', 'identifier_id', 'pseudonym', 'customer_id', 'delete', NULL),
+  ('cdp_data.attribute_value', 'identifier_id', 'pseudonym', 'identifier_id', 'delete', NULL),
   ('cdp_data.profile', 'customer_id', 'pseudonym', 'customer_id', 'delete', 'made from attribute_value and touchpoint; a refresh after the erasure does not bring it back'),
   ('cdp_data.profile', 'attributes', 'content', 'customer_id', 'delete', NULL),
   ('cdp_data.profile', 'personal_attributes', 'content', 'customer_id', 'delete', NULL),
@@ -153,7 +153,6 @@ SELECT cdp_internal.declare_personal_data('identity', v.t, v.c, v.category, v.su
   ('cdp_data.profile', 'birth_year', 'content', 'customer_id', 'delete', NULL),
   ('cdp_data.profile', 'revenue', 'financial', 'customer_id', 'delete', NULL),
   ('cdp_data.profile', 'average_order', 'financial', 'customer_id', 'delete', NULL),
-  ('cdp_data.attribute', 'aliases', 'other', NULL, 'keep', 'spellings of values'),
   ('cdp_data.profile_state', 'basis', 'other', NULL, 'keep', 'ids of kinds, exchange rates and checksums')
 ) AS v (t, c, category, subject, erasure, note);
 
@@ -164,6 +163,7 @@ FROM (
   UNION ALL
   SELECT n, 'behaviour' FROM unnest(array['first_seen', 'last_seen', 'touches', 'conversions', 'orders', 'refunds', 'unrated', 'first_channel_id', 'last_channel_id']) n
 ) AS v (c, category);
+SELECT cdp_internal.declare_impersonal('identity', 'cdp_data.attribute', '{*}', 'names and rules of attributes');
 
 -- step: again: grants of profile
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.' || r.name)

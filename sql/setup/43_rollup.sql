@@ -56,9 +56,8 @@ COMMENT ON COLUMN cdp_data.attribution_day.partial IS 'NULL after DROP EXTENSION
 SELECT cdp_internal.declare_personal_data('attribution', v.t, v.c, v.category, v.subject, v.erasure, v.note) FROM (VALUES
   ('cdp_data.attribution_journey', 'customer_id', 'pseudonym', 'customer_id', 'delete', NULL::text),
   ('cdp_data.attribution_journey', 'journey', 'behaviour', 'customer_id', 'delete', 'times and labels of a customer''s touches'),
-  ('cdp_data.attribution_rollup', 'options', 'other', NULL, 'keep', 'names of models and labels'),
-  ('cdp_data.attribution_rollup', 'choices', 'other', NULL, 'keep', 'names of kinds'),
-  ('cdp_data.attribution_rollup', 'basis', 'other', NULL, 'keep', 'ids of kinds and exchange rates')
+  ('cdp_data.attribution_rollup', '*', 'other', NULL, 'keep', 'names of models, labels and kinds, and exchange rates'),
+  ('cdp_data.attribution_rollup_label', '*', 'other', NULL, 'keep', 'names of channels and campaigns')
 ) AS v (t, c, category, subject, erasure, note);
 
 -- step: again: attribution views
