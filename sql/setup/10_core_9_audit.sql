@@ -55,3 +55,4 @@ SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.audit
 SELECT cdp_internal.declare_personal_data('core', 'cdp_data.audit', v.c, v.category, 'customer_id', 'keep', v.note)
 FROM (VALUES ('customer_id', 'pseudonym', 'an id that names nobody once its identifiers are gone; sealed rows can not change'),
   ('digest', 'pseudonym', 'keyed digest'), ('actor', 'other', 'roles of the database'), ('detail', 'other', 'ids, counts and names of things')) AS v (c, category, note);
+SELECT cdp_internal.declare_impersonal('core', 'cdp_data.audit', '{role,action,object}', 'roles of the database and names of things');
