@@ -26,6 +26,7 @@ AS $$
 DECLARE
   root bigint;
   parts text[];
+  sees_properties boolean := has_column_privilege('cdp_data.touchpoint', 'properties', 'SELECT');
 BEGIN
   PERFORM cdp_internal.require_setup();
   root := cdp_internal.known_customer(customer);
@@ -33,15 +34,16 @@ BEGIN
     RAISE EXCEPTION 'max_rows must be from 0 to 100000'
       USING ERRCODE = 'invalid_parameter_value', DETAIL = format('Got %s.', max_rows), HINT = 'Ask for shorter spans with since and until.';
   END IF;
-  parts := ARRAY[$sql$
-    SELECT t.occurred_at AS at, CASE WHEN NOT k.is_conversion THEN CASE WHEN k.is_touch THEN 'touch' ELSE 'event' END
+  parts := ARRAY[format($sql$
+    SELECT 1 AS part, t.occurred_at AS at, CASE WHEN NOT k.is_conversion THEN CASE WHEN k.is_touch THEN 'touch' ELSE 'event' END
         WHEN k.name IN ('refund', 'chargeback') OR coalesce(t.value, 0) < 0 OR t.refers_to IS NOT NULL THEN 'refund' ELSE 'conversion' END AS kind,
       k.name AS what, c.channel, t.value, t.currency,
-      jsonb_strip_nulls(jsonb_build_object('campaign', g.name, 'refers_to', t.refers_to, 'source', s.name, 'identifier', t.identifier_id,
+      jsonb_strip_nulls(jsonb_build_object('event', t.event, 'campaign', g.name, 'refers_to', t.refers_to, 'source', s.name, 'identifier', t.identifier_id,
         'bot', nullif(t.flags & 1 <> 0, false), 'internal', nullif(t.flags & 2 <> 0, false))) AS detail, t.touchpoint_id AS id
     FROM place p CROSS JOIN LATERAL (
       SELECT t.* FROM (
-        SELECT touchpoint_id, identifier_id, occurred_at, origin_id, source_id, flags, kind_id, campaign_id, refers_to, value, currency
+        SELECT touchpoint_id, identifier_id, occurred_at, origin_id, source_id, flags, kind_id, campaign_id, refers_to, value, currency,
+          %s AS event
         FROM cdp_data.touchpoint x
         WHERE x.customer_id = p.home_id AND x.occurred_at >= coalesce($2, '-infinity') AND x.occurred_at < coalesce($3, 'infinity')
           AND CASE WHEN p.moved_id IS NULL THEN NOT EXISTS (SELECT FROM cdp_data.identifier_override o WHERE o.identifier_id = x.identifier_id)
@@ -50,10 +52,11 @@ BEGIN
       JOIN cdp_data.touch_kind_all k ON k.kind_id = t.kind_id
       JOIN cdp_data.source s ON s.source_id = t.source_id
       LEFT JOIN LATERAL (SELECT h.channel FROM cdp_bi.origin_channel h WHERE h.origin_id = t.origin_id OFFSET 0) c ON true
-      LEFT JOIN cdp_data.campaign g ON g.campaign_id = t.campaign_id$sql$];
+      LEFT JOIN cdp_data.campaign g ON g.campaign_id = t.campaign_id$sql$,
+    CASE WHEN sees_properties THEN 'left(x.properties ->> ''$event'', 800)' ELSE 'NULL::text' END)];
   IF has_table_privilege('cdp_data.attribute_value', 'SELECT') THEN
     parts := array_append(parts, $sql$
-    SELECT v.first_at, 'attribute', a.name, NULL, NULL, NULL,
+    SELECT 2, v.first_at, 'attribute', a.name, NULL, NULL, NULL,
       jsonb_build_object('value', v.value, 'source', s.name, 'identifier', v.identifier_id, 'verified', v.verified), NULL
     FROM (
       SELECT min(x.first_at) AS first_at, x.identifier_id, x.attribute_id, x.source_id, x.value, bool_or(x.verified) AS verified
@@ -68,24 +71,27 @@ BEGIN
   END IF;
   IF has_table_privilege('cdp_data.merge_log', 'SELECT') THEN
     parts := array_append(parts, $sql$
-    SELECT m.at, m.kind, m.cause, NULL, NULL, NULL,
+    SELECT 3, m.at, m.kind, m.cause, NULL, NULL, NULL,
       jsonb_strip_nulls(jsonb_build_object('customer', m.customer_id, 'from', m.from_id, 'to', m.to_id, 'identifier', m.identifier_id,
         'link', m.link_id, 'operation', m.operation_id, 'undone_by', m.undone_by)), m.merge_id
     FROM (
-      SELECT x.* FROM (SELECT DISTINCT p.home_id FROM place p) p CROSS JOIN LATERAL (SELECT * FROM cdp_data.merge_log x WHERE x.customer_id = p.home_id OFFSET 0) x
+      SELECT x.* FROM place p CROSS JOIN LATERAL (SELECT * FROM cdp_data.merge_log x WHERE x.customer_id = p.home_id OFFSET 0) x
+      -- The home of an identifier that was moved here may be somebody else's by now.
+      WHERE p.moved_id IS NULL OR x.identifier_id = p.moved_id
       UNION
       SELECT x.* FROM (SELECT DISTINCT p.home_id FROM place p WHERE p.moved_id IS NULL) p
         CROSS JOIN LATERAL (SELECT * FROM cdp_data.merge_log x WHERE x.to_id = p.home_id OFFSET 0) x) m
     WHERE m.at >= coalesce($2, '-infinity') AND m.at < coalesce($3, 'infinity')$sql$);
   END IF;
   RETURN QUERY EXECUTE
-    'WITH place AS MATERIALIZED (SELECT * FROM cdp_internal.customer_places($1)) SELECT * FROM ('
-    || array_to_string(parts, ' UNION ALL ') || ') x ORDER BY x.at DESC, x.kind COLLATE "C", x.what COLLATE "C", x.id DESC, x.detail::text COLLATE "C" LIMIT $4'
+    'WITH place AS MATERIALIZED (SELECT * FROM cdp_internal.customer_places($1)) SELECT x.at, x.kind, x.what, x.channel, x.value, x.currency, x.detail, x.id FROM ('
+    -- By id within a moment, as each part is cut: fewer rows are always the first of more.
+    || array_to_string(parts, ' UNION ALL ') || ') x ORDER BY x.at DESC, x.part, x.id DESC, x.what COLLATE "C", x.detail::text COLLATE "C" LIMIT $4'
   USING root, since, until, max_rows;
 END
 $$;
 COMMENT ON FUNCTION cdp.customer_timeline(bigint, timestamptz, timestamptz, integer) IS
-'What happened to a customer, latest first, for since <= at < until (NULL: always), at most max_rows: touches, conversions, refunds and other events with channel and value, values of attributes when they were first said, merges and splits of identity. customer may be any id that he ever had. kind: touch, conversion, refund, event, attribute, merge, split, move, attach; id: touchpoint_id or merge_id. Bots and internal traffic are in it and marked in detail. Attributes and merges only for readers who may read their tables. Reads by index and writes nothing. Shows personal values: whoever logs such reads does so around it. Errors: 22023 no such customer or max_rows out of range, 42501 without rights on touchpoints, 55000 before cdp.setup().';
+'What happened to a customer, latest first (of one moment touchpoints, then attributes, then identity), for since <= at < until (NULL: always), at most max_rows: touches, conversions, refunds and other events with channel and value, values of attributes when they were first said, merges and splits of identity. customer may be any id that he ever had. kind: touch, conversion, refund, event, attribute, merge, split, move, attach; id: touchpoint_id or merge_id. Bots and internal traffic are in it and marked in detail; detail.event is the name of an event that is no kind, for readers who may read properties. Attributes and merges only for readers who may read their tables. Reads by index and writes nothing. Shows personal values: whoever logs such reads does so around it. Errors: 22023 no such customer or max_rows out of range, 42501 without rights on touchpoints, 55000 before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.customer_conflicts(root bigint) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
@@ -151,11 +157,19 @@ BEGIN
         'last_channel', (SELECT c.name FROM cdp_data.channel_all c WHERE c.channel_id = facts.last_channel_id)),
       'quality', (SELECT jsonb_build_object('attributes', count(*), 'verified', count(*) FILTER (WHERE (e.value ->> 'verified')::boolean),
           'conflicting', count(*) FILTER (WHERE (e.value ->> 'others')::bigint > 0),
-          'missing', (SELECT coalesce(jsonb_agg(b.name ORDER BY b.attribute_id), '[]') FROM cdp.attribute_builtin() b
+          'missing', (SELECT coalesce(jsonb_agg(b.name ORDER BY b.attribute_id), '[]') FROM cdp_data.attribute_all b
             WHERE NOT coalesce(facts.doc -> 'values' ? b.name, false)))
         FROM jsonb_each(facts.doc -> 'provenance') e));
   ELSE
     hidden := hidden || ARRAY['attributes', 'figures'];
+  END IF;
+  IF has_table_privilege('cdp_data.customer_group', 'SELECT') AND has_table_privilege('cdp_data.group_member', 'SELECT') AND has_table_privilege('cdp_data.group_trait', 'SELECT') THEN
+    doc := doc || jsonb_build_object('groups', (
+      SELECT coalesce(jsonb_agg(jsonb_build_object('group', g.group_id, 'source', g.source, 'key', g.group_key, 'first_at', g.first_at, 'last_at', g.last_at, 'traits', g.traits)
+        ORDER BY g.last_at DESC, g.group_id), '[]')
+      FROM cdp.customer_groups(root) g));
+  ELSE
+    hidden := hidden || 'groups'::text;
   END IF;
   IF sees_values AND has_table_privilege('cdp_data.link', 'SELECT') THEN
     doc := doc || jsonb_build_object('links', (
@@ -178,13 +192,13 @@ BEGIN
     hidden := hidden || 'alerts'::text;
   END IF;
   doc := doc || jsonb_build_object('timeline', (
-    SELECT coalesce(jsonb_agg(jsonb_strip_nulls(to_jsonb(t)) ORDER BY t.nth), '[]')
-    FROM (SELECT x.*, row_number() OVER () AS nth FROM cdp.customer_timeline(root, NULL, NULL, timeline_rows) x) t));
+    SELECT coalesce(jsonb_agg(jsonb_strip_nulls(to_jsonb(t) - 'nth') ORDER BY t.nth), '[]')
+    FROM cdp.customer_timeline(root, NULL, NULL, timeline_rows) WITH ORDINALITY AS t (at, kind, what, channel, value, currency, detail, id, nth)));
   RETURN doc || jsonb_build_object('hidden', hidden);
 END
 $$;
 COMMENT ON FUNCTION cdp.customer_360(bigint, integer) IS
-'All that is known of a customer as one JSON document, computed now: customer (the root), merged (ids that became one with it), identifiers, attributes with provenance, conflicts, figures, links, open alerts, quality (attributes that are missing or contested), and the last timeline_rows of cdp.customer_timeline(). customer may be any id that he ever had. Parts that the reader has no right to are left out and named in hidden. Times in UTC. Writes nothing; shows personal values, so whoever logs such reads does so around it. Errors: 22023 no such customer, 42501 without rights on touchpoints, 55000 before cdp.setup().';
+'All that is known of a customer as one JSON document, computed now: customer (the root), merged (ids that became one with it), identifiers, attributes with provenance, conflicts, figures, groups, links, open alerts, quality (attributes that are missing, your own too, or contested), and the last timeline_rows of cdp.customer_timeline(). customer may be any id that he ever had. Parts that the reader has no right to are left out and named in hidden. Times in UTC. Writes nothing; shows personal values, so whoever logs such reads does so around it. Errors: 22023 no such customer, 42501 without rights on touchpoints, 55000 before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp.customer_360(identifier_type text, value text, timeline_rows integer DEFAULT 50) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp

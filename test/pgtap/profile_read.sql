@@ -84,7 +84,7 @@ SELECT is(cdp.customer_360(:anna) - 'alerts'::text, d - 'alerts'::text, 'privacy
 SET LOCAL ROLE profile_analyst;
 SELECT throws_ok('SELECT value FROM cdp_data.attribute_value', '42501', NULL, 'an analyst reads no value');
 SELECT throws_ok('SELECT full_name FROM cdp_data.profile', '42501', NULL, 'no name');
-SELECT is(cdp.customer_360(:anna) -> 'hidden', '["identifiers", "attributes", "figures", "links", "alerts"]', 'and his document says what it hides');
+SELECT is(cdp.customer_360(:anna) -> 'hidden', '["identifiers", "attributes", "figures", "groups", "links", "alerts"]', 'and his document says what it hides');
 SELECT is((SELECT count(*) FROM cdp.customer_timeline(:anna) WHERE kind IN ('attribute', 'merge')), 0::bigint, 'his timeline has no attributes');
 SELECT is((SELECT count(*) FROM cdp.customer_timeline(:anna)), 5::bigint, 'but all touches');
 SELECT lives_ok(format('SELECT * FROM cdp_bi.%I', v), 'he reads ' || v) FROM unnest(ARRAY['customer_profile', 'customer_attribute_conflict', 'profile_completeness', 'customer_merge']) v;
