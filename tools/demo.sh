@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # make demo: the whole way on a throw-away cluster: install, set up, load, report.
-#   make demo                    a made-up shop with 20,000 customers (CUSTOMERS=100000 for more, SEED=2 for others)
+#   make demo                    a made-up shop with 20,000 customers (CUSTOMERS=100000 for more, SEED=2 for others);
+#                                it ends on 2026-01-11, so that everybody sees the same (UNTIL=today or UNTIL=2026-06-30 for another day)
 #   make demo DATA=touches.csv   your own data. UTF-8, comma-separated, with a header. Columns, in any order:
 #       customer   who: any text
 #       time       when: 2026-01-31 23:59:59, or with an offset: 2026-01-31T23:59:59+08:00, ...Z
@@ -14,7 +15,7 @@
 #   bash tools/cluster.sh stop demo
 set -euo pipefail
 . "$(dirname "$0")/env.sh"
-timezone=${TIMEZONE:-Asia/Shanghai} currency=${CURRENCY:-CNY} customers=${CUSTOMERS:-20000} seed=${SEED:-1} data=${DATA:-}
+timezone=${TIMEZONE:-Asia/Shanghai} currency=${CURRENCY:-CNY} customers=${CUSTOMERS:-20000} seed=${SEED:-1} data=${DATA:-} until=${UNTIL:-2026-01-11}
 unset DATA MAKEFLAGS MFLAGS MAKEOVERRIDES # the build's own make has another use for DATA
 
 die() {
@@ -24,6 +25,8 @@ die() {
 }
 [[ $customers =~ ^[1-9][0-9]{0,6}$ ]] || die "CUSTOMERS=$customers is no number from 1 to 9999999"
 [[ $seed =~ ^[0-9]{1,9}$ ]] || die "SEED=$seed is no number"
+[ "$until" != today ] || until=$(TZ=$timezone date +%F)
+[[ $until =~ ^20[0-9]{2}-[0-9]{2}-[0-9]{2}$ ]] && date -d "$until" >/dev/null 2>&1 || die "UNTIL=$until is no day such as 2026-01-11, nor today"
 
 # The header decides about the columns; all else is decided inside the database.
 if [ -n "$data" ]; then
@@ -80,6 +83,7 @@ if ! psql -qX -v ON_ERROR_STOP=1 -v timezone="$timezone" -v currency="$currency"
 	bash "$CDP_TOP/tools/cluster.sh" stop demo
 	exit 1
 fi
+step=4
 if [ -n "$data" ]; then
 	echo "3. your file, checked and loaded: $data"
 	cd - >/dev/null
@@ -87,12 +91,16 @@ if [ -n "$data" ]; then
 		-c "CREATE TABLE demo.own (nth bigint GENERATED ALWAYS AS IDENTITY, ${sql_columns//,/ text, } text)" \
 		-c "\\copy demo.own ($sql_columns) from pstdin csv header" -f "$CDP_TOP/test/demo/own.sql"
 	cd "$CDP_TOP/test/demo"
+	echo
 else
 	echo "3. a made-up shop with $customers customers, generated and loaded"
-	run -v customers="$customers" -v days=180 -v until="$(TZ=$timezone date +%F)" -v seed="$seed" -v timezone="$timezone" -f shop.sql
+	run -v customers="$customers" -v days=180 -v until="$until" -v seed="$seed" -v timezone="$timezone" -f shop.sql
+	echo
+	echo "4. who is who: the shop knows people by account, WeCom by its own id, the newsletter by address; three lists tell more"
+	run -v timezone="$timezone" -f identity.sql
+	step=5
 fi
-echo
-echo "4. what each channel earned, by model: SELECT * FROM cdp.attribution();"
+echo "$step. what each channel earned, by model: SELECT * FROM cdp.attribution();"
 psql -qX -v ON_ERROR_STOP=1 -P footer=off -f report.sql
 echo "Try next:"
 echo

@@ -1,10 +1,12 @@
 -- The demo's business: a shop in China that also sells abroad. Made by a generator, no real person or order.
---   psql -v customers=20000 -v days=180 -v until=2026-11-01 -v seed=1 -f test/demo/generate.sql
+--   psql -v customers=20000 -v days=180 -v until=2026-01-11 -v seed=1 -f test/demo/generate.sql
 -- Every number comes from a hash of (seed, customer, journey, touch): the same arguments give the same rows on any
 -- machine, with any plan. Makes schema demo with tables touches and spend, ready for cdp.load_touchpoints() and
--- cdp.load_spend(). What is in it: heavy-tailed activity, a weekly season and daily rhythm, a festival in the middle,
--- personas who prefer certain channels, early and late channels of a journey, channels that really lift the chance of a
--- purchase, several purchases per customer, refunds, leads, carts, bots, staff, and journeys that never convert.
+-- cdp.load_spend(), and three lists of people for cdp.load_customers(). What is in it: heavy-tailed activity, a weekly
+-- season and daily rhythm, a festival two thirds through, personas who prefer certain channels, early and late channels
+-- of a journey, channels that really lift the chance of a purchase, several purchases per customer, refunds, leads,
+-- carts, bots, staff, and journeys that never convert. The shop knows people by account, WeCom by its own id, the
+-- newsletter by address: who is who only the lists tell, and not of everybody.
 SET client_min_messages = warning;
 SET jit = off;
 DROP SCHEMA IF EXISTS demo CASCADE;
@@ -71,6 +73,15 @@ SELECT c, 1 + floor(5 * power(demo.u(c, 0, 1), 1.3))::integer AS persona,
   END AS name
 FROM generate_series(1, :customers) c;
 
+-- What each system knows somebody by. Some gave the newsletter an address that the shop does not know; some accounts
+-- share the phone of a family.
+CREATE TABLE known AS
+SELECT c, flags, name, 'U' || lpad(c::text, 7, '0') AS user_id, 'wm' || substr(md5(format('wecom %s %s', :seed, c)), 1, 30) AS external_userid,
+  CASE WHEN name !~ '^[A-Z]' THEN '1880' || lpad((CASE WHEN c % 60 = 17 THEN c - 1 ELSE c END % 10000000)::text, 7, '0') END AS phone,
+  mail AS email, CASE WHEN demo.u(c, 3, 4) < 0.6 THEN mail ELSE 'hello.' || mail END AS newsletter_email,
+  (ARRAY['上海','杭州','北京','广州','深圳','成都','南京','武汉'])[1 + floor(8 * power(demo.u(c, 4, 4), 1.5))::integer] AS city
+FROM (SELECT *, CASE WHEN name ~ '^[A-Z]' THEN lower(replace(name, ' ', '.')) || c ELSE 'u' || 100000 + c END || '@mail.example' AS mail FROM person) p;
+
 CREATE TABLE touch AS
 SELECT t.c, t.j, t.k, t.flags, t.o, t.day + make_interval(hours => width_bucket(demo.u(t.id, t.k, 8), clock.bounds), secs => floor(demo.u(t.id, t.k, 9) * 3600)) AS at
 FROM (
@@ -103,10 +114,11 @@ WHERE demo.u(x.c, x.j, 23) < 1 - exp(-0.055 * x.lift) AND (n = 1 OR demo.u(x.c, 
 -- What the shop would export, one row per event, in the time order of an event log.
 CREATE TABLE touches AS
 SELECT * FROM (
-  SELECT format('T%s-%s-%s', t.c, t.j, t.k) AS source_key, t.at AS occurred_at, CASE WHEN t.flags = 1 THEN 'cookie' ELSE 'user_id' END AS identifier_type,
-    CASE WHEN t.flags = 1 THEN 'bot-' ELSE 'U' END || lpad(t.c::text, 7, '0') AS identifier, o.kind, o.source, o.medium, o.campaign, o.add_way, o.qr_scene,
+  SELECT format('T%s-%s-%s', t.c, t.j, t.k) AS source_key, t.at AS occurred_at,
+    CASE WHEN t.flags = 1 THEN 'cookie' WHEN t.o IN (7, 8) THEN 'external_userid' WHEN t.o = 16 THEN 'email' ELSE 'user_id' END AS identifier_type,
+    CASE WHEN t.flags = 1 THEN 'bot-' || lpad(t.c::text, 7, '0') WHEN t.o IN (7, 8) THEN w.external_userid WHEN t.o = 16 THEN w.newsletter_email ELSE w.user_id END AS identifier, o.kind, o.source, o.medium, o.campaign, o.add_way, o.qr_scene,
     NULL::numeric AS value, NULL::text AS currency, NULL::jsonb AS properties, NULL::text AS refers_to, t.flags
-  FROM touch t JOIN origin o USING (o)
+  FROM touch t JOIN origin o USING (o) JOIN known w USING (c)
   UNION ALL
   SELECT format('L%s-%s', t.c, t.j), t.at + interval '4 minutes', 'user_id', 'U' || lpad(t.c::text, 7, '0'), 'lead', NULL, NULL, NULL, NULL, NULL,
     NULL, NULL, jsonb_build_object('name', p.name), NULL, t.flags
@@ -137,7 +149,24 @@ FROM touch t JOIN origin o USING (o) WHERE o.price > 0
 GROUP BY t.at::date, t.o, o.source, o.campaign, o.price
 ORDER BY 1, 2;
 COMMENT ON TABLE demo.spend IS 'Made-up spend per day, channel and campaign.';
-DROP TABLE touch, purchase, person, calendar, clock, mix, origin;
+
+-- Three lists of people, as their systems write them: accounts of the shop, contacts of WeCom with the mobile that the
+-- shop assistant noted, subscribers of the newsletter with the phone that some left for a coupon.
+CREATE TABLE accounts AS
+SELECT w.user_id, substr(w.phone, 1, 3) || ' ' || substr(w.phone, 4, 4) || ' ' || substr(w.phone, 8) AS phone, w.email, w.name AS full_name,
+  CASE WHEN w.phone IS NOT NULL THEN w.city END AS city, :'until'::timestamp - make_interval(days => :days) AS observed_at
+FROM known w WHERE w.flags <> 1 ORDER BY w.c;
+COMMENT ON TABLE demo.accounts IS 'Made-up accounts of the shop.';
+CREATE TABLE contacts AS
+SELECT w.external_userid, CASE WHEN demo.u(w.c, 5, 4) < 0.85 THEN '+86-' || w.phone END AS phone, left(w.name, 1) || '**' AS nickname, min(t.at) AS observed_at
+FROM known w JOIN touch t USING (c) WHERE t.o IN (7, 8) AND w.flags <> 1 GROUP BY w.c, w.external_userid, w.phone, w.name ORDER BY w.c;
+COMMENT ON TABLE demo.contacts IS 'Made-up contacts of WeCom.';
+CREATE TABLE subscribers AS
+SELECT upper(left(w.newsletter_email, 1)) || substr(w.newsletter_email, 2) AS email, CASE WHEN demo.u(w.c, 6, 4) < 0.7 THEN '0086' || w.phone END AS phone,
+  CASE WHEN w.phone IS NULL THEN 'en' ELSE 'zh' END AS language, min(t.at) AS observed_at
+FROM known w JOIN touch t USING (c) WHERE t.o = 16 AND w.flags <> 1 GROUP BY w.c, w.newsletter_email, w.phone ORDER BY w.c;
+COMMENT ON TABLE demo.subscribers IS 'Made-up subscribers of the newsletter.';
+DROP TABLE touch, purchase, known, person, calendar, clock, mix, origin;
 RESET search_path;
 RESET jit;
 RESET client_min_messages;

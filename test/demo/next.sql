@@ -7,3 +7,8 @@ SELECT r.* FROM (SELECT cdp.attribution_pass(identifier, occurred_at AT TIME ZON
 
 -- Take the whole load back, look, and put it in again:
 SELECT * FROM cdp.revert_load(1); SELECT count(*) FROM cdp_data.touchpoint; SELECT * FROM cdp.retry_load(1);
+
+-- One customer as a document; and why an account and a newsletter's address are the same person:
+SELECT jsonb_pretty(cdp.customer_360('user_id', 'U0000019'));
+SELECT w.from_type, w.to_type, w.how FROM cdp_data.identifier a, cdp_data.identifier b, cdp.why_same(a.identifier_id, b.identifier_id) w
+WHERE a.value = 'U0000019' AND b.value = 'hello.u100019@mail.example';

@@ -1,6 +1,6 @@
 -- Loads the made-up shop. Arguments as those of generate.sql, and timezone.
 \ir generate.sql
-SELECT format('   %s events of %s customers, %s purchases, %s refunds, %s events of bots',
+SELECT format('   %s events under %s identifiers, %s purchases, %s refunds, %s events of bots',
   to_char(count(*), 'FM999,999,999'), to_char(count(DISTINCT identifier), 'FM999,999,999'),
   to_char(count(*) FILTER (WHERE kind = 'purchase'), 'FM999,999,999'), to_char(count(*) FILTER (WHERE kind = 'refund'), 'FM999,999,999'),
   to_char(count(*) FILTER (WHERE flags = 1), 'FM999,999,999'))

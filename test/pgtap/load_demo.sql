@@ -4,7 +4,8 @@
 \set until 2026-10-01
 \set seed 7
 \set timezone Asia/Shanghai
-SELECT plan(16);
+SELECT plan(20);
+CALL cdp.setup(phone_region => 'CN');
 \ir ../demo/generate.sql
 CREATE TEMP TABLE first AS SELECT md5(string_agg(t::text, E'\n' ORDER BY t.source_key)) AS sum FROM demo.touches t;
 -- Another plan and another session zone must not matter.
@@ -35,6 +36,16 @@ SELECT is((SELECT count(*) FROM cdp_data.touchpoint t WHERE t.refers_to IS NOT N
 SELECT is((SELECT count(DISTINCT touchpoint_id) FROM cdp_data.touchpoint WHERE campaign_id IS NOT NULL), (SELECT count(*) FROM demo.touches WHERE campaign IS NOT NULL), 'touches are linked with campaigns');
 SELECT set_eq('SELECT DISTINCT round(sum(value), 2) FROM cdp.attribution() GROUP BY model', 'SELECT sum(value) FROM demo.touches WHERE flags = 0', 'each model of the report gives out the whole value');
 SELECT cmp_ok((SELECT count(*) FROM cdp.attribution(models => '{linear}') WHERE spend > 0 AND roas > 0), '>=', 5::bigint, 'with spend and return');
+\o /dev/null
+\ir ../demo/identity.sql
+\t on
+\a
+\o
+SELECT is((SELECT sum(quarantined) FROM cdp_data.load), 0::numeric, 'every person loads');
+SELECT is_empty('SELECT * FROM cdp.identity_check()', 'and no customer breaks a rule');
+SELECT ok((SELECT customers FROM seen) < 0.9 * :customers_before AND (SELECT customers FROM seen) > 1000, 'people are known in several sources');
+SELECT cmp_ok((SELECT sum(value) FROM cdp.attribution(models => '{last}') WHERE label IN ('WeCom', 'Email')), '>', (SELECT 1000 + sum(value) FROM before WHERE model = 'last' AND label IN ('WeCom', 'Email')),
+  'which shows what their messages earned');
 \o /dev/null
 \ir ../demo/report.sql
 \ir ../demo/next.sql
