@@ -9,6 +9,11 @@ LANGUAGE c STABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'cdp_system_identif
 COMMENT ON FUNCTION cdp_internal.system_identifier() IS
 'Number that PostgreSQL gave this cluster when it was made; the same on its standbys, another one where a dump was restored.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.next_xid() RETURNS xid8
+LANGUAGE c VOLATILE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'cdp_next_xid';
+COMMENT ON FUNCTION cdp_internal.next_xid() IS
+'Number that the next transaction will get: every transaction that has one now has a lower one, which the xmax of a snapshot does not promise. Never NULL.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.feed_write(customer_ids bigint[], cause text, occurred_from timestamptz DEFAULT NULL, occurred_to timestamptz DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$

@@ -69,6 +69,21 @@ cdp_hmac_raw(const uint8 *key, Size key_len, const CdpPiece *pieces, int n, uint
 		crypto_failed("HMAC");
 }
 
+/* SHA-256 of the pieces, without a key; out has room for 32 bytes. */
+void
+cdp_sha256(const CdpPiece *pieces, int n, uint8 *out)
+{
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	bool		good = ctx != NULL && EVP_DigestInit_ex(ctx, EVP_sha256(), NULL) == 1;
+
+	for (int i = 0; good && i < n; i++)
+		good = EVP_DigestUpdate(ctx, pieces[i].bytes, pieces[i].len) == 1;
+	good = good && EVP_DigestFinal_ex(ctx, out, NULL) == 1;
+	EVP_MD_CTX_free(ctx);
+	if (!good)
+		crypto_failed("SHA-256");
+}
+
 /* Wipes one subkey. */
 static void
 subkey_drop(Subkey *s)

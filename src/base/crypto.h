@@ -20,6 +20,7 @@ typedef struct CdpPiece
 } CdpPiece;
 
 extern void cdp_hmac_raw(const uint8 *key, Size key_len, const CdpPiece *pieces, int n, uint8 *out);
+extern void cdp_sha256(const CdpPiece *pieces, int n, uint8 *out);
 extern void cdp_hmac(const char *purpose, int key_id, const CdpPiece *pieces, int n, uint8 *out);
 extern void cdp_gcm_seal(const uint8 *key, const uint8 *nonce, const CdpPiece *context, const uint8 *plain, int len, uint8 *cipher, uint8 *tag);
 extern bool cdp_gcm_open(const uint8 *key, const uint8 *nonce, const CdpPiece *context, const uint8 *cipher, int len, const uint8 *tag, uint8 *plain);

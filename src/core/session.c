@@ -1,16 +1,19 @@
 /*
  * session.c
- *		What SQL can not do by itself: the cluster's number, and a command that
+ *		What SQL can not do by itself: the cluster's number, the next transaction's, and a command that
  *		may commit although its text is known at run time only.
  */
 #include "cdp.h"
 
+#include "access/transam.h"
 #include "access/xlog.h"
 #include "executor/spi.h"
 #include "nodes/parsenodes.h"
 #include "tcop/dest.h"
+#include "utils/xid8.h"
 
 CDP_FUNCTION(cdp_system_identifier);
+CDP_FUNCTION(cdp_next_xid);
 CDP_FUNCTION(cdp_run_command);
 
 /* Number of the cluster, as in pg_control_system(). */
@@ -18,6 +21,13 @@ Datum
 cdp_system_identifier(PG_FUNCTION_ARGS)
 {
 	PG_RETURN_INT64((int64) GetSystemIdentifier());
+}
+
+/* Number of the next transaction: every one that has a number now has a lower one. A snapshot's xmax does not tell that. */
+Datum
+cdp_next_xid(PG_FUNCTION_ARGS)
+{
+	PG_RETURN_FULLTRANSACTIONID(ReadNextFullTransactionId());
 }
 
 /*
