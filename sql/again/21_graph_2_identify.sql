@@ -1,354 +1,117 @@
 -- Identity room, the graph: one record comes in. Whose is it, who becomes one customer through it, and what forbids that.
 --
--- Locks are taken in one order by everybody, so that calls wait but never deadlock: the table of links (against a
--- rebuild), new identifiers by type and value, rows of known ones by type and value, roots by customer_id, links by
--- their ends, support. A root may move between
--- the look-up and its lock; then everything is rolled back to before the first lock and tried again, because a lock
--- asked for later could be out of order. Whatever changes what a root holds also writes its row: a transaction that
--- works on an older snapshot (REPEATABLE READ) then fails with 40001 instead of judging by what it cannot see.
+-- The work is done in C (src/identity/graph/identify*.c), which also tells the order of locks. Here is what it asks of
+-- SQL: customers that are too large for single look-ups, and rules that few records meet.
 
-CREATE OR REPLACE FUNCTION cdp_internal.is_linked(id bigint) RETURNS boolean
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-  RETURN EXISTS (SELECT FROM cdp_data.link l WHERE l.a_id = id AND l.state = 'active' AND l.kind <> 'cannot')
-    OR EXISTS (SELECT FROM cdp_data.link l WHERE l.b_id = id AND l.state = 'active' AND l.kind <> 'cannot');
-END
-$$;
-COMMENT ON FUNCTION cdp_internal.is_linked(bigint) IS
-'Whether an identifier has a link in force that joins it to another one.';
+CREATE OR REPLACE FUNCTION cdp_internal.identify_in(
+  load_id bigint, source_id integer, type_ids smallint[], vals text[], at timestamptz, event_key text, cause text,
+  OUT customer_id bigint, OUT identifier_id bigint, OUT home_id bigint, OUT created boolean, OUT merged bigint[], OUT rejected jsonb)
+LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'cdp_identify_in';
+COMMENT ON FUNCTION cdp_internal.identify_in(bigint, integer, smallint[], text[], timestamptz, text, text) IS
+'One record that shows these identifiers (as cdp_internal.clean_identifiers() gives them) of one person. Makes the unknown ones, links all of them, and makes their customers one, as far as the rules let them: the weakest that would break one is left out. Returns customer_id (the root; NULL without an identifier), identifier_id and home_id of the strongest that may carry the record''s facts, created (the customer is new), merged (customers that lost their id to this one), rejected ([{"type", "reason"}]: who belongs to somebody else, and why). load_id gives the links their support; at is the time of the record; cause goes to the ledger. A record that tells nothing new writes nothing. Errors: 22004 load, time or cause missing, 54000 more than 50 identifiers, 40001 in REPEATABLE READ and SERIALIZABLE when somebody else works on the same customers: try again.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.identify_find(
-  INOUT type_ids smallint[], INOUT vals text[],
-  OUT names text[], OUT attach boolean[], OUT degrees integer[], OUT ids bigint[], OUT homes bigint[], OUT roots bigint[], OUT stops text[],
-  OUT first_seen timestamptz[], OUT last_seen timestamptz[])
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
-AS $$
-DECLARE
-  given_types smallint[] := type_ids;
-  given text[] := vals;
-  n integer := 0;
-  t record;
-  strength smallint := 0;
-  g record;
-  owner bigint;
-  above bigint;
-BEGIN
-  -- A few index probes for each identifier are cheaper than one statement that joins all of these tables.
-  FOR i IN 1 .. coalesce(cardinality(given), 0) LOOP
-    IF i > 1 THEN
-      strength := t.priority;
-    END IF;
-    IF i = 1 OR given_types[i] IS DISTINCT FROM given_types[i - 1] THEN
-      SELECT y.type_id, y.name, y.priority, y.role, y.supernode_degree INTO t FROM cdp_data.identifier_type_all y WHERE y.type_id = given_types[i];
-    END IF;
-    -- The callers clean before, so this is in order already; whatever is not comes back in order, each once.
-    IF t.type_id IS NULL OR t.role = 'ignore' OR coalesce(given[i], '') = '' OR i > 1
-      AND (given_types[i] = given_types[i - 1] AND given[i] COLLATE "C" <= given[i - 1] OR (t.priority, t.type_id) < (strength, given_types[i - 1])) THEN
-      SELECT array_agg(x.type_id), array_agg(x.value) INTO type_ids, vals
-      FROM (
-        SELECT DISTINCT y.priority, u.type_id, u.value COLLATE "C" AS value
-        FROM unnest(given_types, given) AS u (type_id, value) JOIN cdp_data.identifier_type_all y ON y.type_id = u.type_id
-        WHERE u.value <> '' AND y.role <> 'ignore' ORDER BY 1, 2, 3) x;
-      SELECT * INTO type_ids, vals, names, attach, degrees, ids, homes, roots, stops, first_seen, last_seen
-      FROM cdp_internal.identify_find(type_ids, vals);
-      RETURN;
-    END IF;
-    SELECT x.identifier_id, x.customer_id, x.state, x.first_seen, x.last_seen INTO g
-    FROM cdp_data.identifier x WHERE x.type_id = given_types[i] AND x.value = given[i];
-    owner := g.customer_id;
-    above := NULL;
-    IF owner IS NOT NULL THEN
-      SELECT x.customer_id INTO above FROM cdp_data.identifier_override x WHERE x.identifier_id = g.identifier_id;
-      owner := coalesce(above, owner);
-      SELECT x.parent_id INTO above FROM cdp_data.customer x WHERE x.customer_id = owner;
-      IF above <> owner THEN
-        above := cdp_internal.root_of(above);
-      END IF;
-    END IF;
-    n := n + 1;
-    names[n] := t.name;
-    attach[n] := t.role = 'attach_only';
-    degrees[n] := t.supernode_degree;
-    ids[n] := g.identifier_id;
-    homes[n] := g.customer_id;
-    roots[n] := above;
-    stops[n] := CASE WHEN g.state = 'quarantined' THEN 'super-node' END;
-    IF attach[n] AND g.state = 'active' AND cdp_internal.is_linked(g.identifier_id) THEN
-      stops[n] := 'attach only';
-    END IF;
-    first_seen[n] := g.first_seen;
-    last_seen[n] := g.last_seen;
-  END LOOP;
-  IF n = 0 THEN
-    type_ids := NULL;
-    vals := NULL;
-  END IF;
-END
-$$;
+CREATE OR REPLACE FUNCTION cdp_internal.identify_find(INOUT type_ids smallint[], vals text[], OUT ids bigint[], OUT stops text[])
+LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'cdp_identify_find';
 COMMENT ON FUNCTION cdp_internal.identify_find(smallint[], text[]) IS
-'The identifiers of a record as they stand, each once, the strongest first (priority, type_id, value by bytes), as arrays, NULL where one is unknown; attach: its type is attach only; degrees: supernode_degree of its type; stops: why it joins nobody (super-node; attach only, when it is attached already), NULL when it may. Types that are unknown or ignored are left out; all arrays are NULL when nobody is left.';
+'The identifiers of a record as they stand, each once, the strongest first (priority, type_id, value by bytes), as arrays: ids NULL where one is unknown; stops: why it joins nobody (super-node; attach only, when it is attached already), NULL when it may. Types that are unknown or ignored are left out; all arrays are NULL when nobody is left. VOLATILE, because it looks at the tables as they are at the call.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.identify_links(
-  load_id bigint, a_ids bigint[], b_ids bigint[],
-  OUT link_ids bigint[], OUT states text[], OUT reasons text[], OUT first_seen timestamptz[], OUT supported boolean[], OUT last_at timestamptz[])
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-  known record;
-  at timestamptz;
-BEGIN
-  IF cardinality(a_ids) <= 4 THEN
-    -- Few pairs, as records have: two index probes each are cheaper than one large statement.
-    FOR n IN 1 .. cardinality(a_ids) LOOP
-      SELECT y.link_id, y.state, y.reason, y.first_seen INTO known FROM cdp_data.link y
-      WHERE y.a_id = least(a_ids[n], b_ids[n]) AND y.b_id = greatest(a_ids[n], b_ids[n]) AND y.kind = 'deterministic';
-      link_ids[n] := known.link_id;
-      states[n] := known.state;
-      reasons[n] := known.reason;
-      first_seen[n] := known.first_seen;
-      SELECT y.last_at INTO at FROM cdp_data.link_support y WHERE y.link_id = link_ids[n] AND y.load_id = identify_links.load_id;
-      supported[n] := FOUND;
-      last_at[n] := at;
-    END LOOP;
-    RETURN;
-  END IF;
-  SELECT array_agg(x.link_id), array_agg(x.state), array_agg(x.reason), array_agg(x.first_seen), array_agg(x.supported), array_agg(x.last_at)
-  INTO link_ids, states, reasons, first_seen, supported, last_at
-  FROM (
-    SELECT l.link_id, l.state, l.reason, l.first_seen, s.load_id IS NOT NULL AS supported, s.last_at
-    FROM unnest(a_ids, b_ids) WITH ORDINALITY AS u (a_id, b_id, n)
-      LEFT JOIN LATERAL (
-        SELECT y.link_id, y.state, y.reason, y.first_seen FROM cdp_data.link y
-        WHERE y.a_id = least(u.a_id, u.b_id) AND y.b_id = greatest(u.a_id, u.b_id) AND y.kind = 'deterministic' OFFSET 0) l ON true
-      LEFT JOIN LATERAL (
-        SELECT y.load_id, y.last_at FROM cdp_data.link_support y
-        WHERE y.link_id = l.link_id AND y.load_id = identify_links.load_id OFFSET 0) s ON true
-    ORDER BY u.n) x;
-END
-$$;
-COMMENT ON FUNCTION cdp_internal.identify_links(bigint, bigint[], bigint[]) IS
-'The deterministic links between pairs of identifiers as they stand, with the support that one load gives: arrays in the order given, NULL where there is no link.';
+CREATE OR REPLACE FUNCTION cdp_internal.winner_of(roots bigint[]) RETURNS bigint
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'cdp_sql_winner_of';
+COMMENT ON FUNCTION cdp_internal.winner_of(bigint[]) IS
+'Which of these customers, at most 50, keeps its id when they become one: the one whose anchor (its lowest identifier_id, by home, else by override) has the strongest type; then the earlier created; then the lower id.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.union_small(
-  roots bigint[], fresh bigint[], apart bigint[], cut integer, OUT parts bigint[], OUT types smallint[], OUT counts integer[], OUT near boolean)
+CREATE OR REPLACE FUNCTION cdp_internal.union_refusal(roots bigint[], OUT reason text, OUT blocker bigint, OUT sizes integer[])
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'cdp_sql_union_refusal';
+COMMENT ON FUNCTION cdp_internal.union_refusal(bigint[]) IS
+'Whether customers (roots, at most 50) may become one: reason NULL when they may, else cannot, limit <type> or customer size, with the cannot link as blocker. A limit that one of them breaks by itself does not count. sizes: identifiers of each root, NULL where they were not counted because they are many.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.union_members(roots bigint[], fresh bigint[], apart bigint[], cut integer)
+RETURNS TABLE (part bigint, type_id smallint, n integer, near boolean)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
-DECLARE
-  most constant integer := least(cut, 33);
-  under bigint[];
-  here integer;
-  own_ids bigint[];
-  own_types smallint[];
-  members bigint[] := '{}';
-  n integer;
-  first_of integer;
-  place integer;
 BEGIN
-  parts := '{}';
-  types := '{}';
-  counts := '{}';
-  near := false;
-  FOR i IN 1 .. cardinality(roots) LOOP
-    under := ARRAY[roots[i]];
-    here := 1;
-    n := 0;
-    first_of := cardinality(parts);
-    WHILE here <= cardinality(under) AND n < most LOOP
-      SELECT array_agg(x.identifier_id), array_agg(x.type_id) INTO own_ids, own_types
-      FROM (
-        SELECT h.identifier_id, h.type_id FROM cdp_data.identifier h
-        WHERE h.customer_id = under[here] AND h.identifier_id <> ALL (apart)
-          AND NOT EXISTS (SELECT FROM cdp_data.identifier_override o WHERE o.identifier_id = h.identifier_id)
-        LIMIT most - n) x;
-      IF EXISTS (SELECT FROM cdp_data.identifier_override o WHERE o.customer_id = under[here]) THEN
-        parts := NULL;
-        RETURN;
-      END IF;
-      FOR m IN 1 .. coalesce(cardinality(own_ids), 0) LOOP
-        n := n + 1;
-        place := array_position(types, own_types[m], first_of + 1);
-        IF place IS NULL THEN
-          parts := parts || roots[i];
-          types := types || own_types[m];
-          counts := counts || 1;
-        ELSE
-          counts[place] := counts[place] + 1;
-        END IF;
-      END LOOP;
-      members := members || own_ids;
-      EXIT WHEN n >= most;
-      under := under || ARRAY(
-        SELECT c.customer_id FROM cdp_data.customer c WHERE c.parent_id = under[here] AND c.parent_id <> c.customer_id LIMIT 8);
-      IF cardinality(under) > 8 THEN
-        parts := NULL;
-        RETURN;
-      END IF;
-      here := here + 1;
-    END LOOP;
-    IF n >= 33 THEN
-      parts := NULL;
-      RETURN;
-    END IF;
-  END LOOP;
-  FOR i IN 1 .. cardinality(fresh) LOOP
-    parts := parts || -fresh[i];
-    counts := counts || 1;
-    types := types || (SELECT h.type_id FROM cdp_data.identifier h WHERE h.identifier_id = fresh[i]);
-  END LOOP;
-  FOR i IN 1 .. cardinality(members) LOOP
-    IF EXISTS (SELECT FROM cdp_data.link k WHERE k.a_id = members[i] AND k.kind = 'cannot' AND k.state = 'active')
-      OR EXISTS (SELECT FROM cdp_data.link k WHERE k.b_id = members[i] AND k.kind = 'cannot' AND k.state = 'active') THEN
-      near := true;
-      RETURN;
-    END IF;
-  END LOOP;
-END
-$$;
-COMMENT ON FUNCTION cdp_internal.union_small(bigint[], bigint[], bigint[], integer) IS
-'What cdp_internal.union_refusal() asks first, with the same arguments, by single index probes, which is cheaper for small customers: how many identifiers of which type each part has (a root, or a new identifier by its negative number), at most cut of each root, and near: one of the roots'' has a cannot link. parts NULL: they are not small (over 8 customers merged into one, over 32 identifiers, or moved ones), ask the whole way.';
-
-CREATE OR REPLACE FUNCTION cdp_internal.union_refusal(
-  roots bigint[], fresh bigint[], apart bigint[], most integer, cut integer, OUT reason text, OUT blocker bigint, OUT sizes integer[])
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
-AS $$
-DECLARE
-  -- One part is a root or, by its negative number, a new identifier, which is nobody's yet.
-  parts bigint[] := roots;
-  g record;
-  l record;
-  nth integer;
-  total bigint := 0;
-  types smallint[] := '{}';
-  counts integer[] := '{}';
-  shared boolean[] := '{}';
-  some_shared boolean := false;
-  cut_off integer := 0;
-  whole_types smallint[];
-BEGIN
-  FOR i IN 1 .. cardinality(fresh) LOOP
-    parts := parts || -fresh[i];
-  END LOOP;
-  g := cdp_internal.union_small(roots, fresh, apart, cut);
-  IF g.parts IS NULL THEN
-    WITH member AS MATERIALIZED (
-      SELECT p.part, i.identifier_id, i.type_id
-      FROM unnest(roots) AS p (part) CROSS JOIN LATERAL (
-        WITH RECURSIVE under (id) AS (
-          SELECT p.part
-          UNION
-          SELECT c.customer_id
-          FROM under u CROSS JOIN LATERAL (
-            SELECT c.customer_id FROM cdp_data.customer c WHERE c.parent_id = u.id AND c.parent_id <> c.customer_id OFFSET 0) c
-        )
-        SELECT h.identifier_id, h.type_id
+  RETURN QUERY
+  WITH member AS MATERIALIZED (
+    SELECT p.part, i.identifier_id, i.type_id
+    FROM unnest(roots) AS p (part) CROSS JOIN LATERAL (
+      WITH RECURSIVE under (id) AS (
+        SELECT p.part
+        UNION
+        SELECT c.customer_id
         FROM under u CROSS JOIN LATERAL (
-          SELECT h.identifier_id, h.type_id FROM cdp_data.identifier h
-          WHERE h.customer_id = u.id AND h.identifier_id <> ALL (apart)
-            AND NOT EXISTS (SELECT FROM cdp_data.identifier_override o WHERE o.identifier_id = h.identifier_id)
-          UNION ALL
-          SELECT h.identifier_id, h.type_id
-          FROM cdp_data.identifier_override o CROSS JOIN LATERAL (
-            SELECT x.identifier_id, x.type_id FROM cdp_data.identifier x WHERE x.identifier_id = o.identifier_id OFFSET 0) h
-          WHERE o.customer_id = u.id
-          OFFSET 0) h
-        LIMIT cut) i
-      UNION ALL
-      SELECT -h.identifier_id, h.identifier_id, h.type_id FROM cdp_data.identifier h WHERE h.identifier_id = ANY (fresh)
-    )
-    SELECT array_agg(x.part) AS parts, array_agg(x.type_id) AS types, array_agg(x.n) AS counts,
-      EXISTS (SELECT FROM member m JOIN cdp_data.link k ON k.a_id = m.identifier_id AND k.kind = 'cannot' AND k.state = 'active')
-        OR EXISTS (SELECT FROM member m JOIN cdp_data.link k ON k.b_id = m.identifier_id AND k.kind = 'cannot' AND k.state = 'active') AS near
-    INTO g
-    FROM (SELECT m.part, m.type_id, count(*)::integer AS n FROM member m GROUP BY m.part, m.type_id) x;
-  END IF;
+          SELECT c.customer_id FROM cdp_data.customer c WHERE c.parent_id = u.id AND c.parent_id <> c.customer_id OFFSET 0) c
+      )
+      SELECT h.identifier_id, h.type_id
+      FROM under u CROSS JOIN LATERAL (
+        SELECT h.identifier_id, h.type_id FROM cdp_data.identifier h
+        WHERE h.customer_id = u.id AND h.identifier_id <> ALL (apart)
+          AND NOT EXISTS (SELECT FROM cdp_data.identifier_override o WHERE o.identifier_id = h.identifier_id)
+        UNION ALL
+        SELECT h.identifier_id, h.type_id
+        FROM cdp_data.identifier_override o CROSS JOIN LATERAL (
+          SELECT x.identifier_id, x.type_id FROM cdp_data.identifier x WHERE x.identifier_id = o.identifier_id OFFSET 0) h
+        WHERE o.customer_id = u.id
+        OFFSET 0) h
+      LIMIT cut) i
+    UNION ALL
+    SELECT -h.identifier_id, h.identifier_id, h.type_id FROM cdp_data.identifier h WHERE h.identifier_id = ANY (fresh)
+  )
+  SELECT m.part, m.type_id, count(*)::integer,
+    EXISTS (SELECT FROM member x JOIN cdp_data.link k ON k.a_id = x.identifier_id AND k.kind = 'cannot' AND k.state = 'active')
+      OR EXISTS (SELECT FROM member x JOIN cdp_data.link k ON k.b_id = x.identifier_id AND k.kind = 'cannot' AND k.state = 'active')
+  FROM member m GROUP BY m.part, m.type_id;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.union_members(bigint[], bigint[], bigint[], integer) IS
+'How many identifiers of which type customers of any size (roots) and new identifiers (by their negative number) have, at most cut of each root (NULL: all); near: one of them has a cannot link. apart: identifiers that count for nobody, whatever the table says; the new ones must be among them.';
 
-  sizes := array_fill(0, ARRAY[cardinality(parts)]);
-  FOR i IN 1 .. coalesce(cardinality(g.parts), 0) LOOP
-    nth := array_position(parts, g.parts[i]);
-    sizes[nth] := sizes[nth] + g.counts[i];
-    total := total + g.counts[i];
-    nth := array_position(types, g.types[i]);
-    IF nth IS NULL THEN
-      types := types || g.types[i];
-      counts := counts || g.counts[i];
-      shared := shared || false;
-    ELSE
-      counts[nth] := counts[nth] + g.counts[i];
-      shared[nth] := true;
-    END IF;
-  END LOOP;
-  FOR i IN 1 .. cardinality(types) LOOP
-    IF shared[i] AND EXISTS (SELECT FROM cdp_data.identifier_type_all t WHERE t.type_id = types[i] AND t.max_per_customer < counts[i]) THEN
-      some_shared := true;
-    END IF;
-  END LOOP;
-
-  IF most IS NULL AND cut IS NOT NULL THEN
-    -- A large part was read in part only. The small ones tell whether the rest of it can matter.
-    FOR i IN 1 .. cardinality(sizes) LOOP
-      IF sizes[i] >= cut THEN
-        cut_off := cut_off + 1;
-        sizes[i] := NULL;
-      END IF;
-    END LOOP;
-    IF cut_off > 0 THEN
-      whole_types := ARRAY(SELECT x.type_id FROM unnest(g.parts, g.types) AS x (part, type_id) WHERE sizes[array_position(parts, x.part)] IS NOT NULL);
-      IF g.near OR EXISTS (SELECT FROM cdp_data.identifier_type_all t WHERE t.type_id = ANY (whole_types) AND t.max_per_customer IS NOT NULL) THEN
-        SELECT * INTO reason, blocker, sizes FROM cdp_internal.union_refusal(roots, fresh, apart, most, NULL);
-      ELSIF cut_off > 1 THEN
-        -- Further into all of them, until one at most is larger: as much work as the second largest asks for.
-        SELECT * INTO reason, blocker, sizes FROM cdp_internal.union_refusal(roots, fresh, apart, most, cut * 8);
-      END IF;
-      RETURN;
-    END IF;
-  END IF;
-
-  IF g.near THEN
+CREATE OR REPLACE FUNCTION cdp_internal.union_cannot(roots bigint[], fresh bigint[], apart bigint[]) RETURNS bigint
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+BEGIN
+  RETURN (
     WITH member AS MATERIALIZED (
       SELECT p.part, m.identifier_id FROM unnest(roots) AS p (part) CROSS JOIN LATERAL cdp_internal.members(p.part) m WHERE m.identifier_id <> ALL (apart)
       UNION ALL
       SELECT -f, f FROM unnest(fresh) f
     )
-    SELECT min(k.link_id) INTO blocker
+    SELECT min(k.link_id)
     FROM member x JOIN cdp_data.link k ON k.a_id = x.identifier_id AND k.kind = 'cannot' AND k.state = 'active'
-      JOIN member y ON y.identifier_id = k.b_id AND y.part <> x.part;
-    IF blocker IS NOT NULL THEN
-      reason := 'cannot';
-      RETURN;
-    END IF;
-  END IF;
-  IF some_shared THEN
-    FOR l IN
-      SELECT t.type_id, t.name, t.max_per_customer, t.limit_window
-      FROM unnest(types, counts, shared) AS x (type_id, n, shared) JOIN cdp_data.identifier_type_all t ON t.type_id = x.type_id
-      WHERE x.shared AND x.n > t.max_per_customer
-      ORDER BY t.priority, t.type_id
-    LOOP
-      -- With a window: is the span from one to the one max_per_customer further on too short, and have two parts a share in it?
-      CONTINUE WHEN l.limit_window IS NOT NULL AND NOT EXISTS (
-        WITH seen AS MATERIALIZED (
-          SELECT x.part, x.first_seen, row_number() OVER (ORDER BY x.first_seen, x.identifier_id) AS nth
-          FROM (
-            SELECT p.part, m.identifier_id, m.first_seen FROM unnest(roots) AS p (part) CROSS JOIN LATERAL cdp_internal.members(p.part) m
-            WHERE m.type_id = l.type_id AND m.identifier_id <> ALL (apart)
-            UNION ALL
-            SELECT -h.identifier_id, h.identifier_id, h.first_seen FROM cdp_data.identifier h WHERE h.identifier_id = ANY (fresh) AND h.type_id = l.type_id) x
-          WHERE x.first_seen IS NOT NULL)
-        SELECT FROM seen a JOIN seen b ON b.nth = a.nth + l.max_per_customer
-        WHERE extract(epoch FROM b.first_seen) - extract(epoch FROM a.first_seen) < extract(epoch FROM l.limit_window)
-          AND EXISTS (SELECT FROM seen c WHERE c.nth BETWEEN a.nth AND b.nth AND c.part <> a.part));
-      reason := 'limit ' || l.name;
-      RETURN;
-    END LOOP;
-  END IF;
-  IF total > most THEN
-    reason := 'customer size';
-  END IF;
+      JOIN member y ON y.identifier_id = k.b_id AND y.part <> x.part);
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.union_refusal(bigint[], bigint[], bigint[], integer, integer) IS
-'Whether customers (roots) and new identifiers may become one: reason NULL when they may, else cannot, limit <type> or customer size, with the cannot link as blocker. apart: identifiers that count for nobody, whatever the table says; the new ones must be among them. A limit that one of them breaks by itself does not count. most: identifiers that a customer may have (NULL: any number); cut: read at most so many of each root, for speed; what was left out is read when it can matter. sizes: identifiers of each root and of each new one (1), NULL where they were not counted.';
+COMMENT ON FUNCTION cdp_internal.union_cannot(bigint[], bigint[], bigint[]) IS
+'The first cannot link between two of these parts: customers (roots) and new identifiers; NULL when there is none. apart as for cdp_internal.union_members().';
+
+CREATE OR REPLACE FUNCTION cdp_internal.union_window(roots bigint[], fresh bigint[], apart bigint[], type_id smallint) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+DECLARE
+  most integer;
+  span interval;
+BEGIN
+  SELECT t.max_per_customer, t.limit_window INTO most, span FROM cdp_data.identifier_type_all t WHERE t.type_id = union_window.type_id;
+  -- Is the span from one to the one that is most further on too short, and have two parts a share in it?
+  RETURN EXISTS (
+    WITH seen AS MATERIALIZED (
+      SELECT x.part, x.first_seen, row_number() OVER (ORDER BY x.first_seen, x.identifier_id) AS nth
+      FROM (
+        SELECT p.part, m.identifier_id, m.first_seen FROM unnest(roots) AS p (part) CROSS JOIN LATERAL cdp_internal.members(p.part) m
+        WHERE m.type_id = union_window.type_id AND m.identifier_id <> ALL (apart)
+        UNION ALL
+        SELECT -h.identifier_id, h.identifier_id, h.first_seen FROM cdp_data.identifier h WHERE h.identifier_id = ANY (fresh) AND h.type_id = union_window.type_id) x
+      WHERE x.first_seen IS NOT NULL)
+    SELECT FROM seen a JOIN seen b ON b.nth = a.nth + most
+    WHERE extract(epoch FROM b.first_seen) - extract(epoch FROM a.first_seen) < extract(epoch FROM span)
+      AND EXISTS (SELECT FROM seen c WHERE c.nth BETWEEN a.nth AND b.nth AND c.part <> a.part));
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.union_window(bigint[], bigint[], bigint[], smallint) IS
+'Whether a union of these parts has more identifiers of a type first seen within its limit_window than max_per_customer, with a share of two parts in it. Arguments as for cdp_internal.union_members().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.pair_refusal(
   type_ids smallint[], ids bigint[], accepted boolean[], hubs integer[], nth integer) RETURNS text
@@ -380,652 +143,6 @@ END
 $$;
 COMMENT ON FUNCTION cdp_internal.pair_refusal(smallint[], bigint[], boolean[], integer[], integer) IS
 'The limit between two types that the nth identifier of a record would break if it were linked with the accepted hubs, as the reason to be written; NULL when none.';
-
-CREATE OR REPLACE FUNCTION cdp_internal.identify_judge(
-  type_ids smallint[], ids bigint[], roots bigint[], fresh boolean[], stops text[], hubs integer[], most integer,
-  OUT accepted boolean[], OUT reasons text[], OUT blockers bigint[], OUT joined bigint[], OUT sizes integer[])
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-  k integer := cardinality(ids);
-  cut integer := coalesce(most + 1, 16);
-  pairs boolean := EXISTS (SELECT FROM cdp_data.identifier_pair_limit p WHERE p.type_id = ANY (type_ids));
-  own bigint[];
-  newcomers bigint[];
-  all_roots bigint[];
-  nth integer;
-  u record;
-  why text;
-  against bigint;
-  counted integer[];
-BEGIN
-  reasons := array_fill(NULL::text, ARRAY[k]);
-  blockers := array_fill(NULL::bigint, ARRAY[k]);
-  accepted := array_fill(false, ARRAY[k]);
-  own := '{}';
-  all_roots := '{}';
-  FOR i IN 1 .. k LOOP
-    IF stops[i] IS NULL THEN
-      accepted[i] := NOT pairs;
-      IF fresh[i] THEN
-        own := own || ids[i];
-      ELSIF array_position(all_roots, roots[i]) IS NULL THEN
-        all_roots := all_roots || roots[i];
-      END IF;
-    END IF;
-  END LOOP;
-  joined := all_roots;
-  IF NOT pairs THEN
-    IF cardinality(all_roots) + cardinality(own) < 2 THEN
-      RETURN;
-    END IF;
-    u := cdp_internal.union_refusal(all_roots, own, own, most, cut);
-    sizes := u.sizes[1:cardinality(all_roots)];
-    IF u.reason IS NULL THEN
-      RETURN;
-    END IF;
-  END IF;
-  -- Something stands against it: one by one from the hub and then the strongest, whoever does not fit stays out.
-  accepted := array_fill(false, ARRAY[k]);
-  joined := '{}';
-  newcomers := own;
-  own := '{}';
-  FOR nth IN SELECT s.n FROM unnest(stops) WITH ORDINALITY AS s (stop, n) WHERE s.stop IS NULL ORDER BY s.n <> hubs[1], s.n LOOP
-    why := NULL;
-    against := NULL;
-    counted := NULL;
-    IF (fresh[nth] OR roots[nth] <> ALL (joined)) AND cardinality(joined) + cardinality(own) > 0 THEN
-      SELECT * INTO why, against, counted FROM cdp_internal.union_refusal(
-        CASE WHEN fresh[nth] THEN joined ELSE joined || roots[nth] END, CASE WHEN fresh[nth] THEN own || ids[nth] ELSE own END, newcomers, most, cut);
-    END IF;
-    IF pairs AND why IS DISTINCT FROM 'cannot' THEN
-      why := coalesce(cdp_internal.pair_refusal(type_ids, ids, accepted, hubs, nth), why);
-    END IF;
-    reasons[nth] := why;
-    blockers[nth] := against;
-    CONTINUE WHEN why IS NOT NULL;
-    IF fresh[nth] OR roots[nth] <> ALL (joined) THEN
-      sizes := coalesce(counted, sizes);
-      IF fresh[nth] THEN
-        own := own || ids[nth];
-      ELSE
-        joined := joined || roots[nth];
-      END IF;
-    END IF;
-    accepted[nth] := true;
-  END LOOP;
-  sizes := sizes[1:cardinality(joined)];
-END
-$$;
-COMMENT ON FUNCTION cdp_internal.identify_judge(smallint[], bigint[], bigint[], boolean[], text[], integer[], integer) IS
-'Which identifiers of a record become one customer. The union of all is tried first; when a rule forbids it, they are taken in one by one, strongest first, and whoever breaks a rule is left out with the reason. joined: the roots that become one, sizes: their identifiers (NULL: not counted, there was nothing to ask or they are many).';
-
-CREATE OR REPLACE FUNCTION cdp_internal.pick(things anyarray, places integer[]) RETURNS anyarray
-LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-  picked things%TYPE := '{}';
-BEGIN
-  FOR i IN 1 .. coalesce(cardinality(places), 0) LOOP
-    picked := picked || things[places[i]];
-  END LOOP;
-  RETURN picked;
-END
-$$;
-COMMENT ON FUNCTION cdp_internal.pick(anyarray, integer[]) IS
-'The elements of an array at these places, in their order.';
-
-CREATE OR REPLACE FUNCTION cdp_internal.identify_moved(ids bigint[], roots bigint[], stops text[], attach boolean[]) RETURNS boolean
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-  g record;
-  owner bigint;
-  above bigint;
-BEGIN
-  FOR i IN 1 .. cardinality(ids) LOOP
-    CONTINUE WHEN ids[i] IS NULL OR stops[i] IS NOT NULL;
-    SELECT x.customer_id, x.state INTO g FROM cdp_data.identifier x WHERE x.identifier_id = ids[i];
-    CONTINUE WHEN NOT FOUND;
-    SELECT x.customer_id INTO owner FROM cdp_data.identifier_override x WHERE x.identifier_id = ids[i];
-    owner := coalesce(owner, g.customer_id);
-    SELECT x.parent_id INTO above FROM cdp_data.customer x WHERE x.customer_id = owner;
-    IF above <> owner THEN
-      above := cdp_internal.root_of(above);
-    END IF;
-    IF above IS DISTINCT FROM roots[i] OR g.state = 'quarantined' OR attach[i] AND cdp_internal.is_linked(ids[i]) THEN
-      RETURN true;
-    END IF;
-  END LOOP;
-  RETURN false;
-END
-$$;
-COMMENT ON FUNCTION cdp_internal.identify_moved(bigint[], bigint[], text[], boolean[]) IS
-'Whether one of these identifiers, as cdp_internal.identify_find() saw them, belongs to another root by now or may join nobody any more. To be asked once the roots are locked; unknown ones and those with a stop are passed over.';
-
-CREATE OR REPLACE FUNCTION cdp_internal.identify_lock(roots bigint[]) RETURNS boolean
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-  id bigint := least(roots[1], roots[2]);
-  above bigint;
-  known boolean := false;
-BEGIN
-  IF cardinality(roots) <= 2 THEN
-    FOR i IN 1 .. cardinality(roots) LOOP
-      SELECT c.parent_id INTO above FROM cdp_data.customer c WHERE c.customer_id = id FOR NO KEY UPDATE;
-      known := known OR FOUND;
-      IF above <> id THEN
-        RAISE EXCEPTION 'a root moved' USING ERRCODE = 'CDPRT';
-      END IF;
-      id := greatest(roots[1], roots[2]);
-    END LOOP;
-    RETURN known;
-  END IF;
-  PERFORM cdp_internal.require_root(x.customer_id, x.parent_id)
-  FROM (SELECT c.customer_id, c.parent_id FROM cdp_data.customer c WHERE c.customer_id = ANY (roots) ORDER BY c.customer_id FOR NO KEY UPDATE) x;
-  RETURN FOUND;
-END
-$$;
-COMMENT ON FUNCTION cdp_internal.identify_lock(bigint[]) IS
-'Locks roots until the transaction ends, in the order of their ids. Error CDPRT as soon as one of them is no root (any more): catch it outside of the subtransaction that holds the locks, and look the roots up again. False when there is none of them.';
-
-CREATE OR REPLACE FUNCTION cdp_internal.identify_touch(ids bigint[], at timestamptz) RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-  PERFORM FROM cdp_data.identifier i WHERE i.identifier_id = ANY (ids) ORDER BY i.type_id, i.value FOR NO KEY UPDATE;
-  UPDATE cdp_data.identifier i
-  SET first_seen = least(i.first_seen, at), last_seen = CASE WHEN i.last_seen + interval '1 day' >= at THEN i.last_seen ELSE greatest(i.last_seen, at) END
-  WHERE i.identifier_id = ANY (ids)
-    AND (i.first_seen IS NULL OR at < i.first_seen OR i.last_seen IS NULL OR at > i.last_seen + interval '1 day');
-END
-$$;
-COMMENT ON FUNCTION cdp_internal.identify_touch(bigint[], timestamptz) IS
-'Notes that identifiers were seen at a time: first_seen exactly, last_seen when it is off by more than a day, so that busy identifiers are not written at each record.';
-
-CREATE OR REPLACE FUNCTION cdp_internal.identify_links_write(
-  load_id bigint, a_ids bigint[], b_ids bigint[], states text[], reasons text[], blockers bigint[], at timestamptz, event_key text,
-  OUT link_ids bigint[])
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-  id bigint;
-BEGIN
-  IF cardinality(a_ids) = 1 THEN
-    INSERT INTO cdp_data.link AS l (a_id, b_id, kind, state, first_seen, reason, blocker)
-    VALUES (least(a_ids[1], b_ids[1]), greatest(a_ids[1], b_ids[1]), 'deterministic', states[1], at, reasons[1], blockers[1])
-    ON CONFLICT ON CONSTRAINT link_once DO UPDATE
-    SET state = excluded.state, reason = excluded.reason, blocker = excluded.blocker, first_seen = least(l.first_seen, excluded.first_seen),
-      changed_at = clock_timestamp()
-    RETURNING l.link_id INTO id;
-    INSERT INTO cdp_data.link_support AS s (link_id, load_id, first_at, last_at, event_key)
-    VALUES (id, identify_links_write.load_id, at, at, identify_links_write.event_key)
-    ON CONFLICT ON CONSTRAINT link_support_pkey DO UPDATE
-    SET first_at = least(s.first_at, excluded.first_at), last_at = greatest(s.last_at, excluded.last_at);
-    link_ids := ARRAY[id];
-    RETURN;
-  END IF;
-  -- Rows are locked and written in the order of their ends.
-  WITH want AS MATERIALIZED (
-    SELECT least(u.a, u.b) AS a_id, greatest(u.a, u.b) AS b_id, u.state, u.reason, u.blocker, u.n
-    FROM unnest(a_ids, b_ids, states, reasons, blockers) WITH ORDINALITY AS u (a, b, state, reason, blocker, n)
-  ), put AS (
-    INSERT INTO cdp_data.link AS l (a_id, b_id, kind, state, first_seen, reason, blocker)
-    SELECT w.a_id, w.b_id, 'deterministic', w.state, at, w.reason, w.blocker FROM want w ORDER BY w.a_id, w.b_id
-    ON CONFLICT ON CONSTRAINT link_once DO UPDATE
-    SET state = excluded.state, reason = excluded.reason, blocker = excluded.blocker, first_seen = least(l.first_seen, excluded.first_seen),
-      changed_at = clock_timestamp()
-    RETURNING l.link_id, l.a_id, l.b_id
-  ), support AS (
-    INSERT INTO cdp_data.link_support AS s (link_id, load_id, first_at, last_at, event_key)
-    SELECT p.link_id, identify_links_write.load_id, at, at, identify_links_write.event_key FROM put p ORDER BY p.link_id
-    ON CONFLICT ON CONSTRAINT link_support_pkey DO UPDATE
-    SET first_at = least(s.first_at, excluded.first_at), last_at = greatest(s.last_at, excluded.last_at)
-  )
-  SELECT array_agg(p.link_id ORDER BY w.n) INTO link_ids
-  FROM want w JOIN put p ON p.a_id = w.a_id AND p.b_id = w.b_id;
-END
-$$;
-COMMENT ON FUNCTION cdp_internal.identify_links_write(bigint, bigint[], bigint[], text[], text[], bigint[], timestamptz, text) IS
-'Writes deterministic links with their state, and that a load supports them; at is the time of the record. Returns their numbers in the order given.';
-
-CREATE OR REPLACE FUNCTION cdp_internal.identify_in(
-  load_id bigint, source_id integer, type_ids smallint[], vals text[], at timestamptz, event_key text, cause text,
-  OUT customer_id bigint, OUT identifier_id bigint, OUT home_id bigint, OUT created boolean, OUT merged bigint[], OUT rejected jsonb)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan
-AS $$
-DECLARE
-  f record;
-  l record;
-  j record;
-  linked bigint[];
-  k integer;
-  attempt integer;
-  missing integer;
-  one_root boolean;
-  most integer;
-  first_hub integer;
-  second_hub integer;
-  hubs integer[];
-  ids bigint[];
-  homes bigint[];
-  fresh boolean[];
-  a integer[];
-  b integer[];
-  changed boolean;
-  guess bigint;
-  made bigint;
-  winner bigint;
-  alone bigint;
-  held bigint[];
-  old bigint[];
-  maybe bigint[];
-  states text[];
-  reasons text[];
-  blockers bigint[];
-  need integer[];
-  crowded bigint[];
-  late bigint[];
-  locked_at timestamptz;
-BEGIN
-  created := false;
-  merged := '{}';
-  rejected := '[]';
-  IF load_id IS NULL OR at IS NULL OR NOT isfinite(at) OR cause IS NULL THEN
-    RAISE EXCEPTION 'load, time and cause of a record must be given' USING ERRCODE = 'null_value_not_allowed';
-  END IF;
-  IF cardinality(type_ids) > 50 THEN
-    RAISE EXCEPTION 'too many identifiers in one record'
-      USING ERRCODE = 'program_limit_exceeded', DETAIL = format('%s were given, at most 50 are taken.', cardinality(type_ids)),
-        HINT = 'A record shows one person; send each person''s identifiers in a record of their own.';
-  END IF;
-  f := cdp_internal.identify_find(type_ids, vals);
-  k := cardinality(f.ids);
-  IF k IS NULL THEN
-    RETURN;
-  END IF;
-  FOR attempt IN 1 .. 100 LOOP
-    -- The hubs: the two strongest that can merge; each other identifier gets a link from both, so that any one of
-    -- them may be taken out later without the rest falling apart.
-    first_hub := NULL;
-    second_hub := NULL;
-    FOR i IN 1 .. k LOOP
-      IF f.stops[i] IS NULL AND NOT f.attach[i] THEN
-        IF first_hub IS NULL THEN
-          first_hub := i;
-        ELSE
-          second_hub := i;
-          EXIT;
-        END IF;
-      END IF;
-    END LOOP;
-    IF first_hub IS NULL THEN
-      first_hub := coalesce(array_position(f.stops, NULL), 1);
-      -- Only one more can be attached to an identifier that is itself only attached.
-      FOR i IN first_hub + 1 .. k LOOP
-        IF f.stops[i] IS NULL THEN
-          IF f.stops[first_hub] IS NOT NULL OR held IS NOT NULL THEN
-            f.stops[i] := 'attach only';
-          END IF;
-          held := '{}';
-        END IF;
-      END LOOP;
-      held := NULL;
-    END IF;
-    hubs := CASE WHEN second_hub IS NULL THEN ARRAY[first_hub] ELSE ARRAY[first_hub, second_hub] END;
-    a := '{}';
-    b := '{}';
-    FOR h IN 1 .. cardinality(hubs) LOOP
-      FOR i IN 1 .. k LOOP
-        IF i <> first_hub AND i <> hubs[h] THEN
-          a := a || hubs[h];
-          b := b || i;
-        END IF;
-      END LOOP;
-    END LOOP;
-    missing := 0;
-    one_root := true;
-    FOR i IN 1 .. k LOOP
-      IF f.ids[i] IS NULL THEN
-        missing := missing + 1;
-      ELSIF f.stops[i] IS NULL AND f.roots[i] <> f.roots[first_hub] THEN
-        one_root := false;
-      END IF;
-    END LOOP;
-
-    IF attempt = 1 AND missing = 0 THEN
-      -- What is known and needs no change is answered without a lock.
-      changed := NOT one_root;
-      IF k > 1 AND one_root THEN
-        l := cdp_internal.identify_links(load_id, cdp_internal.pick(f.ids, a), cdp_internal.pick(f.ids, b));
-        FOR n IN 1 .. cardinality(a) LOOP
-          IF NOT coalesce(l.supported[n], false) OR l.first_seen[n] > at OR l.last_at[n] + interval '1 day' < at
-            OR l.states[n] <> 'active' AND f.stops[a[n]] IS NULL AND f.stops[b[n]] IS NULL AND NOT f.attach[b[n]] THEN
-            changed := true;
-          END IF;
-        END LOOP;
-      END IF;
-      IF NOT changed THEN
-        ids := '{}';
-        FOR i IN 1 .. k LOOP
-          IF f.first_seen[i] IS NULL OR at < f.first_seen[i] OR f.last_seen[i] IS NULL OR at > f.last_seen[i] + interval '1 day' THEN
-            ids := ids || f.ids[i];
-          END IF;
-        END LOOP;
-        IF ids <> '{}' THEN
-          PERFORM cdp_internal.identify_touch(ids, at);
-        END IF;
-        customer_id := f.roots[first_hub];
-        identifier_id := f.ids[first_hub];
-        home_id := f.homes[first_hub];
-        FOR i IN 1 .. k LOOP
-          IF f.roots[i] <> customer_id THEN
-            rejected := rejected || jsonb_build_object('type', f.names[i], 'reason', f.stops[i]);
-          END IF;
-        END LOOP;
-        RETURN;
-      END IF;
-    END IF;
-
-    IF attempt = 1 THEN
-      LOCK TABLE cdp_data.link IN ROW EXCLUSIVE MODE;
-      IF 'super-node' = ANY (f.stops) THEN
-        -- Somebody may have released it while this call waited for the table.
-        f := cdp_internal.identify_find(f.type_ids, f.vals);
-        CONTINUE;
-      END IF;
-    END IF;
-    BEGIN
-      -- 1. Identifiers. New ones get the customer of the strongest known one, which step 3 may correct.
-      fresh := array_fill(false, ARRAY[k]);
-      maybe := '{}';
-      old := '{}';
-      held := '{}';
-      FOR i IN 1 .. k LOOP
-        fresh[i] := f.ids[i] IS NULL;
-        IF NOT fresh[i] THEN
-          IF f.degrees[i] IS NOT NULL AND f.stops[i] IS DISTINCT FROM 'super-node' THEN
-            maybe := maybe || f.ids[i];
-          END IF;
-          IF f.first_seen[i] IS NULL OR at < f.first_seen[i] OR f.last_seen[i] IS NULL OR at > f.last_seen[i] + interval '1 day' THEN
-            old := old || f.ids[i];
-          END IF;
-          IF f.stops[i] IS NULL AND array_position(held, f.roots[i]) IS NULL THEN
-            held := held || f.roots[i];
-          END IF;
-        END IF;
-      END LOOP;
-      ids := f.ids;
-      homes := f.homes;
-      made := NULL;
-      IF missing > 0 THEN
-        guess := NULL;
-        FOR i IN 1 .. k LOOP
-          IF NOT fresh[i] AND f.stops[i] IS NULL AND (guess IS NULL OR i = first_hub) THEN
-            guess := f.roots[i];
-          END IF;
-        END LOOP;
-        IF guess IS NULL THEN
-          INSERT INTO cdp_data.customer AS c (customer_id, parent_id)
-          SELECT n.id, n.id FROM nextval('cdp_data.customer_customer_id_seq') AS n (id) RETURNING c.customer_id INTO made;
-          guess := made;
-        END IF;
-        WITH put AS (
-          INSERT INTO cdp_data.identifier AS i (identifier_id, type_id, value, customer_id, first_seen, last_seen)
-          SELECT n.id, n.type_id, n.value, guess, at, at
-          FROM (
-            -- Numbered strongest first: the lowest number of a customer is its anchor.
-            SELECT nextval('cdp_data.identifier_identifier_id_seq') AS id, u.type_id, u.value
-            FROM unnest(f.type_ids, f.vals, fresh) WITH ORDINALITY AS u (type_id, value, fresh, n) WHERE u.fresh ORDER BY u.n OFFSET 0) n
-          ORDER BY n.type_id, n.value COLLATE "C"
-          ON CONFLICT DO NOTHING
-          RETURNING i.identifier_id, i.type_id, i.value
-        )
-        SELECT array_agg(coalesce(u.id, p.identifier_id) ORDER BY u.n) INTO ids
-        FROM unnest(f.type_ids, f.vals, f.ids) WITH ORDINALITY AS u (type_id, value, id, n)
-          LEFT JOIN put p ON p.type_id = u.type_id AND p.value = u.value;
-        FOR i IN 1 .. k LOOP
-          homes[i] := coalesce(homes[i], guess);
-        END LOOP;
-        IF array_position(ids, NULL) IS NOT NULL THEN
-          RAISE EXCEPTION 'somebody else wrote the same identifier' USING ERRCODE = 'CDPRT';
-        END IF;
-      END IF;
-      -- Whoever may turn out to be shared by too many is locked here as well: later would be out of order.
-      crowded := CASE WHEN k > 1 AND (maybe <> '{}' OR k > 20 AND missing > 0)
-        THEN cdp_internal.crowded(maybe || CASE WHEN k > 20 THEN ids END, k - 1) ELSE '{}' END;
-      IF old <> '{}' OR crowded <> '{}' THEN
-        PERFORM cdp_internal.identify_touch(old || crowded, at);
-      END IF;
-      FOR i IN 1 .. k LOOP
-        IF ids[i] = ANY (crowded) AND NOT fresh[i] AND array_position(held, f.roots[i]) IS NULL THEN
-          held := held || f.roots[i];
-        END IF;
-      END LOOP;
-
-      -- 2. Roots. What does not depend on who else works on them is asked before, to hold them shortly: the anchor and
-      -- the age of a root never change.
-      SELECT s.max_identifiers_per_customer INTO most FROM cdp_data.setting s;
-      winner := CASE WHEN cardinality(held) > 1 THEN cdp_internal.winner_of(held) END;
-      IF held <> '{}' THEN
-        IF NOT cdp_internal.identify_lock(held) THEN
-          RAISE EXCEPTION 'a root moved' USING ERRCODE = 'CDPRT';
-        END IF;
-        IF cdp_internal.identify_moved(f.ids, f.roots, f.stops, f.attach) THEN
-          RAISE EXCEPTION 'a root moved' USING ERRCODE = 'CDPRT';
-        END IF;
-      END IF;
-      locked_at := clock_timestamp();
-
-      -- 3. Who belongs together, and under which id.
-      j := cdp_internal.identify_judge(f.type_ids, ids, f.roots, fresh, f.stops, hubs, most);
-      customer_id := CASE WHEN j.joined = '{}' THEN NULL WHEN cardinality(j.joined) = 1 THEN j.joined[1]
-        WHEN cardinality(j.joined) = cardinality(held) THEN winner ELSE cdp_internal.winner_of(j.joined) END;
-      merged := array_remove(j.joined, customer_id);
-      IF customer_id IS NULL AND made IS NULL AND missing > 0 AND true = ANY (j.accepted) THEN
-        INSERT INTO cdp_data.customer AS c (customer_id, parent_id)
-        SELECT n.id, n.id FROM nextval('cdp_data.customer_customer_id_seq') AS n (id) RETURNING c.customer_id INTO made;
-      END IF;
-      created := customer_id IS NULL AND made IS NOT NULL;
-      customer_id := coalesce(customer_id, made, f.roots[first_hub]);
-      FOR i IN 1 .. k LOOP
-        IF fresh[i] AND NOT j.accepted[i] THEN
-          INSERT INTO cdp_data.customer AS c (customer_id, parent_id)
-          SELECT n.id, n.id FROM nextval('cdp_data.customer_customer_id_seq') AS n (id) RETURNING c.customer_id INTO alone;
-          homes[i] := alone;
-          UPDATE cdp_data.identifier x SET customer_id = homes[i] WHERE x.identifier_id = ids[i];
-        ELSIF fresh[i] AND guess <> customer_id AND guess <> ALL (j.joined) THEN
-          homes[i] := customer_id;
-          UPDATE cdp_data.identifier x SET customer_id = homes[i] WHERE x.identifier_id = ids[i];
-        END IF;
-      END LOOP;
-
-      -- 4. Links, with what became of each.
-      need := '{}';
-      states := '{}';
-      reasons := '{}';
-      blockers := '{}';
-      IF k = 2 AND merged <> '{}' THEN
-        -- Two that were apart had no link in force; whatever stands there is overwritten.
-        need := '{1}';
-        states := '{active}';
-        reasons := ARRAY[NULL::text];
-        blockers := ARRAY[NULL::bigint];
-      ELSIF k > 1 THEN
-        l := cdp_internal.identify_links(load_id, cdp_internal.pick(ids, a), cdp_internal.pick(ids, b));
-        FOR n IN 1 .. cardinality(a) LOOP
-          DECLARE
-            good boolean := j.accepted[a[n]] AND j.accepted[b[n]] AND NOT (f.attach[b[n]] AND a[n] <> first_hub) OR l.states[n] = 'active';
-            state text := CASE WHEN good THEN 'active' WHEN l.states[n] = 'revoked' AND l.reasons[n] = 'unmerge' THEN 'revoked' ELSE 'rejected' END;
-            reason text := CASE WHEN good THEN NULL WHEN state = 'revoked' THEN l.reasons[n]
-              ELSE coalesce(f.stops[b[n]], f.stops[a[n]], j.reasons[b[n]], j.reasons[a[n]], 'attach only') END;
-          BEGIN
-            IF (l.states[n], l.reasons[n], l.supported[n]) IS DISTINCT FROM (state, reason, true)
-              OR l.first_seen[n] > at OR l.last_at[n] + interval '1 day' < at THEN
-              need := need || n;
-              states := states || state;
-              reasons := reasons || reason;
-              blockers := blockers || CASE WHEN reason = 'cannot' THEN coalesce(j.blockers[b[n]], j.blockers[a[n]]) END;
-            END IF;
-          END;
-        END LOOP;
-      END IF;
-      IF need <> '{}' THEN
-        linked := cdp_internal.identify_links_write(load_id, cdp_internal.pick(ids, cdp_internal.pick(a, need)), cdp_internal.pick(ids, cdp_internal.pick(b, need)),
-          states, reasons, blockers, at, event_key);
-      END IF;
-
-      -- 5. The merge: one pointer a loser, one ledger line, and the roots written because what they hold has changed.
-      IF j.joined <> '{}' AND (need <> '{}' OR true = ANY (fresh)) THEN
-        UPDATE cdp_data.customer c SET parent_id = identify_in.customer_id WHERE c.customer_id = ANY (j.joined);
-      END IF;
-      IF merged <> '{}' THEN
-        PERFORM cdp_internal.identify_ledger(customer_id, j.joined, j.sizes, f.roots, j.accepted, ids, first_hub, locked_at, cause, source_id, load_id, event_key);
-        PERFORM cdp_internal.feed_write(merged || customer_id, 'merge');
-      END IF;
-      IF 'customer size' = ANY (j.reasons) THEN
-        PERFORM cdp_internal.alert_size(customer_id, most);
-      END IF;
-      identifier_id := ids[first_hub];
-      home_id := homes[first_hub];
-
-      -- 6. Shared by too many? While this call waited for the roots, others may have brought neighbours.
-      IF need <> '{}' AND (maybe <> '{}' OR k > 20) THEN
-        late := cdp_internal.crowded(maybe || CASE WHEN k > 20 THEN ids END, 0);
-        IF NOT late <@ crowded THEN
-          RAISE EXCEPTION 'an identifier became crowded' USING ERRCODE = 'CDPRT';
-        END IF;
-        crowded := late;
-        IF crowded <> '{}' THEN
-          PERFORM cdp_internal.quarantine_in(crowded);
-          FOR i IN 1 .. k LOOP
-            IF ids[i] = ANY (crowded) THEN
-              f.stops[i] := 'super-node';
-              j.accepted[i] := false;
-            END IF;
-          END LOOP;
-          first_hub := coalesce(array_position(j.accepted, true), first_hub);
-          identifier_id := ids[first_hub];
-          home_id := homes[first_hub];
-          customer_id := cdp_internal.identifier_root(identifier_id);
-        END IF;
-      END IF;
-      FOR i IN 1 .. k LOOP
-        IF NOT j.accepted[i] AND f.roots[i] IS DISTINCT FROM customer_id THEN
-          rejected := rejected || jsonb_build_object('type', f.names[i], 'reason', coalesce(f.stops[i], j.reasons[i]));
-        END IF;
-      END LOOP;
-      RETURN;
-    EXCEPTION WHEN SQLSTATE 'CDPRT' THEN
-      f := cdp_internal.identify_find(f.type_ids, f.vals);
-    END;
-  END LOOP;
-  RAISE EXCEPTION 'customers of the record changed faster than they could be locked'
-    USING ERRCODE = 'serialization_failure', DETAIL = 'Tried 100 times.', HINT = 'Try the transaction again.';
-END
-$$;
-COMMENT ON FUNCTION cdp_internal.identify_in(bigint, integer, smallint[], text[], timestamptz, text, text) IS
-'One record that shows these identifiers (as cdp_internal.clean_identifiers() gives them) of one person. Makes the unknown ones, links all of them, and makes their customers one, as far as the rules let them: the weakest that would break one is left out. Returns customer_id (the root; NULL without an identifier), identifier_id and home_id of the strongest that may carry the record''s facts, created (the customer is new), merged (customers that lost their id to this one), rejected ([{"type", "reason"}]: who belongs to somebody else, and why). load_id gives the links their support; at is the time of the record; cause goes to the ledger. A record that tells nothing new writes nothing. Errors: 22004 load, time or cause missing, 54000 more than 50 identifiers, 40001 in REPEATABLE READ and SERIALIZABLE when somebody else works on the same customers: try again.';
-
-CREATE OR REPLACE FUNCTION cdp_internal.winner_of(roots bigint[]) RETURNS bigint
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-  winner bigint;
-  made_at timestamptz;
-  kind smallint;
-  other_at timestamptz;
-  other_kind smallint;
-  anchor bigint;
-  stronger integer;
-BEGIN
-  FOR i IN 1 .. cardinality(roots) LOOP
-    SELECT c.created_at INTO other_at FROM cdp_data.customer c WHERE c.customer_id = roots[i];
-    CONTINUE WHEN NOT FOUND;
-    -- + 0: the index of the customer is to be read, not the primary key from its begin.
-    anchor := (SELECT min(h.identifier_id + 0) FROM cdp_data.identifier h WHERE h.customer_id = roots[i]);
-    IF anchor IS NULL THEN
-      anchor := (SELECT min(o.identifier_id + 0) FROM cdp_data.identifier_override o WHERE o.customer_id = roots[i]);
-    END IF;
-    SELECT h.type_id INTO other_kind FROM cdp_data.identifier h WHERE h.identifier_id = anchor;
-    stronger := 0;
-    IF winner IS NOT NULL AND other_kind IS DISTINCT FROM kind THEN
-      stronger := coalesce((SELECT t.priority FROM cdp_data.identifier_type_all t WHERE t.type_id = other_kind), 32767)
-        - coalesce((SELECT t.priority FROM cdp_data.identifier_type_all t WHERE t.type_id = kind), 32767);
-    END IF;
-    IF winner IS NULL OR stronger < 0 OR stronger = 0 AND (other_at, roots[i]) < (made_at, winner) THEN
-      winner := roots[i];
-      made_at := other_at;
-      kind := other_kind;
-    END IF;
-  END LOOP;
-  RETURN winner;
-END
-$$;
-COMMENT ON FUNCTION cdp_internal.winner_of(bigint[]) IS
-'Which of these customers keeps its id when they become one: the one whose anchor (its lowest identifier_id, by home, else by override) has the strongest type; then the earlier created; then the lower id.';
-
-CREATE OR REPLACE FUNCTION cdp_internal.identify_ledger(
-  winner bigint, joined bigint[], sizes integer[], roots bigint[], accepted boolean[], ids bigint[], hub integer, at timestamptz,
-  cause text, source_id integer, load_id bigint, event_key text) RETURNS void
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-  operation bigint := nextval('cdp_data.identity_operation_seq');
-  winner_size integer := sizes[array_position(joined, winner)];
-  loser bigint;
-  own bigint;
-  other bigint;
-BEGIN
-  -- The winner grows from line to line. The link told is the one between the loser's strongest and the hub.
-  FOR n IN 1 .. cardinality(joined) LOOP
-    loser := joined[n];
-    CONTINUE WHEN loser = winner;
-    own := NULL;
-    other := NULL;
-    FOR i IN 1 .. cardinality(ids) LOOP
-      IF accepted[i] AND roots[i] = loser AND own IS NULL THEN
-        own := ids[i];
-      ELSIF accepted[i] AND roots[i] = winner AND other IS NULL THEN
-        other := ids[i];
-      END IF;
-    END LOOP;
-    IF own <> ids[hub] AND roots[hub] IS DISTINCT FROM loser THEN
-      other := ids[hub];
-    ELSIF own <> ids[hub] THEN
-      own := ids[hub];
-    END IF;
-    INSERT INTO cdp_data.merge_log (operation_id, at, kind, customer_id, from_id, to_id, link_id, cause, source_id, load_id, event_key, winner_size, loser_size)
-    VALUES (operation, identify_ledger.at, 'merge', loser, loser, winner,
-      (SELECT k.link_id FROM cdp_data.link k WHERE k.a_id = least(own, other) AND k.b_id = greatest(own, other) AND k.kind = 'deterministic'),
-      identify_ledger.cause, identify_ledger.source_id, identify_ledger.load_id, identify_ledger.event_key, winner_size, sizes[n]);
-    winner_size := winner_size + sizes[n];
-  END LOOP;
-END
-$$;
-COMMENT ON FUNCTION cdp_internal.identify_ledger(bigint, bigint[], integer[], bigint[], boolean[], bigint[], integer, timestamptz, text, integer, bigint, text) IS
-'Writes the ledger lines of a merge by a record: one for each root that lost its id, with the link that brought it, and the sizes before. at is a time after the locks and before the links of the record, so that an unmerge can tell earlier links from those of the merge.';
-
-CREATE OR REPLACE FUNCTION cdp_internal.crowded(ids bigint[], more integer) RETURNS bigint[]
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-  RETURN ARRAY(
-    SELECT i.identifier_id
-    FROM unnest(ids) AS x (id) JOIN cdp_data.identifier i ON i.identifier_id = x.id JOIN cdp_data.identifier_type_all t ON t.type_id = i.type_id
-    WHERE i.state = 'active' AND t.supernode_degree < more + (
-      -- Two ends have one such link only, so links count neighbours; one more than the limit is enough.
-      SELECT count(*) FROM (
-        SELECT FROM cdp_data.link l WHERE l.a_id = i.identifier_id AND l.kind = 'deterministic' AND l.state IN ('active', 'rejected')
-        UNION ALL
-        SELECT FROM cdp_data.link l WHERE l.b_id = i.identifier_id AND l.kind = 'deterministic' AND l.state IN ('active', 'rejected')
-        LIMIT t.supernode_degree + 1) n)
-    ORDER BY i.identifier_id);
-END
-$$;
-COMMENT ON FUNCTION cdp_internal.crowded(bigint[], integer) IS
-'Which of these identifiers have more distinct neighbours, by links that records brought, than supernode_degree of their type, or would have with more new ones. Never reads more links of one than that.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.alert_size(customer_id bigint, most integer) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp

@@ -54,7 +54,6 @@ AS $$
 DECLARE
   roots bigint[];
   f record;
-  most integer;
   sizes integer[];
   blocker bigint;
   known record;
@@ -65,11 +64,10 @@ BEGIN
   PERFORM cdp_internal.require_identifiers(ARRAY[a, b]); -- an erasure may have been first
   f := cdp_internal.identify_find(array_agg(i.type_id), array_agg(i.value)) FROM cdp_data.identifier i WHERE i.identifier_id IN (a, b);
   SELECT l.link_id, l.state INTO known FROM cdp_data.link l WHERE l.a_id = least(a, b) AND l.b_id = greatest(a, b) AND l.kind = 'manual';
-  SELECT s.max_identifiers_per_customer INTO most FROM cdp_data.setting s;
   IF known.state IS DISTINCT FROM 'active' THEN
     why := coalesce(f.stops[1], f.stops[2]);
     IF why IS NULL AND cardinality(roots) > 1 THEN
-      SELECT * INTO why, blocker, sizes FROM cdp_internal.union_refusal(roots, '{}', '{}', most, coalesce(most + 1, 16));
+      SELECT * INTO why, blocker, sizes FROM cdp_internal.union_refusal(roots);
     END IF;
     IF why IS DISTINCT FROM 'cannot' AND why IS DISTINCT FROM 'super-node' AND why IS DISTINCT FROM 'attach only' THEN
       why := coalesce(cdp_internal.pair_refusal(f.type_ids, f.ids, '{t,f}', '{1}', 2), why);

@@ -51,6 +51,13 @@ cdp_normaliser(const char *name, int len)
 	return NULL;
 }
 
+/* The code of a reason, as cdp_internal.identifier_reasons() has it; NULL for none. */
+const char *
+cdp_refusal_code(CdpRefusal refusal)
+{
+	return refusal_code[refusal];
+}
+
 /* normalise_identifier(value, normaliser, region): the one form, NULL when the value is no identifier of that kind. */
 Datum
 cdp_normalise_identifier(PG_FUNCTION_ARGS)

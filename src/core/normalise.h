@@ -12,6 +12,7 @@
 #include "cdp.h"
 
 #include "mb/pg_wchar.h"
+#include "utils/array.h"
 
 /* Longest stored identifier: an index holds it beside other columns. */
 #define CDP_FORM_MAX 800
@@ -84,9 +85,11 @@ extern CdpRefusal cdp_form_uuid(CdpForm *form, const CdpRegion *region);
 
 /* normalise.c */
 extern CdpNormaliser cdp_normaliser(const char *name, int len);
+extern const char *cdp_refusal_code(CdpRefusal refusal);
 
 /* normalise_rules.c */
 extern CdpRules *cdp_rules_for(FunctionCallInfo fcinfo, int own, int builtin);
+extern CdpRules *cdp_rules_make(MemoryContext parent, ArrayType *own, ArrayType *builtin);
 extern CdpRefusal cdp_rules_apply(CdpRules *rules, int32 type_id, const char *text, int len, CdpForm *form);
 
 /* The character at *at, stepping over it. */

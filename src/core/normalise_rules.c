@@ -503,6 +503,24 @@ cdp_rules_for(FunctionCallInfo fcinfo, int own, int builtin)
 	return rules;
 }
 
+/* The compiled rules of two arrays, either of which may be NULL, in a context below the one given. */
+CdpRules *
+cdp_rules_make(MemoryContext parent, ArrayType *own, ArrayType *builtin)
+{
+	MemoryContext cxt = AllocSetContextCreate(parent, "identifier rules", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(cxt);
+	CdpRules   *rules = palloc0(sizeof(CdpRules));
+
+	rules->cxt = cxt;
+	rules->source[0] = own;
+	rules->source[1] = builtin;
+	compile_rules(rules);
+	MemoryContextSwitchTo(old);
+	rules->source[0] = rules->source[1] = NULL;
+	rules->ready = true;
+	return rules;
+}
+
 /* Tells whether the value is blocked for the type or for all. */
 static bool
 is_blocked(CdpRules *rules, int32 type_id, const CdpForm *form)

@@ -1,0 +1,674 @@
+/*
+ * identify.c
+ *		One record comes in: whose is it, who becomes one customer through it,
+ *		and what forbids that.
+ *
+ * Locks are taken in one order by everybody, so that calls wait but never
+ * deadlock: the table of links (against a rebuild), new identifiers by type
+ * and value, rows of known ones by type and value, roots by customer_id, links
+ * by their ends, support.  A root may move between the look-up and its lock;
+ * then everything is rolled back to before the first lock and tried again,
+ * because a lock asked for later could be out of order.  Whatever changes what
+ * a root holds also writes its row: a transaction that works on an older
+ * snapshot (REPEATABLE READ) then fails with 40001 instead of judging by what
+ * it cannot see.
+ */
+#include "cdp.h"
+
+#include "access/xact.h"
+#include "catalog/namespace.h"
+#include "catalog/pg_type_d.h"
+#include "executor/spi.h"
+#include "nodes/makefuncs.h"
+#include "storage/lmgr.h"
+#include "utils/resowner.h"
+#include "utils/timestamp.h"
+
+#include "identity/graph/identify.h"
+
+#define ATTEMPTS 100
+
+CDP_FUNCTION(cdp_identify_in);
+
+/* What a call tells. */
+typedef struct Answer
+{
+	int64		customer_id;
+	int64		identifier_id;
+	int64		home_id;
+	bool		created;
+	int			nmerged;
+	int64		merged[CDP_RECORD_MAX];
+	JsonbParseState *rejected;
+} Answer;
+
+/* One attempt to take a record in. */
+typedef struct Attempt
+{
+	int			missing;		/* identifiers that nobody knows */
+	int64		guess;			/* home of the new ones until the judge has spoken */
+	int64		made;			/* number of a new customer, 0: none */
+	int			nheld;
+	int64		held[CDP_RECORD_MAX];	/* roots to lock */
+	int64		winner;			/* of all held, when there are several */
+	TimestampTz locked_at;
+	int			ncrowded;
+	int64		crowded[CDP_RECORD_MAX];
+	int			nneed;
+	CdpPair    *need[2 * CDP_RECORD_MAX];	/* pairs whose link is written */
+} Attempt;
+
+/* Whether a moment is a day or more beyond the one that is stored for "last". */
+static inline bool
+is_later(TimestampTz at, TimestampTz last)
+{
+	return TIMESTAMP_NOT_FINITE(last) ? last == DT_NOBEGIN : at > last + CDP_DAY;
+}
+
+/* Whether the times of an identifier need a note. */
+static inline bool
+needs_note(const CdpOne *one, TimestampTz at)
+{
+	return at < one->first_seen || is_later(at, one->last_seen);
+}
+
+/* Whether a number is in a list. */
+static bool
+is_among(const int64 *list, int n, int64 id)
+{
+	for (int i = 0; i < n; i++)
+		if (list[i] == id)
+			return true;
+	return false;
+}
+
+/*
+ * Finds the hubs, the two strongest that can merge, and the pairs: each other
+ * identifier gets a link from both, so that any one of them may be taken out
+ * later without the rest falling apart.
+ */
+static void
+choose_hubs(CdpRecord *r)
+{
+	r->first_hub = r->second_hub = -1;
+	for (int i = 0; i < r->k && r->second_hub < 0; i++)
+	{
+		if (r->one[i].stop != NULL || r->one[i].type->attach_only)
+			continue;
+		if (r->first_hub < 0)
+			r->first_hub = i;
+		else
+			r->second_hub = i;
+	}
+	if (r->first_hub < 0)
+	{
+		/* Only one more can be attached to an identifier that is itself only attached. */
+		bool		full;
+
+		for (r->first_hub = 0; r->first_hub < r->k && r->one[r->first_hub].stop != NULL; r->first_hub++)
+			;
+		if (r->first_hub == r->k)
+			r->first_hub = 0;
+		full = r->one[r->first_hub].stop != NULL;
+		for (int i = r->first_hub + 1; i < r->k; i++)
+		{
+			if (r->one[i].stop != NULL)
+				continue;
+			if (full)
+				r->one[i].stop = CDP_ATTACH_ONLY;
+			full = true;
+		}
+	}
+	r->npairs = 0;
+	for (int h = 0; h < (r->second_hub < 0 ? 1 : 2); h++)
+	{
+		int			hub = h == 0 ? r->first_hub : r->second_hub;
+
+		for (int i = 0; i < r->k; i++)
+		{
+			if (i == r->first_hub || i == hub)
+				continue;
+			r->pair[r->npairs].hub = hub;
+			r->pair[r->npairs++].other = i;
+		}
+	}
+}
+
+/* Adds {"type", "reason"} to the rejected ones. */
+static void
+reject(Answer *a, const CdpOne *one, const char *reason)
+{
+	JsonbValue	key = {jbvString},
+				v = {jbvString};
+
+	pushJsonbValue(&a->rejected, WJB_BEGIN_OBJECT, NULL);
+	key.val.string.val = "type";
+	key.val.string.len = 4;
+	v.val.string.val = one->type->name;
+	v.val.string.len = strlen(one->type->name);
+	pushJsonbValue(&a->rejected, WJB_KEY, &key);
+	pushJsonbValue(&a->rejected, WJB_VALUE, &v);
+	key.val.string.val = "reason";
+	key.val.string.len = 6;
+	if (reason == NULL)
+		v.type = jbvNull;
+	else
+	{
+		v.val.string.val = unconstify(char *, reason);
+		v.val.string.len = strlen(reason);
+	}
+	pushJsonbValue(&a->rejected, WJB_KEY, &key);
+	pushJsonbValue(&a->rejected, WJB_VALUE, &v);
+	pushJsonbValue(&a->rejected, WJB_END_OBJECT, NULL);
+}
+
+/* Whether all that may join are one customer already. */
+static bool
+has_one_root(const CdpRecord *r)
+{
+	for (int i = 0; i < r->k; i++)
+	{
+		const CdpOne *one = &r->one[i];
+
+		if (one->root != 0 && one->stop == NULL && one->root != r->one[r->first_hub].root && r->one[r->first_hub].root != 0)
+			return false;
+	}
+	return true;
+}
+
+/* Whether the links of a record, all of whose identifiers are known and of one root, would change. */
+static bool
+links_change(CdpRecord *r)
+{
+	if (r->k == 1)
+		return false;
+	cdp_find_links(r);
+	for (int i = 0; i < r->npairs; i++)
+	{
+		const CdpPair *p = &r->pair[i];
+		const CdpOne *hub = &r->one[p->hub],
+				   *other = &r->one[p->other];
+
+		if (!p->supported || p->first_seen > r->at || is_later(r->at, p->last_at))
+			return true;
+		if (strcmp(p->state, "active") != 0 && hub->stop == NULL && other->stop == NULL && !other->type->attach_only)
+			return true;
+	}
+	return false;
+}
+
+/* Answers a record that tells nothing new, without a lock on anything but what was seen long ago. False when it tells something. */
+static bool
+answer_known(CdpRecord *r, Answer *a)
+{
+	const CdpOne *hub = &r->one[r->first_hub];
+	int64		old[CDP_RECORD_MAX];
+	int			n = 0;
+
+	if (!has_one_root(r) || links_change(r))
+		return false;
+	for (int i = 0; i < r->k; i++)
+		if (needs_note(&r->one[i], r->at))
+			old[n++] = r->one[i].id;
+	if (n > 0)
+		cdp_touch(old, n, r->at, false);
+	a->customer_id = hub->root;
+	a->identifier_id = hub->id;
+	a->home_id = hub->home;
+	for (int i = 0; i < r->k; i++)
+		if (r->one[i].root != a->customer_id && r->one[i].root != 0)
+			reject(a, &r->one[i], r->one[i].stop);
+	return true;
+}
+
+/* Locks the table of links as a writer does: a rebuild keeps writers out. */
+static void
+lock_links(void)
+{
+	RangeVarGetRelid(makeRangeVar("cdp_data", "link", -1), RowExclusiveLock, false);
+}
+
+/*
+ * Step 1: identifiers.  New ones get the customer of the strongest known one,
+ * which the judge may correct.  False when somebody else wrote one of them.
+ */
+static bool
+write_identifiers(CdpRecord *r, Attempt *t)
+{
+	int64		old[2 * CDP_RECORD_MAX];
+	int			n = 0,
+				maybe = 0;
+
+	for (int i = 0; i < r->k; i++)
+	{
+		CdpOne	   *one = &r->one[i];
+
+		if (!one->fresh && needs_note(one, r->at))
+			old[n++] = one->id;
+		if (!one->fresh && one->stop == NULL && one->root != 0 && (t->guess == 0 || i == r->first_hub))
+			t->guess = one->root;
+		maybe += cdp_may_crowd(r, i);
+	}
+	if (t->missing > 0)
+	{
+		if (t->guess == 0)
+			t->guess = t->made = cdp_next_customer();
+		if (!cdp_add_identifiers(r, t->guess))
+			return false;
+		if (t->made != 0)
+			cdp_add_customer(t->made);
+	}
+	/* Whoever may turn out to be shared by too many is locked here as well: later would be out of order. */
+	if (r->k > 1 && maybe > 0)
+		t->ncrowded = cdp_crowded(r, r->k - 1, t->crowded);
+	memcpy(old + n, t->crowded, t->ncrowded * sizeof(int64));
+	n += t->ncrowded;
+	if (n > 0)
+		cdp_touch(old, n, r->at, t->ncrowded > 0);
+	for (int i = 0; i < r->k; i++)
+	{
+		const CdpOne *one = &r->one[i];
+
+		if (!one->fresh && one->root != 0 && is_among(t->crowded, t->ncrowded, one->id) && !is_among(t->held, t->nheld, one->root))
+			t->held[t->nheld++] = one->root;
+	}
+	return true;
+}
+
+/* Step 2: roots. False when one of them is none any more, or somebody belongs elsewhere by now. */
+static bool
+hold_roots(CdpRecord *r, Attempt *t)
+{
+	/* What does not depend on who else works on them is asked before, to hold them shortly. */
+	if (t->nheld > 1)
+		t->winner = cdp_winner(r->lists, t->held, t->nheld);
+	if (t->nheld > 0 && (!cdp_lock_roots(t->held, t->nheld) || cdp_moved(r)))
+		return false;
+	t->locked_at = GetCurrentTimestamp();
+	return true;
+}
+
+/* Makes a customer and returns its number. */
+static int64
+make_customer(void)
+{
+	int64		id = cdp_next_customer();
+
+	cdp_add_customer(id);
+	return id;
+}
+
+/* Step 3: under which number, and the homes of new identifiers for which another was guessed. */
+static void
+settle_customers(CdpRecord *r, Attempt *t, Answer *a)
+{
+	int64		customer = 0;
+	bool		some = false;
+
+	for (int i = 0; i < r->k; i++)
+		some |= r->one[i].accepted;
+	if (r->njoined == 1)
+		customer = r->joined[0];
+	else if (r->njoined > 1)
+		customer = r->njoined == t->nheld ? t->winner : cdp_winner(r->lists, r->joined, r->njoined);
+	for (int i = 0; i < r->njoined; i++)
+		if (r->joined[i] != customer)
+			a->merged[a->nmerged++] = r->joined[i];
+	if (customer == 0 && t->made == 0 && t->missing > 0 && some)
+		t->made = make_customer();
+	a->created = customer == 0 && t->made != 0;
+	if (customer == 0)
+		customer = t->made != 0 ? t->made : r->one[r->first_hub].root;
+	a->customer_id = customer;
+	for (int i = 0; i < r->k; i++)
+	{
+		CdpOne	   *one = &r->one[i];
+
+		if (!one->fresh)
+			continue;
+		if (!one->accepted)
+			one->home = make_customer();
+		else if (t->guess != customer && !is_among(r->joined, r->njoined, t->guess))
+			one->home = customer;
+		else
+			continue;
+		cdp_move_home(one->id, one->home);
+	}
+}
+
+/* Compares two texts of which either may be NULL. */
+static inline bool
+is_same(const char *a, const char *b)
+{
+	return a == NULL || b == NULL ? a == b : strcmp(a, b) == 0;
+}
+
+/* Says what becomes of the link of a pair, and whether that is to be written. */
+static bool
+settle_link(const CdpRecord *r, CdpPair *p)
+{
+	const CdpOne *hub = &r->one[p->hub],
+			   *other = &r->one[p->other];
+	const char *state,
+			   *reason = NULL;
+	bool		differs;
+
+	if ((hub->accepted && other->accepted && !(other->type->attach_only && p->hub != r->first_hub)) ||
+		is_same(p->state, "active"))
+		state = "active";
+	else if (is_same(p->state, "revoked") && is_same(p->reason, "unmerge"))
+	{
+		state = "revoked";
+		reason = p->reason;
+	}
+	else
+	{
+		state = "rejected";
+		reason = other->stop ? other->stop : hub->stop ? hub->stop : other->reason ? other->reason : hub->reason ? hub->reason : CDP_ATTACH_ONLY;
+	}
+	differs = !p->supported || !is_same(p->state, state) || !is_same(p->reason, reason) ||
+		p->first_seen > r->at || is_later(r->at, p->last_at);
+	p->state = state;
+	p->reason = reason;
+	p->blocker = is_same(reason, CDP_CANNOT) ? (other->blocker != 0 ? other->blocker : hub->blocker) : 0;
+	return differs;
+}
+
+/* Step 4: links, with what became of each. */
+static void
+settle_links(CdpRecord *r, Attempt *t, const Answer *a)
+{
+	if (r->k == 1)
+		return;
+	if (r->k == 2 && a->nmerged > 0)
+	{
+		/* Two that were apart had no link in force; whatever stands there is overwritten. */
+		r->pair[0].state = "active";
+		r->pair[0].reason = NULL;
+		r->pair[0].blocker = 0;
+		t->need[t->nneed++] = &r->pair[0];
+	}
+	else
+	{
+		cdp_find_links(r);
+		for (int i = 0; i < r->npairs; i++)
+			if (settle_link(r, &r->pair[i]))
+				t->need[t->nneed++] = &r->pair[i];
+	}
+	if (t->nneed > 0)
+		cdp_write_links(r, t->need, t->nneed);
+}
+
+/* Step 5: one pointer a loser, one ledger line, and the roots written because what they hold has changed. */
+static void
+write_merge(CdpRecord *r, Attempt *t, const Answer *a)
+{
+	if (r->njoined > 0 && (t->nneed > 0 || t->missing > 0))
+		cdp_write_roots(r->joined, r->njoined, a->customer_id);
+	if (a->nmerged > 0)
+		cdp_write_ledger(r, a->customer_id, t->locked_at);
+	for (int i = 0; i < r->k; i++)
+	{
+		if (is_same(r->one[i].reason, CDP_CUSTOMER_SIZE))
+		{
+			Datum		arg[2] = {Int64GetDatum(a->customer_id), Int32GetDatum(r->lists->most)};
+
+			cdp_run(CDP_ALERT_SIZE, arg, NULL);
+			cdp_done();
+			break;
+		}
+	}
+}
+
+/* Step 6: takes out who is shared by too many. While this call waited for the roots, others may have brought neighbours: false then. */
+static bool
+quarantine(CdpRecord *r, Attempt *t, Answer *a)
+{
+	int64		late[CDP_RECORD_MAX];
+	int			n = t->nneed > 0 ? cdp_crowded(r, 0, late) : 0;
+	int			hub = -1;
+	Datum		arg;
+
+	for (int i = 0; i < n; i++)
+		if (!is_among(t->crowded, t->ncrowded, late[i]))
+			return false;
+	if (n == 0)
+		return true;
+	arg = cdp_ids(late, n);
+	cdp_run(CDP_QUARANTINE, &arg, NULL);
+	cdp_done();
+	for (int i = 0; i < r->k; i++)
+	{
+		if (is_among(late, n, r->one[i].id))
+		{
+			r->one[i].stop = CDP_SUPER_NODE;
+			r->one[i].accepted = false;
+		}
+		if (hub < 0 && r->one[i].accepted)
+			hub = i;
+	}
+	if (hub >= 0)
+		r->first_hub = hub;
+	a->identifier_id = r->one[r->first_hub].id;
+	a->home_id = r->one[r->first_hub].home;
+	arg = Int64GetDatum(a->identifier_id);
+	cdp_phase_begin();
+	cdp_read(CDP_PLACE_OF, &arg, NULL);
+	a->customer_id = cdp_cell_int8(0, 1);
+	cdp_done();
+	a->customer_id = cdp_root(a->customer_id);
+	cdp_phase_end();
+	return true;
+}
+
+/* All steps of one attempt. False when somebody else was quicker: everything is to be taken back and tried again. */
+static bool
+attempt(CdpRecord *r, Attempt *t, Answer *a)
+{
+	if (!write_identifiers(r, t) || !hold_roots(r, t))
+		return false;
+	cdp_judge(r);
+	settle_customers(r, t, a);
+	settle_links(r, t, a);
+	write_merge(r, t, a);
+	a->identifier_id = r->one[r->first_hub].id;
+	a->home_id = r->one[r->first_hub].home;
+	if (!quarantine(r, t, a))
+		return false;
+	for (int i = 0; i < r->k; i++)
+	{
+		const CdpOne *one = &r->one[i];
+
+		if (!one->accepted && (one->fresh || one->root != a->customer_id))
+			reject(a, one, one->stop != NULL ? one->stop : one->reason);
+	}
+	return true;
+}
+
+/* Prepares an attempt: what is new, and which roots are to be locked. Tells whether it may have to be taken back. */
+static bool
+prepare(CdpRecord *r, Attempt *t)
+{
+	bool		crowd = false;
+
+	memset(t, 0, offsetof(Attempt, crowded));
+	t->nneed = 0;
+	for (int i = 0; i < r->k; i++)
+	{
+		CdpOne	   *one = &r->one[i];
+
+		one->fresh = one->id == 0;
+		t->missing += one->fresh;
+		if (!one->fresh && one->stop == NULL && one->root != 0 && !is_among(t->held, t->nheld, one->root))
+			t->held[t->nheld++] = one->root;
+		crowd |= cdp_may_crowd(r, i);
+	}
+#ifdef CDP_UNION_UNSAFE
+	return false;
+#else
+	/*
+	 * One new identifier that joins nobody is the first thing that such a call
+	 * writes: where somebody else was quicker, nothing is to be taken back.  A
+	 * root that was locked must be let go when it is none any more, and of
+	 * several new identifiers some may be written already.
+	 */
+	return t->nheld > 0 || t->missing > 1 || (crowd && r->k > 1);
+#endif
+}
+
+/* The same attempt inside of a subtransaction, which gives its locks back when it fails. */
+static bool
+attempt_in_subtransaction(CdpRecord *r, Attempt *t, Answer *a)
+{
+	MemoryContext cxt = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	volatile bool done = false;
+
+	BeginInternalSubTransaction(NULL);
+	MemoryContextSwitchTo(cxt);
+	PG_TRY();
+	{
+		done = attempt(r, t, a);
+	}
+	PG_CATCH();
+	{
+		ErrorData  *error;
+
+		MemoryContextSwitchTo(cxt);
+		error = CopyErrorData();
+		FlushErrorState();
+		RollbackAndReleaseCurrentSubTransaction();
+		MemoryContextSwitchTo(cxt);
+		CurrentResourceOwner = owner;
+		ReThrowError(error);
+	}
+	PG_END_TRY();
+	if (done)
+		ReleaseCurrentSubTransaction();
+	else
+		RollbackAndReleaseCurrentSubTransaction();
+	MemoryContextSwitchTo(cxt);
+	CurrentResourceOwner = owner;
+	return done;
+}
+
+/* Begins to tell. */
+static void
+begin_answer(Answer *a)
+{
+	memset(a, 0, sizeof(Answer));
+	pushJsonbValue(&a->rejected, WJB_BEGIN_ARRAY, NULL);
+}
+
+/* Takes the record in and tells what became of it. */
+static void
+identify(CdpRecord *r, Answer *a)
+{
+	Attempt    *t = palloc(sizeof(Attempt));
+
+	cdp_find(r);
+	for (int nth = 1; nth <= ATTEMPTS; nth++)
+	{
+		bool		all_known = true;
+		bool		some_quarantined = false;
+
+		choose_hubs(r);
+		for (int i = 0; i < r->k; i++)
+		{
+			all_known &= r->one[i].id != 0;
+			some_quarantined |= is_same(r->one[i].stop, CDP_SUPER_NODE);
+		}
+		if (nth == 1)
+		{
+			if (all_known && answer_known(r, a))
+				return;
+			lock_links();
+			if (some_quarantined)
+			{
+				/* Somebody may have released it while this call waited for the table. */
+				cdp_find(r);
+				continue;
+			}
+		}
+		if (prepare(r, t) ? attempt_in_subtransaction(r, t, a) : attempt(r, t, a))
+			return;
+		begin_answer(a);
+		cdp_find(r);
+	}
+	ereport(ERROR,
+			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+			 errmsg("customers of the record changed faster than they could be locked"),
+			 errdetail("Tried %d times.", ATTEMPTS),
+			 errhint("Try the transaction again.")));
+}
+
+/* Refuses arguments that make no record. */
+static void
+check_arguments(FunctionCallInfo fcinfo)
+{
+	int			n;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(4) || PG_ARGISNULL(6) || TIMESTAMP_NOT_FINITE(PG_GETARG_TIMESTAMPTZ(4)))
+		ereport(ERROR,
+				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+				 errmsg("load, time and cause of a record must be given")));
+	if (PG_ARGISNULL(2))
+		return;
+	n = ArrayGetNItems(ARR_NDIM(PG_GETARG_ARRAYTYPE_P(2)), ARR_DIMS(PG_GETARG_ARRAYTYPE_P(2)));
+	if (n > CDP_RECORD_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("too many identifiers in one record"),
+				 errdetail("%d were given, at most %d are taken.", n, CDP_RECORD_MAX),
+				 errhint("A record shows one person; send each person's identifiers in a record of their own.")));
+}
+
+/*
+ * identify_in(load_id, source_id, type_ids, vals, at, event_key, cause): takes
+ * one record in.
+ */
+Datum
+cdp_identify_in(PG_FUNCTION_ARGS)
+{
+	MemoryContext upper = CurrentMemoryContext;
+	CdpRecord  *r;
+	Answer	   *a;
+	Datum		values[6] = {0},
+				row;
+	bool		nulls[6] = {0};
+
+	check_arguments(fcinfo);
+	SPI_connect();
+	r = palloc(sizeof(CdpRecord));
+	a = palloc(sizeof(Answer));
+	begin_answer(a);
+	r->k = 0;
+	r->load_id = PG_GETARG_INT64(0);
+	r->no_source = PG_ARGISNULL(1);
+	r->source_id = PG_GETARG_DATUM(1);
+	r->at = PG_GETARG_TIMESTAMPTZ(4);
+	r->no_key = PG_ARGISNULL(5);
+	r->event_key = PG_GETARG_DATUM(5);
+	r->cause = PG_GETARG_DATUM(6);
+	if (!PG_ARGISNULL(2) && !PG_ARGISNULL(3))
+	{
+		cdp_phase_begin();
+		r->lists = cdp_lists();
+		cdp_phase_end();
+		cdp_record_take(r, PG_GETARG_ARRAYTYPE_P(2), PG_GETARG_ARRAYTYPE_P(3));
+	}
+	if (r->k > 0)
+		identify(r, a);
+	nulls[0] = a->customer_id == 0;
+	values[0] = Int64GetDatum(a->customer_id);
+	nulls[1] = a->identifier_id == 0;
+	values[1] = Int64GetDatum(a->identifier_id);
+	nulls[2] = a->home_id == 0;
+	values[2] = Int64GetDatum(a->home_id);
+	values[3] = BoolGetDatum(a->created);
+	values[4] = cdp_ids(a->merged, a->nmerged);
+	values[5] = JsonbPGetDatum(JsonbValueToJsonb(pushJsonbValue(&a->rejected, WJB_END_ARRAY, NULL)));
+	row = cdp_result(fcinfo, upper, values, nulls);
+	SPI_finish();
+	return row;
+}
