@@ -121,6 +121,8 @@ cdp_touch(const int64 *id, int n, TimestampTz at, bool lock_all)
 	pfree(DatumGetPointer(arg[0]));
 }
 
+#ifndef CDP_UNION_UNSAFE
+
 /* Takes the rows of locked roots, and stops at the first that is none. */
 typedef struct RootReceiver
 {
@@ -153,6 +155,8 @@ receive_root(TupleTableSlot *slot, DestReceiver *self)
 		receiver->moved = true;
 	return !receiver->moved;
 }
+
+#endif							/* CDP_UNION_UNSAFE */
 
 /*
  * Locks roots until the transaction ends, in the order of their numbers.

@@ -14,26 +14,11 @@ INSERT INTO cdp_data.identifier (identifier_id, type_id, value, customer_id, fir
 SELECT n, t.type_id, 'v' || n, n, '2026-01-01', '2026-01-01' FROM generate_series(1, 50000) n, cdp_data.identifier_type_all t WHERE t.name = 'bench';
 VACUUM (ANALYZE) cdp_data.identifier, cdp_data.customer;
 
--- The peer is our function, word for word, but for the union step: no locks on roots, no second look, and the
--- winner's row left alone. Each change must be found once in the text, or the peer is not what it says.
-DO $do$
-DECLARE
-  body text := pg_get_functiondef('cdp_internal.identify_in'::regproc);
-  change text[];
-BEGIN
-  FOREACH change SLICE 1 IN ARRAY ARRAY[
-    ['FUNCTION cdp_internal.identify_in(', 'FUNCTION public.identify_unsafe('],
-    ['IF NOT cdp_internal.identify_lock(held) THEN', 'IF false THEN'],
-    ['IF cdp_internal.identify_moved(f.ids, f.roots, f.stops, f.attach) THEN', 'IF false THEN'],
-    ['SET parent_id = identify_in.customer_id WHERE c.customer_id = ANY (j.joined)', 'SET parent_id = identify_unsafe.customer_id WHERE c.customer_id = ANY (merged)']]
-  LOOP
-    IF (length(body) - length(replace(body, change[1], ''))) / length(change[1]) <> 1 THEN
-      RAISE EXCEPTION 'the peer cannot be made: % is not there once', change[1];
-    END IF;
-    body := replace(body, change[1], change[2]);
-  END LOOP;
-  EXECUTE body;
-END $do$;
+-- The peer is our function, from the same files, but for the union step: see unsafe.c. Both libraries clean by ours.
+CREATE FUNCTION identify_unsafe(
+  load_id bigint, source_id integer, type_ids smallint[], vals text[], at timestamptz, event_key text, cause text,
+  OUT customer_id bigint, OUT identifier_id bigint, OUT home_id bigint, OUT created boolean, OUT merged bigint[], OUT rejected jsonb)
+LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp AS :'unsafe', 'cdp_identify_in';
 CREATE FUNCTION bench_ours(a integer, b integer) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
   c record := cdp_internal.clean_identifiers(jsonb_build_object('bench', jsonb_build_array('v' || a, 'v' || b)));
