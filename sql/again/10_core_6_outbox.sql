@@ -1,31 +1,74 @@
 -- Core room: the outbox. A message is written in the transaction that decides it and delivered after the commit,
 -- at least once. Deliverers (the connector room, or a user's own program) take, send, and report.
 
+CREATE OR REPLACE FUNCTION cdp_internal.room_outbox_refusals() RETURNS SETOF text
+LANGUAGE sql STABLE
+BEGIN ATOMIC
+  -- Only members count, so that nobody plants one.
+  SELECT p.proname::text
+  FROM pg_catalog.pg_proc p
+    JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
+    JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND e.extname = 'pg_cdp'
+  WHERE p.pronamespace = 'cdp_internal'::regnamespace AND p.prokind = 'f' AND p.pronargs = 4 AND p.proname LIKE 'outbox\_refusal\_of\_%'
+  ORDER BY 1;
+END;
+COMMENT ON FUNCTION cdp_internal.room_outbox_refusals() IS
+'Names of the functions cdp_internal.outbox_refusal_of_...(destination, kind, customer_id, payload) with which other rooms refuse messages: each returns the reason, or NULL when it has none.';
+
+CREATE OR REPLACE FUNCTION cdp.outbox_refusal(destination text, kind text, customer_id bigint DEFAULT NULL, payload jsonb DEFAULT '{}') RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  name text;
+  reason text;
+BEGIN
+  FOREACH name IN ARRAY ARRAY(SELECT cdp_internal.room_outbox_refusals()) LOOP
+    EXECUTE format('SELECT cdp_internal.%I($1, $2, $3, $4)', name) INTO reason USING destination, kind, customer_id, payload;
+    EXIT WHEN reason IS NOT NULL;
+  END LOOP;
+  RETURN reason;
+END
+$$;
+COMMENT ON FUNCTION cdp.outbox_refusal(text, text, bigint, jsonb) IS
+'Why the outbox would refuse this message now: consent, purpose, or another gate. NULL: it would take it. Writes nothing.';
+
 CREATE OR REPLACE FUNCTION cdp.outbox_put(
   destination text, kind text, payload jsonb, dedup_key text DEFAULT NULL, customer_id bigint DEFAULT NULL, not_before timestamptz DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   id bigint;
+  reason text;
 BEGIN
   PERFORM cdp_internal.require_setup();
+  IF NOT EXISTS (SELECT FROM cdp_data.destination d WHERE d.destination = outbox_put.destination) THEN
+    RAISE EXCEPTION 'unknown destination "%"', destination
+      USING ERRCODE = 'foreign_key_violation', HINT = 'Make it first: INSERT INTO cdp_data.destination (destination, purpose) VALUES (...)';
+  END IF;
+  reason := cdp.outbox_refusal(destination, kind, customer_id, payload);
+  IF reason IS NOT NULL THEN
+    RAISE WARNING 'message to "%" refused: %', destination, reason;
+    RETURN NULL;
+  END IF;
   INSERT INTO cdp_data.outbox AS o (destination, kind, payload, dedup_key, customer_id, next_attempt_at)
   VALUES (outbox_put.destination, outbox_put.kind, outbox_put.payload, outbox_put.dedup_key, outbox_put.customer_id, coalesce(not_before, now()))
   ON CONFLICT ON CONSTRAINT outbox_destination_dedup_key_key DO NOTHING
   RETURNING o.outbox_id INTO id;
   RETURN id;
-EXCEPTION WHEN foreign_key_violation THEN
-  RAISE EXCEPTION 'unknown destination "%"', destination
-    USING ERRCODE = 'foreign_key_violation', HINT = 'Make it first: INSERT INTO cdp_data.destination (destination) VALUES (...)';
 END
 $$;
 COMMENT ON FUNCTION cdp.outbox_put(text, text, jsonb, text, bigint, timestamptz) IS
-'Writes a message for a destination; it is delivered once this transaction commits, not before not_before. Returns its number, or NULL when a message with the same dedup_key stands there already. Error 23503: unknown destination.';
+'Writes a message for a destination; it is delivered once this transaction commits, not before not_before. Returns its number, or NULL when a message with the same dedup_key stands there already, or when the message is refused: then a WARNING says why, as cdp.outbox_refusal() does. Error 23503: unknown destination.';
 
 CREATE OR REPLACE FUNCTION cdp.outbox_take(destination text, max_messages integer DEFAULT 100, lease interval DEFAULT '5 minutes')
 RETURNS TABLE (outbox_id bigint, kind text, payload jsonb, dedup_key text, attempt integer)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+  due record;
+  reason text;
+  room integer := max_messages;
+  refused boolean := true;
 BEGIN
   PERFORM cdp_internal.require_setup();
   IF max_messages IS NULL OR max_messages < 1 OR lease IS NULL OR lease <= '0'::interval THEN
@@ -41,19 +84,31 @@ BEGIN
     ORDER BY w.outbox_id FOR UPDATE OF w SKIP LOCKED
   ) spent
   WHERE o.outbox_id = spent.outbox_id;
-  RETURN QUERY
-  UPDATE cdp_data.outbox o SET state = 'taken', attempts = o.attempts + 1, taken_at = clock_timestamp(), next_attempt_at = clock_timestamp() + lease
-  FROM (
-    SELECT w.outbox_id FROM cdp_data.outbox w JOIN cdp_data.destination d ON d.destination = w.destination
-    WHERE w.destination = outbox_take.destination AND d.enabled AND w.state IN ('waiting', 'taken') AND w.next_attempt_at <= clock_timestamp()
-    ORDER BY w.next_attempt_at, w.outbox_id LIMIT max_messages FOR UPDATE OF w SKIP LOCKED
-  ) due
-  WHERE o.outbox_id = due.outbox_id
-  RETURNING o.outbox_id, o.kind, o.payload, o.dedup_key, o.attempts;
+  -- What was allowed when it was written may not be any more; others that are due take the place of what is cancelled.
+  WHILE room > 0 AND refused LOOP
+    refused := false;
+    FOR due IN
+      SELECT w.outbox_id, w.kind, w.customer_id, w.payload FROM cdp_data.outbox w JOIN cdp_data.destination d ON d.destination = w.destination
+      WHERE w.destination = outbox_take.destination AND d.enabled AND w.state IN ('waiting', 'taken') AND w.next_attempt_at <= clock_timestamp()
+      ORDER BY w.next_attempt_at, w.outbox_id LIMIT room FOR UPDATE OF w SKIP LOCKED
+    LOOP
+      reason := cdp.outbox_refusal(destination, due.kind, due.customer_id, due.payload);
+      IF reason IS NOT NULL THEN
+        refused := true;
+        UPDATE cdp_data.outbox o SET state = 'cancelled', payload = '{}', last_error = left(reason, 500) WHERE o.outbox_id = due.outbox_id;
+        CONTINUE;
+      END IF;
+      room := room - 1;
+      RETURN QUERY
+      UPDATE cdp_data.outbox o SET state = 'taken', attempts = o.attempts + 1, taken_at = clock_timestamp(), next_attempt_at = clock_timestamp() + lease
+      WHERE o.outbox_id = due.outbox_id
+      RETURNING o.outbox_id, o.kind, o.payload, o.dedup_key, o.attempts;
+    END LOOP;
+  END LOOP;
 END
 $$;
 COMMENT ON FUNCTION cdp.outbox_take(text, integer, interval) IS
-'Takes due messages of a destination for the time of the lease; commit, send them, then report each with outbox_sent() or outbox_failed(). What is not reported in time can be taken again, so a destination may see a message twice; after the last of max_attempts it fails. Several deliverers never take the same one. None from a destination that is switched off.';
+'Takes due messages of a destination for the time of the lease; commit, send them, then report each with outbox_sent() or outbox_failed(). Each is asked about once more (cdp.outbox_refusal()); what is no longer allowed is cancelled, its payload emptied. What is not reported in time can be taken again, so a destination may see a message twice; after the last of max_attempts it fails. Several deliverers never take the same one. None from a destination that is switched off.';
 
 CREATE OR REPLACE FUNCTION cdp.outbox_sent(outbox_id bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp

@@ -195,7 +195,7 @@ BEGIN
   IF NOT FOUND THEN
     RAISE EXCEPTION 'there is no load %', load
       USING ERRCODE = 'invalid_parameter_value', HINT = 'See cdp_data.load for the ledger of loads.';
-  ELSIF l.kind NOT IN ('touchpoints', 'events', 'customers', 'calls') THEN
+  ELSIF l.kind NOT IN ('touchpoints', 'events', 'customers', 'calls', 'consents') THEN
     RAISE EXCEPTION 'load % is of kind %, which cannot be reverted', load, l.kind
       USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Load the earlier figures again; a figure that comes again replaces the one that is there.';
   ELSIF l.state <> from_state THEN
@@ -229,7 +229,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.change_load(bigint, text, text) IS
-'Reverts or retries a load of touchpoints, events, customers or calls: changes its state, settles the records that it said something about, and lets the other rooms follow. Errors: 22023 no such load, 55000 it is not in from_state or of another kind.';
+'Reverts or retries a load of touchpoints, events, customers, calls or consents: changes its state, settles the records that it said something about, and lets the other rooms follow. Errors: 22023 no such load, 55000 it is not in from_state or of another kind.';
 
 CREATE OR REPLACE FUNCTION cdp.revert_load(load_id bigint, OUT removed bigint, OUT restored bigint)
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
@@ -237,7 +237,7 @@ BEGIN ATOMIC
 SELECT c.removed, c.restored FROM cdp_internal.change_load(load_id, 'done', 'reverted') c;
 END;
 COMMENT ON FUNCTION cdp.revert_load(bigint) IS
-'Takes a whole load of touchpoints, events, customers or calls back: records end as if it had never run, whatever later loads did. What a later active load said about a record stays in force; otherwise the version that the load had replaced comes back, or the record goes. Nothing is lost: versions taken out are in cdp_data.touchpoint_retracted. Returns how many rows were taken out and how many came back. Links between identifiers that only this load shows are revoked, so that its merges come undone, and attributes that only it told are out of force. Customers and identifiers that the load made stay, and its rows in quarantine too. Errors: 22023 no such load, 55000 it is already reverted.';
+'Takes a whole load of touchpoints, events, customers, calls or consents back: records end as if it had never run, whatever later loads did. What a later active load said about a record stays in force; otherwise the version that the load had replaced comes back, or the record goes. Nothing is lost: versions taken out are in cdp_data.touchpoint_retracted. Returns how many rows were taken out and how many came back. Links between identifiers that only this load shows are revoked, so that its merges come undone, and attributes and consents that only it told are out of force. Customers and identifiers that the load made stay, and its rows in quarantine too. Errors: 22023 no such load, 55000 it is already reverted.';
 
 CREATE OR REPLACE FUNCTION cdp.retry_load(load_id bigint, OUT removed bigint, OUT restored bigint)
 LANGUAGE sql VOLATILE PARALLEL UNSAFE

@@ -1,0 +1,64 @@
+-- Governance room, consent: the gate before the outbox. No message without a purpose, none without the consent that the
+-- purpose asks for: when it is written, when it is taken, and at once when somebody withdraws.
+
+CREATE OR REPLACE FUNCTION cdp_internal.outbox_refusal_of_consent(destination text, kind text, customer_id bigint, payload jsonb) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  d record;
+BEGIN
+  -- An erasure tells every destination to delete; nobody is left whose consent could be asked.
+  IF kind = 'erase' AND customer_id IS NULL THEN
+    RETURN NULL;
+  END IF;
+  SELECT x.purpose, x.channel, p.rule INTO d
+  FROM cdp_data.destination x LEFT JOIN cdp_data.purpose_all p ON p.name = x.purpose WHERE x.destination = outbox_refusal_of_consent.destination;
+  RETURN CASE
+    WHEN d.purpose IS NULL THEN 'the destination has no purpose; name one in cdp_data.destination.purpose'
+    WHEN d.rule IS NULL THEN format('the destination''s purpose "%s" is unknown', d.purpose)
+    WHEN d.rule = 'off' THEN NULL
+    WHEN customer_id IS NULL THEN format('it names no customer whose consent to %s could be asked', d.purpose)
+    WHEN NOT cdp.consent_allowed(customer_id, d.purpose, d.channel) THEN
+      format('no consent of customer %s to %s%s', customer_id, d.purpose, CASE WHEN d.channel <> '' THEN ' by ' || d.channel ELSE '' END)
+  END;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.outbox_refusal_of_consent(text, text, bigint, jsonb) IS
+'The gate of consent before the outbox (cdp_internal.room_outbox_refusals()): refuses for a destination without a known purpose, without a customer, and without the consent that the purpose''s rule asks for on the destination''s channel. Lets erasures (kind erase, no customer) pass. NULL: nothing against it.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.outbox_recheck(roots bigint[]) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+  d record;
+  map bytea;
+  under bigint[];
+  n bigint;
+  total bigint := 0;
+BEGIN
+  IF NOT EXISTS (SELECT FROM cdp_data.outbox o WHERE o.state = 'waiting') THEN
+    RETURN 0;
+  END IF;
+  IF roots IS NOT NULL THEN
+    under := ARRAY(SELECT u FROM unnest(roots) r, cdp_internal.customers_under(r) u);
+  END IF;
+  FOR d IN
+    SELECT x.destination, x.purpose, x.channel, p.purpose_id, p.rule FROM cdp_data.destination x JOIN cdp_data.purpose_all p ON p.name = x.purpose
+    WHERE p.rule <> 'off' AND EXISTS (SELECT FROM cdp_data.outbox o WHERE o.destination = x.destination AND o.state = 'waiting'
+      AND (under IS NULL OR o.customer_id = ANY (under)))
+    ORDER BY x.destination
+  LOOP
+    map := cdp_internal.consent_bitmap_of(d.purpose_id, d.rule, d.channel, roots);
+    UPDATE cdp_data.outbox o SET state = 'cancelled', payload = '{}',
+      last_error = format('no consent of customer %s to %s%s', o.customer_id, d.purpose, CASE WHEN d.channel <> '' THEN ' by ' || d.channel ELSE '' END)
+    WHERE o.destination = d.destination AND o.state = 'waiting' AND (under IS NULL OR o.customer_id = ANY (under))
+      AND NOT cdp_internal.bitmap_has(map, cdp_internal.customer_root((SELECT cdp_internal.customer_map()), NULL, o.customer_id, NULL));
+    GET DIAGNOSTICS n = ROW_COUNT;
+    total := total + n;
+  END LOOP;
+  RETURN total;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.outbox_recheck(bigint[]) IS
+'Cancels waiting messages, under whatever merged id, of these root customers (NULL: of everybody) that consent no longer allows; returns how many. Messages that a deliverer has already taken are asked about again if they come back.';
