@@ -18,7 +18,7 @@ CREATE FUNCTION pg_temp.say(n int) RETURNS SETOF book LANGUAGE sql VOLATILE AS $
     (ARRAY['', 'email', 'sms'])[1 + floor(random() * 3)::int], s.status, random() < 0.6, s.at,
     CASE WHEN s.status = 'granted' AND random() < 0.4 THEN s.at + (1 + floor(random() * 40)) * interval '1 day' END
   FROM (SELECT (ARRAY['granted', 'granted', 'granted', 'denied', 'withdrawn'])[1 + floor(random() * 5 + 0 * g)::int] AS status,
-      m.now + floor(random() * 60 - 45) * interval '1 day' AS at, 1 + floor(random() * 18)::int AS nth
+      m.now + floor(random() * 12 - 9) * interval '5 days' AS at, 1 + floor(random() * 18)::int AS nth
     FROM generate_series(1, n) g, moment m OFFSET 0) s
   JOIN (SELECT identifier_id AS id, row_number() OVER (ORDER BY identifier_id)::int AS nth FROM cdp_data.identifier WHERE value ~ '^u\d+$') i USING (nth)
 $$;
@@ -72,16 +72,18 @@ EXCEPTION WHEN object_not_in_prerequisite_state OR invalid_parameter_value THEN 
 END $$;
 
 -- The oracle. In force: calls, and of each key what the load of the highest number that is done said.
-CREATE VIEW pg_temp.said AS
-SELECT b.* FROM book b WHERE b.load IS NULL OR b.load = (
-  SELECT max(o.load) FROM book o JOIN cdp_data.load l ON l.load_id = o.load WHERE o.key = b.key AND l.state = 'done');
+CREATE TABLE pg_temp.said (LIKE book, whose bigint);
+CREATE FUNCTION pg_temp.settle() RETURNS void LANGUAGE sql AS $$
+  TRUNCATE pg_temp.said;
+  INSERT INTO pg_temp.said SELECT b.*, cdp_internal.identifier_root(b.identifier) FROM book b WHERE b.load IS NULL OR b.load = (
+    SELECT max(o.load) FROM book o JOIN cdp_data.load l ON l.load_id = o.load WHERE o.key = b.key AND l.state = 'done')
+$$;
 CREATE FUNCTION pg_temp.oracle(root bigint, what text, on_channel text, as_of timestamptz) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE r record; state text := 'unknown'; held boolean; at timestamptz; until timestamptz; spoken boolean := false;
 BEGIN
   -- Through time, one moment after the other; within a moment grants come before refusals, so that these win.
-  FOR r IN SELECT s.*, cdp_internal.identifier_root(s.identifier) AS whose FROM pg_temp.said s
-    WHERE s.purpose = what AND (s.channel = '' OR s.channel = on_channel) AND s.at <= as_of
-      AND cdp_internal.identifier_root(s.identifier) = root
+  FOR r IN SELECT * FROM pg_temp.said s
+    WHERE s.whose = root AND s.purpose = what AND (s.channel = '' OR s.channel = on_channel) AND s.at <= as_of
     ORDER BY s.at, s.status <> 'granted', s.explicit DESC, s.until NULLS FIRST
   LOOP
     IF r.status <> 'granted' THEN
@@ -110,6 +112,7 @@ BEGIN
       what := what || ', ' || CASE floor(random() * 5)::int WHEN 0 THEN pg_temp.load_some() WHEN 1 THEN pg_temp.turn_load()
         WHEN 2 THEN pg_temp.turn_people() ELSE pg_temp.call_once() || pg_temp.call_once() END;
     END LOOP;
+    PERFORM pg_temp.settle();
     moment := (SELECT m.now FROM moment m) + (floor(random() * 100) - 50) * interval '12 hours';
     later := clock_timestamp() + random() * interval '20 days';
     RETURN NEXT public.is((SELECT string_agg(q::text || a.state, E'\n' ORDER BY q::text) FROM pg_temp.question q, cdp.consent_at(q.root, q.purpose, q.channel, moment) a),
