@@ -1,20 +1,6 @@
 -- Core room: the outbox. A message is written in the transaction that decides it and delivered after the commit,
 -- at least once. Deliverers (the connector room, or a user's own program) take, send, and report.
 
-CREATE OR REPLACE FUNCTION cdp_internal.room_outbox_refusals() RETURNS SETOF text
-LANGUAGE sql STABLE
-BEGIN ATOMIC
-  -- Only members count, so that nobody plants one.
-  SELECT p.proname::text
-  FROM pg_catalog.pg_proc p
-    JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
-    JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND e.extname = 'pg_cdp'
-  WHERE p.pronamespace = 'cdp_internal'::regnamespace AND p.prokind = 'f' AND p.pronargs = 4 AND p.proname LIKE 'outbox\_refusal\_of\_%'
-  ORDER BY 1;
-END;
-COMMENT ON FUNCTION cdp_internal.room_outbox_refusals() IS
-'Names of the functions cdp_internal.outbox_refusal_of_...(destination, kind, customer_id, payload) with which other rooms refuse messages: each returns the reason, or NULL when it has none.';
-
 CREATE OR REPLACE FUNCTION cdp.outbox_refusal(destination text, kind text, customer_id bigint DEFAULT NULL, payload jsonb DEFAULT '{}') RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -22,7 +8,8 @@ DECLARE
   name text;
   reason text;
 BEGIN
-  FOREACH name IN ARRAY ARRAY(SELECT cdp_internal.room_outbox_refusals()) LOOP
+  -- Other rooms refuse with functions outbox_refusal_of_<room>(destination, kind, customer_id, payload): the reason, or NULL.
+  FOREACH name IN ARRAY ARRAY(SELECT cdp_internal.room_functions('outbox_refusal_of_', 4)) LOOP
     EXECUTE format('SELECT cdp_internal.%I($1, $2, $3, $4)', name) INTO reason USING destination, kind, customer_id, payload;
     EXIT WHEN reason IS NOT NULL;
   END LOOP;

@@ -4,19 +4,6 @@
 -- Locks: whoever makes a summary anew holds its row (from_at -infinity) first, and reads the ledger in a later
 -- statement; whoever adds writes the ledger first, then that row. So neither misses the other.
 
-CREATE OR REPLACE FUNCTION cdp_internal.consent_audit(action text, object text, customer_id bigint, detail jsonb, digest bytea DEFAULT NULL) RETURNS void
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-  -- The writer is made by setup(), with the audit.
-  IF to_regprocedure('cdp_data.audit_write(text,text,bigint,jsonb,bytea)') IS NOT NULL THEN
-    EXECUTE 'SELECT cdp_data.audit_write($1, $2, $3, $4, $5)' USING action, object, customer_id, detail, digest;
-  END IF;
-END
-$$;
-COMMENT ON FUNCTION cdp_internal.consent_audit(text, text, bigint, jsonb, bytea) IS
-'Writes one row of the audit about consent: ids, counts and names of things, never what a person said.';
-
 CREATE OR REPLACE FUNCTION cdp_internal.consent_add_state(consent_ids bigint[], at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$

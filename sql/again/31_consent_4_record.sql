@@ -33,6 +33,8 @@ DECLARE
   clean record;
   root bigint;
   given bigint[];
+  types smallint[];
+  vals text[];
 BEGIN
   suppressed := false;
   IF (identifiers IS NULL) = (customer IS NULL) THEN
@@ -42,17 +44,19 @@ BEGIN
     root := cdp_internal.root_of(customer);
     -- A refusal is written under every identifier, so that it stays with all parts when an unmerge divides them; a grant
     -- under the strongest one, so that no part takes along what another person said.
-    SELECT array_agg(x.identifier_id) INTO given
+    SELECT array_agg(x.identifier_id), array_agg(x.type_id), array_agg(x.value) INTO given, types, vals
     FROM (
-      SELECT m.identifier_id FROM cdp_internal.members(root) m JOIN cdp_data.identifier_type_all t ON t.type_id = m.type_id
+      SELECT m.identifier_id, m.type_id, i.value
+      FROM cdp_internal.members(root) m JOIN cdp_data.identifier i USING (identifier_id) JOIN cdp_data.identifier_type_all t ON t.type_id = m.type_id
       ORDER BY t.priority, m.type_id, m.identifier_id LIMIT CASE WHEN refusal THEN NULL ELSE 1 END) x;
     IF given IS NULL THEN
       RAISE EXCEPTION 'customer % has no identifier to which a consent can belong', customer
         USING ERRCODE = 'no_data_found', DETAIL = CASE WHEN root IS NULL THEN 'There is no such customer.' ELSE 'It is nobody''s any more.' END;
     END IF;
+    PERFORM cdp_internal.guard_suppressed(types, vals); -- who was erased meanwhile is no longer there below
   ELSE
     clean := cdp_internal.clean_identifiers(identifiers);
-    IF clean.refused @> '[{"code": "suppressed"}]' THEN
+    IF clean.refused @> '[{"code": "suppressed"}]' OR cdp_internal.guard_suppressed(clean.type_ids, clean.vals) THEN
       suppressed := true;
       RETURN;
     ELSIF cardinality(clean.type_ids) = 0 THEN
@@ -75,11 +79,9 @@ BEGIN
     given := ARRAY(
       SELECT i.identifier_id FROM unnest(clean.type_ids, clean.vals) u (type_id, value) JOIN cdp_data.identifier i ON (i.type_id, i.value) = (u.type_id, u.value));
   END IF;
-  -- An erasure that is under way ends first; then whoever it erased is gone, and the call comes again.
   SELECT array_agg(x.identifier_id), array_agg(x.customer_id) INTO identifier_ids, homes
   FROM (
-    SELECT i.identifier_id, i.customer_id FROM cdp_data.identifier i WHERE i.identifier_id = ANY (given)
-    ORDER BY i.type_id, i.value FOR KEY SHARE OF i) x;
+    SELECT i.identifier_id, i.customer_id FROM cdp_data.identifier i WHERE i.identifier_id = ANY (given) ORDER BY i.type_id, i.value) x;
   IF cardinality(identifier_ids) IS DISTINCT FROM cardinality(given) THEN
     RAISE EXCEPTION 'an identifier of the consent was erased meanwhile'
       USING ERRCODE = 'serialization_failure', HINT = 'Call again.';
@@ -87,7 +89,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.consent_subjects(jsonb, bigint, boolean) IS
-'The identifiers, locked against erasure, under which a record of consent is written, with their home customers. Of identifiers: all of them, new ones are made. Of a customer: all of his for a refusal, the strongest for a grant. suppressed: one of them is of an erased person, nothing may be kept. Errors: 22023 neither or both, or none that identifies; 02000 no such customer; 40001 erased meanwhile.';
+'The identifiers, guarded against erasure (cdp_internal.guard_calls()), under which a record of consent is written, with their home customers. Of identifiers: all of them, new ones are made. Of a customer: all of his for a refusal, the strongest for a grant. suppressed: one of them is of an erased person, nothing may be kept. Errors: 22023 neither or both, or none that identifies; P0002 no such customer; 40001 erased meanwhile.';
 
 CREATE OR REPLACE FUNCTION cdp.record_consent(
   source text, purpose text, status text, identifiers jsonb DEFAULT NULL, customer bigint DEFAULT NULL, channel text DEFAULT '',
@@ -118,6 +120,7 @@ BEGIN
   s := cdp_internal.consent_subjects(identifiers, customer, status <> 'granted');
   cancelled := 0;
   IF s.suppressed THEN
+    PERFORM cdp_internal.count_suppressed(src, 1);
     result := 'suppressed';
     RETURN;
   END IF;
@@ -144,7 +147,7 @@ BEGIN
   END IF;
   PERFORM cdp_internal.consent_add_state(consent_ids, written);
   PERFORM cdp_internal.feed_write(ARRAY(SELECT DISTINCT h FROM unnest(s.homes) h ORDER BY h), 'consent');
-  PERFORM cdp_internal.consent_audit('consent', format('%s %s%s', status, purpose, CASE WHEN word <> '' THEN ' ' || word ELSE '' END), u,
+  PERFORM cdp_data.audit_write('consent', format('%s %s%s', status, purpose, CASE WHEN word <> '' THEN ' ' || word ELSE '' END), u,
     jsonb_build_object('consent_ids', to_jsonb(consent_ids), 'source_id', src, 'explicit', explicit)) FROM unnest(customer_ids) u;
   IF status <> 'granted' OR expires_at IS NOT NULL THEN
     cancelled := cdp_internal.outbox_recheck(customer_ids);
@@ -153,7 +156,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.record_consent(text, text, text, jsonb, bigint, text, boolean, text, jsonb, timestamptz, timestamptz, text, text) IS
-'Writes what a person said about a purpose: SELECT * FROM cdp.record_consent(''web'', ''marketing'', ''granted'', ''{"email": "..."}'', channel => ''email'', notice => ''en 1''). status: granted, denied, withdrawn. The person by identifiers (each gets the record; unknown ones become customers of their own; link them with cdp.identify()) or by customer (a refusal goes to all identifiers, a grant to the strongest). channel '''': every one. explicit false: it was imported or inferred, and never overrides a refusal. notice: the text that was shown, by hash or version. effective_at: when it was said (NULL: now), in the past or the future; expires_at: when a grant runs out. message_id: the same one again changes nothing. Holds from this call on, within this transaction, for every reader of the gate; waiting messages that it forbids are cancelled. Returns result (written, repeated, or suppressed: an erased person, nothing is kept), the ledger rows, the customers, and the messages cancelled. Errors: 22023 bad argument, unknown source, purpose or notice; 22008 no credible time; 02000 no such customer; 40001 erased meanwhile; 55000 before cdp.setup().';
+'Writes what a person said about a purpose: SELECT * FROM cdp.record_consent(''web'', ''marketing'', ''granted'', ''{"email": "..."}'', channel => ''email'', notice => ''en 1''). status: granted, denied, withdrawn. The person by identifiers (each gets the record; unknown ones become customers of their own; link them with cdp.identify()) or by customer (a refusal goes to all identifiers, a grant to the strongest). channel '''': every one. explicit false: it was imported or inferred, and never overrides a refusal. notice: the text that was shown, by hash or version. effective_at: when it was said (NULL: now), in the past or the future; expires_at: when a grant runs out. message_id: the same one again changes nothing. Holds from this call on, within this transaction, for every reader of the gate; waiting messages that it forbids are cancelled. Returns result (written, repeated, or suppressed: an erased person, nothing is kept), the ledger rows, the customers, and the messages cancelled. Errors: 22023 bad argument, unknown source, purpose or notice; 22008 no credible time; P0002 no such customer; 40001 erased meanwhile; 55000 before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp.consent_at(customer bigint, purpose text, channel text DEFAULT '', as_of timestamptz DEFAULT NULL,
   OUT state text, OUT allowed boolean, OUT since timestamptz, OUT until timestamptz, OUT consent_id bigint)

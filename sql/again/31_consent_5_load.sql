@@ -259,7 +259,6 @@ BEGIN
   -- A consent is no sight of the identifier: first_seen and last_seen stay.
   UPDATE pg_temp.cdp_load_group g SET first_at = NULL, last_at = NULL;
   PERFORM cdp_internal.load_people();
-  PERFORM FROM cdp_data.identifier i JOIN pg_temp.cdp_load_person p USING (identifier_id) ORDER BY i.type_id, i.value FOR KEY SHARE OF i;
   written := clock_timestamp();
   w := cdp_internal.consent_write(load_id, src, written);
   inserted := w.inserted;
@@ -278,7 +277,7 @@ BEGIN
   PERFORM cdp_internal.feed_write(array_agg(x.customer_id), 'consent')
   FROM (SELECT DISTINCT c.customer_id FROM unnest(w.old_ids || w.consent_ids) u JOIN cdp_data.consent c ON c.consent_id = u ORDER BY 1) x HAVING count(*) > 0;
   cancelled := cdp_internal.outbox_recheck(NULL);
-  PERFORM cdp_internal.consent_audit('load', 'consents', NULL, jsonb_build_object('load_id', load_id, 'source_id', src, 'rows', rows_read,
+  PERFORM cdp_data.audit_write('load', 'consents', NULL, jsonb_build_object('load_id', load_id, 'source_id', src, 'rows', rows_read,
     'inserted', inserted, 'corrected', corrected, 'quarantined', quarantined));
   PERFORM cdp_internal.drop_load_tables();
   PERFORM set_config('work_mem', work_mem, true);
@@ -310,12 +309,12 @@ BEGIN
   PERFORM cdp_internal.feed_write(array_agg(x.customer_id), 'consent')
   FROM (SELECT DISTINCT c.customer_id FROM unnest(ids) u JOIN cdp_data.consent c ON c.consent_id = u WHERE c.customer_id IS NOT NULL ORDER BY 1) x HAVING count(*) > 0;
   PERFORM cdp_internal.outbox_recheck(NULL);
-  PERFORM cdp_internal.consent_audit(CASE to_state WHEN 'reverted' THEN 'revert' ELSE 'load' END, 'consents', NULL,
+  PERFORM cdp_data.audit_write(CASE to_state WHEN 'reverted' THEN 'revert' ELSE 'load' END, 'consents', NULL,
     jsonb_build_object('load_id', load, 'to_state', to_state, 'rows', coalesce(cardinality(ids), 0)));
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.load_changed_consent(bigint, text) IS
-'What consent does when a load was reverted or retried (cdp_internal.room_load_changes()): the summaries of the records concerned are made anew, and waiting messages that are no longer allowed are cancelled.';
+'What consent does when a load was reverted or retried (cdp_internal.room_functions()): the summaries of the records concerned are made anew, and waiting messages that are no longer allowed are cancelled.';
 
 CREATE OR REPLACE PROCEDURE cdp_internal.maintain_room_consent()
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp

@@ -180,9 +180,14 @@ SELECT cdp_internal.declare_personal_data('governance', v.t, v.c, v.category, v.
   ('cdp_data.consent', 'evidence', 'content', 'identifier_id', 'clear', 'how it was said: may name the person'),
   ('cdp_data.consent', 'subject_digest', 'pseudonym', 'identifier_id', 'keep', 'keyed digest, made by an erasure'),
   ('cdp_data.consent_state', 'customer_id', 'pseudonym', 'identifier_id', 'delete', NULL),
-  ('cdp_data.consent_state', 'identifier_id', 'pseudonym', 'identifier_id', 'delete', NULL),
-  ('cdp_data.purpose', 'contact', 'contact', NULL, 'keep', 'an office of the controller')
+  ('cdp_data.consent_state', 'identifier_id', 'pseudonym', 'identifier_id', 'delete', NULL)
 ) AS v (t, c, category, subject, erasure, note);
+SELECT cdp_internal.declare_impersonal('governance', 'cdp_data.' || v.t, string_to_array(v.c, ' '), v.note) FROM (VALUES
+  ('purpose', '*', 'the register of processing: names of purposes, companies, offices'),
+  ('notice', '*', 'texts that everybody was shown'),
+  ('consent', 'purpose_id status channel legal_basis notice_hash', 'what was said, without whom; hash of a text'),
+  ('consent_state', 'channel', 'word of a channel')
+) AS v (t, c, note);
 
 -- step: again: grants of consent
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.' || r.name)

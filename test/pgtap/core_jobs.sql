@@ -144,7 +144,7 @@ SELECT throws_ok($$SELECT cdp.schedule(database => 'other')$$, '0A000', NULL, 'a
 
 -- Outbox.
 SELECT throws_ok($$SELECT cdp.outbox_put('crm', 'segment', '{}')$$, '23503', NULL, 'an unknown destination');
-INSERT INTO cdp_data.destination (destination, max_attempts) VALUES ('crm', 2);
+INSERT INTO cdp_data.destination (destination, max_attempts, purpose) VALUES ('crm', 2, 'service');
 SELECT isnt(cdp.outbox_put('crm', 'segment', '{"n": 1}', 'k1'), NULL, 'a message');
 SELECT is(cdp.outbox_put('crm', 'segment', '{"n": 2}', 'k1'), NULL, 'the same key is not sent twice');
 SELECT cdp.outbox_put('crm', 'segment', '{"n": 3}', NULL, NULL, now() + interval '1 hour');
