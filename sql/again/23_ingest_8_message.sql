@@ -77,37 +77,58 @@ COMMENT ON FUNCTION cdp_internal.message_identifiers(jsonb) IS
 'Identifiers that a message shows beside its traits: userId, anonymousId, the ids of its device (the advertising id unless tracking is switched off), and context.externalIds of users whose type is an identifier type.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.message_judged(src integer, record_kind text, message jsonb, plain jsonb)
-RETURNS TABLE (nth smallint, field text, target_kind text, target_name text, data_type text, required boolean, raw jsonb, value text, code text)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+RETURNS TABLE (field text, target_kind text, target_name text, data_type text, required boolean, raw jsonb, value text, code text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
+#variable_conflict use_column
 DECLARE
+  f record;
+  t record;
   zone text;
   rules text[];
 BEGIN
-  IF NOT EXISTS (SELECT FROM cdp_data.source_field f WHERE f.source_id = src AND f.record_kind = message_judged.record_kind) THEN
-    RETURN;
-  END IF;
-  zone := (SELECT s.timezone FROM cdp_data.source s WHERE s.source_id = src);
-  rules := cdp_internal.identifier_rules();
-  RETURN QUERY
-  SELECT v.nth, v.field, v.target_kind, v.target_name, v.data_type, v.required, v.raw, v.value, CASE
-      WHEN v.target_kind = 'ignore' THEN NULL
-      WHEN coalesce(btrim(v.value, E' \t\r\n'), '') = '' THEN 'empty'
-      WHEN NOT coalesce(cdp_internal.fits_type(v.value, v.data_type, zone), false) THEN 'bad_' || v.data_type
-      WHEN NOT cdp_internal.in_range(v.value, v.data_type, zone, v.min_value, v.max_value) THEN 'range'
-      WHEN v.value !~ v.pattern THEN 'pattern'
-      WHEN v.value <> ALL (v.allowed) THEN 'not_allowed'
-      -- The values of a list are judged one by one when they identify.
-      WHEN v.target_kind <> 'identifier' OR jsonb_typeof(v.raw) = 'array' THEN NULL
-      WHEN t.type_id IS NULL THEN 'unknown_identifier_type'
-      WHEN t.role = 'ignore' THEN 'ignored'
-      WHEN cdp_internal.read_identifier(v.value, t.type_id, rules) IS NULL THEN cdp_internal.refused_identifier(v.value, t.type_id, rules) END
-  FROM (
-    SELECT g.*, cdp_internal.transform_text(g.raw #>> '{}', g.transform) AS value
-    FROM (SELECT f.*, CASE WHEN f.field ~ '^[$][.]' THEN message #> (string_to_array(f.field, '.'))[2:] ELSE plain -> f.field END AS raw
-          FROM cdp_data.source_field f WHERE f.source_id = src AND f.record_kind = message_judged.record_kind) g) v
-    LEFT JOIN cdp_data.identifier_type_all t ON v.target_kind = 'identifier' AND t.name = v.target_name
-  ORDER BY v.nth;
+  -- A loop of plain assignments: in a query the functions would be made ready anew for each message.
+  FOR f IN SELECT * FROM cdp_data.source_field x WHERE x.source_id = src AND x.record_kind = message_judged.record_kind ORDER BY x.nth LOOP
+    zone := coalesce(zone, (SELECT s.timezone FROM cdp_data.source s WHERE s.source_id = src));
+    field := f.field;
+    target_kind := f.target_kind;
+    target_name := f.target_name;
+    data_type := f.data_type;
+    required := f.required;
+    raw := CASE WHEN f.field ~ '^[$][.]' THEN message #> (string_to_array(f.field, '.'))[2:] ELSE plain -> f.field END;
+    value := raw #>> '{}';
+    IF f.transform IS NOT NULL THEN
+      value := cdp_internal.transform_text(value, f.transform);
+    END IF;
+    code := NULL;
+    IF target_kind = 'ignore' THEN
+      NULL;
+    ELSIF coalesce(btrim(value, E' \t\r\n'), '') = '' THEN
+      code := 'empty';
+    ELSIF data_type <> 'text' AND NOT coalesce(cdp_internal.fits_type(value, data_type, zone), false) THEN
+      code := 'bad_' || data_type;
+    ELSIF num_nonnulls(f.min_value, f.max_value) > 0 AND NOT cdp_internal.in_range(value, data_type, zone, f.min_value, f.max_value) THEN
+      code := 'range';
+    ELSIF value !~ f.pattern COLLATE "C" THEN
+      code := 'pattern';
+    ELSIF value <> ALL (f.allowed) THEN
+      code := 'not_allowed';
+    -- The values of a list are judged one by one when they identify.
+    ELSIF target_kind = 'identifier' AND jsonb_typeof(raw) <> 'array' THEN
+      SELECT y.type_id, y.role INTO t FROM cdp_data.identifier_type_all y WHERE y.name = target_name;
+      IF t.type_id IS NULL THEN
+        code := 'unknown_identifier_type';
+      ELSIF t.role = 'ignore' THEN
+        code := 'ignored';
+      ELSE
+        rules := coalesce(rules, cdp_internal.identifier_rules());
+        IF cdp_internal.read_identifier(value, t.type_id, rules) IS NULL THEN
+          code := cdp_internal.refused_identifier(value, t.type_id, rules);
+        END IF;
+      END IF;
+    END IF;
+    RETURN NEXT;
+  END LOOP;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.message_judged(integer, text, jsonb, jsonb) IS
