@@ -2,14 +2,14 @@
 # Proof: loads and reports at size. Loads N touchpoints (100 million) in batches through cdp.load_touchpoints(), into
 # monthly partitions, prints how long each batch took and how large the tables became, then asks for reports and
 # compares what they say with plain counts and sums.
-#   prove_size.sh [touchpoints in millions, 100]
+#   prove_size.sh [touchpoints in millions, 100] [touchpoints of a customer, 10]
 # Takes about 45 GB under the work folder and an hour. Prints PROVED, or FAILED with what differs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . tools/env.sh
 
 millions=${1:-100} batch=5000000
-customers=$((millions * 100000))
+customers=$((millions * 1000000 / ${2:-10}))
 bash tools/server.sh
 eval "$(bash tools/cluster.sh start size shared_buffers=2GB maintenance_work_mem=1GB max_wal_size=8GB autovacuum=on jit=off)"
 trap 'bash tools/cluster.sh stop size' EXIT
