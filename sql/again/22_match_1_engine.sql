@@ -88,7 +88,15 @@ RETURNS TABLE (source text, id text, cluster_source text, cluster text, size int
 LANGUAGE c IMMUTABLE PARALLEL SAFE COST 100000
 AS 'MODULE_PATHNAME', 'cdp_match_clusters';
 COMMENT ON FUNCTION cdp_internal.match_clusters(text[], text[], text[], text[], double precision[], text, double precision, double precision, boolean) IS
-'The records of the pairs with their clusters, named by their first record in the order of source and id. Weights are log2 of the odds; -Infinity: the two must not be one (average only); a pair that comes twice counts with its higher weight. method average: clusters are joined while their average weight is above the threshold, a missing pair counting as absent, and, with one_per_source, no cluster has two records of a source; one_to_one: heaviest pairs first, each record once; connected: whatever is connected by pairs above the threshold. Independent of the order of pairs: of equal averages the link with the first pair is joined first. Memory is bounded by maintenance_work_mem, beside the arrays. Errors: 22004, 22023, 2202E, 54000 too many pairs.';
+'The records of the pairs with their clusters, named by their first record in the order of source and id. Weights are log2 of the odds; -Infinity: the two must not be one (average only); a pair that comes twice counts with its higher weight. method average: clusters are joined while their average weight is above the threshold, a missing pair counting as absent, and, with one_per_source, no cluster has two records of a source; one_to_one: heaviest pairs first, each record once; connected: whatever is connected by pairs above the threshold. Independent of the order of pairs: of equal averages the link with the first pair is joined first. Memory is bounded by maintenance_work_mem, beside the arrays and the ids: 20 bytes a pair, 32 a record, and some 100 for each pair of the largest set that pairs above the threshold connect. Errors: 22004, 22023, 2202E, 54000 too many pairs.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.match_record_clusters(records bytea, model jsonb, rules text[], max_pairs double precision, least_weight double precision,
+  method text, threshold double precision, absent double precision, one_per_source boolean)
+RETURNS TABLE (source text, id text, cluster_source text, cluster text, size integer)
+LANGUAGE c IMMUTABLE PARALLEL SAFE COST 100000
+AS 'MODULE_PATHNAME', 'cdp_match_record_clusters';
+COMMENT ON FUNCTION cdp_internal.match_record_clusters(bytea, jsonb, text[], double precision, double precision, text, double precision, double precision, boolean) IS
+'match_pairs and match_clusters in one, without any text between them: the records that have a pair of at least the weight (NULL: of any), with their clusters. Memory, bounded by maintenance_work_mem beside the records: 20 bytes a pair, 32 a record and, with average, some 100 for each pair of the largest set that strong pairs connect. Errors: those of both.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.match_rule_parts(model jsonb)
 RETURNS TABLE (rule integer, alternative integer, mirrored boolean, expression_l text, expression_r text, column_l text, column_r text)

@@ -372,7 +372,6 @@ AS $$
 #variable_conflict use_column
 DECLARE
   records bytea;
-  named boolean := coalesce(model ->> 'link_type', 'dedupe_only') <> 'dedupe_only';
   cut double precision;
 BEGIN
   IF NOT coalesce(threshold > 0 AND threshold < 1, false) THEN
@@ -383,11 +382,8 @@ BEGIN
   records := cdp_internal.match_load(model, NULL, source, rows);
   RETURN QUERY
   SELECT c.source, c.id, concat_ws('/', c.cluster_source, c.cluster), c.size
-  FROM (SELECT array_agg(p.source_l) FILTER (WHERE named) AS sl, array_agg(p.id_l) AS il, array_agg(p.source_r) FILTER (WHERE named) AS sr,
-      array_agg(p.id_r) AS ir, array_agg(p.match_weight) AS w
-    FROM cdp_internal.match_pairs(records, model, NULL, max_pairs, false, CASE WHEN method = 'average' THEN NULL ELSE cut END, NULL, NULL, NULL, NULL) p) AS a,
-    cdp_internal.match_clusters(a.sl, a.il, a.sr, a.ir, a.w, method, cut, least(absent_weight, cut), one_per_source) c;
+  FROM cdp_internal.match_record_clusters(records, model, NULL, max_pairs, CASE WHEN method = 'average' THEN NULL ELSE cut END, method, cut, least(absent_weight, cut), one_per_source) c;
 END
 $$;
 COMMENT ON FUNCTION cdp.match_clusters(jsonb, regclass, refcursor, double precision, text, double precision, boolean, double precision) IS
-'Scores the rows of a table (or an open cursor) and clusters them: each record that has a pair, with the cluster it belongs to, named by its first record (source/id where there are sources). Records without any pair do not come: each is alone. threshold: probability at which two clusters of one record each are joined. method: average (clusters are joined while the average weight of all pairs between them is above the threshold; absent_weight, log2 of the odds, stands for a pair that no rule made), one_to_one (two sources, each record once) or connected. one_per_source: no cluster has two records of one source. Errors as cdp.match_pairs and cdp_internal.match_clusters.';
+'Scores the rows of a table (or an open cursor) and clusters them: each record that has a pair, with the cluster it belongs to, named by its first record (source/id where there are sources). Records without any pair do not come: each is alone. threshold: probability at which two clusters of one record each are joined. method: average (clusters are joined while the average weight of all pairs between them is above the threshold; absent_weight, log2 of the odds, stands for a pair that no rule made), one_to_one (two sources, each record once) or connected. one_per_source: no cluster has two records of one source. Memory is bounded by maintenance_work_mem beside the records: 20 bytes a pair, 32 a record, some 100 for each pair of the largest set that strong pairs connect; more is error 54000 with what is needed. Errors as cdp.match_pairs and cdp_internal.match_record_clusters.';

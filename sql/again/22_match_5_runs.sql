@@ -101,7 +101,16 @@ RETURNS TABLE (review_id bigint, source_l text, id_l text, source_r text, id_r t
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
+DECLARE
+  pairs bigint := (SELECT count(*) FROM cdp_data.match_review r WHERE r.model = match_stored.name);
+  memory bigint := pg_size_bytes(current_setting('maintenance_work_mem'));
 BEGIN
+  -- What clustering itself would refuse is refused before it is gathered.
+  IF pairs * 20 > memory THEN
+    RAISE EXCEPTION 'too many pairs to cluster at once'
+      USING ERRCODE = 'program_limit_exceeded', DETAIL = format('The model has %s pairs, which need at least %s kB; maintenance_work_mem is %s kB.', pairs, pairs * 20 / 1024, memory / 1024),
+      HINT = 'Raise maintenance_work_mem, or define the model with a higher review_probability.';
+  END IF;
   RETURN QUERY
   WITH definition AS (
     SELECT m.* FROM cdp_data.match_model m WHERE m.name = match_stored.name
@@ -126,7 +135,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.match_stored(text) IS
-'The pairs of a named model with the clusters of both records, from what is stored: an accepted pair counts 100, a rejected one and a cannot link between identifiers forbid.';
+'The pairs of a named model with the clusters of both records, from what is stored: an accepted pair counts 100, a rejected one and a cannot link between identifiers forbid. Takes some 300 bytes a pair beside what clustering takes; error 54000 when that would be above maintenance_work_mem.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.match_settle(name text, was_linked bigint[]) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp

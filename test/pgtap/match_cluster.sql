@@ -1,5 +1,5 @@
 -- Clustering of pairs: known answers, and the slow twin on random graphs.
-SELECT plan(20);
+SELECT plan(25);
 
 CREATE FUNCTION pg_temp.clusters(pairs text[], method text DEFAULT 'average', threshold float8 DEFAULT 0, absent float8 DEFAULT -3, one boolean DEFAULT false) RETURNS text
 LANGUAGE sql AS $$
@@ -29,6 +29,23 @@ SELECT throws_ok($$SELECT pg_temp.clusters('{a-b:NaN}')$$, '22004', NULL, 'NaN')
 SET maintenance_work_mem = '1MB';
 SELECT throws_ok($$SELECT count(*) FROM (SELECT array_agg(i::text) AS l, array_agg((i + 1)::text) AS r, array_agg(1::float8) AS w FROM generate_series(1, 100000) i) a,
   cdp_internal.match_clusters(NULL, a.l, NULL, a.r, a.w, 'average', 0, -3, false)$$, '54000', NULL, 'memory is bounded');
+-- 20 bytes a pair hold when what is connected is small: 30,000 pairs of 20,000 records fit, 70,000 do not.
+CREATE TABLE public.person AS SELECT i AS id, i / 3 AS name, i / 24 AS home FROM generate_series(0, 19999) i;
+CREATE FUNCTION pg_temp.model(rule text) RETURNS jsonb LANGUAGE sql AS $$
+  SELECT jsonb_set(cdp.match_model(ARRAY[cdp.match_comparison('exact', 'name')], ARRAY[rule], 'id', prior => 0.01), '{comparisons,0,comparison_levels}',
+    '[{"sql_condition": "name_l = name_r", "m_probability": 0.99, "u_probability": 0.001}, {"sql_condition": "ELSE", "m_probability": 0.01, "u_probability": 0.999}]') $$;
+SELECT throws_ok($$SELECT count(*) FROM cdp.match_clusters(pg_temp.model('l.home = r.home'), 'public.person')$$, '54000', 'too many pairs to cluster at once', 'also without texts: 229,680 pairs');
+SELECT is((SELECT count(*) || ' ' || count(DISTINCT cluster) || ' ' || max(size) FROM cdp.match_clusters(pg_temp.model('l.name = r.name'), 'public.person')), '20000 6667 3', '19,999 pairs of sets of three fit into 1 MB');
+RESET maintenance_work_mem;
+-- The road without texts gives what the pairs give.
+SELECT results_eq($$SELECT id, cluster, size FROM cdp.match_clusters(pg_temp.model('l.home = r.home'), 'public.person') ORDER BY 1$$,
+  $$SELECT c.id, c.cluster, c.size FROM (SELECT array_agg(p.id_l) AS l, array_agg(p.id_r) AS r, array_agg(p.match_weight) AS w FROM cdp.match_pairs(pg_temp.model('l.home = r.home'), 'public.person', least_probability => 0) p) a,
+    cdp_internal.match_clusters(NULL, a.l, NULL, a.r, a.w, 'average', 0, -3, false) c ORDER BY 1$$, 'pairs, then clusters, is the same');
+SELECT is((SELECT count(*) FROM cdp.match_clusters(pg_temp.model('l.home = r.home'), 'public.person', method => 'connected')), 20000::bigint - (SELECT count(*) FROM (SELECT FROM public.person GROUP BY name, home HAVING count(*) = 1) x),
+  'records without a pair do not come');
+SELECT cdp.define_match('many', pg_temp.model('l.home = r.home'), 'public.person', review_probability => 0.0001) \g /dev/null
+SET maintenance_work_mem = '1MB';
+SELECT throws_ok($$SELECT cdp.match_run('many')$$, '54000', 'too many pairs to cluster at once', 'a named model, too, before it gathers');
 RESET maintenance_work_mem;
 
 -- The twin: all pairs of nodes, again after each join.

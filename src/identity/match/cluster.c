@@ -11,13 +11,16 @@
  * A heap holds links by an average that may be out of date.  As the absent
  * weight is not above the threshold, a link above it that was not touched can
  * only have become weaker, so a link that is still as strong as the heap says is
- * the strongest of all.  Memory: about 120 bytes an edge within a component.
+ * the strongest of all.  Components of strong edges do not touch each other and
+ * are worked on one by one.  Memory: 20 bytes an edge, 32 a node, and some 100
+ * for each edge of the largest component.
  */
 #include "identity/match/cluster.h"
 
 #include <math.h>
 
 #include "common/hashfn.h"
+#include "port/pg_bitutils.h"
 
 #define NO_LINK PG_UINT32_MAX
 
@@ -212,21 +215,32 @@ put_slot(Linkage *g, uint32 link)
 	g->slot[slot] = link;
 }
 
-/* Makes the links of single nodes out of the edges; g->nslots is a power of two. */
-static void
-make_links(Linkage *g, const CdpEdge *edge, uint64 nedges)
+/* Places for the links of so many edges: a power of two, four times as many at least. */
+static uint32
+slots_for(uint32 nedges)
 {
+	return pg_nextpower2_32(Max(nedges, 4) * 4);
+}
+
+/* Makes the links of single nodes out of the edges of a component, a list in ascending order. */
+static void
+make_links(Linkage *g, const CdpEdge *edge, const uint32 *next_edge, uint32 first_edge, uint32 nedges)
+{
+	g->nlinks = g->used = 0;
+	g->nheap = 0;
+	g->nslots = slots_for(nedges);
+	g->heap_room = 2 * Max((uint64) nedges, 16);
 	memset(g->slot, 0xFF, g->nslots * sizeof(uint32));
-	for (uint64 i = 0; i < nedges; i++)
+	for (uint32 e = first_edge; e != NO_LINK; e = next_edge[e])
 	{
+		uint32		i = g->nlinks++;
 		Link	   *k = &g->link[i];
 
-		*k = (Link) {{edge[i].a, edge[i].b}, {g->first_link[edge[i].a], g->first_link[edge[i].b]}, i, 1, edge[i].weight,
-			edge[i].weight == -INFINITY, false};
+		*k = (Link) {{edge[e].a, edge[e].b}, {g->first_link[edge[e].a], g->first_link[edge[e].b]}, i, 1, edge[e].weight,
+			edge[e].weight == -INFINITY, false};
 		if (k->forbidden)
 			k->sum = 0;
-		g->first_link[edge[i].a] = g->first_link[edge[i].b] = i;
-		g->nlinks++;
+		g->first_link[edge[e].a] = g->first_link[edge[e].b] = i;
 		put_slot(g, i);
 		push(g, i);
 	}
@@ -318,16 +332,56 @@ link_averages(Linkage *g)
 /* ---- methods */
 
 /* Raises the error for more edges than the memory allows. */
-static void
-check_memory(uint64 nedges, Size need, Size memory)
+void
+cdp_cluster_check_memory(uint64 nedges, Size need, Size memory)
 {
-	if (need <= memory && nedges < PG_UINT32_MAX / 4)
+	if (need <= memory && nedges < PG_UINT32_MAX / 8)
 		return;
 	ereport(ERROR,
 			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 			 errmsg("too many pairs to cluster at once"),
-			 errdetail("" UINT64_FORMAT " pairs need %zu kB; maintenance_work_mem is %zu kB.", nedges, need / 1024, memory / 1024),
+			 errdetail("" UINT64_FORMAT " pairs need at least %zu kB; maintenance_work_mem is %zu kB.", nedges, need / 1024, memory / 1024),
 			 errhint("Raise maintenance_work_mem, or give only pairs of a higher weight.")));
+}
+
+#define ST_SORT sort_edges
+#define ST_ELEMENT_TYPE CdpEdge
+#define ST_COMPARE(x, y) ((x)->a != (y)->a ? ((x)->a < (y)->a ? -1 : 1) : (x)->b != (y)->b ? ((x)->b < (y)->b ? -1 : 1) : \
+						  ((x)->weight < (y)->weight) - ((x)->weight > (y)->weight))
+#define ST_SCOPE static
+#define ST_CHECK_FOR_INTERRUPTS
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
+/* Sorts edges as cdp_cluster() wants them: a below b, each once with its heaviest weight, or the ban. Returns how many are left. */
+uint64
+cdp_cluster_sort(CdpEdge *edge, uint64 nedges)
+{
+	uint64		n = 0;
+
+	for (uint64 i = 0; i < nedges; i++)
+	{
+		uint32		a = edge[i].a;
+
+		edge[i].a = Min(a, edge[i].b);
+		edge[i].b = Max(a, edge[i].b);
+	}
+	sort_edges(edge, nedges);
+	for (uint64 i = 0; i < nedges; i++)
+	{
+		CdpEdge    *e = &edge[i];
+
+		if (e->a == e->b)
+			continue;
+		if (n > 0 && edge[n - 1].a == e->a && edge[n - 1].b == e->b)
+		{
+			if (e->weight == -INFINITY)
+				edge[n - 1].weight = -INFINITY;
+			continue;
+		}
+		edge[n++] = *e;
+	}
+	return n;
 }
 
 /* Orders edges from the heaviest, equal ones as they came. */
@@ -360,44 +414,84 @@ one_to_one(CdpEdge *edge, uint64 nedges, uint32 *parent, const uint32 *source, u
 	pfree(taken);
 }
 
-/* Average linkage: edges across components of strong edges can not matter and are left out. */
-static void
-average_linkage(CdpEdge *edge, uint64 nedges, uint32 nnodes, const uint32 *source, uint32 nsources, uint32 *parent,
-				const CdpClusterOptions *options)
+/* The edges within each component of strong ones, as lists in ascending order; those across can not matter and are left out. */
+typedef struct Components
 {
-	uint32	   *component = palloc_extended(Max(nnodes, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
-	Linkage		g = {options, source, parent};
-	uint64		n = 0;
+	uint32	   *root;			/* by node; lowest of its component */
+	uint32	   *first;			/* by root: first edge, or NO_LINK */
+	uint32	   *edges;			/* by root: how many */
+	uint32	   *next;			/* by edge */
+	uint32		largest;		/* edges of the largest component */
+} Components;
+
+/* Memory for so many numbers. */
+static uint32 *
+numbers(uint64 n)
+{
+	return palloc_extended(Max(n, 1) * sizeof(uint32), MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
+}
+
+/* Puts each edge on the list of its component; what the parts are belongs to the current context. */
+static Components
+find_components(const CdpEdge *edge, uint64 nedges, uint32 nnodes, double threshold)
+{
+	Components	c = {numbers(nnodes), numbers(nnodes), numbers(nnodes), numbers(nedges), 0};
 
 	for (uint32 i = 0; i < nnodes; i++)
-		component[i] = i;
+	{
+		c.root[i] = i;
+		c.first[i] = NO_LINK;
+	}
 	for (uint64 i = 0; i < nedges; i++)
-		if (edge[i].weight > options->threshold)
-			join(component, edge[i].a, edge[i].b);
-	for (uint64 i = 0; i < nedges; i++)
-		if (find_root(component, edge[i].a) == find_root(component, edge[i].b))
-			edge[n++] = edge[i];
-	pfree(component);
-	g.nslots = 1024;
-	while (g.nslots < n * 4)
-		g.nslots *= 2;
-	check_memory(n, n * (sizeof(Link) + 2 * sizeof(HeapItem)) + nnodes * (Size) 12 + g.nslots * sizeof(uint32), options->memory);
-	g.size = palloc_extended(Max(nnodes, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
-	g.first_link = palloc_extended(Max(nnodes, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
-	g.next_member = palloc_extended(Max(nnodes, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
+		if (edge[i].weight > threshold)
+			join(c.root, edge[i].a, edge[i].b);
+	for (uint64 i = nedges; i-- > 0;)
+	{
+		uint32		root = find_root(c.root, edge[i].a);
+
+		if (root != find_root(c.root, edge[i].b))
+			continue;
+		c.next[i] = c.first[root];
+		c.first[root] = i;
+		c.edges[root]++;
+		c.largest = Max(c.largest, c.edges[root]);
+	}
+	return c;
+}
+
+/* Average linkage, one component after the other. */
+static void
+average_linkage(const CdpEdge *edge, uint64 nedges, uint32 nnodes, const uint32 *source, uint32 nsources, uint32 *parent,
+				const CdpClusterOptions *options)
+{
+	Linkage		g = {options, source, parent};
+	Size		fixed = nedges * (sizeof(CdpEdge) + sizeof(uint32)) + nnodes * (Size) 32;
+	Components	c;
+
+	cdp_cluster_check_memory(nedges, fixed, options->memory);
+	c = find_components(edge, nedges, nnodes, options->threshold);
+	cdp_cluster_check_memory(nedges, fixed + c.largest * (sizeof(Link) + 2 * sizeof(HeapItem)) + slots_for(c.largest) * sizeof(uint32),
+							 options->memory);
+	g.size = numbers(nnodes);
+	g.first_link = numbers(nnodes);
+	g.next_member = numbers(nnodes);
 	for (uint32 i = 0; i < nnodes; i++)
 	{
 		g.size[i] = 1;
 		g.first_link[i] = NO_LINK;
 		g.next_member[i] = i;
 	}
-	g.stamp = palloc0(Max(nsources, 1) * sizeof(uint32));
-	g.link = palloc_extended(Max(n, 1) * sizeof(Link), MCXT_ALLOC_HUGE);
-	g.slot = palloc_extended(g.nslots * sizeof(uint32), MCXT_ALLOC_HUGE);
-	g.heap_room = 2 * Max(n, 16);
-	g.heap = palloc_extended(g.heap_room * sizeof(HeapItem), MCXT_ALLOC_HUGE);
-	make_links(&g, edge, n);
-	link_averages(&g);
+	g.stamp = numbers(nsources);
+	g.link = palloc_extended(Max(c.largest, 1) * sizeof(Link), MCXT_ALLOC_HUGE);
+	g.slot = numbers(slots_for(c.largest));
+	g.heap = palloc_extended(2 * Max((Size) c.largest, 16) * sizeof(HeapItem), MCXT_ALLOC_HUGE);
+	for (uint32 i = 0; i < nnodes; i++)
+	{
+		if (c.first[i] == NO_LINK)
+			continue;
+		make_links(&g, edge, c.next, c.first[i], c.edges[i]);
+		link_averages(&g);
+	}
 }
 
 /* Clusters nodes: returns the lowest node of the cluster of each, palloc'd. Edges are sorted by a, b, each once; they are changed. */
@@ -407,7 +501,7 @@ cdp_cluster(CdpEdge *edge, uint64 nedges, uint32 nnodes, const uint32 *source, u
 	uint32	   *parent = palloc_extended(Max(nnodes, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
 	uint32	   *lowest;
 
-	check_memory(nedges, nedges * sizeof(CdpEdge), options->memory);
+	cdp_cluster_check_memory(nedges, nedges * sizeof(CdpEdge), options->memory);
 	for (uint32 i = 0; i < nnodes; i++)
 		parent[i] = i;
 	for (uint64 i = 0; i < nedges; i++)

@@ -10,6 +10,8 @@
 
 #include "cdp.h"
 
+#include "fmgr.h"
+
 /* Weights beyond this count as this; minus infinity says that the two must not be one. */
 #define CDP_CLUSTER_MAX_WEIGHT 100.0
 
@@ -37,6 +39,9 @@ typedef struct CdpClusterOptions
 	Size		memory;			/* bytes that the work may take */
 } CdpClusterOptions;
 
+extern void cdp_cluster_check_memory(uint64 nedges, Size need, Size memory);
+extern uint64 cdp_cluster_sort(CdpEdge *edge, uint64 nedges);
+extern CdpClusterOptions cdp_cluster_options(FunctionCallInfo fcinfo, int first);
 extern uint32 *cdp_cluster(CdpEdge *edge, uint64 nedges, uint32 nnodes, const uint32 *source, uint32 nsources,
 						   const CdpClusterOptions *options);
 

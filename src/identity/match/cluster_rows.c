@@ -60,20 +60,6 @@ compare_nodes(const void *a, const void *b, void *arg)
 	return c != 0 ? c : compare_bytes(x->id, x->id_len, y->id, y->id_len);
 }
 
-/* Orders edges by their ends, the heaviest of equal ones first. */
-static int
-compare_edges(const void *a, const void *b)
-{
-	const CdpEdge *x = a;
-	const CdpEdge *y = b;
-
-	if (x->a != y->a)
-		return x->a < y->a ? -1 : 1;
-	if (x->b != y->b)
-		return x->b < y->b ? -1 : 1;
-	return (x->weight < y->weight) - (x->weight > y->weight);
-}
-
 /* Makes the table of nodes twice as large. */
 static void
 grow(Graph *g)
@@ -128,7 +114,6 @@ make_canonical(Graph *g)
 	uint32	   *order = palloc_extended(Max(g->nnodes, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
 	uint32	   *rank = palloc_extended(Max(g->nnodes, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
 	Member	   *sorted = palloc_extended(Max(g->nnodes, 1) * sizeof(Member), MCXT_ALLOC_HUGE);
-	uint64		n = 0;
 
 	for (uint32 i = 0; i < g->nnodes; i++)
 		order[i] = i;
@@ -144,29 +129,10 @@ make_canonical(Graph *g)
 	g->node = sorted;
 	for (uint64 i = 0; i < g->nedges; i++)
 	{
-		uint32		a = rank[g->edge[i].a];
-		uint32		b = rank[g->edge[i].b];
-
-		g->edge[i].a = Min(a, b);
-		g->edge[i].b = Max(a, b);
+		g->edge[i].a = rank[g->edge[i].a];
+		g->edge[i].b = rank[g->edge[i].b];
 	}
-	CHECK_FOR_INTERRUPTS();
-	qsort(g->edge, g->nedges, sizeof(CdpEdge), compare_edges);
-	for (uint64 i = 0; i < g->nedges; i++)
-	{
-		CdpEdge    *e = &g->edge[i];
-
-		if (e->a == e->b)
-			continue;
-		if (n > 0 && g->edge[n - 1].a == e->a && g->edge[n - 1].b == e->b)
-		{
-			if (e->weight == -INFINITY)
-				g->edge[n - 1].weight = -INFINITY;
-			continue;
-		}
-		g->edge[n++] = *e;
-	}
-	g->nedges = n;
+	g->nedges = cdp_cluster_sort(g->edge, g->nedges);
 }
 
 /* Reads one array of the call; NULL gives no elements. */
@@ -218,16 +184,25 @@ read_pairs(FunctionCallInfo fcinfo, Graph *g)
 	make_canonical(g);
 }
 
-/* Reads the options: arguments 5 to 8 are method, threshold, absent weight, one a source. */
-static CdpClusterOptions
-read_options(FunctionCallInfo fcinfo)
+/* Reads the options of a call: method, threshold, absent weight, one a source, from the given argument on. */
+CdpClusterOptions
+cdp_cluster_options(FunctionCallInfo fcinfo, int first)
 {
 	static const char *const methods[] = {"average", "one_to_one", "connected"};
-	CdpClusterOptions o = {CDP_CLUSTER_AVERAGE, PG_GETARG_FLOAT8(6), PG_GETARG_FLOAT8(7), PG_GETARG_BOOL(8),
-	maintenance_work_mem * (Size) 1024};
-	char	   *method = text_to_cstring(PG_GETARG_TEXT_PP(5));
+	CdpClusterOptions o = {0};
+	char	   *method;
 	int			i;
 
+	for (i = first; i < first + 4; i++)
+		if (PG_ARGISNULL(i))
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("an option of clustering is NULL")));
+	method = text_to_cstring(PG_GETARG_TEXT_PP(first));
+	o.threshold = PG_GETARG_FLOAT8(first + 1);
+	o.absent = PG_GETARG_FLOAT8(first + 2);
+	o.one_per_source = PG_GETARG_BOOL(first + 3);
+	o.memory = maintenance_work_mem * (Size) 1024;
 	for (i = 0; i < lengthof(methods) && strcmp(method, methods[i]) != 0; i++)
 		continue;
 	if (i == lengthof(methods))
@@ -256,12 +231,7 @@ cdp_match_clusters(PG_FUNCTION_ARGS)
 			   *size;
 
 	InitMaterializedSRF(fcinfo, 0);
-	for (int i = 5; i < 9; i++)
-		if (PG_ARGISNULL(i))
-			ereport(ERROR,
-					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-					 errmsg("an option of clustering is NULL")));
-	options = read_options(fcinfo);
+	options = cdp_cluster_options(fcinfo, 5);
 	read_pairs(fcinfo, &g);
 	source = palloc_extended(Max(g.nnodes, 1) * sizeof(uint32), MCXT_ALLOC_HUGE);
 	for (uint32 i = 0; i < g.nnodes; i++)

@@ -1,7 +1,7 @@
 /*
  * match_scan.c
  *		The SQL side of matching: terms of a model, figures of blocks, counts of
- *		patterns, scored pairs, and how one score came about.
+ *		patterns, scored pairs, clusters, and how one score came about.
  */
 #include "identity/match/match.h"
 
@@ -11,6 +11,7 @@
 #include "common/hashfn.h"
 #include "common/pg_prng.h"
 #include "funcapi.h"
+#include "identity/match/cluster.h"
 #include "utils/hsearch.h"
 
 /* Patterns that are counted at most; a model of ten comparisons meets some thousands. */
@@ -30,6 +31,7 @@ CDP_FUNCTION(cdp_match_rule_parts);
 CDP_FUNCTION(cdp_match_blocks);
 CDP_FUNCTION(cdp_match_patterns);
 CDP_FUNCTION(cdp_match_pairs);
+CDP_FUNCTION(cdp_match_record_clusters);
 CDP_FUNCTION(cdp_match_explain);
 
 /* What most functions here start from. */
@@ -464,6 +466,93 @@ cdp_match_pairs(PG_FUNCTION_ARGS)
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(row);
+	}
+	return (Datum) 0;
+}
+
+/* ---- clusters */
+
+/* The pairs that blocking makes, as edges between numbers of records, which are in the order of source and id. */
+static CdpEdge *
+collect_edges(Job *job, double max_pairs, double least, Size memory, uint64 *nedges)
+{
+	CdpBlocks  *blocks = cdp_blocks_create(job->records, job->matcher, job->model, job->rules, job->nrules, max_pairs, false);
+	uint64		most = memory / sizeof(CdpEdge);
+	uint64		room = Min(65536, most);
+	CdpEdge    *edge = palloc_extended(Max(room, 1) * sizeof(CdpEdge), MCXT_ALLOC_HUGE);
+	uint64		n = 0;
+	uint32		l,
+				r;
+	int			rule;
+
+	while (cdp_blocks_next(blocks, &l, &r, &rule))
+	{
+		double		weight = cdp_matcher_weight(job->matcher, cdp_matcher_pattern(job->matcher, l, r), l, r);
+
+		if (weight < least)
+			continue;
+		if (n == room)
+		{
+			cdp_cluster_check_memory(n + 1, (n + 1) * sizeof(CdpEdge), memory);
+			room = Min(room * 2, most);
+			edge = repalloc_huge(edge, room * sizeof(CdpEdge));
+		}
+		edge[n++] = (CdpEdge) {l, r, weight};
+	}
+	*nedges = cdp_cluster_sort(edge, n);
+	return edge;
+}
+
+/* By the first record of each cluster how many it has, none for a record without a pair; palloc'd. */
+static uint32 *
+cluster_sizes(const CdpEdge *edge, uint64 nedges, const uint32 *cluster, uint32 nrecords)
+{
+	bool	   *paired = palloc0(Max(nrecords, 1));
+	uint32	   *size = palloc0(Max(nrecords, 1) * sizeof(uint32));
+
+	for (uint64 i = 0; i < nedges; i++)
+		paired[edge[i].a] = paired[edge[i].b] = true;
+	for (uint32 i = 0; i < nrecords; i++)
+		size[cluster[i]] += paired[i];
+	pfree(paired);
+	return size;
+}
+
+/* match_record_clusters(records, model, rules, max_pairs, least_weight, method, threshold, absent, one_per_source): each record that has a pair. */
+Datum
+cdp_match_record_clusters(PG_FUNCTION_ARGS)
+{
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
+	Job			job = read_job(fcinfo);
+	const CdpRecords *records = job.records;
+	CdpClusterOptions options = cdp_cluster_options(fcinfo, 5);
+	uint32	   *source = palloc(Max(records->nrecords, 1) * sizeof(uint32));
+	CdpEdge    *edge;
+	uint64		nedges;
+	uint32	   *cluster,
+			   *size;
+	bool		named = job.model->link_type != CDP_LINK_DEDUPE;
+
+	InitMaterializedSRF(fcinfo, 0);
+	edge = collect_edges(&job, read_cap(fcinfo, 3), PG_ARGISNULL(4) ? -get_float8_infinity() : PG_GETARG_FLOAT8(4), options.memory, &nedges);
+	for (uint32 i = 0; i < records->nrecords; i++)
+		source[i] = records->source[i];
+	options.one_per_source &= named; /* without sources all records would be of one, and nothing could be joined */
+	cluster = cdp_cluster(edge, nedges, records->nrecords, named ? source : NULL, records->nsources, &options);
+	size = cluster_sizes(edge, nedges, cluster, records->nrecords);
+	for (uint32 i = 0; i < records->nrecords; i++)
+	{
+		uint32		first = cluster[i];
+		const char *name[2] = {records->source_name[records->source[i]], records->source_name[records->source[first]]};
+		bool		nulls[5] = {!named || name[0][0] == '\0', false, !named || name[1][0] == '\0', false, false};
+		Datum		values[5] = {CStringGetTextDatum(name[0]), record_id(records, i), CStringGetTextDatum(name[1]), record_id(records, first),
+		Int32GetDatum(size[first])};
+
+		CHECK_FOR_INTERRUPTS();
+		if (size[first] > 0)
+			tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
+		for (int k = 0; k < 4; k++)
+			pfree(DatumGetPointer(values[k]));
 	}
 	return (Datum) 0;
 }
