@@ -139,8 +139,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   RETURN EXISTS (
-    SELECT FROM cdp_data.link_support s JOIN cdp_data.load d ON d.load_id = s.load_id
-    WHERE s.link_id = link_shown.link_id AND (d.state = 'done' OR d.state = 'running' AND d.xid = pg_current_xact_id_if_assigned()));
+    SELECT FROM cdp_data.link_support_now s WHERE s.link_id = link_shown.link_id);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.link_shown(bigint) IS

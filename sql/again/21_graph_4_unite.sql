@@ -267,8 +267,8 @@ CREATE OR REPLACE FUNCTION cdp_internal.load_links(
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off
 AS $$
 DECLARE
-  -- Each pair of the load once: ends, times, key of the first record, number of its link.
-  p_a bigint[]; p_b bigint[]; p_first timestamptz[]; p_last timestamptz[]; p_key text[]; p_link bigint[]; p_new boolean[];
+  -- Each pair of the load once: ends, time of the first record, number of its link.
+  p_a bigint[]; p_b bigint[]; p_first timestamptz[]; p_link bigint[]; p_new boolean[];
   -- Its identifiers: known ones, and those whose customer is not made yet.
   known bigint[]; fresh bigint[];
   made bigint;
@@ -277,13 +277,10 @@ DECLARE
   work_mem text := current_setting('work_mem');
 BEGIN
   PERFORM set_config('work_mem', greatest(pg_size_bytes(work_mem), pg_size_bytes(current_setting('maintenance_work_mem'))) / 1024 || 'kB', true);
-  SELECT array_agg(x.a), array_agg(x.b), array_agg(x.at), array_agg(x.last_at), array_agg(x.event_key)
-  INTO p_a, p_b, p_first, p_last, p_key
+  SELECT array_agg(x.a), array_agg(x.b), array_agg(x.at) INTO p_a, p_b, p_first
   FROM (
-    SELECT DISTINCT ON (y.a, y.b) y.a, y.b, y.at, y.event_key, max(y.at) OVER (PARTITION BY y.a, y.b) AS last_at
-    FROM (SELECT least(t.a_id, t.b_id) AS a, greatest(t.a_id, t.b_id) AS b, t.at, t.event_key COLLATE "C" AS event_key
-          FROM pg_temp.cdp_load_link t WHERE t.a_id <> t.b_id) y
-    ORDER BY y.a, y.b, y.at, y.event_key) x;
+    SELECT least(t.a_id, t.b_id) AS a, greatest(t.a_id, t.b_id) AS b, min(t.at) AS at
+    FROM pg_temp.cdp_load_link t WHERE t.a_id <> t.b_id GROUP BY 1, 2 ORDER BY 1, 2) x;
   links := coalesce(cardinality(p_a), 0);
   rejected := 0;
   IF links = 0 THEN
@@ -337,8 +334,14 @@ BEGIN
   END IF;
   UPDATE cdp_data.link l SET first_seen = p.at FROM unnest(p_link, p_first, p_new) AS p (id, at, is_new)
   WHERE NOT p.is_new AND l.link_id = p.id AND l.first_seen > p.at;
-  INSERT INTO cdp_data.link_support AS s (link_id, load_id, first_at, last_at, event_key)
-  SELECT p.id, load_links.load_id, p.first_at, p.last_at, p.key FROM unnest(p_link, p_first, p_last, p_key) AS p (id, first_at, last_at, key) ORDER BY p.id
+  -- One row for each record that is kept as such; rows without a version were shown before.
+  INSERT INTO cdp_data.link_support AS s (link_id, load_id, first_at, last_at, version_id, event_key)
+  SELECT p.id, load_links.load_id, t.first_at, t.last_at, t.version_id, t.key
+  FROM unnest(p_link, p_a, p_b) AS p (id, a, b) JOIN (
+    SELECT least(t.a_id, t.b_id) AS a, greatest(t.a_id, t.b_id) AS b, t.version_id, min(t.at) AS first_at, max(t.at) AS last_at,
+      CASE WHEN count(*) = 1 THEN min(t.event_key COLLATE "C") ELSE (array_agg(t.event_key COLLATE "C" ORDER BY t.at, t.event_key COLLATE "C"))[1] END AS key
+    FROM pg_temp.cdp_load_link t WHERE t.a_id <> t.b_id AND t.version_id IS NOT NULL GROUP BY 1, 2, 3) t ON (t.a, t.b) = (p.a, p.b)
+  ORDER BY p.id, t.version_id
   ON CONFLICT ON CONSTRAINT link_support_pkey DO UPDATE
   SET first_at = least(s.first_at, excluded.first_at), last_at = greatest(s.last_at, excluded.last_at),
     event_key = CASE WHEN excluded.first_at < s.first_at THEN excluded.event_key ELSE s.event_key END
@@ -356,7 +359,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.load_links(bigint, integer, text) IS
-'Writes the links of a load, read from pg_temp.cdp_load_link (a_id, b_id, at, event_key), with their support, and makes customers one as far as the rules let them: set-based, for millions. Identifiers with too many neighbours are quarantined. New identifiers of the load have as home, until then, a number set aside from cdp_data.customer_customer_id_seq (best one a record) without a customer row, or 0; each gets the customer of its part, a new one when nobody known is in it. Returns the distinct pairs, how many of them a rule stopped, and the operation of the ledger (NULL: no known customers merged).';
+'Writes the links of a load, read from pg_temp.cdp_load_link (a_id, b_id, at, event_key, version_id: the record that shows it, 0 when it is not kept as such, NULL when the link is only to be tried again), with their support, and makes customers one as far as the rules let them: set-based, for millions. Identifiers with too many neighbours are quarantined. New identifiers of the load have as home, until then, a number set aside from cdp_data.customer_customer_id_seq (best one a record) without a customer row, or 0; each gets the customer of its part, a new one when nobody known is in it. Returns the distinct pairs, how many of them a rule stopped, and the operation of the ledger (NULL: no known customers merged).';
 
 CREATE OR REPLACE FUNCTION cdp_internal.settle_homes(fresh bigint[], fresh_parts bigint[], known bigint[], known_parts bigint[]) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
@@ -411,9 +414,10 @@ CREATE OR REPLACE FUNCTION cdp_internal.links_of_load(load_id bigint, to_state t
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off
 AS $$
 DECLARE
+  shown bigint[] := ARRAY(SELECT DISTINCT s FROM cdp_internal.links_shown_by(links_of_load.load_id) s);
   ends bigint[] := ARRAY(
-    SELECT v.id FROM cdp_data.link_support s JOIN cdp_data.link l ON l.link_id = s.link_id CROSS JOIN LATERAL (VALUES (l.a_id), (l.b_id)) AS v (id)
-    WHERE s.load_id = links_of_load.load_id AND l.kind = 'deterministic' GROUP BY v.id);
+    SELECT v.id FROM unnest(shown) AS s (link_id) JOIN cdp_data.link l ON l.link_id = s.link_id CROSS JOIN LATERAL (VALUES (l.a_id), (l.b_id)) AS v (id)
+    WHERE l.kind = 'deterministic' GROUP BY v.id);
   source integer := (SELECT l.source_id FROM cdp_data.load l WHERE l.load_id = links_of_load.load_id);
   gone bigint[];
   back bigint[];
@@ -428,25 +432,21 @@ BEGIN
   UPDATE cdp_data.link l SET first_seen = x.first_at
   FROM (
     SELECT o.link_id, min(o.first_at) AS first_at
-    FROM cdp_data.link_support s JOIN cdp_data.link_support o ON o.link_id = s.link_id
-      JOIN cdp_data.load d ON d.load_id = o.load_id AND (d.state = 'done' OR d.state = 'running' AND d.xid = pg_current_xact_id_if_assigned())
-    WHERE s.load_id = links_of_load.load_id
+    FROM unnest(shown) AS s (link_id) JOIN cdp_data.link_support_now o ON o.link_id = s.link_id
     GROUP BY o.link_id) x
   WHERE l.link_id = x.link_id AND l.kind = 'deterministic' AND l.first_seen <> x.first_at;
   IF to_state = 'done' THEN
     back := ARRAY(
-      SELECT l.link_id FROM cdp_data.link_support s JOIN cdp_data.link l ON l.link_id = s.link_id
-      WHERE s.load_id = links_of_load.load_id AND l.kind = 'deterministic' AND l.state = 'revoked' AND l.reason = 'load reverted' ORDER BY 1);
+      SELECT l.link_id FROM unnest(shown) AS s (link_id) JOIN cdp_data.link l ON l.link_id = s.link_id
+      WHERE l.kind = 'deterministic' AND l.state = 'revoked' AND l.reason = 'load reverted' ORDER BY 1);
     PERFORM cdp_internal.resolve_links(back, 'retry', load_id, source);
     changed := cardinality(back);
     RETURN;
   END IF;
   gone := ARRAY(
-    SELECT l.link_id FROM cdp_data.link_support s JOIN cdp_data.link l ON l.link_id = s.link_id
-    WHERE s.load_id = links_of_load.load_id AND l.kind = 'deterministic' AND l.state <> 'revoked'
-      AND NOT EXISTS (SELECT FROM cdp_data.link_support o
-        JOIN cdp_data.load d ON d.load_id = o.load_id AND (d.state = 'done' OR d.state = 'running' AND d.xid = pg_current_xact_id_if_assigned())
-        WHERE o.link_id = l.link_id)
+    SELECT l.link_id FROM unnest(shown) AS s (link_id) JOIN cdp_data.link l ON l.link_id = s.link_id
+    WHERE l.kind = 'deterministic' AND l.state <> 'revoked'
+      AND NOT EXISTS (SELECT FROM cdp_data.link_support_now o WHERE o.link_id = l.link_id)
     ORDER BY 1);
   UPDATE cdp_data.link l SET state = 'revoked', reason = 'load reverted', blocker = NULL, changed_at = clock_timestamp() WHERE l.link_id = ANY (gone);
   changed := cardinality(gone);

@@ -37,7 +37,7 @@ BEGIN
   SELECT x.kind, x.weight, x.first_seen, x.made_by, x.made_at INTO l FROM cdp_data.link x WHERE x.link_id = link_words.link_id;
   SELECT x.load_id, x.event_key, y.name, y.source_id, d.state INTO s
   FROM cdp_data.link_support x JOIN cdp_data.load d ON d.load_id = x.load_id JOIN cdp_data.source y ON y.source_id = d.source_id
-  WHERE x.link_id = link_words.link_id ORDER BY d.state IN ('done', 'running') DESC, x.first_at, x.load_id LIMIT 1;
+  WHERE x.link_id = link_words.link_id ORDER BY d.state IN ('done', 'running') DESC, x.first_at, x.load_id, x.event_key LIMIT 1;
   source := s.name;
   load_id := s.load_id;
   event_key := s.event_key;
@@ -271,7 +271,8 @@ BEGIN
   UNION ALL
   SELECT 'support', e.a_root, e.a_id, e.link_id, 'an active link of records, of which no load is in force'
   FROM edge e WHERE e.state = 'active' AND e.kind = 'deterministic' AND NOT EXISTS (
-    SELECT FROM cdp_data.link_support s JOIN cdp_data.load d ON d.load_id = s.load_id WHERE s.link_id = e.link_id AND d.state IN ('done', 'running'));
+    SELECT FROM cdp_data.link_support_now s WHERE s.link_id = e.link_id)
+    AND NOT EXISTS (SELECT FROM cdp_data.link_support s JOIN cdp_data.load d ON d.load_id = s.load_id WHERE s.link_id = e.link_id AND d.state = 'running');
 END
 $$;
 COMMENT ON FUNCTION cdp.identity_check() IS

@@ -115,11 +115,12 @@ $$;
 COMMENT ON FUNCTION cdp_internal.record_identifiers() IS
 'Makes the unknown identifiers of pg_temp.cdp_load_value and numbers all of them in pg_temp.cdp_load_known. Keeps first_seen and last_seen. Those that records show with others have as customer, until cdp_internal.load_links() runs, a number without a row. Returns how many identifiers the batch has.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.record_ids() RETURNS void
+CREATE OR REPLACE FUNCTION cdp_internal.record_ids(load bigint, kept boolean) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   x record;
+  list bigint;
 BEGIN
   -- ids: all of a record, strongest first; hubs: the two strongest that may merge, or else the strongest.
   SELECT string_agg(format('LEFT JOIN pg_temp.cdp_load_known k%1$s ON k%1$s.type_id = %2$s AND k%1$s.value = r.r[%1$s]', f.n, f.target_id), ' ') AS joins,
@@ -128,24 +129,29 @@ BEGIN
   INTO x
   FROM pg_temp.cdp_load_field f WHERE f.target_kind = 'identifier' AND f.role <> 'ignore';
   EXECUTE format('CREATE TEMP TABLE cdp_load_ids AS
-    SELECT r.row_no, r.at, r.source_key, y.ids, CASE WHEN y.able = ''{}'' THEN y.ids[1:1] ELSE y.able[1:2] END AS hubs
+    SELECT r.row_no, r.at, r.source_key, %s AS version_id, y.ids, CASE WHEN y.able = ''{}'' THEN y.ids[1:1] ELSE y.able[1:2] END AS hubs
     FROM pg_temp.cdp_load_record r %s CROSS JOIN LATERAL (
       SELECT array_agg(v.id ORDER BY v.priority, v.type_id, v.value) AS ids,
         coalesce(array_agg(v.id ORDER BY v.priority, v.type_id, v.value) FILTER (WHERE v.able), ''{}'') AS able
       FROM (SELECT DISTINCT v.priority, v.id, v.type_id, v.value COLLATE "C" AS value, v.able FROM (VALUES %s) AS v (priority, id, type_id, value, able)
             WHERE v.id IS NOT NULL) v) y
-    WHERE r.code IS NULL', x.joins, x.list);
+    WHERE r.code IS NULL',
+    CASE WHEN kept THEN 'nextval(''cdp_data.record_version_version_id_seq'')' ELSE '0::bigint' END, x.joins, x.list);
   ANALYZE pg_temp.cdp_load_ids (row_no);
+  IF kept AND EXISTS (SELECT FROM pg_temp.cdp_load_ids) THEN
+    INSERT INTO cdp_data.repetition AS r (basis) VALUES (cdp_internal.record_basis(load)) RETURNING r.repetition_id INTO list;
+    INSERT INTO cdp_data.record_version (version_id, repetition_id) SELECT i.version_id, list FROM pg_temp.cdp_load_ids i;
+  END IF;
   -- A double star: without any one identifier the rest still hangs together.
   CREATE TEMP TABLE cdp_load_link AS
-  SELECT least(h.id, o.id) AS a_id, greatest(h.id, o.id) AS b_id, i.at, i.source_key AS event_key
+  SELECT least(h.id, o.id) AS a_id, greatest(h.id, o.id) AS b_id, i.at, i.source_key AS event_key, i.version_id
   FROM pg_temp.cdp_load_ids i CROSS JOIN LATERAL unnest(i.hubs) WITH ORDINALITY AS h (id, n) CROSS JOIN LATERAL unnest(i.ids) AS o (id)
   WHERE cardinality(i.ids) > 1 AND o.id <> h.id AND (h.n = 1 OR o.id <> i.hubs[1]);
   ANALYZE pg_temp.cdp_load_link;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.record_ids() IS
-'Collects the identifiers of each good record in pg_temp.cdp_load_ids, and the links that it shows in pg_temp.cdp_load_link: from its two strongest identifiers to all others, as cdp.identify() makes them.';
+COMMENT ON FUNCTION cdp_internal.record_ids(bigint, boolean) IS
+'Collects the identifiers of each good record in pg_temp.cdp_load_ids, with (kept) a number of cdp_data.record_version for each, and the links that it shows in pg_temp.cdp_load_link: from its two strongest identifiers to all others, as cdp.identify() makes them.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.record_attributes(load bigint, src integer) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -158,7 +164,7 @@ BEGIN
     RETURN 0;
   END IF;
   EXECUTE format('CREATE TEMP TABLE cdp_load_attribute AS
-    SELECT i.identifier_id, i.customer_id, v.attribute_id, v.value, r.at AS observed_at, false AS verified
+    SELECT i.identifier_id, i.customer_id, v.attribute_id, v.value, r.at AS observed_at, false AS verified, x.version_id
     FROM pg_temp.cdp_load_record r JOIN pg_temp.cdp_load_ids x USING (row_no) JOIN cdp_data.identifier i ON i.identifier_id = x.hubs[1]
       CROSS JOIN LATERAL (VALUES %s) AS v (n, attribute_id, value)
     WHERE r.code IS NULL AND v.value IS NOT NULL
@@ -219,38 +225,144 @@ $$;
 COMMENT ON FUNCTION cdp_internal.record_quality(bigint, integer, text, bigint) IS
 'Stores how complete and valid the fields of the batch were, over all rows that were read, refused ones too.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.record_digest_sql() RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN (
+    SELECT format('md5(ARRAY[%s]::text)::uuid', string_agg(format('%L, r.f[%s]', f.target_kind || ' ' || f.target_name, f.n), ', ' ORDER BY f.target_kind, f.target_name, f.n))
+    FROM pg_temp.cdp_load_field f WHERE f.target_kind IN ('identifier', 'attribute'));
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.record_digest_sql() IS
+'SQL of cdp_data.customer_record.digest for a row r of pg_temp.cdp_load_record.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.record_basis(load bigint) RETURNS uuid
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN md5(concat_ws(E'\n',
+    (SELECT string_agg(ROW(f.n, f.data_type, f.required, f.min_value, f.max_value, f.pattern, f.allowed, f.target_kind, f.target_name, f.target_id, f.priority, f.role, f.transform)::text, ' ' ORDER BY f.n)
+     FROM pg_temp.cdp_load_field f),
+    cdp_internal.identifier_rules()::text,
+    (SELECT string_agg(ROW(a.attribute_id, a.data_type, a.pattern, a.aliases, a.blanks)::text, ' ' ORDER BY a.attribute_id)
+     FROM cdp_data.attribute_all a WHERE EXISTS (SELECT FROM pg_temp.cdp_load_field f WHERE f.target_kind = 'attribute' AND f.target_id = a.attribute_id)),
+    (SELECT s.timezone FROM cdp_data.load l JOIN cdp_data.source s USING (source_id) WHERE l.load_id = load)))::uuid;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.record_basis(bigint) IS
+'Digest of all that decides how the fields of a batch are read, cdp_data.repetition.basis: an equal record under an equal basis says the same.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.record_repeat(load bigint, src integer) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
+AS $$
+DECLARE
+  own_time boolean := EXISTS (SELECT FROM pg_temp.cdp_load_field f WHERE f.target_kind = 'record' AND f.target_name = 'observed_at');
+  n bigint := 0;
+BEGIN
+  CREATE TEMP TABLE cdp_load_same (row_no bigint, version_id bigint, repetition_id bigint, identifier_id bigint);
+  IF EXISTS (SELECT FROM cdp_data.customer_record k WHERE k.source_id = src) THEN
+    -- With a time of its own a record repeats itself at that time; without one, at the time of the load.
+    EXECUTE format('INSERT INTO pg_temp.cdp_load_same
+      SELECT r.row_no, w.version_id, w.repetition_id, k.identifier_id
+      FROM pg_temp.cdp_load_record r JOIN cdp_data.customer_record k ON k.source_id = $1 AND k.source_key = r.source_key
+        JOIN cdp_data.record_version w ON w.version_id = k.version_id JOIN cdp_data.repetition p ON p.repetition_id = w.repetition_id
+      WHERE r.code IS NULL AND k.digest = %s AND p.basis = $2 AND ($3 OR r.at = now()) AND (NOT $3 OR r.at = k.observed_at)
+        AND (p.own_time OR p.first_at IS NOT NULL OR EXISTS (SELECT FROM cdp_data.load d WHERE d.load_id = k.said_by AND d.state = ''done''))',
+      cdp_internal.record_digest_sql()) USING src, cdp_internal.record_basis(load), own_time;
+    GET DIAGNOSTICS n = ROW_COUNT;
+  END IF;
+  IF n > 0 THEN
+    ANALYZE pg_temp.cdp_load_same;
+    PERFORM cdp_internal.repeat_versions(load, CASE WHEN NOT own_time THEN now() END);
+    DELETE FROM pg_temp.cdp_load_record r USING pg_temp.cdp_load_same s WHERE r.row_no = s.row_no;
+    ANALYZE pg_temp.cdp_load_record (row_no, code);
+    IF NOT own_time THEN
+      PERFORM cdp_internal.record_repeat_feed();
+    END IF;
+  END IF;
+  RETURN n;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.record_repeat(bigint, integer) IS
+'Takes the records that say what the source said before, and that is in force, out of the batch: each counts as one more load that says so (cdp_data.repetition), and nothing else is written for it. Returns how many; pg_temp.cdp_load_same has them.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.record_repeat_feed() RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
+AS $$
+DECLARE
+  n bigint;
+  everybody boolean := EXISTS (SELECT FROM pg_temp.cdp_load_field f JOIN cdp_data.attribute_all a ON f.target_kind = 'attribute' AND a.attribute_id = f.target_id
+    WHERE a.strategy = 'latest_seen');
+BEGIN
+  -- When something was said last matters to latest_seen, and else between voices: where one source speaks by one
+  -- identifier of a customer who was never merged, nothing changes.
+  INSERT INTO cdp_data.change_feed (customer_id, cause)
+  SELECT DISTINCT i.customer_id, 'attribute'
+  FROM pg_temp.cdp_load_same s JOIN cdp_data.identifier i USING (identifier_id)
+  WHERE everybody OR i.customer_id IN (
+    SELECT v.customer_id FROM cdp_data.attribute_value v GROUP BY v.customer_id
+    HAVING min(v.identifier_id) <> max(v.identifier_id) OR min(v.source_id) <> max(v.source_id)
+    UNION ALL SELECT x.id FROM cdp_data.customer c CROSS JOIN LATERAL (VALUES (c.customer_id), (c.parent_id)) AS x (id) WHERE c.parent_id <> c.customer_id
+    UNION ALL SELECT x.id FROM cdp_data.identifier_override o JOIN cdp_data.identifier h USING (identifier_id)
+      CROSS JOIN LATERAL (VALUES (o.customer_id), (h.customer_id)) AS x (id));
+  GET DIAGNOSTICS n = ROW_COUNT;
+  RETURN n;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.record_repeat_feed() IS
+'Tells the change feed of the customers in pg_temp.cdp_load_same whose golden values may change when a source repeats itself later. Returns how many.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.record_retry_links() RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
+AS $$
+DECLARE
+  n bigint;
+  stopped bigint[] := CASE WHEN EXISTS (SELECT FROM pg_temp.cdp_load_same) THEN ARRAY(
+    SELECT l.link_id FROM cdp_data.link l WHERE l.state = 'rejected' AND l.kind = 'deterministic') ELSE '{}' END;
+BEGIN
+  IF stopped = '{}' THEN
+    RETURN 0;
+  END IF;
+  INSERT INTO pg_temp.cdp_load_link (a_id, b_id, at, event_key, version_id)
+  SELECT DISTINCT l.a_id, l.b_id, l.first_seen, NULL::text, NULL::bigint
+  FROM unnest(stopped) AS x (id) JOIN cdp_data.link l ON l.link_id = x.id JOIN cdp_data.link_support p ON p.link_id = l.link_id
+    JOIN pg_temp.cdp_load_same s ON s.version_id = p.version_id;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  RETURN n;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.record_retry_links() IS
+'Adds the links that a rule had stopped and that repeated records show again to pg_temp.cdp_load_link, to be tried once more. Returns how many.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.record_keep(load bigint, src integer, OUT inserted bigint, OUT corrected bigint, OUT unchanged bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-  digest text := (
-    SELECT format('md5(ARRAY[%s]::text)::uuid', string_agg(format('%L, r.f[%s]', f.target_kind || ' ' || f.target_name, f.n), ', ' ORDER BY f.target_kind, f.target_name, f.n))
-    FROM pg_temp.cdp_load_field f WHERE f.target_kind IN ('identifier', 'attribute'));
 BEGIN
   EXECUTE format('WITH came AS MATERIALIZED (
-      SELECT r.source_key, %s AS digest, x.hubs[1] AS identifier_id, r.at
+      SELECT r.source_key, %s AS digest, x.hubs[1] AS identifier_id, r.at, x.version_id
       FROM pg_temp.cdp_load_record r JOIN pg_temp.cdp_load_ids x USING (row_no) WHERE r.code IS NULL
     ), compared AS MATERIALIZED (
-      SELECT c.*, k.source_key IS NOT NULL AS known, coalesce(d.state = ''done'' OR e.state = ''done'', false) AS there, k.digest = c.digest AS equal
+      SELECT c.*, k.source_key IS NOT NULL AS known, k.digest = c.digest AS equal,
+        coalesce(d.state = ''done'' OR e.state = ''done'' OR p.own_time OR p.first_at IS NOT NULL, false) AS there
       FROM came c LEFT JOIN cdp_data.customer_record k ON k.source_id = $2 AND k.source_key = c.source_key
-        LEFT JOIN cdp_data.load d ON d.load_id = k.load_id LEFT JOIN cdp_data.load e ON e.load_id = k.confirmed_by
-    ), confirmed AS (
-      UPDATE cdp_data.customer_record k SET confirmed_by = $1, observed_at = greatest(k.observed_at, c.at)
-      FROM compared c WHERE c.there AND c.equal AND k.source_id = $2 AND k.source_key = c.source_key
+        LEFT JOIN cdp_data.load d ON d.load_id = k.load_id LEFT JOIN cdp_data.load e ON e.load_id = k.said_by
+        LEFT JOIN cdp_data.record_version w ON w.version_id = k.version_id LEFT JOIN cdp_data.repetition p ON p.repetition_id = w.repetition_id
     ), changed AS (
-      UPDATE cdp_data.customer_record k SET load_id = $1, confirmed_by = NULL, digest = c.digest, identifier_id = c.identifier_id, observed_at = c.at
-      FROM compared c WHERE c.known AND NOT (c.there AND c.equal) AND k.source_id = $2 AND k.source_key = c.source_key
+      UPDATE cdp_data.customer_record k SET load_id = CASE WHEN c.there AND c.equal THEN k.load_id ELSE $1 END, said_by = $1,
+        digest = c.digest, identifier_id = c.identifier_id, observed_at = c.at, version_id = c.version_id
+      FROM compared c WHERE c.known AND k.source_id = $2 AND k.source_key = c.source_key
     ), made AS (
-      INSERT INTO cdp_data.customer_record (source_id, source_key, digest, load_id, identifier_id, observed_at)
-      SELECT $2, c.source_key, c.digest, $1, c.identifier_id, c.at FROM compared c WHERE NOT c.known ORDER BY c.source_key
+      INSERT INTO cdp_data.customer_record (source_id, source_key, digest, load_id, said_by, identifier_id, observed_at, version_id)
+      SELECT $2, c.source_key, c.digest, $1, $1, c.identifier_id, c.at, c.version_id FROM compared c WHERE NOT c.known ORDER BY c.source_key
     )
     SELECT count(*) FILTER (WHERE NOT c.there), count(*) FILTER (WHERE c.there AND NOT c.equal), count(*) FILTER (WHERE c.there AND c.equal)
-    FROM compared c', digest)
+    FROM compared c', cdp_internal.record_digest_sql())
   INTO inserted, corrected, unchanged USING load, src;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.record_keep(bigint, integer) IS
-'Notes the good records of the batch in cdp_data.customer_record and counts them: new (or of loads that are reverted), changed, equal to what the source said before.';
+'Notes the good records of the batch in cdp_data.customer_record and counts them: new (or of loads that are reverted), changed, equal to what the source said before but told of another time.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.contract_admits(src integer, record_kind text, trial boolean) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -286,6 +398,7 @@ DECLARE
   src integer;
   seen record;
   kept record;
+  span record;
   work_mem text := current_setting('work_mem');
 BEGIN
   load_id := cdp_internal.load_begin(source, CASE WHEN trial THEN 'trial' ELSE 'customers' END, note);
@@ -305,6 +418,10 @@ BEGIN
   PERFORM cdp_internal.record_suppress();
   quarantined := cdp_internal.record_quarantine(load_id, src);
   PERFORM cdp_internal.record_quality(load_id, src, 'customer', rows_read);
+  SELECT min(r.at) AS first_at, max(r.at) AS last_at INTO span FROM pg_temp.cdp_load_record r WHERE r.code IS NULL;
+  IF NOT trial THEN
+    PERFORM cdp_internal.record_repeat(load_id, src);
+  END IF;
   identifiers := cdp_internal.record_values();
   inserted := 0;
   corrected := 0;
@@ -313,7 +430,8 @@ BEGIN
   IF NOT trial THEN
     LOCK TABLE cdp_data.link IN ROW EXCLUSIVE MODE; -- before any identifier, which a rebuild may want
     PERFORM cdp_internal.record_identifiers();
-    PERFORM cdp_internal.record_ids();
+    PERFORM cdp_internal.record_ids(load_id, true);
+    PERFORM cdp_internal.record_retry_links();
     SELECT l.links, l.rejected INTO links, links_rejected FROM cdp_internal.load_links(load_id, src) l;
     PERFORM cdp_internal.record_attributes(load_id, src);
     kept := cdp_internal.record_keep(load_id, src);
@@ -324,8 +442,7 @@ BEGIN
   UPDATE cdp_data.load l
   SET state = 'done', finished_at = clock_timestamp(), rows_read = load_customers.rows_read, inserted = load_customers.inserted,
     corrected = load_customers.corrected, unchanged = load_customers.unchanged, quarantined = load_customers.quarantined,
-    first_at = x.first_at, last_at = x.last_at
-  FROM (SELECT min(r.at) FILTER (WHERE r.code IS NULL) AS first_at, max(r.at) FILTER (WHERE r.code IS NULL) AS last_at FROM pg_temp.cdp_load_record r) x
+    first_at = span.first_at, last_at = span.last_at
   WHERE l.load_id = load_customers.load_id;
   PERFORM cdp_internal.drop_record_tables();
   PERFORM set_config('work_mem', work_mem, true);
@@ -333,4 +450,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.load_customers(text, regclass, text, text, boolean) IS
-'Loads records of customers, one row each, from a staging table or view, by the contract of the source (cdp.declare_contract()) or, without one, by the names of the columns: an identifier type (email, user_id) identifies, an attribute (city) describes, source_key is the key of the record (else its strongest identifier), observed_at its time (else now); other columns are not read. The identifiers of a row become one customer as cdp.identify() would have it. The same record again is unchanged. A bad optional value is left out and counted; rows without an identifier, with a bad required field or a bad time go to cdp_data.quarantine. Times without offset are in time_zone (NULL: that of the source). trial => true reads, checks and counts, and takes nothing in. Returns the ledger row''s counts (rows_read = inserted + corrected + unchanged + quarantined), how many different identifiers and links the rows show, and how many links a rule stopped. A load can be taken back: cdp.revert_load(). Errors: 22023 unknown source, 42703 missing columns or none that identifies, 55000 the contract is not live, or before cdp.setup().';
+'Loads records of customers, one row each, from a staging table or view, by the contract of the source (cdp.declare_contract()) or, without one, by the names of the columns: an identifier type (email, user_id) identifies, an attribute (city) describes, source_key is the key of the record (else its strongest identifier), observed_at its time (else now); other columns are not read. The identifiers of a row become one customer as cdp.identify() would have it. The same record again is unchanged, and costs nothing but its reading. A bad optional value is left out and counted; rows without an identifier, with a bad required field or a bad time go to cdp_data.quarantine. Times without offset are in time_zone (NULL: that of the source). trial => true reads, checks and counts, and takes nothing in. Returns the ledger row''s counts (rows_read = inserted + corrected + unchanged + quarantined), how many different identifiers and links the rows show that were not said before, and how many links a rule stopped. A load can be taken back: cdp.revert_load(). Errors: 22023 unknown source, 42703 missing columns or none that identifies, 55000 the contract is not live, or before cdp.setup().';

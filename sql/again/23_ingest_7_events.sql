@@ -124,7 +124,7 @@ BEGIN
     LOCK TABLE cdp_data.link IN ROW EXCLUSIVE MODE; -- before any identifier, which a rebuild may want
     PERFORM cdp_internal.load_origins();
     PERFORM cdp_internal.record_identifiers();
-    PERFORM cdp_internal.record_ids();
+    PERFORM cdp_internal.record_ids(load_id, false);
     SELECT l.links, l.rejected INTO links, links_rejected FROM cdp_internal.load_links(load_id, src) l;
     PERFORM cdp_internal.record_attributes(load_id, src);
     PERFORM cdp_internal.event_carriers();

@@ -6,14 +6,15 @@ AS $$
 BEGIN
   -- In line behind a rebuild now, not when rows are locked that it may want.
   LOCK TABLE cdp_data.link IN ROW EXCLUSIVE MODE;
+  PERFORM cdp_internal.repetition_refresh(ARRAY(SELECT cdp_internal.load_repeats(load_identifiers_identity.load_id)));
   RETURN QUERY
   SELECT e.id
-  FROM cdp_data.link_support s JOIN cdp_data.link l USING (link_id) CROSS JOIN LATERAL (VALUES (l.a_id), (l.b_id)) AS e (id)
-  WHERE s.load_id = load_identifiers_identity.load_id;
+  FROM cdp_internal.links_shown_by(load_identifiers_identity.load_id) s (link_id) JOIN cdp_data.link l USING (link_id)
+    CROSS JOIN LATERAL (VALUES (l.a_id), (l.b_id)) AS e (id);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.load_identifiers_identity(bigint) IS
-'The ends of the links that a load shows (cdp_internal.load_lock_seen()), once it stands in line behind a rebuild.';
+'The ends of the links that a load shows (cdp_internal.load_lock_seen()), once it stands in line behind a rebuild. What it repeated is in force again, or no more, from here on.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.load_changed_identity(load_id bigint, to_state text) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -34,17 +35,13 @@ BEGIN
       FROM pg_temp.cdp_load_seen x JOIN cdp_data.touchpoint t USING (customer_id, identifier_id)
       UNION ALL
       SELECT l.a_id, s.first_at, s.last_at
-      FROM pg_temp.cdp_load_seen x JOIN cdp_data.link l ON l.a_id = x.identifier_id JOIN cdp_data.link_support s USING (link_id)
-        JOIN cdp_data.load d USING (load_id) WHERE d.state = 'done'
+      FROM pg_temp.cdp_load_seen x JOIN cdp_data.link l ON l.a_id = x.identifier_id JOIN cdp_data.link_support_now s USING (link_id)
       UNION ALL
       SELECT l.b_id, s.first_at, s.last_at
-      FROM pg_temp.cdp_load_seen x JOIN cdp_data.link l ON l.b_id = x.identifier_id JOIN cdp_data.link_support s USING (link_id)
-        JOIN cdp_data.load d USING (load_id) WHERE d.state = 'done') e USING (identifier_id)
+      FROM pg_temp.cdp_load_seen x JOIN cdp_data.link l ON l.b_id = x.identifier_id JOIN cdp_data.link_support_now s USING (link_id)) e USING (identifier_id)
     GROUP BY x.identifier_id) y
   WHERE i.identifier_id = y.identifier_id AND (i.first_seen, i.last_seen) IS DISTINCT FROM (y.first_at, y.last_at);
-  IF EXISTS (SELECT FROM cdp_data.link_support s WHERE s.load_id = load) THEN
-    PERFORM cdp_internal.links_of_load(load, to_state);
-  END IF;
+  PERFORM cdp_internal.links_of_load(load, to_state);
   PERFORM cdp_internal.attributes_of_load(load, CASE to_state WHEN 'reverted' THEN 'revert' ELSE 'retry' END);
 END
 $$;

@@ -195,7 +195,7 @@ BEGIN
       attributes_write.source_id, coalesce(attributes_write.verified, false), j.value
     FROM judged j WHERE j.value IS NOT NULL AND j.code IS NULL
     ORDER BY j.attribute_id -- calls that write the same values at once wait for each other in one order
-    ON CONFLICT (identifier_id, attribute_id, source_id, load_id, substr(sha256(replace(value, '\', '\\')::bytea), 1, 16)) DO UPDATE
+    ON CONFLICT (identifier_id, attribute_id, source_id, load_id, version_id, substr(sha256(replace(value, '\', '\\')::bytea), 1, 16)) DO UPDATE
     SET first_at = least(v.first_at, excluded.first_at), last_at = greatest(v.last_at, excluded.last_at), verified = v.verified OR excluded.verified
     WHERE excluded.first_at < v.first_at OR excluded.last_at > v.last_at OR (excluded.verified AND NOT v.verified)
     RETURNING 1

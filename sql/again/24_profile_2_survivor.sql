@@ -13,19 +13,19 @@ COMMENT ON FUNCTION cdp_internal.attribute_strategies() IS
 'Strategies of survivorship; the position of each is its number for cdp_internal.survivors(). docs/profile.md says what each does.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.survivors_add(internal, integer, text, integer, integer, integer, text, timestamptz, timestamptz, boolean,
-  bigint, bigint, integer) RETURNS internal
+  bigint, bigint, integer, timestamptz[]) RETURNS internal
 LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cdp_survivors_add';
 COMMENT ON FUNCTION cdp_internal.survivors_add(internal, integer, text, integer, integer, integer, text, timestamptz, timestamptz, boolean,
-  bigint, bigint, integer) IS 'Transition function of survivors.';
+  bigint, bigint, integer, timestamptz[]) IS 'Transition function of survivors.';
 CREATE OR REPLACE FUNCTION cdp_internal.survivors_final(internal) RETURNS jsonb
 LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cdp_survivors_final';
 COMMENT ON FUNCTION cdp_internal.survivors_final(internal) IS 'Final function of survivors.';
 CREATE OR REPLACE AGGREGATE cdp_internal.survivors(attribute_id integer, name text, data_type integer, strategy integer, rank integer,
-  value text, first_at timestamptz, last_at timestamptz, verified boolean, customer_id bigint, identifier_id bigint, source_id integer) (
+  value text, first_at timestamptz, last_at timestamptz, verified boolean, customer_id bigint, identifier_id bigint, source_id integer, times timestamptz[]) (
   SFUNC = cdp_internal.survivors_add, STYPE = internal, SSPACE = 4096,
   FINALFUNC = cdp_internal.survivors_final, FINALFUNC_MODIFY = READ_WRITE, PARALLEL = SAFE);
-COMMENT ON AGGREGATE cdp_internal.survivors(integer, text, integer, integer, integer, text, timestamptz, timestamptz, boolean, bigint, bigint, integer) IS
-'The golden values of one customer from all rows in force: {"values": {name: value}, "provenance": {name: {at, source, customer, identifier, strategy, verified, others}}, and, for strategy custom, "custom": {name: [what each voice says]}}. Type and strategy by number, rank is the place of the source for source_order. Does not depend on the order of rows. NULL without rows; a row with a NULL counts for nothing. Times in ISO 8601, UTC.';
+COMMENT ON AGGREGATE cdp_internal.survivors(integer, text, integer, integer, integer, text, timestamptz, timestamptz, boolean, bigint, bigint, integer, timestamptz[]) IS
+'The golden values of one customer from all rows in force: {"values": {name: value}, "provenance": {name: {at, source, customer, identifier, strategy, verified, others}}, and, for strategy custom, "custom": {name: [what each voice says]}}. Type and strategy by number, rank is the place of the source for source_order. Does not depend on the order of rows. times: when a row said it between first_at and last_at, sorted; NULL: at these two only. NULL without rows; a row with another NULL counts for nothing. Times in ISO 8601, UTC.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.origin_final(internal) RETURNS integer
 LANGUAGE c IMMUTABLE PARALLEL SAFE AS 'MODULE_PATHNAME', 'cdp_origin_final';

@@ -83,7 +83,7 @@ BEGIN
         WHERE c.customer_id = ANY ($1) AND c.parent_id = c.customer_id
       ), $sql$;
     said := $sql$
-      SELECT s.root, v.* FROM spot s CROSS JOIN LATERAL (SELECT * FROM cdp_data.attribute_value v WHERE v.customer_id = s.home OFFSET 0) v
+      SELECT s.root, v.* FROM spot s CROSS JOIN LATERAL (SELECT * FROM cdp_data.attribute_value_now v WHERE v.customer_id = s.home OFFSET 0) v
       WHERE CASE WHEN s.moved IS NULL THEN NOT EXISTS (SELECT FROM cdp_data.identifier_override o WHERE o.identifier_id = v.identifier_id) ELSE v.identifier_id = s.moved END$sql$;
     touch := $sql$
       SELECT s.root, t.* FROM spot s CROSS JOIN LATERAL (SELECT * FROM cdp_data.touchpoint t WHERE t.customer_id = s.home OFFSET 0) t
@@ -96,7 +96,7 @@ BEGIN
     channels := 'LEFT JOIN cdp_bi.origin_channel f ON f.origin_id = t.first_origin LEFT JOIN cdp_bi.origin_channel e ON e.origin_id = t.last_origin';
     said := $sql$
       SELECT cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), v.customer_id, v.identifier_id) AS root, v.*
-      FROM cdp_data.attribute_value v$sql$;
+      FROM cdp_data.attribute_value_now v$sql$;
     touch := $sql$
       SELECT cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), t.customer_id, t.identifier_id) AS root, t.*
       FROM cdp_data.touchpoint t$sql$;
@@ -115,9 +115,8 @@ BEGIN
       SELECT v.root, cdp_internal.survivors(a.attribute_id, a.name, a.data_type, a.strategy,
         CASE WHEN a.source_order IS NULL THEN 0
           ELSE coalesce(array_position(a.source_order, (SELECT s.name FROM cdp_data.source s WHERE s.source_id = v.source_id)), 1000000) END,
-        v.value, v.first_at, v.last_at, v.verified, v.customer_id, v.identifier_id, v.source_id) AS doc
+        v.value, v.first_at, v.last_at, v.verified, v.customer_id, v.identifier_id, v.source_id, v.times) AS doc
       FROM (%s) v JOIN attribute a ON a.attribute_id = v.attribute_id
-        JOIN cdp_data.load l ON l.load_id = v.load_id AND (l.state = 'done' OR (l.state = 'running' AND l.xid = pg_current_xact_id_if_assigned()))
       GROUP BY v.root
     ), counted AS (
       SELECT t.root, min(t.occurred_at) AS first_seen, max(t.occurred_at) AS last_seen, count(*) FILTER (WHERE t.is_touch) AS touches,
@@ -314,9 +313,13 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   n bigint;
+  repeats bigint[] := ARRAY(SELECT cdp_internal.load_repeats(attributes_of_load.load_id));
 BEGIN
   INSERT INTO cdp_data.change_feed (customer_id, cause)
-  SELECT DISTINCT v.customer_id, attributes_of_load.cause FROM cdp_data.attribute_value v WHERE v.load_id = attributes_of_load.load_id;
+  SELECT v.customer_id, attributes_of_load.cause FROM cdp_data.attribute_value v WHERE v.load_id = attributes_of_load.load_id
+  UNION
+  SELECT v.customer_id, attributes_of_load.cause
+  FROM unnest(repeats) AS r (id) JOIN cdp_data.record_version w ON w.repetition_id = r.id JOIN cdp_data.attribute_value v ON v.version_id = w.version_id;
   GET DIAGNOSTICS n = ROW_COUNT;
   RETURN n;
 END
@@ -341,14 +344,14 @@ BEGIN
   ANALYZE pg_temp.cdp_load_attribute_read;
   CREATE TEMP TABLE cdp_load_attribute_home ON COMMIT DROP AS
   WITH kept AS (
-    INSERT INTO cdp_data.attribute_value AS v (customer_id, identifier_id, load_id, first_at, last_at, attribute_id, source_id, verified, value)
+    INSERT INTO cdp_data.attribute_value AS v (customer_id, identifier_id, load_id, first_at, last_at, attribute_id, source_id, version_id, verified, value)
     SELECT min(l.customer_id), l.identifier_id, load_attributes.load_id, min(coalesce(l.observed_at, now())), max(coalesce(l.observed_at, now())), l.attribute_id,
-      load_attributes.source_id, coalesce(bool_or(l.verified), false), r.value
+      load_attributes.source_id, l.version_id, coalesce(bool_or(l.verified), false), r.value
     FROM pg_temp.cdp_load_attribute l JOIN pg_temp.cdp_load_attribute_read r ON r.attribute_id = l.attribute_id AND r.given = l.value
     WHERE r.value IS NOT NULL AND r.code IS NULL
-    GROUP BY l.identifier_id, l.attribute_id, r.value
-    ORDER BY l.identifier_id, l.attribute_id, r.value COLLATE "C"
-    ON CONFLICT (identifier_id, attribute_id, source_id, load_id, substr(sha256(replace(value, '\', '\\')::bytea), 1, 16)) DO UPDATE
+    GROUP BY l.identifier_id, l.attribute_id, l.version_id, r.value
+    ORDER BY l.identifier_id, l.attribute_id, l.version_id, r.value COLLATE "C"
+    ON CONFLICT (identifier_id, attribute_id, source_id, load_id, version_id, substr(sha256(replace(value, '\', '\\')::bytea), 1, 16)) DO UPDATE
     SET first_at = least(v.first_at, excluded.first_at), last_at = greatest(v.last_at, excluded.last_at), verified = v.verified OR excluded.verified
     WHERE excluded.first_at < v.first_at OR excluded.last_at > v.last_at OR (excluded.verified AND NOT v.verified)
     RETURNING v.customer_id
@@ -364,4 +367,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.load_attributes(bigint, integer) IS
-'Stores what a load says about customers, set by set, from pg_temp.cdp_load_attribute (identifier_id, customer_id, attribute_id, value, observed_at, verified): customer_id is the home of the identifier, value the text as it came (JSON for lists and json), observed_at NULL means now. Same result as attributes_write() row by row. written counts values that are new or whose times moved, customers their homes, refused [{attribute, code, rows}] what could not be read. Writes the change feed.';
+'Stores what a load says about customers, set by set, from pg_temp.cdp_load_attribute (identifier_id, customer_id, attribute_id, value, observed_at, verified, version_id): customer_id is the home of the identifier, value the text as it came (JSON for lists and json), observed_at NULL means now, version_id 0 a record that is not kept as such. Same result as attributes_write() row by row. written counts values that are new or whose times moved, customers their homes, refused [{attribute, code, rows}] what could not be read. Writes the change feed.';

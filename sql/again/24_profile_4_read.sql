@@ -60,8 +60,7 @@ BEGIN
       jsonb_build_object('value', v.value, 'source', s.name, 'identifier', v.identifier_id, 'verified', v.verified), NULL
     FROM (
       SELECT min(x.first_at) AS first_at, x.identifier_id, x.attribute_id, x.source_id, x.value, bool_or(x.verified) AS verified
-      FROM place p CROSS JOIN LATERAL (SELECT * FROM cdp_data.attribute_value x WHERE x.customer_id = p.home_id OFFSET 0) x
-        JOIN cdp_data.load l ON l.load_id = x.load_id AND (l.state = 'done' OR (l.state = 'running' AND l.xid = pg_current_xact_id_if_assigned()))
+      FROM place p CROSS JOIN LATERAL (SELECT * FROM cdp_data.attribute_value_now x WHERE x.customer_id = p.home_id OFFSET 0) x
       WHERE CASE WHEN p.moved_id IS NULL THEN NOT EXISTS (SELECT FROM cdp_data.identifier_override o WHERE o.identifier_id = x.identifier_id)
         ELSE x.identifier_id = p.moved_id END
       GROUP BY x.identifier_id, x.attribute_id, x.source_id, x.value) v
@@ -101,8 +100,7 @@ BEGIN
     WITH said AS (
       SELECT DISTINCT ON (v.attribute_id, v.identifier_id, v.source_id) v.*
       FROM cdp_internal.customer_places(root) p
-        CROSS JOIN LATERAL (SELECT * FROM cdp_data.attribute_value v WHERE v.customer_id = p.home_id OFFSET 0) v
-        JOIN cdp_data.load l ON l.load_id = v.load_id AND (l.state = 'done' OR (l.state = 'running' AND l.xid = pg_current_xact_id_if_assigned()))
+        CROSS JOIN LATERAL (SELECT * FROM cdp_data.attribute_value_now v WHERE v.customer_id = p.home_id OFFSET 0) v
       WHERE CASE WHEN p.moved_id IS NULL THEN NOT EXISTS (SELECT FROM cdp_data.identifier_override o WHERE o.identifier_id = v.identifier_id)
         ELSE v.identifier_id = p.moved_id END
       ORDER BY v.attribute_id, v.identifier_id, v.source_id, v.last_at DESC, v.value

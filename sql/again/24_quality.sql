@@ -254,7 +254,7 @@ BEGIN
   RETURN QUERY
   WITH said AS MATERIALIZED (
     SELECT v.attribute_id, v.source_id, coalesce(o.customer_id, v.customer_id) AS under, v.value, v.last_at, v.load_id
-    FROM cdp_data.attribute_value v JOIN cdp_data.load l ON l.load_id = v.load_id AND l.state = 'done'
+    FROM cdp_data.attribute_value_now v
       JOIN cdp_data.attribute_all a ON a.attribute_id = v.attribute_id AND a.data_type NOT IN ('list', 'json') AND a.strategy NOT IN ('sum', 'min', 'max')
       LEFT JOIN cdp_data.identifier_override o ON o.identifier_id = v.identifier_id
     WHERE attribute IS NULL OR a.name = attribute
@@ -290,17 +290,18 @@ BEGIN
     UNION SELECT v.identifier_id FROM cdp_data.attribute_value v JOIN gone USING (load_id)
     UNION SELECT m.identifier_id FROM cdp_data.call_message m JOIN gone USING (load_id)
     UNION SELECT m.identifier_id FROM cdp_data.group_member m JOIN gone USING (load_id)
-    UNION SELECT r.identifier_id FROM cdp_data.customer_record r JOIN gone ON gone.load_id IN (r.load_id, r.confirmed_by)
+    UNION SELECT r.identifier_id FROM cdp_data.customer_record r JOIN gone ON gone.load_id IN (r.load_id, r.said_by)
   )
   SELECT x.identifier_id FROM shown x JOIN cdp_data.identifier i USING (identifier_id)
   EXCEPT SELECT p.identifier_id FROM cdp_data.touchpoint p
-  EXCEPT SELECT e.id FROM cdp_data.link l JOIN cdp_data.link_support u USING (link_id) JOIN cdp_data.load d USING (load_id) CROSS JOIN LATERAL (VALUES (l.a_id), (l.b_id)) AS e (id)
-    WHERE d.state = 'done'
+  EXCEPT SELECT e.id FROM cdp_data.link l JOIN cdp_data.link_support_now u USING (link_id) CROSS JOIN LATERAL (VALUES (l.a_id), (l.b_id)) AS e (id)
   EXCEPT SELECT e.id FROM cdp_data.link l CROSS JOIN LATERAL (VALUES (l.a_id), (l.b_id)) AS e (id) WHERE l.kind <> 'deterministic' AND l.state <> 'revoked'
-  EXCEPT SELECT v.identifier_id FROM cdp_data.attribute_value v JOIN cdp_data.load d USING (load_id) WHERE d.state = 'done'
+  EXCEPT SELECT v.identifier_id FROM cdp_data.attribute_value_now v
   EXCEPT SELECT m.identifier_id FROM cdp_data.call_message m JOIN cdp_data.load d USING (load_id) WHERE d.state = 'done'
   EXCEPT SELECT m.identifier_id FROM cdp_data.group_member m JOIN cdp_data.load d USING (load_id) WHERE d.state = 'done'
-  EXCEPT SELECT r.identifier_id FROM cdp_data.customer_record r JOIN cdp_data.load d ON d.load_id IN (r.load_id, r.confirmed_by) WHERE d.state = 'done';
+  EXCEPT SELECT r.identifier_id FROM cdp_data.customer_record r JOIN cdp_data.record_version w USING (version_id) JOIN cdp_data.repetition p USING (repetition_id)
+    WHERE p.own_time OR p.first_at IS NOT NULL
+  EXCEPT SELECT r.identifier_id FROM cdp_data.customer_record r JOIN cdp_data.load d ON d.load_id IN (r.load_id, r.said_by) WHERE d.state = 'done';
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.identifiers_without_evidence() IS
@@ -338,7 +339,7 @@ BEGIN
     SELECT s.under, s.target FROM shown s WHERE s.target = ANY (wanted)
     UNION
     SELECT coalesce(o.customer_id, v.customer_id), 'attribute ' || a.name
-    FROM cdp_data.attribute_value v JOIN cdp_data.load l ON l.load_id = v.load_id AND l.state = 'done' JOIN cdp_data.attribute_all a USING (attribute_id)
+    FROM cdp_data.attribute_value_now v JOIN cdp_data.attribute_all a USING (attribute_id)
       LEFT JOIN cdp_data.identifier_override o ON o.identifier_id = v.identifier_id
     WHERE 'attribute ' || a.name = ANY (wanted)
   ), root AS MATERIALIZED (

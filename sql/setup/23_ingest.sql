@@ -62,15 +62,17 @@ CREATE TABLE IF NOT EXISTS cdp_data.customer_record (
   source_key text COLLATE "C" NOT NULL,
   digest uuid NOT NULL,
   load_id bigint NOT NULL,
-  confirmed_by bigint,
+  said_by bigint NOT NULL,
   identifier_id bigint NOT NULL,
   observed_at timestamptz NOT NULL,
+  version_id bigint NOT NULL,
   PRIMARY KEY (source_id, source_key)
 ) WITH (fillfactor = 85);
 COMMENT ON TABLE cdp_data.customer_record IS 'Records of customers as sources last delivered them: a digest only, to tell new, changed and equal ones apart. What they said is in link_support and attribute_value, with the load.';
 COMMENT ON COLUMN cdp_data.customer_record.source_key IS 'The record''s own key in its source. May hold personal data.';
 COMMENT ON COLUMN cdp_data.customer_record.digest IS 'MD5 of the fields that are used, without the time.';
-COMMENT ON COLUMN cdp_data.customer_record.load_id IS 'The load that brought this content first; confirmed_by the latest that brought it again.';
+COMMENT ON COLUMN cdp_data.customer_record.load_id IS 'The load that brought this content first; said_by the one that brought it at this time (version_id). Loads that merely repeat it are in cdp_data.repetition.';
+COMMENT ON COLUMN cdp_data.customer_record.version_id IS 'What it says now, in cdp_data.record_version; observed_at is its time.';
 COMMENT ON COLUMN cdp_data.customer_record.identifier_id IS 'Its strongest identifier.';
 
 -- step: source_quality
@@ -173,8 +175,8 @@ CREATE OR REPLACE VIEW cdp_bi.identifier_conflict WITH (security_invoker = true)
   SELECT l.reason, ta.name AS identifier_type, tb.name AS other_type, s.name AS source, count(DISTINCT l.link_id) AS links, max(p.last_at) AS last_at
   FROM cdp_data.link l JOIN cdp_data.identifier a ON a.identifier_id = l.a_id JOIN cdp_data.identifier b ON b.identifier_id = l.b_id
     JOIN cdp_data.identifier_type_all ta ON ta.type_id = a.type_id JOIN cdp_data.identifier_type_all tb ON tb.type_id = b.type_id
-    JOIN cdp_data.link_support p USING (link_id) JOIN cdp_data.load d USING (load_id) JOIN cdp_data.source s USING (source_id)
-  WHERE l.state = 'rejected' AND d.state = 'done'
+    JOIN cdp_data.link_support_now p USING (link_id) JOIN cdp_data.load d USING (load_id) JOIN cdp_data.source s USING (source_id)
+  WHERE l.state = 'rejected'
   GROUP BY 1, 2, 3, 4;
 COMMENT ON VIEW cdp_bi.identifier_conflict IS 'Identifiers that sources claim for customers who must stay apart: how many links a rule stopped, by reason, types and source.';
 

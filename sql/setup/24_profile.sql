@@ -40,21 +40,36 @@ CREATE TABLE IF NOT EXISTS cdp_data.attribute_value (
   last_at timestamptz NOT NULL,
   attribute_id integer NOT NULL,
   source_id integer NOT NULL,
+  version_id bigint NOT NULL DEFAULT 0,
   verified boolean NOT NULL DEFAULT false,
   value text COLLATE "C" NOT NULL CHECK (value <> ''),
   CHECK (first_at <= last_at AND first_at >= '0001-01-01 00:00:00+00' AND last_at < '10000-01-01 00:00:00+00')
 ) WITH (fillfactor = 90);
 -- A value may be longer than an index entry can hold.
 CREATE UNIQUE INDEX IF NOT EXISTS attribute_value_once ON cdp_data.attribute_value
-  (identifier_id, attribute_id, source_id, load_id, substr(sha256(replace(value, '\', '\\')::bytea), 1, 16));
+  (identifier_id, attribute_id, source_id, load_id, version_id, substr(sha256(replace(value, '\', '\\')::bytea), 1, 16));
 CREATE INDEX IF NOT EXISTS attribute_value_customer_idx ON cdp_data.attribute_value (customer_id);
 CREATE INDEX IF NOT EXISTS attribute_value_load_idx ON cdp_data.attribute_value USING brin (load_id) WITH (pages_per_range = 32, autosummarize = on);
-COMMENT ON TABLE cdp_data.attribute_value IS 'What was said about customers: each value once per identifier, attribute, source and load, with the times at which it was said. A row is in force while its load is done. Nothing is overwritten; the golden value is chosen at reading.';
+COMMENT ON TABLE cdp_data.attribute_value IS 'What was said about customers: each value once per identifier, attribute, source, load and record, with the times at which it was said. A row is in force while its load is done, or one that repeated the record (version_id). Nothing is overwritten; the golden value is chosen at reading.';
 COMMENT ON COLUMN cdp_data.attribute_value.customer_id IS 'Home customer of the identifier, never the root: merges and unmerges touch no row.';
 COMMENT ON COLUMN cdp_data.attribute_value.identifier_id IS 'The identifier whose record said it.';
 COMMENT ON COLUMN cdp_data.attribute_value.first_at IS 'When the record of the load that first says it happened; last_at that of the last one.';
+COMMENT ON COLUMN cdp_data.attribute_value.version_id IS 'The record of cdp_data.record_version that says it; 0: one that is not kept as such.';
 COMMENT ON COLUMN cdp_data.attribute_value.verified IS 'Some record of the load said that it was checked (a confirmed address, an identity document).';
 COMMENT ON COLUMN cdp_data.attribute_value.value IS 'Personal data, in the stored form of its type: ISO 8601 for days and moments (UTC), canonical JSON for lists and JSON.';
+
+-- step: again: attribute_value_now
+CREATE OR REPLACE VIEW cdp_data.attribute_value_now WITH (security_invoker = true) AS
+  SELECT v.customer_id, v.identifier_id, v.load_id, v.first_at, v.last_at, v.attribute_id, v.source_id, v.verified, v.value, NULL::timestamptz[] AS times
+  FROM cdp_data.attribute_value v JOIN cdp_data.load l ON l.load_id = v.load_id
+  WHERE l.state = 'done' OR l.state = 'running' AND l.xid = pg_current_xact_id_if_assigned()
+    OR v.version_id <> 0 AND EXISTS (
+      SELECT FROM cdp_data.record_version w JOIN cdp_data.repetition r ON r.repetition_id = w.repetition_id WHERE w.version_id = v.version_id AND r.own_time)
+  UNION ALL
+  SELECT v.customer_id, v.identifier_id, v.load_id, r.first_at, r.last_at, v.attribute_id, v.source_id, v.verified, v.value, r.times
+  FROM cdp_data.attribute_value v JOIN cdp_data.record_version w ON w.version_id = v.version_id JOIN cdp_data.repetition r ON r.repetition_id = w.repetition_id
+  WHERE v.version_id <> 0 AND r.first_at IS NOT NULL;
+COMMENT ON VIEW cdp_data.attribute_value_now IS 'What was said and is in force, by the load of the row or by those that repeated its record: the latter as a row of its own, from the first to the last repetition, with all of their times (sorted; NULL: first_at and last_at are all). Personal data.';
 
 -- step: profile
 CREATE TABLE IF NOT EXISTS cdp_data.profile (
@@ -170,7 +185,7 @@ SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.' || 
 FROM unnest(array['admin', 'analyst', 'marketer', 'finance', 'privacy', 'connector']) AS t (template),
   unnest(array['attribute', 'attribute_all']) AS r (name);
 SELECT cdp_internal.declare_grant('admin', 'SELECT, INSERT, UPDATE, DELETE', 'TABLE', 'cdp_data.attribute');
-SELECT cdp_internal.declare_grant('privacy', 'SELECT', 'TABLE', 'cdp_data.attribute_value');
+SELECT cdp_internal.declare_grant('privacy', 'SELECT', 'TABLE', 'cdp_data.' || r.name) FROM unnest(array['attribute_value', 'attribute_value_now']) AS r (name);
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.' || r.name)
 FROM unnest(array['privacy', 'connector']) AS t (template), unnest(array['profile', 'profile_state']) AS r (name);
 -- What names nobody: figures, places, levels, and which source said what.

@@ -45,7 +45,7 @@ BEGIN
     INSERT INTO cdp_data.load (source_id, kind, state) SELECT s.source_id, 'customers', 'done' FROM cdp_data.source s WHERE s.name = src RETURNING load_id INTO id;
     DROP TABLE IF EXISTS pg_temp.cdp_load_attribute;
     CREATE TEMP TABLE cdp_load_attribute AS
-    SELECT i.identifier_id, i.customer_id, a.attribute_id, pg_temp.pick('{Hangzhou,Xian,7,-}') AS value, at AS observed_at, random() < 0.2 AS verified
+    SELECT i.identifier_id, i.customer_id, a.attribute_id, pg_temp.pick('{Hangzhou,Xian,7,-}') AS value, at AS observed_at, random() < 0.2 AS verified, 0::bigint AS version_id
     FROM cdp_data.identifier i, cdp_data.attribute_all a WHERE a.name IN ('city', 'taste', 'gender', 'membership_points') AND random() < 0.2;
     PERFORM cdp_internal.load_attributes(id, (SELECT l.source_id FROM cdp_data.load l WHERE l.load_id = id));
     RETURN 'load';

@@ -74,9 +74,9 @@ SELECT set_eq($$ SELECT to_jsonb(p) - 'refreshed_at' FROM cdp_data.profile p WHE
 CREATE TEMP TABLE before AS SELECT pg_temp.profiles() AS p;
 INSERT INTO cdp_data.load (load_id, source_id, kind, state) VALUES (900, :crm, 'customers', 'done'), (901, :crm, 'customers', 'done');
 CREATE TEMP TABLE cdp_load_attribute AS
-SELECT i.identifier_id, i.customer_id, a.attribute_id, v.value, '2026-04-01 00:00+00'::timestamptz AS observed_at, false AS verified
+SELECT i.identifier_id, i.customer_id, a.attribute_id, v.value, '2026-04-01 00:00+00'::timestamptz AS observed_at, false AS verified, 0::bigint AS version_id
 FROM cdp_data.identifier i, (VALUES ('city', ' Xi''an '), ('gender', '女'), ('birthday', 'yesterday'), ('tags', 'a;b'), ('note', 'N/A'), ('note', NULL)) v (name, value) JOIN cdp_data.attribute_all a USING (name)
-UNION ALL SELECT i.identifier_id, i.customer_id, 99999, 'x', now(), true FROM cdp_data.identifier i;
+UNION ALL SELECT i.identifier_id, i.customer_id, 99999, 'x', now(), true, 0 FROM cdp_data.identifier i;
 SELECT is((SELECT (written, customers, refused)::text FROM cdp_internal.load_attributes(900, :crm)),
   '(9,2,"[{""code"": ""bad_date"", ""rows"": 3, ""attribute"": ""birthday""}, {""code"": ""unknown_attribute"", ""rows"": 3, ""attribute"": null}]")', 'a load of attributes');
 SELECT pg_temp.follows('a load');

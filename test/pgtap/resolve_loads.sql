@@ -19,7 +19,7 @@ BEGIN
   FROM kind k, pair CROSS JOIN LATERAL (VALUES (x), (y)) AS v (value)
   WHERE NOT EXISTS (SELECT FROM cdp_data.identifier i WHERE i.type_id = k.plain AND i.value = v.value) GROUP BY k.plain, v.value ORDER BY v.value COLLATE "C";
   CREATE TEMP TABLE cdp_load_link AS
-  SELECT a.identifier_id AS a_id, b.identifier_id AS b_id, '2026-01-01'::timestamptz + make_interval(days => day, secs => p.n::integer) AS at, 'e' || p.n AS event_key
+  SELECT a.identifier_id AS a_id, b.identifier_id AS b_id, '2026-01-01'::timestamptz + make_interval(days => day, secs => p.n::integer) AS at, 'e' || p.n AS event_key, 0::bigint AS version_id
   FROM pair p, kind k, cdp_data.identifier a, cdp_data.identifier b
   WHERE a.type_id = k.plain AND b.type_id = k.plain AND a.value = p.x AND b.value = p.y;
   PERFORM cdp_internal.load_links(this, 1);

@@ -8,6 +8,7 @@
 #include "identity/profile/survivor.h"
 
 #include "mb/pg_wchar.h"
+#include "utils/array.h"
 #include "utils/fmgrprotos.h"
 
 /* Compares two texts byte by byte, as collation C does. */
@@ -205,6 +206,35 @@ cdp_said_fits(const CdpSaid *said)
 	}
 }
 
+/* The first of a row's times that lies after another one, which lies before the row's last. */
+static TimestampTz
+first_after(const CdpSaid *row, TimestampTz other)
+{
+	ArrayType  *times = DatumGetArrayTypeP(PointerGetDatum(row->times));
+	TimestampTz *at = (TimestampTz *) ARR_DATA_PTR(times);
+	int64		low = 0,
+				high = ArrayGetNItems(ARR_NDIM(times), ARR_DIMS(times));
+	TimestampTz found = row->last;
+
+	if (ARR_HASNULL(times))
+		ereport(ERROR, (errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED), errmsg("times must not hold NULL")));
+	while (low < high)
+	{
+		int64		middle = low + (high - low) / 2;
+
+		if (at[middle] > other)
+		{
+			found = at[middle];
+			high = middle;
+		}
+		else
+			low = middle + 1;
+	}
+	if ((Pointer) times != (Pointer) row->times)
+		pfree(times);
+	return found;
+}
+
 /*
  * What one voice says now, from its rows, which stand by value: the value said
  * last (of two said at the same moment the lesser), and since when.
@@ -245,6 +275,8 @@ voice_of(const CdpSaid *rows, int64 n)
 	{
 		if (rows[i].first > other)
 			now.since = Min(now.since, rows[i].first);
+		else if (rows[i].times != NULL && rows[i].last > other)
+			now.since = Min(now.since, first_after(&rows[i], other));
 		if (rows[i].last > other)
 			now.since = Min(now.since, rows[i].last);
 	}

@@ -59,6 +59,7 @@ typedef struct CdpSaid
 	TimestampTz first;
 	TimestampTz last;
 	TimestampTz since;			/* voices only: since when it says so without a break */
+	struct varlena *times;		/* timestamptz[], sorted: when it was said between first and last; NULL: then only */
 	const char *name;
 	const char *value;
 	int32		name_len;

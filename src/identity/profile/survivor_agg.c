@@ -6,6 +6,7 @@
 #include "identity/profile/survivor.h"
 
 #include "utils/datetime.h"
+#include "utils/datum.h"
 #include "utils/fmgrprotos.h"
 #include "utils/timestamp.h"
 
@@ -324,6 +325,8 @@ cdp_survivors_add(PG_FUNCTION_ARGS)
 	said->customer = PG_GETARG_INT64(10);
 	said->identifier = PG_GETARG_INT64(11);
 	said->source = PG_GETARG_INT32(12);
+	if (!PG_ARGISNULL(13))
+		said->times = (struct varlena *) DatumGetPointer(datumCopy(PG_GETARG_DATUM(13), false, -1));
 	MemoryContextSwitchTo(caller);
 	PG_RETURN_POINTER(s);
 }
