@@ -287,7 +287,27 @@ BEGIN
   END IF;
 END $$;
 COMMENT ON FUNCTION cdp_internal.attribution_crossings() IS
-'Conversions whose refund came under another customer: their touchpoint ids, the root customers they belong to, and the customers of the refunds. NULL when there are none.';
+'Conversions whose refund came under another home customer: their touchpoint ids, the root customers they belong to, and the customers of the refunds. NULL when there are none.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.attribution_parted(homes bigint[], home_from bigint, home_to bigint, OUT ids bigint[], OUT roots bigint[], OUT customers bigint[])
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF EXISTS (SELECT FROM cdp_data.identifier_override) THEN
+    SELECT array_agg(x.id), array_agg(x.root), array_agg(x.home) INTO ids, roots, customers
+    FROM (
+      SELECT DISTINCT c.touchpoint_id AS id, h.home,
+        cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), c.customer_id, c.identifier_id) AS root,
+        cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), r.customer_id, r.identifier_id) AS referring
+      FROM (SELECT DISTINCT i.customer_id AS home FROM cdp_data.identifier_override o JOIN cdp_data.identifier i ON i.identifier_id = o.identifier_id
+            WHERE i.customer_id = ANY (homes) OR i.customer_id BETWEEN home_from AND home_to) h
+        JOIN cdp_data.touchpoint r ON r.customer_id = h.home AND r.refers_to IS NOT NULL
+        JOIN cdp_data.touchpoint c ON c.customer_id = h.home AND c.touchpoint_id = r.refers_to) x
+    WHERE x.root <> x.referring;
+  END IF;
+END $$;
+COMMENT ON FUNCTION cdp_internal.attribution_parted(bigint[], bigint, bigint) IS
+'As cdp_internal.attribution_crossings(), of refunds and conversions under one home customer whose identifiers an unmerge has parted: those of these homes, or of a range of them (NULL: none).';
 
 CREATE OR REPLACE FUNCTION cdp_internal.attribution_nothing(options jsonb)
 RETURNS cdp.attribution_partial
@@ -313,6 +333,7 @@ DECLARE
   members bigint[];
   refunded bigint[];
   crossing record := cdp_internal.attribution_crossings();
+  parted record;
   source text := 'cdp_data.touchpoint t';
   first_ids bigint[];
   key text := 'cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), t.customer_id, t.identifier_id)';
@@ -329,7 +350,23 @@ BEGIN
   IF options->>'grouped_by' = 'campaign' THEN
     label := format('coalesce(cdp_internal.dense_lookup($2, t.campaign_id), %s)', label);
   END IF;
-  IF crossing.ids IS NOT NULL AND (own->'customers' <> 'null' OR roots IS NOT NULL OR root_from IS NOT NULL) THEN
+  IF own->'customers' <> 'null' THEN
+    -- A customer may be asked for by any id that was merged into it.
+    roots := (SELECT array_agg(DISTINCT cdp_internal.customer_root(cdp_internal.customer_map(), NULL, c::bigint, NULL))
+              FROM jsonb_array_elements_text(own->'customers') c);
+  END IF;
+  IF roots IS NOT NULL THEN
+    members := cdp_internal.attribution_members(roots);
+  ELSIF root_from IS NOT NULL THEN
+    members := cdp_internal.attribution_strays(root_from, root_to);
+  END IF;
+  IF members IS NOT NULL THEN
+    parted := cdp_internal.attribution_parted(members, root_from, root_to);
+    crossing.ids := crossing.ids || parted.ids;
+    crossing.roots := crossing.roots || parted.roots;
+    crossing.customers := crossing.customers || parted.customers;
+  END IF;
+  IF crossing.ids IS NOT NULL AND members IS NOT NULL THEN
     -- Where not all customers are read, a refund stands with the customer of its conversion.
     key := format('coalesce(o.root, %s)', key);
     source := source || ' LEFT JOIN (SELECT DISTINCT u.id, u.root FROM unnest($7, $8) u (id, root)) o ON o.id = t.refers_to';
@@ -342,24 +379,19 @@ BEGIN
     CASE WHEN options->'models' @? '$[*] ? (@ like_regex "^same_touch" flag "i")'
          THEN 'hashtextextended(t.properties->>''session_id'', 0)' ELSE 'NULL::bigint' END);
 
-  IF own->'customers' <> 'null' THEN
-    -- A customer may be asked for by any id that was merged into it.
-    roots := (SELECT array_agg(DISTINCT cdp_internal.customer_root(cdp_internal.customer_map(), NULL, c::bigint, NULL))
-              FROM jsonb_array_elements_text(own->'customers') c);
-  END IF;
   IF own ? 'first_only' THEN
     first_ids := cdp_internal.attribution_first_conversions(own, nullif(options->>'as_of', 'infinity')::timestamptz);
   END IF;
 
   IF roots IS NOT NULL THEN
     -- the index road: all rows of few customers
-    members := cdp_internal.attribution_members(roots)
+    members := members
       || ARRAY(SELECT u.customer FROM unnest(crossing.roots, crossing.customers) u (root, customer) WHERE u.root = ANY (roots));
     query := format('SELECT * FROM (SELECT %s FROM %s WHERE %s AND t.customer_id = ANY ($4)) x WHERE x.key = ANY ($5)',
       columns, source, range.visible);
   ELSIF root_from IS NOT NULL THEN
     -- a slice of the customers by root id
-    members := cdp_internal.attribution_strays(root_from, root_to)
+    members := members
       || ARRAY(SELECT u.customer FROM unnest(crossing.roots, crossing.customers) u (root, customer) WHERE u.root BETWEEN root_from AND root_to);
     query := format('SELECT * FROM (SELECT %s FROM %s WHERE %s AND (t.customer_id BETWEEN %s AND %s OR t.customer_id = ANY ($4))) x WHERE x.key BETWEEN %4$s AND %5$s',
       columns, source, range.visible, root_from, root_to);
