@@ -200,19 +200,19 @@ END
 $$;
 COMMENT ON FUNCTION cdp_internal.trim_runs() IS 'Step of cdp.maintain(): deletes rows of cdp_data.job_run older than the retention. Returns what it did.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.room_maintenance() RETURNS SETOF text
+CREATE OR REPLACE FUNCTION cdp_internal.room_functions(beginning text, arguments integer, kind "char" DEFAULT 'f') RETURNS SETOF text
 LANGUAGE sql STABLE
 BEGIN ATOMIC
-  -- Only members count, so that nobody plants a procedure that the owner then runs.
+  -- Only members count, so that nobody plants one that the owner then runs.
   SELECT p.proname::text
   FROM pg_catalog.pg_proc p
     JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
     JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND e.extname = 'pg_cdp'
-  WHERE p.pronamespace = 'cdp_internal'::regnamespace AND p.prokind = 'p' AND p.pronargs = 0 AND p.proname LIKE 'maintain\_room\_%'
+  WHERE p.pronamespace = 'cdp_internal'::regnamespace AND p.prokind = kind AND p.pronargs = arguments AND pg_catalog.starts_with(p.proname::text, beginning)
   ORDER BY 1;
 END;
-COMMENT ON FUNCTION cdp_internal.room_maintenance() IS
-'Names of the procedures cdp_internal.maintain_room_...() with which other rooms take part in cdp.maintain(). They may commit.';
+COMMENT ON FUNCTION cdp_internal.room_functions(text, integer, "char") IS
+'Names of the functions (kind p: procedures) in cdp_internal with which the rooms take part in what core does, by how their names begin. Procedures maintain_room_...() belong to cdp.maintain() and may commit. health_of_...() belong to cdp.health() and return (severity, finding, detail, remedy). When a load is reverted or retried, load_identifiers_...(load_id) returns identifiers of the load beside those of its touchpoints, before anything is written; load_changed_...(load_id, to_state) follows in the same transaction, after the load has its new state and its touchpoints are settled, while pg_temp.cdp_load_version still tells which these are. outbox_refusal_of_...() says why a message must not go out.';
 
 CREATE OR REPLACE PROCEDURE cdp.maintain()
 LANGUAGE plpgsql
@@ -242,7 +242,7 @@ BEGIN
   COMMIT;
   RAISE NOTICE 'maintain: %', cdp_internal.trim_runs();
   COMMIT;
-  FOREACH name IN ARRAY ARRAY(SELECT cdp_internal.room_maintenance()) LOOP
+  FOREACH name IN ARRAY ARRAY(SELECT cdp_internal.room_functions('maintain_room_', 0, 'p')) LOOP
     CALL cdp_internal.run_command(pg_catalog.format('CALL cdp_internal.%I()', name));
     COMMIT;
   END LOOP;

@@ -139,20 +139,6 @@ END
 $$;
 COMMENT ON FUNCTION cdp_internal.health_of_data() IS 'Findings of cdp.health() about loads, quarantine, customers and merges. Reads merged customers and open quarantine rows only.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.health_functions() RETURNS SETOF text
-LANGUAGE sql STABLE
-BEGIN ATOMIC
-  -- Only members count, so that nobody plants one.
-  SELECT p.proname::text
-  FROM pg_catalog.pg_proc p
-    JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
-    JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND e.extname = 'pg_cdp'
-  WHERE p.pronamespace = 'cdp_internal'::regnamespace AND p.prokind = 'f' AND p.pronargs = 0 AND p.proname LIKE 'health\_of\_%'
-  ORDER BY p.proname <> 'health_of_setup', p.proname;
-END;
-COMMENT ON FUNCTION cdp_internal.health_functions() IS
-'Names of the functions cdp_internal.health_of_...() of all rooms, which cdp.health() calls. Each returns (severity, finding, detail, remedy).';
-
 CREATE OR REPLACE FUNCTION cdp.health()
 RETURNS TABLE (severity text, area text, finding text, detail text, remedy text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -160,7 +146,7 @@ AS $$
 DECLARE
   name text;
 BEGIN
-  FOREACH name IN ARRAY ARRAY(SELECT cdp_internal.health_functions()) LOOP
+  FOREACH name IN ARRAY ARRAY(SELECT f FROM cdp_internal.room_functions('health_of_', 0) f ORDER BY f <> 'health_of_setup', f) LOOP
     BEGIN
       RETURN QUERY EXECUTE format('SELECT h.severity, %L::text, h.finding, h.detail, h.remedy FROM cdp_internal.%I() h
         ORDER BY array_position(ARRAY[''error'', ''warning'', ''info''], h.severity), h.finding, h.detail', replace(name, 'health_of_', ''), name);

@@ -132,20 +132,6 @@ $$;
 COMMENT ON FUNCTION cdp_internal.load_settle(bigint, integer, text) IS
 'Brings touchpoint, touchpoint_key and touchpoint_retracted to what cdp_internal.load_versions() found best, writes the change feed, and corrects first_seen and last_seen. The caller holds the identifiers: cdp_internal.load_lock_seen(). Returns how many rows went and came.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.room_functions(beginning text, arguments integer) RETURNS SETOF text
-LANGUAGE sql STABLE
-BEGIN ATOMIC
-  -- Only members count, so that nobody plants one.
-  SELECT p.proname::text
-  FROM pg_catalog.pg_proc p
-    JOIN pg_catalog.pg_depend d ON d.classid = 'pg_catalog.pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e'
-    JOIN pg_catalog.pg_extension e ON e.oid = d.refobjid AND e.extname = 'pg_cdp'
-  WHERE p.pronamespace = 'cdp_internal'::regnamespace AND p.prokind = 'f' AND p.pronargs = arguments AND pg_catalog.starts_with(p.proname::text, beginning)
-  ORDER BY 1;
-END;
-COMMENT ON FUNCTION cdp_internal.room_functions(text, integer) IS
-'Names of the functions in cdp_internal with which other rooms take part when a load is reverted or retried, by how their names begin. load_identifiers_...(load_id) returns identifiers of the load beside those of its touchpoints, before anything is written; load_changed_...(load_id, to_state) follows in the same transaction, after the load has its new state and its touchpoints are settled, while pg_temp.cdp_load_version still tells which these are.';
-
 CREATE OR REPLACE FUNCTION cdp_internal.load_lock_seen(load bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$

@@ -16,7 +16,7 @@
 
 typedef struct CdpPlan
 {
-	char		region[3];		/* empty: no country's, reached by its code only */
+	const char *regions;		/* two letters each; empty: no country's, reached by its code only */
 	uint16		code;
 	char		trunk[3];
 	char		idd[20];
@@ -116,8 +116,9 @@ cdp_phone_plan(const char *code, int len)
 {
 	for (int i = 0; len == 2 && i < lengthof(plans); i++)
 	{
-		if (strncmp(plans[i].region, code, 2) == 0)
-			return &plans[i];
+		for (const char *region = plans[i].regions; *region; region += region[2] == ' ' ? 3 : 2)
+			if (strncmp(region, code, 2) == 0)
+				return &plans[i];
 	}
 	return NULL;
 }

@@ -38,83 +38,32 @@ call_distance(FunctionCallInfo fcinfo, Distance distance)
 	PG_RETURN_INT32(distance(VARDATA_ANY(a), VARSIZE_ANY_EXHDR(a), VARDATA_ANY(b), VARSIZE_ANY_EXHDR(b), max));
 }
 
-CDP_FUNCTION(cdp_jaro_similarity);
-CDP_FUNCTION(cdp_jaro_winkler);
-CDP_FUNCTION(cdp_levenshtein);
-CDP_FUNCTION(cdp_levenshtein_similarity);
-CDP_FUNCTION(cdp_optimal_string_alignment);
-CDP_FUNCTION(cdp_damerau_levenshtein);
-CDP_FUNCTION(cdp_damerau_levenshtein_similarity);
-CDP_FUNCTION(cdp_trigram_dice);
-CDP_FUNCTION(cdp_trigram_jaccard);
-CDP_FUNCTION(cdp_character_jaccard);
+/* Declares and defines an SQL function that is one comparator. */
+#define SIMILARITY(name, comparator) \
+	CDP_FUNCTION(name); \
+	Datum \
+	name(PG_FUNCTION_ARGS) \
+	{ \
+		return call_similarity(fcinfo, comparator); \
+	}
+#define DISTANCE(name, comparator) \
+	CDP_FUNCTION(name); \
+	Datum \
+	name(PG_FUNCTION_ARGS) \
+	{ \
+		return call_distance(fcinfo, comparator); \
+	}
 
-/* jaro_similarity(a, b) */
-Datum
-cdp_jaro_similarity(PG_FUNCTION_ARGS)
-{
-	return call_similarity(fcinfo, cdp_compare_jaro);
-}
+/* Of two texts. */
+SIMILARITY(cdp_jaro_similarity, cdp_compare_jaro)
+SIMILARITY(cdp_jaro_winkler, cdp_compare_jaro_winkler)
+SIMILARITY(cdp_levenshtein_similarity, cdp_compare_levenshtein_similarity)
+SIMILARITY(cdp_damerau_levenshtein_similarity, cdp_compare_damerau_similarity)
+SIMILARITY(cdp_trigram_dice, cdp_compare_trigram_dice)
+SIMILARITY(cdp_trigram_jaccard, cdp_compare_trigram_jaccard)
+SIMILARITY(cdp_character_jaccard, cdp_compare_character_jaccard)
 
-/* jaro_winkler(a, b) */
-Datum
-cdp_jaro_winkler(PG_FUNCTION_ARGS)
-{
-	return call_similarity(fcinfo, cdp_compare_jaro_winkler);
-}
-
-/* levenshtein(a, b [, max]) */
-Datum
-cdp_levenshtein(PG_FUNCTION_ARGS)
-{
-	return call_distance(fcinfo, cdp_compare_levenshtein);
-}
-
-/* levenshtein_similarity(a, b) */
-Datum
-cdp_levenshtein_similarity(PG_FUNCTION_ARGS)
-{
-	return call_similarity(fcinfo, cdp_compare_levenshtein_similarity);
-}
-
-/* optimal_string_alignment(a, b [, max]) */
-Datum
-cdp_optimal_string_alignment(PG_FUNCTION_ARGS)
-{
-	return call_distance(fcinfo, cdp_compare_alignment);
-}
-
-/* damerau_levenshtein(a, b [, max]) */
-Datum
-cdp_damerau_levenshtein(PG_FUNCTION_ARGS)
-{
-	return call_distance(fcinfo, cdp_compare_damerau);
-}
-
-/* damerau_levenshtein_similarity(a, b) */
-Datum
-cdp_damerau_levenshtein_similarity(PG_FUNCTION_ARGS)
-{
-	return call_similarity(fcinfo, cdp_compare_damerau_similarity);
-}
-
-/* trigram_dice(a, b) */
-Datum
-cdp_trigram_dice(PG_FUNCTION_ARGS)
-{
-	return call_similarity(fcinfo, cdp_compare_trigram_dice);
-}
-
-/* trigram_jaccard(a, b) */
-Datum
-cdp_trigram_jaccard(PG_FUNCTION_ARGS)
-{
-	return call_similarity(fcinfo, cdp_compare_trigram_jaccard);
-}
-
-/* character_jaccard(a, b) */
-Datum
-cdp_character_jaccard(PG_FUNCTION_ARGS)
-{
-	return call_similarity(fcinfo, cdp_compare_character_jaccard);
-}
+/* Of two texts, and perhaps a max. */
+DISTANCE(cdp_levenshtein, cdp_compare_levenshtein)
+DISTANCE(cdp_optimal_string_alignment, cdp_compare_alignment)
+DISTANCE(cdp_damerau_levenshtein, cdp_compare_damerau)
