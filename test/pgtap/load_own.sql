@@ -26,7 +26,7 @@ UPDATE demo.own SET id = nth, "time" = CASE WHEN nth = 3 THEN '3/1/2026' ELSE "t
 \o /dev/null
 \ir ../demo/own.sql
 \o
-SELECT is(:'LAST_ERROR_MESSAGE'::text, E'1 of the rows cannot be used\nline 5: time is no ISO 8601 time such as 2026-01-31 23:59:59+08', 'a time as a spreadsheet writes it');
+SELECT is(:'LAST_ERROR_MESSAGE'::text, E'1 of the rows cannot be used\nline 5: the time is no ISO 8601 time such as 2026-01-31 23:59:59+08', 'a time as a spreadsheet writes it');
 
 TRUNCATE cdp_data.quarantine, cdp_data.touchpoint, cdp_data.touchpoint_key, cdp_data.channel_rule;
 DROP VIEW demo.touches;
