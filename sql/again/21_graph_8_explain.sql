@@ -35,12 +35,15 @@ DECLARE
   s record;
 BEGIN
   SELECT x.kind, x.weight, x.first_seen, x.made_by, x.made_at INTO l FROM cdp_data.link x WHERE x.link_id = link_words.link_id;
-  SELECT x.load_id, x.event_key, y.name, y.source_id, d.state INTO s
+  SELECT x.load_id, y.name, y.source_id, d.state INTO s
   FROM cdp_data.link_support x JOIN cdp_data.load d ON d.load_id = x.load_id JOIN cdp_data.source y ON y.source_id = d.source_id
-  WHERE x.link_id = link_words.link_id ORDER BY d.state IN ('done', 'running') DESC, x.first_at, x.load_id, x.event_key LIMIT 1;
+  WHERE x.link_id = link_words.link_id ORDER BY d.state IN ('done', 'running') DESC, x.first_at, x.load_id LIMIT 1;
   source := s.name;
   load_id := s.load_id;
-  event_key := s.event_key;
+  IF has_column_privilege('cdp_data.link_support', 'event_key', 'SELECT') THEN
+    event_key := (SELECT x.event_key FROM cdp_data.link_support x WHERE x.link_id = link_words.link_id AND x.load_id = s.load_id
+      ORDER BY x.first_at, x.event_key LIMIT 1);
+  END IF;
   how := CASE l.kind
     WHEN 'deterministic' THEN format('seen together in a record of %s at %s', coalesce(quote_literal(s.name), 'an unknown source'), l.first_seen AT TIME ZONE 'UTC')
     WHEN 'probabilistic' THEN format('matched with weight %s at %s', round(l.weight::numeric, 2), l.made_at AT TIME ZONE 'UTC')
@@ -48,13 +51,13 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.link_words(bigint) IS
-'How a link came, as a sentence without values (times in UTC), with source, load and record of the earliest support that is in force. NULL for an unknown link.';
+'How a link came, as a sentence without values (times in UTC), with source, load and record of the earliest support that is in force. NULL for an unknown link; event_key is NULL for who may not read it.';
 
 CREATE OR REPLACE FUNCTION cdp.explain_identity(customer bigint)
 RETURNS TABLE (step integer, identifier_id bigint, identifier_type text, value text, state text, home_id bigint, moved boolean,
   linked_with bigint, linked_type text, link_id bigint, link_kind text, how text, source text, load_id bigint, event_key text, links bigint,
   first_seen timestamptz, last_seen timestamptz)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   root bigint;
@@ -99,6 +102,7 @@ BEGIN
     depths := depths || array_fill(level, ARRAY[cardinality(r.ids)]);
   END LOOP;
   IF shown THEN
+    PERFORM cdp_internal.audit_read('explain_identity', root);
     RETURN QUERY
     SELECT s.depth, i.identifier_id, t.name COLLATE "default", i.value COLLATE "default", i.state, i.customer_id, o.identifier_id IS NOT NULL,
       s.from_id, ft.name COLLATE "default", s.link_id, l.kind COLLATE "default",
@@ -132,7 +136,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.explain_identity(bigint) IS
-'Why a customer is one: a row for each of its identifiers, the strongest first, then outwards step by step: by which link each hangs on which other one, how that link came (a sentence, times in UTC), its source, load and record, and how many active links hold it in all. home_id is the customer that it came with, moved: an unmerge put it elsewhere. value and event_key are NULL for who may not read cdp_data.identifier.value. step and link are NULL for one that no link holds (its customer''s only one, or damage: cdp.identity_check()). Needs the right to read cdp_data.link, link_support and the other columns of identifier. Errors: 22023 unknown customer, 55000 before cdp.setup().';
+'Why a customer is one: a row for each of its identifiers, the strongest first, then outwards step by step: by which link each hangs on which other one, how that link came (a sentence, times in UTC), its source, load and record, and how many active links hold it in all. home_id is the customer that it came with, moved: an unmerge put it elsewhere. value and event_key are NULL for who may not read cdp_data.identifier.value. step and link are NULL for one that no link holds (its customer''s only one, or damage: cdp.identity_check()). Needs the right to read cdp_data.link, link_support and the other columns of identifier; without the right to values, those are NULL. A read that shows values leaves a row in cdp_data.audit. Errors: 22023 unknown customer, 25006 values asked for in a read-only transaction, 55000 before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp.why_same(a bigint, b bigint)
 RETURNS TABLE (step integer, from_id bigint, from_type text, to_id bigint, to_type text, link_id bigint, link_kind text, how text, source text, load_id bigint)
@@ -193,13 +197,15 @@ COMMENT ON FUNCTION cdp.why_same(bigint, bigint) IS
 CREATE OR REPLACE FUNCTION cdp.customer_merges(customer bigint)
 RETURNS TABLE (merge_id bigint, operation_id bigint, at timestamptz, kind text, customer_id bigint, identifier_id bigint, from_id bigint, to_id bigint,
   link_id bigint, cause text, actor text, source text, load_id bigint, note text, winner_size integer, loser_size integer, undone_by bigint)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   PERFORM cdp_internal.require_setup();
   IF NOT EXISTS (SELECT FROM cdp_data.customer c WHERE c.customer_id = customer) THEN
     RAISE EXCEPTION 'there is no customer %', customer USING ERRCODE = 'invalid_parameter_value';
   END IF;
+  -- Notes are free text of whoever merged.
+  PERFORM cdp_internal.audit_read('customer_merges', cdp_internal.root_of(customer));
   RETURN QUERY
   WITH under AS MATERIALIZED (SELECT u AS id FROM cdp_internal.customers_under(cdp_internal.root_of(customer)) u)
   SELECT m.merge_id, m.operation_id, m.at, m.kind COLLATE "default", m.customer_id, m.identifier_id, m.from_id, m.to_id,
@@ -213,7 +219,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.customer_merges(bigint) IS
-'The lines of the ledger about a customer, all that were merged into it and their identifiers, in the order in which they were written. Columns as in cdp_data.merge_log. cdp.unmerge(merge => merge_id) takes one of kind merge back. Errors: 22023 unknown customer, 55000 before cdp.setup().';
+'The lines of the ledger about a customer, all that were merged into it and their identifiers, in the order in which they were written. Columns as in cdp_data.merge_log. cdp.unmerge(merge => merge_id) takes one of kind merge back. Shows notes, so the read leaves a row in cdp_data.audit; cdp_bi.merge_history is without them. Errors: 22023 unknown customer, 25006 in a read-only transaction, 55000 before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp.identity_check()
 RETURNS TABLE (violation text, customer_id bigint, identifier_id bigint, link_id bigint, detail text)

@@ -59,7 +59,7 @@ $$;
 COMMENT ON FUNCTION cdp.group(text, jsonb, text, jsonb, timestamptz, text) IS
 'Tells that somebody belongs to a company, team or household: SELECT * FROM cdp.group(''app'', ''{"user_id": "7"}'', ''acme'', ''{"industry": "toys"}''). traits are the group''s; of each the latest by occurred_at counts, of two at one moment the lesser by the bytes of its text. See cdp.customer_groups(). Returns and errors as cdp.identify().';
 
-CREATE OR REPLACE FUNCTION cdp.customer_groups(customer_id bigint)
+CREATE OR REPLACE FUNCTION cdp_internal.group_rows(customer bigint)
 RETURNS TABLE (group_id bigint, source text, group_key text, first_at timestamptz, last_at timestamptz, traits jsonb)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
@@ -73,14 +73,26 @@ BEGIN
           WHERE t.group_id = g.group_id AND d.state = 'done' ORDER BY t.trait, t.observed_at DESC, t.value::text COLLATE "C") k), '{}')
   FROM (
     SELECT m.group_id, min(m.first_at) AS first_at, max(m.last_at) AS last_at
-    FROM cdp_internal.members(cdp_internal.root_of(customer_groups.customer_id)) i JOIN cdp_data.group_member m USING (identifier_id) JOIN cdp_data.load d USING (load_id)
+    FROM cdp_internal.members(cdp_internal.root_of(customer)) i JOIN cdp_data.group_member m USING (identifier_id) JOIN cdp_data.load d USING (load_id)
     WHERE d.state = 'done' GROUP BY m.group_id) x
     JOIN cdp_data.customer_group g USING (group_id) JOIN cdp_data.source s USING (source_id)
   ORDER BY x.last_at DESC, g.group_id;
 END
 $$;
+COMMENT ON FUNCTION cdp_internal.group_rows(bigint) IS
+'The rows of cdp.customer_groups(), without a trace in the audit: for functions that leave their own.';
+
+CREATE OR REPLACE FUNCTION cdp.customer_groups(customer_id bigint)
+RETURNS TABLE (group_id bigint, source text, group_key text, first_at timestamptz, last_at timestamptz, traits jsonb)
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN QUERY SELECT * FROM cdp_internal.group_rows(customer_groups.customer_id);
+  PERFORM cdp_internal.audit_read('customer_groups', cdp_internal.root_of(customer_groups.customer_id));
+END
+$$;
 COMMENT ON FUNCTION cdp.customer_groups(bigint) IS
-'The groups of a customer (any id of it), the latest first: since when and until when loads in force showed it there, and what is known of the group: of each trait the value said last, whichever load said it. No row for nobody.';
+'The groups of a customer (any id of it), the latest first: since when and until when loads in force showed it there, and what is known of the group: of each trait the value said last, whichever load said it. No row for nobody. The read leaves a row in cdp_data.audit. Error 25006: in a read-only transaction.';
 
 CREATE OR REPLACE FUNCTION cdp.page(
   source text, identifiers jsonb, name text DEFAULT NULL, properties jsonb DEFAULT '{}', occurred_at timestamptz DEFAULT now(), message_id text DEFAULT NULL,

@@ -1,6 +1,6 @@
 -- Identity room, the profile: one customer as one document, and what happened to him in the order of time.
--- Computed live by index for one customer; nothing is written, so all of it works on a hot standby. A reader gets
--- what his rights on the tables allow: parts that he may not read are left out and named.
+-- Computed live by index for one customer. A reader gets what his rights on the tables allow: parts that he may not
+-- read are left out and named. A read of values leaves a trace; without values nothing is written, also on a standby.
 
 CREATE OR REPLACE FUNCTION cdp_internal.known_customer(customer bigint) RETURNS bigint
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -18,8 +18,7 @@ $$;
 COMMENT ON FUNCTION cdp_internal.known_customer(bigint) IS
 'The root of a customer, by any id that he ever had. Error 22023: there is no such customer.';
 
-CREATE OR REPLACE FUNCTION cdp.customer_timeline(
-  customer bigint, since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL, max_rows integer DEFAULT 100)
+CREATE OR REPLACE FUNCTION cdp_internal.timeline_rows(customer bigint, since timestamptz, until timestamptz, max_rows integer)
 RETURNS TABLE (at timestamptz, kind text, what text, channel text, value numeric, currency text, detail jsonb, id bigint)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET jit = off
 AS $$
@@ -89,8 +88,24 @@ BEGIN
   USING root, since, until, max_rows;
 END
 $$;
+COMMENT ON FUNCTION cdp_internal.timeline_rows(bigint, timestamptz, timestamptz, integer) IS
+'The rows of cdp.customer_timeline(), without a trace in the audit: for functions that leave their own.';
+
+CREATE OR REPLACE FUNCTION cdp.customer_timeline(
+  customer bigint, since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL, max_rows integer DEFAULT 100)
+RETURNS TABLE (at timestamptz, kind text, what text, channel text, value numeric, currency text, detail jsonb, id bigint)
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN QUERY SELECT * FROM cdp_internal.timeline_rows(customer, since, until, max_rows);
+  -- Who may not read values gets none, and leaves no trace.
+  IF has_table_privilege('cdp_data.attribute_value', 'SELECT') OR has_column_privilege('cdp_data.touchpoint', 'properties', 'SELECT') THEN
+    PERFORM cdp_internal.audit_read('customer_timeline', cdp_internal.root_of(customer));
+  END IF;
+END
+$$;
 COMMENT ON FUNCTION cdp.customer_timeline(bigint, timestamptz, timestamptz, integer) IS
-'What happened to a customer, latest first (of one moment touchpoints, then attributes, then identity), for since <= at < until (NULL: always), at most max_rows: touches, conversions, refunds and other events with channel and value, values of attributes when they were first said, merges and splits of identity. customer may be any id that he ever had. kind: touch, conversion, refund, event, attribute, merge, split, move, attach; id: touchpoint_id or merge_id. Bots and internal traffic are in it and marked in detail; detail.event is the name of an event that is no kind, for readers who may read properties. Attributes and merges only for readers who may read their tables. Reads by index and writes nothing. Shows personal values: whoever logs such reads does so around it. Errors: 22023 no such customer or max_rows out of range, 42501 without rights on touchpoints, 55000 before cdp.setup().';
+'What happened to a customer, latest first (of one moment touchpoints, then attributes, then identity), for since <= at < until (NULL: always), at most max_rows: touches, conversions, refunds and other events with channel and value, values of attributes when they were first said, merges and splits of identity. customer may be any id that he ever had. kind: touch, conversion, refund, event, attribute, merge, split, move, attach; id: touchpoint_id or merge_id. Bots and internal traffic are in it and marked in detail; detail.event is the name of an event that is no kind, for readers who may read properties. Attributes and merges only for readers who may read their tables. Reads by index. A read that shows values leaves a row in cdp_data.audit, so it needs a writable session; without the right to values nothing is written. Errors: 25006 values asked for in a read-only transaction or on a standby, 22023 no such customer or max_rows out of range, 42501 without rights on touchpoints, 55000 before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.customer_conflicts(root bigint) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC'
@@ -117,7 +132,7 @@ COMMENT ON FUNCTION cdp_internal.customer_conflicts(bigint) IS
 'Attributes of a root about which his sources and identifiers say different things now: {name: [{value, source, identifier, last_at, verified}, ...]}, newest first; sums and unions have none. {} without any.';
 
 CREATE OR REPLACE FUNCTION cdp.customer_360(customer bigint, timeline_rows integer DEFAULT 50) RETURNS jsonb
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET jit = off
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET jit = off
 AS $$
 DECLARE
   root bigint;
@@ -165,7 +180,7 @@ BEGIN
     doc := doc || jsonb_build_object('groups', (
       SELECT coalesce(jsonb_agg(jsonb_build_object('group', g.group_id, 'source', g.source, 'key', g.group_key, 'first_at', g.first_at, 'last_at', g.last_at, 'traits', g.traits)
         ORDER BY g.last_at DESC, g.group_id), '[]')
-      FROM cdp.customer_groups(root) g));
+      FROM cdp_internal.group_rows(root) g));
   ELSE
     hidden := hidden || 'groups'::text;
   END IF;
@@ -191,15 +206,18 @@ BEGIN
   END IF;
   doc := doc || jsonb_build_object('timeline', (
     SELECT coalesce(jsonb_agg(jsonb_strip_nulls(to_jsonb(t) - 'nth') ORDER BY t.nth), '[]')
-    FROM cdp.customer_timeline(root, NULL, NULL, timeline_rows) WITH ORDINALITY AS t (at, kind, what, channel, value, currency, detail, id, nth)));
+    FROM cdp_internal.timeline_rows(root, NULL, NULL, timeline_rows) WITH ORDINALITY AS t (at, kind, what, channel, value, currency, detail, id, nth)));
+  IF sees_values OR sees_attributes THEN
+    PERFORM cdp_internal.audit_read('customer_360', root);
+  END IF;
   RETURN doc || jsonb_build_object('hidden', hidden);
 END
 $$;
 COMMENT ON FUNCTION cdp.customer_360(bigint, integer) IS
-'All that is known of a customer as one JSON document, computed now: customer (the root), merged (ids that became one with it), identifiers, attributes with provenance, conflicts, figures, groups, links, open alerts, quality (attributes that are missing, your own too, or contested), and the last timeline_rows of cdp.customer_timeline(). customer may be any id that he ever had. Parts that the reader has no right to are left out and named in hidden. Times in UTC. Writes nothing; shows personal values, so whoever logs such reads does so around it. Errors: 22023 no such customer, 42501 without rights on touchpoints, 55000 before cdp.setup().';
+'All that is known of a customer as one JSON document, computed now: customer (the root), merged (ids that became one with it), identifiers, attributes with provenance, conflicts, figures, groups, links, open alerts, quality (attributes that are missing, your own too, or contested), and the last timeline_rows of cdp.customer_timeline(). customer may be any id that he ever had. Parts that the reader has no right to are left out and named in hidden. Times in UTC. A read that shows values leaves a row in cdp_data.audit, so it needs a writable session; without the right to values nothing is written. Errors: 25006 values asked for in a read-only transaction or on a standby, 22023 no such customer, 42501 without rights on touchpoints, 55000 before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp.customer_360(identifier_type text, value text, timeline_rows integer DEFAULT 50) RETURNS jsonb
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   found bigint := cdp.customer_of(identifier_type, value);

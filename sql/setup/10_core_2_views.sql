@@ -108,10 +108,8 @@ SELECT cdp_internal.declare_grant('admin', 'SELECT, INSERT, UPDATE, DELETE', 'TA
 FROM unnest(array['source', 'channel', 'channel_rule', 'campaign', 'currency', 'currency_rate', 'touch_kind', 'identifier_type', 'destination']) AS r (name);
 SELECT cdp_internal.declare_grant('admin', 'SELECT, UPDATE', 'TABLE', 'cdp_data.setting');
 -- Blocked values may be phone numbers of people: not for everybody.
-SELECT cdp_internal.declare_grant('admin', 'SELECT, INSERT, UPDATE, DELETE', 'TABLE', 'cdp_data.identifier_block');
-SELECT cdp_internal.declare_grant('admin', 'SELECT', 'TABLE', 'cdp_data.identifier_block_all');
-SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.' || r.name)
-FROM unnest(array['privacy', 'connector']) AS t (template), unnest(array['identifier_block', 'identifier_block_all']) AS r (name);
+SELECT cdp_internal.declare_grant('admin', 'SELECT (block_id, type_id, pattern, is_active, note), INSERT, UPDATE, DELETE', 'TABLE', 'cdp_data.identifier_block');
+SELECT cdp_internal.declare_grant('privacy', 'SELECT', 'TABLE', 'cdp_data.' || r.name) FROM unnest(array['identifier_block', 'identifier_block_all']) AS r (name);
 SELECT cdp_internal.declare_grant('finance', 'SELECT, INSERT, UPDATE, DELETE', 'TABLE', 'cdp_data.' || r.name)
 FROM unnest(array['currency_rate']) AS r (name);
 SELECT cdp_internal.declare_grant('privacy', 'SELECT', 'TABLE', 'cdp_data.' || r.name)

@@ -174,5 +174,10 @@ SELECT cdp_internal.declare_impersonal('identity', 'cdp_data.' || v.t, string_to
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.' || r.name)
 FROM unnest(array['admin', 'analyst', 'marketer', 'privacy']) AS t (template), unnest(array['identity_alert', 'identifier_pair_limit']) AS r (name);
 SELECT cdp_internal.declare_grant('admin', 'SELECT, INSERT, UPDATE, DELETE', 'TABLE', 'cdp_data.identifier_pair_limit');
-SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.' || r.name)
-FROM unnest(array['admin', 'privacy']) AS t (template), unnest(array['link', 'link_support', 'link_support_now', 'record_version', 'repetition', 'merge_log']) AS r (name);
+SELECT cdp_internal.declare_grant('privacy', 'SELECT', 'TABLE', 'cdp_data.' || r.name) FROM unnest(array['link', 'link_support', 'link_support_now', 'record_version', 'repetition', 'merge_log']) AS r (name);
+-- Without free text and keys of records, which may name somebody.
+SELECT cdp_internal.declare_grant('admin', v.privileges, 'TABLE', v.name) FROM (VALUES
+  ('cdp_data.link', 'SELECT (link_id, a_id, b_id, kind, state, weight, blocker, first_seen, made_by, made_at, changed_at)'),
+  ('cdp_data.link_support', 'SELECT (link_id, load_id, version_id, first_at, last_at)'), ('cdp_data.record_version', 'SELECT'), ('cdp_data.repetition', 'SELECT'),
+  ('cdp_data.merge_log', 'SELECT (merge_id, operation_id, at, kind, customer_id, identifier_id, from_id, to_id, link_id, cause, actor, source_id, load_id, winner_size, loser_size, undone_by)')
+) AS v (name, privileges);

@@ -29,7 +29,7 @@ COMMENT ON VIEW cdp_bi.link_rejected IS 'Links that a rule stopped, with the rea
 SELECT cdp_internal.declare_grant('admin', 'SELECT (identifier_id, type_id, customer_id, first_seen, last_seen, state)', 'TABLE', 'cdp_data.identifier');
 SELECT cdp_internal.declare_grant(t.template, 'SELECT (identifier_id, customer_id)', 'TABLE', 'cdp_data.identifier')
 FROM unnest(array['analyst', 'marketer', 'finance']) AS t (template);
-SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_bi.' || v.name)
-FROM unnest(array['admin', 'privacy']) AS t (template), unnest(array['merge_history', 'link_rejected']) AS v (name);
+SELECT cdp_internal.declare_grant(v.template, 'SELECT', 'TABLE', 'cdp_bi.' || v.name)
+FROM (VALUES ('admin', 'merge_history'), ('privacy', 'merge_history'), ('privacy', 'link_rejected')) AS v (template, name);
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_bi.identity_alert')
 FROM unnest(array['admin', 'analyst', 'marketer', 'privacy']) AS t (template);

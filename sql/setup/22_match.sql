@@ -103,5 +103,7 @@ SELECT cdp_internal.declare_impersonal('identity', 'cdp_data.' || v.t, string_to
 -- step: again: grants of matching
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.' || r.name)
 FROM unnest(array['admin', 'analyst', 'marketer', 'privacy']) AS t (template), unnest(array['match_model', 'match_run']) AS r (name);
-SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.' || r.name)
-FROM unnest(array['admin', 'privacy']) AS t (template), unnest(array['match_review', 'match_seen']) AS r (name);
+SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.match_seen') FROM unnest(array['admin', 'privacy']) AS t (template);
+SELECT cdp_internal.declare_grant('privacy', 'SELECT', 'TABLE', 'cdp_data.match_review');
+SELECT cdp_internal.declare_grant('admin', 'SELECT (review_id, model, source_l, id_l, source_r, id_r, match_weight, match_key, gammas, state, run_id, created_at, decided_at, decided_by)',
+  'TABLE', 'cdp_data.match_review');

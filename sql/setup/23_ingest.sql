@@ -205,5 +205,4 @@ FROM unnest(array['admin', 'analyst', 'marketer', 'finance', 'privacy', 'connect
 SELECT cdp_internal.declare_grant('admin', 'SELECT, INSERT, UPDATE, DELETE', 'TABLE', 'cdp_data.event_map');
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_bi.' || r.name)
 FROM unnest(array['admin', 'analyst', 'marketer', 'finance', 'privacy', 'connector']) AS t (template), unnest(array['source_plan', 'source_quality']) AS r (name);
-SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_bi.identifier_conflict')
-FROM unnest(array['admin', 'privacy']) AS t (template);
+SELECT cdp_internal.declare_grant('privacy', 'SELECT', 'TABLE', 'cdp_bi.identifier_conflict');

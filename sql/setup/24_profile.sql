@@ -162,10 +162,10 @@ SELECT cdp_internal.declare_personal_data('identity', v.t, v.c, v.category, v.su
   ('cdp_data.attribute_value', 'customer_id', 'pseudonym', 'customer_id', 'delete', NULL),
   ('cdp_data.attribute_value', 'identifier_id', 'pseudonym', 'identifier_id', 'delete', NULL),
   ('cdp_data.profile', 'customer_id', 'pseudonym', 'customer_id', 'delete', 'made from attribute_value and touchpoint; a refresh after the erasure does not bring it back'),
-  ('cdp_data.profile', 'attributes', 'content', 'customer_id', 'delete', NULL),
+  ('cdp_data.profile', 'attributes', 'other', 'customer_id', 'delete', 'your own attributes of sensitivity internal only'),
   ('cdp_data.profile', 'personal_attributes', 'content', 'customer_id', 'delete', NULL),
   ('cdp_data.profile', 'provenance', 'pseudonym', 'customer_id', 'delete', 'ids of identifiers and homes'),
-  ('cdp_data.profile', 'birth_year', 'content', 'customer_id', 'delete', NULL),
+  ('cdp_data.profile', 'birth_year', 'other', 'customer_id', 'delete', 'coarse; empty when birthday is declared sensitive'),
   ('cdp_data.profile', 'revenue', 'financial', 'customer_id', 'delete', NULL),
   ('cdp_data.profile', 'average_order', 'financial', 'customer_id', 'delete', NULL),
   ('cdp_data.profile_state', 'basis', 'other', NULL, 'keep', 'ids of kinds, exchange rates and checksums')
@@ -173,7 +173,7 @@ SELECT cdp_internal.declare_personal_data('identity', v.t, v.c, v.category, v.su
 
 SELECT cdp_internal.declare_personal_data('identity', 'cdp_data.profile', v.c, v.category, 'customer_id', 'delete', NULL)
 FROM (
-  SELECT b.name, CASE WHEN b.sensitivity = 'internal' THEN 'other' WHEN b.name IN ('address', 'postcode') THEN 'contact' ELSE 'content' END
+  SELECT b.name, CASE WHEN b.sensitivity = 'internal' OR b.name = 'gender' THEN 'other' WHEN b.name IN ('address', 'postcode') THEN 'contact' ELSE 'content' END
   FROM cdp.attribute_builtin() b
   UNION ALL
   SELECT n, 'behaviour' FROM unnest(array['first_seen', 'last_seen', 'touches', 'conversions', 'orders', 'refunds', 'unrated', 'first_channel_id', 'last_channel_id']) n
@@ -185,9 +185,7 @@ SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.' || 
 FROM unnest(array['admin', 'analyst', 'marketer', 'finance', 'privacy', 'connector']) AS t (template),
   unnest(array['attribute', 'attribute_all']) AS r (name);
 SELECT cdp_internal.declare_grant('admin', 'SELECT, INSERT, UPDATE, DELETE', 'TABLE', 'cdp_data.attribute');
-SELECT cdp_internal.declare_grant('privacy', 'SELECT', 'TABLE', 'cdp_data.' || r.name) FROM unnest(array['attribute_value', 'attribute_value_now']) AS r (name);
-SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.' || r.name)
-FROM unnest(array['privacy', 'connector']) AS t (template), unnest(array['profile', 'profile_state']) AS r (name);
+SELECT cdp_internal.declare_grant('privacy', 'SELECT', 'TABLE', 'cdp_data.' || r.name) FROM unnest(array['attribute_value', 'attribute_value_now', 'profile', 'profile_state']) AS r (name);
 -- What names nobody: figures, places, levels, and which source said what.
 SELECT cdp_internal.declare_grant(t.template,
   'SELECT (customer_id, gender, birth_year, language, timezone, country, region, city, district, industry, company_size, membership_level, '

@@ -86,6 +86,9 @@ SELECT cdp_internal.declare_grant('reader', 'SELECT', 'TABLE', 'cdp_data.' || r.
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_bi.' || r.name)
 FROM unnest(array['admin', 'analyst', 'marketer', 'finance', 'reader']) AS t (template), unnest(array['attribution_day', 'spend_day']) AS r (name);
 
+-- step: again: attribution mixed sources
+SELECT cdp_internal.declare_mixed_sources('cdp_data.' || t) FROM unnest(array['attribution_rollup_label', 'attribution_journey', 'attribution_day']) t;
+
 -- step: again: attribution job
 SELECT cdp_internal.declare_job('attribution_rollup', 'attribution', 'SELECT cdp.refresh_attribution()', '1 day at 03:30',
   'Adds what changed to the roll-ups of attribution.');

@@ -46,6 +46,11 @@ cmp_ok($node->safe_psql('postgres', q{SELECT count(*) FROM cdp_data.merge_log WH
 like($node->safe_psql('postgres', 'SELECT started_over IS NULL, customers FROM cdp.refresh_profiles()'), qr/^t\|\d+$/, 'the rest is refreshed by the feed');
 is($node->safe_psql('postgres', 'SELECT written, removed FROM cdp.refresh_profiles(everybody => true)'), '0|0', 'a pass over everybody finds nothing to do');
 
+# Reads of personal values are logged, which a standby can not; where they are not to be logged, they work there.
+$node->wait_for_catchup($standby);
+like(($standby->psql('postgres', q{\set VERBOSITY verbose
+	SELECT cdp.customer_360(min(customer_id)) FROM cdp_data.profile}))[2], qr/25006.*hot standby/s, 'a standby shows no values that it can not log');
+$node->safe_psql('postgres', q{UPDATE cdp_data.setting SET audit = 'changes'});
 $node->wait_for_catchup($standby);
 for my $query (
 	q{SELECT md5(string_agg((cdp.customer_360(customer_id) - 'at')::text, ',' ORDER BY customer_id)), count(*) FROM cdp_data.profile},

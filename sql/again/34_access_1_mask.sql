@@ -1,0 +1,46 @@
+-- Governance room, access: masks. What they hide is gone from the result, however one filters: the views that use
+-- them are security barriers, so a filter sees masked values only. No mask raises an error or shows a length.
+
+CREATE OR REPLACE FUNCTION cdp.mask_text(value text) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN CASE WHEN pg_catalog.length(value) >= 8 AND value NOT LIKE 'cdp1:%' THEN left(value, 2) || '****' || right(value, 2) ELSE '****' END;
+COMMENT ON FUNCTION cdp.mask_text(text) IS
+'A value of any sort with its two first and two last characters: ab****yz. Below 8 characters, and of an encrypted value, nothing is shown: ****. NULL for NULL.';
+
+CREATE OR REPLACE FUNCTION cdp.mask_name(value text) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN CASE WHEN value LIKE 'cdp1:%' THEN '**' ELSE coalesce((
+  SELECT string_agg(CASE WHEN pg_catalog.length(w.word) > 1 THEN left(w.word, 1) ELSE '' END || '**', ' ' ORDER BY w.nth)
+  FROM regexp_split_to_table(btrim(value), '\s+') WITH ORDINALITY AS w (word, nth) WHERE w.nth <= 3 AND w.word <> ''), '**') END;
+COMMENT ON FUNCTION cdp.mask_name(text) IS
+'A name with the first character of each of its first three words: A** S**. Words of one character show nothing. NULL for NULL.';
+
+CREATE OR REPLACE FUNCTION cdp.mask_email(value text) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+RETURN CASE WHEN value !~ '^[^@]+@[^@]+$' OR value LIKE 'cdp1:%' THEN '****' ELSE
+  CASE WHEN pg_catalog.length(split_part(value, '@', 1)) >= 3 THEN left(value, 1) ELSE '' END || '***@'
+  || CASE WHEN pg_catalog.length(split_part(split_part(value, '@', 2), '.', 1)) >= 3 THEN left(split_part(value, '@', 2), 1) ELSE '' END || '***'
+  || coalesce(substring(split_part(value, '@', 2) FROM '\.(?:[a-z]{2,18}|xn--[a-z0-9-]{2,18})$'), '') END;
+COMMENT ON FUNCTION cdp.mask_email(text) IS
+'An e-mail address with the first character of its name and of its host, and the top-level domain: l***@e***.com. Parts below 3 characters show nothing. What is no address: ****. NULL for NULL.';
+
+CREATE OR REPLACE FUNCTION cdp.mask_phone(value text) RETURNS text
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+BEGIN ATOMIC
+  -- Country codes of ITU E.164: one digit, the assigned ones of two, else three. At least four digits are hidden.
+  SELECT CASE WHEN pg_catalog.length(n.rest) >= 7 THEN coalesce('+' || n.country || ' ', '') || left(n.rest, s.shown / 2) || '****' || right(n.rest, s.shown - s.shown / 2)
+    ELSE '****' END
+  FROM (
+    SELECT p.m[1] AS country, coalesce(p.m[2], CASE WHEN value ~ '^\d+$' THEN value END, '') AS rest
+    FROM (SELECT regexp_match(value,
+      '^\+(1|7|2[07]|3[0-469]|4[013-9]|5[1-8]|6[0-6]|8[1246]|9[0-58]|(?:2[1-689]|3[578]|42|5[09]|6[7-9]|8[035789]|9[679])\d)(\d+)$')) AS p (m)) n
+    CROSS JOIN LATERAL (SELECT least(7, pg_catalog.length(n.rest) - 4)) AS s (shown);
+END;
+COMMENT ON FUNCTION cdp.mask_phone(text) IS
+'A phone number in the stored form (+ country, number) with its country code and at most seven digits, three before and four after: +86 138****5678. At least four digits are hidden; below 7 digits, and for anything else, all: ****. NULL for NULL.';
+
+CREATE OR REPLACE FUNCTION cdp.mask_identifier(normaliser text, value text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE normaliser WHEN 'email' THEN cdp.mask_email(value) WHEN 'phone' THEN cdp.mask_phone(value) ELSE cdp.mask_text(value) END;
+COMMENT ON FUNCTION cdp.mask_identifier(text, text) IS
+'The mask for an identifier of a type with this normaliser (cdp_data.identifier_type_all): cdp.mask_email(), cdp.mask_phone(), else cdp.mask_text(). NULL for a NULL value.';

@@ -1,0 +1,173 @@
+# Each part that setup() grants is played by a role that logs in and tries everything: every column, every table,
+# every function, from the catalogue, so that what a later room adds is tried, too. What it may do is what was declared,
+# and no part but privacy reads a personal value.
+use strict;
+use warnings;
+use CdpTest;
+use PostgreSQL::Test::Cluster;
+use PostgreSQL::Test::Utils;
+use Test::More;
+
+my @parts = qw(admin analyst marketer finance privacy connector reader);
+my $node  = cdp_node('access');
+my $db    = 'guarded';
+
+# A plain role owns the tables, as it should be: nothing may work only because a superuser owns them.
+$node->safe_psql('postgres', "CREATE ROLE keeper; CREATE ROLE stranger LOGIN; CREATE DATABASE $db TEMPLATE template0 ENCODING 'UTF8'");
+$node->safe_psql('postgres', "CREATE ROLE the_$_ LOGIN") for @parts;
+$node->safe_psql($db, "CREATE EXTENSION pg_cdp; GRANT CREATE ON DATABASE $db TO keeper; GRANT CREATE ON SCHEMA public TO keeper");
+$node->safe_psql($db, 'SET ROLE keeper; CALL cdp.setup(timezone => $$UTC$$, currency => $$EUR$$, ' . join(', ', map { "$_ => 'the_$_'" } @parts) . ')');
+fill($node, $db, 300);
+$node->safe_psql($db, q{SET ROLE keeper; SELECT cdp.add_source('crm'); SELECT cdp.identify('crm', '{"email": "lena@example.com", "phone": "+8613812345678"}', '{"full_name": "Lena Novak", "city": "Graz"}');
+	INSERT INTO cdp_data.destination (destination) VALUES ('mailer');
+	SELECT cdp.refresh_profiles()});
+
+sub as { # role, SQL: (exit code, output, error)
+	my ($role, $sql) = @_;
+	return $node->psql($db, $sql, extra_params => [ '-U', $role ]);
+}
+
+sub probe { # role: the attempts of access_probe.sql as a list of [what, object, column, result]
+	my ($role) = @_;
+	my ($rc, $out, $err) = as($role, slurp_file("$ENV{CDP_TOP}/test/t/access_probe.sql"));
+	die "probe as $role: $err" if $rc;
+	return map { [ split /\|/, $_, -1 ] } split /\n/, $out;
+}
+
+# What was declared, spelled out: part|what|object|column.
+my %declared = map { $_ => 1 } split /\n/, $node->safe_psql($db, q{
+	WITH word AS (
+	  SELECT g.template, g.object_kind, g.object, lower(w[1]) AS what, w[2] AS columns
+	  FROM cdp_data.grant_rule g, regexp_matches(g.privileges, '([A-Z]+)(?: \(([a-z_, ]+)\))?', 'g') AS w)
+	SELECT w.template || '|' || w.what || '|' || to_regclass(w.object) || '|' || a.attname
+	FROM word w JOIN pg_attribute a ON a.attrelid = to_regclass(w.object) AND a.attnum > 0 AND NOT a.attisdropped
+	WHERE w.object_kind = 'TABLE' AND w.what = 'select' AND (w.columns IS NULL OR a.attname = ANY (string_to_array(w.columns, ', ')))
+	UNION ALL
+	SELECT w.template || '|' || w.what || '|' || to_regclass(w.object) || '|' FROM word w WHERE w.object_kind = 'TABLE' AND w.what <> 'select'
+	UNION ALL
+	SELECT w.template || '|lock|' || to_regclass(w.object) || '|' FROM word w WHERE w.object_kind = 'TABLE' AND w.what IN ('update', 'delete', 'truncate')
+	UNION ALL
+	SELECT w.template || '|definer|' || to_regprocedure(w.object) || '|' FROM word w WHERE w.object_kind = 'FUNCTION'});
+# Values about people, and tables with a row for a person.
+my %personal = map { $_ => 1 } split /\n/, $node->safe_psql($db, q{SELECT to_regclass(table_name) || '|' || column_name FROM cdp_internal.personal_values()});
+my %about = map { $_ => 1 } split /\n/, $node->safe_psql($db, q{SELECT DISTINCT to_regclass(table_name)::text FROM cdp_data.personal_data WHERE subject_key IS NOT NULL});
+cmp_ok(scalar keys %personal, '>', 20, 'the registry knows personal values');
+
+my $before = contents($node, $db, qr/audit/);
+for my $part (@parts, 'stranger') {
+	my $role = $part eq 'stranger' ? $part : "the_$part";
+	my (@surplus, @missing, @values, @writes, @broken, %tried);
+	for my $t (probe($role)) {
+		my ($what, $object, $column, $result) = @$t;
+		my $may = $declared{"$part|$what|$object|$column"};
+		$tried{$what}++;
+		push @broken, "$object $result" if $result =~ /^(XX|57P|08)/;
+		if ($what eq 'call') { next }
+		my $could = $result ne 'denied';
+		push @surplus, "$what $object $column" if $could && !$may;
+		push @missing, "$what $object $column" if !$could && $may;
+		push @values, "$object.$column" if $what eq 'select' && $could && $personal{"$object|$column"} && $part ne 'privacy';
+		push @writes, "$what $object" if $could && $what =~ /insert|update|delete|truncate/ && $about{$object};
+		push @writes, "reads $object" if $could && $part eq 'reader' && $about{$object};
+	}
+	is("@surplus", '', "$part can do nothing that is not declared");
+	is("@missing", '', "$part can do all that is declared");
+	is("@values", '', "$part reads no personal value") if $part ne 'privacy';
+	is("@writes", '', "$part writes no row about a person by hand" . ($part eq 'reader' ? ', and reads none' : ''));
+	is("@broken", '', "no function fails inside when $part calls it with NULLs");
+	cmp_ok($tried{$_}, '>', { select => 400, insert => 40, call => 300, definer => 8 }->{$_}, "$tried{$_} attempts: $_") for qw(select insert call definer);
+}
+is(contents($node, $db, qr/audit/), $before, 'and nothing was changed by all that');
+
+# The check itself: one grant too many is seen by it, by the review and by health().
+$node->safe_psql($db, 'GRANT SELECT (value) ON cdp_data.identifier TO the_analyst');
+is(join(' ', map { "$_->[1].$_->[2]" } grep { $_->[0] eq 'select' && $_->[3] eq 'ok' && $personal{"$_->[1]|$_->[2]"} } probe('the_analyst')),
+	'cdp_data.identifier.value', 'a grant too many is found');
+is($node->safe_psql($db, q{SELECT role_name, template, table_name, column_name FROM cdp.access_review() WHERE how = 'granted'}),
+	'the_analyst|analyst|cdp_data.identifier|value', 'the review names it');
+like($node->safe_psql($db, q{SELECT detail FROM cdp.health() WHERE finding = 'personal_readable'}), qr/the_analyst can read cdp_data.identifier.value/, 'health() warns');
+$node->safe_psql($db, 'REVOKE SELECT (value) ON cdp_data.identifier FROM the_analyst');
+is($node->safe_psql($db, q{SELECT count(*) FROM cdp.access_review() WHERE how NOT IN ('superuser', 'owner of the table', 'privacy')}), 0, 'and then nobody');
+
+# What each part is for.
+sub can { my ($role, $sql, $want) = @_; my ($rc, $out, $err) = as($role, $sql); is($rc, 0, "$role: $sql") or diag $err; is($out, $want, '  its answer') if defined $want; }
+sub cannot { my ($role, $sql, $state) = @_; my ($rc, $out, $err) = as($role, "\\set VERBOSITY sqlstate\n$sql"); isnt($rc, 0, "$role not: $sql"); like($err, qr/$state/, "  with $state"); }
+
+can('the_analyst', q{SELECT count(*) > 0 FROM cdp.attribution()}, 't');
+can('the_analyst', q{SELECT masked FROM cdp_bi.identifier_masked WHERE identifier_type IN ('email', 'phone') AND masked !~ 'p\*' ORDER BY 1}, "+86 138****5678\nl***\@e***.com");
+can('the_analyst', q{SELECT full_name, city, emails, phones FROM cdp_bi.customer_masked WHERE full_name IS NOT NULL}, 'L** N**|Graz|{l***@e***.com}|{"+86 138****5678"}');
+# A filter that tells what it sees gets the mask, whatever it costs.
+can('the_analyst', q{CREATE FUNCTION pg_temp.spy(v text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS $$ BEGIN IF v LIKE '%@example%' THEN RAISE NOTICE 'seen: %', v; END IF; RETURN true; END $$;
+	SET client_min_messages = notice; SELECT count(*) > 40 FROM cdp_bi.identifier_masked WHERE pg_temp.spy(masked)}, 't');
+unlike((as('the_analyst', q{CREATE FUNCTION pg_temp.spy(v text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS $$ BEGIN RAISE NOTICE '%', v; RETURN true; END $$;
+	SELECT count(*) FROM cdp_bi.identifier_masked WHERE pg_temp.spy(masked)}))[2], qr/example/, 'no value passes by a filter');
+can('the_analyst', q{SELECT count(*) FROM cdp_bi.identifier_masked WHERE masked = 'lena@example.com'}, 0);
+cannot('the_analyst', q{SELECT cdp.customer_of('email', 'lena@example.com')}, '42501');
+cannot('the_analyst', q{SELECT cdp_internal.keyed_digest('suppression', '1:lena@example.com')}, '42501');
+cannot('the_marketer', q{SELECT full_name FROM cdp_data.profile}, '42501');
+cannot('the_admin', q{SELECT cdp.customer_of('email', 'lena@example.com')}, '42501');
+cannot('the_admin', q{SELECT value FROM cdp_data.identifier_block}, '42501');
+can('the_admin', q{UPDATE cdp_data.setting SET partitions_ahead = 4; INSERT INTO cdp_data.identifier_block (type_id, value) VALUES (NULL, 'nobody@example.org')});
+can('the_finance', q{INSERT INTO cdp_data.currency_rate (currency, base, valid_from, rate) VALUES ('USD', 'EUR', '2026-01-01', 0.9)});
+can('the_reader', q{SELECT count(*) >= 0 FROM cdp_bi.attribution_day}, 't');
+cannot('the_reader', q{SELECT * FROM cdp_data.touchpoint}, '42501');
+cannot('stranger', q{SELECT * FROM cdp_bi.attribution_day}, '42501');
+cannot("the_$_", q{SELECT cdp.restrict_to_sources('the_reader', '{crm}')}, '42501') for @parts;
+
+# The connector: by its roads only.
+my $shop_only = (as('the_analyst', q{SELECT * FROM cdp.attribution(models => '{last,linear,markov}') ORDER BY label, model}))[1];
+can('the_connector', q{SELECT status FROM cdp_api.identify('crm', '{"email": "max@example.com"}', '{"full_name": "Max"}', message_id => 'm1')}, 'written');
+can('the_connector', q{SELECT status FROM cdp_api.alias('crm', '{"cookie": "k1"}', '{"email": "max@example.com"}')}, 'written');
+can('the_connector', q{SELECT status FROM cdp_api.track('crm', 'purchase', '{"email": "max@example.com"}', value => 5)}, 'written');
+can('the_connector', q{SELECT status FROM cdp_api.page('crm', '{"email": "max@example.com"}', 'home')}, 'written');
+can('the_connector', q{SELECT status FROM cdp_api.group('crm', '{"email": "max@example.com"}', 'team 1')}, 'written');
+can('the_connector', q{SELECT status FROM cdp_api.ingest('crm', '{"type": "track", "event": "click", "userId": "u1", "messageId": "m2"}')}, 'written');
+cannot('the_connector', q{SELECT cdp.identify('crm', '{"email": "max@example.com"}')}, '42501');
+cannot('the_connector', q{SELECT value FROM cdp_data.identifier}, '42501');
+cannot('the_connector', q{SELECT * FROM cdp_data.profile}, '42501');
+cannot('the_connector', q{SELECT payload FROM cdp_data.outbox}, '42501');
+cannot("the_$_", q{SELECT cdp_api.identify('crm', '{"email": "max@example.com"}')}, '42501') for grep { $_ ne 'connector' } @parts;
+
+# Reads of personal values are logged, with who asked; who gets no value leaves no trace.
+my $lena = $node->safe_psql($db, q{SELECT cdp.customer_of('email', 'lena@example.com')});
+can('the_privacy', "SELECT cdp.customer_360($lena) -> 'identifiers' -> 0 ->> 'value' IS NOT NULL", 't');
+can('the_privacy', "SELECT count(*) > 0 FROM cdp.customer_timeline($lena)", 't');
+can('the_privacy', "SELECT count(*) FROM cdp.explain_identity($lena) WHERE value IS NOT NULL", 2);
+can('the_analyst', "SELECT cdp.customer_360($lena) ->> 'hidden' <> '[]'", 't');
+can('the_analyst', "SELECT count(*) FROM cdp.customer_timeline($lena) WHERE detail ? 'value'", 0);
+is($node->safe_psql($db, "SELECT actor, role, object, customer_id FROM cdp_data.audit WHERE action = 'read' AND customer_id = $lena ORDER BY audit_id"),
+	join("\n", map { "the_privacy|the_privacy|$_|$lena" } qw(customer_360 customer_timeline explain_identity)), 'three reads, three rows');
+
+# Row security by source. The agency is an analyst kept to the shop: it sees what was there before the others came.
+$node->safe_psql($db, 'CREATE ROLE agency LOGIN; GRANT the_analyst TO agency');
+my $report = q{SELECT * FROM cdp.attribution(models => '{last,linear,markov}') ORDER BY label, model};
+my $all = (as('agency', $report))[1];
+isnt($all, $shop_only, 'two sources give another report than one');
+is($node->safe_psql($db, q{SET ROLE keeper; SELECT cdp.restrict_to_sources('agency', '{shop}')}), 1, 'kept to one source');
+can('agency', $report, $shop_only);
+can('the_analyst', $report, $all);
+can('agency', q{SELECT count(DISTINCT source_id) FROM cdp_data.touchpoint}, 1);
+can('agency', q{SELECT count(*) FROM cdp_data.load WHERE source_id <> (SELECT source_id FROM cdp_data.source WHERE name = 'shop')}, 0);
+can('agency', 'SELECT (SELECT count(*) FROM cdp_bi.customer_profile), (SELECT count(*) FROM cdp_bi.customer_masked), (SELECT count(*) FROM cdp_bi.identifier_masked)', '0|0|0');
+cannot('agency', 'SELECT * FROM cdp_data.touchpoint_2026_02', '42501');
+cannot('agency', q{SELECT cdp.restrict_to_sources('agency', NULL)}, '42501');
+cannot('agency', q{DELETE FROM cdp_data.source_right}, '42501');
+is($node->safe_psql($db, q{SELECT count(*) FROM cdp_internal.source_tables() s JOIN pg_class c ON c.oid = to_regclass('cdp_data.' || s.table_name) WHERE NOT c.relrowsecurity}), 0, 'every table with sources is covered');
+can('the_connector', q{SELECT status FROM cdp_api.track('crm', 'click', '{"email": "max@example.com"}')}, 'written');
+$node->safe_psql($db, q{SET ROLE keeper; SELECT cdp.restrict_to_sources('the_connector', '{shop}')});
+cannot('the_connector', q{SELECT cdp_api.track('crm', 'click', '{"email": "max@example.com"}')}, '42501');
+cannot('the_connector', q{SELECT cdp_api.ingest('crm', '[]')}, '42501');
+can('the_connector', q{SELECT status FROM cdp_api.track('shop', 'form_submit', '{"email": "max@example.com"}')}, 'written');
+# A table that a later release brings is covered by its setup().
+$node->safe_psql($db, 'SET ROLE keeper; CREATE TABLE cdp_data.later (source_id integer, note text); INSERT INTO cdp_data.later VALUES (1, NULL), (2, NULL); GRANT SELECT ON cdp_data.later TO the_analyst');
+is($node->safe_psql($db, q{SELECT detail FROM cdp.health() WHERE finding = 'source_policy_missing'}), 'cdp_data.later is not covered by row security by source', 'health() tells of one that is not');
+$node->safe_psql($db, 'SET ROLE keeper; CALL cdp.setup()');
+can('agency', 'SELECT count(*) FROM cdp_data.later', 1);
+$node->safe_psql($db, q{SET ROLE keeper; SELECT cdp.restrict_to_sources('agency', NULL), cdp.restrict_to_sources('the_connector', NULL)});
+is($node->safe_psql($db, q{SELECT count(*) FROM pg_class WHERE relnamespace = 'cdp_data'::regnamespace AND relrowsecurity}), 0, 'lifted, nothing is left that costs');
+can('agency', 'SELECT count(*) FROM cdp_data.later', 2);
+for my $wrong ([ 'nobody_such', '{shop}', '42704' ], [ 'agency', '{shops}', '22023' ], [ 'agency', '{}', '22023' ], [ 'keeper', '{shop}', '22023' ]) {
+	my ($rc, undef, $err) = $node->psql($db, "\\set VERBOSITY sqlstate\nSET ROLE keeper; SELECT cdp.restrict_to_sources('$wrong->[0]', '$wrong->[1]')");
+	like($err, qr/$wrong->[2]/, "refused: $wrong->[0] $wrong->[1]");
+}
+done_testing();
