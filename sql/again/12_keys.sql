@@ -160,6 +160,43 @@ $$;
 COMMENT ON FUNCTION cdp_internal.health_of_keys() IS
 'Findings of cdp.health() about the key file: not set, unusable, or without a key that digests of suppressed people need.';
 
+-- Encrypted texts. Attributes are bound to their number and sealed same for same: what is equal stays equal.
+CREATE OR REPLACE FUNCTION cdp_internal.seal_text(value text, context text) RETURNS text
+LANGUAGE c VOLATILE STRICT PARALLEL SAFE COST 20
+AS 'MODULE_PATHNAME', 'cdp_seal_text';
+COMMENT ON FUNCTION cdp_internal.seal_text(text, text) IS
+'A text encrypted with the newest key: cdp1:<key>:<base64 of nonce, AES-256-GCM cipher text and tag>. It opens with the same context only; every result differs. NULL for NULL. Errors: 42501 without the right to digest, 55000 no key file, F0000 it can not be used, 54000 over 700 MB.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.seal_same(value text, context text) RETURNS text
+LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20
+AS 'MODULE_PATHNAME', 'cdp_seal_same';
+COMMENT ON FUNCTION cdp_internal.seal_same(text, text) IS
+'cdp_internal.seal_text() where equal texts of one context and key give equal results (the nonce is made of them). Errors as there.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.open_text(envelope text, context text) RETURNS text
+LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20
+AS 'MODULE_PATHNAME', 'cdp_open_text';
+COMMENT ON FUNCTION cdp_internal.open_text(text, text) IS
+'The text that cdp_internal.seal_text() encrypted. NULL for NULL. Errors, never a wrong text: 22023 it is no encrypted text, 39000 a bit of it or of the context differs, 42501 without the right to decrypt, 55000 no key file or no such key.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.envelope_key(envelope text) RETURNS integer
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'cdp_envelope_key';
+COMMENT ON FUNCTION cdp_internal.envelope_key(text) IS
+'Number of the key of an encrypted text; NULL when the text is none. Needs no key.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.seal_attribute(attribute_id integer, value text) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN cdp_internal.seal_same(value, 'attribute ' || attribute_id::text);
+COMMENT ON FUNCTION cdp_internal.seal_attribute(integer, text) IS
+'The stored form of a value of an encrypted attribute; equal values of an attribute give equal texts. NULL for NULL. Errors: as cdp_internal.seal_text().';
+
+CREATE OR REPLACE FUNCTION cdp_internal.open_attribute(attribute_id integer, envelope text) RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN cdp_internal.open_text(envelope, 'attribute ' || attribute_id::text);
+COMMENT ON FUNCTION cdp_internal.open_attribute(integer, text) IS
+'The value of an encrypted attribute from its stored form. Leaves no trace: whoever calls it writes the audit. NULL for NULL. Errors: as cdp_internal.open_text().';
+
 -- The bare primitives, for the known answers of RFC 4231 and NIST. They see no key of the server.
 CREATE OR REPLACE FUNCTION cdp_internal.known_hmac(key bytea, data bytea) RETURNS bytea
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE

@@ -178,15 +178,26 @@ $$;
 COMMENT ON FUNCTION cdp_internal.record_attributes(bigint, integer) IS
 'Hands the attributes of the good records to the profile, each with the strongest identifier of its record. Returns how many values there were.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.field_is_secret(target_kind text, target_id integer) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN coalesce(target_kind = 'attribute' AND (SELECT a.encrypted FROM cdp_data.attribute a WHERE a.attribute_id = target_id), false);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.field_is_secret(text, integer) IS
+'Whether a field of a record feeds an encrypted attribute, so that nothing but the profile may keep it, and that encrypted. Never NULL.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.record_quarantine(load bigint, src integer) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   names text[] := ARRAY(SELECT f.field FROM pg_temp.cdp_load_field f ORDER BY f.n);
+  secret text[] := ARRAY(SELECT f.field FROM pg_temp.cdp_load_field f WHERE cdp_internal.field_is_secret(f.target_kind, f.target_id));
   n bigint;
 BEGIN
   INSERT INTO cdp_data.quarantine (load_id, source_id, row_no, original, code, reason)
-  SELECT load, src, r.row_no, coalesce(r.original, jsonb_strip_nulls(jsonb_object(names, r.f))), r.code,
+  SELECT load, src, r.row_no, coalesce(r.original, jsonb_strip_nulls(jsonb_object(names, r.f))) - secret, r.code,
     concat(x.reason, ': ' || f.field, CASE r.code WHEN 'bad_field' THEN ' (' || (
       SELECT split_part(b, ':', 2) FROM unnest(r.bad) b WHERE split_part(b, ':', 1) = r.bad_field::text) || ')' END)
   FROM pg_temp.cdp_load_record r JOIN cdp_internal.load_reasons() x USING (code)
@@ -230,7 +241,10 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   RETURN (
-    SELECT format('md5(ARRAY[%s]::text)::uuid', string_agg(format('%L, r.f[%s]', f.target_kind || ' ' || f.target_name, f.n), ', ' ORDER BY f.target_kind, f.target_name, f.n))
+    SELECT format('md5(ARRAY[%s]::text)::uuid', string_agg(
+      -- Who knows the rest of a record could find a secret by trying, if it were digested in the clear.
+      format(CASE WHEN cdp_internal.field_is_secret(f.target_kind, f.target_id) THEN '%L, cdp_internal.seal_attribute(%3$s, r.f[%2$s])' ELSE '%L, r.f[%2$s]' END,
+        f.target_kind || ' ' || f.target_name, f.n, f.target_id), ', ' ORDER BY f.target_kind, f.target_name, f.n))
     FROM pg_temp.cdp_load_field f WHERE f.target_kind IN ('identifier', 'attribute'));
 END
 $$;
@@ -245,7 +259,7 @@ BEGIN
     (SELECT string_agg(ROW(f.n, f.data_type, f.required, f.min_value, f.max_value, f.pattern, f.allowed, f.target_kind, f.target_name, f.target_id, f.priority, f.role, f.transform)::text, ' ' ORDER BY f.n)
      FROM pg_temp.cdp_load_field f),
     cdp_internal.identifier_rules()::text,
-    (SELECT string_agg(ROW(a.attribute_id, a.data_type, a.pattern, a.aliases, a.blanks)::text, ' ' ORDER BY a.attribute_id)
+    (SELECT string_agg(ROW(a.attribute_id, a.data_type, a.pattern, a.aliases, a.blanks, a.encrypted)::text, ' ' ORDER BY a.attribute_id)
      FROM cdp_data.attribute_all a WHERE EXISTS (SELECT FROM pg_temp.cdp_load_field f WHERE f.target_kind = 'attribute' AND f.target_id = a.attribute_id)),
     (SELECT s.timezone FROM cdp_data.load l JOIN cdp_data.source s USING (source_id) WHERE l.load_id = load)))::uuid;
 END

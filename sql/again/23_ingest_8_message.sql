@@ -501,6 +501,33 @@ $$;
 COMMENT ON FUNCTION cdp_internal.message_in(text, integer, jsonb, timestamptz) IS
 'Takes one message in that came at that time. status: written, repeated, suppressed, or refused with code and reason; then nothing of it was written.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.without_secrets(message jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  secret text[] := ARRAY(SELECT a.name FROM cdp_data.attribute a WHERE a.encrypted);
+  place text[];
+  one text;
+BEGIN
+  IF secret = '{}' THEN
+    RETURN message;
+  END IF;
+  -- A contract may call the field otherwise, traits.ssn for one.
+  secret := secret || ARRAY(SELECT regexp_replace(f.field, '^.*[.]', '') FROM cdp_data.source_field f WHERE f.target_kind = 'attribute' AND f.target_name = ANY (secret));
+  FOR place, one IN
+    SELECT p.path, e.key
+    FROM (VALUES (ARRAY['traits']), (ARRAY['context', 'traits']), (ARRAY['properties']), ('{}'::text[])) AS p (path)
+      CROSS JOIN LATERAL jsonb_each(CASE jsonb_typeof(message #> p.path) WHEN 'object' THEN message #> p.path ELSE '{}' END) e
+    WHERE e.key = ANY (secret) OR (cdp_internal.split_traits(jsonb_build_object(e.key, e.value))).attributes ?| secret
+  LOOP
+    message := message #- (place || one);
+  END LOOP;
+  RETURN message;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.without_secrets(jsonb) IS
+'A message without the fields that would become encrypted attributes: what is refused is kept without them, and they have to be delivered again.';
+
 CREATE OR REPLACE FUNCTION cdp.ingest(source text, message jsonb)
 RETURNS TABLE (message_id text, status text, reason text, customer_id bigint, touchpoint_id bigint, refused jsonb)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -529,7 +556,7 @@ BEGIN
     m := cdp_internal.message_in(source, src, one, now());
     IF m.status = 'refused' THEN
       INSERT INTO cdp_data.quarantine (load_id, source_id, original, code, reason)
-      VALUES (cdp_internal.live_load(src, now()), src, one, m.code, m.reason);
+      VALUES (cdp_internal.live_load(src, now()), src, cdp_internal.without_secrets(one), m.code, m.reason);
     END IF;
     message_id := m.message_id;
     status := m.status;

@@ -180,7 +180,7 @@ BEGIN
   END IF;
   zone := (SELECT s.timezone FROM cdp_data.source s WHERE s.source_id = attributes_write.source_id);
   WITH judged AS MATERIALIZED (
-    SELECT g.key, a.attribute_id, r.value,
+    SELECT g.key, a.attribute_id, CASE WHEN a.encrypted THEN cdp_internal.seal_attribute(a.attribute_id, r.value) ELSE r.value END AS value,
       CASE WHEN a.attribute_id IS NULL THEN 'unknown_attribute'
         WHEN jsonb_typeof(g.value) IN ('array', 'object') AND a.data_type NOT IN ('list', 'json') THEN 'bad_' || a.data_type
         ELSE r.code END AS code

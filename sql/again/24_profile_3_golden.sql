@@ -11,7 +11,7 @@ BEGIN
     'rates', (SELECT coalesce(jsonb_object_agg(r.currency || ' ' || to_char(r.valid_from, 'YYYY-MM-DD'), r.rate), '{}') FROM cdp_data.currency_rate r WHERE r.base = s.currency),
     'kinds', (SELECT jsonb_object_agg(k.kind_id, CASE WHEN k.is_touch THEN 't' ELSE '' END || CASE WHEN k.is_conversion THEN 'c' ELSE '' END
         || CASE WHEN k.name IN ('refund', 'chargeback') THEN 'r' ELSE '' END) FROM cdp_data.touch_kind_all k WHERE k.is_touch OR k.is_conversion),
-    'attributes', (SELECT md5(string_agg(ROW(a.attribute_id, a.name, a.data_type, a.strategy, a.aggregate, a.source_order, a.sensitivity)::text, ',' ORDER BY a.attribute_id))
+    'attributes', (SELECT md5(string_agg(ROW(a.attribute_id, a.name, a.data_type, a.strategy, a.aggregate, a.source_order, a.sensitivity, a.encrypted)::text, ',' ORDER BY a.attribute_id))
       FROM cdp_data.attribute_all a),
     'sources', (SELECT md5(string_agg(ROW(n.source_id, n.name)::text, ',' ORDER BY n.source_id)) FROM cdp_data.source n
       WHERE n.name IN (SELECT unnest(a.source_order) FROM cdp_data.attribute a)),
@@ -108,7 +108,7 @@ BEGIN
   END IF;
   RETURN QUERY EXECUTE format($sql$
     WITH %s attribute AS MATERIALIZED (
-      SELECT a.attribute_id, a.name, array_position(cdp_internal.attribute_types(), a.data_type) AS data_type,
+      SELECT a.attribute_id, a.name, CASE WHEN a.encrypted THEN 1 ELSE array_position(cdp_internal.attribute_types(), a.data_type) END AS data_type,
         array_position(cdp_internal.attribute_strategies(), a.strategy) AS strategy, a.source_order
       FROM cdp_data.attribute_all a
     ), golden AS (
@@ -165,7 +165,7 @@ DECLARE
   internal text[];
   figures text := 'first_seen, last_seen, touches, conversions, orders, refunds, revenue, average_order, unrated, first_channel_id, last_channel_id';
 BEGIN
-  -- A built-in attribute whose type was changed no longer fits its column; it stands among the others.
+  -- A built-in attribute whose type was changed, or that is encrypted, no longer fits its column; it stands among the others.
   SELECT string_agg(format('%I', b.name), ', ' ORDER BY b.attribute_id),
     string_agg(CASE
       WHEN a.name IS NULL THEN format('NULL::%s', t.sql_type)
@@ -176,7 +176,7 @@ BEGIN
   INTO names, picked, typed
   FROM cdp.attribute_builtin() b
     CROSS JOIN LATERAL (SELECT CASE b.data_type WHEN 'timestamp' THEN 'timestamptz' WHEN 'list' THEN 'text[]' ELSE b.data_type END AS sql_type) t
-    LEFT JOIN cdp_data.attribute_all a ON a.name = b.name AND a.data_type = b.data_type;
+    LEFT JOIN cdp_data.attribute_all a ON a.name = b.name AND a.data_type = b.data_type AND NOT a.encrypted;
   SELECT coalesce(array_agg(a.name) FILTER (WHERE a.sensitivity <> 'internal'), '{}'), coalesce(array_agg(a.name) FILTER (WHERE a.sensitivity = 'internal'), '{}')
   INTO personal, internal FROM cdp_data.attribute_all a;
   EXECUTE format($sql$
@@ -337,7 +337,7 @@ DECLARE
 BEGIN
   -- Each spelling of a value is read once.
   CREATE TEMP TABLE cdp_load_attribute_read ON COMMIT DROP AS
-  SELECT g.attribute_id, g.given, g.n, r.value, CASE WHEN a.attribute_id IS NULL THEN 'unknown_attribute' ELSE r.code END AS code
+  SELECT g.attribute_id, g.given, g.n, CASE WHEN a.encrypted THEN cdp_internal.seal_attribute(a.attribute_id, r.value) ELSE r.value END AS value, CASE WHEN a.attribute_id IS NULL THEN 'unknown_attribute' ELSE r.code END AS code
   FROM (SELECT l.attribute_id, l.value AS given, count(*) AS n FROM pg_temp.cdp_load_attribute l WHERE l.value <> '' GROUP BY 1, 2) g
     LEFT JOIN cdp_data.attribute_all a ON a.attribute_id = g.attribute_id
     LEFT JOIN LATERAL cdp_internal.read_attribute(g.given, a.data_type, zone, a.pattern, a.aliases, a.blanks) r ON a.attribute_id IS NOT NULL;

@@ -17,6 +17,10 @@ CREATE TABLE IF NOT EXISTS cdp_data.attribute (
   pattern text COLLATE "C" CHECK (pattern IS NULL OR ('' ~ pattern) IS NOT NULL),
   aliases jsonb CHECK (jsonb_typeof(aliases) = 'object'),
   blanks text[] COLLATE "C",
+  encrypted boolean NOT NULL DEFAULT false,
+  -- Envelopes tell which values are equal, not which is longer, higher or what they add up to.
+  CHECK (NOT encrypted OR strategy IN ('latest', 'latest_seen', 'earliest', 'most_frequent', 'source_order', 'verified')),
+  CHECK (NOT encrypted OR sensitivity <> 'internal'),
   CHECK ((strategy = 'custom') = (aggregate IS NOT NULL)),
   CHECK (strategy <> 'sum' OR data_type IN ('integer', 'numeric')),
   CHECK (strategy <> 'union' OR data_type = 'list')
@@ -30,6 +34,7 @@ COMMENT ON COLUMN cdp_data.attribute.sensitivity IS 'internal: says nothing abou
 COMMENT ON COLUMN cdp_data.attribute.pattern IS 'Regular expression that the stored form must match; collation C. NULL: anything.';
 COMMENT ON COLUMN cdp_data.attribute.aliases IS 'Other spellings: what came (any case) and what is stored, {"m": "male"}; null for a spelling that says nothing.';
 COMMENT ON COLUMN cdp_data.attribute.blanks IS 'Words that say nothing, in lower case, in place of cdp_internal.attribute_blanks(); NULL: those.';
+COMMENT ON COLUMN cdp_data.attribute.encrypted IS 'Values are stored encrypted with the newest key of the key file and read with cdp.reveal(). Switched on by cdp.encrypt_attribute().';
 
 -- step: attribute_value
 CREATE TABLE IF NOT EXISTS cdp_data.attribute_value (
@@ -148,10 +153,10 @@ COMMENT ON COLUMN cdp_data.profile_state.built_at IS 'Last pass over everybody; 
 -- step: again: attribute_all
 CREATE OR REPLACE VIEW cdp_data.attribute_all WITH (security_invoker = true) AS
   SELECT a.attribute_id, a.name, a.description, a.data_type, a.strategy, a.aggregate, a.source_order, a.sensitivity, a.pattern, a.aliases, a.blanks,
-    false AS is_builtin
+    false AS is_builtin, a.encrypted
   FROM cdp_data.attribute a
   UNION ALL
-  SELECT b.attribute_id, b.name, b.description, b.data_type, b.strategy, NULL, NULL, b.sensitivity, NULL, b.aliases, NULL, true
+  SELECT b.attribute_id, b.name, b.description, b.data_type, b.strategy, NULL, NULL, b.sensitivity, NULL, b.aliases, NULL, true, false
   FROM cdp.attribute_builtin() b
   WHERE NOT EXISTS (SELECT FROM cdp_data.attribute a WHERE a.attribute_id = b.attribute_id OR a.name = b.name);
 COMMENT ON VIEW cdp_data.attribute_all IS 'All attributes: your own and the built-in ones that you did not replace.';

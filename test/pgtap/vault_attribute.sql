@@ -1,0 +1,85 @@
+-- Encrypted attributes and texts: nothing readable is stored, equal stays equal, who may reads, and nothing opens that was touched.
+SELECT plan(45);
+
+-- Texts.
+SELECT is(cdp.decrypt_text(cdp.encrypt_text('Grüße 你好', 'c'), 'c'), 'Grüße 你好', 'a text comes back');
+SELECT is(cdp.decrypt_text(cdp.encrypt_text('', 'c'), 'c'), '', 'so does the empty one');
+SELECT is(cdp.encrypt_text(NULL, 'c'), NULL, 'NULL for NULL');
+SELECT is(cdp.decrypt_text(NULL, 'c'), NULL, 'and back');
+SELECT is(md5(cdp.decrypt_text(cdp.encrypt_text(repeat('x', 1048576), 'c'), 'c')), md5(repeat('x', 1048576)), 'a megabyte');
+SELECT isnt(cdp.encrypt_text('a', 'c'), cdp.encrypt_text('a', 'c'), 'twice the same text is encrypted otherwise');
+SELECT is(cdp.encrypt_text('a', 'c', true), cdp.encrypt_text('a', 'c', true), 'unless it is asked to be same for same');
+SELECT isnt(cdp.encrypt_text('a', 'c', true), cdp.encrypt_text('a', 'd', true), 'but not in another context');
+SELECT is(left(cdp.encrypt_text('a', 'c'), 7), 'cdp1:1:', 'the key''s number is told');
+SELECT throws_ok($$SELECT cdp.encrypt_text('a', '')$$, '22023', NULL, 'a context is needed');
+SELECT throws_ok($$SELECT cdp.decrypt_text(cdp.encrypt_text('a', 'c'), 'd')$$, '39000', NULL, 'another context does not open it');
+SELECT throws_ok($$SELECT cdp.decrypt_text('a', 'd')$$, '22023', NULL, 'plain text is none');
+SELECT throws_ok($$SELECT cdp.decrypt_text(replace(cdp.encrypt_text('a', 'c'), 'cdp1:1:', 'cdp1:7:'), 'c')$$, '55000', NULL, 'an unknown key is told');
+-- Every byte of it replaced by several others, one at a time; each byte taken out; one put in.
+CREATE FUNCTION pg_temp.opens(e text) RETURNS text LANGUAGE plpgsql AS $$
+BEGIN
+  RETURN cdp_internal.open_text(e, 'text c');
+EXCEPTION WHEN invalid_parameter_value OR external_routine_invocation_exception OR object_not_in_prerequisite_state THEN
+  RETURN 'error';
+END $$;
+CREATE TEMP TABLE envelope AS SELECT cdp.encrypt_text(v, 'c') AS e FROM unnest(ARRAY['a', 'ab', 'abc', 'some longer text']) v;
+SELECT is((SELECT count(*) FROM envelope, generate_series(1, length(e)) n, unnest(ARRAY['A', 'B', '=', '/', '0', '1', ' ', E'\n', chr(223), '_']) c
+  WHERE overlay(e placing c from n for 1) <> e AND pg_temp.opens(overlay(e placing c from n for 1)) <> 'error'), 0::bigint, 'any byte changed: an error, never a wrong text');
+SELECT is((SELECT count(*) FROM envelope, generate_series(1, length(e)) n WHERE pg_temp.opens(overlay(e placing '' from n for 1)) <> 'error'), 0::bigint, 'any byte taken out');
+SELECT is((SELECT count(*) FROM envelope, generate_series(1, length(e) + 1) n WHERE pg_temp.opens(overlay(e placing 'A' from n for 0)) <> 'error'), 0::bigint, 'or put in');
+SELECT is((SELECT count(*) FROM envelope, generate_series(0, length(e) - 1) n WHERE pg_temp.opens(left(e, n)) <> 'error'), 0::bigint, 'or cut off');
+SELECT is((SELECT count(*) FROM envelope WHERE pg_temp.opens(e) IN ('a', 'ab', 'abc', 'some longer text')), 4::bigint, 'as they are they open');
+
+-- Attributes.
+SELECT cdp.add_source('shop'), cdp.add_source('crm'), cdp.add_attribute('id_card', 'text', 'most_frequent', sensitivity => 'sensitive') \g /dev/null
+SELECT throws_ok($$SELECT cdp.encrypt_attribute('membership_points')$$, '22023', NULL, 'sums can not be encrypted');
+SELECT throws_ok($$SELECT cdp.encrypt_attribute('tags')$$, '22023', NULL, 'nor unions');
+SELECT throws_ok($$SELECT cdp.encrypt_attribute('id_crad')$$, '22023', NULL, 'nor what is unknown');
+SELECT throws_ok($$UPDATE cdp_data.attribute SET encrypted = true, strategy = 'longest' WHERE name = 'id_card'$$, '23514', NULL, 'nor by hand what compares more than equality');
+SELECT * FROM cdp.identify('shop', '{"user_id": "u0"}', '{"birthday": "1980-02-03"}') \g /dev/null
+SELECT is(cdp.encrypt_attribute('id_card'), cdp.encrypt_attribute('id_card'), 'one of our own is, twice is once');
+SELECT is(cdp.encrypt_attribute('birthday'), 8, 'and a built-in one');
+SELECT * FROM cdp.identify('shop', '{"user_id": "u1"}', '{"id_card": "SECRET-7731", "birthday": "1991-04-05", "city": "Wuhan"}', '2026-01-01') \g /dev/null
+CREATE TABLE public.people (user_id text, id_card text, birthday text);
+INSERT INTO public.people VALUES ('u1', 'SECRET-7731', '1991/04/05'), ('u2', 'SECRET-9999', '1970-01-01'), ('', 'SECRET-0000', '1971-01-01');
+SELECT cdp.load_customers('crm', 'people') \g /dev/null
+SELECT is((SELECT unchanged FROM cdp.load_customers('crm', 'people')), 2::bigint, 'the same records again are the same');
+SELECT is((SELECT count(*) FROM cdp_data.attribute_value WHERE value ~ 'SECRET|19[79]|20'), 0::bigint, 'nothing readable stands among the values');
+SELECT is((SELECT count(DISTINCT value) || ' of ' || count(*) FROM cdp_data.attribute_value v JOIN cdp_data.attribute a USING (attribute_id) WHERE a.name = 'id_card'), '2 of 3', 'equal values are equal texts, whichever source and road they come by');
+SELECT * FROM cdp.refresh_profiles() \g /dev/null
+SELECT is((SELECT count(*) FROM cdp_data.profile p WHERE p::text ~ 'SECRET|19[79]1'), 0::bigint, 'nor in the profile');
+SELECT is((SELECT count(*) FROM cdp_data.profile WHERE birthday IS NOT NULL OR birth_year IS NOT NULL), 0::bigint, 'whose typed column is empty');
+SELECT is((SELECT count(*) FROM cdp_data.quarantine q WHERE q::text ~ 'SECRET'), 0::bigint, 'nor among refused records');
+SELECT results_eq($$SELECT DISTINCT q.code, q.original ? 'id_card' FROM cdp_data.quarantine q$$, $$VALUES ('no_identifier'::text, false)$$, 'which are there') ;
+SELECT * FROM cdp.ingest('shop', '[{"type": "wrong", "traits": {"idCard": "SECRET-1", "city": "X"}, "context": {"traits": {"id_card": "SECRET-2"}}}]') \g /dev/null
+SELECT is((SELECT original #>> '{}' FROM cdp_data.quarantine ORDER BY quarantine_id DESC LIMIT 1)::jsonb, '{"type": "wrong", "traits": {"city": "X"}, "context": {"traits": {}}}', 'nor refused messages');
+SELECT is((cdp.customer_360('user_id', 'u1') -> 'attributes' ->> 'id_card') LIKE 'cdp1:1:%', true, 'customer_360 shows the envelope');
+SELECT is((cdp.customer_360('user_id', 'u1') -> 'provenance' -> 'id_card' ->> 'others'), '0', 'and that both sources agree');
+
+-- Reading.
+CREATE TEMP TABLE who AS SELECT cdp.customer_of('user_id', 'u1') AS one, cdp.customer_of('user_id', 'u0') AS zero;
+SELECT is((SELECT cdp.reveal(one, 'id_card') FROM who), 'SECRET-7731', 'reveal tells the value');
+SELECT is((SELECT cdp.reveal(one, 'birthday') FROM who), '1991-04-05', 'in the stored form');
+SELECT is((SELECT cdp.reveal(zero, 'id_card') FROM who), NULL, 'NULL when nothing is known');
+SELECT results_eq($$SELECT a.action, a.object, a.customer_id = w.one FROM cdp_data.audit a, who w WHERE a.action = 'reveal' AND a.object LIKE 'attribute%' ORDER BY audit_id LIMIT 2$$,
+  $$VALUES ('reveal'::text, 'attribute id_card'::text, true), ('reveal', 'attribute birthday', true)$$, 'and leaves its trace');
+SELECT is((SELECT count(*) FROM cdp_data.audit a WHERE a::text ~ 'SECRET|1991'), 0::bigint, 'without the value');
+SELECT throws_ok($$SELECT cdp.reveal(0, 'id_card')$$, '22023', NULL, 'an unknown customer');
+CREATE ROLE vault_analyst; CREATE ROLE vault_privacy;
+CALL cdp.setup(analyst => 'vault_analyst', privacy => 'vault_privacy');
+GRANT SELECT ON who TO vault_analyst, vault_privacy;
+SET ROLE vault_analyst;
+SELECT throws_ok($$SELECT cdp.reveal((SELECT one FROM who), 'id_card')$$, '42501', NULL, 'an analyst may not');
+SELECT throws_ok($$SELECT cdp_internal.open_attribute(8, 'cdp1:1:x')$$, '42501', NULL, 'by no road');
+SET ROLE vault_privacy;
+SELECT is((SELECT cdp.reveal(one, 'id_card') FROM who), 'SECRET-7731', 'the part of privacy may');
+RESET ROLE;
+
+-- What was there in the clear, sealed by rotation.
+SELECT is((SELECT count(*) FROM cdp_data.attribute_value WHERE value = '1980-02-03'), 1::bigint, 'a value of before is readable');
+SET client_min_messages = error;
+CALL cdp.rotate_keys();
+SELECT is((SELECT count(*) FILTER (WHERE value = '1980-02-03') || ' ' || count(*) FILTER (WHERE cdp_internal.envelope_key(value) = 1) FROM cdp_data.attribute_value), '0 7', 'until keys are rotated');
+DROP OWNED BY vault_analyst, vault_privacy;
+DROP ROLE vault_analyst, vault_privacy;
+SELECT * FROM finish();
