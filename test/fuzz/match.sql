@@ -6,9 +6,9 @@ SELECT setseed(:seed), set_config('fuzz.rounds', :'rounds', false) \g /dev/null
 
 CREATE FUNCTION pg_temp.pick(VARIADIC a text[]) RETURNS text LANGUAGE sql AS 'SELECT a[1 + floor(random() * cardinality(a))::integer]';
 CREATE FUNCTION pg_temp.word() RETURNS text LANGUAGE sql AS $$ SELECT pg_temp.pick('"a_l"', 'a_r', 'l.b', 'r.b', 'd_l', 'd_r', '=', '<>', '<=', '>=', '(', ')', ',', 'and', 'or', 'not', 'is', 'null',
-  'levenshtein(', 'jaro_winkler_similarity(', 'abs(', 'date_diff(''day'',', 'substr(', 'lower(', 'try_strptime(', '''%Y-%m-%d''', '''''', '1', '0.9', '1e308', '-', '||', '::', 'date', 'text', 'cast(', 'as',
+  'levenshtein(', 'damerau_levenshtein(', 'epoch(', 'try_cast(', 'timestamp', 'jaro_winkler_similarity(', 'abs(', 'date_diff(''day'',', 'substr(', 'lower(', 'try_strptime(', '''%Y-%m-%d''', '''''', '1', '0.9', '1e308', '-', '||', '::', 'date', 'text', 'cast(', 'as',
   'ELSE', ';', '--', 'array_length(list_intersect(', 'regexp_extract(', '"', '''', 'distance_km(', E'\u00e9', 'nullif(') $$;
-CREATE TEMP TABLE form AS SELECT c FROM unnest(ARRAY['"a_l" = "a_r"', 'levenshtein(a_l, a_r) <= 1', 'a_l = b_r AND b_l = a_r', 'abs(date_diff(''month'', d_l, d_r)) < 3', 'abs(b_l - b_r) < 2',
+CREATE TEMP TABLE form AS SELECT c FROM unnest(ARRAY['"a_l" = "a_r"', 'levenshtein(a_l, a_r) <= 1', 'damerau_levenshtein(a_l, b_r) <= 4', 'abs(epoch(d_l) - epoch(d_r)) <= 60', 'try_cast(a_l as timestamp) is null', 'a_l = b_r AND b_l = a_r', 'abs(date_diff(''month'', d_l, d_r)) < 3', 'abs(b_l - b_r) < 2',
   'substr(a_l, 1, 2) = substr(a_r, 1, 2)', 'not (a_l is null) or jaro_similarity(a_l, b_r) > 0.5', 'array_length(list_intersect(a_l, a_r)) >= 1', 'lower(l.a) = lower(r.a) and l.d = r.d', 'ELSE', 'distance_km(b_l, d_l, b_r, d_r) <= 10',
   'try_strptime(d_l, ''%Y-%m-%d'') IS NULL', 'nullif(a_l, '''') = nullif(a_r, '''')', 'jaccard(a_l, a_r) >= 0.9', '(a_l || b_l) = (a_r || b_r)']) c;
 CREATE FUNCTION pg_temp.condition() RETURNS text LANGUAGE plpgsql AS $$
@@ -65,6 +65,7 @@ BEGIN
         END IF;
       END IF;
       PERFORM count(*) FROM cdp_internal.match_pairs(records, model, NULL, 1 + floor(random() * 300), random() < 0.3, NULL, NULL, NULL, NULL, NULL);
+      PERFORM count(*) FROM cdp_internal.match_record_clusters(records, model, NULL, 1 + floor(random() * 300), NULL, pg_temp.pick('average', 'one_to_one', 'connected'), 0, -floor(random() * 5), random() < 0.5);
       PERFORM count(*) FROM cdp_internal.match_patterns(records, model, NULL, NULL, 1 + floor(random() * 900), round);
       PERFORM count(*) FROM cdp_internal.match_blocks(records, model, NULL, 50, false);
       PERFORM count(*) FROM cdp_internal.match_explain(records, model, floor(random() * 45)::integer, 1, NULL, NULL, NULL, NULL);
