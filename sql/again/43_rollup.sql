@@ -385,3 +385,33 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION cdp_internal.health_of_attribution() IS
 'Findings of cdp.health() about roll-ups of attribution: those that must start over and those not refreshed for three days.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.erase_of_attribution(customers bigint[], homes bigint[], identifiers bigint[], fresh bigint, mode text)
+RETURNS TABLE (table_name text, action text, n bigint)
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+DECLARE
+  spec record;
+  part record;
+  gone bigint := 0;
+BEGIN
+  -- The touches have moved or gone already: the roll-ups follow at once, so that their sums stay or shrink with them.
+  FOR spec IN SELECT r.rollup_id, r.name FROM cdp_data.attribution_rollup r ORDER BY r.name FOR UPDATE LOOP
+    BEGIN
+      IF cdp_internal.attribution_stale(spec.rollup_id) IS NULL THEN
+        part := cdp_internal.attribution_store(spec.rollup_id, array_remove(customers || fresh, NULL), NULL, NULL);
+        gone := gone + part.removed;
+      END IF;
+    EXCEPTION WHEN data_exception OR object_not_in_prerequisite_state THEN
+      -- A rate is missing, say. An erasure does not wait for that: the roll-up starts over.
+      UPDATE cdp_data.attribution_rollup r SET basis = NULL WHERE r.rollup_id = spec.rollup_id;
+    END;
+    DELETE FROM cdp_data.attribution_journey j WHERE j.rollup_id = spec.rollup_id AND j.customer_id = ANY (customers);
+    GET DIAGNOSTICS n = ROW_COUNT;
+    gone := gone + n;
+  END LOOP;
+  RETURN QUERY SELECT 'cdp_data.attribution_journey', CASE WHEN fresh IS NULL THEN 'delete' ELSE 'unlink' END, gone;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.erase_of_attribution(bigint[], bigint[], bigint[], bigint, text) IS
+'Brings the roll-ups to an erasure whose touches have been moved to an unlinked customer (or deleted, fresh NULL): journeys out, journeys in, sums by the difference. Returns what was done.';

@@ -1,0 +1,95 @@
+-- People in every table, put there by the roads that users take. erika is the one who will be erased.
+SET client_min_messages = error;
+UPDATE cdp_data.setting SET phone_region = 'DE';
+SELECT cdp.add_source('shop', 'UTC'), cdp.add_source('app', 'UTC'), cdp.add_source('crm', 'UTC');
+SELECT cdp.add_attribute('favourite_singer'), cdp.add_attribute('loyal', sensitivity => 'internal');
+INSERT INTO cdp_data.destination (destination) VALUES ('mailer'), ('ads');
+INSERT INTO cdp_data.destination (destination, enabled) VALUES ('old', false);
+
+-- Everybody: batches of touchpoints, in two loads, the second corrects the first.
+CREATE TABLE public.st (source_key text, occurred_at text, identifier_type text, identifier text, kind text, source text, medium text, campaign text, value text, refers_to text, properties text);
+INSERT INTO public.st
+SELECT 'k' || i, (timestamp '2026-03-01' + i * interval '7 hours')::text, 'email', 'person' || i % 23 || '@people.example',
+  CASE WHEN i % 5 = 0 THEN 'purchase' ELSE 'click' END, (ARRAY['google', 'weibo', 'newsletter', ''])[1 + i % 4], (ARRAY['cpc', 'social', 'email', ''])[1 + i % 4], '',
+  CASE WHEN i % 5 = 0 THEN (10 + i % 13)::text END, NULL, NULL
+FROM generate_series(1, 400) i;
+INSERT INTO public.st
+SELECT 'erika-order-' || i, (timestamp '2026-03-02' + i * interval '31 hours')::text, 'email', 'Erika.Muster@Beispiel.example',
+  CASE WHEN i % 4 = 0 THEN 'purchase' ELSE 'click' END, (ARRAY['google', 'newsletter'])[1 + i % 2], (ARRAY['cpc', 'email'])[1 + i % 2],
+  CASE WHEN i % 6 = 1 THEN 'mail to erika.muster@beispiel.example' ELSE '' END,
+  CASE WHEN i % 4 = 0 THEN (50 + i)::text END, NULL, jsonb_build_object('coupon', 'ERIKA-COUPON-5512', 'note', 'Grüße an Erika Musterfräulein')::text
+FROM generate_series(1, 40) i;
+-- Refunds: of her order by her, of hers by somebody else, of somebody else's by her, and of an order that never comes.
+INSERT INTO public.st VALUES
+  ('erika-refund-1', '2026-04-20 10:00', 'email', 'erika.muster@beispiel.example', 'refund', 'shop', '', '', '-20', 'erika-order-8', NULL),
+  ('other-refund-1', '2026-04-21 10:00', 'email', 'person3@people.example', 'refund', 'shop', '', '', '-7', 'erika-order-12', NULL),
+  ('erika-refund-2', '2026-04-22 10:00', 'email', 'erika.muster@beispiel.example', 'refund', 'shop', '', '', '-3', 'k15', NULL),
+  ('erika-refund-3', '2026-04-23 10:00', 'email', 'erika.muster@beispiel.example', 'refund', 'shop', '', '', '-2', 'erika-order-never', NULL),
+  ('order-five', '2026-04-23 11:00', 'email', 'erika.muster@beispiel.example', 'click', 'google', '', '', NULL, NULL, '{"note": "for Erika"}'),
+  ('erika-bad-1', 'some day', 'email', 'ERIKA.muster@beispiel.example', 'click', 'shop', '', '', NULL, NULL, NULL),
+  ('erika-bad-2', '2026-04-23 10:00', 'phone', '0151-2345 6789', 'nonsense', 'shop', '', '', NULL, NULL, NULL),
+  ('erika-bad-3', '2026-04-23 10:00', 'email', 'nobody', 'click', 'shop', '', '', NULL, NULL, '{"text": "please answer to erika.muster@beispiel.example, thanks"}');
+SELECT cdp.load_touchpoints('shop', 'public.st');
+UPDATE public.st SET occurred_at = (occurred_at::timestamp + interval '1 hour')::text WHERE source_key IN ('erika-order-3', 'erika-order-4', 'k9');
+UPDATE public.st SET identifier = 'person5@people.example', properties = NULL WHERE source_key = 'order-five'; -- was never hers
+DELETE FROM public.st WHERE source_key LIKE 'erika-bad%';
+SELECT cdp.load_touchpoints('shop', 'public.st');
+
+-- Customers of the CRM, and events, by batches.
+CREATE TABLE public.crm (source_key text, email text, phone text, user_id text, full_name text, address text, birthday text, favourite_singer text, loyal text);
+INSERT INTO public.crm SELECT 'c' || i, 'person' || i || '@people.example', NULL, 'u' || i, 'Person ' || i, 'Street ' || i, '1980-01-01', NULL, 'yes' FROM generate_series(0, 22) i;
+INSERT INTO public.crm VALUES ('erika-crm-77', 'erika.muster@beispiel.example', '0151 23456789', 'u-erika-77', 'Erika Musterfräulein', 'Lindenallee 4711, Köln', '1971-07-07', 'Nena-Fanclub', 'no'),
+  (NULL, 'erika.muster@beispiel.example', NULL, NULL, 'No Key', NULL, 'no day', NULL, NULL);
+SELECT cdp.load_customers('crm', 'public.crm');
+UPDATE public.crm SET address = 'Rosenweg 815, Bonn' WHERE source_key = 'erika-crm-77';
+SELECT cdp.load_customers('crm', 'public.crm');
+CREATE TABLE public.ev (source_key text, occurred_at text, kind text, user_id text, cookie text, value text, page text);
+INSERT INTO public.ev SELECT 'e' || i, (timestamp '2026-03-05' + i * interval '11 hours')::text, CASE WHEN i % 6 = 0 THEN 'purchase' ELSE 'visit' END, 'u' || i % 23, 'cookie-' || i % 23, CASE WHEN i % 6 = 0 THEN '9' END, NULL FROM generate_series(1, 100) i;
+INSERT INTO public.ev SELECT 'erika-ev-' || i, (timestamp '2026-03-06' + i * interval '29 hours')::text, CASE WHEN i % 3 = 0 THEN 'purchase' ELSE 'visit' END, 'u-erika-77', 'ck-erika-991', CASE WHEN i % 3 = 0 THEN '11' END, NULL FROM generate_series(1, 12) i;
+SELECT cdp.load_events('app', 'public.ev');
+
+-- Single calls, messages, groups, an alias.
+SELECT cdp.identify('app', '{"user_id": "u-erika-77", "anonymous_id": "anon-erika-3"}', '{"city": "Bonn", "full_name": "E. Musterfräulein"}', '2026-04-01', 'erika-msg-1');
+SELECT cdp.track('app', 'purchase', '{"anonymous_id": "anon-erika-3"}', '{"gift": "for Erika Musterfräulein"}', '2026-04-02', 'erika-msg-2', 12.5, NULL, '{"source": "google", "medium": "cpc", "qr_scene": "ck-erika-991"}');
+SELECT cdp.track('app', 'purchase', '{"user_id": "u4"}', '{}', '2026-04-02', 'm4', 3);
+SELECT cdp.alias('app', '{"cookie": "ck-erika-992"}', '{"user_id": "u-erika-77"}', '2026-04-03', 'erika-msg-3');
+SELECT cdp.group('app', '{"user_id": "u-erika-77"}', 'household-musterfräulein', '{"contact": "erika.muster@beispiel.example"}', '2026-04-03', 'erika-msg-4');
+SELECT cdp.group('app', '{"user_id": "u-erika-77"}', 'works', '{"contact": "erika.muster@beispiel.example", "size": "9"}', '2026-04-03', 'erika-msg-5');
+SELECT cdp.group('app', '{"user_id": "u4"}', 'works', '{"size": "10"}', '2026-04-04', 'm5');
+SELECT cdp.ingest('app', '[{"type": "track", "event": "visit", "userId": "u-erika-77", "messageId": "erika-msg-6", "timestamp": "2026-04-05T10:00:00Z", "properties": {"search": "for erika"}},
+  {"type": "nonsense", "userId": "u-erika-77", "messageId": "erika-msg-7", "traits": {"name": "Erika Musterfräulein"}},
+  {"type": "track", "event": "visit", "userId": "u6", "messageId": "m7", "timestamp": "2026-04-05T10:00:00Z"}]');
+
+-- Merges by hand, one taken back; a model's review; alerts; profiles; roll-ups; the outbox.
+CREATE FUNCTION public.id_of(type text, v text) RETURNS bigint LANGUAGE sql AS
+$$ SELECT i.identifier_id FROM cdp_data.identifier i JOIN cdp_data.identifier_type_all t USING (type_id) WHERE t.name = type AND i.value = v $$;
+SELECT cdp.identify('app', '{"device": "device-erika-1"}', '{}', '2026-04-06', 'erika-msg-8'), cdp.identify('app', '{"device": "device-person-8"}', '{}', '2026-04-06', 'm9');
+SELECT cdp.link_identifiers(public.id_of('device', 'device-erika-1'), public.id_of('user_id', 'u-erika-77'), 'Erika says so');
+SELECT cdp.link_identifiers(public.id_of('device', 'device-person-8'), public.id_of('user_id', 'u-erika-77'), 'wrong');
+SELECT cdp.unmerge(link => (SELECT max(link_id) FROM cdp_data.link WHERE kind = 'manual' AND state = 'active'), reason => 'device 8 is not Erikas');
+CREATE TABLE public.faces AS SELECT i.identifier_id AS id, (i.identifier_id / 40)::int AS k, 'x'::text AS name FROM cdp_data.identifier i;
+ALTER TABLE public.faces ADD PRIMARY KEY (id);
+SELECT cdp.define_match('faces', '{"link_type": "dedupe_only", "unique_id_column_name": "id", "probability_two_random_records_match": 0.01, "blocking_rules_to_generate_predictions": ["l.k = r.k"], "comparisons": [{"comparison_levels": [{"sql_condition": "name_l IS NULL OR name_r IS NULL", "is_null_level": true}, {"sql_condition": "name_l = name_r", "m_probability": 0.9, "u_probability": 0.009}, {"sql_condition": "ELSE", "m_probability": 0.1, "u_probability": 0.991}], "output_column_name": "name"}]}', 'public.faces', identifiers => true, auto_probability => 0.999, review_probability => 0.3);
+SELECT cdp.match_run('faces');
+UPDATE cdp_data.match_review SET note = 'Erika and her neighbour' WHERE id_l = public.id_of('user_id', 'u-erika-77')::text OR id_r = public.id_of('user_id', 'u-erika-77')::text;
+INSERT INTO cdp_data.identity_alert (kind, identifier_id, detail) VALUES ('super_node', public.id_of('user_id', 'u-erika-77'), '{"limit": 9}'), ('super_node', public.id_of('user_id', 'u4'), '{"limit": 9}');
+INSERT INTO cdp_data.identifier_block (type_id, value) SELECT type_id, 'ck-erika-992' FROM cdp_data.identifier_type_all WHERE name = 'cookie';
+SELECT cdp.define_attribution_rollup('main', models => '{last,first,linear,u_shaped,w_shaped,time_decay(7 days),participation,markov,shapley}');
+SELECT cdp.define_attribution_rollup('short', models => '{linear}', lookback => '5 days', journey => 'reset');
+SELECT count(*) FROM cdp.refresh_attribution();
+SELECT written > 0 FROM cdp.refresh_profiles();
+-- What comes after the refreshes, so that both have something unread.
+SELECT cdp.track('app', 'purchase', '{"user_id": "u-erika-77"}', '{}', '2026-04-25', 'erika-msg-9', 77);
+
+-- A table of the user's own, by customer and by identifier, and a column of his own in ours.
+CREATE SCHEMA my;
+CREATE TABLE my.ticket (id int PRIMARY KEY, mail text, body text);
+INSERT INTO my.ticket VALUES (1, 'ERIKA.Muster@beispiel.example ', 'I, Erika Musterfräulein, complain'), (2, 'person4@people.example', 'me too');
+CREATE TABLE my.score (customer_id bigint PRIMARY KEY, secret text NOT NULL, score int);
+INSERT INTO my.score SELECT c.customer_id, 'secret of ' || c.customer_id, 5 FROM cdp_data.customer c;
+ALTER TABLE cdp_data.touchpoint ADD COLUMN my_note text;
+UPDATE cdp_data.touchpoint t SET my_note = CASE WHEN t.customer_id = cdp.customer_of('user_id', 'u-erika-77') THEN 'seen by Erikas clerk' ELSE 'seen' END;
+SELECT cdp.register_personal_data('my.ticket', 'body', 'content', 'mail', 'value', 'delete', subject_type => 'email'),
+  cdp.register_personal_data('my.score', 'secret', 'content', 'customer_id', 'customer', 'clear'),
+  cdp.register_personal_data('cdp_data.touchpoint', 'my_note', 'content', 'customer_id', 'customer', 'clear');
+DROP TABLE public.st, public.crm, public.ev;
