@@ -176,7 +176,7 @@ BEGIN
   )
   SELECT 'customer_id', count(*), min(t.touchpoint_id) FROM t WHERE NOT EXISTS (SELECT FROM cdp_data.customer c WHERE c.customer_id = t.customer_id)
   UNION ALL
-  SELECT 'identifier_id', count(*), min(t.touchpoint_id) FROM t WHERE NOT EXISTS (SELECT FROM cdp_data.identifier i WHERE i.identifier_id = t.identifier_id)
+  SELECT 'identifier_id', count(*), min(t.touchpoint_id) FROM t WHERE t.identifier_id > 0 AND NOT EXISTS (SELECT FROM cdp_data.identifier i WHERE i.identifier_id = t.identifier_id)
   UNION ALL
   SELECT 'origin_id', count(*), min(t.touchpoint_id) FROM t WHERE NOT EXISTS (SELECT FROM cdp_data.origin o WHERE o.origin_id = t.origin_id)
   UNION ALL
@@ -197,4 +197,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.check_orphans(timestamptz, timestamptz) IS
-'What foreign keys of cdp_data.touchpoint would have checked, for touchpoints from from_at until before to_at: one row per column with the number of touchpoints whose value is unknown and the lowest touchpoint_id among them (NULL when none). key: touchpoints without a row of touchpoint_key. Reads all rows of the range once per column: give it a month at a time on a large table.';
+'What foreign keys of cdp_data.touchpoint would have checked, for touchpoints from from_at until before to_at: one row per column with the number of touchpoints whose value is unknown and the lowest touchpoint_id among them (NULL when none). key: touchpoints without a row of touchpoint_key. Those that an erasure unlinked have a negative identifier_id, which is nobody''s. Reads all rows of the range once per column: give it a month at a time on a large table.';

@@ -62,9 +62,9 @@ my $her = q{cdp.customer_of('user_id', 'u-erika-77')};
 # 1. One erasure, anonymised.
 make('one');
 isnt(traces('one'), '', 'she is in the dump');
-is(sql('one', q{SELECT count(*) FROM (SELECT DISTINCT p.table_name FROM cdp_data.personal_data p WHERE p.erasure <> 'keep' AND p.table_name LIKE 'cdp_data.%') t
+is(sql('one', q{SELECT string_agg(t.table_name, ' ') FROM (SELECT DISTINCT p.table_name FROM cdp_data.personal_data p WHERE p.erasure <> 'keep' AND p.table_name LIKE 'cdp_data.%') t
 	WHERE NOT (xpath('/row/n/text()', query_to_xml(format('SELECT count(*) AS n FROM %s', t.table_name), false, true, '')))[1]::text::bigint > 0
-	  AND t.table_name NOT IN ('cdp_data.consent', 'cdp_data.consent_state', 'cdp_data.outbox', 'cdp_data.request')}), 0, 'people are in every registered table');
+	  AND t.table_name NOT IN ('cdp_data.consent', 'cdp_data.consent_state', 'cdp_data.outbox', 'cdp_data.request')}), '', 'people are in every registered table');
 sql('one', q{SELECT cdp_internal.feed_write(ARRAY[1], 'load')});
 copy_db('one', 'before');
 is(sql('one', $direct), sql('one', $direct), 'figures are the same twice');
@@ -93,11 +93,12 @@ is(sql('one', "SELECT string_agg(finding, ' ' ORDER BY finding) FROM cdp.health(
 my $fresh = sql('one', 'SELECT DISTINCT customer_id FROM cdp_data.touchpoint WHERE identifier_id < 0');
 like($fresh, qr/^\d+$/, 'all of them are under one number');
 is(sql('one', "SELECT count(*) FROM cdp_data.change_feed WHERE customer_id = $fresh"), 0, 'which the change feed does not name in her transaction');
-my @other = split /\n/, sql('one', q{SELECT a.attrelid::regclass || '.' || a.attname FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
-	WHERE c.relnamespace = 'cdp_data'::regnamespace AND c.relkind = 'r' AND NOT c.relispartition AND a.attnum > 0 AND a.atttypid IN ('xid8'::regtype)});
 is(sql('one', "SELECT created_at = (SELECT created_at FROM cdp_data.setting) FROM cdp_data.customer WHERE customer_id = $fresh"), 't', 'and has no time of its own');
-is(sql('one', qq{SELECT string_agg(r, ' ') FROM (SELECT format('%s', e) AS r FROM cdp_data.erasure e UNION ALL SELECT format('%s', a) FROM cdp_data.audit a UNION ALL SELECT format('%s', m) FROM cdp_data.merge_log m
-	UNION ALL SELECT format('%s', o) FROM cdp_data.outbox o) v WHERE r ~ '\\m$fresh\\M' AND false}), '', 'no receipt, audit, ledger or message names it');
+is(sql('one', qq{SELECT (SELECT count(*) FROM cdp_data.audit WHERE customer_id = $fresh OR detail::text ~ '\\m$fresh\\M') + (SELECT count(*) FROM cdp_data.merge_log WHERE $fresh IN (customer_id, from_id, to_id))
+	+ (SELECT count(*) FROM cdp_data.outbox WHERE payload::text ~ '\\m$fresh\\M') + (SELECT count(*) FROM cdp_data.erased_customer WHERE customer_id = $fresh) + (SELECT count(*) FROM cdp_data.erasure WHERE customer_id = $fresh)}), 0,
+	'no receipt, audit, ledger or message names it');
+is(sql('one', qq{SELECT count(*) FROM cdp_data.erasure e, jsonb_array_elements(e.rows) r WHERE r ->> 'action' = 'unlink' AND (r ->> 'rows')::int = (SELECT count(*) FROM cdp_data.touchpoint WHERE customer_id = $fresh)}), 0,
+	'nor does its number of touches stand in the receipt');
 
 # 3. Nothing brings her back.
 sql('one', 'CALL cdp.maintain()');
@@ -111,12 +112,12 @@ for my $kind ('revert', 'retry') {
 	is(traces('one'), '', "every load: $kind");
 }
 is(sql('one', $direct), $was{direct}, 'and the figures are as before again');
-for my $done ('SELECT count(*) FROM cdp.rebuild_identity()', q{SELECT cdp.match_run('faces', is_full => true)},
+for my $done ('SELECT count(*) FROM cdp.rebuild(dry_run => false)', q{SELECT cdp.match_run('faces', is_full => true)},
 	q{SELECT count(*) FROM (SELECT cdp.unmerge(merge => m.merge_id) FROM cdp_data.merge_log m WHERE m.kind = 'merge' AND m.undone_by IS NULL) u},
 	q{SELECT cdp.retry_quarantine(load_id) FROM cdp_data.load WHERE kind = 'touchpoints' AND state = 'done'}, q{SELECT cdp.retry_messages(load_id) FROM cdp_data.load WHERE kind = 'calls' AND state = 'done'},
 	'SELECT cdp.refresh_profiles(true)', 'SELECT count(*) FROM cdp.refresh_attribution()', 'CALL cdp.maintain()') {
 	my ($rc, $out, $err) = $node->psql('one', $done);
-	is($err =~ s/^(NOTICE|WARNING|HINT|DETAIL).*\n?//mgr, '', $done);
+	is($err =~ s/^(psql\S+ )?(NOTICE|WARNING|HINT|DETAIL).*\n?//mgr, '', $done);
 	is(traces('one'), '', 'does not bring her back');
 }
 is(sql('one', $direct), $was{direct}, 'and the figures are as before still');
