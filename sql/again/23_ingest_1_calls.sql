@@ -287,7 +287,9 @@ BEGIN
   PERFORM cdp_internal.require_setup();
   one := cdp_internal.clean_identifiers(previous);
   other := cdp_internal.clean_identifiers(current);
-  IF cardinality(one.type_ids) = 0 OR cardinality(other.type_ids) = 0 THEN
+  -- Of an erased person: call_read() tells and counts.
+  IF cardinality(one.type_ids) = 0 AND NOT one.refused @> '[{"code": "suppressed"}]'
+    OR cardinality(other.type_ids) = 0 AND NOT other.refused @> '[{"code": "suppressed"}]' THEN
     RAISE EXCEPTION 'an alias needs a usable identifier on both sides'
       USING ERRCODE = 'invalid_parameter_value',
         DETAIL = format('previous has %s, current has %s.', cardinality(one.type_ids), cardinality(other.type_ids)),

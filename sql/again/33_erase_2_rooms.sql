@@ -166,9 +166,13 @@ BEGIN
   -- Earlier versions that belonged to somebody else stay his, under the key that the record has now.
   UPDATE cdp_data.touchpoint_retracted r SET source_key = 'erased ' || r.touchpoint_id WHERE r.touchpoint_id = ANY (t.touched);
   IF fresh IS NULL THEN
-    others := ARRAY(SELECT DISTINCT a.customer_id FROM cdp_data.touchpoint_awaited a WHERE a.touchpoint_id = ANY (t.touched) AND a.customer_id <> ALL (customers));
+    -- Whose refunds take back nothing any more, and whose sales are no longer taken back.
+    others := ARRAY(
+      SELECT a.customer_id FROM cdp_data.touchpoint_awaited a WHERE a.touchpoint_id = ANY (t.touched) AND a.customer_id <> ALL (customers)
+      UNION
+      SELECT a.owner_id FROM cdp_data.touchpoint_awaited a WHERE a.customer_id = ANY (homes) AND a.touchpoint_id = ANY (t.referred) AND a.owner_id <> ALL (customers));
     IF others <> '{}' THEN
-      PERFORM cdp_internal.feed_write(others, 'relink'); -- their refunds take back nothing any more
+      PERFORM cdp_internal.feed_write(others, 'relink');
     END IF;
   END IF;
   RETURN QUERY SELECT 'cdp_data.touchpoint_awaited', erase_of_core.action, cdp_internal.erase_awaited(homes, t.touched, t.referred, fresh);

@@ -63,7 +63,10 @@ SELECT cdp.ingest('app', '[{"type": "track", "event": "visit", "userId": "u-erik
 -- Merges by hand, one taken back; a model's review; alerts; profiles; roll-ups; the outbox.
 CREATE FUNCTION public.id_of(type text, v text) RETURNS bigint LANGUAGE sql AS
 $$ SELECT i.identifier_id FROM cdp_data.identifier i JOIN cdp_data.identifier_type_all t USING (type_id) WHERE t.name = type AND i.value = v $$;
-SELECT cdp.identify('app', '{"device": "device-erika-1"}', '{}', '2026-04-06', 'erika-msg-8'), cdp.identify('app', '{"device": "device-person-8"}', '{}', '2026-04-06', 'm9');
+SELECT cdp.identify('app', '{"device": "device-erika-1", "user_id": "u9"}', '{}', '2026-04-06', 'm8');
+SELECT cdp.track('app', 'purchase', '{"device": "device-erika-1"}', '{"who": "Erika, on a device that was thought to be u9''s"}', '2026-04-06', 'erika-msg-88', 8);
+SELECT cdp.unmerge(identifier => public.id_of('device', 'device-erika-1'), reason => 'not theirs');
+SELECT cdp.identify('app', '{"device": "device-person-8"}', '{}', '2026-04-06', 'm9');
 SELECT cdp.link_identifiers(public.id_of('device', 'device-erika-1'), public.id_of('user_id', 'u-erika-77'), 'Erika says so');
 SELECT cdp.link_identifiers(public.id_of('device', 'device-person-8'), public.id_of('user_id', 'u-erika-77'), 'wrong');
 SELECT cdp.unmerge(link => (SELECT max(link_id) FROM cdp_data.link WHERE kind = 'manual' AND state = 'active'), reason => 'device 8 is not Erikas');
