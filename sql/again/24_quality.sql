@@ -224,7 +224,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.source_pause(text) IS
-'Takes nothing more in from a source with live contracts until cdp.source_go_live(). Returns how many contracts were paused. Errors: 22023 unknown source.';
+'Stops the batches and messages of a source with live contracts until cdp.source_go_live(): loads are refused, messages wait in quarantine. cdp.identify() and its kin ask no contract and go on. Returns how many contracts were paused. Errors: 22023 unknown source.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.check_max_rows(max_rows bigint) RETURNS void
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
