@@ -120,9 +120,10 @@ BEGIN
   FROM cdp_data.load l WHERE l.state = 'running' AND l.xid < pg_snapshot_xmin(pg_current_snapshot());
   RETURN QUERY
   SELECT 'info', 'quarantine', format('%s rows wait, most often %s', count(*), mode() WITHIN GROUP (ORDER BY q.code)),
-    'SELECT load_id, code, reason, count(*) FROM cdp_data.quarantine WHERE retried_by_load IS NULL AND code NOT IN (''superseded'', ''suppressed'') GROUP BY 1, 2, 3; mend, then SELECT cdp.retry_quarantine(load_id)'
-  FROM cdp_data.quarantine q WHERE q.retried_by_load IS NULL AND q.code NOT IN ('superseded', 'suppressed') HAVING count(*) > 0;
-  -- Rows of these two codes wait for nothing: a later row counted instead, or the person must not come back.
+    'SELECT load_id, code, reason, count(*) FROM cdp_data.quarantine WHERE retried_by_load IS NULL AND code NOT IN (''superseded'', ''suppressed'') GROUP BY 1, 2, 3; mend, then SELECT cdp.retry_quarantine(load_id); of loads that are not of kind touchpoints as docs/ingest.md tells'
+  FROM cdp_data.quarantine q WHERE q.retried_by_load IS NULL AND q.code NOT IN ('superseded', 'suppressed')
+    AND NOT EXISTS (SELECT FROM cdp_data.load l WHERE l.load_id = q.load_id AND l.kind = 'trial') HAVING count(*) > 0;
+  -- Rows of these two codes wait for nothing: a later row counted instead, or the person must not come back. So do those of trials.
   RETURN QUERY
   SELECT 'warning', 'customer_ids', format('%s of 4294967295 customer ids are used', s.last_value), 'Ids are never used again; tell the makers of pg_cdp before they run out'
   FROM pg_sequences s WHERE s.schemaname = 'cdp_data' AND s.sequencename = 'customer_customer_id_seq' AND s.last_value > 3500000000;

@@ -1,5 +1,5 @@
 -- Contracts: every error at once, what a field becomes, trials, the checks before a source goes live, quality and the plan.
-SELECT plan(42);
+SELECT plan(43);
 SELECT cdp.add_source('crm', 'Asia/Shanghai'), cdp.add_source('shop'), cdp.add_source('silent');
 
 SELECT results_eq($$SELECT path, code, hint FROM cdp.check_contract('customer', '[
@@ -49,6 +49,7 @@ SELECT is((SELECT count(*) FROM cdp_data.identifier), 0::bigint, 'and takes noth
 SELECT results_eq('SELECT row_no, code, substring(reason FROM '': (.*)$'') FROM cdp_data.quarantine ORDER BY 1',
   $$VALUES (3::bigint, 'bad_time', NULL), (4, 'bad_field', 'level (pattern)'), (5, 'missing_field', 'id'), (6, 'missing_field', 'level')$$, 'bad rows tell the field');
 SELECT is((SELECT status FROM cdp_data.source_contract), 'checking', 'the contract is being checked');
+SELECT is_empty($$SELECT * FROM cdp.health() WHERE finding = 'quarantine'$$, 'rows of a trial wait for nothing');
 SELECT results_eq($$SELECT field COLLATE "default", rows_seen, filled, valid, distinct_values FROM cdp_data.source_quality WHERE field IN ('born', 'sex', '$.more.town', 'level') ORDER BY field COLLATE "C"$$,
   $$VALUES ('$.more.town', 6::bigint, 1::bigint, 1::bigint, 1::bigint), ('born', 6, 3, 1, 3), ('level', 6, 5, 4, 3), ('sex', 6, 2, 1, 2)$$, 'every field is judged');
 SELECT results_eq($$SELECT severity, finding, field COLLATE "default" FROM cdp.source_check('crm')$$,
