@@ -199,3 +199,24 @@ END
 $$;
 COMMENT ON FUNCTION cdp_internal.record_read_sql(text, regclass, text, timestamptz, timestamptz) IS
 'The statement that reads a staging table once into pg_temp.cdp_load_record: every field as text (f), identifiers in the form that is stored (r), what is wrong with which field (bad: number and code), a reason code and the original row where the record is refused. Without a field for the key, the strongest identifier is the key; without a time it is now.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.record_close(load bigint, src integer) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  key_field text := (SELECT f.field FROM pg_temp.cdp_load_field f WHERE f.target_name = 'source_key' AND f.target_kind IN ('record', 'touchpoint'));
+  n bigint := 0;
+BEGIN
+  IF key_field IS NOT NULL THEN
+    UPDATE cdp_data.quarantine q SET retried_by_load = load
+    FROM cdp_data.load l, pg_temp.cdp_load_record r
+    WHERE l.source_id = src AND l.kind = (SELECT x.kind FROM cdp_data.load x WHERE x.load_id = load) AND l.load_id < load AND q.load_id = l.load_id
+      AND q.retried_by_load IS NULL AND r.code IS NULL AND r.source_key = cdp_internal.parse_key(coalesce(q.original ->> key_field,
+        CASE WHEN key_field ~ '^[$][.]' THEN q.original #>> (string_to_array(key_field, '.'))[2:] END));
+    GET DIAGNOSTICS n = ROW_COUNT;
+  END IF;
+  RETURN n;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.record_close(bigint, integer) IS
+'Marks what earlier batches of the same kind put into quarantine as tried again by this one, where a good record of it has the same key: the table was mended and loaded again. Returns how many rows.';

@@ -449,6 +449,7 @@ BEGIN
     SELECT l.links, l.rejected INTO links, links_rejected FROM cdp_internal.load_links(load_id, src) l;
     PERFORM cdp_internal.record_attributes(load_id, src);
     kept := cdp_internal.record_keep(load_id, src);
+    PERFORM cdp_internal.record_close(load_id, src);
     inserted := kept.inserted;
     corrected := kept.corrected;
   END IF;

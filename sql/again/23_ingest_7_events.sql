@@ -130,6 +130,7 @@ BEGIN
     PERFORM cdp_internal.event_carriers();
     PERFORM cdp_internal.load_group_people();
     SELECT w.inserted, w.corrected, w.orphaned INTO inserted, corrected, orphaned FROM cdp_internal.load_store(load_id, src) w;
+    PERFORM cdp_internal.record_close(load_id, src);
   END IF;
   unchanged := rows_read - quarantined - inserted - corrected;
   PERFORM cdp_internal.drop_record_tables(), cdp_internal.drop_load_tables();

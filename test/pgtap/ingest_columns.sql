@@ -1,5 +1,5 @@
 -- Columns of every type are read alike in every session; arrays are lists; columns of which nothing is made are told.
-SELECT plan(17);
+SELECT plan(23);
 SELECT cdp.add_source('crm', 'Asia/Shanghai'), cdp.add_source('again', 'Asia/Shanghai'), cdp.add_source('shop');
 SELECT cdp.add_attribute('digest', 'text'), cdp.add_attribute('facts', 'json');
 CREATE TYPE pair AS (a integer, b text);
@@ -57,4 +57,21 @@ CREATE TABLE wide (user_id text);
 SELECT format('ALTER TABLE wide %s', string_agg(format('ADD c%s text', n), ', ')) FROM generate_series(1, 1200) n \gexec
 SELECT lives_ok($$SELECT * FROM cdp.load_customers('again', 'wide', trial => true)$$, 'a table of 1,200 columns');
 SELECT is((SELECT count(*) FROM cdp_data.source_unmapped u JOIN cdp_data.source s USING (source_id) WHERE s.name = 'again'), 1000::bigint, 'is noted up to a bound');
+
+-- A mended table, loaded again, takes what waited
+CREATE TABLE half (source_key integer, user_id text, observed_at text);
+INSERT INTO half VALUES (1, 'h1', '2026-01-01'), (2, 'null', '2026-01-01'), (3, 'h3', 'never'), (NULL, 'h4', '2026-01-01');
+SELECT is((SELECT quarantined FROM cdp.load_customers('again', 'half')), 3::bigint, 'what is bad waits');
+UPDATE half SET user_id = 'h2' WHERE source_key = 2;
+SELECT is((SELECT (inserted, unchanged, quarantined)::text FROM cdp.load_customers('again', 'half')), '(1,1,2)', 'one is mended');
+SELECT results_eq('SELECT code, count(*), count(retried_by_load) FROM cdp_data.quarantine WHERE NOT EXISTS (SELECT FROM cdp_data.load l WHERE l.load_id = quarantine.load_id AND l.kind = ''trial'') GROUP BY 1 ORDER BY 1',
+  $$VALUES ('bad_key', 2::bigint, 0::bigint), ('bad_time', 2, 0), ('no_identifier', 1, 1)$$, 'and waits no more');
+CREATE TABLE late AS SELECT '{"k": "l1"}'::jsonb AS j, 'never' AS occurred_at, 'visit' AS kind, 'l1' AS user_id;
+SELECT cdp.add_source('late');
+SELECT cdp.declare_contract('late', 'event', '[{"field": "$.j.k", "target": "touchpoint source_key"}, {"field": "occurred_at", "target": "touchpoint occurred_at"}, {"field": "kind", "target": "touchpoint kind"}, {"field": "user_id", "target": "identifier user_id"}]');
+UPDATE cdp_data.source_contract SET status = 'live';
+SELECT is((SELECT quarantined FROM cdp.load_events('late', 'late')), 1::bigint, 'an event, too');
+UPDATE late SET occurred_at = '2026-01-01';
+SELECT is((SELECT inserted FROM cdp.load_events('late', 'late')), 1::bigint, 'mended');
+SELECT is((SELECT count(*) FROM cdp_data.quarantine q JOIN cdp_data.source s USING (source_id) WHERE s.name = 'late' AND q.retried_by_load = (SELECT max(load_id) FROM cdp_data.load)), 1::bigint, 'is taken under the key inside its JSON');
 SELECT * FROM finish();
