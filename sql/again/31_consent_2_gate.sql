@@ -217,7 +217,8 @@ BEGIN
       SELECT FROM cdp_data.consent_state s WHERE s.purpose_id = p.purpose_id AND s.refused_at IS NOT NULL AND s.channel IN ('', channel) AND s.from_at <= clock_timestamp()) THEN
     RETURN NULL;
   END IF;
-  map := cdp_internal.consent_bitmap_of(p.purpose_id, p.rule, channel, roots);
+  -- The places of many are found more slowly than all summaries are read.
+  map := cdp_internal.consent_bitmap_of(p.purpose_id, p.rule, channel, CASE WHEN cardinality(roots) <= 1000 THEN roots END);
   RETURN CASE WHEN p.rule = 'opt_out' AND cdp_internal.bitmap_count(map) = 0 THEN NULL ELSE map END;
 END
 $$;

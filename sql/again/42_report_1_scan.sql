@@ -146,10 +146,11 @@ BEGIN
     'hidden_flags', CASE WHEN coalesce(bots, false) THEN 0 ELSE 1 END + CASE WHEN coalesce(internal, false) THEN 0 ELSE 2 END,
     'currency', coalesce(currency, (SELECT s.currency FROM cdp_data.setting s)),
     'time_zone', (SELECT s.timezone FROM cdp_data.setting s),
-    'missing_rate', coalesce(missing_rate, 'error'));
+    'missing_rate', coalesce(missing_rate, 'error'),
+    'consent', (SELECT p.rule FROM cdp_internal.purpose_of('analytics') p));
 END $$;
 COMMENT ON FUNCTION cdp_internal.attribution_own(text[], text[], bigint[], boolean, boolean, text, text) IS
-'The choices of a report that concern our own tables, checked, with names turned into ids: {conversions, touches, customers, hidden_flags, currency, time_zone, missing_rate}.';
+'The choices of a report that concern our own tables, checked, with names turned into ids: {conversions, touches, customers, hidden_flags, currency, time_zone, missing_rate, consent (the rule of purpose analytics)}.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.attribution_value_sql(own jsonb)
 RETURNS text
@@ -320,6 +321,19 @@ END;
 COMMENT ON FUNCTION cdp_internal.attribution_nothing(jsonb) IS
 'The result of a pass over nothing, so that a report of an empty window still has its (unattributed) rows.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.attribution_left_out_sql(options jsonb, own jsonb)
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+  -- Only what the report would have shown: conversions within its window, and the touches that the pass reads.
+  SELECT format($sql$count(*) FILTER (WHERE NOT cdp_internal.bitmap_has($9, x.key) AND x.value >= 0 AND x.refers_to IS NULL AND x.kind <> ALL (%L::int[]) AND x.at >= %L AND x.at < %L) AS conversions,
+    round(sum(x.value) FILTER (WHERE NOT cdp_internal.bitmap_has($9, x.key) AND x.at >= %2$L AND x.at < %3$L), 6) AS value,
+    count(*) FILTER (WHERE NOT cdp_internal.bitmap_has($9, x.key) AND x.label IS NOT NULL AND x.value IS NULL) AS touches$sql$,
+    translate(own->>'refunds', '[] ', '{}'), coalesce(options->>'since', '-infinity'), coalesce(options->>'until', 'infinity'));
+END;
+COMMENT ON FUNCTION cdp_internal.attribution_left_out_sql(jsonb, jsonb) IS
+'SQL text of three columns that count what the gate of consent ($9) leaves out of the rows x of a pass: conversions of the window (without refunds), their value less refunds, touches that were read.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.attribution_scan(options jsonb, own jsonb,
   roots bigint[] DEFAULT NULL, root_from bigint DEFAULT NULL, root_to bigint DEFAULT NULL)
 RETURNS cdp.attribution_partial
@@ -336,13 +350,24 @@ DECLARE
   parted record;
   source text := 'cdp_data.touchpoint t';
   first_ids bigint[];
-  key text := 'cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), t.customer_id, t.identifier_id)';
+  own_key text := 'cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), t.customer_id, t.identifier_id)';
+  key text := own_key;
+  gate bytea;
+  asked boolean := roots IS NULL AND root_from IS NULL AND NOT own ? 'first_only'; -- a report of its own, not a part of one
+  out record;
+  condition text := 'true';
   label text;
   touch_kinds text := translate(own->>'touches', '[] ', '{}');
   columns text;
   query text;
   result cdp.attribution_partial;
 BEGIN
+  IF own->'customers' <> 'null' THEN
+    -- A customer may be asked for by any id that was merged into it.
+    roots := (SELECT array_agg(DISTINCT cdp_internal.customer_root(cdp_internal.customer_map(), NULL, c::bigint, NULL))
+              FROM jsonb_array_elements_text(own->'customers') c);
+  END IF;
+  gate := cdp_internal.consent_gate('analytics', '', roots); -- NULL: nobody to leave out, nothing to ask per row
   options := options || jsonb_build_object('label_names', to_jsonb(codes.names));
   range := cdp_internal.attribution_range_sql(options, own);
 
@@ -350,23 +375,18 @@ BEGIN
   IF options->>'grouped_by' = 'campaign' THEN
     label := format('coalesce(cdp_internal.dense_lookup($2, t.campaign_id), %s)', label);
   END IF;
-  IF own->'customers' <> 'null' THEN
-    -- A customer may be asked for by any id that was merged into it.
-    roots := (SELECT array_agg(DISTINCT cdp_internal.customer_root(cdp_internal.customer_map(), NULL, c::bigint, NULL))
-              FROM jsonb_array_elements_text(own->'customers') c);
-  END IF;
   IF roots IS NOT NULL THEN
     members := cdp_internal.attribution_members(roots);
   ELSIF root_from IS NOT NULL THEN
     members := cdp_internal.attribution_strays(root_from, root_to);
   END IF;
-  IF members IS NOT NULL THEN
-    parted := cdp_internal.attribution_parted(members, root_from, root_to);
+  IF members IS NOT NULL OR gate IS NOT NULL THEN
+    parted := cdp_internal.attribution_parted(members, CASE WHEN members IS NULL THEN 0 ELSE root_from END, coalesce(root_to, 4294967295));
     crossing.ids := crossing.ids || parted.ids;
     crossing.roots := crossing.roots || parted.roots;
     crossing.customers := crossing.customers || parted.customers;
   END IF;
-  IF crossing.ids IS NOT NULL AND members IS NOT NULL THEN
+  IF crossing.ids IS NOT NULL AND (members IS NOT NULL OR gate IS NOT NULL) THEN
     -- Where not all customers are read, a refund stands with the customer of its conversion.
     key := format('coalesce(o.root, %s)', key);
     source := source || ' LEFT JOIN (SELECT DISTINCT u.id, u.root FROM unnest($7, $8) u (id, root)) o ON o.id = t.refers_to';
@@ -396,29 +416,35 @@ BEGIN
     query := format('SELECT * FROM (SELECT %s FROM %s WHERE %s AND (t.customer_id BETWEEN %s AND %s OR t.customer_id = ANY ($4))) x WHERE x.key BETWEEN %4$s AND %5$s',
       columns, source, range.visible, root_from, root_to);
   ELSE
-    query := format('SELECT %s FROM cdp_data.touchpoint t WHERE %s', columns, range.main);
+    query := format('SELECT %s FROM %s WHERE %s', columns, source, range.main);
     IF range.outside IS NOT NULL THEN
       -- Refunds may come long after their conversion: conversions of customers that have any.
-      EXECUTE format('SELECT coalesce(array_agg(DISTINCT %s), ''{}'') FROM cdp_data.touchpoint t WHERE (t.refers_to IS NOT NULL OR t.value < 0) AND t.kind_id = ANY (%L::smallint[])', key, money)
+      EXECUTE format('SELECT coalesce(array_agg(DISTINCT %s), ''{}'') FROM cdp_data.touchpoint t WHERE (t.refers_to IS NOT NULL OR t.value < 0) AND t.kind_id = ANY (%L::smallint[])', own_key, money)
         INTO refunded;
       refunded := refunded || crossing.roots;
       IF cardinality(refunded) > 0 THEN
         members := cdp_internal.attribution_members(refunded);
-        query := query || format(' UNION ALL SELECT %s FROM cdp_data.touchpoint t WHERE %s AND t.kind_id = ANY (%L::smallint[]) AND t.customer_id = ANY ($4)',
-            columns, range.outside, money);
+        query := query || format(' UNION ALL SELECT %s FROM %s WHERE %s AND t.kind_id = ANY (%L::smallint[]) AND t.customer_id = ANY ($4)',
+            columns, source, range.outside, money);
       END IF;
     END IF;
   END IF;
 
-  EXECUTE format('SELECT cdp.attribution_pass(x.key, x.at, x.label, x.value, %L::jsonb, x.id, x.kind, x.session, x.refers_to) FROM (%s) x%s', options, query,
-      CASE WHEN own ? 'first_only' OR NOT (own->>'all_conversions')::boolean THEN
-        -- conversions that were not chosen are neither touch nor conversion
-        format(' WHERE x.label IS NOT NULL OR x.value IS NOT NULL OR x.kind = ANY (%L::int[])', ARRAY(SELECT jsonb_array_elements_text(options->'milestones')))
-      END)
-    INTO result
+  IF own ? 'first_only' OR NOT (own->>'all_conversions')::boolean THEN
+    -- conversions that were not chosen are neither touch nor conversion
+    condition := format('(x.label IS NOT NULL OR x.value IS NOT NULL OR x.kind = ANY (%L::int[]))', ARRAY(SELECT jsonb_array_elements_text(options->'milestones')));
+  END IF;
+  EXECUTE format('SELECT cdp.attribution_pass(x.key, x.at, x.label, x.value, %L::jsonb, x.id, x.kind, x.session, x.refers_to)%s FROM (%s) x WHERE %s', options,
+      CASE WHEN gate IS NOT NULL THEN format(' FILTER (WHERE cdp_internal.bitmap_has($9, x.key)) AS result, %s', cdp_internal.attribution_left_out_sql(options, own)) ELSE ' AS result' END,
+      query, condition)
+    INTO out
     USING codes.by_origin, codes.by_campaign, array_position(codes.names, '(unknown)'), members, roots, first_ids,
-      crossing.ids, crossing.roots;
-  RETURN coalesce(result, cdp_internal.attribution_nothing(options));
+      crossing.ids, crossing.roots, gate;
+  IF gate IS NOT NULL AND asked THEN
+    RAISE NOTICE 'left out for want of consent to analytics: % conversions worth % %, and % touches',
+      out.conversions, coalesce(out.value, 0), own->>'currency', out.touches;
+  END IF;
+  RETURN coalesce(out.result, cdp_internal.attribution_nothing(options));
 END $$;
 COMMENT ON FUNCTION cdp_internal.attribution_scan(jsonb, jsonb, bigint[], bigint, bigint) IS
-'One pass over cdp_data.touchpoint: all customers, given root customers by index, or a range of root ids. Options are those of cdp.attribution_options(), own those of cdp_internal.attribution_own(). Reads only; the answer does not depend on the road taken.';
+'One pass over cdp_data.touchpoint: all customers, given root customers by index, or a range of root ids. Options are those of cdp.attribution_options(), own those of cdp_internal.attribution_own(). Customers whose data may not be used for analytics (cdp.consent_allowed) are left out; a report of its own says in a NOTICE how many conversions and touches that were. Reads only; the answer does not depend on the road taken.';

@@ -83,6 +83,42 @@ END $$;
 COMMENT ON FUNCTION cdp.attribution_run(text[], interval, timestamptz, timestamptz, timestamptz, text, text[], text[], bigint[], boolean, boolean, text, text, jsonb, boolean, integer, text, text[], text[], boolean, text, text, text, text[], boolean, text, boolean, boolean) IS
 'One pass over cdp_data.touchpoint as a value that cdp.attribution_totals, _summary, _paths (paths => true), _lengths, _lags, _assists, _transitions, _removal, _check, _wide and _credit (credits => true) open. Arguments as cdp.attribution(). Writes nothing. Never NULL.';
 
+CREATE OR REPLACE FUNCTION cdp.attribution_left_out(
+  since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL, conversion_kinds text[] DEFAULT NULL, touch_kinds text[] DEFAULT NULL,
+  bots boolean DEFAULT false, internal boolean DEFAULT false, currency text DEFAULT NULL, missing_rate text DEFAULT 'error',
+  OUT customers bigint, OUT conversions bigint, OUT value numeric, OUT touches bigint)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  own jsonb;
+  gate bytea;
+  crossing record := cdp_internal.attribution_crossings();
+  parted record;
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  own := cdp_internal.attribution_own(conversion_kinds, touch_kinds, NULL, bots, internal, currency, missing_rate);
+  gate := cdp_internal.consent_gate('analytics');
+  IF gate IS NULL THEN
+    customers := 0; conversions := 0; value := 0; touches := 0;
+    RETURN;
+  END IF;
+  parted := cdp_internal.attribution_parted(NULL, 0, 4294967295);
+  EXECUTE format($query$
+    SELECT count(DISTINCT x.key) FILTER (WHERE x.is_touch OR x.value IS NOT NULL), count(*) FILTER (WHERE x.value >= 0 AND x.refers_to IS NULL AND x.kind_id <> ALL (%L::smallint[])),
+      coalesce(round(sum(x.value), 6), 0), count(*) FILTER (WHERE x.is_touch AND x.value IS NULL)
+    FROM (
+      SELECT coalesce(o.root, cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), t.customer_id, t.identifier_id)) AS key,
+        %s AS value, t.kind_id = ANY (%L::smallint[]) AS is_touch, t.refers_to, t.kind_id
+      FROM cdp_data.touchpoint t LEFT JOIN (SELECT DISTINCT u.id, u.root FROM unnest($4, $5) u (id, root)) o ON o.id = t.refers_to
+      WHERE t.occurred_at >= $2 AND t.occurred_at < $3 AND t.flags & %s = 0 OFFSET 0) x
+    WHERE NOT cdp_internal.bitmap_has($1, x.key)$query$,
+    translate(own->>'refunds', '[] ', '{}'), cdp_internal.attribution_value_sql(own), translate(own->>'touches', '[] ', '{}'), own->>'hidden_flags')
+  INTO customers, conversions, value, touches
+  USING gate, coalesce(since, '-infinity'), coalesce(until, 'infinity'), crossing.ids || parted.ids, crossing.roots || parted.roots;
+END $$;
+COMMENT ON FUNCTION cdp.attribution_left_out(timestamptz, timestamptz, text[], text[], boolean, boolean, text, text) IS
+'What reports of attribution leave out between since and until for want of consent to analytics (the rule of purpose analytics, cdp.consent_allowed): customers, their conversions, what these are worth less refunds in the reporting currency, and their touches. Zeros when nobody is left out. Arguments as cdp.attribution(). One scan of the window; reads only.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.attribution_spend(since timestamptz, until timestamptz, group_by text, currency text, missing_rate text,
   bucket interval DEFAULT NULL)
 RETURNS TABLE (label text, bucket_no bigint, spend numeric)
@@ -194,7 +230,7 @@ BEGIN
   FROM cdp_internal.attribution_report(result, acquired, since, least(until, as_of), group_by, currency, missing_rate) r; -- money spent later is not known yet
 END $$;
 COMMENT ON FUNCTION cdp.attribution(text[], interval, timestamptz, timestamptz, timestamptz, text, text[], text[], bigint[], boolean, boolean, text, text, jsonb, boolean, integer, text, text[], text[], boolean, text, text, text, text[], boolean, text, boolean) IS
-'Attribution report over our own tables: one row per label and model, ''(unattributed)'' always among them. since <= time of conversion < until (NULL: all); journeys reach back by lookback (NULL: 30 days); money in the reporting currency by dated rates. contribution is the share of the model''s value (of its conversions when there is no value); spend, roas = value / spend, cpa = spend / conversions, cac = spend / first-ever conversions (new_customers => true). NULL where spend is not known or a divisor is 0. Errors 22023 (unknown model, kind, option; with the nearest name), 22000 (no rate). Reads only.';
+'Attribution report over our own tables: one row per label and model, ''(unattributed)'' always among them. since <= time of conversion < until (NULL: all); journeys reach back by lookback (NULL: 30 days); money in the reporting currency by dated rates. contribution is the share of the model''s value (of its conversions when there is no value); spend, roas = value / spend, cpa = spend / conversions, cac = spend / first-ever conversions (new_customers => true). NULL where spend is not known or a divisor is 0. Customers without consent to analytics are left out, all their rows: a NOTICE says what that takes away, cdp.attribution_left_out() in figures. Errors 22023 (unknown model, kind, option; with the nearest name), 22000 (no rate). Reads only.';
 
 CREATE OR REPLACE FUNCTION cdp.attribution_credit(
   models text[] DEFAULT '{last,linear,u_shaped,markov,shapley}', lookback interval DEFAULT NULL,
@@ -242,7 +278,7 @@ BEGIN
   END LOOP;
 END $$;
 COMMENT ON FUNCTION cdp.attribution_credit(text[], interval, timestamptz, timestamptz, timestamptz, text, text[], text[], bigint[], boolean, boolean, text, text, jsonb, boolean, integer, text, text[], text[], boolean, text, text, text, text[], boolean, text, integer) IS
-'Credit of every touch for every conversion over our own tables, rule models only: customer_id is the root customer, touchpoint ids join with cdp_data.touchpoint, weight is the share of the conversion, value is in the reporting currency; a conversion without touch has one row with label ''(unattributed)'' and NULL touch. Store it with CREATE TABLE ... AS. Works in slices of customers (slice: how many ids at once, NULL: by the size of the table), so that memory stays bounded. Other arguments as cdp.attribution().';
+'Credit of every touch for every conversion over our own tables, rule models only: customer_id is the root customer, touchpoint ids join with cdp_data.touchpoint, weight is the share of the conversion, value is in the reporting currency; a conversion without touch has one row with label ''(unattributed)'' and NULL touch. Store it with CREATE TABLE ... AS. Works in slices of customers (slice: how many ids at once, NULL: by the size of the table), so that memory stays bounded. Other arguments as cdp.attribution(); customers without consent to analytics are left out (cdp.attribution_left_out() counts them).';
 
 CREATE OR REPLACE FUNCTION cdp.attribution_wide(result cdp.attribution_partial, measure text DEFAULT 'value')
 RETURNS TABLE (label text, by_model jsonb, lowest numeric, lowest_model text, highest numeric, highest_model text, spread numeric, spread_share numeric)

@@ -62,6 +62,11 @@ BEGIN
   list := list || cdp_internal.attribution_finding('no conversions', (coalesce(s.conversions, 0) = 0)::int, 1, 'error', 0, 'windows without any conversion',
     'Load conversions: a kind that cdp_data.touch_kind_all marks is_conversion. Without them every report is empty.');
 
+  SELECT * INTO x FROM cdp.attribution_left_out(since, until, conversion_kinds, currency => currency, missing_rate => 'zero');
+  list := list || cdp_internal.attribution_finding('left out for want of consent', x.conversions, n.conversions, 'info', 0,
+    format('conversions, worth %s %s, are of %s customers without consent to analytics', x.value, base, x.customers),
+    'Reports do not count them. Right if they refused; see docs/consent.md and the rule of purpose analytics.');
+
   IF has_table_privilege('cdp_data.quarantine', 'SELECT') THEN -- holds personal data: not for every analyst
     SELECT count(*) FILTER (WHERE q.code LIKE '%time%') AS untimed, count(*) AS waiting INTO x
     FROM cdp_data.quarantine q WHERE q.retried_by_load IS NULL;

@@ -117,7 +117,7 @@ BEGIN
     WHEN NOT EXISTS (SELECT FROM cdp_data.feed_cursor c
                      WHERE c.consumer = 'attribution_rollup:' || spec.name AND c.system_identifier = cdp_internal.system_identifier())
       THEN 'the database was restored on another cluster'
-    WHEN spec.basis->'own' <> cdp_internal.attribution_rollup_own(spec.choices) THEN 'kinds of touchpoints, time zone or currency have changed'
+    WHEN spec.basis->'own' <> cdp_internal.attribution_rollup_own(spec.choices) THEN 'kinds of touchpoints, time zone, currency or the rule of consent have changed'
     WHEN EXISTS (SELECT FROM cdp_data.attribution_day d WHERE d.rollup_id = rollup AND d.partial IS NULL) THEN 'its sums were lost with the extension'
     WHEN EXISTS (SELECT FROM cdp_data.change_feed f WHERE f.customer_id IS NULL
                  AND NOT pg_visible_in_snapshot(f.xid, (SELECT c.snapshot FROM cdp_data.feed_cursor c WHERE c.consumer = 'attribution_rollup:' || spec.name)))
@@ -160,6 +160,9 @@ BEGIN
     ids := ids || more;
   END LOOP;
 
+  -- Consent turns without a word when a grant runs out, or a record of the future begins.
+  ids := ids || cdp_internal.consent_turns('analytics', (spec.basis->>'gate_at')::timestamptz, clock_timestamp());
+
   IF EXISTS (SELECT FROM cdp_data.identifier_override) THEN
     -- the feed names home customers; their moved identifiers belong to others
     ids := ids || ARRAY(SELECT o.customer_id FROM cdp_data.identifier_override o JOIN cdp_data.identifier i ON i.identifier_id = o.identifier_id
@@ -172,7 +175,7 @@ BEGIN
   snapshot := pg_current_snapshot();
 END $$;
 COMMENT ON FUNCTION cdp_internal.attribution_changed(integer) IS
-'Customers (old ids and today''s roots) whose journeys may have changed since the roll-up''s cursor: by the change feed, by changed rates, by moved identifiers; and the snapshot up to which that holds, for cdp.feed_advance().';
+'Customers (old ids and today''s roots) whose journeys may have changed since the roll-up''s cursor: by the change feed, by changed rates, by moved identifiers, by consent that turned by itself; and the snapshot up to which that holds, for cdp.feed_advance().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.attribution_store(rollup integer, roots bigint[], root_from bigint, root_to bigint,
   OUT removed bigint, OUT added bigint)
@@ -227,6 +230,7 @@ DECLARE
   changed record;
   own jsonb;
   rates jsonb;
+  gate_at timestamptz;
   part record;
   slice integer;
 BEGIN
@@ -243,6 +247,7 @@ BEGIN
     -- What the sums stand on is read before they are made: what changes meanwhile must differ from it later.
     own := cdp_internal.attribution_rollup_own(spec.choices);
     rates := cdp_internal.attribution_rates(own->>'currency');
+    gate_at := clock_timestamp();
     started_over := cdp_internal.attribution_stale(spec.rollup_id);
     changed := cdp_internal.attribution_changed(spec.rollup_id);
     IF started_over IS NOT NULL THEN
@@ -268,7 +273,7 @@ BEGIN
       END LOOP;
     END IF;
     UPDATE cdp_data.attribution_rollup r SET refreshed_at = now(), built_at = CASE WHEN started_over IS NULL THEN r.built_at ELSE now() END,
-      basis = jsonb_build_object('own', own, 'rates', rates)
+      basis = jsonb_build_object('own', own, 'rates', rates, 'gate_at', gate_at)
     WHERE r.rollup_id = spec.rollup_id;
     PERFORM cdp.feed_advance('attribution_rollup:' || spec.name, changed.snapshot);
     RETURN NEXT;

@@ -15,7 +15,7 @@ CREATE TABLE IF NOT EXISTS cdp_data.attribution_rollup (
 COMMENT ON TABLE cdp_data.attribution_rollup IS 'Roll-ups of attribution: one row per set of options. Written by cdp.define_attribution_rollup() and cdp.refresh_attribution().';
 COMMENT ON COLUMN cdp_data.attribution_rollup.options IS 'Engine options, canonical, as cdp.attribution_options() makes them; without since, until and as_of.';
 COMMENT ON COLUMN cdp_data.attribution_rollup.choices IS 'Choices about our own tables by name: conversion_kinds, touch_kinds, bots, internal, currency, missing_rate.';
-COMMENT ON COLUMN cdp_data.attribution_rollup.basis IS 'What the stored sums stand on: kinds, time zone, currency and rates. When it changes, the roll-up starts over. NULL: not built.';
+COMMENT ON COLUMN cdp_data.attribution_rollup.basis IS 'What the stored sums stand on: kinds, time zone, currency, rates, and the rule of consent to analytics with the moment at which it was asked. When it changes, the roll-up starts over. NULL: not built.';
 COMMENT ON COLUMN cdp_data.attribution_rollup.built_at IS 'Last full build; refreshed_at the last refresh of any sort.';
 CREATE TABLE IF NOT EXISTS cdp_data.attribution_rollup_label (
   rollup_id integer NOT NULL,

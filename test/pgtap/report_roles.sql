@@ -4,6 +4,7 @@ BEGIN;
 SELECT plan(18);
 SET client_min_messages = error;
 \ir report_data.inc
+SELECT cdp.record_consent('test source', 'analytics', 'denied', customer => c) AS refused FROM generate_series(30, 40) c; -- the gate asks on the analyst's behalf
 SELECT cdp.define_attribution_rollup('main', models => '{last,markov}') AS rollup;
 SELECT count(*) AS built FROM cdp.refresh_attribution();
 SELECT cdp_internal.feed_write('{7, 9, 20}', 'load') AS fed;
