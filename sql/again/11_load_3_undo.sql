@@ -233,6 +233,50 @@ END;
 COMMENT ON FUNCTION cdp.retry_load(bigint) IS
 'Puts a reverted load in again, from what was kept, with the same ids and in its old place among the loads: records end as if it had never been reverted. Returns how many rows were taken out and how many came back. Errors: 22023 no such load, 55000 it is not reverted.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.retry_rows_touchpoints(load bigint, src text, time_zone text, identifier_type text, kind text, note text)
+RETURNS TABLE (load_id bigint, rows_read bigint, inserted bigint, corrected bigint, unchanged bigint, quarantined bigint, orphaned bigint)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  CREATE TEMP TABLE cdp_load_again AS
+  SELECT r.* FROM cdp_internal.quarantine_open(load) q, jsonb_to_record(q.original) AS r (source_key text, occurred_at text, identifier_type text,
+    identifier text, kind text, source text, medium text, campaign text, referrer_host text, add_way text, qr_scene text,
+    value text, currency text, properties text, refers_to text, flags text)
+  WHERE NOT cdp_internal.touched_later(load, q.source_id, q.original ->> 'source_key')
+  ORDER BY q.row_no;
+  RETURN QUERY SELECT * FROM cdp.load_touchpoints(src, 'pg_temp.cdp_load_again', time_zone, identifier_type, kind, note);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.retry_rows_touchpoints(bigint, text, text, text, text, text) IS
+'cdp.retry_quarantine() for loads of touchpoints.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.quarantine_open(load bigint)
+RETURNS TABLE (source_id integer, row_no bigint, original jsonb)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN QUERY
+  SELECT q.source_id, q.row_no::bigint, q.original FROM cdp_data.quarantine q
+  WHERE q.load_id = load AND q.retried_by_load IS NULL AND q.code NOT IN ('superseded', 'suppressed');
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.quarantine_open(bigint) IS
+'Rows that a load put into quarantine and that may be tried again: not those of which a later row of the load told better, nor of suppressed people.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.touched_later(load bigint, src integer, key text) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  -- What a later load said about the record is newer than the mended row.
+  RETURN EXISTS (SELECT FROM cdp_data.touchpoint_key k JOIN cdp_data.touchpoint t USING (touchpoint_id, customer_id, occurred_at)
+    WHERE k.source_id = src AND k.source_key = cdp_internal.parse_key(key)
+      AND (t.load_id > load OR EXISTS (SELECT FROM cdp_data.load_confirmed c JOIN cdp_data.load l USING (load_id)
+        WHERE c.load_id > load AND l.state = 'done' AND c.touchpoints @> t.touchpoint_id)));
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.touched_later(bigint, integer, text) IS
+'Whether a later load in force, or a later day of calls, told of the touchpoint with this key.';
+
 CREATE OR REPLACE FUNCTION cdp.retry_quarantine(
   load bigint, time_zone text DEFAULT NULL, identifier_type text DEFAULT NULL, kind text DEFAULT NULL)
 RETURNS TABLE (load_id bigint, rows_read bigint, inserted bigint, corrected bigint, unchanged bigint, quarantined bigint, orphaned bigint)
@@ -243,37 +287,25 @@ DECLARE
   what text;
 BEGIN
   PERFORM cdp_internal.require_setup();
-  PERFORM cdp_internal.guard_batch();
   SELECT s.name, l.kind INTO src, what FROM cdp_data.load l JOIN cdp_data.source s USING (source_id) WHERE l.load_id = load FOR NO KEY UPDATE OF s;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'there is no load %', load
       USING ERRCODE = 'invalid_parameter_value', HINT = 'See cdp_data.load for the ledger of loads.';
-  ELSIF what <> 'touchpoints' THEN
+  ELSIF 'retry_rows_' || what NOT IN (SELECT cdp_internal.room_functions('retry_rows_', 6)) THEN
     RAISE EXCEPTION 'load % is of kind %, whose rows are not tried again one by one', load, what
-      USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Load the mended table again; figures that are there already count as unchanged.';
+      USING ERRCODE = 'object_not_in_prerequisite_state',
+        HINT = CASE what WHEN 'calls' THEN 'Messages are tried again by a function of their own, see docs/ingest.md.'
+          ELSE 'Load the mended table again; figures that are there already count as unchanged.' END;
   END IF;
-  IF to_regclass('pg_temp.cdp_load_again') IS NOT NULL THEN
-    DROP TABLE pg_temp.cdp_load_again;
-  END IF;
-  CREATE TEMP TABLE cdp_load_again AS
-  SELECT r.* FROM cdp_data.quarantine q, jsonb_to_record(q.original) AS r (source_key text, occurred_at text, identifier_type text,
-    identifier text, kind text, source text, medium text, campaign text, referrer_host text, add_way text, qr_scene text,
-    value text, currency text, properties text, refers_to text, flags text)
-  WHERE q.load_id = load AND q.retried_by_load IS NULL AND q.code NOT IN ('superseded', 'suppressed')
-    -- What a later load said about the record is newer than the mended row.
-    AND NOT EXISTS (SELECT FROM cdp_data.touchpoint_key k JOIN cdp_data.touchpoint t USING (touchpoint_id, customer_id, occurred_at)
-      WHERE k.source_id = q.source_id AND k.source_key = cdp_internal.parse_key(q.original ->> 'source_key')
-        AND (t.load_id > load OR EXISTS (SELECT FROM cdp_data.load_confirmed c JOIN cdp_data.load l USING (load_id)
-          WHERE c.load_id > load AND l.state = 'done' AND c.touchpoints @> t.touchpoint_id)))
-  ORDER BY q.row_no;
-  SELECT * INTO load_id, rows_read, inserted, corrected, unchanged, quarantined, orphaned
-  FROM cdp.load_touchpoints(src, 'pg_temp.cdp_load_again', time_zone, identifier_type, kind,
-    format('quarantine of load %s', load));
-  DROP TABLE pg_temp.cdp_load_again;
+  PERFORM cdp_internal.drop_temp_tables('{cdp_load_again}');
+  EXECUTE format('SELECT * FROM cdp_internal.%I($1, $2, $3, $4, $5, $6)', 'retry_rows_' || what)
+  INTO load_id, rows_read, inserted, corrected, unchanged, quarantined, orphaned
+  USING load, src, time_zone, identifier_type, kind, format('quarantine of load %s', load);
+  PERFORM cdp_internal.drop_temp_tables('{cdp_load_again}');
   UPDATE cdp_data.quarantine q SET retried_by_load = retry_quarantine.load_id
   WHERE q.load_id = load AND q.retried_by_load IS NULL AND q.code NOT IN ('superseded', 'suppressed');
   RETURN NEXT;
 END
 $$;
 COMMENT ON FUNCTION cdp.retry_quarantine(bigint, text, text, text) IS
-'Loads the rows that a load put into quarantine once more, as a load of its own: after a kind or an identifier type was added, or after their original column was mended. Rows that fail again are in quarantine under the new load; rows whose record a later load has brought meanwhile are passed over. time_zone, identifier_type and kind mean what they mean in cdp.load_touchpoints(); give them again if the load had them. Returns the counts of the new load. Errors: 22023 no such load, 55000 a load of another kind.';
+'Loads the rows that a load of touchpoints, events or customers put into quarantine once more, as a load of its own: after a kind or an identifier type was added, the contract was mended, or their original column was. Rows that fail again are in quarantine under the new load; rows whose record a later load has brought meanwhile are passed over, and each row is tried once. time_zone, identifier_type and kind mean what they mean in the load; give them again if it had them. Returns the counts of the new load (orphaned 0 for customers). Errors: 22023 no such load, 55000 a load of another kind, or a contract that is not live.';

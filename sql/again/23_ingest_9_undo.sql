@@ -121,3 +121,93 @@ END
 $$;
 COMMENT ON PROCEDURE cdp_internal.maintain_room_ingest() IS
 'Part of cdp.maintain(): counts the loads of calls whose day (UTC) is over, and deletes old keys of messages. Commits after each.';
+
+-- Refused rows are tried again.
+
+CREATE OR REPLACE FUNCTION cdp_internal.record_again(load bigint, src integer, record_kind text) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  by_contract boolean := EXISTS (SELECT FROM cdp_data.source_field f WHERE f.source_id = src AND f.record_kind = record_again.record_kind);
+  list text;
+  n bigint;
+BEGIN
+  -- The columns that the contract reads, or those of the rows that have the name of something: a path begins in a
+  -- column, whose JSON is taken as it is.
+  SELECT string_agg(format(CASE WHEN c.whole THEN 'q.original -> %L AS %I' ELSE 'q.original ->> %L AS %I' END, c.name, c.name), ', ' ORDER BY c.name) INTO list
+  FROM (
+    SELECT CASE WHEN f.field ~ '^[$][.]' THEN split_part(f.field, '.', 2) ELSE f.field END AS name, bool_or(f.field ~ '^[$][.]') AS whole
+    FROM cdp_data.source_field f WHERE f.source_id = src AND f.record_kind = record_again.record_kind GROUP BY 1
+    UNION ALL
+    SELECT k.name, false
+    FROM (SELECT DISTINCT jsonb_object_keys(q.original) AS name FROM cdp_internal.quarantine_open(load) q WHERE jsonb_typeof(q.original) = 'object') k
+    WHERE NOT by_contract AND (
+      EXISTS (SELECT FROM cdp_data.identifier_type_all t WHERE t.name = k.name)
+      OR CASE record_again.record_kind WHEN 'event' THEN k.name = ANY (cdp_internal.touch_columns())
+        ELSE k.name IN ('source_key', 'observed_at') OR EXISTS (SELECT FROM cdp_data.attribute_all a WHERE a.name = k.name) END)
+    UNION ALL
+    -- Without any row there still is a load, of none.
+    SELECT v.name, false
+    FROM (SELECT t.name FROM cdp_data.identifier_type_all t WHERE t.role <> 'ignore' ORDER BY t.type_id LIMIT 1) v
+    WHERE NOT by_contract AND NOT EXISTS (
+      SELECT FROM cdp_internal.quarantine_open(load) q, jsonb_object_keys(q.original) x JOIN cdp_data.identifier_type_all t ON t.name = x AND t.role <> 'ignore')) c;
+  IF record_kind = 'event' AND NOT by_contract THEN
+    list := concat(list, (SELECT string_agg(format(', q.original ->> %L AS %I', m, m), '') FROM unnest('{source_key,occurred_at,kind}'::text[]) m
+      WHERE NOT EXISTS (SELECT FROM cdp_internal.quarantine_open(load) q WHERE q.original ? m)));
+  END IF;
+  EXECUTE format('CREATE TEMP TABLE cdp_load_again AS SELECT %s FROM cdp_internal.quarantine_open($1) q WHERE NOT cdp_internal.record_told_later($1, $2, $3, q.original) ORDER BY q.row_no',
+    list) USING load, src, record_kind;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  RETURN n;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.record_again(bigint, integer, text) IS
+'Puts the refused rows of a batch into pg_temp.cdp_load_again, with the columns that a load of the kind reads. Returns how many; those of whose record a later load told are left out.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.record_told_later(load bigint, src integer, record_kind text, original jsonb) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  field text := coalesce((SELECT f.field FROM cdp_data.source_field f WHERE f.source_id = src AND f.record_kind = record_told_later.record_kind
+    AND f.target_name = 'source_key' AND f.target_kind IN ('record', 'touchpoint')), 'source_key');
+  key text := CASE WHEN field ~ '^[$][.]' THEN original #>> (string_to_array(field, '.'))[2:] ELSE original ->> field END;
+BEGIN
+  IF key IS NULL THEN
+    RETURN false;
+  ELSIF record_kind = 'event' THEN
+    RETURN cdp_internal.touched_later(load, src, key);
+  END IF;
+  RETURN EXISTS (
+    SELECT FROM cdp_data.customer_record k JOIN cdp_data.record_version w USING (version_id) JOIN cdp_data.repetition p USING (repetition_id)
+      JOIN cdp_data.load l ON l.state = 'done' AND l.load_id > load AND (l.load_id IN (k.load_id, k.said_by) OR l.load_id = ANY (p.loads))
+    WHERE k.source_id = src AND k.source_key = cdp_internal.parse_key(key));
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.record_told_later(bigint, integer, text, jsonb) IS
+'Whether a later load in force told of the record that a refused row is about, by its key. False for a row without a key of its own.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.retry_rows_customers(load bigint, src text, time_zone text, identifier_type text, kind text, note text)
+RETURNS TABLE (load_id bigint, rows_read bigint, inserted bigint, corrected bigint, unchanged bigint, quarantined bigint, orphaned bigint)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  PERFORM cdp_internal.record_again(load, s.source_id, 'customer') FROM cdp_data.source s WHERE s.name = src;
+  RETURN QUERY SELECT l.load_id, l.rows_read, l.inserted, l.corrected, l.unchanged, l.quarantined, 0::bigint
+  FROM cdp.load_customers(src, 'pg_temp.cdp_load_again', time_zone, note) l;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.retry_rows_customers(bigint, text, text, text, text, text) IS
+'cdp.retry_quarantine() for loads of customers; identifier_type and kind mean nothing here.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.retry_rows_events(load bigint, src text, time_zone text, identifier_type text, kind text, note text)
+RETURNS TABLE (load_id bigint, rows_read bigint, inserted bigint, corrected bigint, unchanged bigint, quarantined bigint, orphaned bigint)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  PERFORM cdp_internal.record_again(load, s.source_id, 'event') FROM cdp_data.source s WHERE s.name = src;
+  RETURN QUERY SELECT l.load_id, l.rows_read, l.inserted, l.corrected, l.unchanged, l.quarantined, l.orphaned
+  FROM cdp.load_events(src, 'pg_temp.cdp_load_again', time_zone, kind, note) l;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.retry_rows_events(bigint, text, text, text, text, text) IS
+'cdp.retry_quarantine() for loads of events; identifier_type means nothing here.';

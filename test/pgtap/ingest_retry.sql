@@ -1,0 +1,77 @@
+-- Rows in quarantine are tried again: of customers and of events, by contract and by names of columns.
+BEGIN;
+SELECT plan(27);
+CALL cdp.setup(timezone => 'Asia/Shanghai', currency => 'CNY');
+SET LOCAL client_min_messages = warning;
+SET LOCAL DateStyle = 'German, DMY';
+SELECT cdp.add_source('crm'), cdp.add_source('till');
+
+-- Customers, by the names of columns.
+CREATE TABLE people AS SELECT * FROM (VALUES
+  ('1', 'ann@example.org', '上海', '2026-03-01 10:00'), ('2', 'nonsense', '北京', '2026-03-01 10:00'), ('3', 'eve@example.org', '深圳', 'never'), ('4', NULL, '广州', '2026-03-01 10:00'))
+  AS v (source_key, email, city, observed_at);
+SELECT load_id AS bad, inserted, quarantined FROM cdp.load_customers('crm', 'people') \gset
+SELECT is(:inserted || ' ' || :quarantined, '1 3', 'three of four are refused');
+SELECT is((SELECT count(*) FROM cdp.retry_quarantine(:bad)), 1::bigint, 'tried again as they are');
+SELECT is((SELECT rows_read || ' ' || inserted || ' ' || quarantined FROM cdp_data.load ORDER BY load_id DESC LIMIT 1), '3 0 3', 'they are refused again, under the new load');
+SELECT max(load_id) AS again FROM cdp_data.load \gset
+SELECT is((SELECT count(*) FROM cdp_data.quarantine WHERE load_id = :bad AND retried_by_load = :again), 3::bigint, 'the old rows say where they went');
+UPDATE cdp_data.quarantine SET original = original || '{"email": "bob@example.org"}' WHERE load_id = :again AND original ->> 'source_key' = '2';
+UPDATE cdp_data.quarantine SET original = original || '{"observed_at": "2026-03-02 09:00"}' WHERE load_id = :again AND original ->> 'source_key' = '3';
+SELECT results_eq(format('SELECT rows_read, inserted, corrected, unchanged, quarantined, orphaned FROM cdp.retry_quarantine(%s)', :again), 'VALUES (3::bigint, 2::bigint, 0::bigint, 0::bigint, 1::bigint, 0::bigint)', 'mended ones come in');
+SELECT is((SELECT string_agg(p.doc -> 'values' ->> 'city', ' ' ORDER BY p.customer_id) FROM cdp_internal.profile_rows(NULL) p), '上海 北京 深圳', 'with what they say');
+SELECT is((SELECT observed_at FROM cdp_data.customer_record WHERE source_key = '3'), '2026-03-02 09:00+08'::timestamptz, 'at their time');
+SELECT results_eq(format('SELECT rows_read FROM cdp.retry_quarantine(%s)', :again), 'VALUES (0::bigint)', 'once');
+SELECT results_eq(format('SELECT rows_read FROM cdp.retry_quarantine(%s)', :bad), 'VALUES (0::bigint)', 'nor from the first load');
+-- What came since is newer.
+SELECT load_id AS worse FROM cdp.load_customers('crm', 'people') \gset
+SELECT is((SELECT count(*) FROM cdp_data.quarantine WHERE load_id = :worse), 3::bigint, 'the bad table once more');
+UPDATE people SET email = 'bob@example.org', city = '成都', observed_at = '2026-03-05 10:00' WHERE source_key = '2';
+UPDATE people SET email = 'dan@example.org' WHERE source_key = '4';
+SELECT count(*) AS loaded FROM cdp.load_customers('crm', 'people') \gset
+UPDATE cdp_data.quarantine SET original = original || '{"email": "bob@example.org"}' WHERE load_id = :worse AND original ->> 'source_key' = '2';
+SELECT results_eq(format('SELECT rows_read, quarantined FROM cdp.retry_quarantine(%s)', :worse), 'VALUES (1::bigint, 1::bigint)', 'rows of which a later load told are passed over');
+SELECT is((SELECT p.doc -> 'values' ->> 'city' FROM cdp_internal.profile_rows(ARRAY[cdp.customer_of('email', 'bob@example.org')]) p), '成都', 'so the newer stays');
+
+-- Customers, by contract: paths, required fields, transforms.
+SELECT cdp.declare_contract('till', 'customer', '[{"field": "no", "target": "record source_key", "required": true}, {"field": "mail", "target": "identifier email"},
+  {"field": "mobile", "target": "identifier phone", "required": true}, {"field": "$.more.town", "target": "attribute city"}]') IS NOT NULL AS declared;
+CREATE TABLE members AS SELECT * FROM (VALUES ('1', 'fay@example.org', '+8613912345678', '{"town": "广州"}'::jsonb), ('2', 'gil@example.org', 'none', '{"town": "武汉"}')) v (no, mail, mobile, more);
+CREATE VIEW good AS SELECT * FROM members WHERE no = '1';
+SELECT rows_read FROM cdp.load_customers('till', 'good', trial => true);
+SELECT cdp.source_go_live('till');
+SELECT load_id AS bad, inserted, quarantined FROM cdp.load_customers('till', 'members') \gset
+SELECT is(:inserted || ' ' || :quarantined, '1 1', 'a required field is bad');
+UPDATE cdp_data.quarantine SET original = original || '{"mobile": "+8613912345679"}' WHERE load_id = :bad;
+SELECT cdp.source_pause('till');
+SELECT throws_ok(format('SELECT * FROM cdp.retry_quarantine(%s)', :bad), '55000', NULL, 'a paused source takes nothing in');
+UPDATE cdp_data.source_contract SET status = 'live';
+SELECT results_eq(format('SELECT rows_read, inserted, quarantined FROM cdp.retry_quarantine(%s)', :bad), 'VALUES (1::bigint, 1::bigint, 0::bigint)', 'mended, it comes in by the same contract');
+SELECT is((SELECT p.doc -> 'values' ->> 'city' FROM cdp_internal.profile_rows(ARRAY[cdp.customer_of('email', 'gil@example.org')]) p), '武汉', 'with what stands inside of JSON');
+SELECT is(cdp.customer_of('email', 'gil@example.org'), cdp.customer_of('phone', '+8613912345679'), 'as one customer');
+SELECT max(load_id) AS again FROM cdp_data.load \gset
+SELECT cdp.revert_load(:again);
+SELECT isnt(cdp.customer_of('email', 'gil@example.org'), cdp.customer_of('phone', '+8613912345679'), 'and can be taken back like any load');
+
+-- Events.
+CREATE TABLE clicks AS SELECT * FROM (VALUES ('e1', '2026-03-01 10:00', 'visit', 'cookie-1', '7'), ('e2', 'never', 'visit', 'cookie-2', NULL), ('e3', '2026-03-01 11:00', 'nokind', 'cookie-3', '8'), ('e4', '2026-03-01 12:00', 'visit', NULL, NULL))
+  v (source_key, occurred_at, kind, cookie, user_id);
+SELECT load_id AS bad, inserted, quarantined FROM cdp.load_events('crm', 'clicks') \gset
+SELECT is(:inserted || ' ' || :quarantined, '1 3', 'three of four events are refused');
+UPDATE cdp_data.quarantine SET original = original || '{"occurred_at": "2026-03-01 10:30"}' WHERE load_id = :bad AND original ->> 'source_key' = 'e2';
+INSERT INTO cdp_data.touch_kind (name, is_touch, is_conversion) VALUES ('nokind', true, false);
+SELECT results_eq(format('SELECT rows_read, inserted, corrected, unchanged, quarantined, orphaned FROM cdp.retry_quarantine(%s)', :bad), 'VALUES (3::bigint, 2::bigint, 0::bigint, 0::bigint, 1::bigint, 0::bigint)', 'mended ones come in');
+SELECT is(cdp.customer_of('cookie', 'cookie-3'), cdp.customer_of('user_id', '8'), 'with all of their identifiers');
+SELECT is((SELECT occurred_at FROM cdp_data.touchpoint_key WHERE source_key = 'e2'), '2026-03-01 10:30+08'::timestamptz, 'at their time, in the zone of the source');
+SELECT results_eq(format('SELECT rows_read FROM cdp.retry_quarantine(%s)', :bad), 'VALUES (0::bigint)', 'once');
+SELECT load_id AS bad FROM cdp.load_events('crm', 'clicks') \gset
+UPDATE cdp_data.quarantine SET original = original || '{"occurred_at": "2026-03-01 10:45"}' WHERE load_id = :bad AND original ->> 'source_key' = 'e2';
+UPDATE clicks SET occurred_at = '2026-03-01 10:50' WHERE source_key = 'e2';
+SELECT count(*) AS loaded FROM cdp.load_events('crm', 'clicks') \gset
+SELECT results_eq(format('SELECT rows_read FROM cdp.retry_quarantine(%s)', :bad), 'VALUES (1::bigint)', 'an event of which a later load told is passed over');
+SELECT is((SELECT occurred_at FROM cdp_data.touchpoint_key WHERE source_key = 'e2'), '2026-03-01 10:50+08'::timestamptz, 'and stays as it is');
+SELECT cdp.identify('crm', '{"email": "x@example.org"}') IS NOT NULL AS called;
+SELECT throws_ok(format('SELECT * FROM cdp.retry_quarantine(%s)', (SELECT max(load_id) FROM cdp_data.load WHERE kind = 'calls')), '55000', NULL, 'calls have a function of their own');
+SELECT throws_ok('SELECT * FROM cdp.retry_quarantine(0)', '22023', NULL, 'no such load');
+SELECT * FROM finish();
+ROLLBACK;
