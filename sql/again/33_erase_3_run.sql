@@ -409,8 +409,8 @@ BEGIN
     format('Ask it, then SELECT cdp.acknowledge_erasure(%s, %L, reference => ''...'');', min(d.receipt_id), d.destination)
   FROM cdp_data.erasure_destination d WHERE d.acknowledged_at IS NULL AND d.due_at < now() GROUP BY d.destination;
   RETURN QUERY
-  SELECT 'error', 'erasure_receipt_changed', format('receipt %s: %s', v.receipt_id, v.problem), 'Compare with a backup; see cdp_data.audit'
-  FROM cdp.erasure_verify() v;
+  SELECT 'error', 'erasure_receipt_changed', format('receipt %s does not fit its chain', e.receipt_id), 'SELECT * FROM cdp.erasure_verify(); compare with a backup, and with cdp_data.audit'
+  FROM cdp_data.erasure e WHERE e.chain <> cdp_internal.receipt_chain(e.receipt_id);
   RETURN QUERY
   SELECT 'warning', 'personal_data_unregistered', format('column %s of %s may hold personal data, and exports and erasures do not know it', u.column_name, u.table_name),
     format('SELECT cdp.register_personal_data(%L, %L, ...);', u.table_name, u.column_name)
