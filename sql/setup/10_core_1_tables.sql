@@ -374,7 +374,7 @@ CREATE TABLE IF NOT EXISTS cdp_data.touchpoint_key (
   occurred_at timestamptz NOT NULL,
   PRIMARY KEY (source_id, source_key)
 ) WITH (fillfactor = 95);
-CREATE INDEX IF NOT EXISTS touchpoint_key_id_idx ON cdp_data.touchpoint_key USING brin (touchpoint_id, occurred_at) WITH (pages_per_range = 32, autosummarize = on);
+CREATE INDEX IF NOT EXISTS touchpoint_key_touchpoint_idx ON cdp_data.touchpoint_key (touchpoint_id);
 COMMENT ON TABLE cdp_data.touchpoint_key IS 'Which record of a source became which touchpoint, so that a record that comes twice is loaded once. The three last columns are the touchpoint''s primary key.';
 COMMENT ON COLUMN cdp_data.touchpoint_key.source_key IS 'The record''s own key in its source. May hold personal data.';
 

@@ -68,8 +68,6 @@ COMMENT ON COLUMN cdp_data.suppression_epoch.n IS 'Erasures and lifted suppressi
 
 -- step: indexes of erasure
 -- An erasure finds the rows of one person without reading those of others.
-CREATE INDEX IF NOT EXISTS touchpoint_key_touchpoint_idx ON cdp_data.touchpoint_key (touchpoint_id);
-DROP INDEX IF EXISTS cdp_data.touchpoint_key_id_idx;
 CREATE INDEX IF NOT EXISTS touchpoint_awaited_customer_idx ON cdp_data.touchpoint_awaited (customer_id);
 CREATE INDEX IF NOT EXISTS touchpoint_awaited_owner_idx ON cdp_data.touchpoint_awaited (owner_id);
 CREATE INDEX IF NOT EXISTS change_feed_customer_idx ON cdp_data.change_feed (customer_id);
