@@ -110,7 +110,7 @@ DECLARE
 BEGIN
   PERFORM cdp_internal.require_setup();
   LOCK TABLE cdp_data.consent_state IN SHARE ROW EXCLUSIVE MODE;
-  DELETE FROM cdp_data.consent_state;
+  DELETE FROM cdp_data.consent_state s WHERE s.identifier_id > 0; -- what the touches of erased people keep is in no ledger
   PERFORM cdp_internal.consent_add_state(array_agg(c.consent_id), clock_timestamp()) FROM cdp_data.consent_in_force c WHERE c.identifier_id IS NOT NULL;
   SELECT count(*) INTO n FROM cdp_data.consent_state;
   PERFORM cdp_internal.feed_write(NULL, 'consent');

@@ -73,6 +73,7 @@ CREATE TABLE IF NOT EXISTS cdp_data.consent (
 CREATE INDEX IF NOT EXISTS consent_identifier_idx ON cdp_data.consent (identifier_id, purpose_id);
 CREATE UNIQUE INDEX IF NOT EXISTS consent_load_key_once ON cdp_data.consent (source_id, source_key, load_id) WHERE load_id IS NOT NULL;
 CREATE UNIQUE INDEX IF NOT EXISTS consent_call_key_once ON cdp_data.consent (source_id, source_key, identifier_id) WHERE load_id IS NULL AND source_key IS NOT NULL;
+CREATE INDEX IF NOT EXISTS consent_digest_idx ON cdp_data.consent (subject_digest) WHERE subject_digest IS NOT NULL;
 CREATE INDEX IF NOT EXISTS consent_load_idx ON cdp_data.consent USING brin (load_id) WITH (pages_per_range = 32, autosummarize = on);
 COMMENT ON TABLE cdp_data.consent IS 'The ledger of consent: what each person said, or what was taken for it, about each purpose and channel. Append-only: written by cdp.record_consent() and cdp.load_consents(); not even its owner may delete rows or change more than the columns that name the person, which an erasure empties. A superuser can: that is why every write is audited too. A row of a load counts while the load is in force: cdp_data.consent_in_force.';
 COMMENT ON COLUMN cdp_data.consent.identifier_id IS 'The identifier under which it was said: it follows the identifier through merges and unmerges. NULL after an erasure.';
@@ -135,6 +136,7 @@ CREATE INDEX IF NOT EXISTS consent_state_from_idx ON cdp_data.consent_state (fro
 CREATE INDEX IF NOT EXISTS consent_state_explicit_idx ON cdp_data.consent_state (explicit_until) WHERE explicit_until < 'infinity';
 CREATE INDEX IF NOT EXISTS consent_state_implied_idx ON cdp_data.consent_state (implied_until) WHERE implied_until < 'infinity';
 COMMENT ON TABLE cdp_data.consent_state IS 'What the ledger of consent comes to, per identifier, purpose and channel: the latest refusal, the latest explicit and the latest implied grant. Summaries add up: those of the identifiers of a customer, of every channel and of one, by the latest of each. Written with the ledger, in one transaction; holds no evidence. Made anew from the ledger by cdp.rebuild_consent_state().';
+COMMENT ON COLUMN cdp_data.consent_state.identifier_id IS 'The identifier under which it was said. Below zero: nobody''s, of the unlinked customer that keeps the touches of an erased person.';
 COMMENT ON COLUMN cdp_data.consent_state.customer_id IS 'Home customer of the identifier.';
 COMMENT ON COLUMN cdp_data.consent_state.from_at IS '-infinity: what is in force; else the row is a record of the future, which counts from this moment on.';
 COMMENT ON COLUMN cdp_data.consent_state.refused_at IS 'Latest refusal (denied or withdrawn); NULL: none.';
