@@ -160,12 +160,14 @@ CREATE OR REPLACE FUNCTION cdp_internal.time_bounds(OUT earliest timestamptz, OU
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  SELECT greatest(t.time_floor, date_trunc('month', now() - t.touchpoint_retention, 'UTC')), now() + t.time_ahead
+  -- A kind that is kept longer than the others comes in longer, too.
+  SELECT CASE WHEN t.touchpoint_retention IS NULL THEN t.time_floor ELSE greatest(t.time_floor, date_trunc('month', now()
+    - greatest(t.touchpoint_retention, (SELECT max(r.keep) FROM cdp_data.retention r WHERE r.what = 'touchpoint')), 'UTC')) END, now() + t.time_ahead
   INTO earliest, latest FROM cdp_data.setting t;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.time_bounds() IS
-'The first and the last moment that a touchpoint may have today: cdp_data.setting.time_floor or the begin of the retention, and now plus time_ahead. Rows outside belong into quarantine.';
+'The first and the last moment that a touchpoint may have today: cdp_data.setting.time_floor or the begin of the longest retention of a kind, and now plus time_ahead. Rows outside belong into quarantine.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.sweep_months() RETURNS SETOF date
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp

@@ -145,19 +145,6 @@ END
 $$;
 COMMENT ON FUNCTION cdp_internal.maintain_partitions() IS 'Step of cdp.maintain(): partitions for the coming months. Returns what it did.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.expired_partitions() RETURNS SETOF text
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-  RETURN QUERY
-  SELECT p.partition_name FROM cdp_internal.touchpoint_bounds() p, cdp_data.setting t
-  WHERE NOT p.is_default AND t.touchpoint_retention IS NOT NULL AND p.to_at <= now() - t.touchpoint_retention
-  ORDER BY p.from_at;
-END
-$$;
-COMMENT ON FUNCTION cdp_internal.expired_partitions() IS
-'Partitions of cdp_data.touchpoint that are wholly older than cdp_data.setting.touchpoint_retention; what the next cdp.maintain() drops. None when the retention is NULL.';
-
 CREATE OR REPLACE FUNCTION cdp_internal.trim_default() RETURNS text
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -167,8 +154,8 @@ DECLARE
   n bigint;
 BEGIN
   SELECT date_trunc('month', now() - t.touchpoint_retention, 'UTC') INTO cutoff FROM cdp_data.setting t;
-  IF cutoff IS NULL THEN
-    RETURN 'no retention';
+  IF cutoff IS NULL OR NOT cdp_internal.retention_is_plain() THEN
+    RETURN 'no retention by age alone';
   END IF;
   DELETE FROM cdp_data.touchpoint_key k USING cdp_data.touchpoint_default d
   WHERE d.occurred_at < cutoff AND k.touchpoint_id = d.touchpoint_id AND k.customer_id = d.customer_id AND k.occurred_at = d.occurred_at;
@@ -185,7 +172,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.trim_default() IS
-'Step of cdp.maintain(): deletes rows of the default partition that are older than the retention, with their keys, tells the change feed, and deletes retracted versions of that age wherever they were. Returns what it did.';
+'Step of cdp.maintain(): deletes rows of the default partition that are older than the retention, with their keys, tells the change feed, and deletes retracted versions of that age wherever they were. Does nothing while kinds have a retention of their own or somebody is on hold: then single rows are looked at. Returns what it did.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.trim_runs() RETURNS text
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
