@@ -171,7 +171,7 @@ SELECT z.row_no, z.source_key, z.at, z.code, z.bad_field, z.f, z.r, z.bad, z.cod
   CASE WHEN z.code IS NOT NULL THEN to_jsonb(z.whole) END
 FROM (
   SELECT q.row_no, q.whole, q.source_key, q.at, q.bad_field, ARRAY[%1$s]::text[] AS f, ARRAY[%2$s]::text[] AS r,
-    CASE WHEN num_nonnulls(%3$s) > 0 THEN
+    CASE WHEN coalesce(%3$s, NULL) IS NOT NULL THEN
       nullif(ARRAY(SELECT u.n || ':' || u.c FROM unnest(ARRAY[%3$s]::text[]) WITH ORDINALITY AS u (c, n) WHERE u.c <> 'empty'), '{}') END AS bad,
     CASE WHEN q.bad_field IS NOT NULL THEN CASE WHEN (ARRAY[%3$s]::text[])[q.bad_field] = 'empty' THEN 'missing_field' ELSE 'bad_field' END
       WHEN coalesce(%4$s) IS NULL THEN 'no_identifier'

@@ -7,8 +7,17 @@ AS $$
 DECLARE
   x record;
 BEGIN
-  -- A bad optional value is left out; but for the columns of a touchpoint the load itself judges.
-  SELECT string_agg(CASE WHEN f.n IS NULL THEN format('NULL::text AS %I', c.name) ELSE format('r.f[%s] AS %I', f.n, c.name) END, ', ')
+  -- A bad optional value is left out; but a touchpoint has a key, a time and a kind. Whether a time can be read the load itself judges.
+  UPDATE pg_temp.cdp_load_record r SET code = 'bad_field', bad_field = y.n
+  FROM (
+    SELECT r.row_no, min(f.n) AS n
+    FROM pg_temp.cdp_load_record r CROSS JOIN LATERAL unnest(r.bad) b JOIN pg_temp.cdp_load_field f ON f.n = split_part(b, ':', 1)::integer
+    WHERE r.code IS NULL AND f.target_kind = 'touchpoint' AND f.target_name IN ('source_key', 'occurred_at', 'kind') AND split_part(b, ':', 2) NOT IN ('bad_timestamp', 'bad_date')
+    GROUP BY r.row_no) y
+  WHERE r.row_no = y.row_no;
+  SELECT string_agg(CASE WHEN f.n IS NULL THEN format('NULL::text AS %I', c.name)
+        WHEN c.name IN ('occurred_at', 'kind') OR f.data_type = 'text' AND num_nonnulls(f.min_value, f.max_value, f.pattern, f.allowed) = 0 THEN format('r.f[%s] AS %I', f.n, c.name)
+        ELSE format('CASE WHEN r.bad IS NULL OR NOT EXISTS (SELECT FROM unnest(r.bad) b WHERE split_part(b, '':'', 1) = ''%s'') THEN r.f[%1$s] END AS %I', f.n, c.name) END, ', ')
       FILTER (WHERE c.name <> 'properties') AS columns,
     max(f.n) FILTER (WHERE c.name = 'properties') AS properties,
     coalesce('cdp_internal.parse_json(r.f[' || max(f.n) FILTER (WHERE c.name = 'properties') || '])', 'NULL::jsonb') AS properties_sql
@@ -29,13 +38,17 @@ BEGIN
         ORDER BY v.able DESC, v.priority, v.type_id, v.value COLLATE "C" LIMIT 1) s
       WHERE r.code IS NULL', x.columns,
       CASE WHEN count(*) FILTER (WHERE f.target_kind = 'property') = 0 THEN x.properties_sql
-        ELSE format('nullif(coalesce(%s, ''{}'') || jsonb_strip_nulls(jsonb_build_object(%s)), ''{}'')',
-          x.properties_sql,
-          string_agg(format('%L, CASE WHEN %s THEN %s END', f.target_name, format('btrim(r.f[%s]) <> '''' AND (r.bad IS NULL OR NOT EXISTS (SELECT FROM unnest(r.bad) b WHERE split_part(b, '':'', 1) = ''%s''))', f.n, f.n),
-            CASE WHEN f.data_type IN ('integer', 'numeric') THEN format('to_jsonb(btrim(r.f[%s])::numeric)', f.n)
-              WHEN f.data_type = 'boolean' THEN format('to_jsonb(lower(btrim(r.f[%s])) IN (''true'', ''t'', ''yes'', ''y'', ''1'', ''on'', ''是''))', f.n)
-              WHEN f.data_type = 'json' THEN format('cdp_internal.parse_json(r.f[%s])', f.n)
-              ELSE format('to_jsonb(r.f[%s])', f.n) END), ', ') FILTER (WHERE f.target_kind = 'property')) END,
+        ELSE format('nullif(coalesce(%s, ''{}'') || %s, ''{}'')', x.properties_sql, (
+          -- A function takes a hundred arguments at most.
+          SELECT string_agg(format('jsonb_strip_nulls(jsonb_build_object(%s))', p.pairs), ' || ' ORDER BY p.part)
+          FROM (
+            SELECT f.part, string_agg(format('%L, CASE WHEN btrim(r.f[%s]) <> '''' AND (r.bad IS NULL OR NOT EXISTS (SELECT FROM unnest(r.bad) b WHERE split_part(b, '':'', 1) = ''%2$s'')) THEN %3$s END',
+              f.target_name, f.n, CASE WHEN f.data_type IN ('integer', 'numeric') THEN format('to_jsonb(btrim(r.f[%s])::numeric)', f.n)
+                WHEN f.data_type = 'boolean' THEN format('to_jsonb(lower(btrim(r.f[%s])) IN (''true'', ''t'', ''yes'', ''y'', ''1'', ''on'', ''是''))', f.n)
+                WHEN f.data_type = 'json' THEN format('cdp_internal.parse_json(r.f[%s])', f.n)
+                ELSE format('to_jsonb(r.f[%s])', f.n) END), ', ' ORDER BY f.n) AS pairs
+            FROM (SELECT g.*, (row_number() OVER (ORDER BY g.n) - 1) / 40 AS part FROM pg_temp.cdp_load_field g WHERE g.target_kind = 'property') f
+            GROUP BY f.part) p)) END,
       string_agg(format('(%s, %s, %s, %L, r.r[%s])', CASE f.role WHEN 'merge' THEN 'true' ELSE 'false' END, f.priority, f.target_id, f.target_name, f.n), ', ') FILTER (WHERE f.target_kind = 'identifier' AND f.role <> 'ignore'))
     FROM pg_temp.cdp_load_field f);
 END

@@ -1,5 +1,5 @@
 -- Columns of every type are read alike in every session; arrays are lists; columns of which nothing is made are told.
-SELECT plan(23);
+SELECT plan(28);
 SELECT cdp.add_source('crm', 'Asia/Shanghai'), cdp.add_source('again', 'Asia/Shanghai'), cdp.add_source('shop');
 SELECT cdp.add_attribute('digest', 'text'), cdp.add_attribute('facts', 'json');
 CREATE TYPE pair AS (a integer, b text);
@@ -74,4 +74,27 @@ SELECT is((SELECT quarantined FROM cdp.load_events('late', 'late')), 1::bigint, 
 UPDATE late SET occurred_at = '2026-01-01';
 SELECT is((SELECT inserted FROM cdp.load_events('late', 'late')), 1::bigint, 'mended');
 SELECT is((SELECT count(*) FROM cdp_data.quarantine q JOIN cdp_data.source s USING (source_id) WHERE s.name = 'late' AND q.retried_by_load = (SELECT max(load_id) FROM cdp_data.load)), 1::bigint, 'is taken under the key inside its JSON');
+-- Columns of a touchpoint obey the contract as all others do
+SELECT cdp.add_source('strict');
+SELECT cdp.declare_contract('strict', 'event', '[{"field": "k", "target": "touchpoint source_key", "pattern": "^[a-z]"}, {"field": "t", "target": "touchpoint occurred_at", "type": "timestamp", "min": "2026-01-01"}, {"field": "w", "target": "touchpoint kind", "allowed": ["visit", "purchase"]},
+  {"field": "u", "target": "identifier user_id"}, {"field": "v", "target": "touchpoint value", "type": "numeric", "max": 100}, {"field": "s", "target": "touchpoint source", "allowed": ["google"]}, {"field": "p", "target": "property", "type": "integer"}]');
+UPDATE cdp_data.source_contract SET status = 'live';
+CREATE TABLE strict AS SELECT * FROM (VALUES ('a', '2026-02-01', 'purchase', 's1', '50', 'google', '1'), ('b', '2026-02-01', 'purchase', 's1', '5000', 'evil', 'x'), ('c', '2025-02-01', 'visit', 's1', NULL, NULL, NULL),
+  ('d', '2026-02-01', 'refund', 's1', NULL, NULL, NULL), ('E', '2026-02-01', 'visit', 's1', NULL, NULL, NULL), ('f', 'never', 'visit', 's1', NULL, NULL, NULL)) x (k, t, w, u, v, s, p);
+SELECT is((SELECT (inserted, quarantined)::text FROM cdp.load_events('strict', 'strict')), '(2,4)', 'an event is nothing without its key, time and kind');
+SELECT results_eq($$SELECT q.original ->> 'k', q.code COLLATE "default", substring(q.reason FROM ': (.*)$') FROM cdp_data.quarantine q JOIN cdp_data.source s USING (source_id) WHERE s.name = 'strict' ORDER BY 1$$,
+  $$VALUES ('E', 'bad_field', 'k (pattern)'), ('c', 'bad_field', 't (range)'), ('d', 'bad_field', 'w (not_allowed)'), ('f', 'bad_time', NULL)$$, 'which wait with the field to blame');
+SELECT results_eq($$SELECT k.source_key COLLATE "default", t.value, o.source COLLATE "default", t.properties FROM cdp_data.touchpoint t JOIN cdp_data.touchpoint_key k USING (touchpoint_id) JOIN cdp_data.origin o USING (origin_id) JOIN cdp_data.source s ON s.source_id = t.source_id WHERE s.name = 'strict' ORDER BY 1$$,
+  $$VALUES ('a', 50::numeric(20,6), 'google'::text, '{"p": 1}'::jsonb), ('b', NULL, '', NULL)$$, 'other values that do not fit are left out');
+
+-- More columns than a function has arguments
+SELECT count(cdp.add_attribute('attr' || n)) FROM generate_series(1, 450) n;
+SELECT format('CREATE TABLE broad AS SELECT ''b1'' AS source_key, ''2026-01-01'' AS occurred_at, ''visit'' AS kind, ''b1'' AS user_id, %s', string_agg(format('''v%s'' AS attr%s', n, n), ', ')) FROM generate_series(1, 450) n \gexec
+SELECT cdp.load_customers('again', 'broad');
+SELECT is((SELECT count(*) FROM cdp_data.attribute_value v JOIN cdp_data.attribute_all a USING (attribute_id) WHERE a.name ~ '^attr'), 450::bigint, '450 attributes of a record');
+SELECT cdp.declare_contract('late', 'event', (SELECT jsonb_agg(x) FROM (SELECT jsonb_build_object('field', c, 'target', 'touchpoint ' || c) AS x FROM unnest('{source_key,occurred_at,kind}'::text[]) c
+  UNION ALL SELECT '{"field": "user_id", "target": "identifier user_id"}' UNION ALL SELECT jsonb_build_object('field', 'attr' || n, 'target', 'property') FROM generate_series(1, 450) n) y));
+UPDATE cdp_data.source_contract SET status = 'live';
+SELECT cdp.load_events('late', 'broad');
+SELECT is((SELECT count(*) FROM cdp_data.touchpoint t, jsonb_object_keys(t.properties) k WHERE k ~ '^attr'), 450::bigint, 'or properties of an event');
 SELECT * FROM finish();
