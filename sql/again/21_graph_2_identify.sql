@@ -31,7 +31,7 @@ COMMENT ON FUNCTION cdp_internal.union_refusal(bigint[]) IS
 
 CREATE OR REPLACE FUNCTION cdp_internal.union_members(roots bigint[], fresh bigint[], apart bigint[], cut integer)
 RETURNS TABLE (part bigint, type_id smallint, n integer, near boolean)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan
 AS $$
 BEGIN
   RETURN QUERY

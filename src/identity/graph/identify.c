@@ -48,8 +48,6 @@ typedef struct Attempt
 	int			missing;		/* identifiers that nobody knows */
 	int64		guess;			/* home of the new ones until the judge has spoken */
 	int64		made;			/* number of a new customer, 0: none */
-	int			nheld;
-	int64		held[CDP_RECORD_MAX];	/* roots to lock */
 	int64		winner;			/* of all held, when there are several */
 	TimestampTz locked_at;
 	int			ncrowded;
@@ -80,6 +78,17 @@ is_among(const int64 *list, int n, int64 id)
 		if (list[i] == id)
 			return true;
 	return false;
+}
+
+/* Puts the root of an identifier among those to lock. */
+static void
+hold_root(CdpRecord *r, const CdpOne *one)
+{
+	for (int i = 0; i < r->nheld; i++)
+		if (r->held[i].id == one->root)
+			return;
+	r->held[r->nheld].id = one->root;
+	r->held[r->nheld++].version = one->version;
 }
 
 /*
@@ -269,8 +278,8 @@ write_identifiers(CdpRecord *r, Attempt *t)
 	{
 		const CdpOne *one = &r->one[i];
 
-		if (!one->fresh && one->root != 0 && is_among(t->crowded, t->ncrowded, one->id) && !is_among(t->held, t->nheld, one->root))
-			t->held[t->nheld++] = one->root;
+		if (!one->fresh && one->root != 0 && is_among(t->crowded, t->ncrowded, one->id))
+			hold_root(r, one);
 	}
 	return true;
 }
@@ -279,10 +288,17 @@ write_identifiers(CdpRecord *r, Attempt *t)
 static bool
 hold_roots(CdpRecord *r, Attempt *t)
 {
-	/* What does not depend on who else works on them is asked before, to hold them shortly. */
-	if (t->nheld > 1)
-		t->winner = cdp_winner(r->lists, t->held, t->nheld);
-	if (t->nheld > 0 && (!cdp_lock_roots(t->held, t->nheld) || cdp_moved(r)))
+	/* What can be asked before is, to hold them shortly: the anchor and the age of a root never change, its size seldom. */
+	if (r->nheld > 1)
+	{
+		int64		id[CDP_RECORD_MAX];
+
+		for (int i = 0; i < r->nheld; i++)
+			id[i] = r->held[i].id;
+		t->winner = cdp_winner(r->lists, id, r->nheld);
+	}
+	cdp_count_before(r);
+	if (r->nheld > 0 && (!cdp_lock_roots(r) || cdp_moved(r)))
 		return false;
 	t->locked_at = GetCurrentTimestamp();
 	return true;
@@ -310,7 +326,7 @@ settle_customers(CdpRecord *r, Attempt *t, Answer *a)
 	if (r->njoined == 1)
 		customer = r->joined[0];
 	else if (r->njoined > 1)
-		customer = r->njoined == t->nheld ? t->winner : cdp_winner(r->lists, r->joined, r->njoined);
+		customer = r->njoined == r->nheld ? t->winner : cdp_winner(r->lists, r->joined, r->njoined);
 	for (int i = 0; i < r->njoined; i++)
 		if (r->joined[i] != customer)
 			a->merged[a->nmerged++] = r->joined[i];
@@ -427,6 +443,7 @@ quarantine(CdpRecord *r, Attempt *t, Answer *a)
 	int64		late[CDP_RECORD_MAX];
 	int			n = t->nneed > 0 ? cdp_crowded(r, 0, late) : 0;
 	int			hub = -1;
+	CdpVersion	version;
 	Datum		arg;
 
 	for (int i = 0; i < n; i++)
@@ -456,7 +473,7 @@ quarantine(CdpRecord *r, Attempt *t, Answer *a)
 	cdp_read(CDP_PLACE_OF, &arg, NULL);
 	a->customer_id = cdp_cell_int8(0, 1);
 	cdp_done();
-	a->customer_id = cdp_root(a->customer_id);
+	a->customer_id = cdp_root(a->customer_id, &version);
 	cdp_phase_end();
 	return true;
 }
@@ -493,14 +510,15 @@ prepare(CdpRecord *r, Attempt *t)
 
 	memset(t, 0, offsetof(Attempt, crowded));
 	t->nneed = 0;
+	r->nheld = 0;
 	for (int i = 0; i < r->k; i++)
 	{
 		CdpOne	   *one = &r->one[i];
 
 		one->fresh = one->id == 0;
 		t->missing += one->fresh;
-		if (!one->fresh && one->stop == NULL && one->root != 0 && !is_among(t->held, t->nheld, one->root))
-			t->held[t->nheld++] = one->root;
+		if (!one->fresh && one->stop == NULL && one->root != 0)
+			hold_root(r, one);
 		crowd |= cdp_may_crowd(r, i);
 	}
 #ifdef CDP_UNION_UNSAFE
@@ -512,7 +530,7 @@ prepare(CdpRecord *r, Attempt *t)
 	 * root that was locked must be let go when it is none any more, and of
 	 * several new identifiers some may be written already.
 	 */
-	return t->nheld > 0 || t->missing > 1 || (crowd && r->k > 1);
+	return r->nheld > 0 || t->missing > 1 || (crowd && r->k > 1);
 #endif
 }
 

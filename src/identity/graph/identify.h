@@ -12,6 +12,7 @@
 
 #include "core/normalise.h"
 
+#include "storage/itemptr.h"
 #include "utils/array.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
@@ -53,6 +54,8 @@ typedef enum CdpStatement
 	CDP_LOCK_ROOTS,
 	CDP_WRITE_ROOTS,
 	CDP_UNDER,
+	CDP_MEMBERS_OF,
+	CDP_BELOW,
 	CDP_UNION_MEMBERS,
 	CDP_UNION_CANNOT,
 	CDP_UNION_WINDOW,
@@ -91,6 +94,24 @@ typedef struct CdpLists
 	CdpRules   *rules;
 } CdpLists;
 
+/*
+ * Which version of a root's row a look-up saw.  Whoever changes what a root
+ * holds writes its row, so as long as that is the same, so is what it holds.
+ */
+typedef struct CdpVersion
+{
+	TransactionId xmin;
+	ItemPointerData tid;
+} CdpVersion;
+
+/* A root of a record, to be locked. */
+typedef struct CdpHeld
+{
+	int64		id;
+	CdpVersion	version;		/* when it was looked up */
+	bool		changed;		/* another one was locked */
+} CdpHeld;
+
 /* One identifier of a record. Numbers are 0 where there is none. */
 typedef struct CdpOne
 {
@@ -99,6 +120,7 @@ typedef struct CdpOne
 	int64		id;
 	int64		home;			/* home customer */
 	int64		root;			/* customer to whom it belongs now */
+	CdpVersion	version;		/* of the root's row */
 	const char *stop;			/* why it joins nobody, NULL: it may */
 	TimestampTz first_seen;		/* DT_NOEND: unknown */
 	TimestampTz last_seen;		/* DT_NOBEGIN: unknown */
@@ -140,6 +162,9 @@ typedef struct CdpRecord
 	int			second_hub;		/* -1: none */
 	int			npairs;
 	CdpPair		pair[2 * CDP_RECORD_MAX];
+	int			nheld;
+	CdpHeld		held[CDP_RECORD_MAX];	/* roots to lock: those that may join, then those of crowded identifiers */
+	struct CdpCensus *census;	/* of the roots that may join, counted before the locks; NULL: not counted */
 	int			njoined;		/* what the judge found: the roots that become one */
 	int64		joined[CDP_RECORD_MAX];
 	int32		size[CDP_RECORD_MAX];	/* their identifiers, -1: not counted */
@@ -165,7 +190,7 @@ extern CdpLists *cdp_lists(void);
 extern const CdpType *cdp_type(const CdpLists *lists, int type_id);
 
 /* identify_find.c: who they are. */
-extern int64 cdp_root(int64 customer_id);
+extern int64 cdp_root(int64 customer_id, CdpVersion *version);
 extern void cdp_record_take(CdpRecord *r, ArrayType *type_ids, ArrayType *vals);
 extern void cdp_record_sort(CdpRecord *r);
 extern int	cdp_record_arrays(const CdpRecord *r, bool fresh_only, Datum *type_ids, Datum *vals);
@@ -174,6 +199,7 @@ extern bool cdp_moved(CdpRecord *r);
 extern void cdp_find_links(CdpRecord *r);
 
 /* identify_judge.c: what may become one. */
+extern void cdp_count_before(CdpRecord *r);
 extern int64 cdp_winner(const CdpLists *lists, const int64 *root, int n);
 extern void cdp_judge(CdpRecord *r);
 
@@ -183,7 +209,7 @@ extern int64 cdp_next_customer(void);
 extern void cdp_add_customer(int64 customer_id);
 extern void cdp_move_home(int64 identifier_id, int64 customer_id);
 extern void cdp_touch(const int64 *id, int n, TimestampTz at, bool lock_all);
-extern bool cdp_lock_roots(const int64 *root, int n);
+extern bool cdp_lock_roots(CdpRecord *r);
 extern void cdp_write_roots(const int64 *root, int n, int64 winner);
 extern void cdp_write_links(CdpRecord *r, CdpPair *const *pair, int n);
 extern void cdp_write_ledger(CdpRecord *r, int64 winner, TimestampTz at);

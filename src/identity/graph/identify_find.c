@@ -17,32 +17,48 @@ CDP_FUNCTION(cdp_identify_find);
 /* Columns of the statements that tell where an identifier stands. */
 enum
 {
-	AT_PLACE = 1, AT_ID, AT_HOME, AT_QUARANTINED, AT_FIRST, AT_LAST, AT_OWNER, AT_PARENT, AT_PAIRED
+	AT_PLACE = 1, AT_ID, AT_HOME, AT_QUARANTINED, AT_FIRST, AT_LAST, AT_OWNER, AT_PARENT, AT_XMIN, AT_TID, AT_PAIRED
 };
 
-/* The parent of a customer by the tables; 0 for an unknown one. */
+/* The version of a row of customers among the last statement's rows; xmin is in the column given, ctid in the next. */
+static void
+read_version(uint64 row, int column, CdpVersion *version)
+{
+	bool		isnull;
+	Datum		xmin = cdp_cell(row, column, &isnull);
+
+	memset(version, 0, sizeof(CdpVersion));
+	if (isnull)
+		return;
+	version->xmin = DatumGetTransactionId(xmin);
+	ItemPointerCopy((ItemPointer) DatumGetPointer(cdp_cell(row, column + 1, &isnull)), &version->tid);
+}
+
+/* The parent of a customer by the tables, and the version of its row; 0 for an unknown one. */
 static int64
-parent_of(int64 customer_id)
+parent_of(int64 customer_id, CdpVersion *version)
 {
 	Datum		arg = Int64GetDatum(customer_id);
 	int64		parent;
 
 	cdp_read(CDP_PARENT, &arg, NULL);
 	parent = SPI_processed > 0 ? cdp_cell_int8(0, 1) : 0;
+	if (parent != 0)
+		read_version(0, 2, version);
 	cdp_done();
 	return parent;
 }
 
-/* The customer at the end of the parents of this one; itself for a root; 0 for an unknown customer. */
+/* The customer at the end of the parents of this one, and the version of its row; itself for a root; 0 for an unknown customer. */
 int64
-cdp_root(int64 customer_id)
+cdp_root(int64 customer_id, CdpVersion *version)
 {
 	int64		here = customer_id,
 				marker = 0;
 
 	for (uint64 steps = 1;; steps++)
 	{
-		int64		above = parent_of(here);
+		int64		above = parent_of(here, version);
 
 		if (above == 0 || above == here)
 			return above;
@@ -64,10 +80,11 @@ cdp_root(int64 customer_id)
 Datum
 cdp_root_of(PG_FUNCTION_ARGS)
 {
+	CdpVersion	version;
 	int64		root;
 
 	SPI_connect();
-	root = cdp_root(PG_GETARG_INT64(0));
+	root = cdp_root(PG_GETARG_INT64(0), &version);
 	SPI_finish();
 	if (root == 0)
 		PG_RETURN_NULL();
@@ -79,6 +96,7 @@ Datum
 cdp_identifier_root(PG_FUNCTION_ARGS)
 {
 	Datum		arg = PG_GETARG_DATUM(0);
+	CdpVersion	version;
 	int64		root = 0;
 
 	SPI_connect();
@@ -87,7 +105,7 @@ cdp_identifier_root(PG_FUNCTION_ARGS)
 		root = cdp_cell_int8(0, 1);
 	cdp_done();
 	if (root != 0)
-		root = cdp_root(root);
+		root = cdp_root(root, &version);
 	SPI_finish();
 	if (root == 0)
 		PG_RETURN_NULL();
@@ -234,6 +252,7 @@ cdp_find(CdpRecord *r)
 		one->last_seen = time_cell(row, AT_LAST, DT_NOBEGIN);
 		owner[i] = cdp_cell_int8(row, AT_OWNER);
 		one->root = cdp_cell_int8(row, AT_PARENT);
+		read_version(row, AT_XMIN, &one->version);
 		one->paired = cdp_cell_bool(row, AT_PAIRED);
 		one->stop = cdp_cell_bool(row, AT_QUARANTINED) ? CDP_SUPER_NODE : NULL;
 	}
@@ -243,7 +262,7 @@ cdp_find(CdpRecord *r)
 		CdpOne	   *one = &r->one[i];
 
 		if (one->root != owner[i])
-			one->root = cdp_root(one->root);
+			one->root = cdp_root(one->root, &one->version);
 		if (one->type->attach_only && one->id != 0 && one->stop == NULL && is_linked(one->id))
 			one->stop = CDP_ATTACH_ONLY;
 	}
@@ -252,10 +271,21 @@ cdp_find(CdpRecord *r)
 	pfree(DatumGetPointer(arg[1]));
 }
 
+/* Whether the root of an identifier was changed between its look-up and its lock. */
+static bool
+root_changed(const CdpRecord *r, const CdpOne *one)
+{
+	for (int i = 0; i < r->nheld; i++)
+		if (r->held[i].id == one->root)
+			return r->held[i].changed;
+	return true;
+}
+
 /*
  * Whether one of the identifiers, as cdp_find() saw them, belongs to another
  * root by now or may join nobody any more.  To be asked once the roots are
- * locked; new ones and those with a stop are passed over.
+ * locked; passed over are new ones, those with a stop, and those whose root is
+ * as it was.
  */
 bool
 cdp_moved(CdpRecord *r)
@@ -266,15 +296,18 @@ cdp_moved(CdpRecord *r)
 	int			from[CDP_RECORD_MAX];
 	int			n = 0;
 	bool		moved = false;
+	CdpVersion	version;
 	Datum		arg;
 
 	for (int i = 0; i < r->k; i++)
 	{
-		if (r->one[i].fresh || r->one[i].stop != NULL)
+		if (r->one[i].fresh || r->one[i].stop != NULL || !root_changed(r, &r->one[i]))
 			continue;
 		from[n] = i;
 		id[n++] = r->one[i].id;
 	}
+	if (n == 0)
+		return false;
 	arg = cdp_ids(id, n);
 	cdp_phase_begin();
 	cdp_read(CDP_FIND_AGAIN, &arg, NULL);
@@ -295,7 +328,7 @@ cdp_moved(CdpRecord *r)
 		if (owner[i] == 0)
 			continue;			/* it is gone: the erased leave no trace to judge by */
 		if (root[i] != owner[i])
-			root[i] = cdp_root(root[i]);
+			root[i] = cdp_root(root[i], &version);
 		moved = root[i] != one->root || (one->type->attach_only && is_linked(one->id));
 	}
 	cdp_phase_end();

@@ -17,9 +17,9 @@
 CDP_FUNCTION(cdp_sql_union_refusal);
 CDP_FUNCTION(cdp_sql_winner_of);
 
-/* A customer of more identifiers, or of more merged customers, is counted by SQL. */
+/* A customer of so many identifiers, or of more merged customers, is counted by SQL. */
 #define SMALL_IDENTIFIERS 33
-#define SMALL_CUSTOMERS 8
+#define SMALL_CUSTOMERS 64
 
 /* How many identifiers of a type a part has. A part is a root or a new identifier: its place among both. */
 typedef struct Count
@@ -30,15 +30,16 @@ typedef struct Count
 } Count;
 
 /* The parts of a union, counted. */
-typedef struct Census
+typedef struct CdpCensus
 {
 	int			ncounts;
 	int			room;
 	Count	   *count;
 	bool		near;			/* somebody has a cannot link */
-} Census;
+	bool		large;			/* counted by SQL */
+} CdpCensus;
 
-/* What a union is asked about; numbers as arrays for SQL. */
+/* What a union is asked about. */
 typedef struct Question
 {
 	const CdpLists *lists;
@@ -50,6 +51,8 @@ typedef struct Question
 	Datum		roots;			/* the same as arrays */
 	Datum		freshs;
 	Datum		apart;
+	CdpCensus  *before;			/* of the roots, before they were locked; NULL: none */
+	const CdpHeld *held;		/* the roots, which of them changed since */
 } Question;
 
 /* What stands against a union. */
@@ -63,7 +66,7 @@ typedef struct CdpVerdict
 
 /* Adds to the count of a part's type. */
 static void
-count_in(Census *c, int part, int16 type_id, int32 n)
+count_in(CdpCensus *c, int part, int16 type_id, int32 n)
 {
 	for (int i = 0; i < c->ncounts; i++)
 	{
@@ -83,104 +86,151 @@ count_in(Census *c, int part, int16 type_id, int32 n)
 	c->count[c->ncounts++].n = n;
 }
 
-/* The walk down from each root to those merged into it. */
+/* The identifiers of a part. */
+static int32
+size_of(const CdpCensus *c, int part)
+{
+	int32		n = 0;
+
+	for (int i = 0; i < c->ncounts; i++)
+		if (c->count[i].part == part)
+			n += c->count[i].n;
+	return n;
+}
+
+/* A root as it is walked down, with the customers that were merged into it. */
 typedef struct Walk
 {
-	int			n;				/* customers of this step */
-	int64		customer[CDP_RECORD_MAX * (SMALL_CUSTOMERS + 1)];
-	int			part[CDP_RECORD_MAX * (SMALL_CUSTOMERS + 1)];
-	int			under[CDP_RECORD_MAX];	/* of each root: customers met */
-	int			members[CDP_RECORD_MAX];	/* of each root: identifiers counted */
+	int			part;
+	int			members;		/* identifiers counted */
+	int			below;			/* customers met */
+	int64		customer[SMALL_CUSTOMERS + 1];
 } Walk;
 
 /*
- * Takes the rows of one step into the census and the walk's next step.  Rows
- * of a customer come together: identifiers, customers below, moved ones.
- * Returns false when a root is not small.
+ * Counts the identifiers of those merged into a root, step by step, until
+ * there are most.  False when the root is not small.
  */
 static bool
-take_step(Census *c, Walk *w, int most)
+walk_down(const Question *q, Walk *w, int most, CdpCensus *c)
 {
-	Walk		next;
+	bool		full = w->below == most;	/* the first step reads no more of them */
+	int			from = 0;
 	bool		isnull;
 
-	next.n = 0;
+	while (from < w->below && w->members < most)
+	{
+		Datum		arg[3] = {cdp_ids(w->customer + from, w->below - from), q->apart, Int32GetDatum(most - w->members)};
+		Datum		below[2] = {arg[0], Int32GetDatum(SMALL_CUSTOMERS + 1 - w->below)};
+
+		from = w->below;
+		cdp_read(CDP_MEMBERS_OF, arg, NULL);
+		w->members += SPI_processed;
+		for (uint64 row = 0; row < SPI_processed; row++)
+		{
+			count_in(c, w->part, DatumGetInt16(cdp_cell(row, 1, &isnull)), 1);
+			c->near |= cdp_cell_bool(row, 2);
+		}
+		cdp_done();
+		if (w->members >= most)
+			return true;
+		cdp_read(CDP_BELOW, below, NULL);
+		for (uint64 row = 0; row < SPI_processed; row++)
+		{
+			int64		id = cdp_cell_int8(row, 1);
+
+			if (id == 0)
+				return false;	/* an unmerge moved something there */
+			w->customer[w->below++] = id;
+		}
+		cdp_done();
+		if (w->below > SMALL_CUSTOMERS)
+			return false;
+	}
+	return w->members >= most || !full;
+}
+
+/* Takes the rows of the first step down from the roots. False when a root is not small. */
+static bool
+take_first_step(const int *part, Walk *walk, int most, CdpCensus *c)
+{
+	bool		isnull;
+
 	for (uint64 row = 0; row < SPI_processed; row++)
 	{
-		int			part = w->part[(int) cdp_cell_int8(row, 1) - 1];
+		int			nth = (int) cdp_cell_int8(row, 1) - 1;
+		Walk	   *w = &walk[nth];
 
 		switch (DatumGetInt32(cdp_cell(row, 2, &isnull)))
 		{
 			case 1:
-				if (w->members[part] >= most)
-					break;
-				if (++w->members[part] >= SMALL_IDENTIFIERS)
-					return false;
-				count_in(c, part, DatumGetInt16(cdp_cell(row, 4, &isnull)), 1);
+				w->members++;
+				count_in(c, part[nth], DatumGetInt16(cdp_cell(row, 4, &isnull)), 1);
 				c->near |= cdp_cell_bool(row, 5);
 				break;
 			case 2:
-				if (w->members[part] >= most)
-					break;
-				if (++w->under[part] > SMALL_CUSTOMERS)
-					return false;
-				next.customer[next.n] = cdp_cell_int8(row, 3);
-				next.part[next.n++] = part;
+				w->customer[w->below++] = cdp_cell_int8(row, 3);
 				break;
 			default:
-				return false;
+				return false;	/* an unmerge moved something there */
 		}
 	}
-	w->n = next.n;
-	memcpy(w->customer, next.customer, next.n * sizeof(int64));
-	memcpy(w->part, next.part, next.n * sizeof(int));
 	return true;
 }
 
 /*
- * Counts the identifiers of the roots by single index probes, at most cut of
- * each (0: all).  Returns false when they are not small, or moved by an
- * unmerge: the census is of no use then.
+ * Counts the identifiers of the roots, but for those to skip, by single index
+ * probes, at most cut of each (0: all).  False when one of them is not small,
+ * or an unmerge moved something to it: the census is of no use then.
  */
 static bool
-count_small(const Question *q, int32 cut, Census *c)
+count_small(const Question *q, const bool *skip, int32 cut, CdpCensus *c)
 {
 	int			most = cut > 0 ? Min(cut, SMALL_IDENTIFIERS) : SMALL_IDENTIFIERS;
-	Walk	   *w = palloc(sizeof(Walk));
+	int64		root[CDP_RECORD_MAX];
+	int			part[CDP_RECORD_MAX];
+	int			n = 0;
+	Walk	   *walk;
 	bool		small = true;
+	Datum		arg[3] = {0, q->apart, Int32GetDatum(most)};
 
-	w->n = q->nroots;
 	for (int i = 0; i < q->nroots; i++)
 	{
-		w->customer[i] = q->root[i];
-		w->part[i] = i;
-		w->under[i] = 1;
-		w->members[i] = 0;
+		if (skip != NULL && skip[i])
+			continue;
+		part[n] = i;
+		root[n++] = q->root[i];
 	}
-	cdp_phase_begin();
-	while (small && w->n > 0)
+	if (n == 0)
+		return true;
+	walk = palloc(mul_size(n, sizeof(Walk)));
+	for (int i = 0; i < n; i++)
 	{
-		Datum		arg[3] = {cdp_ids(w->customer, w->n), q->apart, Int32GetDatum(most)};
-
-		cdp_read(CDP_UNDER, arg, NULL);
-		small = take_step(c, w, most);
-		cdp_done();
-		pfree(DatumGetPointer(arg[0]));
+		walk[i].part = part[i];
+		walk[i].members = walk[i].below = 0;
 	}
+	arg[0] = cdp_ids(root, n);
+	cdp_phase_begin();
+	cdp_read(CDP_UNDER, arg, NULL);
+	small = take_first_step(part, walk, most, c);
+	cdp_done();
+	for (int i = 0; i < n && small; i++)
+		small = walk_down(q, &walk[i], most, c) && walk[i].members < SMALL_IDENTIFIERS;
 	cdp_phase_end();
-	pfree(w);
+	pfree(walk);
 	return small;
 }
 
 /* Counts roots of any size, at most cut identifiers of each (0: all). */
 static void
-count_large(const Question *q, int32 cut, Census *c)
+count_large(const Question *q, int32 cut, CdpCensus *c)
 {
 	Datum		arg[4] = {q->roots, q->freshs, q->apart, Int32GetDatum(cut)};
 	bool		isnull;
 
 	c->ncounts = 0;
 	c->near = false;
+	c->large = true;
 	cdp_phase_begin();
 	cdp_read(CDP_UNION_MEMBERS, arg, cut > 0 ? NULL : "   n");
 	cdp_phase_end();
@@ -197,6 +247,43 @@ count_large(const Question *q, int32 cut, Census *c)
 		c->near |= cdp_cell_bool(row, 4);
 	}
 	cdp_done();
+}
+
+/* How many identifiers of each root are read at first, at most: without a limit of size the rest of a large one seldom matters. */
+static int32
+first_cut(const CdpLists *lists)
+{
+	return lists->most > 0 ? lists->most + 1 : 16;
+}
+
+/*
+ * Takes the census of before the locks, with the roots counted again that
+ * changed since.  One that was cut off stays so: it is many.  False when that
+ * cannot be done.
+ */
+static bool
+count_changed(Question *q, int32 cut, CdpCensus *c)
+{
+	bool		skip[CDP_RECORD_MAX];
+	bool		all = true;
+	int			n = 0;
+
+	*c = *q->before;
+	q->before = NULL;			/* new identifiers are added to it */
+	for (int i = 0; i < q->nroots; i++)
+	{
+		skip[i] = !q->held[i].changed || (q->lists->most == 0 && size_of(c, i) >= cut);
+		all &= skip[i];
+	}
+	if (all)
+		return true;
+	if (c->large)
+		return false;
+	for (int i = 0; i < c->ncounts; i++)
+		if (skip[c->count[i].part])
+			c->count[n++] = c->count[i];
+	c->ncounts = n;
+	return count_small(q, skip, cut, c);
 }
 
 /* The cannot link that stands between two parts, 0 for none. */
@@ -235,7 +322,7 @@ window_broken(const Question *q, int16 type_id)
  * by itself does not.
  */
 static const CdpType *
-broken_limit(const Question *q, const Census *c)
+broken_limit(const Question *q, const CdpCensus *c)
 {
 	const CdpType *broken = NULL;
 	const CdpType *after = NULL;
@@ -279,22 +366,26 @@ broken_limit(const Question *q, const Census *c)
 
 /* Counts the parts of a union: roots, then the new identifiers, one each. */
 static void
-count_parts(const Question *q, int32 cut, Census *c, CdpVerdict *v)
+count_parts(Question *q, int32 cut, CdpCensus *c, CdpVerdict *v)
 {
-	memset(c, 0, sizeof(Census));
-	if (!count_small(q, cut, c))
-		count_large(q, cut, c);
+	bool		counted = q->before != NULL && cut == first_cut(q->lists) && count_changed(q, cut, c);
+
+	if (!counted)
+	{
+		memset(c, 0, sizeof(CdpCensus));
+		if (!count_small(q, NULL, cut, c))
+			count_large(q, cut, c);
+	}
 	for (int i = 0; i < q->nfresh; i++)
 		count_in(c, q->nroots + i, q->fresh_type[i], 1);
 	v->nsizes = q->nroots + q->nfresh;
-	memset(v->size, 0, v->nsizes * sizeof(int32));
-	for (int i = 0; i < c->ncounts; i++)
-		v->size[c->count[i].part] += c->count[i].n;
+	for (int i = 0; i < v->nsizes; i++)
+		v->size[i] = size_of(c, i);
 }
 
 /* Whether a part that was counted whole has identifiers of a type with a limit. */
 static bool
-whole_limited(const Question *q, const Census *c, const CdpVerdict *v)
+whole_limited(const Question *q, const CdpCensus *c, const CdpVerdict *v)
 {
 	for (int i = 0; i < c->ncounts; i++)
 	{
@@ -312,9 +403,9 @@ whole_limited(const Question *q, const Census *c, const CdpVerdict *v)
  * Returns false when nothing can stand against the union.
  */
 static bool
-count_enough(const Question *q, Census *c, CdpVerdict *v)
+count_enough(Question *q, CdpCensus *c, CdpVerdict *v)
 {
-	int32		cut = q->lists->most > 0 ? q->lists->most + 1 : 16;
+	int32		cut = first_cut(q->lists);
 
 	for (;;)
 	{
@@ -351,7 +442,7 @@ count_enough(const Question *q, Census *c, CdpVerdict *v)
 static void
 judge_union(Question *q, CdpVerdict *v)
 {
-	Census		c;
+	CdpCensus	c;
 	const CdpType *t;
 	int64		total = 0;
 
@@ -459,7 +550,7 @@ judge_one(CdpRecord *r, int nth, bool paired, const Newcomers *all, Newcomers *o
 	}
 	if (asked)
 	{
-		Question	q = {r->lists, r->joined, r->njoined, own->id, own->type_id, own->n, 0, 0, cdp_ids(all->id, all->n)};
+		Question	q = {r->lists, r->joined, r->njoined, own->id, own->type_id, own->n, 0, 0, cdp_ids(all->id, all->n), NULL, NULL};
 
 		judge_union(&q, &v);
 	}
@@ -485,6 +576,54 @@ judge_one(CdpRecord *r, int nth, bool paired, const Newcomers *all, Newcomers *o
 	}
 }
 
+/* The roots of those of a record who may join, its new identifiers, and whether limits between types hold for it. */
+static bool
+parties(CdpRecord *r, Newcomers *all)
+{
+	bool		paired = false;
+
+	r->njoined = all->n = 0;
+	for (int i = 0; i < r->k; i++)
+	{
+		CdpOne	   *one = &r->one[i];
+
+		paired |= one->paired;
+		if (one->stop != NULL)
+			continue;
+		if (one->fresh)
+			take_newcomer(all, one);
+		else if (one->root != 0 && place_of(r->joined, r->njoined, one->root) < 0)
+		{
+			r->joined[r->njoined] = one->root;
+			r->size[r->njoined++] = -1;
+		}
+	}
+	return paired;
+}
+
+/*
+ * Counts the roots of a record before they are locked, so that they are held
+ * shortly.  What has changed by then is counted again.
+ */
+void
+cdp_count_before(CdpRecord *r)
+{
+	Newcomers	all;
+	Question	q = {0};
+
+	r->census = NULL;
+	if (parties(r, &all) || r->njoined + all.n < 2)
+		return;
+	q.lists = r->lists;
+	q.root = r->joined;
+	q.nroots = r->njoined;
+	q.roots = cdp_ids(r->joined, r->njoined);
+	q.freshs = q.apart = cdp_ids(all.id, all.n);
+	r->census = palloc0(sizeof(CdpCensus));
+	if (!count_small(&q, NULL, first_cut(r->lists), r->census))
+		count_large(&q, first_cut(r->lists), r->census);
+}
+
 /*
  * Which identifiers of a record become one customer.  The union of all is
  * tried first; when a rule forbids it, they are taken in one by one, the hub
@@ -495,11 +634,10 @@ judge_one(CdpRecord *r, int nth, bool paired, const Newcomers *all, Newcomers *o
 void
 cdp_judge(CdpRecord *r)
 {
-	bool		paired = false;
-	Newcomers	all = {0},
+	Newcomers	all,
 				own = {0};
+	bool		paired = parties(r, &all);
 
-	r->njoined = 0;
 	for (int i = 0; i < r->k; i++)
 	{
 		CdpOne	   *one = &r->one[i];
@@ -507,20 +645,10 @@ cdp_judge(CdpRecord *r)
 		one->reason = NULL;
 		one->blocker = 0;
 		one->accepted = one->stop == NULL;
-		paired |= one->paired;
-		if (one->stop != NULL)
-			continue;
-		if (one->fresh)
-			take_newcomer(&all, one);
-		else if (place_of(r->joined, r->njoined, one->root) < 0)
-		{
-			r->joined[r->njoined] = one->root;
-			r->size[r->njoined++] = -1;
-		}
 	}
 	if (!paired)
 	{
-		Question	q = {r->lists, r->joined, r->njoined, all.id, all.type_id, all.n, 0, 0, 0};
+		Question	q = {r->lists, r->joined, r->njoined, all.id, all.type_id, all.n, 0, 0, 0, r->census, r->held};
 		CdpVerdict	v;
 
 		if (r->njoined + all.n < 2)

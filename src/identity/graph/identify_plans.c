@@ -37,10 +37,19 @@ typedef struct Statement
 /* An identifier, the customer that has it, and the parent of that one. */
 #define STANDING \
 	"SELECT u.n, i.identifier_id, i.customer_id, i.state = 'quarantined', i.first_seen, i.last_seen, " \
-	"coalesce(o.customer_id, i.customer_id), c.parent_id"
+	"coalesce(o.customer_id, i.customer_id), c.parent_id, c.xmin, c.ctid"
 #define ABOVE \
 	" LEFT JOIN LATERAL (SELECT x.customer_id FROM cdp_data.identifier_override x WHERE x.identifier_id = i.identifier_id OFFSET 0) o ON true" \
-	" LEFT JOIN LATERAL (SELECT x.parent_id FROM cdp_data.customer x WHERE x.customer_id = coalesce(o.customer_id, i.customer_id) OFFSET 0) c ON true"
+	" LEFT JOIN LATERAL (SELECT x.parent_id, x.xmin, x.ctid FROM cdp_data.customer x WHERE x.customer_id = coalesce(o.customer_id, i.customer_id) OFFSET 0) c ON true"
+
+/* An identifier h whose home is customer u, but for those that count for nobody, and whether it has a cannot link, if anybody has. */
+#define OWN \
+	"FROM cdp_data.identifier h WHERE h.customer_id = u.id AND h.identifier_id <> ALL ($2) " \
+	"AND NOT EXISTS (SELECT FROM cdp_data.identifier_override o WHERE o.identifier_id = h.identifier_id)"
+#define NEAR \
+	"EXISTS (SELECT FROM cdp_data.link k WHERE k.kind = 'cannot' AND k.state = 'active') AND (" \
+	"EXISTS (SELECT FROM cdp_data.link k WHERE k.a_id = h.identifier_id AND k.kind = 'cannot' AND k.state = 'active')" \
+	" OR EXISTS (SELECT FROM cdp_data.link k WHERE k.b_id = h.identifier_id AND k.kind = 'cannot' AND k.state = 'active'))"
 
 static Statement statements[CDP_STATEMENTS] = {
 	/* What a user may have changed, to be compared with what the lists were made of. */
@@ -62,7 +71,7 @@ static Statement statements[CDP_STATEMENTS] = {
 		"WHERE cdp_internal.is_suppressed(u.type_id, u.value) ORDER BY u.n",
 	{INT2ARRAYOID, TEXTARRAYOID}},
 	[CDP_PARENT] = {
-		"SELECT c.parent_id FROM cdp_data.customer c WHERE c.customer_id = $1",
+		"SELECT c.parent_id, c.xmin, c.ctid FROM cdp_data.customer c WHERE c.customer_id = $1",
 	{INT8OID}},
 	[CDP_PLACE_OF] = {
 		"SELECT coalesce(o.customer_id, i.customer_id) FROM cdp_data.identifier i "
@@ -132,7 +141,7 @@ static Statement statements[CDP_STATEMENTS] = {
 		"LEFT JOIN LATERAL (SELECT x.type_id FROM cdp_data.identifier x WHERE x.identifier_id = a.id OFFSET 0) i ON true WHERE c.customer_id = ANY ($1)",
 	{INT8ARRAYOID}},
 	[CDP_LOCK_ROOTS] = {
-		"SELECT c.customer_id, c.parent_id FROM cdp_data.customer c WHERE c.customer_id = ANY ($1) ORDER BY c.customer_id FOR NO KEY UPDATE",
+		"SELECT c.customer_id, c.parent_id, c.xmin, c.ctid FROM cdp_data.customer c WHERE c.customer_id = ANY ($1) ORDER BY c.customer_id FOR NO KEY UPDATE",
 	{INT8ARRAYOID}},
 	[CDP_WRITE_ROOTS] = {
 		"UPDATE cdp_data.customer SET parent_id = $2 WHERE customer_id = ANY ($1)",
@@ -140,17 +149,19 @@ static Statement statements[CDP_STATEMENTS] = {
 	/* Of customers: their identifiers, who was merged into them directly, and whether an unmerge moved something there. */
 	[CDP_UNDER] = {
 		"SELECT u.n, x.what, x.id, x.type_id, x.near FROM unnest($1) WITH ORDINALITY AS u (id, n) CROSS JOIN LATERAL ("
-		"(SELECT 1 AS what, h.identifier_id AS id, h.type_id, "
-		"EXISTS (SELECT FROM cdp_data.link k WHERE k.kind = 'cannot' AND k.state = 'active') AND ("
-		"EXISTS (SELECT FROM cdp_data.link k WHERE k.a_id = h.identifier_id AND k.kind = 'cannot' AND k.state = 'active')"
-		" OR EXISTS (SELECT FROM cdp_data.link k WHERE k.b_id = h.identifier_id AND k.kind = 'cannot' AND k.state = 'active')) AS near "
-		"FROM cdp_data.identifier h WHERE h.customer_id = u.id AND h.identifier_id <> ALL ($2) "
-		"AND NOT EXISTS (SELECT FROM cdp_data.identifier_override o WHERE o.identifier_id = h.identifier_id) LIMIT $3) "
-		"UNION ALL "
-		"(SELECT 2, c.customer_id, NULL, NULL FROM cdp_data.customer c WHERE c.parent_id = u.id AND c.parent_id <> c.customer_id LIMIT 8) "
-		"UNION ALL "
+		"(SELECT 1 AS what, h.identifier_id AS id, h.type_id, " NEAR " AS near " OWN " LIMIT $3) UNION ALL "
+		"(SELECT 2, c.customer_id, NULL, NULL FROM cdp_data.customer c WHERE c.parent_id = u.id AND c.parent_id <> c.customer_id LIMIT $3) UNION ALL "
 		"(SELECT 3, NULL, NULL, NULL FROM cdp_data.identifier_override o WHERE o.customer_id = u.id LIMIT 1)) x",
 	{INT8ARRAYOID, INT8ARRAYOID, INT4OID}},
+	/* The same in two steps: whom the first tells to be many need not be asked the second. */
+	[CDP_MEMBERS_OF] = {
+		"SELECT x.type_id, x.near FROM unnest($1) AS u (id) CROSS JOIN LATERAL (SELECT h.type_id, " NEAR " AS near " OWN " OFFSET 0) x LIMIT $3",
+	{INT8ARRAYOID, INT8ARRAYOID, INT4OID}},
+	[CDP_BELOW] = {
+		"SELECT x.id FROM unnest($1) AS u (id) CROSS JOIN LATERAL ("
+		"(SELECT c.customer_id AS id FROM cdp_data.customer c WHERE c.parent_id = u.id AND c.parent_id <> c.customer_id LIMIT $2) UNION ALL "
+		"(SELECT NULL FROM cdp_data.identifier_override o WHERE o.customer_id = u.id LIMIT 1)) x LIMIT $2",
+	{INT8ARRAYOID, INT4OID}},
 	[CDP_UNION_MEMBERS] = {
 		"SELECT m.part, m.type_id, m.n, m.near FROM cdp_internal.union_members($1, $2, $3, $4) m",
 	{INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT4OID}},

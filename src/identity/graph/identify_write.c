@@ -127,6 +127,7 @@ cdp_touch(const int64 *id, int n, TimestampTz at, bool lock_all)
 typedef struct RootReceiver
 {
 	DestReceiver pub;
+	CdpRecord  *record;
 	uint64		roots;
 	bool		moved;
 } RootReceiver;
@@ -148,30 +149,50 @@ static bool
 receive_root(TupleTableSlot *slot, DestReceiver *self)
 {
 	RootReceiver *receiver = (RootReceiver *) self;
+	CdpRecord  *r = receiver->record;
 	bool		isnull;
+	int64		id = DatumGetInt64(slot_getattr(slot, 1, &isnull));
+	TransactionId xmin = DatumGetTransactionId(slot_getattr(slot, 3, &isnull));
+	ItemPointer tid = (ItemPointer) DatumGetPointer(slot_getattr(slot, 4, &isnull));
 
 	receiver->roots++;
-	if (DatumGetInt64(slot_getattr(slot, 1, &isnull)) != DatumGetInt64(slot_getattr(slot, 2, &isnull)))
-		receiver->moved = true;
+	receiver->moved = id != DatumGetInt64(slot_getattr(slot, 2, &isnull));
+	for (int i = 0; i < r->nheld; i++)
+	{
+		CdpHeld    *held = &r->held[i];
+
+		if (held->id == id)
+			held->changed = held->version.xmin != xmin || !ItemPointerEquals(&held->version.tid, tid);
+	}
 	return !receiver->moved;
 }
 
 #endif							/* CDP_UNION_UNSAFE */
 
 /*
- * Locks roots until the transaction ends, in the order of their numbers.
- * False as soon as one of them is no root any more, or when none is there:
- * give the locks back and look the roots up again.
+ * Locks the record's roots until the transaction ends, in the order of their
+ * numbers, and notes which of them changed since the look-up.  False as soon
+ * as one of them is no root any more, or when none is there: give the locks
+ * back and look the roots up again.
  */
 bool
-cdp_lock_roots(const int64 *root, int n)
+cdp_lock_roots(CdpRecord *r)
 {
 #ifdef CDP_UNION_UNSAFE
+	for (int i = 0; i < r->nheld; i++)
+		r->held[i].changed = false;
 	return true;
 #else
-	RootReceiver receiver = {{receive_root, start_rows, end_rows, end_rows, DestNone}, 0, false};
-	Datum		arg = cdp_ids(root, n);
+	RootReceiver receiver = {{receive_root, start_rows, end_rows, end_rows, DestNone}, r, 0, false};
+	int64		id[CDP_RECORD_MAX];
+	Datum		arg;
 
+	for (int i = 0; i < r->nheld; i++)
+	{
+		id[i] = r->held[i].id;
+		r->held[i].changed = true;	/* a root that is not there */
+	}
+	arg = cdp_ids(id, r->nheld);
 	cdp_run_to(CDP_LOCK_ROOTS, &arg, &receiver.pub);
 	pfree(DatumGetPointer(arg));
 	return receiver.roots > 0 && !receiver.moved;
