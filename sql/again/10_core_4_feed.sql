@@ -15,18 +15,8 @@ COMMENT ON FUNCTION cdp_internal.next_xid() IS
 'Number that the next transaction will get: every transaction that has one now has a lower one, which the xmax of a snapshot does not promise. Never NULL.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.feed_write(customer_ids bigint[], cause text, occurred_from timestamptz DEFAULT NULL, occurred_to timestamptz DEFAULT NULL) RETURNS bigint
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-  n bigint;
-BEGIN
-  INSERT INTO cdp_data.change_feed (customer_id, cause, occurred_from, occurred_to)
-  SELECT c, feed_write.cause, feed_write.occurred_from, feed_write.occurred_to
-  FROM unnest(coalesce(customer_ids, ARRAY[NULL::bigint])) c;
-  GET DIAGNOSTICS n = ROW_COUNT;
-  RETURN n;
-END
-$$;
+LANGUAGE c VOLATILE SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'cdp_sql_feed_write';
 COMMENT ON FUNCTION cdp_internal.feed_write(bigint[], text, timestamptz, timestamptz) IS
 'Tells the consumers of the change feed that these customers changed, for this cause, within these times of touchpoints (NULL: any). customer_ids NULL: take every customer for changed. Returns the rows written.';
 

@@ -32,7 +32,6 @@
 /* The statements of identify_plans.c. */
 typedef enum CdpStatement
 {
-	CDP_OWN_LISTS,
 	CDP_ALL_TYPES,
 	CDP_ALL_RULES,
 	CDP_SUPPRESSED,
@@ -61,9 +60,7 @@ typedef enum CdpStatement
 	CDP_UNION_WINDOW,
 	CDP_PAIR_REFUSAL,
 	CDP_WRITE_LINKS,
-	CDP_WRITE_SUPPORT,
 	CDP_WRITE_LEDGER,
-	CDP_FEED,
 	CDP_ALERT_SIZE,
 	CDP_QUARANTINE,
 	CDP_STATEMENTS				/* how many */

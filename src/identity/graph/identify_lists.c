@@ -3,16 +3,22 @@
  *		The types of identifiers and the rules of their values, kept by a
  *		backend as long as they are what the tables say.
  *
- * Anybody may change the lists with a plain UPDATE, so their rows, which are
- * few, are read once in each statement of a client and compared, byte by byte,
- * with those that the lists were made of.
+ * Anybody may change the lists with a plain UPDATE.  So once in each statement
+ * of a client the visible versions of their rows, which are few, are compared
+ * with those that the lists were made of: a version never changes.  Only where
+ * and by whom it was written is looked at, no content; the lists themselves
+ * are read with the rights of the user.
  */
 #include "cdp.h"
 
-#include "access/htup_details.h"
+#include "access/relscan.h"
+#include "access/table.h"
+#include "access/tableam.h"
 #include "access/xact.h"
+#include "catalog/namespace.h"
 #include "executor/spi.h"
 #include "lib/stringinfo.h"
+#include "nodes/makefuncs.h"
 #include "utils/snapmgr.h"
 
 #include "identity/graph/identify.h"
@@ -21,7 +27,7 @@
 static CdpLists *lists = NULL;
 static StringInfoData source;	/* in the context of the lists */
 
-/* The statement, the command in it and the user for which they were last compared. */
+/* The statement and the command in it for which they were last compared. */
 static struct
 {
 	bool		holds;
@@ -45,19 +51,48 @@ forget_after_subtransaction(SubXactEvent event, SubTransactionId own, SubTransac
 		compared.holds = false;
 }
 
-/* Writes the rows of the last statement one after the other, in the current context. */
+/* Writes which versions of a table's rows the active snapshot sees, at most so many. */
 static void
-write_rows(StringInfo to)
+write_versions(StringInfo to, char *name, uint64 most)
 {
-	initStringInfo(to);
-	for (uint64 i = 0; i < SPI_processed; i++)
-	{
-		HeapTuple	tuple = SPI_tuptable->vals[i];
-		Size		head = offsetof(HeapTupleHeaderData, t_bits);
+	Oid			id = RangeVarGetRelid(makeRangeVar("cdp_data", name, -1), AccessShareLock, true);
+	Relation	table;
+	TupleTableSlot *slot;
+	TableScanDesc scan;
 
-		appendBinaryStringInfo(to, (char *) &tuple->t_len, sizeof(tuple->t_len));
-		appendBinaryStringInfo(to, (char *) tuple->t_data + head, tuple->t_len - head);
+	appendBinaryStringInfo(to, (char *) &id, sizeof(id));
+	if (!OidIsValid(id))
+		return;					/* the statement that needs it will tell */
+	table = table_open(id, NoLock);
+	slot = table_slot_create(table, NULL);
+	/* In the order of their places: a scan that joins another one would begin anywhere. */
+	scan = table_beginscan_strat(table, GetActiveSnapshot(), 0, NULL, true, false);
+	for (uint64 n = 0; n < most && table_scan_getnextslot(scan, ForwardScanDirection, slot); n++)
+	{
+		bool		isnull;
+		TransactionId xmin = DatumGetTransactionId(slot_getsysattr(slot, MinTransactionIdAttributeNumber, &isnull));
+
+		CHECK_FOR_INTERRUPTS();
+		appendBinaryStringInfo(to, (char *) &xmin, sizeof(xmin));
+		appendBinaryStringInfo(to, (char *) &slot->tts_tid, sizeof(slot->tts_tid));
 	}
+	table_endscan(scan);
+	ExecDropSingleTupleTableSlot(slot);
+	table_close(table, NoLock);
+}
+
+/* Writes what the lists depend on. Of the suppressed it matters whether there are any. */
+static void
+write_source(StringInfo to)
+{
+	Oid			user = GetUserId();
+
+	initStringInfo(to);
+	appendBinaryStringInfo(to, (char *) &user, sizeof(user));
+	write_versions(to, "identifier_type", PG_UINT64_MAX);
+	write_versions(to, "identifier_block", PG_UINT64_MAX);
+	write_versions(to, "setting", PG_UINT64_MAX);
+	write_versions(to, "suppression", 1);
 }
 
 /* Reads all types into the lists' context. */
@@ -144,9 +179,7 @@ cdp_lists(void)
 		watching = true;
 	}
 	compared.holds = false;
-	cdp_read(CDP_OWN_LISTS, NULL, NULL);
-	write_rows(&own);
-	cdp_done();
+	write_source(&own);
 	if (lists == NULL || source.len != own.len || memcmp(source.data, own.data, own.len) != 0 ||
 		!cdp_plan_holds(CDP_ALL_TYPES) || !cdp_plan_holds(CDP_ALL_RULES))
 		make_lists(&own);

@@ -52,13 +52,6 @@ typedef struct Statement
 	" OR EXISTS (SELECT FROM cdp_data.link k WHERE k.b_id = h.identifier_id AND k.kind = 'cannot' AND k.state = 'active'))"
 
 static Statement statements[CDP_STATEMENTS] = {
-	/* What a user may have changed, to be compared with what the lists were made of. */
-	[CDP_OWN_LISTS] = {
-		"SELECT 1, t.type_id::integer, t.priority::integer, t.max_per_customer, t.supernode_degree, t.limit_window IS NOT NULL, "
-		"t.name::text, t.role, t.normaliser, t.pattern::text FROM cdp_data.identifier_type t"
-		" UNION ALL SELECT 2, k.block_id, k.type_id::integer, NULL, NULL, k.is_active, k.value, NULL, NULL, k.pattern FROM cdp_data.identifier_block k"
-		" UNION ALL SELECT 3, NULL, NULL, s.max_identifiers_per_customer, NULL, NULL, s.phone_region, NULL, NULL, NULL FROM cdp_data.setting s"
-	" UNION ALL (SELECT 4, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM cdp_data.suppression LIMIT 1)"},
 	[CDP_ALL_TYPES] = {
 		"SELECT t.type_id, t.priority, t.is_builtin, t.role = 'attach_only', t.role = 'ignore', t.limit_window IS NOT NULL, "
 		"coalesce(t.max_per_customer, 0), coalesce(t.supernode_degree, 0), t.name "
@@ -174,28 +167,22 @@ static Statement statements[CDP_STATEMENTS] = {
 	[CDP_PAIR_REFUSAL] = {
 		"SELECT cdp_internal.pair_refusal($1, $2, $3, $4, $5)",
 	{INT2ARRAYOID, INT8ARRAYOID, BOOLARRAYOID, INT4ARRAYOID, INT4OID}},
-	/* Links and their support come in the order of their ends. */
+	/* Links come in the order of their ends; sorting has all of them written before the first support. */
 	[CDP_WRITE_LINKS] = {
-		"INSERT INTO cdp_data.link AS l (a_id, b_id, kind, state, first_seen, reason, blocker) "
+		"WITH put AS (INSERT INTO cdp_data.link AS l (a_id, b_id, kind, state, first_seen, reason, blocker) "
 		"SELECT u.a, u.b, 'deterministic', u.state, $6, u.reason, u.blocker FROM unnest($1, $2, $3, $4, $5) AS u (a, b, state, reason, blocker) "
 		"ON CONFLICT ON CONSTRAINT link_once DO UPDATE SET state = excluded.state, reason = excluded.reason, blocker = excluded.blocker, "
-		"first_seen = least(l.first_seen, excluded.first_seen), changed_at = pg_catalog.clock_timestamp() RETURNING l.link_id",
-	{INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID}},
-	[CDP_WRITE_SUPPORT] = {
-		"INSERT INTO cdp_data.link_support AS s (link_id, load_id, first_at, last_at, event_key) "
-		"SELECT u.id, $2, $3, $3, $4 FROM unnest($1) AS u (id) "
+		"first_seen = least(l.first_seen, excluded.first_seen), changed_at = pg_catalog.clock_timestamp() RETURNING l.link_id) "
+		"INSERT INTO cdp_data.link_support AS s (link_id, load_id, first_at, last_at, event_key) SELECT p.link_id, $7, $6, $6, $8 FROM put p ORDER BY p.link_id "
 		"ON CONFLICT ON CONSTRAINT link_support_pkey DO UPDATE "
 		"SET first_at = least(s.first_at, excluded.first_at), last_at = greatest(s.last_at, excluded.last_at)",
-	{INT8ARRAYOID, INT8OID, TIMESTAMPTZOID, TEXTOID}},
+	{INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID, INT8OID, TEXTOID}},
 	[CDP_WRITE_LEDGER] = {
 		"INSERT INTO cdp_data.merge_log (operation_id, at, kind, customer_id, from_id, to_id, link_id, cause, source_id, load_id, event_key, winner_size, loser_size) "
 		"SELECT (SELECT pg_catalog.nextval('cdp_data.identity_operation_seq')), $7, 'merge', u.loser, u.loser, $6, "
 		"(SELECT k.link_id FROM cdp_data.link k WHERE k.a_id = u.a AND k.b_id = u.b AND k.kind = 'deterministic'), "
 		"$8, $9, $10, $11, u.winner_size, u.loser_size FROM unnest($1, $2, $3, $4, $5) AS u (loser, a, b, winner_size, loser_size)",
 	{INT8ARRAYOID, INT8ARRAYOID, INT8ARRAYOID, INT4ARRAYOID, INT4ARRAYOID, INT8OID, TIMESTAMPTZOID, TEXTOID, INT4OID, INT8OID, TEXTOID}},
-	[CDP_FEED] = {
-		"SELECT cdp_internal.feed_write($1, 'merge')",
-	{INT8ARRAYOID}},
 	[CDP_ALERT_SIZE] = {
 		"SELECT cdp_internal.alert_size($1, $2)",
 	{INT8OID, INT4OID}},

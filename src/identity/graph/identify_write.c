@@ -14,6 +14,7 @@
 #include "executor/tuptable.h"
 #include "tcop/dest.h"
 
+#include "core/feed.h"
 #include "identity/graph/identify.h"
 
 /* A number for a new customer. */
@@ -253,16 +254,14 @@ cdp_write_links(CdpRecord *r, CdpPair *const *pair, int n)
 {
 	Wanted		want[2 * CDP_RECORD_MAX];
 	int64		a[2 * CDP_RECORD_MAX],
-				b[2 * CDP_RECORD_MAX],
-				link[2 * CDP_RECORD_MAX];
+				b[2 * CDP_RECORD_MAX];
 	Datum		state[2 * CDP_RECORD_MAX],
 				reason[2 * CDP_RECORD_MAX],
 				blocker[2 * CDP_RECORD_MAX];
 	bool		no_reason[2 * CDP_RECORD_MAX],
 				no_blocker[2 * CDP_RECORD_MAX];
 	int			lower = 1;
-	Datum		arg[6];
-	Datum		support[4];
+	Datum		arg[8];
 
 	for (int i = 0; i < n; i++)
 	{
@@ -292,15 +291,9 @@ cdp_write_links(CdpRecord *r, CdpPair *const *pair, int n)
 	arg[3] = PointerGetDatum(construct_md_array(reason, no_reason, 1, &n, &lower, TEXTOID, -1, false, TYPALIGN_INT));
 	arg[4] = PointerGetDatum(construct_md_array(blocker, no_blocker, 1, &n, &lower, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE));
 	arg[5] = TimestampTzGetDatum(r->at);
-	cdp_run(CDP_WRITE_LINKS, arg, NULL);
-	for (int i = 0; i < n; i++)
-		link[i] = cdp_cell_int8(i, 1);
-	cdp_done();
-	support[0] = cdp_ids(link, n);
-	support[1] = Int64GetDatum(r->load_id);
-	support[2] = TimestampTzGetDatum(r->at);
-	support[3] = r->event_key;
-	cdp_run(CDP_WRITE_SUPPORT, support, r->no_key ? "   n" : NULL);
+	arg[6] = Int64GetDatum(r->load_id);
+	arg[7] = r->event_key;
+	cdp_run(CDP_WRITE_LINKS, arg, r->no_key ? "       n" : NULL);
 }
 
 /* The identifiers between which the link stands that brought a loser to the winner: the loser's strongest and the hub, else the winner's strongest. */
@@ -386,8 +379,7 @@ cdp_write_ledger(CdpRecord *r, int64 winner, TimestampTz at)
 	cdp_run(CDP_WRITE_LEDGER, arg, nulls);
 	loser[n++] = winner;
 	told = cdp_ids(loser, n);
-	cdp_run(CDP_FEED, &told, NULL);
-	cdp_done();
+	cdp_feed_write(told, CStringGetTextDatum("merge"));
 }
 
 /* Whether an identifier of the record could turn out to be shared by too many through links that come to be. */

@@ -10,7 +10,7 @@ unsafe_library() {
 	# shellcheck disable=SC2046,SC2086
 	$($config --cc) $($config --cflags) $($config --cflags_sl) $($config --cppflags) -DCDP_UNION_UNSAFE -Wall -I"$BENCH_TOP/src" \
 		-I"$($config --includedir-server)" -shared -Wl,-Bsymbolic -o "$1" "$here"/unsafe.c \
-		"$BENCH_TOP"/src/identity/graph/identify*.c "$BENCH_TOP"/src/core/normalise*.c
+		"$BENCH_TOP"/src/identity/graph/identify*.c "$BENCH_TOP"/src/core/normalise*.c "$BENCH_TOP"/src/core/feed.c
 	chmod 755 "$1"
 }
 
