@@ -449,6 +449,7 @@ AS $$
 DECLARE
   written bigint;
 BEGIN
+  PERFORM cdp_internal.load_properties(src);
   PERFORM cdp_internal.load_people();
   -- A batch is locked against other batches of its source, not against calls. When one brings a record between the
   -- look-up of the keys and their writing, all since the look-up is rolled back and done again.
@@ -469,7 +470,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.load_store(bigint, integer) IS
-'Writes the rows of the running load that were taken, once its origins are there: people, references, corrections, touchpoints. Returns how many were new, corrected, and refer to a record that is not there.';
+'Writes the rows of the running load that were taken, once its origins are there: properties that their kind lists, people, references, corrections, touchpoints. Returns how many were new, corrected, and refer to a record that is not there.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.load_read(
   load bigint, staging regclass, time_zone text, identifier_type text, kind text,

@@ -157,7 +157,8 @@ BEGIN
   INSERT INTO cdp_data.touchpoint (touchpoint_id, customer_id, identifier_id, occurred_at, origin_id, source_id, load_id,
     flags, kind_id, campaign_id, refers_to, value, currency, properties)
   VALUES (id, home_id, touch_write.identifier_id, at, touch_write.origin_id, touch_write.source_id, touch_write.load_id,
-    touch_write.flags, touch_write.kind_id, touch_write.campaign_id, refers, touch_write.value, touch_write.currency, touch_write.properties);
+    touch_write.flags, touch_write.kind_id, touch_write.campaign_id, refers, touch_write.value, touch_write.currency,
+    cdp_internal.keep_properties(touch_write.source_id, touch_write.kind_id, touch_write.properties));
   INSERT INTO cdp_data.change_feed (customer_id, cause, occurred_from, occurred_to) VALUES (home_id, 'load', at, at);
   IF awaited THEN
     INSERT INTO cdp_data.change_feed (customer_id, cause, occurred_from, occurred_to)
@@ -172,7 +173,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.touch_write(bigint, integer, text, bigint, bigint, timestamptz, integer, integer, smallint, integer, numeric, text, jsonb, text) IS
-'Writes one touchpoint with its key and the change feed, as a load of one row would. Returns touchpoint_id. Error CDPTW (for its caller): the key is there already.';
+'Writes one touchpoint with its key and the change feed, as a load of one row would, with the properties that its kind lists. Returns touchpoint_id. Error CDPTW (for its caller): the key is there already.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.call_money(value numeric, currency text, OUT amount numeric, OUT code text)
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp

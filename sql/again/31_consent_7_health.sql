@@ -31,6 +31,13 @@ BEGIN
   RETURN QUERY
   SELECT 'warning', 'consent_not_folded', format('%s records of consent began more than a day ago and still stand beside their summary', count(*)), 'They count all the same. CALL cdp.maintain(); and see that it runs daily'
   FROM cdp_data.consent_state s WHERE s.from_at > '-infinity' AND s.from_at < now() - interval '25 hours' HAVING count(*) > 0;
+  RETURN QUERY
+  SELECT 'warning', 'unknown_purpose', format('%s names the unknown purpose "%s"', x.what, p), 'Make it with cdp.set_purpose(), or say anew with cdp.allow_purposes(): until then it allows nothing'
+  FROM (
+    SELECT format('attribute "%s"', a.name) AS what, a.allowed_purposes AS names FROM cdp_data.attribute a
+    UNION ALL SELECT format('kind "%s"', k.name), k.allowed_purposes FROM cdp_data.touch_kind k
+    UNION ALL SELECT format('property "%s" of kind %s', r.key, r.kind_id), r.allowed_purposes FROM cdp_data.property_rule r) x CROSS JOIN LATERAL unnest(x.names) p
+  WHERE NOT EXISTS (SELECT FROM cdp_data.purpose_all a WHERE a.name = p);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.health_of_consent() IS

@@ -19,7 +19,8 @@ BEGIN
             FROM cdp_data.touch_kind_all k
             WHERE CASE purpose WHEN 'touch' THEN k.is_touch
                                WHEN 'conversion' THEN k.is_conversion
-                               ELSE k.is_milestone END);
+                               ELSE k.is_milestone END
+              AND (k.allowed_purposes IS NULL OR 'analytics' = ANY (k.allowed_purposes)));
   END IF;
   SELECT n INTO missing FROM unnest(names) n
   WHERE NOT EXISTS (SELECT FROM cdp_data.touch_kind_all k WHERE k.name = n)
@@ -29,12 +30,14 @@ BEGIN
       USING ERRCODE = 'invalid_parameter_value',
         HINT = format('Kinds are: %s.', (SELECT string_agg(k.name, ', ' ORDER BY k.name) FROM cdp_data.touch_kind_all k));
   END IF;
+  PERFORM cdp_internal.require_purpose('analytics', 'kinds', names,
+    CASE purpose WHEN 'touch' THEN '/touch_kinds' WHEN 'conversion' THEN '/conversion_kinds' WHEN 'milestone' THEN '/milestones' ELSE '/lookback_by_kind' END);
   SELECT coalesce(array_agg(k.kind_id ORDER BY array_position(names, k.name)), '{}') INTO ids
   FROM cdp_data.touch_kind_all k WHERE k.name = ANY (names);
   RETURN ids;
 END $$;
 COMMENT ON FUNCTION cdp_internal.attribution_kinds(text[], text) IS
-'Ids of kinds of touchpoint, in the order of the names; NULL names mean all kinds that the list marks for the purpose (touch, conversion or milestone). Error 22023 for a name that is not in the list.';
+'Ids of kinds of touchpoint, in the order of the names; NULL names mean all kinds that the list marks for the purpose (touch, conversion or milestone) and that may be used for analytics. Error 22023 for a name that is not in the list, or that may not be used (E_PURPOSE with the path to it).';
 
 CREATE OR REPLACE FUNCTION cdp_internal.attribution_codes(group_by text,
   OUT names text[], OUT by_origin int[], OUT by_campaign int[])
@@ -191,7 +194,7 @@ BEGIN
   -- kinds that are neither touch nor conversion here are no business of the engine
   visible := format('t.kind_id <> ALL (%L::smallint[])', ARRAY(
     SELECT k.kind_id FROM cdp_data.touch_kind_all k
-    WHERE NOT k.is_conversion AND k.kind_id <> ALL (translate(own->>'touches', '[] ', '{}')::smallint[])
+    WHERE (NOT k.is_conversion OR 'analytics' <> ALL (k.allowed_purposes)) AND k.kind_id <> ALL (translate(own->>'touches', '[] ', '{}')::smallint[])
       AND k.kind_id <> ALL (conversions) AND NOT options->'milestones' ? k.kind_id::text
     ORDER BY k.kind_id));
   IF flags <> 0 THEN

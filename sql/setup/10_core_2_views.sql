@@ -15,9 +15,9 @@ CREATE OR REPLACE VIEW cdp_data.channel_rule_all WITH (security_invoker = true) 
   FROM cdp.channel_rule_builtin() b;
 COMMENT ON VIEW cdp_data.channel_rule_all IS 'All rules from origin to channel. The first match by priority, own before built-in, rule_id counts.';
 CREATE OR REPLACE VIEW cdp_data.touch_kind_all WITH (security_invoker = true) AS
-  SELECT k.kind_id, k.name, k.is_touch, k.is_conversion, k.is_milestone, false AS is_builtin FROM cdp_data.touch_kind k
+  SELECT k.kind_id, k.name, k.is_touch, k.is_conversion, k.is_milestone, false AS is_builtin, k.sensitivity, k.allowed_purposes FROM cdp_data.touch_kind k
   UNION ALL
-  SELECT b.kind_id, b.name, b.is_touch, b.is_conversion, b.is_milestone, true FROM cdp.touch_kind_builtin() b
+  SELECT b.kind_id, b.name, b.is_touch, b.is_conversion, b.is_milestone, true, 'internal', NULL FROM cdp.touch_kind_builtin() b
   WHERE NOT EXISTS (SELECT FROM cdp_data.touch_kind k WHERE k.kind_id = b.kind_id);
 COMMENT ON VIEW cdp_data.touch_kind_all IS 'All kinds of touchpoints: your own and the built-in ones that you did not replace.';
 CREATE OR REPLACE VIEW cdp_data.identifier_type_all WITH (security_invoker = true) AS

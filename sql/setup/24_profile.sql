@@ -36,6 +36,10 @@ COMMENT ON COLUMN cdp_data.attribute.aliases IS 'Other spellings: what came (any
 COMMENT ON COLUMN cdp_data.attribute.blanks IS 'Words that say nothing, in lower case, in place of cdp_internal.attribute_blanks(); NULL: those.';
 COMMENT ON COLUMN cdp_data.attribute.encrypted IS 'Values are stored encrypted with the newest key of the key file and read with cdp.reveal(). Switched on by cdp.encrypt_attribute().';
 
+-- step: purposes of attributes
+ALTER TABLE cdp_data.attribute ADD COLUMN IF NOT EXISTS allowed_purposes text[] COLLATE "C";
+COMMENT ON COLUMN cdp_data.attribute.allowed_purposes IS 'Purposes for which values may be used, of cdp_data.purpose_all; NULL: every one. See cdp.purpose_check().';
+
 -- step: attribute_value
 CREATE TABLE IF NOT EXISTS cdp_data.attribute_value (
   customer_id bigint NOT NULL,
@@ -153,10 +157,10 @@ COMMENT ON COLUMN cdp_data.profile_state.built_at IS 'Last pass over everybody; 
 -- step: again: attribute_all
 CREATE OR REPLACE VIEW cdp_data.attribute_all WITH (security_invoker = true) AS
   SELECT a.attribute_id, a.name, a.description, a.data_type, a.strategy, a.aggregate, a.source_order, a.sensitivity, a.pattern, a.aliases, a.blanks,
-    false AS is_builtin, a.encrypted
+    false AS is_builtin, a.encrypted, a.allowed_purposes
   FROM cdp_data.attribute a
   UNION ALL
-  SELECT b.attribute_id, b.name, b.description, b.data_type, b.strategy, NULL, NULL, b.sensitivity, NULL, b.aliases, NULL, true, false
+  SELECT b.attribute_id, b.name, b.description, b.data_type, b.strategy, NULL, NULL, b.sensitivity, NULL, b.aliases, NULL, true, false, NULL
   FROM cdp.attribute_builtin() b
   WHERE NOT EXISTS (SELECT FROM cdp_data.attribute a WHERE a.attribute_id = b.attribute_id OR a.name = b.name);
 COMMENT ON VIEW cdp_data.attribute_all IS 'All attributes: your own and the built-in ones that you did not replace.';
