@@ -267,8 +267,9 @@ CREATE OR REPLACE FUNCTION cdp_internal.load_links(
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off
 AS $$
 DECLARE
-  -- Each pair of the load once: ends, time of the first record, number of its link.
-  p_a bigint[]; p_b bigint[]; p_first timestamptz[]; p_link bigint[]; p_new boolean[];
+  -- Each pair of the load once: ends, time, key and version of the first record, number of its link. lone: each comes once.
+  p_a bigint[]; p_b bigint[]; p_first timestamptz[]; p_key text[]; p_version bigint[]; p_link bigint[]; p_new boolean[];
+  lone boolean;
   -- Its identifiers: known ones, and those whose customer is not made yet.
   known bigint[]; fresh bigint[];
   made bigint;
@@ -277,9 +278,10 @@ DECLARE
   work_mem text := current_setting('work_mem');
 BEGIN
   PERFORM set_config('work_mem', greatest(pg_size_bytes(work_mem), pg_size_bytes(current_setting('maintenance_work_mem'))) / 1024 || 'kB', true);
-  SELECT array_agg(x.a), array_agg(x.b), array_agg(x.at) INTO p_a, p_b, p_first
+  SELECT array_agg(x.a), array_agg(x.b), array_agg(x.at), array_agg(x.key), array_agg(x.version_id), bool_and(x.n = 1)
+  INTO p_a, p_b, p_first, p_key, p_version, lone
   FROM (
-    SELECT least(t.a_id, t.b_id) AS a, greatest(t.a_id, t.b_id) AS b, min(t.at) AS at
+    SELECT least(t.a_id, t.b_id) AS a, greatest(t.a_id, t.b_id) AS b, min(t.at) AS at, min(t.event_key COLLATE "C") AS key, min(t.version_id) AS version_id, count(*) AS n
     FROM pg_temp.cdp_load_link t WHERE t.a_id <> t.b_id GROUP BY 1, 2 ORDER BY 1, 2) x;
   links := coalesce(cardinality(p_a), 0);
   rejected := 0;
@@ -301,7 +303,7 @@ BEGIN
   FROM unnest(p_a, p_b) WITH ORDINALITY AS p (a, b, n)
     LEFT JOIN cdp_data.link l ON l.a_id = p.a AND l.b_id = p.b AND l.kind = 'deterministic';
   SELECT array_agg(p.id) AS id, array_agg(p.a) AS a, array_agg(p.b) AS b, array_agg('deterministic'::text) AS kind,
-    array_agg(NULL::double precision) AS weight, array_agg(least(p.at, l.first_seen)) AS at
+    array_agg(NULL::double precision) AS weight, array_agg(CASE WHEN l.reason = 'load reverted' THEN p.at ELSE least(p.at, l.first_seen) END) AS at
   INTO c
   FROM unnest(p_link, p_a, p_b, p_first) AS p (id, a, b, at) LEFT JOIN cdp_data.link l ON l.link_id = p.id
   WHERE l.state IS DISTINCT FROM 'active';
@@ -323,8 +325,10 @@ BEGIN
     END IF;
     UPDATE cdp_data.link l
     SET state = CASE WHEN v.verdict > 0 THEN 'active' ELSE 'rejected' END, reason = cdp_internal.verdict_reason(v.verdict, j.reasons),
-      blocker = nullif(v.blocker, 0), changed_at = clock_timestamp()
-    FROM unnest(p_link, p_new) AS p (id, is_new) JOIN unnest(j.judged, j.verdicts, j.blockers) AS v (id, verdict, blocker) ON v.id = p.id
+      blocker = nullif(v.blocker, 0), changed_at = clock_timestamp(),
+      -- What only reverted records told is no time.
+      first_seen = CASE WHEN l.reason = 'load reverted' THEN p.at ELSE l.first_seen END
+    FROM unnest(p_link, p_new, p_first) AS p (id, is_new, at) JOIN unnest(j.judged, j.verdicts, j.blockers) AS v (id, verdict, blocker) ON v.id = p.id
     WHERE NOT p.is_new AND l.link_id = p.id
       AND (l.state, l.reason, l.blocker) IS DISTINCT FROM
         (CASE WHEN v.verdict > 0 THEN 'active' ELSE 'rejected' END, cdp_internal.verdict_reason(v.verdict, j.reasons), nullif(v.blocker, 0))
@@ -336,12 +340,16 @@ BEGIN
   WHERE NOT p.is_new AND l.link_id = p.id AND l.first_seen > p.at;
   -- One row for each record that is kept as such; rows without a version were shown before.
   INSERT INTO cdp_data.link_support AS s (link_id, load_id, first_at, last_at, version_id, event_key)
+  SELECT p.id, load_links.load_id, p.at, p.at, p.version_id, p.key
+  FROM unnest(p_link, p_first, p_version, p_key) AS p (id, at, version_id, key) WHERE lone AND p.version_id IS NOT NULL
+  UNION ALL
   SELECT p.id, load_links.load_id, t.first_at, t.last_at, t.version_id, t.key
   FROM unnest(p_link, p_a, p_b) AS p (id, a, b) JOIN (
     SELECT least(t.a_id, t.b_id) AS a, greatest(t.a_id, t.b_id) AS b, t.version_id, min(t.at) AS first_at, max(t.at) AS last_at,
       CASE WHEN count(*) = 1 THEN min(t.event_key COLLATE "C") ELSE (array_agg(t.event_key COLLATE "C" ORDER BY t.at, t.event_key COLLATE "C"))[1] END AS key
     FROM pg_temp.cdp_load_link t WHERE t.a_id <> t.b_id AND t.version_id IS NOT NULL GROUP BY 1, 2, 3) t ON (t.a, t.b) = (p.a, p.b)
-  ORDER BY p.id, t.version_id
+  WHERE NOT lone
+  ORDER BY 1, 5
   ON CONFLICT ON CONSTRAINT link_support_pkey DO UPDATE
   SET first_at = least(s.first_at, excluded.first_at), last_at = greatest(s.last_at, excluded.last_at),
     event_key = CASE WHEN excluded.first_at < s.first_at THEN excluded.event_key ELSE s.event_key END

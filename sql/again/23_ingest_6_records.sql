@@ -60,7 +60,9 @@ BEGIN
         WHERE EXISTS (SELECT FROM (VALUES %s) AS v (type_id, value)
           CROSS JOIN LATERAL unnest(cdp_internal.suppression_digests(v.type_id::smallint, v.value, %L)) AS d (digest)
           JOIN cdp_data.suppression s ON s.digest = d.digest)',
-        string_agg(format('(%s, r.r[%s])', f.target_id, f.n), ', '), keys)
+        -- A field that its contract refuses has no stored form; whom it names is looked at all the same.
+        string_agg(format('(%1$s, CASE WHEN r.code IS NULL THEN r.r[%2$s] ELSE coalesce(r.r[%2$s], cdp_internal.read_identifier(r.f[%2$s], %1$s, %3$L)) END)',
+          f.target_id, f.n, cdp_internal.identifier_rules()), ', '), keys)
       FROM pg_temp.cdp_load_field f WHERE f.target_kind = 'identifier');
     GET DIAGNOSTICS n = ROW_COUNT;
   END IF;
@@ -99,16 +101,20 @@ BEGIN
   INSERT INTO cdp_data.customer (customer_id, parent_id)
   SELECT m.customer_id, m.customer_id FROM made m WHERE NOT EXISTS (SELECT FROM aside a WHERE a.id = m.customer_id);
   CREATE TEMP TABLE cdp_load_known AS
-  SELECT v.type_id, v.value, i.identifier_id, i.state = 'quarantined' AS quarantined, v.first_at, v.last_at
+  SELECT v.type_id, v.value, i.identifier_id, i.state = 'quarantined' AS quarantined, v.first_at, v.last_at,
+    v.first_at < coalesce(i.first_seen, 'infinity') OR v.last_at > coalesce(i.last_seen, '-infinity') AS moved
   FROM pg_temp.cdp_load_value v JOIN cdp_data.identifier i ON (i.type_id, i.value) = (v.type_id, v.value);
   GET DIAGNOSTICS n = ROW_COUNT;
   ANALYZE pg_temp.cdp_load_known;
+  IF NOT EXISTS (SELECT FROM pg_temp.cdp_load_known k WHERE k.moved) THEN
+    RETURN n;
+  END IF;
   PERFORM FROM cdp_data.identifier i JOIN pg_temp.cdp_load_known k USING (identifier_id)
-  WHERE k.first_at < coalesce(i.first_seen, 'infinity') OR k.last_at > coalesce(i.last_seen, '-infinity')
+  WHERE k.moved
   ORDER BY i.type_id, i.value FOR NO KEY UPDATE OF i;
   UPDATE cdp_data.identifier i SET first_seen = least(i.first_seen, k.first_at), last_seen = greatest(i.last_seen, k.last_at)
   FROM pg_temp.cdp_load_known k
-  WHERE i.identifier_id = k.identifier_id AND (k.first_at < coalesce(i.first_seen, 'infinity') OR k.last_at > coalesce(i.last_seen, '-infinity'));
+  WHERE i.identifier_id = k.identifier_id AND k.moved AND (k.first_at < coalesce(i.first_seen, 'infinity') OR k.last_at > coalesce(i.last_seen, '-infinity'));
   RETURN n;
 END
 $$;
@@ -125,18 +131,23 @@ BEGIN
   -- ids: all of a record, strongest first; hubs: the two strongest that may merge, or else the strongest.
   SELECT string_agg(format('LEFT JOIN pg_temp.cdp_load_known k%1$s ON k%1$s.type_id = %2$s AND k%1$s.value = r.r[%1$s]', f.n, f.target_id), ' ') AS joins,
     string_agg(format('(%s, k%s.identifier_id, %s, r.r[%s], %s AND NOT k%s.quarantined)', f.priority, f.n, f.target_id, f.n,
-      CASE f.role WHEN 'merge' THEN 'true' ELSE 'false' END, f.n), ', ' ORDER BY f.priority, f.n) AS list
+      CASE f.role WHEN 'merge' THEN 'true' ELSE 'false' END, f.n), ', ' ORDER BY f.priority, f.n) AS list,
+    -- With one field of each type the order is that of the fields.
+    count(*) = count(DISTINCT f.target_id) AS plain,
+    string_agg(format('k%s.identifier_id', f.n), ', ' ORDER BY f.priority, f.target_id) AS ids,
+    coalesce(string_agg(format('CASE WHEN NOT k%s.quarantined THEN k%s.identifier_id END', f.n, f.n), ', ' ORDER BY f.priority, f.target_id) FILTER (WHERE f.role = 'merge'), '') AS able
   INTO x
   FROM pg_temp.cdp_load_field f WHERE f.target_kind = 'identifier' AND f.role <> 'ignore';
   EXECUTE format('CREATE TEMP TABLE cdp_load_ids AS
     SELECT r.row_no, r.at, r.source_key, %s AS version_id, y.ids, CASE WHEN y.able = ''{}'' THEN y.ids[1:1] ELSE y.able[1:2] END AS hubs
-    FROM pg_temp.cdp_load_record r %s CROSS JOIN LATERAL (
-      SELECT array_agg(v.id ORDER BY v.priority, v.type_id, v.value) AS ids,
+    FROM pg_temp.cdp_load_record r %s CROSS JOIN LATERAL (%s) y
+    WHERE r.code IS NULL',
+    CASE WHEN kept THEN 'nextval(''cdp_data.record_version_version_id_seq'')' ELSE '0::bigint' END, x.joins,
+    CASE WHEN x.plain THEN format('SELECT array_remove(ARRAY[%s]::bigint[], NULL) AS ids, array_remove(ARRAY[%s]::bigint[], NULL) AS able OFFSET 0', x.ids, x.able)
+      ELSE format('SELECT array_agg(v.id ORDER BY v.priority, v.type_id, v.value) AS ids,
         coalesce(array_agg(v.id ORDER BY v.priority, v.type_id, v.value) FILTER (WHERE v.able), ''{}'') AS able
       FROM (SELECT DISTINCT v.priority, v.id, v.type_id, v.value COLLATE "C" AS value, v.able FROM (VALUES %s) AS v (priority, id, type_id, value, able)
-            WHERE v.id IS NOT NULL) v) y
-    WHERE r.code IS NULL',
-    CASE WHEN kept THEN 'nextval(''cdp_data.record_version_version_id_seq'')' ELSE '0::bigint' END, x.joins, x.list);
+            WHERE v.id IS NOT NULL) v', x.list) END);
   ANALYZE pg_temp.cdp_load_ids (row_no);
   IF kept AND EXISTS (SELECT FROM pg_temp.cdp_load_ids) THEN
     INSERT INTO cdp_data.repetition AS r (basis) VALUES (cdp_internal.record_basis(load)) RETURNING r.repetition_id INTO list;
@@ -153,7 +164,7 @@ $$;
 COMMENT ON FUNCTION cdp_internal.record_ids(bigint, boolean) IS
 'Collects the identifiers of each good record in pg_temp.cdp_load_ids, with (kept) a number of cdp_data.record_version for each, and the links that it shows in pg_temp.cdp_load_link: from its two strongest identifiers to all others, as cdp.identify() makes them.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.record_attributes(load bigint, src integer) RETURNS bigint
+CREATE OR REPLACE FUNCTION cdp_internal.record_attributes(load bigint, src integer, kept boolean) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -171,12 +182,13 @@ BEGIN
       AND (r.bad IS NULL OR NOT EXISTS (SELECT FROM unnest(r.bad) b WHERE split_part(b, '':'', 1) = v.n::text))', list);
   GET DIAGNOSTICS n = ROW_COUNT;
   ANALYZE pg_temp.cdp_load_attribute;
-  PERFORM cdp_internal.load_attributes(load, src);
+  PERFORM cdp_internal.load_attributes(load, src, kept AND NOT EXISTS (
+    SELECT FROM pg_temp.cdp_load_field f WHERE f.target_kind = 'attribute' GROUP BY f.target_id HAVING count(*) > 1));
   RETURN n;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.record_attributes(bigint, integer) IS
-'Hands the attributes of the good records to the profile, each with the strongest identifier of its record. Returns how many values there were.';
+COMMENT ON FUNCTION cdp_internal.record_attributes(bigint, integer, boolean) IS
+'Hands the attributes of the good records to the profile, each with the strongest identifier of its record; kept: the records have versions. Returns how many values there were.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.field_is_secret(target_kind text, target_id integer) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -218,7 +230,25 @@ AS $$
 DECLARE
   seen bigint[];
   different bigint[];
+  -- A text is refused for its length only, when the attribute has no pattern.
+  list text := (
+    SELECT string_agg(format(CASE WHEN a.data_type = 'text' AND a.pattern IS NULL THEN '(%1$s, %2$s, CASE WHEN octet_length(r.f[%1$s]) > 8192 THEN r.f[%1$s] END)'
+      ELSE '(%1$s, %2$s, r.f[%1$s])' END, f.n, f.target_id), ', ' ORDER BY f.n)
+    FROM pg_temp.cdp_load_field f JOIN cdp_data.attribute_all a ON a.attribute_id = f.target_id WHERE f.target_kind = 'attribute');
+  refused bigint[] := '{}';
 BEGIN
+  IF list IS NOT NULL THEN
+    -- What the contract takes, the attribute may refuse. Each spelling is read once.
+    EXECUTE format('SELECT array_agg(x.n ORDER BY f.n) FROM pg_temp.cdp_load_field f LEFT JOIN (
+        SELECT g.field, sum(g.n)::bigint AS n
+        FROM (SELECT v.n AS field, v.attribute_id, v.value, count(*) AS n
+              FROM pg_temp.cdp_load_record r CROSS JOIN LATERAL (VALUES %s) AS v (n, attribute_id, value)
+              WHERE v.value <> '''' AND (r.bad IS NULL OR NOT EXISTS (SELECT FROM unnest(r.bad) b WHERE split_part(b, '':'', 1) = v.n::text)) GROUP BY 1, 2, 3) g
+          JOIN cdp_data.attribute_all a ON a.attribute_id = g.attribute_id
+          CROSS JOIN LATERAL cdp_internal.read_attribute(g.value, a.data_type, $1, a.pattern, a.aliases, a.blanks) v
+        WHERE v.code IS NOT NULL GROUP BY g.field) x ON x.field = f.n', list)
+    INTO refused USING (SELECT s.timezone FROM cdp_data.source s WHERE s.source_id = src);
+  END IF;
   -- Values are counted by a hash of 64 bits, which is all that a figure needs.
   EXECUTE (
     SELECT format('SELECT ARRAY[%s], ARRAY[%s] FROM pg_temp.cdp_load_record r',
@@ -228,7 +258,7 @@ BEGIN
     FROM pg_temp.cdp_load_field f) INTO seen, different;
   INSERT INTO cdp_data.source_quality (load_id, source_id, record_kind, field, target, rows_seen, filled, valid, distinct_values)
   SELECT load, src, record_quality.record_kind, f.field, concat_ws(' ', f.target_kind, f.target_name), record_quality.rows_read, seen[f.n],
-    seen[f.n] - coalesce(b.n, 0), different[f.n]
+    seen[f.n] - coalesce(b.n, 0) - coalesce(refused[f.n], 0), different[f.n]
   FROM pg_temp.cdp_load_field f LEFT JOIN (
     SELECT split_part(b, ':', 1)::integer AS field, count(*) AS n FROM pg_temp.cdp_load_record r CROSS JOIN LATERAL unnest(r.bad) b GROUP BY 1) b ON b.field = f.n;
 END
@@ -384,6 +414,12 @@ AS $$
 DECLARE
   status text;
 BEGIN
+  -- Who declares it anew waits until this load has read its fields.
+  IF trial THEN
+    PERFORM FROM cdp_data.source_contract c WHERE c.source_id = src AND c.record_kind = contract_admits.record_kind FOR UPDATE;
+  ELSE
+    PERFORM FROM cdp_data.source_contract c WHERE c.source_id = src AND c.record_kind = contract_admits.record_kind FOR SHARE;
+  END IF;
   SELECT c.status INTO status FROM cdp_data.source_contract c WHERE c.source_id = src AND c.record_kind = contract_admits.record_kind;
   IF status IN ('draft', 'checking') AND NOT trial THEN
     RAISE EXCEPTION 'the contract of the source is not live yet'
@@ -447,7 +483,7 @@ BEGIN
     PERFORM cdp_internal.record_ids(load_id, true);
     PERFORM cdp_internal.record_retry_links();
     SELECT l.links, l.rejected INTO links, links_rejected FROM cdp_internal.load_links(load_id, src) l;
-    PERFORM cdp_internal.record_attributes(load_id, src);
+    PERFORM cdp_internal.record_attributes(load_id, src, true);
     kept := cdp_internal.record_keep(load_id, src);
     PERFORM cdp_internal.record_close(load_id, src);
     inserted := kept.inserted;

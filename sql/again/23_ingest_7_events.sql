@@ -139,7 +139,7 @@ BEGIN
     PERFORM cdp_internal.record_identifiers();
     PERFORM cdp_internal.record_ids(load_id, false);
     SELECT l.links, l.rejected INTO links, links_rejected FROM cdp_internal.load_links(load_id, src) l;
-    PERFORM cdp_internal.record_attributes(load_id, src);
+    PERFORM cdp_internal.record_attributes(load_id, src, false);
     PERFORM cdp_internal.event_carriers();
     PERFORM cdp_internal.load_group_people();
     SELECT w.inserted, w.corrected, w.orphaned INTO inserted, corrected, orphaned FROM cdp_internal.load_store(load_id, src) w;

@@ -210,3 +210,95 @@ END
 $$;
 COMMENT ON FUNCTION cdp_internal.attributes_write(bigint, integer, bigint, bigint, jsonb, timestamptz, boolean) IS
 'Stores what one record says about the customer of an identifier: attributes as {"name": value}, at the time of the record. home_id is the home customer of the identifier. Blank values are passed over; the same record again writes nothing. written counts the values that are new or whose times moved; refused tells the others as [{"attribute", "code"}], never with the value. Writes the change feed. Errors: 22023 no JSON object, 54000 more than 500 attributes.';
+
+-- Values that a voice says again and again, in loads of their own.
+
+CREATE OR REPLACE FUNCTION cdp_internal.compact_values(after bigint, most integer DEFAULT 2000, OUT reached bigint, OUT gone bigint)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
+AS $$
+DECLARE
+  ids bigint[] := ARRAY(SELECT i.identifier_id FROM cdp_data.identifier i WHERE i.identifier_id > after ORDER BY i.identifier_id LIMIT most);
+BEGIN
+  gone := 0;
+  IF ids = '{}' THEN
+    RETURN;
+  END IF;
+  reached := ids[cardinality(ids)];
+  CREATE TEMP TABLE cdp_compact ON COMMIT DROP AS
+  SELECT x.* FROM (
+    SELECT v.ctid AS at, v.identifier_id, v.attribute_id, v.source_id, v.value, v.verified, v.load_id, v.first_at, v.last_at, v.version_id,
+      row_number() OVER w AS nth, count(*) OVER (PARTITION BY v.identifier_id, v.attribute_id, v.source_id, v.verified, v.value) AS n,
+      first_value(v.ctid) OVER w AS kept
+    FROM cdp_data.attribute_value v JOIN cdp_data.load l ON l.load_id = v.load_id
+    WHERE v.identifier_id = ANY (ids) AND l.finished_at IS NOT NULL
+      -- A record of a batch that may come again keeps its own rows: its next repetition must find them.
+      AND NOT EXISTS (SELECT FROM cdp_data.customer_record k WHERE v.version_id <> 0 AND k.identifier_id = v.identifier_id AND k.version_id = v.version_id)
+    WINDOW w AS (PARTITION BY v.identifier_id, v.attribute_id, v.source_id, v.verified, v.value ORDER BY v.first_at, v.load_id, v.version_id)) x
+  WHERE x.n > 3;
+  IF EXISTS (SELECT FROM pg_temp.cdp_compact) THEN
+    -- What somebody wrote meanwhile stands elsewhere: then all of its value stays as it is.
+    PERFORM FROM cdp_data.attribute_value v JOIN pg_temp.cdp_compact c ON v.ctid = c.at
+    ORDER BY v.identifier_id, v.attribute_id, v.source_id, v.load_id, v.version_id FOR UPDATE OF v;
+    DELETE FROM pg_temp.cdp_compact c WHERE NOT EXISTS (SELECT FROM cdp_data.attribute_value v WHERE v.ctid = c.kept);
+    gone := cdp_internal.compact_rows();
+  END IF;
+  DROP TABLE pg_temp.cdp_compact;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.compact_values(bigint, integer) IS
+'Makes one row of those with which a voice said the same value (equally verified) in more than three finished loads, for at most so many identifiers above a number. The row that stays is the earliest; the loads and times of the others stand in its list (cdp_data.repetition), so that survivorship, timelines and every revert give what they gave. Rows of batches whose record still stands so stay. Returns the last identifier looked at (NULL: none left) and how many rows went.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.compact_rows() RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
+AS $$
+DECLARE
+  n bigint;
+BEGIN
+  -- What each row says by its own load and by those that repeated it, for all but the earliest; of that one its list.
+  CREATE TEMP TABLE cdp_compact_list ON COMMIT DROP AS
+  SELECT x.kept, nextval('cdp_data.record_version_version_id_seq') AS version_id, nextval('cdp_data.repetition_repetition_id_seq') AS repetition_id,
+    array_agg(x.load_id ORDER BY x.load_id, x.at) AS loads, array_agg(x.at ORDER BY x.load_id, x.at) AS ats
+  FROM (
+    SELECT c.kept, c.load_id, e.at FROM pg_temp.cdp_compact c CROSS JOIN LATERAL (VALUES (c.first_at), (c.last_at)) AS e (at) WHERE c.nth > 1
+    UNION
+    SELECT c.kept, u.load_id, e.at
+    FROM pg_temp.cdp_compact c JOIN cdp_data.record_version w ON w.version_id = c.version_id JOIN cdp_data.repetition r ON r.repetition_id = w.repetition_id
+      CROSS JOIN LATERAL unnest(r.loads, r.ats) AS u (load_id, at)
+      CROSS JOIN LATERAL (SELECT u.at WHERE u.at IS NOT NULL OR c.nth = 1 UNION SELECT x FROM unnest(ARRAY[c.first_at, c.last_at]) x WHERE u.at IS NULL AND c.nth > 1) AS e (at)
+    WHERE c.version_id <> 0) x
+  GROUP BY x.kept;
+  INSERT INTO cdp_data.repetition (repetition_id, loads, ats) SELECT l.repetition_id, l.loads, l.ats FROM pg_temp.cdp_compact_list l;
+  INSERT INTO cdp_data.record_version (version_id, repetition_id) SELECT l.version_id, l.repetition_id FROM pg_temp.cdp_compact_list l;
+  PERFORM cdp_internal.repetition_refresh(ARRAY(SELECT l.repetition_id FROM pg_temp.cdp_compact_list l));
+  DELETE FROM cdp_data.attribute_value v USING pg_temp.cdp_compact c WHERE v.ctid = c.at AND c.nth > 1;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  UPDATE cdp_data.attribute_value v SET version_id = l.version_id FROM pg_temp.cdp_compact_list l WHERE v.ctid = l.kept;
+  DROP TABLE pg_temp.cdp_compact_list;
+  RETURN n;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.compact_rows() IS
+'The work of cdp_internal.compact_values() on the rows in pg_temp.cdp_compact. Returns how many rows went.';
+
+CREATE OR REPLACE PROCEDURE cdp_internal.maintain_room_profile()
+LANGUAGE plpgsql
+AS $$
+DECLARE
+  step pg_catalog.record;
+  after pg_catalog.int8 := 0;
+  total pg_catalog.int8 := 0;
+BEGIN
+  LOOP
+    -- One after the other with batches and reverts, which extend and read the lists.
+    PERFORM FROM cdp_data.source s ORDER BY s.source_id FOR NO KEY UPDATE;
+    step := cdp_internal.compact_values(after);
+    EXIT WHEN step.reached IS NULL;
+    after := step.reached;
+    total := total OPERATOR(pg_catalog.+) step.gone;
+    COMMIT;
+  END LOOP;
+  RAISE NOTICE 'maintain: % rows of repeated values folded into others', total;
+END
+$$;
+COMMENT ON PROCEDURE cdp_internal.maintain_room_profile() IS
+'Part of cdp.maintain(): values that a source said again and again become one row each, two thousand identifiers at a time.';

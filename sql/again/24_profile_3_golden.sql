@@ -327,7 +327,7 @@ $$;
 COMMENT ON FUNCTION cdp_internal.attributes_of_load(bigint, text) IS
 'Tells the change feed about every customer of whom a load said something; to be called when the load was reverted or put in again, which changes what is in force without a write to attribute_value. cause: revert or retry. Returns the feed rows written.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.load_attributes(load_id bigint, source_id integer,
+CREATE OR REPLACE FUNCTION cdp_internal.load_attributes(load_id bigint, source_id integer, fresh boolean DEFAULT false,
   OUT written bigint, OUT customers bigint, OUT refused jsonb)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
@@ -342,21 +342,34 @@ BEGIN
     LEFT JOIN cdp_data.attribute_all a ON a.attribute_id = g.attribute_id
     LEFT JOIN LATERAL cdp_internal.read_attribute(g.given, a.data_type, zone, a.pattern, a.aliases, a.blanks) r ON a.attribute_id IS NOT NULL;
   ANALYZE pg_temp.cdp_load_attribute_read;
-  CREATE TEMP TABLE cdp_load_attribute_home ON COMMIT DROP AS
-  WITH kept AS (
-    INSERT INTO cdp_data.attribute_value AS v (customer_id, identifier_id, load_id, first_at, last_at, attribute_id, source_id, version_id, verified, value)
-    SELECT min(l.customer_id), l.identifier_id, load_attributes.load_id, min(coalesce(l.observed_at, now())), max(coalesce(l.observed_at, now())), l.attribute_id,
-      load_attributes.source_id, l.version_id, coalesce(bool_or(l.verified), false), r.value
+  CREATE TEMP TABLE cdp_load_attribute_home (customer_id bigint, n bigint) ON COMMIT DROP;
+  IF fresh THEN
+    -- Nobody else knows these versions: nothing to compare with. In the order of the index.
+    INSERT INTO cdp_data.attribute_value (customer_id, identifier_id, load_id, first_at, last_at, attribute_id, source_id, version_id, verified, value)
+    SELECT l.customer_id, l.identifier_id, load_attributes.load_id, coalesce(l.observed_at, now()), coalesce(l.observed_at, now()), l.attribute_id,
+      load_attributes.source_id, l.version_id, coalesce(l.verified, false), r.value
     FROM pg_temp.cdp_load_attribute l JOIN pg_temp.cdp_load_attribute_read r ON r.attribute_id = l.attribute_id AND r.given = l.value
     WHERE r.value IS NOT NULL AND r.code IS NULL
-    GROUP BY l.identifier_id, l.attribute_id, l.version_id, r.value
-    ORDER BY l.identifier_id, l.attribute_id, l.version_id, r.value COLLATE "C"
-    ON CONFLICT (identifier_id, attribute_id, source_id, load_id, version_id, substr(sha256(replace(value, '\', '\\')::bytea), 1, 16)) DO UPDATE
-    SET first_at = least(v.first_at, excluded.first_at), last_at = greatest(v.last_at, excluded.last_at), verified = v.verified OR excluded.verified
-    WHERE excluded.first_at < v.first_at OR excluded.last_at > v.last_at OR (excluded.verified AND NOT v.verified)
-    RETURNING v.customer_id
-  )
-  SELECT k.customer_id, count(*) AS n FROM kept k GROUP BY k.customer_id;
+    ORDER BY l.identifier_id, l.attribute_id;
+    INSERT INTO pg_temp.cdp_load_attribute_home
+    SELECT l.customer_id, count(*) FROM pg_temp.cdp_load_attribute l JOIN pg_temp.cdp_load_attribute_read r ON r.attribute_id = l.attribute_id AND r.given = l.value
+    WHERE r.value IS NOT NULL AND r.code IS NULL GROUP BY l.customer_id;
+  ELSE
+    WITH kept AS (
+      INSERT INTO cdp_data.attribute_value AS v (customer_id, identifier_id, load_id, first_at, last_at, attribute_id, source_id, version_id, verified, value)
+      SELECT min(l.customer_id), l.identifier_id, load_attributes.load_id, min(coalesce(l.observed_at, now())), max(coalesce(l.observed_at, now())), l.attribute_id,
+        load_attributes.source_id, l.version_id, coalesce(bool_or(l.verified), false), r.value
+      FROM pg_temp.cdp_load_attribute l JOIN pg_temp.cdp_load_attribute_read r ON r.attribute_id = l.attribute_id AND r.given = l.value
+      WHERE r.value IS NOT NULL AND r.code IS NULL
+      GROUP BY l.identifier_id, l.attribute_id, l.version_id, r.value
+      ORDER BY l.identifier_id, l.attribute_id, l.version_id, r.value COLLATE "C"
+      ON CONFLICT (identifier_id, attribute_id, source_id, load_id, version_id, substr(sha256(replace(value, '\', '\\')::bytea), 1, 16)) DO UPDATE
+      SET first_at = least(v.first_at, excluded.first_at), last_at = greatest(v.last_at, excluded.last_at), verified = v.verified OR excluded.verified
+      WHERE excluded.first_at < v.first_at OR excluded.last_at > v.last_at OR (excluded.verified AND NOT v.verified)
+      RETURNING v.customer_id
+    )
+    INSERT INTO pg_temp.cdp_load_attribute_home SELECT k.customer_id, count(*) FROM kept k GROUP BY k.customer_id;
+  END IF;
   INSERT INTO cdp_data.change_feed (customer_id, cause) SELECT h.customer_id, 'attribute' FROM pg_temp.cdp_load_attribute_home h;
   SELECT coalesce(sum(h.n), 0), count(*) INTO written, customers FROM pg_temp.cdp_load_attribute_home h;
   refused := (
@@ -366,5 +379,5 @@ BEGIN
   DROP TABLE pg_temp.cdp_load_attribute_read, pg_temp.cdp_load_attribute_home;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.load_attributes(bigint, integer) IS
-'Stores what a load says about customers, set by set, from pg_temp.cdp_load_attribute (identifier_id, customer_id, attribute_id, value, observed_at, verified, version_id): customer_id is the home of the identifier, value the text as it came (JSON for lists and json), observed_at NULL means now, version_id 0 a record that is not kept as such. Same result as attributes_write() row by row. written counts values that are new or whose times moved, customers their homes, refused [{attribute, code, rows}] what could not be read. Writes the change feed.';
+COMMENT ON FUNCTION cdp_internal.load_attributes(bigint, integer, boolean) IS
+'Stores what a load says about customers, set by set, from pg_temp.cdp_load_attribute (identifier_id, customer_id, attribute_id, value, observed_at, verified, version_id): customer_id is the home of the identifier, value the text as it came (JSON for lists and json), observed_at NULL means now, version_id 0 a record that is not kept as such. fresh: each attribute comes once for each version, and the versions were made in this load. Same result as attributes_write() row by row. written counts values that are new or whose times moved, customers their homes, refused [{attribute, code, rows}] what could not be read. Writes the change feed.';
