@@ -161,11 +161,12 @@ DECLARE
   names text;
   picked text;
   typed text[];
+  levels constant text[] := '{internal,personal,sensitive}';
   personal text[];
   internal text[];
   figures text := 'first_seen, last_seen, touches, conversions, orders, refunds, revenue, average_order, unrated, first_channel_id, last_channel_id';
 BEGIN
-  -- A built-in attribute whose type was changed, or that is encrypted, no longer fits its column; it stands among the others.
+  -- A built-in attribute whose type was changed, or that is encrypted or more sensitive than its column, stands among the others.
   SELECT string_agg(format('%I', b.name), ', ' ORDER BY b.attribute_id),
     string_agg(CASE
       WHEN a.name IS NULL THEN format('NULL::%s', t.sql_type)
@@ -176,7 +177,8 @@ BEGIN
   INTO names, picked, typed
   FROM cdp.attribute_builtin() b
     CROSS JOIN LATERAL (SELECT CASE b.data_type WHEN 'timestamp' THEN 'timestamptz' WHEN 'list' THEN 'text[]' ELSE b.data_type END AS sql_type) t
-    LEFT JOIN cdp_data.attribute_all a ON a.name = b.name AND a.data_type = b.data_type AND NOT a.encrypted;
+    LEFT JOIN cdp_data.attribute_all a ON a.name = b.name AND a.data_type = b.data_type AND NOT a.encrypted
+      AND array_position(levels, a.sensitivity) <= array_position(levels, b.sensitivity);
   SELECT coalesce(array_agg(a.name) FILTER (WHERE a.sensitivity <> 'internal'), '{}'), coalesce(array_agg(a.name) FILTER (WHERE a.sensitivity = 'internal'), '{}')
   INTO personal, internal FROM cdp_data.attribute_all a;
   EXECUTE format($sql$

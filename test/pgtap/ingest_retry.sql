@@ -1,6 +1,6 @@
 -- Rows in quarantine are tried again: of customers and of events, by contract and by names of columns.
 BEGIN;
-SELECT plan(27);
+SELECT plan(30);
 CALL cdp.setup(timezone => 'Asia/Shanghai', currency => 'CNY');
 SET LOCAL client_min_messages = warning;
 SET LOCAL DateStyle = 'German, DMY';
@@ -72,6 +72,13 @@ SELECT results_eq(format('SELECT rows_read FROM cdp.retry_quarantine(%s)', :bad)
 SELECT is((SELECT occurred_at FROM cdp_data.touchpoint_key WHERE source_key = 'e2'), '2026-03-01 10:50+08'::timestamptz, 'and stays as it is');
 SELECT cdp.identify('crm', '{"email": "x@example.org"}') IS NOT NULL AS called;
 SELECT throws_ok(format('SELECT * FROM cdp.retry_quarantine(%s)', (SELECT max(load_id) FROM cdp_data.load WHERE kind = 'calls')), '55000', NULL, 'calls have a function of their own');
+-- What an attribute refuses is not valid, in a trial neither.
+CREATE TABLE garbage AS SELECT * FROM (VALUES ('1', 'infinity', repeat('x', 9000), '10', 'fine'), ('2', '1990-01-01', 'short', 'no number', 'fine')) v (user_id, birthday, note, membership_points, city);
+SELECT load_id AS load FROM cdp.load_customers('crm', 'garbage') \gset
+SELECT load_id AS trial FROM cdp.load_customers('crm', 'garbage', trial => true) \gset
+SELECT is((SELECT string_agg(field || filled || valid, ' ' ORDER BY field) FROM cdp_data.source_quality WHERE load_id = :load), 'birthday21 city22 membership_points21 note21 user_id22', 'valid are the values that were taken');
+SELECT is((SELECT string_agg(field || filled || valid, ' ' ORDER BY field) FROM cdp_data.source_quality WHERE load_id = :trial), 'birthday21 city22 membership_points21 note21 user_id22', 'or would be');
+SELECT is((SELECT count(*) FROM cdp_data.attribute_value WHERE load_id = :load), 5::bigint, 'as many as are stored');
 SELECT throws_ok('SELECT * FROM cdp.retry_quarantine(0)', '22023', NULL, 'no such load');
 SELECT * FROM finish();
 ROLLBACK;

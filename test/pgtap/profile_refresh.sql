@@ -1,7 +1,7 @@
 -- The golden profile follows everything by the change feed: after each change a refresh of a few leaves nothing for a
 -- pass over everybody to do. And merges, unmerges and reverts bring profiles back exactly as they were.
 BEGIN;
-SELECT plan(58);
+SELECT plan(60);
 SET LOCAL client_min_messages = warning;
 SET LOCAL TimeZone = 'America/New_York';
 SELECT cdp.add_source('crm', 'Asia/Shanghai') AS crm \gset
@@ -128,5 +128,8 @@ SELECT cdp.add_attribute('birthday', 'text') AS changed;
 SELECT is((SELECT started_over FROM cdp.refresh_profiles()), 'attributes changed', 'a built-in attribute of another type');
 SELECT is((SELECT birthday::text || personal_attributes FROM cdp_data.profile WHERE customer_id = (SELECT anna FROM ids)), NULL, 'leaves its column');
 SELECT is((SELECT personal_attributes ->> 'birthday' FROM cdp_data.profile WHERE customer_id = (SELECT anna FROM ids)), '1990-05-17', 'and stands among the others');
+SELECT cdp.add_attribute('city', sensitivity => 'sensitive') AS changed;
+SELECT is((SELECT count(*) FROM cdp.refresh_profiles()), 1::bigint, 'a built-in attribute that is more sensitive here');
+SELECT is((SELECT concat(city, ' ', attributes ? 'city', ' ', personal_attributes ->> 'city') FROM cdp_data.profile WHERE customer_id = (SELECT anna FROM ids)), ' f Hangzhou', 'leaves the column that analysts read');
 SELECT * FROM finish();
 ROLLBACK;
