@@ -19,6 +19,24 @@ $$;
 COMMENT ON FUNCTION cdp.outbox_refusal(text, text, bigint, jsonb) IS
 'Why the outbox would refuse this message now: consent, purpose, or another gate. NULL: it would take it. Writes nothing.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.outbox_hold(destination text) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  name text;
+  reason text;
+BEGIN
+  -- Other rooms stop a whole destination for a while with functions outbox_hold_of_<room>(destination): the reason, or NULL.
+  FOREACH name IN ARRAY ARRAY(SELECT cdp_internal.room_functions('outbox_hold_of_', 1)) LOOP
+    EXECUTE format('SELECT cdp_internal.%I($1)', name) INTO reason USING destination;
+    EXIT WHEN reason IS NOT NULL;
+  END LOOP;
+  RETURN reason;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.outbox_hold(text) IS
+'Why a destination gets nothing but erasures for now; its messages wait. NULL: nothing stops it.';
+
 CREATE OR REPLACE FUNCTION cdp.outbox_put(
   destination text, kind text, payload jsonb, dedup_key text DEFAULT NULL, customer_id bigint DEFAULT NULL, not_before timestamptz DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -56,6 +74,7 @@ DECLARE
   reason text;
   room integer := max_messages;
   refused boolean := true;
+  held boolean;
 BEGIN
   PERFORM cdp_internal.require_setup();
   IF max_messages IS NULL OR max_messages < 1 OR lease IS NULL OR lease <= '0'::interval THEN
@@ -71,15 +90,19 @@ BEGIN
     ORDER BY w.outbox_id FOR UPDATE OF w SKIP LOCKED
   ) spent
   WHERE o.outbox_id = spent.outbox_id;
+  held := cdp_internal.outbox_hold(destination) IS NOT NULL;
   -- What was allowed when it was written may not be any more; others that are due take the place of what is cancelled.
   WHILE room > 0 AND refused LOOP
     refused := false;
     FOR due IN
       SELECT w.outbox_id, w.kind, w.customer_id, w.payload FROM cdp_data.outbox w JOIN cdp_data.destination d ON d.destination = w.destination
       WHERE w.destination = outbox_take.destination AND d.enabled AND w.state IN ('waiting', 'taken') AND w.next_attempt_at <= clock_timestamp()
+        AND (w.kind = 'erase' OR NOT held)
       ORDER BY w.next_attempt_at, w.outbox_id LIMIT room FOR UPDATE OF w SKIP LOCKED
     LOOP
       reason := cdp.outbox_refusal(destination, due.kind, due.customer_id, due.payload);
+      -- A hold that began meanwhile lets it wait.
+      CONTINUE WHEN reason IS NOT NULL AND due.kind <> 'erase' AND cdp_internal.outbox_hold(destination) IS NOT NULL;
       IF reason IS NOT NULL THEN
         refused := true;
         UPDATE cdp_data.outbox o SET state = 'cancelled', payload = '{}', last_error = left(reason, 500) WHERE o.outbox_id = due.outbox_id;

@@ -175,6 +175,7 @@ BEGIN
   -- Known before any lock is waited for.
   PERFORM cdp_internal.person(customer), cdp_internal.key_ids();
   p := cdp_internal.lock_person(customer);
+  PERFORM cdp_internal.require_no_hold(customer);
   SELECT e.receipt_id INTO receipt FROM cdp_data.erased_customer e WHERE e.customer_id = p.root;
   IF FOUND AND p.identifiers = '{}' THEN
     RAISE EXCEPTION 'customer % was erased before', p.root

@@ -164,7 +164,12 @@ RETURNS TABLE (label text, model text, conversions numeric, value numeric, contr
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
+DECLARE
+  least_people integer := cdp_internal.minimum_audience();
 BEGIN
+  IF least_people IS NOT NULL THEN
+    PERFORM cdp.require_audience((SELECT s.converting_customers FROM cdp.attribution_summary(result) s));
+  END IF;
   RETURN QUERY
   WITH total AS MATERIALIZED (
     SELECT t.label, t.model, t.conversions, t.value, t.place FROM cdp.attribution_totals(result) WITH ORDINALITY AS t (label, model, conversions, value, place)
@@ -179,19 +184,22 @@ BEGIN
   ), gained AS MATERIALIZED (
     SELECT t.label, t.model, t.conversions FROM cdp.attribution_totals(acquired) t
   )
-  SELECT l.label, m.model, coalesce(t.conversions, 0), coalesce(t.value, 0),
-    round(CASE WHEN m.value <> 0 THEN coalesce(t.value, 0) / m.value
-               WHEN m.conversions <> 0 THEN coalesce(t.conversions, 0) / m.conversions END, 6),
-    round(s.spend, 6), round(coalesce(t.value, 0) / nullif(s.spend, 0), 6), round(s.spend / nullif(t.conversions, 0), 6),
-    round(s.spend / nullif(g.conversions, 0), 6)
+  -- Fewer conversions than people that have to be there: the row stands without figures of theirs.
+  SELECT l.label, m.model, CASE WHEN h.shown THEN coalesce(t.conversions, 0) END, CASE WHEN h.shown THEN coalesce(t.value, 0) END,
+    CASE WHEN h.shown THEN round(CASE WHEN m.value <> 0 THEN coalesce(t.value, 0) / m.value
+               WHEN m.conversions <> 0 THEN coalesce(t.conversions, 0) / m.conversions END, 6) END,
+    round(s.spend, 6), CASE WHEN h.shown THEN round(coalesce(t.value, 0) / nullif(s.spend, 0), 6) END,
+    CASE WHEN h.shown THEN round(s.spend / nullif(t.conversions, 0), 6) END,
+    CASE WHEN h.shown THEN round(s.spend / nullif(g.conversions, 0), 6) END
   FROM model m CROSS JOIN shown l
   LEFT JOIN total t ON t.label = l.label AND t.model = m.model
   LEFT JOIN spent s ON s.label = l.label
   LEFT JOIN gained g ON g.label = l.label AND g.model = m.model
-  ORDER BY m.place, l.label = '(unattributed)', coalesce(t.value, 0) DESC, coalesce(t.conversions, 0) DESC, l.label COLLATE "C";
+  CROSS JOIN LATERAL (SELECT least_people IS NULL OR coalesce(t.conversions, 0) = 0 OR t.conversions >= least_people AS shown) h
+  ORDER BY m.place, l.label = '(unattributed)', NOT h.shown, coalesce(t.value, 0) DESC, coalesce(t.conversions, 0) DESC, l.label COLLATE "C";
 END $$;
 COMMENT ON FUNCTION cdp_internal.attribution_report(cdp.attribution_partial, cdp.attribution_partial, timestamptz, timestamptz, text, text, text) IS
-'Totals of a pass beside the spend of the same window, as cdp.attribution() shows them; the second pass counts first-ever conversions for cac (NULL: cac is NULL).';
+'Totals of a pass beside the spend of the same window, as cdp.attribution() shows them; the second pass counts first-ever conversions for cac (NULL: cac is NULL). With cdp_data.setting.minimum_audience, error 42501 for fewer converting customers, and NULL in every figure of a row with fewer conversions.';
 
 CREATE OR REPLACE FUNCTION cdp.attribution(
   models text[] DEFAULT '{last,linear,u_shaped,markov,shapley}', lookback interval DEFAULT NULL,
@@ -230,7 +238,7 @@ BEGIN
   FROM cdp_internal.attribution_report(result, acquired, since, least(until, as_of), group_by, currency, missing_rate) r; -- money spent later is not known yet
 END $$;
 COMMENT ON FUNCTION cdp.attribution(text[], interval, timestamptz, timestamptz, timestamptz, text, text[], text[], bigint[], boolean, boolean, text, text, jsonb, boolean, integer, text, text[], text[], boolean, text, text, text, text[], boolean, text, boolean) IS
-'Attribution report over our own tables: one row per label and model, ''(unattributed)'' always among them. since <= time of conversion < until (NULL: all); journeys reach back by lookback (NULL: 30 days); money in the reporting currency by dated rates. contribution is the share of the model''s value (of its conversions when there is no value); spend, roas = value / spend, cpa = spend / conversions, cac = spend / first-ever conversions (new_customers => true). NULL where spend is not known or a divisor is 0. Customers without consent to analytics are left out, all their rows: a NOTICE says what that takes away, cdp.attribution_left_out() in figures. Errors 22023 (unknown model, kind, option; with the nearest name), 22000 (no rate). Reads only.';
+'Attribution report over our own tables: one row per label and model, ''(unattributed)'' always among them. since <= time of conversion < until (NULL: all); journeys reach back by lookback (NULL: 30 days); money in the reporting currency by dated rates. contribution is the share of the model''s value (of its conversions when there is no value); spend, roas = value / spend, cpa = spend / conversions, cac = spend / first-ever conversions (new_customers => true). NULL where spend is not known or a divisor is 0. Customers without consent to analytics are left out, all their rows: a NOTICE says what that takes away, cdp.attribution_left_out() in figures. With cdp_data.setting.minimum_audience, rows with fewer conversions have NULL for figures, and a report about fewer converting customers is refused (42501). Errors 22023 (unknown model, kind, option; with the nearest name), 22000 (no rate). Reads only.';
 
 CREATE OR REPLACE FUNCTION cdp.attribution_credit(
   models text[] DEFAULT '{last,linear,u_shaped,markov,shapley}', lookback interval DEFAULT NULL,

@@ -1,6 +1,6 @@
 -- Retention: what the plan says is what maintain() does, counted by a plain query beside it; holds; keys, roll-ups,
 -- reverts afterwards. Commits, so without a transaction around.
-SELECT plan(48);
+SELECT plan(49);
 SELECT cdp.add_source('shop', 'UTC') AS shop \gset
 -- Five ages in months, three kinds, eight people; the oldest month has clicks only.
 CREATE TABLE staging AS
@@ -66,6 +66,7 @@ SELECT set_eq('SELECT touchpoint_id FROM cdp_data.touchpoint', 'SELECT touchpoin
 
 -- The hold: who is one customer with the held one is held; an end that has come frees.
 SELECT throws_ok(format('SELECT cdp_internal.require_no_hold(%s)', :p3), '55000', format('customer %s is on hold: case 17', :p3), 'who deletes people is told the reason');
+SELECT throws_ok(format('SELECT cdp.erase_customer(%s)', :p3), '55000', format('customer %s is on hold: case 17', :p3), 'so is an erasure');
 SELECT lives_ok(format('SELECT cdp_internal.require_no_hold(%s)', :p3 + 1), 'others are free');
 SELECT customer_id AS p4 FROM cdp_data.identifier WHERE value = 'p4@example.org' \gset
 SELECT status FROM cdp.alias('shop', '{"email": "p3@example.org"}', '{"email": "p4@example.org"}') \gset
