@@ -239,6 +239,8 @@ BEGIN
     IF links <> '{}' THEN
       PERFORM cdp_internal.resolve_links(links, 'retry');
     END IF;
+    -- A batch on an older snapshot still takes it for shared by many: it must notice.
+    PERFORM cdp_internal.touch_roots(ARRAY[identifier_id]);
   END IF;
   RETURN cdp_internal.identifier_root(identifier_id);
 END

@@ -1,6 +1,6 @@
 -- Callers with one snapshot for the whole transaction: what they cannot see makes them fail, never err. And the plain
 -- way: whoever waited for a lock looks again.
-SELECT plan(30);
+SELECT plan(31);
 CREATE EXTENSION dblink;
 SELECT dblink_connect(c, format('host=%s port=%s dbname=%s user=%s', split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'), current_database(), current_user)) FROM unnest(ARRAY['one', 'two']) c;
 SELECT cdp.add_source('shop');
@@ -13,7 +13,8 @@ BEGIN
 END $$;
 CREATE FUNCTION public.in_one(ids jsonb) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
-  RETURN (SELECT r FROM dblink('one', format('SELECT public.seen(%L)', ids)) x (r text));
+  -- NULL: a batch in place of a record.
+  RETURN (SELECT r FROM dblink('one', CASE WHEN ids IS NULL THEN 'SELECT public.load()' ELSE format('SELECT public.seen(%L)', ids) END) x (r text));
 EXCEPTION WHEN OTHERS THEN
   RETURN SQLSTATE;
 END $$;
@@ -50,6 +51,11 @@ SELECT is(public.behind_that('REPEATABLE READ', format('SELECT cdp.forbid_link(%
   '40001', 'two customers that somebody forbade to be one');
 SELECT is(public.behind_that('REPEATABLE READ', format('SELECT cdp.quarantine_identifier(%s)', public.number('d3')), '{"cookie": ["d3", "d4"]}'),
   '40001', 'an identifier that somebody took out, alone as it was');
+SELECT cdp.quarantine_identifier(public.number('d4'));
+CREATE TABLE public.batch AS SELECT 'd4' AS cookie, 'd@example.com' AS email, timestamptz '2026-01-01' AS observed_at;
+CREATE FUNCTION public.load() RETURNS text LANGUAGE sql AS $$ SELECT l.links_rejected::text FROM cdp.load_customers('shop', 'batch') l $$;
+SELECT is(public.behind_that('REPEATABLE READ', format('SELECT cdp.release_identifier(%s)', public.number('d4')), NULL),
+  '40001', 'a batch with an identifier that somebody released, alone as it was');
 SELECT public.seen('{"cookie": ["d5", "d6"]}');
 SELECT is(public.behind_that('REPEATABLE READ', format('SELECT (cdp.link_identifiers(%s, %s)).state', public.number('d5'), public.number('d6')), '{"cookie": ["d5", "d7"]}'),
   '40001', 'a link that somebody made within a customer');

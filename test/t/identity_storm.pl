@@ -31,7 +31,7 @@ my $draw = "\\set x random_zipfian(1, :n, 1.05)\n\\set y random(1, :n)\n\\set z 
 $node->safe_psql('postgres', 'UPDATE cdp_data.setting SET max_identifiers_per_customer = 12');
 my %mixed = ('mixed@1000' => "${draw}SELECT storm.mixed(:tag, :n, :x, :y)");
 my %weight = (link => 20, forbid => 10, 'forbid near' => 20, quarantine => 10, unmerge => 50, allow => 10, release => 10, recompute => 10,
-	revert => 5, retry => 8, load => 4, rebuild => 2);
+	revert => 8, retry => 8, load => 12, rebuild => 2);
 for my $step (keys %weight) {
 	(my $file = $step) =~ tr/ /_/;
 	$mixed{"$file\@$weight{$step}"} = "SELECT storm.other('$step', :tag)";

@@ -81,6 +81,16 @@ CREATE FUNCTION twin.replayed() RETURNS TABLE (identifier_id bigint, root bigint
     LEFT JOIN top t ON t.customer_id = coalesce(m.to_id, i.customer_id)
 $$;
 
+-- Links that a load in force shows: by its own records, or by bringing again what a record of another load said.
+CREATE FUNCTION twin.shown() RETURNS TABLE (link_id bigint) LANGUAGE sql STABLE AS $$
+  SELECT s.link_id FROM cdp_data.link_support s JOIN cdp_data.load d USING (load_id) WHERE d.state = 'done'
+  UNION
+  SELECT s.link_id
+  FROM cdp_data.load d JOIN cdp_data.repetition r ON d.load_id = ANY (r.loads) JOIN cdp_data.record_version w USING (repetition_id)
+    JOIN cdp_data.link_support s ON s.version_id = w.version_id AND s.version_id <> 0
+  WHERE d.state = 'done'
+$$;
+
 CREATE FUNCTION twin.faults(settled boolean DEFAULT true) RETURNS TABLE (fault text, detail text) LANGUAGE plpgsql SET jit = off SET client_min_messages = warning AS $$
 BEGIN
   DROP TABLE IF EXISTS pg_temp.twin_place;
@@ -152,11 +162,11 @@ BEGIN
   UNION ALL
   SELECT 'support', format('link %s is active, no load in force shows it', l.link_id) FROM cdp_data.link l
   WHERE l.kind = 'deterministic' AND l.state = 'active'
-    AND NOT EXISTS (SELECT FROM cdp_data.link_support s JOIN cdp_data.load d USING (load_id) WHERE s.link_id = l.link_id AND d.state = 'done')
+    AND NOT EXISTS (SELECT FROM twin.shown() s WHERE s.link_id = l.link_id)
   UNION ALL
   SELECT 'support', format('link %s is revoked, a load in force shows it', l.link_id) FROM cdp_data.link l
   WHERE l.kind = 'deterministic' AND l.state = 'revoked' AND l.reason = 'load reverted'
-    AND EXISTS (SELECT FROM cdp_data.link_support s JOIN cdp_data.load d USING (load_id) WHERE s.link_id = l.link_id AND d.state = 'done')
+    AND EXISTS (SELECT FROM twin.shown() s WHERE s.link_id = l.link_id)
   -- The ledger tells the same story. An override may say what the home says: merges leave it.
   UNION ALL
   SELECT 'ledger', format('identifier %s is at %s, by the ledger at %s', p.identifier_id, p.root, r.root)
