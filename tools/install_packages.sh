@@ -7,7 +7,11 @@ set -euo pipefail
 packages() {
 	case "$1" in
 	build) echo gcc make libc6-dev libssl-dev "postgresql-$CDP_PG_MAJOR" "postgresql-server-dev-$CDP_PG_MAJOR" ;;
-	test) echo "postgresql-$CDP_PG_MAJOR-pgtap" "postgresql-$CDP_PG_MAJOR-cron" libtap-parser-sourcehandler-pgtap-perl libipc-run-perl perl ;;
+	test)
+		# Not every release has one for its PostgreSQL; test/t/recipe.pl is skipped without it.
+		apt-cache show "postgresql-$CDP_PG_MAJOR-pgaudit" >/dev/null 2>&1 && echo "postgresql-$CDP_PG_MAJOR-pgaudit"
+		echo "postgresql-$CDP_PG_MAJOR-pgtap" "postgresql-$CDP_PG_MAJOR-cron" libtap-parser-sourcehandler-pgtap-perl libipc-run-perl perl
+		;;
 	bench)
 		# A node of another make often brings its own npm, with which Debian's would conflict.
 		command -v node >/dev/null && command -v npm >/dev/null || echo nodejs npm

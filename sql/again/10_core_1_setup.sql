@@ -230,6 +230,18 @@ $$;
 COMMENT ON FUNCTION cdp_internal.declare_job(text, text, text, text, text, boolean) IS
 'For setup steps of the rooms: puts a job on the list, or renews its command; a schedule or switch that a user changed stays.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.declare_audited(table_name text, key_columns text[]) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  EXECUTE format('CREATE OR REPLACE TRIGGER audit_change AFTER INSERT OR UPDATE OR DELETE ON %s FOR EACH ROW EXECUTE FUNCTION cdp_data.audit_change(%s)',
+    table_name::regclass, (SELECT string_agg(quote_literal(k), ', ' ORDER BY n) FROM unnest(key_columns) WITH ORDINALITY AS u (k, n)));
+  EXECUTE format('COMMENT ON TRIGGER audit_change ON %s IS %L', table_name::regclass, 'Writes changes of rows to cdp_data.audit: names of columns, no values.');
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.declare_audited(text, text[]) IS
+'For setup steps of the rooms: has changes of a small table of settings audited, row by row, by the names of the columns that changed and the values of key_columns, which must not be personal. Not for tables that calls or loads write.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.apply_grants() RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -263,6 +275,7 @@ DECLARE
   s record;
   part record;
   done integer := 0;
+  made integer := 0;
 BEGIN
   -- Two sessions must not run the steps at once.
   PERFORM pg_advisory_xact_lock(hashtextextended('pg_cdp setup', 0));
@@ -296,6 +309,7 @@ BEGIN
       RAISE INFO USING MESSAGE = format(E'-- %s: %s (%s)\n%s', s.room, s.step, s.reason, s.body);
     ELSE
       PERFORM cdp_internal.run_setup_step(s.room, s.step, s.body);
+      made := made + (s.reason <> 'repeated')::integer;
     END IF;
     done := done + 1;
   END LOOP;
@@ -305,14 +319,23 @@ BEGIN
   END IF;
 
   UPDATE cdp_data.setting t
-  SET timezone = coalesce(setup.timezone, t.timezone), currency = coalesce(setup.currency, t.currency),
-    phone_region = coalesce(setup.phone_region, t.phone_region),
-    version = (SELECT e.extversion FROM pg_extension e WHERE e.extname = 'pg_cdp'), updated_at = now();
+  SET timezone = n.timezone, currency = n.currency, phone_region = n.phone_region, version = n.version, updated_at = now()
+  FROM (
+    SELECT coalesce(setup.timezone, x.timezone) AS timezone, coalesce(setup.currency, x.currency) AS currency, coalesce(setup.phone_region, x.phone_region) AS phone_region,
+      (SELECT e.extversion FROM pg_extension e WHERE e.extname = 'pg_cdp') AS version
+    FROM cdp_data.setting x) n
+  WHERE (t.timezone, t.currency, t.phone_region, t.version) IS DISTINCT FROM (n.timezone, n.currency, n.phone_region, n.version);
   INSERT INTO cdp_data.role_name AS r (template, role_name)
   SELECT v.template, v.role_name FROM (VALUES ('admin', admin), ('analyst', analyst), ('marketer', marketer), ('finance', finance),
       ('privacy', privacy), ('connector', connector), ('reader', reader)) AS v (template, role_name) WHERE v.role_name IS NOT NULL
   ON CONFLICT ON CONSTRAINT role_name_pkey DO UPDATE SET role_name = excluded.role_name;
   PERFORM cdp_internal.apply_grants();
+  IF made > 0 THEN
+    PERFORM cdp_data.audit_write('setup', 'pg_cdp ' || (SELECT t.version FROM cdp_data.setting t), NULL, jsonb_build_object('steps', made));
+  END IF;
+  PERFORM cdp_data.audit_write('grant', v.template, NULL, jsonb_build_object('role', v.role_name))
+  FROM (VALUES ('admin', admin), ('analyst', analyst), ('marketer', marketer), ('finance', finance),
+      ('privacy', privacy), ('connector', connector), ('reader', reader)) AS v (template, role_name) WHERE v.role_name IS NOT NULL;
 END
 $$;
 COMMENT ON PROCEDURE cdp.setup(text, text, boolean, text, text, text, text, text, text, text, text) IS

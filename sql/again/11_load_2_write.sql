@@ -48,6 +48,8 @@ BEGIN
   END IF;
   INSERT INTO cdp_data.load (source_id, kind, note) VALUES (src, load_begin.kind, load_begin.note)
   RETURNING load_id INTO id;
+  -- One row a load; its counts are in the ledger.
+  PERFORM cdp_data.audit_write('load', format('load %s', id), NULL, jsonb_build_object('source_id', src, 'kind', load_begin.kind));
   RETURN id;
 END
 $$;

@@ -201,6 +201,7 @@ BEGIN
   END IF;
   UPDATE cdp_data.load x
   SET state = to_state, reverted_at = CASE to_state WHEN 'reverted' THEN now() END WHERE x.load_id = load;
+  PERFORM cdp_data.audit_write(CASE to_state WHEN 'reverted' THEN 'revert' ELSE 'retry' END, format('load %s', load), NULL, jsonb_build_object('source_id', l.source_id, 'kind', l.kind));
   PERFORM cdp_internal.drop_load_tables();
   PERFORM cdp_internal.load_versions(load, l.source_id);
   PERFORM cdp_internal.load_lock_seen(load);

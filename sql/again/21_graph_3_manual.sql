@@ -60,6 +60,7 @@ DECLARE
   winner bigint;
 BEGIN
   PERFORM cdp_internal.require_identifiers(ARRAY[a, b]);
+  PERFORM cdp_data.audit_write('link', format('identifiers %s and %s', a, b));
   roots := cdp_internal.lock_customers(ARRAY[a, b]);
   PERFORM cdp_internal.require_identifiers(ARRAY[a, b]); -- an erasure may have been first
   f := cdp_internal.identify_find(array_agg(i.type_id), array_agg(i.value)) FROM cdp_data.identifier i WHERE i.identifier_id IN (a, b);
@@ -122,6 +123,7 @@ DECLARE
   roots bigint[];
 BEGIN
   PERFORM cdp_internal.require_identifiers(ARRAY[a, b]);
+  PERFORM cdp_data.audit_write('forbid', format('identifiers %s and %s', a, b));
   roots := cdp_internal.lock_customers(ARRAY[a, b]);
   PERFORM cdp_internal.require_identifiers(ARRAY[a, b]);
   PERFORM cdp_internal.forbid_in(ARRAY[a], ARRAY[b], reason);
@@ -155,6 +157,7 @@ DECLARE
   back record;
 BEGIN
   PERFORM cdp_internal.require_identifiers(ARRAY[a, b]);
+  PERFORM cdp_data.audit_write('allow', format('identifiers %s and %s', a, b));
   -- Who else writes links waits, so that rows of identifiers may be locked behind roots.
   LOCK TABLE cdp_data.link IN SHARE ROW EXCLUSIVE MODE;
   PERFORM cdp_internal.lock_customers(ARRAY[a, b], true);
@@ -202,6 +205,7 @@ DECLARE
   ids bigint[];
 BEGIN
   PERFORM cdp_internal.require_identifiers(ARRAY[identifier_id]);
+  PERFORM cdp_data.audit_write('quarantine', format('identifier %s', identifier_id));
   LOCK TABLE cdp_data.link IN ROW EXCLUSIVE MODE;
   PERFORM FROM cdp_data.identifier i WHERE i.identifier_id = quarantine_identifier.identifier_id FOR NO KEY UPDATE;
   PERFORM cdp_internal.lock_customers(ARRAY[identifier_id]);
@@ -223,6 +227,7 @@ DECLARE
   ends bigint[];
 BEGIN
   PERFORM cdp_internal.require_identifiers(ARRAY[identifier_id]);
+  PERFORM cdp_data.audit_write('release', format('identifier %s', identifier_id));
   -- Records under way that still saw it quarantined write their links first, so that none is left rejected.
   LOCK TABLE cdp_data.link IN SHARE ROW EXCLUSIVE MODE;
   PERFORM FROM cdp_data.identifier i WHERE i.identifier_id = release_identifier.identifier_id FOR NO KEY UPDATE;

@@ -253,6 +253,7 @@ BEGIN
     END IF;
     -- Everybody who changes identity holds this table first; readers and records that tell nothing new go on.
     LOCK TABLE cdp_data.link IN SHARE ROW EXCLUSIVE MODE;
+    PERFORM cdp_data.audit_write('rebuild', 'identity');
   END IF;
   r := cdp_internal.rebuild_compute();
   c := ROW(r.ids, r.parts, r.link_ids, r.verdicts, r.blockers);

@@ -153,6 +153,8 @@ BEGIN
         HINT = 'unmerge(link => 1), unmerge(identifier => 1), unmerge(merge => 1), or unmerge(customer => 1, since => ''2026-01-01'').';
   END IF;
   LOCK TABLE cdp_data.link IN ROW EXCLUSIVE MODE;
+  PERFORM cdp_data.audit_write('unmerge', CASE WHEN link IS NOT NULL THEN format('link %s', link) WHEN identifier IS NOT NULL THEN format('identifier %s', identifier)
+    WHEN merge IS NOT NULL THEN format('merge %s', merge) ELSE format('customer %s since %s', customer, since) END, customer);
   IF link IS NOT NULL THEN
     SELECT x.a_id, x.b_id, x.kind INTO l FROM cdp_data.link x WHERE x.link_id = unmerge.link;
     IF NOT FOUND OR l.kind = 'cannot' THEN

@@ -183,6 +183,7 @@ DECLARE
   n bigint;
 BEGIN
   PERFORM cdp_internal.guard_batch();
+  PERFORM cdp_data.audit_write('match', format('model %s', name), NULL, jsonb_build_object('is_full', is_full));
   PERFORM pg_advisory_xact_lock(hashtextextended('pg_cdp match ' || name, 0)); -- one run of a model at a time
   SELECT m.* INTO d FROM cdp_data.match_model m WHERE m.name = match_run.name;
   is_full := is_full OR NOT EXISTS (SELECT FROM cdp_data.match_seen s WHERE s.model = match_run.name);
@@ -257,6 +258,7 @@ BEGIN
   IF r.state = word THEN
     RETURN word;
   END IF;
+  PERFORM cdp_data.audit_write('decide', format('pair %s of model %s', review_id, r.model), NULL, jsonb_build_object('state', word));
   UPDATE cdp_data.match_review x SET state = word, decided_at = clock_timestamp(), decided_by = session_user, note = decide_match.note
   WHERE x.review_id = decide_match.review_id;
   IF r.identifiers THEN

@@ -207,6 +207,12 @@ $$;
 COMMENT ON FUNCTION cdp_internal.message_note(integer, text, bigint, text, bigint, timestamptz) IS
 'Notes a message without touchpoint. False when another session has written the same one meanwhile.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.call_trace(created boolean, merged bigint[]) RETURNS jsonb
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN merged <> '{}' THEN jsonb_build_object('merged', merged) WHEN created THEN '{"created": true}'::jsonb END;
+COMMENT ON FUNCTION cdp_internal.call_trace(boolean, bigint[]) IS
+'What the audit notes of a call beside its customer: {"merged": [customers]} or {"created": true}; NULL when it changed nobody''s number.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.record_in(
   call text, c record, attributes jsonb,
   OUT status text, OUT customer_id bigint, OUT created boolean, OUT merged bigint[], OUT refused jsonb, OUT load_id bigint, OUT identifier_id bigint, OUT home_id bigint)
@@ -242,6 +248,7 @@ BEGIN
       refused := c.refused || r.rejected || coalesce(told, '[]');
       identifier_id := r.identifier_id;
       home_id := r.home_id;
+      PERFORM cdp_data.audit_write(call, 'load ' || load_id, customer_id, cdp_internal.call_trace(created, merged));
       RETURN;
     EXCEPTION WHEN SQLSTATE 'CDPTW' THEN
       identifier_id := cdp_internal.message_known(c.source_id, c.key);

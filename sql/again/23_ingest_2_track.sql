@@ -247,6 +247,7 @@ BEGIN
       created := r.created;
       merged := r.merged;
       refused := c.refused || r.rejected || coalesce(told, '[]');
+      PERFORM cdp_data.audit_write('track', 'load ' || load, customer_id, cdp_internal.call_trace(created, merged));
       RETURN;
     EXCEPTION WHEN SQLSTATE 'CDPTW' THEN
       known := cdp_internal.touch_known(c.source_id, c.key);

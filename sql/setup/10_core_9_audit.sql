@@ -30,23 +30,53 @@ CREATE OR REPLACE FUNCTION cdp_data.audit_write(
   action text, object text, customer_id bigint DEFAULT NULL, detail jsonb DEFAULT NULL, digest bytea DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-  level text := (SELECT s.audit FROM cdp_data.setting s);
-  xid xid8;
 BEGIN
-  IF level = 'off' OR level = 'changes' AND action = 'read' THEN
-    RETURN;
-  END IF;
   -- The transaction gets its number before the row gets its own: cdp.seal_audit() counts on that.
-  xid := pg_current_xact_id();
   INSERT INTO cdp_data.audit (xid, actor, role, action, object, customer_id, digest, detail)
-  VALUES (xid, session_user, coalesce(nullif(current_setting('role'), 'none'), session_user), audit_write.action, audit_write.object,
-    audit_write.customer_id, audit_write.digest, audit_write.detail);
+  SELECT x.xid, session_user, coalesce(nullif(current_setting('role'), 'none'), session_user), audit_write.action, audit_write.object,
+    audit_write.customer_id, audit_write.digest, audit_write.detail
+  FROM (
+    SELECT pg_current_xact_id() AS xid FROM cdp_data.setting s
+    WHERE s.audit = 'full' OR s.audit = 'changes' AND audit_write.action IS DISTINCT FROM 'read' OFFSET 0) x;
 END
 $$;
 REVOKE ALL ON FUNCTION cdp_data.audit_write(text, text, bigint, jsonb, bytea) FROM PUBLIC;
 COMMENT ON FUNCTION cdp_data.audit_write(text, text, bigint, jsonb, bytea) IS
 'Writes one row of cdp_data.audit: action is a word, object what it was done to, customer_id whom it concerned (NULL: nobody in particular), detail ids, counts and names of things, digest a keyed digest. Never give it personal values. actor and role are those of the session. Plain insert, no lock: writers do not wait for each other. Writes nothing when cdp_data.setting.audit is off, nor action read when it is changes. Errors: 23502 without action or object, 25006 in a read-only transaction.';
+
+-- step: audit_change
+-- Definer, as audit_write(): whoever changes a setting, by whatever road, leaves his trace.
+CREATE OR REPLACE FUNCTION cdp_data.audit_change() RETURNS trigger
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  before jsonb := CASE WHEN TG_OP <> 'INSERT' THEN to_jsonb(OLD) END;
+  after jsonb := CASE WHEN TG_OP <> 'DELETE' THEN to_jsonb(NEW) END;
+  off boolean := (SELECT s.audit = 'off' FROM cdp_data.setting s);
+  xid xid8;
+BEGIN
+  -- Switching the audit off is the last thing that it tells.
+  IF before = after OR off AND NOT (TG_TABLE_NAME = 'setting' AND before ->> 'audit' <> 'off') THEN
+    RETURN NULL;
+  END IF;
+  xid := pg_current_xact_id();
+  INSERT INTO cdp_data.audit (xid, actor, role, action, object, detail)
+  VALUES (xid, session_user, coalesce(nullif(current_setting('role'), 'none'), session_user), 'setting', format('%s.%s', TG_TABLE_SCHEMA, TG_TABLE_NAME),
+    jsonb_build_object('op', lower(TG_OP),
+      'key', (SELECT coalesce(jsonb_object_agg(k.key, coalesce(after, before) -> k.key), '{}') FROM unnest(TG_ARGV) AS k (key)),
+      'columns', CASE TG_OP WHEN 'UPDATE' THEN (SELECT jsonb_agg(a.key ORDER BY a.key COLLATE "C") FROM jsonb_each(after) a WHERE a.value IS DISTINCT FROM before -> a.key) END));
+  RETURN NULL;
+END
+$$;
+REVOKE ALL ON FUNCTION cdp_data.audit_change() FROM PUBLIC;
+COMMENT ON FUNCTION cdp_data.audit_change() IS
+'Trigger of tables with settings (cdp_internal.declare_audited()): writes to cdp_data.audit which row was inserted, updated or deleted, by the key columns that the trigger names, and which columns changed, never their values. An update that changes nothing is none.';
+
+-- step: audited_core
+SELECT cdp_internal.declare_audited('cdp_data.' || v.t, v.k) FROM (VALUES
+  ('setting', '{}'::text[]), ('role_name', '{template}'), ('source', '{source_id}'), ('channel', '{channel_id}'), ('channel_rule', '{rule_id}'),
+  ('currency', '{code}'), ('touch_kind', '{kind_id}'), ('identifier_type', '{type_id}'), ('identifier_block', '{block_id}'), ('destination', '{destination}')
+) AS v (t, k);
 
 -- step: again: audit_grants
 SELECT cdp_internal.declare_grant(t.template, 'EXECUTE', 'FUNCTION', 'cdp_data.audit_write(text,text,bigint,jsonb,bytea)')

@@ -250,3 +250,8 @@ COMMENT ON VIEW cdp_bi.customer_merge IS 'Merges, splits and moves per day (time
 
 -- step: again: profile job
 SELECT cdp_internal.declare_job('profiles', 'identity', 'SELECT cdp.refresh_profiles()', '10 minutes', 'Brings golden profiles up to date.');
+
+-- step: audited_identity
+SELECT cdp_internal.declare_audited('cdp_data.' || v.t, v.k) FROM (VALUES
+  ('identifier_pair_limit', '{}'::text[]), ('match_model', '{name}'), ('event_map', '{}'), ('source_contract', '{source_id,record_kind,status}'), ('attribute', '{attribute_id}')
+) AS v (t, k);

@@ -2,6 +2,7 @@
 SELECT plan(42);
 
 -- The writer.
+DELETE FROM cdp_data.audit; -- what setup() left
 SELECT cdp_data.audit_write('test', 'thing 1', 7, '{"n": 1}', '\x0001') \g /dev/null
 SELECT results_eq('SELECT action, object, customer_id, detail::text, digest, actor, role FROM cdp_data.audit',
   $$VALUES ('test'::text, 'thing 1'::text, 7::bigint, '{"n": 1}'::text, '\x0001'::bytea, 'postgres'::text, 'postgres'::text)$$, 'a row says who did what');
