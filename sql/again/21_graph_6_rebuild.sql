@@ -231,6 +231,26 @@ $$;
 COMMENT ON FUNCTION cdp_internal.rebuild_apply(cdp_internal.resolution, text[], bigint[], bigint[]) IS
 'Brings links, quarantine and customers to a canonical result; what equals it already is not written. Returns the operation of the ledger, NULL when no customer changed. The caller holds the table of links against all writers.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.rebuild_fits() RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  -- The library knows its default; a session that has not loaded it yet does not.
+  allowed bigint := pg_size_bytes(coalesce(nullif(current_setting('cdp.components_memory', true), ''), '1GB'));
+  identifiers bigint := (SELECT count(*) FROM cdp_data.identifier);
+  links bigint := (SELECT count(*) FROM cdp_data.link l WHERE CASE WHEN l.kind = 'cannot' THEN l.state = 'active' ELSE l.state <> 'revoked' END);
+BEGIN
+  IF identifiers * 70 + links * 72 > allowed THEN
+    RAISE EXCEPTION 'the identity graph does not fit into the memory that is allowed'
+      USING ERRCODE = 'program_limit_exceeded',
+        DETAIL = format('%s identifiers and %s links take about %s kB; cdp.components_memory is %s kB.', identifiers, links, (identifiers * 70 + links * 72) / 1024, allowed / 1024),
+        HINT = 'Raise cdp.components_memory where the machine has the memory: the lists of the server take as much again.';
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.rebuild_fits() IS
+'Error 54000 when a rebuild would take more memory than cdp.components_memory: about 70 bytes an identifier and 72 a link. Reads both tables once, which is little beside the rebuild.';
+
 CREATE OR REPLACE FUNCTION cdp.rebuild(dry_run boolean DEFAULT true)
 RETURNS TABLE (change text, customer_id bigint, other_id bigint, identifiers bigint, detail text)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -244,6 +264,7 @@ BEGIN
   IF dry_run IS NULL THEN
     RAISE EXCEPTION 'dry_run must not be NULL' USING ERRCODE = 'null_value_not_allowed';
   END IF;
+  PERFORM cdp_internal.rebuild_fits(); -- what does not fit is refused before anybody waits
   PERFORM set_config('work_mem', greatest(pg_size_bytes(work_mem), pg_size_bytes(current_setting('maintenance_work_mem'))) / 1024 || 'kB', true);
   IF NOT dry_run THEN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
@@ -268,7 +289,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.rebuild(boolean) IS
-'Compares customers with the canonical result over all links, which does not depend on the order in which records came, and (dry_run => false) brings them to it. Every link that is not revoked is looked at, also rejected ones, under the rules of today; cannot links hold. Rows: merge (other_id goes under customer_id), split (identifiers leave customer_id for other_id, NULL: a new one), move (from customer_id to other_id, both there before), link activated and link rejected (identifiers: how many links, detail: why), quarantine (other_id an identifier with too many neighbours), violation (a customer beyond a limit of today), and what deserves a look: largest (customers after it), bridge (other_id a link that holds a customer together), super-node (other_id). No merge, split, move or link row: no drift. Customers keep their numbers by anchor, then by largest overlap; what is as it should be is not written. Applying holds the table of links against writers for the whole run (seconds a million links); readers go on. Super-nodes stay quarantined until released by a person, and one so released stays so until a new record. Errors: 55000 not READ COMMITTED, or before cdp.setup().';
+'Compares customers with the canonical result over all links, which does not depend on the order in which records came, and (dry_run => false) brings them to it. Every link that is not revoked is looked at, also rejected ones, under the rules of today; cannot links hold. Rows: merge (other_id goes under customer_id), split (identifiers leave customer_id for other_id, NULL: a new one), move (from customer_id to other_id, both there before), link activated and link rejected (identifiers: how many links, detail: why), quarantine (other_id an identifier with too many neighbours), violation (a customer beyond a limit of today), and what deserves a look: largest (customers after it), bridge (other_id a link that holds a customer together), super-node (other_id). No merge, split, move or link row: no drift. Customers keep their numbers by anchor, then by largest overlap; what is as it should be is not written. Applying holds the table of links against writers for the whole run (seconds a million links); readers go on. Super-nodes stay quarantined until released by a person, and one so released stays so until a new record. Errors: 54000 it would take more memory than cdp.components_memory, 55000 not READ COMMITTED, or before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.shorten_paths(after bigint, most integer DEFAULT 1000, OUT reached bigint, OUT changed bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp

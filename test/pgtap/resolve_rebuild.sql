@@ -1,7 +1,7 @@
 -- The rebuild: the same customers whatever the order of arrival, stable numbers, a dry run that says what the run does, bridges, super-nodes, shortened paths.
 SET jit = off;
 \ir resolve_check.inc
-SELECT plan(31);
+SELECT plan(33);
 SELECT cdp.add_source('shop', 'UTC');
 INSERT INTO cdp_data.load (source_id, kind, state) VALUES (1, 'calls', 'done');
 SELECT is_empty('SELECT * FROM cdp.rebuild(false)', 'nothing to rebuild: no row');
@@ -140,4 +140,9 @@ CREATE TEMP TABLE quiet AS SELECT (SELECT count(*) FROM cdp_data.merge_log) + (S
 CALL cdp_internal.maintain_room_identity();
 SELECT is((SELECT count(*) FROM cdp_data.customer c JOIN cdp_data.customer p ON p.customer_id = c.parent_id WHERE p.parent_id <> p.customer_id), 0::bigint, 'every parent is a root');
 SELECT is((SELECT (SELECT count(*) FROM cdp_data.merge_log) + (SELECT count(*) FROM cdp_data.change_feed) - n || (p = pg_temp.parts())::text FROM quiet), '0true', 'nobody heard of it and nobody moved');
+SET cdp.components_memory = '1MB';
+INSERT INTO cdp_data.identifier (type_id, value, customer_id) SELECT t.type_id, 'much' || n, 0 FROM generate_series(1, 20000) n, (SELECT min(type_id) AS type_id FROM cdp_data.identifier_type_all) t;
+SELECT throws_ok('SELECT * FROM cdp.rebuild()', '54000', 'the identity graph does not fit into the memory that is allowed', 'what does not fit is refused');
+SELECT throws_ok('SELECT * FROM cdp.rebuild(dry_run => false)', '54000', NULL, 'before anything is locked');
+RESET cdp.components_memory;
 SELECT * FROM finish();
