@@ -63,7 +63,9 @@ BEGIN
   END IF;
   parts := parts || ARRAY(SELECT format('x.%I IN (%s)', c, touches) FROM unnest(k.by_touchpoint) c)
     || ARRAY(SELECT format('x.%I IN (SELECT l.link_id FROM cdp_data.link l WHERE l.a_id = ANY ($3) UNION ALL SELECT l.link_id FROM cdp_data.link l WHERE l.b_id = ANY ($3))', c) FROM unnest(k.by_link) c)
-    || ARRAY(SELECT format('x.%I IN (SELECT m.group_id FROM cdp_data.group_member m WHERE m.identifier_id = ANY ($3))', c) FROM unnest(k.by_group) c)
+    -- What is said of a group is said of its other members, too.
+    || ARRAY(SELECT format('x.%I IN (SELECT m.group_id FROM cdp_data.group_member m WHERE m.identifier_id = ANY ($3))%s', c, CASE WHEN "table" = 'cdp_data.group_trait'
+        THEN ' AND NOT EXISTS (SELECT FROM cdp_data.group_member o WHERE o.group_id = x.group_id AND o.identifier_id <> ALL ($3))' END) FROM unnest(k.by_group) c)
     || ARRAY(SELECT format('x.%I = ANY ($3::text[]) AND x.model IN (SELECT m.name FROM cdp_data.match_model m WHERE m.identifiers)', c) FROM unnest(k.by_record) c)
     || ARRAY(SELECT CASE
         WHEN v.type = '' THEN format('x.%I::text COLLATE "C" = ANY ($5)', v.c)

@@ -129,6 +129,47 @@ $$;
 COMMENT ON FUNCTION cdp_internal.erase_touchpoints(bigint[], bigint[], bigint) IS
 'Moves the touchpoints of a person to an unlinked customer, without properties and under the identifier -fresh, which is nobody''s; their keys become erased <touchpoint_id>. fresh NULL deletes both. Returns their numbers, the records they refer to and their origins.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.erase_quarantine(homes bigint[], identifiers bigint[], tokens bigint[]) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
+AS $$
+DECLARE
+  sources integer[];
+  keys text[];
+  words constant text[] := ARRAY['source_key', 'messageId'];
+  rows bigint[];
+  n bigint;
+  more bigint;
+BEGIN
+  IF NOT EXISTS (SELECT FROM cdp_data.quarantine) THEN
+    RETURN 0;
+  END IF;
+  DELETE FROM cdp_data.quarantine q WHERE cdp_internal.content_tokens(q.original) && tokens;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  -- Rows that have nothing of him but the key of one of his records, in the same source.
+  SELECT array_agg(k.source_id), array_agg(k.source_key) INTO sources, keys
+  FROM (
+    SELECT k.source_id, k.source_key FROM cdp_data.touchpoint x JOIN cdp_data.touchpoint_key k ON k.touchpoint_id = x.touchpoint_id
+    WHERE x.customer_id = ANY (homes) AND x.identifier_id = ANY (identifiers)
+    UNION
+    SELECT r.source_id, r.source_key FROM cdp_data.touchpoint_retracted r WHERE r.customer_id = ANY (homes) AND r.identifier_id = ANY (identifiers)
+    UNION
+    SELECT c.source_id, c.source_key FROM cdp_data.customer_record c WHERE c.identifier_id = ANY (identifiers)) k;
+  IF cardinality(keys) <= 5000 THEN
+    rows := ARRAY(SELECT f.quarantine_id FROM unnest(sources, keys) AS k (source_id, source_key) CROSS JOIN LATERAL (
+      SELECT q.quarantine_id FROM cdp_data.quarantine q
+      WHERE cdp_internal.content_tokens(q.original) && cdp_internal.identifier_tokens(k.source_key, words) AND q.source_id = k.source_id OFFSET 0) f);
+  ELSE -- of very many records reading the whole quarantine once is less than asking its index for each
+    rows := ARRAY(SELECT q.quarantine_id FROM cdp_data.quarantine q CROSS JOIN LATERAL unnest(cdp_internal.content_tokens(q.original)) AS h
+      WHERE (q.source_id, h) IN (SELECT k.source_id, t FROM unnest(sources, keys) AS k (source_id, source_key) CROSS JOIN LATERAL unnest(cdp_internal.identifier_tokens(k.source_key, words)) AS t));
+  END IF;
+  DELETE FROM cdp_data.quarantine q WHERE q.quarantine_id = ANY (rows);
+  GET DIAGNOSTICS more = ROW_COUNT;
+  RETURN n + more;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.erase_quarantine(bigint[], bigint[], bigint[]) IS
+'Deletes rows in quarantine that hold an identifier of the person (tokens), or the key of one of his records in the same source. Returns how many.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.erase_of_core(customers bigint[], homes bigint[], identifiers bigint[], fresh bigint, mode text)
 RETURNS TABLE (table_name text, action text, n bigint)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET plan_cache_mode = force_custom_plan
@@ -137,26 +178,9 @@ DECLARE
   t record;
   tokens bigint[] := cdp_internal.erase_tokens(identifiers);
   vals text[] := ARRAY(SELECT i.value FROM cdp_data.identifier i WHERE i.identifier_id = ANY (identifiers));
-  keys record;
   others bigint[];
   more bigint;
 BEGIN
-  -- Keys of the person's records, while they are known: rows in quarantine may have nothing else of him.
-  IF EXISTS (SELECT FROM cdp_data.quarantine) THEN
-    SELECT array_agg(DISTINCT k.source_id) AS sources, array_agg(DISTINCT h) AS tokens INTO keys
-    FROM (
-      SELECT k.source_id, k.source_key FROM cdp_data.touchpoint x JOIN cdp_data.touchpoint_key k ON k.touchpoint_id = x.touchpoint_id
-      WHERE x.customer_id = ANY (homes) AND x.identifier_id = ANY (identifiers)
-      UNION
-      SELECT r.source_id, r.source_key FROM cdp_data.touchpoint_retracted r WHERE r.customer_id = ANY (homes) AND r.identifier_id = ANY (identifiers)
-    ) k CROSS JOIN LATERAL unnest(cdp_internal.identifier_tokens(k.source_key, ARRAY['source_key', 'messageId'])) h;
-    DELETE FROM cdp_data.quarantine q
-    WHERE cdp_internal.content_tokens(q.original) && tokens
-      OR cdp_internal.content_tokens(q.original) && keys.tokens AND q.source_id = ANY (keys.sources);
-    GET DIAGNOSTICS n = ROW_COUNT;
-    RETURN QUERY SELECT 'cdp_data.quarantine', 'delete', erase_of_core.n;
-  END IF;
-
   t := cdp_internal.erase_touchpoints(homes, identifiers, fresh);
   action := CASE WHEN fresh IS NULL THEN 'delete' ELSE 'unlink' END;
   RETURN QUERY SELECT x, erase_of_core.action, cardinality(t.touched)::bigint FROM unnest(ARRAY['cdp_data.touchpoint', 'cdp_data.touchpoint_key']) x;

@@ -94,7 +94,11 @@ DECLARE
   done jsonb := (SELECT coalesce(jsonb_agg(jsonb_build_object('table', o.table_name, 'action', o.action, 'rows', CASE o.action WHEN 'clear' THEN cdp_internal.coarse(o.n) ELSE o.n END)), '[]') FROM cdp_internal.erase_own_tables(p) o WHERE o.n > 0);
   room text;
   more jsonb;
+  refused bigint := cdp_internal.erase_quarantine(p.homes, p.identifiers, cdp_internal.erase_tokens(p.identifiers)); -- by keys of records that go below
 BEGIN
+  IF refused > 0 THEN
+    done := done || jsonb_build_object('table', 'cdp_data.quarantine', 'action', 'delete', 'rows', refused);
+  END IF;
   -- The identifiers, by which the others find their rows, go with core; what is computed from touches comes after it.
   FOR room IN SELECT f FROM cdp_internal.room_functions('erase_of_', 5) f
     ORDER BY coalesce(array_position(ARRAY['erase_of_identity', 'erase_of_consent', 'erase_of_core'], f), 4), f

@@ -105,6 +105,27 @@ $$;
 REVOKE ALL ON FUNCTION cdp_data.suppression_lift(text, text, text) FROM PUBLIC;
 COMMENT ON FUNCTION cdp_data.suppression_lift(text, text, text) IS 'cdp.lift_suppression() with the rights of the tables'' owner.';
 
+-- step: export
+-- Definer: the person's rows are read in all tables, also in those that the role may not see otherwise, and the read is logged.
+CREATE OR REPLACE FUNCTION cdp_data.export(customer bigint) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN cdp_internal.export_in(customer);
+END
+$$;
+REVOKE ALL ON FUNCTION cdp_data.export(bigint) FROM PUBLIC;
+COMMENT ON FUNCTION cdp_data.export(bigint) IS 'cdp.subject_export() with the rights of the tables'' owner.';
+CREATE OR REPLACE FUNCTION cdp_data.export_csv(customer bigint) RETURNS TABLE (table_name text, part integer, csv text)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN QUERY SELECT * FROM cdp_internal.export_csv_in(customer);
+END
+$$;
+REVOKE ALL ON FUNCTION cdp_data.export_csv(bigint) FROM PUBLIC;
+COMMENT ON FUNCTION cdp_data.export_csv(bigint) IS 'cdp.subject_export_csv() with the rights of the tables'' owner.';
+
 -- step: again: personal data of erasure
 SELECT cdp_internal.declare_personal_data('governance', v.t, v.c, 'pseudonym', v.subject, 'keep', v.note) FROM (VALUES
   ('cdp_data.erasure', 'customer_id', 'customer_id', 'an id that names nobody'),
@@ -132,7 +153,7 @@ COMMENT ON VIEW cdp_bi.erasure IS 'Receipts of erasures with how many destinatio
 
 -- step: again: erasure grants
 SELECT cdp_internal.declare_grant('privacy', 'EXECUTE', 'FUNCTION', 'cdp_data.' || f.name)
-FROM unnest(array['erase(bigint,text,bigint)', 'erase_again(integer)', 'suppression_lift(text,text,text)']) AS f (name);
+FROM unnest(array['erase(bigint,text,bigint)', 'erase_again(integer)', 'suppression_lift(text,text,text)', 'export(bigint)', 'export_csv(bigint)']) AS f (name);
 SELECT cdp_internal.declare_grant(t.template, 'EXECUTE', 'FUNCTION', 'cdp_data.erasure_answer(bigint,text,text,text)') FROM unnest(array['privacy', 'connector']) AS t (template);
 SELECT cdp_internal.declare_grant('privacy', 'SELECT', 'TABLE', r.name)
 FROM unnest(array['cdp_data.erasure', 'cdp_data.erasure_destination', 'cdp_data.erased_customer', 'cdp_bi.erasure', 'cdp_bi.erasure_destination']) AS r (name);
