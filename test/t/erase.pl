@@ -62,9 +62,9 @@ my $her = q{cdp.customer_of('user_id', 'u-erika-77')};
 # 1. One erasure, anonymised.
 make('one');
 isnt(traces('one'), '', 'she is in the dump');
-is(sql('one', q{SELECT string_agg(t.table_name, ' ') FROM (SELECT DISTINCT p.table_name FROM cdp_data.personal_data p WHERE p.erasure <> 'keep' AND p.table_name LIKE 'cdp_data.%') t
-	WHERE NOT (xpath('/row/n/text()', query_to_xml(format('SELECT count(*) AS n FROM %s', t.table_name), false, true, '')))[1]::text::bigint > 0
-	  AND t.table_name NOT IN ('cdp_data.consent', 'cdp_data.consent_state', 'cdp_data.outbox', 'cdp_data.request')}), '', 'people are in every registered table');
+my @empty = grep { sql('one', "SELECT count(*) FROM $_") == 0 } split /\n/, sql('one', q{SELECT DISTINCT p.table_name FROM cdp_data.personal_data p
+	WHERE p.erasure <> 'keep' AND p.table_name LIKE 'cdp_data.%' AND p.table_name !~ 'consent|outbox|request|hold|notice' ORDER BY 1});
+is("@empty", '', 'people are in every registered table');
 sql('one', q{SELECT cdp_internal.feed_write(ARRAY[1], 'load')});
 copy_db('one', 'before');
 is(sql('one', $direct), sql('one', $direct), 'figures are the same twice');
