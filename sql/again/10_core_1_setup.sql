@@ -355,29 +355,7 @@ COMMENT ON FUNCTION cdp_internal.own_currency_exists(text) IS
 'True when cdp_data.currency has the code; false also before the first cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.require_setup() RETURNS void
-LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-  installed text := (SELECT e.extversion FROM pg_extension e WHERE e.extname = 'pg_cdp');
-  made text;
-BEGIN
-  IF to_regclass('cdp_data.setting') IS NULL THEN
-    RAISE EXCEPTION 'the tables of pg_cdp are not there yet'
-      USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Run: CALL cdp.setup();';
-  END IF;
-  SELECT t.version INTO made FROM cdp_data.setting t;
-  IF made IS DISTINCT FROM installed THEN
-    RAISE EXCEPTION 'the tables of pg_cdp are of another release'
-      USING ERRCODE = 'object_not_in_prerequisite_state',
-        DETAIL = format('Tables: %s, extension: %s.', coalesce(made, 'none'), installed), HINT = 'Run: CALL cdp.setup();';
-  END IF;
-  -- DROP EXTENSION CASCADE takes all views together; one tells for all.
-  IF to_regclass('cdp_data.channel_all') IS NULL THEN
-    RAISE EXCEPTION 'the views of pg_cdp are missing'
-      USING ERRCODE = 'object_not_in_prerequisite_state',
-        DETAIL = 'DROP EXTENSION ... CASCADE takes them, the tables stay.', HINT = 'Run: CALL cdp.setup();';
-  END IF;
-END
-$$;
+LANGUAGE c STABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'cdp_require_setup';
 COMMENT ON FUNCTION cdp_internal.require_setup() IS
 'For entry points: raises object_not_in_prerequisite_state (55000) with a hint unless cdp.setup() of the installed release has run and its views stand. Three small look-ups.';

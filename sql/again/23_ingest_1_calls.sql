@@ -124,15 +124,25 @@ COMMENT ON FUNCTION cdp_internal.split_traits(jsonb) IS
 'Traits of a person divided: those that have the name of an identifier type (email, phone, ...) identify, the others are attributes. Names come out as cdp_internal.snake() writes them, reserved ones of the Segment specification as the attribute that they mean; address and company may be objects. Errors: 22023 no JSON object.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.add_identifiers(base jsonb, more jsonb) RETURNS jsonb
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN CASE WHEN more IS NULL OR more = '{}' THEN base WHEN base = '{}' THEN more ELSE (
-  SELECT jsonb_object_agg(x.key, x.list)
-  FROM (
-    SELECT u.key, jsonb_agg(v.value ORDER BY u.n, v.nth) AS list
-    FROM (SELECT e.key, e.value, 1 AS n FROM jsonb_each(base) e UNION ALL SELECT e.key, e.value, 2 FROM jsonb_each(more) e) u
-      CROSS JOIN LATERAL jsonb_array_elements(CASE jsonb_typeof(u.value) WHEN 'array' THEN u.value ELSE jsonb_build_array(u.value) END)
-        WITH ORDINALITY AS v (value, nth)
-    GROUP BY u.key) x) END;
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  -- Most records have nothing to add, and a statement is planned by each session only when it is met.
+  IF more IS NULL OR more = '{}' THEN
+    RETURN base;
+  ELSIF base = '{}' THEN
+    RETURN more;
+  END IF;
+  RETURN (
+    SELECT jsonb_object_agg(x.key, x.list)
+    FROM (
+      SELECT u.key, jsonb_agg(v.value ORDER BY u.n, v.nth) AS list
+      FROM (SELECT e.key, e.value, 1 AS n FROM jsonb_each(base) e UNION ALL SELECT e.key, e.value, 2 FROM jsonb_each(more) e) u
+        CROSS JOIN LATERAL jsonb_array_elements(CASE jsonb_typeof(u.value) WHEN 'array' THEN u.value ELSE jsonb_build_array(u.value) END)
+          WITH ORDINALITY AS v (value, nth)
+      GROUP BY u.key) x);
+END
+$$;
 COMMENT ON FUNCTION cdp_internal.add_identifiers(jsonb, jsonb) IS
 'Two objects {"type": value or [values]} as one with all values of both.';
 
@@ -270,12 +280,17 @@ AS $$
 DECLARE
   t record;
   c record;
+  r record;
 BEGIN
   PERFORM cdp_internal.require_setup();
   t := cdp_internal.split_traits(coalesce(traits, '{}'));
   c := cdp_internal.call_read(source, cdp_internal.add_identifiers(identifiers, t.identifiers), occurred_at, message_id);
-  SELECT r.customer_id, r.status, r.created, r.merged, r.refused INTO customer_id, status, created, merged, refused
-  FROM cdp_internal.record_in('identify', c, t.attributes) r;
+  r := cdp_internal.record_in('identify', c, t.attributes);
+  customer_id := r.customer_id;
+  status := r.status;
+  created := r.created;
+  merged := r.merged;
+  refused := r.refused;
 END
 $$;
 COMMENT ON FUNCTION cdp.identify(text, jsonb, jsonb, timestamptz, text) IS
