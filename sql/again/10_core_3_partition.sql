@@ -210,6 +210,7 @@ BEGIN
     DELETE FROM cdp_data.touchpoint_retracted r WHERE r.occurred_at >= p.from_at AND r.occurred_at < p.to_at;
     EXECUTE format('DROP TABLE %s', p.partition_name);
     PERFORM cdp_internal.feed_write(NULL, 'retention', p.from_at, p.to_at);
+    PERFORM cdp_data.audit_write('retention', p.partition_name, NULL, '{"dropped": true}');
   -- A load that corrects one of these keys while we wait for its lock on the table: it goes on, we give way.
   EXCEPTION WHEN lock_not_available OR deadlock_detected THEN
     RAISE NOTICE 'partition % was not dropped: it is in use', partition_name USING HINT = 'The next CALL cdp.maintain() tries again.';

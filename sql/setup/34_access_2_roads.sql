@@ -98,6 +98,21 @@ END
 $$;
 REVOKE ALL ON FUNCTION cdp_api.ingest(text, jsonb) FROM PUBLIC;
 COMMENT ON FUNCTION cdp_api.ingest(text, jsonb) IS 'cdp.ingest() for the connector role. Definer: as cdp_api.identify().';
+CREATE OR REPLACE FUNCTION cdp_api.record_consent(
+  source text, purpose text, status text, identifiers jsonb DEFAULT NULL, customer bigint DEFAULT NULL, channel text DEFAULT '',
+  explicit boolean DEFAULT true, notice text DEFAULT NULL, evidence jsonb DEFAULT NULL, effective_at timestamptz DEFAULT NULL,
+  expires_at timestamptz DEFAULT NULL, legal_basis text DEFAULT NULL, message_id text DEFAULT NULL,
+  OUT result text, OUT consent_ids bigint[], OUT customer_ids bigint[], OUT cancelled bigint)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  PERFORM cdp_data.require_source(source);
+  SELECT r.result, r.consent_ids, r.customer_ids, r.cancelled INTO result, consent_ids, customer_ids, cancelled
+  FROM cdp.record_consent(source, purpose, status, identifiers, customer, channel, explicit, notice, evidence, effective_at, expires_at, legal_basis, message_id) r;
+END
+$$;
+REVOKE ALL ON FUNCTION cdp_api.record_consent(text, text, text, jsonb, bigint, text, boolean, text, jsonb, timestamptz, timestamptz, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION cdp_api.record_consent(text, text, text, jsonb, bigint, text, boolean, text, jsonb, timestamptz, timestamptz, text, text) IS 'cdp.record_consent() for the connector role. Definer: as cdp_api.identify().';
 -- The deliverer is told what to send; that he may read nothing else is the point.
 CREATE OR REPLACE FUNCTION cdp_api.outbox_take(destination text, max_messages integer DEFAULT 100, lease interval DEFAULT '5 minutes')
 RETURNS TABLE (outbox_id bigint, kind text, payload jsonb, dedup_key text, attempt integer)
@@ -139,4 +154,5 @@ SELECT cdp_internal.declare_grant('connector', 'EXECUTE', 'FUNCTION', f) FROM un
   'cdp_api.identify(text,jsonb,jsonb,timestamptz,text)', 'cdp_api.alias(text,jsonb,jsonb,timestamptz,text)',
   'cdp_api.track(text,text,jsonb,jsonb,timestamptz,text,numeric,text,jsonb,jsonb,text,integer)',
   'cdp_api.page(text,jsonb,text,jsonb,timestamptz,text,jsonb)', 'cdp_api.group(text,jsonb,text,jsonb,timestamptz,text)',
-  'cdp_api.ingest(text,jsonb)', 'cdp_api.outbox_take(text,integer,interval)', 'cdp_api.outbox_sent(bigint)', 'cdp_api.outbox_failed(bigint,text,boolean)']) f;
+  'cdp_api.ingest(text,jsonb)',
+  'cdp_api.record_consent(text,text,text,jsonb,bigint,text,boolean,text,jsonb,timestamptz,timestamptz,text,text)', 'cdp_api.outbox_take(text,integer,interval)', 'cdp_api.outbox_sent(bigint)', 'cdp_api.outbox_failed(bigint,text,boolean)']) f;
