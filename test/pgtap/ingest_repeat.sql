@@ -105,8 +105,9 @@ BEGIN
     DROP TABLE kept;
     RETURN 'load';
   ELSIF what < 8 THEN
-    -- Each call in a load of its own, as if the days were short.
-    UPDATE cdp_data.load SET finished_at = now() WHERE kind = 'calls' AND finished_at IS NULL;
+    -- Each call in a load of its own, as if the days were short: within one load only the first and last time of a value
+    -- are kept, and a day that goes on after its values were folded would know more than the oracle.
+    UPDATE cdp_data.load SET finished_at = now(), started_at = started_at - interval '3 days' WHERE kind = 'calls' AND finished_at IS NULL;
     PERFORM cdp.identify(src, jsonb_build_object('hub', who), jsonb_build_object('taste', said), now());
     INSERT INTO public.told SELECT max(l.load_id), l.source_id, who, NULL, now(), said FROM cdp_data.load l JOIN cdp_data.source s USING (source_id)
     WHERE s.name = src AND l.kind = 'calls' GROUP BY l.source_id;
@@ -170,7 +171,7 @@ BEGIN
     SELECT concat_ws(' ', 'step', i, done, d.what, d.id, 'has', d.has, 'should', d.should) INTO wrong FROM pg_temp.differences() d ORDER BY d.what, d.id LIMIT 1;
     EXIT WHEN wrong IS NOT NULL;
     IF i % 7 = 0 THEN
-      UPDATE cdp_data.load SET finished_at = now() WHERE kind = 'calls' AND finished_at IS NULL;
+      UPDATE cdp_data.load SET finished_at = now(), started_at = started_at - interval '3 days' WHERE kind = 'calls' AND finished_at IS NULL;
       folded := folded + (cdp_internal.compact_values(0)).gone;
       PERFORM cdp.refresh_profiles();
       COMMIT;
