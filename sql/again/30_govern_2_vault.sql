@@ -55,6 +55,7 @@ BEGIN
   END IF;
   -- The trace comes first: who can not leave it sees nothing.
   PERFORM cdp_data.audit_write('reveal', format('attribute %s', a.name), root);
+  PERFORM cdp_internal.audit_log('reveal', format('attribute %s', a.name), root);
   SELECT r.doc -> 'values' ->> a.name INTO value FROM cdp_internal.profile_rows(ARRAY[root]) r;
   RETURN CASE WHEN a.encrypted AND cdp_internal.envelope_key(value) IS NOT NULL THEN cdp_internal.open_attribute(a.attribute_id, value) ELSE value END;
 END
@@ -83,6 +84,7 @@ DECLARE
   value text := cdp_internal.open_text(envelope, 'text ' || context);
 BEGIN
   PERFORM cdp_data.audit_write('reveal', 'text', NULL, jsonb_build_object('context', left(context, 200)));
+  PERFORM cdp_internal.audit_log('reveal', 'text', NULL);
   RETURN value;
 END
 $$;

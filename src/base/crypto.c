@@ -13,6 +13,10 @@
  */
 #include "base/crypto.h"
 
+/* The functions of HMAC are those that libcrypto has since 1.1; 3.0 calls them old without offering quicker ones. */
+#ifndef OPENSSL_API_COMPAT
+#define OPENSSL_API_COMPAT 0x10101000L
+#endif
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>

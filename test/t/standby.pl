@@ -28,6 +28,14 @@ for my $report (
 	next if $report =~ /health/;
 	is($out, $primary->safe_psql('postgres', $report), 'with the same answer as on the primary');
 }
+# Personal values leave a trace when they are read, so not here, unless reads are not logged.
+my ($no, undef, $why) = $standby->psql('postgres', 'SELECT cdp.customer_360(1)');
+isnt($no, 0, 'personal values are not shown on a standby');
+like($why, qr/logs the read.*hot standby.*primary/s, 'and it says why');
+$primary->safe_psql('postgres', q{SELECT cdp.seal_audit(); UPDATE cdp_data.setting SET audit = 'changes'});
+$primary->wait_for_catchup($standby);
+is(($standby->psql('postgres', 'SELECT cdp.customer_360(1)'))[0], 0, 'with audit = changes they are');
+is($standby->safe_psql('postgres', q{SELECT string_agg(DISTINCT finding, ' ' ORDER BY finding) FROM cdp.audit_verify()}), 'sealed unsealed', 'the chain can be checked there');
 my ($rc, undef, $err) = $standby->psql('postgres', 'CALL cdp.setup()');
 isnt($rc, 0, 'setup() does not run on a standby');
 like($err, qr/read-only|recovery|standby/, 'and says why');

@@ -99,6 +99,10 @@ open my $csv, '>', "$dir/people.csv"; print $csv "user$_,PLAINVALUE$_\n" for 1 .
 $node->psql('postgres', "\\copy people FROM '$dir/people.csv' CSV");
 $sql->("SELECT cdp.load_customers('shop', 'people'); SELECT cdp.refresh_profiles(); DROP TABLE people;");
 is($sql->("SELECT cdp.reveal(cdp.customer_of('user_id', 'user77'), 'id_card')"), 'PLAINVALUE77', 'reveal tells a value that was loaded');
+$sql->("BEGIN; SELECT cdp.reveal(cdp.customer_of('user_id', 'user78'), 'id_card'); SELECT cdp.customer_360('user_id', 'user78'); ROLLBACK");
+my $row = $sql->("SELECT cdp.customer_of('user_id', 'user78')");
+is($sql->("SELECT count(*) FROM cdp_data.audit WHERE customer_id = $row AND action IN ('reveal', 'read')"), '0', 'a read that is rolled back leaves no row');
+like(slurp_file($node->logfile), qr/pg_cdp: reveal attribute id_card of customer $row by .*pg_cdp: read customer_360 of customer $row by /s, 'but a line in the server log');
 answer("SELECT cdp_internal.open_attribute(1000, 'cdp1:1:AAAA')");
 answer("SELECT cdp_internal.keyed_digest('x', 'y', 99)");
 command_ok([ 'pg_dumpall', '-f', "$dir/dump.sql", '-h', $node->host, '-p', $node->port ], 'dumped');
