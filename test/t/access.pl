@@ -53,7 +53,9 @@ my %personal = map { $_ => 1 } split /\n/, $node->safe_psql($db, q{SELECT to_reg
 my %about = map { $_ => 1 } split /\n/, $node->safe_psql($db, q{SELECT DISTINCT to_regclass(table_name)::text FROM cdp_data.personal_data WHERE subject_key IS NOT NULL});
 cmp_ok(scalar keys %personal, '>', 20, 'the registry knows personal values');
 
-my $before = contents($node, $db, qr/audit/);
+# What somebody may write anyway, a function that he calls may write, too: lists and settings.
+my $writable = $node->safe_psql($db, q{SELECT string_agg(DISTINCT object, '|') FROM cdp_data.grant_rule WHERE object_kind = 'TABLE' AND privileges ~ 'INSERT|UPDATE|DELETE'});
+my $before = contents($node, $db, qr/audit|^(?:$writable)$/);
 for my $part (@parts, 'stranger') {
 	my $role = $part eq 'stranger' ? $part : "the_$part";
 	my (@surplus, @missing, @values, @writes, @broken, %tried);
@@ -77,7 +79,7 @@ for my $part (@parts, 'stranger') {
 	is("@broken", '', "no function fails inside when $part calls it with NULLs");
 	cmp_ok($tried{$_}, '>', { select => 400, insert => 40, call => 300, definer => 8 }->{$_}, "$tried{$_} attempts: $_") for qw(select insert call definer);
 }
-is(contents($node, $db, qr/audit/), $before, 'and nothing was changed by all that');
+is(contents($node, $db, qr/audit|^(?:$writable)$/), $before, 'and nothing else was changed by all that');
 
 # The check itself: one grant too many is seen by it, by the review and by health().
 $node->safe_psql($db, 'GRANT SELECT (value) ON cdp_data.identifier TO the_analyst');
