@@ -128,7 +128,8 @@ CREATE TABLE IF NOT EXISTS cdp_data.consent_state (
   implied_until timestamptz,
   purpose_id smallint NOT NULL,
   channel text COLLATE "C" NOT NULL,
-  PRIMARY KEY (purpose_id, channel, identifier_id, from_at)
+  -- With all that the gate reads, so that it reads one purpose and channel and not the table.
+  PRIMARY KEY (purpose_id, channel, identifier_id, from_at) INCLUDE (customer_id, refused_at, explicit_at, explicit_until, implied_at, implied_until)
 ) WITH (fillfactor = 90);
 CREATE INDEX IF NOT EXISTS consent_state_customer_idx ON cdp_data.consent_state (customer_id);
 CREATE INDEX IF NOT EXISTS consent_state_refused_idx ON cdp_data.consent_state (purpose_id) WHERE refused_at IS NOT NULL;

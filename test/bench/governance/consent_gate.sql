@@ -1,0 +1,2 @@
+-- Ours: the customers who may be written to, by the gate.
+SELECT count(*), sum(c) FROM cdp.consented_customers('marketing', 'email') c;
