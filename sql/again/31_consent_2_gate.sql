@@ -139,6 +139,7 @@ COMMENT ON FUNCTION cdp.consent_allowed(bigint, text, text, timestamptz) IS
 CREATE OR REPLACE FUNCTION cdp_internal.consent_bitmap_of(
   purpose_id smallint, rule text, channel text, roots bigint[] DEFAULT NULL, as_of timestamptz DEFAULT NULL) RETURNS bytea
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET jit = off
+  SET enable_seqscan = off -- one purpose and channel stand together in the key; reading the whole table costs as much as all of them
 AS $$
 #variable_conflict use_column
 DECLARE
