@@ -1,6 +1,7 @@
 # README.md shows what a user sees: its block about the demo is what the demo prints, and its SQL can be typed into a new database.
 use strict;
 use warnings;
+use CdpTest;
 use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
@@ -10,7 +11,7 @@ my $readme = slurp_file("$top/README.md");
 my $demo   = slurp_file("$top/tools/demo.sh");
 my $node   = PostgreSQL::Test::Cluster->new('demo');
 $node->init;
-$node->append_conf('postgresql.conf', "fsync = off\nsynchronous_commit = off\nmax_wal_size = 4GB\n");
+$node->append_conf('postgresql.conf', "fsync = off\nsynchronous_commit = off\nmax_wal_size = 4GB\ncdp.key_file = '" . key_file($node) . "'\n");
 $node->start;
 
 # Runs psql in a folder; returns what it prints.
@@ -61,6 +62,8 @@ like($out, qr/^1\|user_id\|email\|seen together in a record of 'shop'/m, 'why_sa
 like($out, qr/"full_name"/, 'customer_360 has what the other source told');
 is($node->safe_psql('readme', q{SELECT cdp.customer_of('user_id', 'A-77') = cdp.customer_of('crm_id', '4711'), count(*) FROM cdp_data.touchpoint}), 'f|2',
 	'the merge is taken back, the touches are there');
+like($out, qr/^suppressed$/m, 'who was erased does not come in again');
+like($out, qr/^info\|sealed\|/m, 'and the audit is whole');
 is($node->safe_psql('readme', 'SELECT count(*) FROM cdp.identity_check()'), '0', 'and nothing is broken');
 
 $node->stop;
