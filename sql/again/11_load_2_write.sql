@@ -28,6 +28,18 @@ $$;
 COMMENT ON FUNCTION cdp.add_source(text, text, text, text) IS
 'Makes a source, or changes the one of that name: a shop, an app, an advertising account. timezone is that of its times without an offset and of its days of spend; NULL means the one of the reports, or keeps what is there. Returns source_id. Errors: 22023 unknown time zone, 55000 before cdp.setup().';
 
+CREATE OR REPLACE FUNCTION cdp_internal.hold_source(src integer) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  -- The row is written, not only locked: a load that repeats another one leaves no other trace that a transaction on an
+  -- older snapshot would meet.
+  UPDATE cdp_data.source s SET name = s.name WHERE s.source_id = src;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.hold_source(integer) IS
+'Has loads, reverts and retries of one source stand in line until the transaction ends. Error 40001 in REPEATABLE READ and SERIALIZABLE when there was one since the snapshot.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.load_begin(source text, kind text, note text) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -37,8 +49,7 @@ DECLARE
 BEGIN
   PERFORM cdp_internal.require_setup();
   PERFORM cdp_internal.guard_batch();
-  -- Loads of one source stand in line: the later one must see what the earlier one wrote.
-  SELECT s.source_id INTO src FROM cdp_data.source s WHERE s.name = load_begin.source FOR NO KEY UPDATE;
+  SELECT s.source_id INTO src FROM cdp_data.source s WHERE s.name = load_begin.source;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'unknown source "%"', load_begin.source
       USING ERRCODE = 'invalid_parameter_value',
@@ -46,6 +57,8 @@ BEGIN
           FROM (SELECT s.name FROM cdp_data.source s ORDER BY s.name LIMIT 10) s), 'none')),
         HINT = format('A new one is made with: SELECT cdp.add_source(%L);', load_begin.source);
   END IF;
+  -- Loads of one source stand in line: the later one must see what the earlier one wrote.
+  PERFORM cdp_internal.hold_source(src);
   INSERT INTO cdp_data.load (source_id, kind, note) VALUES (src, load_begin.kind, load_begin.note)
   RETURNING load_id INTO id;
   -- One row a load; its counts are in the ledger.

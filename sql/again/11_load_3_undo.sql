@@ -176,7 +176,11 @@ BEGIN
   PERFORM cdp_internal.require_setup();
   PERFORM cdp_internal.guard_batch();
   -- The same lock as a load's, so that both stand in line; the state is read after it.
-  PERFORM FROM cdp_data.source s WHERE s.source_id = (SELECT x.source_id FROM cdp_data.load x WHERE x.load_id = load) FOR NO KEY UPDATE;
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    -- A load of any source may have come in force since the snapshot and show the same.
+    PERFORM FROM cdp_data.source s ORDER BY s.source_id FOR NO KEY UPDATE;
+  END IF;
+  PERFORM cdp_internal.hold_source((SELECT x.source_id FROM cdp_data.load x WHERE x.load_id = load));
   SELECT x.source_id, x.state, x.kind INTO l FROM cdp_data.load x WHERE x.load_id = load FOR UPDATE;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'there is no load %', load
@@ -216,7 +220,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.change_load(bigint, text, text) IS
-'Reverts or retries a load of touchpoints, events, customers, calls or consents: changes its state, settles the records that it said something about, and lets the other rooms follow. Errors: 22023 no such load, 55000 it is not in from_state or of another kind.';
+'Reverts or retries a load of touchpoints, events, customers, calls or consents: changes its state, settles the records that it said something about, and lets the other rooms follow. Errors: 22023 no such load, 55000 it is not in from_state or of another kind, 40001 in REPEATABLE READ and SERIALIZABLE when a load of any source came or went since the snapshot.';
 
 CREATE OR REPLACE FUNCTION cdp.revert_load(load_id bigint, OUT removed bigint, OUT restored bigint)
 LANGUAGE sql VOLATILE PARALLEL UNSAFE

@@ -1,6 +1,6 @@
 -- Callers with one snapshot for the whole transaction: what they cannot see makes them fail, never err. And the plain
 -- way: whoever waited for a lock looks again.
-SELECT plan(31);
+SELECT plan(36);
 CREATE EXTENSION dblink;
 SELECT dblink_connect(c, format('host=%s port=%s dbname=%s user=%s', split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'), current_database(), current_user)) FROM unnest(ARRAY['one', 'two']) c;
 SELECT cdp.add_source('shop');
@@ -13,8 +13,8 @@ BEGIN
 END $$;
 CREATE FUNCTION public.in_one(ids jsonb) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
-  -- NULL: a batch in place of a record.
-  RETURN (SELECT r FROM dblink('one', CASE WHEN ids IS NULL THEN 'SELECT public.load()' ELSE format('SELECT public.seen(%L)', ids) END) x (r text));
+  -- A record, or a statement.
+  RETURN (SELECT r FROM dblink('one', CASE WHEN ids ? 'sql' THEN ids ->> 'sql' ELSE format('SELECT public.seen(%L)', ids) END) x (r text));
 EXCEPTION WHEN OTHERS THEN
   RETURN SQLSTATE;
 END $$;
@@ -53,12 +53,26 @@ SELECT is(public.behind_that('REPEATABLE READ', format('SELECT cdp.quarantine_id
   '40001', 'an identifier that somebody took out, alone as it was');
 SELECT cdp.quarantine_identifier(public.number('d4'));
 CREATE TABLE public.batch AS SELECT 'd4' AS cookie, 'd@example.com' AS email, timestamptz '2026-01-01' AS observed_at;
-CREATE FUNCTION public.load() RETURNS text LANGUAGE sql AS $$ SELECT l.links_rejected::text FROM cdp.load_customers('shop', 'batch') l $$;
-SELECT is(public.behind_that('REPEATABLE READ', format('SELECT cdp.release_identifier(%s)', public.number('d4')), NULL),
+SELECT is(public.behind_that('REPEATABLE READ', format('SELECT cdp.release_identifier(%s)', public.number('d4')),
+  '{"sql": "SELECT links_rejected FROM cdp.load_customers(''shop'', ''batch'')"}'),
   '40001', 'a batch with an identifier that somebody released, alone as it was');
 SELECT public.seen('{"cookie": ["d5", "d6"]}');
 SELECT is(public.behind_that('REPEATABLE READ', format('SELECT (cdp.link_identifiers(%s, %s)).state', public.number('d5'), public.number('d6')), '{"cookie": ["d5", "d7"]}'),
   '40001', 'a link that somebody made within a customer');
+-- A batch that merely repeats another one writes neither links nor roots, nor does one that is put in again.
+CREATE TABLE public.again AS SELECT 'e1' AS cookie, 'e@example.com' AS email, timestamptz '2026-01-01' AS observed_at;
+SELECT load_id AS first FROM cdp.load_customers('shop', 'again') \gset
+SELECT is(public.behind_that('REPEATABLE READ', 'SELECT load_id FROM cdp.load_customers(''shop'', ''again'')',
+  jsonb_build_object('sql', format('SELECT cdp.revert_load(%s)', :first))), '40001', 'a load that somebody repeated is taken back');
+SELECT cdp.add_source('desk');
+SELECT load_id AS other FROM cdp.load_customers('desk', 'again') \gset
+SELECT load_id AS more FROM cdp.load_customers('desk', 'again') \gset
+SELECT cdp.revert_load(:other), cdp.revert_load(:more), cdp.revert_load((SELECT max(load_id) FROM cdp_data.load WHERE source_id = 1 AND kind = 'customers'));
+SELECT is(public.behind_that('REPEATABLE READ', format('SELECT cdp.retry_load(%s)', :more),
+  jsonb_build_object('sql', format('SELECT cdp.revert_load(%s)', :first))), '40001', 'a load is taken back whose links another source''s load shows again');
+SELECT is(public.who('e1'), public.who('e@example.com'), 'so that they hold');
+SELECT is(public.behind_that('REPEATABLE READ', 'SELECT 1', jsonb_build_object('sql', format('SELECT cdp.revert_load(%s)', :first))), '(0,0)', 'alone, it is taken back on any snapshot');
+SELECT is(public.who('e1'), public.who('e@example.com'), 'and the links hold by what repeated them');
 SELECT is_empty('SELECT * FROM cdp.identity_check()', 'the promise holds');
 
 -- One has merged and not committed; two waits for the root, and finds where it went.
@@ -136,7 +150,7 @@ SELECT is(public.who('r1'), public.who('r3'), 'and one that waited for it');
 SELECT (cdp.identify('shop', '{"cookie": "l0"}')).customer_id IS NOT NULL;
 SELECT dblink_exec('one', 'BEGIN ISOLATION LEVEL REPEATABLE READ');
 SELECT * FROM dblink('one', 'SELECT count(*) FROM cdp_data.customer') x (n bigint);
-SELECT cdp.revert_load((SELECT max(load_id) FROM cdp_data.load)) IS NOT NULL;
+SELECT cdp.revert_load((SELECT max(load_id) FROM cdp_data.load WHERE kind = 'calls')) IS NOT NULL;
 SELECT throws_ok($$SELECT * FROM dblink('one', 'SELECT (cdp.identify(''shop'', ''{"cookie": ["l1", "l2"]}'')).customer_id') x (n bigint)$$, '40001', NULL, 'a load that was taken back meanwhile');
 SELECT dblink_exec('one', 'ROLLBACK');
 SELECT is_empty('SELECT * FROM cdp.identity_check()', 'supports nothing');
