@@ -1,6 +1,6 @@
 -- Callers with one snapshot for the whole transaction: what they cannot see makes them fail, never err. And the plain
 -- way: whoever waited for a lock looks again.
-SELECT plan(36);
+SELECT plan(37);
 CREATE EXTENSION dblink;
 SELECT dblink_connect(c, format('host=%s port=%s dbname=%s user=%s', split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'), current_database(), current_user)) FROM unnest(ARRAY['one', 'two']) c;
 SELECT cdp.add_source('shop');
@@ -56,6 +56,9 @@ CREATE TABLE public.batch AS SELECT 'd4' AS cookie, 'd@example.com' AS email, ti
 SELECT is(public.behind_that('REPEATABLE READ', format('SELECT cdp.release_identifier(%s)', public.number('d4')),
   '{"sql": "SELECT links_rejected FROM cdp.load_customers(''shop'', ''batch'')"}'),
   '40001', 'a batch with an identifier that somebody released, alone as it was');
+SELECT cdp.quarantine_identifier(public.number('d4'));
+SELECT is(public.behind_that('REPEATABLE READ', format('SELECT cdp.release_identifier(%s)', public.number('d4')), '{"cookie": "d4", "email": "d9@example.com"}'),
+  '40001', 'and a record with it');
 SELECT public.seen('{"cookie": ["d5", "d6"]}');
 SELECT is(public.behind_that('REPEATABLE READ', format('SELECT (cdp.link_identifiers(%s, %s)).state', public.number('d5'), public.number('d6')), '{"cookie": ["d5", "d7"]}'),
   '40001', 'a link that somebody made within a customer');

@@ -237,6 +237,13 @@ lock_links(void)
 	RangeVarGetRelid(makeRangeVar("cdp_data", "link", -1), RowExclusiveLock, false);
 }
 
+/* Whether a quarantined identifier may have been released since the snapshot of the transaction: its row tells when it is locked. */
+static inline bool
+may_be_free(const CdpOne *one)
+{
+	return IsolationUsesXactSnapshot() && one->stop != NULL && strcmp(one->stop, CDP_SUPER_NODE) == 0;
+}
+
 /*
  * Step 1: identifiers.  New ones get the customer of the strongest known one,
  * which the judge may correct.  False when somebody else wrote one of them.
@@ -247,13 +254,16 @@ write_identifiers(CdpRecord *r, Attempt *t)
 	int64		old[2 * CDP_RECORD_MAX];
 	int			n = 0,
 				maybe = 0;
+	bool		lock_all = false;
 
 	for (int i = 0; i < r->k; i++)
 	{
 		CdpOne	   *one = &r->one[i];
+		bool		stale = may_be_free(one);
 
-		if (!one->fresh && needs_note(one, r->at))
+		if (!one->fresh && (stale || needs_note(one, r->at)))
 			old[n++] = one->id;
+		lock_all |= stale;
 		if (!one->fresh && one->stop == NULL && one->root != 0 && (t->guess == 0 || i == r->first_hub))
 			t->guess = one->root;
 		maybe += cdp_may_crowd(r, i);
@@ -273,7 +283,7 @@ write_identifiers(CdpRecord *r, Attempt *t)
 	memcpy(old + n, t->crowded, t->ncrowded * sizeof(int64));
 	n += t->ncrowded;
 	if (n > 0)
-		cdp_touch(old, n, r->at, t->ncrowded > 0);
+		cdp_touch(old, n, r->at, lock_all || t->ncrowded > 0);
 	for (int i = 0; i < r->k; i++)
 	{
 		const CdpOne *one = &r->one[i];
@@ -471,7 +481,7 @@ quarantine(CdpRecord *r, Attempt *t, Answer *a)
 	arg = Int64GetDatum(a->identifier_id);
 	cdp_phase_begin();
 	cdp_read(CDP_PLACE_OF, &arg, NULL);
-	a->customer_id = cdp_cell_int8(0, 1);
+	a->customer_id = SPI_processed > 0 ? cdp_cell_int8(0, 1) : 0;
 	cdp_done();
 	a->customer_id = cdp_root(a->customer_id, &version);
 	cdp_phase_end();

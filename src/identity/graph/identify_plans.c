@@ -16,10 +16,12 @@
 #include "catalog/pg_type_d.h"
 #include "executor/spi.h"
 #include "funcapi.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "utils/guc.h"
 #include "utils/plancache.h"
 #include "utils/resowner.h"
+#include "utils/rls.h"
 #include "utils/snapmgr.h"
 
 #include "identity/graph/identify.h"
@@ -32,6 +34,7 @@ typedef struct Statement
 	const char *sql;
 	Oid			types[MAX_ARGS];
 	SPIPlanPtr	plan;			/* NULL until it is first used */
+	Oid			temporary;		/* the session's schema of temporary objects when it was made, 0: none */
 } Statement;
 
 /* An identifier, the customer that has it, and the parent of that one. */
@@ -202,6 +205,17 @@ require_tables(void)
 				 errhint("Run: CALL cdp.setup();")));
 }
 
+/* The session's schema of temporary objects, which is in the search path; 0 while there is none. */
+static inline Oid
+temporary_schema(void)
+{
+	Oid			schema,
+				toast;
+
+	GetTempNamespaceState(&schema, &toast);
+	return schema;
+}
+
 /*
  * Prepares the statement, or lets PostgreSQL plan it again, under settings
  * that make it ask by key.  The plan belongs to the backend.
@@ -232,7 +246,25 @@ make_plan(Statement *s)
 	made = SPI_plan_get_cached_plan(s->plan);
 	if (made != NULL)
 		ReleaseCachedPlan(made, CurrentResourceOwner);
+	s->temporary = temporary_schema();
 	AtEOXact_GUC(true, level);
+}
+
+/*
+ * Whether PostgreSQL would use the plan as it is.  It makes a plan anew, and
+ * then without our settings, also when the search path leads elsewhere, which
+ * the first temporary table of a session is enough for, and when somebody else
+ * uses it while row security is on.
+ */
+static inline bool
+plan_holds(const Statement *s)
+{
+	const CachedPlanSource *source;
+
+	if (s->plan == NULL || !SPI_plan_is_valid(s->plan) || s->temporary != temporary_schema())
+		return false;
+	source = linitial(SPI_plan_get_plan_sources(s->plan));
+	return !source->dependsOnRLS || (source->rewriteRoleId == GetUserId() && source->rewriteRowSecurity == row_security);
 }
 
 /* The statement's plan, made when there is none that holds. */
@@ -241,7 +273,7 @@ ready(CdpStatement which)
 {
 	Statement  *s = &statements[which];
 
-	if (s->plan == NULL || !SPI_plan_is_valid(s->plan))
+	if (!plan_holds(s))
 		make_plan(s);
 	return s->plan;
 }
