@@ -25,6 +25,7 @@ sub say_to {
 }
 
 $sql->("SELECT cdp.add_source('shop')");
+$sql->('DELETE FROM cdp_data.audit'); # what setup() and the source left
 $sql->("SELECT cdp_data.audit_write('before', 'x')");
 my @writer = map { session() } 1 .. 32;
 for my $i (0 .. $#writer) { # each writes while all before it are still open: any wait would never end
