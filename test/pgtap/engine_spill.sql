@@ -42,6 +42,6 @@ RESET cdp.attribution_memory;
 SELECT is((SELECT conversions FROM (SELECT cdp.attribution_pass(1::bigint, at, label, value, '{"models": ["last"], "max_touches": 5}'::jsonb) AS p FROM t.rows) s,
   cdp.attribution_summary(s.p)), (SELECT count(*) FROM t.rows WHERE value >= 0), 'and fine within it');
 SELECT throws_ok($$SET cdp.attribution_memory = '1MB'$$, '22023', NULL, 'a setting below 16 MB is refused');
-SELECT is((SELECT count(*) FROM pg_ls_tmpdir()), 0::bigint, 'no temporary file is left');
+SELECT is((SELECT count(*) FROM pg_ls_tmpdir() WHERE name LIKE format('pgsql\_tmp%s.%%', pg_backend_pid())), 0::bigint, 'no temporary file is left');
 SELECT * FROM finish();
 ROLLBACK;
