@@ -15,7 +15,7 @@ SELECT cdp.customer_of('user_id', 'u-erika-77') AS her, cdp.customer_of('user_id
 CREATE TABLE doc AS SELECT cdp.subject_export(:her) AS d;
 SELECT is((SELECT string_agg(DISTINCT p.table_name, ' ' ORDER BY p.table_name) FROM cdp_data.personal_data p, doc
   WHERE p.subject_kind <> 'none' AND NOT d -> 'tables' ? p.table_name AND p.table_name NOT IN ('cdp_data.origin', 'cdp_data.suppression', 'cdp_data.identifier_block')),
-  (SELECT string_agg(DISTINCT p.table_name, ' ' ORDER BY p.table_name) FROM cdp_data.personal_data p WHERE p.table_name IN ('cdp_data.audit', 'cdp_data.consent', 'cdp_data.consent_state', 'cdp_data.erased_customer', 'cdp_data.erasure', 'cdp_data.hold', 'cdp_data.outbox', 'cdp_data.request')),
+  (SELECT string_agg(DISTINCT p.table_name, ' ' ORDER BY p.table_name) FROM cdp_data.personal_data p WHERE p.table_name IN ('cdp_data.consent', 'cdp_data.consent_state', 'cdp_data.erased_customer', 'cdp_data.erasure', 'cdp_data.hold', 'cdp_data.outbox', 'cdp_data.request')),
   'she is in every table but those that nothing was put into');
 SELECT is((SELECT d -> 'identifiers' FROM doc), (SELECT jsonb_agg(jsonb_build_object('type', t.name, 'value', i.value) ORDER BY t.name, i.value)
   FROM cdp_internal.members(:her) m JOIN cdp_data.identifier i USING (identifier_id) JOIN cdp_data.identifier_type_all t ON t.type_id = i.type_id), 'all identifiers she ever had');
