@@ -62,7 +62,7 @@ is_letter(unsigned char c)
 static int
 squeeze(CdpTokens *t, int at, const char *str, int length)
 {
-	if (at + length + 1 > t->word_room)
+	if (t->word == NULL || at + length + 1 > t->word_room)
 	{
 		t->word_room = (at + length + 1) * 2;
 		t->word = t->word ? repalloc(t->word, t->word_room) : palloc(t->word_room);

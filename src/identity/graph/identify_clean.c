@@ -176,8 +176,8 @@ cdp_clean_identifiers(PG_FUNCTION_ARGS)
 	Cleaning   *c;
 	JsonbIterator *it;
 	JsonbIteratorToken token = WJB_DONE;
-	JsonbValue	key,
-				value;
+	JsonbValue	key = {0},
+				value = {0};
 	Datum		values[3],
 				row;
 	bool		nulls[3] = {0};

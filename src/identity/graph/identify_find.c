@@ -236,7 +236,7 @@ void
 cdp_find(CdpRecord *r)
 {
 	Datum		arg[2];
-	int64		owner[CDP_RECORD_MAX];
+	int64		owner[CDP_RECORD_MAX] = {0};
 
 	cdp_record_arrays(r, false, &arg[0], &arg[1]);
 	cdp_phase_begin();
