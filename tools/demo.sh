@@ -56,7 +56,7 @@ bash "$CDP_TOP/tools/install_packages.sh" build
 . "$CDP_TOP/tools/env.sh"
 bash "$CDP_TOP/tools/server.sh"
 echo "2. a throw-away cluster, CREATE EXTENSION pg_cdp, CALL cdp.setup(timezone => '$timezone', currency => '$currency', phone_region => 'CN')"
-eval "$(bash "$CDP_TOP/tools/cluster.sh" start demo cdp.key_file=)" # what it shows needs no key
+eval "$(bash "$CDP_TOP/tools/cluster.sh" start demo)"
 createdb -T template0 -E UTF8 demo
 export PGDATABASE=demo PGOPTIONS="-c client_min_messages=warning"
 cd "$CDP_TOP/test/demo" # psql's \i
@@ -98,7 +98,10 @@ else
 	echo
 	echo "4. who is who: the shop knows people by account, WeCom by its own id, the newsletter by address; three lists tell more"
 	run -v timezone="$timezone" -f identity.sql
-	step=5
+	echo "5. one of them asks to be forgotten"
+	run -f privacy.sql
+	echo
+	step=6
 fi
 echo "$step. what each channel earned, by model: SELECT * FROM cdp.attribution();"
 psql -qX -v ON_ERROR_STOP=1 -P footer=off -f report.sql

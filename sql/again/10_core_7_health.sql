@@ -84,7 +84,8 @@ BEGIN
   SELECT 'error', 'job_abandoned', format('job %s started at %s and nobody works on it any more', j.name, j.last_started), 'CALL cdp.run_jobs(); and look into the server log'
   FROM cdp_data.job j WHERE j.running_pid IS NOT NULL AND NOT cdp_internal.job_is_running(j.running_pid, j.running_backend, j.last_started) AND j.running_pid <> pg_backend_pid();
   RETURN QUERY
-  SELECT 'warning', 'job_late', format('job %s is due since %s', j.name, CASE WHEN j.last_started IS NULL THEN 'ever' ELSE cdp_internal.next_run(j.schedule, j.last_started, t.timezone)::text END),
+  SELECT 'warning', 'job_late', CASE WHEN j.last_started IS NULL THEN format('job %s has never run', j.name)
+      ELSE format('job %s is due since %s', j.name, cdp_internal.next_run(j.schedule, j.last_started, t.timezone)) END,
     'SELECT cdp.schedule(); or let another scheduler CALL cdp.run_jobs();'
   FROM cdp_data.job j, cdp_data.setting t
   WHERE j.enabled AND NOT cdp_internal.job_is_running(j.running_pid, j.running_backend, j.last_started)

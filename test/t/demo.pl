@@ -25,7 +25,7 @@ sub psql_in {
 }
 
 # The demo, with what its script takes when nothing is said.
-my %value = (step => 5);
+my %value = (step => 6);
 for my $name (qw(TIMEZONE CURRENCY CUSTOMERS SEED UNTIL)) {
 	($value{ lc $name }) = $demo =~ /\$\{$name:-([^}]*)\}/ or BAIL_OUT("tools/demo.sh has no default for $name");
 }
@@ -36,7 +36,8 @@ $node->safe_psql('demo', "CREATE EXTENSION pg_cdp; CALL cdp.setup(timezone => '$
 my %printed = (
 	3 => psql_in("$top/test/demo", 'demo', '-At', '-v', 'days=180', @variables, '-f', 'shop.sql'),
 	4 => psql_in("$top/test/demo", 'demo', '-At', @variables, '-f', 'identity.sql'),
-	5 => psql_in("$top/test/demo", 'demo', '-P', 'footer=off', '-f', 'report.sql'));
+	5 => psql_in("$top/test/demo", 'demo', '-At', '-f', 'privacy.sql'),
+	6 => psql_in("$top/test/demo", 'demo', '-P', 'footer=off', '-f', 'report.sql'));
 my ($shown) = $readme =~ /^```\n(3\. .*?)^```\n/ms;
 for my $part (split /^(?=\d\. )/m, $shown) {
 	my ($title, $body) = $part =~ /\A(.*?)\n(.*)\z/s;
