@@ -501,15 +501,18 @@ BEGIN
     row_no bigint, touchpoint_id bigint, at timestamptz, origin uuid, type_id smallint, kind_id smallint, flags integer, repeats boolean,
     source_key text COLLATE "C", identifier text COLLATE "C", value numeric, currency text, properties jsonb, refers_key text COLLATE "C",
     code text, origin_part text[], original jsonb);
+  -- Casts of a view, and moments in rows that go to quarantine, are read and written in the zone of the load as well.
+  PERFORM set_config('timezone', config.zone, true);
   EXECUTE cdp_internal.load_read_sql(staging, config.zone, identifier_type, kind, config.currency, config.earliest, config.latest);
   GET DIAGNOSTICS rows_read = ROW_COUNT;
+  PERFORM set_config('timezone', 'UTC', true);
   SELECT coalesce(bool_or(r.repeats), false), min(r.at) FILTER (WHERE r.code IS NULL), max(r.at) FILTER (WHERE r.code IS NULL)
   INTO repeats, first_at, last_at FROM pg_temp.cdp_load_row r;
   ANALYZE pg_temp.cdp_load_row (type_id, identifier, source_key, refers_key, origin, row_no, code);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.load_read(bigint, regclass, text, text, text) IS
-'Reads the staging table once into pg_temp.cdp_load_row. Returns the number of rows, whether a key may come twice, and the first and last time.';
+'Reads the staging table once into pg_temp.cdp_load_row. Returns the number of rows, whether a key may come twice, and the first and last time. Leaves the session in UTC: for functions that SET timezone. Errors: 22023 unknown time zone.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.check_staging(staging regclass, wanted text[]) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -538,7 +541,7 @@ CREATE OR REPLACE FUNCTION cdp.load_touchpoints(
 RETURNS TABLE (load_id bigint, rows_read bigint, inserted bigint, corrected bigint, unchanged bigint, quarantined bigint, orphaned bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
 -- A scan that starts in the middle (synchronize_seqscans) would change which of two rows comes last.
-SET search_path = pg_catalog, pg_temp SET synchronize_seqscans = off SET extra_float_digits = 1 SET jit = off
+SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET synchronize_seqscans = off SET extra_float_digits = 1 SET jit = off
 AS $$
 #variable_conflict use_variable
 DECLARE
@@ -577,4 +580,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.load_touchpoints(text, regclass, text, text, text, text) IS
-'Loads touchpoints, conversions and refunds from a staging table or view into cdp_data.touchpoint. Columns read, of type text or their own: source_key, occurred_at, identifier_type, identifier, kind (needed), source, medium, campaign, referrer_host, add_way, qr_scene, value, currency, properties, refers_to (source_key of the conversion that a refund reverses), flags (1 bot, 2 internal). A time without offset is in time_zone (NULL: that of the source). identifier_type and kind serve rows without one. The same record (source, source_key) again is unchanged; with other content or time it is corrected, and the earlier version moves to touchpoint_retracted. Of several rows of a key in one staging table the last counts. Rows that do not parse go to cdp_data.quarantine and stop nothing. Returns the ledger row''s counts: rows_read = inserted + corrected + unchanged + quarantined. Errors: 22023 unknown source, 42703 missing columns, 55000 before cdp.setup().';
+'Loads touchpoints, conversions and refunds from a staging table or view into cdp_data.touchpoint. Columns read, of type text or their own: source_key, occurred_at, identifier_type, identifier, kind (needed), source, medium, campaign, referrer_host, add_way, qr_scene, value, currency, properties, refers_to (source_key of the conversion that a refund reverses), flags (1 bot, 2 internal). A time without offset is in time_zone (NULL: that of the source). identifier_type and kind serve rows without one. The same record (source, source_key) again is unchanged; with other content or time it is corrected, and the earlier version moves to touchpoint_retracted. Of several rows of a key in one staging table the last counts. Rows that do not parse go to cdp_data.quarantine and stop nothing. Returns the ledger row''s counts: rows_read = inserted + corrected + unchanged + quarantined. Errors: 22023 unknown source or time zone, 42703 missing columns, 55000 before cdp.setup().';

@@ -53,18 +53,17 @@ $$;
 COMMENT ON FUNCTION cdp_internal.note_unused(integer, text[]) IS
 'Notes in cdp_data.source_unmapped what a source delivers and nothing is made of, up to 1000 names a source.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.record_fields(src integer, record_kind text, staging regclass) RETURNS bigint
+CREATE OR REPLACE FUNCTION cdp_internal.record_fields(src integer, record_kind text, staging regclass, zone text) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   by_contract boolean := EXISTS (SELECT FROM cdp_data.source_field f WHERE f.source_id = src AND f.record_kind = record_fields.record_kind);
-  zone text := (SELECT s.timezone FROM cdp_data.source s WHERE s.source_id = src);
   missing text;
   n bigint;
 BEGIN
   CREATE TEMP TABLE cdp_load_field (
     n integer, field text, expr text, data_type text, required boolean, min_value text, max_value text, pattern text, allowed text[],
-    target_kind text, target_name text, target_id integer, priority integer, role text, transform text);
+    target_kind text, target_name text, target_id integer, priority integer, role text, transform text, zone text);
   IF by_contract THEN
     -- A path begins in a column; the rest of it is looked up inside.
     SELECT string_agg(quote_literal(c.name), ', ' ORDER BY c.name) INTO missing
@@ -98,6 +97,7 @@ BEGIN
       FROM pg_attribute a WHERE a.attrelid = staging AND a.attnum > 0 AND NOT a.attisdropped) x
     WHERE x.kind IS NOT NULL;
   END IF;
+  UPDATE pg_temp.cdp_load_field f SET zone = record_fields.zone;
   UPDATE pg_temp.cdp_load_field f SET target_id = t.type_id, priority = t.priority, role = t.role
   FROM cdp_data.identifier_type_all t WHERE f.target_kind = 'identifier' AND t.name = f.target_name;
   UPDATE pg_temp.cdp_load_field f SET target_id = a.attribute_id FROM cdp_data.attribute_all a WHERE f.target_kind = 'attribute' AND a.name = f.target_name;
@@ -121,17 +121,17 @@ BEGIN
   RETURN n;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.record_fields(integer, text, regclass) IS
-'Collects in pg_temp.cdp_load_field what becomes of each column of a staging table: by the contract of the source, or without one by the columns'' names. Columns of which nothing is made are noted for cdp.source_plan(). Returns how many are used. Errors: 42703 a column is missing or none identifies, 55000 a target of the contract is gone.';
+COMMENT ON FUNCTION cdp_internal.record_fields(integer, text, regclass, text) IS
+'Collects in pg_temp.cdp_load_field what becomes of each column of a staging table: by the contract of the source, or without one by the columns'' names; zone: that of times without an offset. Columns of which nothing is made are noted for cdp.source_plan(). Returns how many are used. Errors: 42703 a column is missing or none identifies, 55000 a target of the contract is gone.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.field_code_sql(f record, zone text) RETURNS text
+CREATE OR REPLACE FUNCTION cdp_internal.field_code_sql(f record) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   RETURN 'CASE WHEN p.f' || f.n || ' IS NULL OR btrim(p.f' || f.n || ', E'' \t\r\n'') = '''' THEN ''empty'''
-    || CASE WHEN f.data_type <> 'text' THEN format(' WHEN NOT coalesce(cdp_internal.fits_type(p.f%s, %L, %L), false) THEN %L', f.n, f.data_type, zone, 'bad_' || f.data_type) ELSE '' END
+    || CASE WHEN f.data_type <> 'text' THEN format(' WHEN NOT coalesce(cdp_internal.fits_type(p.f%s, %L, %L), false) THEN %L', f.n, f.data_type, f.zone, 'bad_' || f.data_type) ELSE '' END
     || CASE WHEN num_nonnulls(f.min_value, f.max_value) > 0
-         THEN format(' WHEN NOT cdp_internal.in_range(p.f%s, %L, %L, %L, %L) THEN ''range''', f.n, f.data_type, zone, f.min_value, f.max_value) ELSE '' END
+         THEN format(' WHEN NOT cdp_internal.in_range(p.f%s, %L, %L, %L, %L) THEN ''range''', f.n, f.data_type, f.zone, f.min_value, f.max_value) ELSE '' END
     || CASE WHEN f.pattern IS NOT NULL THEN format(' WHEN p.f%s !~ (%L COLLATE "C") THEN ''pattern''', f.n, f.pattern) ELSE '' END
     || CASE WHEN f.allowed IS NOT NULL THEN format(' WHEN p.f%s <> ALL (%L::text[]) THEN ''not_allowed''', f.n, f.allowed) ELSE '' END
     || CASE WHEN f.target_kind = 'identifier' THEN
@@ -140,7 +140,7 @@ BEGIN
     || ' END';
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.field_code_sql(record, text) IS
+COMMENT ON FUNCTION cdp_internal.field_code_sql(record) IS
 'SQL that tells why a field (a row of pg_temp.cdp_load_field) is not taken: empty, bad_ and the type, range, pattern, not_allowed, or why an identifier is refused; NULL when it is taken.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.record_read_sql(record_kind text, staging regclass, zone text, not_before timestamptz, not_after timestamptz) RETURNS text
@@ -156,7 +156,7 @@ BEGIN
   SELECT string_agg(format('%s AS f%s', f.expr, f.n), ', ' ORDER BY f.n) AS raw,
     string_agg(CASE WHEN f.role = 'ignore' THEN format('NULL::text AS r%s', f.n)
       ELSE format('cdp_internal.read_identifier(o.f%s, %s, %s) AS r%s', f.n, f.target_id, rules, f.n) END, ', ' ORDER BY f.n) FILTER (WHERE f.target_kind = 'identifier') AS known,
-    string_agg(format('%s AS c%s', cdp_internal.field_code_sql(f, zone), f.n), ', ' ORDER BY f.n) AS codes,
+    string_agg(format('%s AS c%s', cdp_internal.field_code_sql(f), f.n), ', ' ORDER BY f.n) AS codes,
     string_agg('q.f' || f.n, ', ' ORDER BY f.n) AS f_list,
     string_agg(CASE WHEN f.target_kind = 'identifier' THEN format('CASE WHEN q.c%1$s IS NULL THEN q.r%1$s END', f.n) ELSE 'NULL' END, ', ' ORDER BY f.n) AS r_list,
     string_agg('q.c' || f.n, ', ' ORDER BY f.n) AS c_list,

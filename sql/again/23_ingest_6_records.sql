@@ -11,18 +11,21 @@ BEGIN
   END IF;
   SELECT b.earliest, b.latest, coalesce(record_read.time_zone, s.timezone) AS zone INTO config
   FROM cdp_internal.time_bounds() b, cdp_data.source s WHERE s.source_id = src;
-  PERFORM cdp_internal.record_fields(src, record_kind, staging);
+  PERFORM cdp_internal.record_fields(src, record_kind, staging, config.zone);
   CREATE TEMP TABLE cdp_load_record (
     row_no bigint, source_key text COLLATE "C", at timestamptz, code text, bad_field integer, f text[], r text[] COLLATE "C", bad text[],
     repeats boolean, original jsonb);
+  -- Casts of a view, and moments inside of arrays and rows, are read and written in the zone of the load as well.
+  PERFORM set_config('timezone', config.zone, true);
   EXECUTE cdp_internal.record_read_sql(record_kind, staging, config.zone, config.earliest, config.latest);
   GET DIAGNOSTICS rows_read = ROW_COUNT;
+  PERFORM set_config('timezone', 'UTC', true);
   repeats := coalesce((SELECT bool_or(r.repeats) FROM pg_temp.cdp_load_record r), false);
   ANALYZE pg_temp.cdp_load_record (row_no, code);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.record_read(bigint, integer, text, regclass, text) IS
-'Reads a staging table once into pg_temp.cdp_load_record. Returns the number of rows, and whether a key may come twice.';
+'Reads a staging table once into pg_temp.cdp_load_record. Returns the number of rows, and whether a key may come twice. Leaves the session in UTC: for functions that SET timezone. Errors: 22023 unknown time zone.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.record_values() RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -150,7 +153,7 @@ BEGIN
             WHERE v.id IS NOT NULL) v', x.list) END);
   ANALYZE pg_temp.cdp_load_ids (row_no);
   IF kept AND EXISTS (SELECT FROM pg_temp.cdp_load_ids) THEN
-    INSERT INTO cdp_data.repetition AS r (basis) VALUES (cdp_internal.record_basis(load)) RETURNING r.repetition_id INTO list;
+    INSERT INTO cdp_data.repetition AS r (basis) VALUES (cdp_internal.record_basis()) RETURNING r.repetition_id INTO list;
     INSERT INTO cdp_data.record_version (version_id, repetition_id) SELECT i.version_id, list FROM pg_temp.cdp_load_ids i;
   END IF;
   -- A double star: without any one identifier the rest still hangs together.
@@ -183,7 +186,8 @@ BEGIN
   GET DIAGNOSTICS n = ROW_COUNT;
   ANALYZE pg_temp.cdp_load_attribute;
   PERFORM cdp_internal.load_attributes(load, src, kept AND NOT EXISTS (
-    SELECT FROM pg_temp.cdp_load_field f WHERE f.target_kind = 'attribute' GROUP BY f.target_id HAVING count(*) > 1));
+    SELECT FROM pg_temp.cdp_load_field f WHERE f.target_kind = 'attribute' GROUP BY f.target_id HAVING count(*) > 1),
+    (SELECT min(f.zone) FROM pg_temp.cdp_load_field f));
   RETURN n;
 END
 $$;
@@ -247,7 +251,7 @@ BEGIN
           JOIN cdp_data.attribute_all a ON a.attribute_id = g.attribute_id
           CROSS JOIN LATERAL cdp_internal.read_attribute(g.value, a.data_type, $1, a.pattern, a.aliases, a.blanks) v
         WHERE v.code IS NOT NULL GROUP BY g.field) x ON x.field = f.n', list)
-    INTO refused USING (SELECT s.timezone FROM cdp_data.source s WHERE s.source_id = src);
+    INTO refused USING (SELECT min(f.zone) FROM pg_temp.cdp_load_field f);
   END IF;
   -- Values are counted by a hash of 64 bits, which is all that a figure needs.
   EXECUTE (
@@ -281,20 +285,19 @@ $$;
 COMMENT ON FUNCTION cdp_internal.record_digest_sql() IS
 'SQL of cdp_data.customer_record.digest for a row r of pg_temp.cdp_load_record.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.record_basis(load bigint) RETURNS uuid
+CREATE OR REPLACE FUNCTION cdp_internal.record_basis() RETURNS uuid
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   RETURN md5(concat_ws(E'\n',
-    (SELECT string_agg(ROW(f.n, f.data_type, f.required, f.min_value, f.max_value, f.pattern, f.allowed, f.target_kind, f.target_name, f.target_id, f.priority, f.role, f.transform)::text, ' ' ORDER BY f.n)
+    (SELECT string_agg(ROW(f.n, f.data_type, f.required, f.min_value, f.max_value, f.pattern, f.allowed, f.target_kind, f.target_name, f.target_id, f.priority, f.role, f.transform, f.zone)::text, ' ' ORDER BY f.n)
      FROM pg_temp.cdp_load_field f),
     cdp_internal.identifier_rules()::text,
     (SELECT string_agg(ROW(a.attribute_id, a.data_type, a.pattern, a.aliases, a.blanks, a.encrypted)::text, ' ' ORDER BY a.attribute_id)
-     FROM cdp_data.attribute_all a WHERE EXISTS (SELECT FROM pg_temp.cdp_load_field f WHERE f.target_kind = 'attribute' AND f.target_id = a.attribute_id)),
-    (SELECT s.timezone FROM cdp_data.load l JOIN cdp_data.source s USING (source_id) WHERE l.load_id = load)))::uuid;
+     FROM cdp_data.attribute_all a WHERE EXISTS (SELECT FROM pg_temp.cdp_load_field f WHERE f.target_kind = 'attribute' AND f.target_id = a.attribute_id))))::uuid;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.record_basis(bigint) IS
+COMMENT ON FUNCTION cdp_internal.record_basis() IS
 'Digest of all that decides how the fields of a batch are read, cdp_data.repetition.basis: an equal record under an equal basis says the same.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.record_repeat(load bigint, src integer) RETURNS bigint
@@ -313,7 +316,7 @@ BEGIN
         JOIN cdp_data.record_version w ON w.version_id = k.version_id JOIN cdp_data.repetition p ON p.repetition_id = w.repetition_id
       WHERE r.code IS NULL AND k.digest = %s AND p.basis = $2 AND ($3 OR r.at = now()) AND (NOT $3 OR r.at = k.observed_at)
         AND (p.own_time OR p.first_at IS NOT NULL OR EXISTS (SELECT FROM cdp_data.load d WHERE d.load_id = k.said_by AND d.state = ''done''))',
-      cdp_internal.record_digest_sql()) USING src, cdp_internal.record_basis(load), own_time;
+      cdp_internal.record_digest_sql()) USING src, cdp_internal.record_basis(), own_time;
     GET DIAGNOSTICS n = ROW_COUNT;
   END IF;
   IF n > 0 THEN
@@ -441,7 +444,7 @@ CREATE OR REPLACE FUNCTION cdp.load_customers(
 RETURNS TABLE (load_id bigint, rows_read bigint, inserted bigint, corrected bigint, unchanged bigint, quarantined bigint,
   identifiers bigint, links bigint, links_rejected bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE
-SET search_path = pg_catalog, pg_temp SET synchronize_seqscans = off SET extra_float_digits = 1 SET datestyle = 'ISO, YMD' SET intervalstyle = 'postgres' SET jit = off
+SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET synchronize_seqscans = off SET extra_float_digits = 1 SET datestyle = 'ISO, YMD' SET intervalstyle = 'postgres' SET jit = off
 AS $$
 #variable_conflict use_variable
 DECLARE
@@ -501,4 +504,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.load_customers(text, regclass, text, text, boolean) IS
-'Loads records of customers, one row each, from a staging table or view, by the contract of the source (cdp.declare_contract()) or, without one, by the names of the columns: an identifier type (email, user_id) identifies, an attribute (city) describes, source_key is the key of the record (else its strongest identifier), observed_at its time (else now); other columns are not read. The identifiers of a row become one customer as cdp.identify() would have it. The same record again is unchanged, and costs nothing but its reading. A bad optional value is left out and counted; rows without an identifier, with a bad required field or a bad time go to cdp_data.quarantine. Times without offset are in time_zone (NULL: that of the source). trial => true reads, checks and counts, and takes nothing in. Returns the ledger row''s counts (rows_read = inserted + corrected + unchanged + quarantined), how many different identifiers and links the rows show that were not said before, and how many links a rule stopped. A load can be taken back: cdp.revert_load(). Errors: 22023 unknown source, 42703 missing columns or none that identifies, 55000 the contract is not live, or before cdp.setup().';
+'Loads records of customers, one row each, from a staging table or view, by the contract of the source (cdp.declare_contract()) or, without one, by the names of the columns: an identifier type (email, user_id) identifies, an attribute (city) describes, source_key is the key of the record (else its strongest identifier), observed_at its time (else now); other columns are not read. The identifiers of a row become one customer as cdp.identify() would have it. The same record again is unchanged, and costs nothing but its reading. A bad optional value is left out and counted; rows without an identifier, with a bad required field or a bad time go to cdp_data.quarantine. Times without offset, those in attributes too, are in time_zone (NULL: that of the source), never in the session''s. trial => true reads, checks and counts, and takes nothing in. Returns the ledger row''s counts (rows_read = inserted + corrected + unchanged + quarantined), how many different identifiers and links the rows show that were not said before, and how many links a rule stopped. A load can be taken back: cdp.revert_load(). Errors: 22023 unknown source or time zone, 42703 missing columns or none that identifies, 55000 the contract is not live, or before cdp.setup().';

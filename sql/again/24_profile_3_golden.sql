@@ -329,13 +329,13 @@ $$;
 COMMENT ON FUNCTION cdp_internal.attributes_of_load(bigint, text) IS
 'Tells the change feed about every customer of whom a load said something; to be called when the load was reverted or put in again, which changes what is in force without a write to attribute_value. cause: revert or retry. Returns the feed rows written.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.load_attributes(load_id bigint, source_id integer, fresh boolean DEFAULT false,
+CREATE OR REPLACE FUNCTION cdp_internal.load_attributes(load_id bigint, source_id integer, fresh boolean DEFAULT false, time_zone text DEFAULT NULL,
   OUT written bigint, OUT customers bigint, OUT refused jsonb)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
-  zone text := (SELECT s.timezone FROM cdp_data.source s WHERE s.source_id = load_attributes.source_id);
+  zone text := coalesce(time_zone, (SELECT s.timezone FROM cdp_data.source s WHERE s.source_id = load_attributes.source_id));
 BEGIN
   -- Each spelling of a value is read once.
   CREATE TEMP TABLE cdp_load_attribute_read ON COMMIT DROP AS
@@ -381,5 +381,5 @@ BEGIN
   DROP TABLE pg_temp.cdp_load_attribute_read, pg_temp.cdp_load_attribute_home;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.load_attributes(bigint, integer, boolean) IS
-'Stores what a load says about customers, set by set, from pg_temp.cdp_load_attribute (identifier_id, customer_id, attribute_id, value, observed_at, verified, version_id): customer_id is the home of the identifier, value the text as it came (JSON for lists and json), observed_at NULL means now, version_id 0 a record that is not kept as such. fresh: each attribute comes once for each version, and the versions were made in this load. Same result as attributes_write() row by row. written counts values that are new or whose times moved, customers their homes, refused [{attribute, code, rows}] what could not be read. Writes the change feed.';
+COMMENT ON FUNCTION cdp_internal.load_attributes(bigint, integer, boolean, text) IS
+'Stores what a load says about customers, set by set, from pg_temp.cdp_load_attribute (identifier_id, customer_id, attribute_id, value, observed_at, verified, version_id): customer_id is the home of the identifier, value the text as it came (JSON for lists and json), observed_at NULL means now, version_id 0 a record that is not kept as such. fresh: each attribute comes once for each version, and the versions were made in this load. time_zone: of moments without one, NULL that of the source. Same result as attributes_write() row by row. written counts values that are new or whose times moved, customers their homes, refused [{attribute, code, rows}] what could not be read. Writes the change feed.';
