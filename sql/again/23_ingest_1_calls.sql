@@ -73,10 +73,9 @@ COMMENT ON FUNCTION cdp_internal.live_load(integer, timestamptz) IS
 'The load that single calls of a source write into on the UTC day of a time: kind calls, state done from its start, its counts left to cdp.maintain(). Made when there is none, or only reverted ones. Holds a shared lock until the transaction ends, so that the load is not taken back under the call. Error 40001: in REPEATABLE READ and SERIALIZABLE when somebody changed the load since the snapshot.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.snake(name text) RETURNS text
-LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-RETURN lower(regexp_replace(regexp_replace(regexp_replace(name, '([[:lower:][:digit:]])([[:upper:]])', '\1_\2', 'g'), '[^[:alnum:]$]+', '_', 'g'), '^_+|_+$', '', 'g') COLLATE "C");
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'cdp_snake';
 COMMENT ON FUNCTION cdp_internal.snake(text) IS
-'A field name in lower case with _ between words: firstName, First Name and first-name become first_name.';
+'The one spelling of a name: in NFKC and lower case with _ between words, so that firstName, First Name and first-name are first_name, whatever the locale. Beyond ASCII every character but blanks is a letter. A text that is no name (above 3200 bytes, a control character inside) comes back as it is.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.trait_names() RETURNS TABLE (trait text, attribute text)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -89,6 +88,36 @@ SELECT * FROM (VALUES
 END;
 COMMENT ON FUNCTION cdp_internal.trait_names() IS
 'Reserved traits of the Segment specification that have another name among the attributes; a dot leads into an object.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.field_targets(names text[]) RETURNS TABLE (name text, target_kind text, target_name text, is_exact boolean)
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+  WITH known AS MATERIALIZED (
+    SELECT 'identifier' AS kind, t.name, 1 AS place FROM cdp_data.identifier_type_all t
+    UNION ALL SELECT 'attribute', a.name, 2 FROM cdp_data.attribute_all a
+  ), exact AS MATERIALIZED (
+    SELECT DISTINCT ON (g.name) g.name, k.kind, k.name AS target FROM unnest(names) AS g (name) JOIN known k ON k.name = g.name ORDER BY g.name, k.place
+  ), other AS MATERIALIZED (
+    SELECT DISTINCT g.name FROM unnest(names) AS g (name) WHERE NOT EXISTS (SELECT FROM exact e WHERE e.name = g.name)
+  ), alike AS MATERIALIZED (
+    SELECT DISTINCT ON (o.name) o.name, k.kind, k.name AS target
+    FROM other o JOIN known k ON cdp_internal.snake(k.name) = cdp_internal.snake(o.name)
+    ORDER BY o.name, k.place, cdp_internal.snake(k.name) <> k.name, k.name COLLATE "C"
+  )
+  SELECT e.name, e.kind, e.target::text, true FROM exact e
+  UNION ALL SELECT a.name, a.kind, a.target::text, false FROM alike a
+  UNION ALL
+  SELECT o.name, 'attribute', r.attribute, false
+  FROM other o JOIN cdp_internal.trait_names() r
+    ON r.trait = array_to_string(ARRAY(SELECT cdp_internal.snake(p) FROM unnest(string_to_array(o.name, '.')) WITH ORDINALITY AS u (p, n) ORDER BY n), '.')
+  WHERE NOT EXISTS (SELECT FROM alike a WHERE a.name = o.name);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.field_targets(text[]) IS
+'What fields of records are, by their names: the one rule for calls, messages and columns of loads. The identifier type of exactly that name, else the attribute; else the type, else the attribute whose name is the same in the spelling of cdp_internal.snake() (of several one that is spelled so itself, then the lesser by bytes); else the attribute that the Segment specification means (cdp_internal.trait_names(), a dot leads into an object). No row for other names. Of several fields of a record that are one attribute, the one of exactly its name counts, then the last by bytes; those that are one identifier type all identify.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.split_traits(traits jsonb, OUT identifiers jsonb, OUT attributes jsonb)
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -103,25 +132,31 @@ BEGIN
     attributes := '{}';
     RETURN;
   END IF;
-  SELECT coalesce(jsonb_object_agg(x.name, x.value) FILTER (WHERE x.identifies), '{}'),
-    coalesce(jsonb_object_agg(x.name, x.value) FILTER (WHERE NOT x.identifies), '{}')
-  INTO identifiers, attributes
-  FROM (
-    -- firstName and first_name are one trait; the last by bytes counts, so that the order of writing does not.
-    SELECT DISTINCT ON (n.name) n.name, w.value, EXISTS (SELECT FROM cdp_data.identifier_type_all t WHERE t.name = n.name) AS identifies
-    FROM (
-      SELECT e.key, cdp_internal.snake(e.key) AS trait, e.value FROM jsonb_each(traits) e
-      WHERE NOT (jsonb_typeof(e.value) = 'object' AND cdp_internal.snake(e.key) IN ('address', 'company'))
-      UNION ALL
-      SELECT e.key || '.' || i.key, cdp_internal.snake(e.key) || '.' || cdp_internal.snake(i.key), i.value
-      FROM jsonb_each(traits) e CROSS JOIN LATERAL jsonb_each(CASE jsonb_typeof(e.value) WHEN 'object' THEN e.value ELSE '{}' END) i
-      WHERE cdp_internal.snake(e.key) IN ('address', 'company')
-    ) w LEFT JOIN cdp_internal.trait_names() r ON r.trait = w.trait CROSS JOIN LATERAL (SELECT coalesce(r.attribute, w.trait) AS name) n
-    ORDER BY n.name, w.key COLLATE "C" DESC) x;
+  WITH given AS MATERIALIZED (
+    SELECT e.key, e.value FROM jsonb_each(traits) e
+    WHERE NOT (jsonb_typeof(e.value) = 'object' AND cdp_internal.snake(e.key) IN ('address', 'company'))
+    UNION ALL
+    SELECT e.key || '.' || i.key, i.value
+    FROM jsonb_each(traits) e CROSS JOIN LATERAL jsonb_each(CASE jsonb_typeof(e.value) WHEN 'object' THEN e.value ELSE '{}' END) i
+    WHERE cdp_internal.snake(e.key) IN ('address', 'company')
+  ), named AS MATERIALIZED (
+    SELECT g.key, g.value, f.target_kind, coalesce(f.target_name, cdp_internal.snake(g.key)) AS name, f.is_exact
+    FROM given g LEFT JOIN cdp_internal.field_targets(ARRAY(SELECT key FROM given)) f ON f.name = g.key
+  )
+  SELECT
+    (SELECT coalesce(jsonb_object_agg(x.name, x.list), '{}')
+     FROM (SELECT n.name, CASE count(*) WHEN 1 THEN (jsonb_agg(n.value)) -> 0 ELSE jsonb_agg(v.value ORDER BY n.is_exact DESC, n.key COLLATE "C" DESC, v.nth) END AS list
+           FROM named n CROSS JOIN LATERAL jsonb_array_elements(CASE jsonb_typeof(n.value) WHEN 'array' THEN n.value ELSE jsonb_build_array(n.value) END)
+             WITH ORDINALITY AS v (value, nth)
+           WHERE n.target_kind = 'identifier' GROUP BY n.name) x),
+    (SELECT coalesce(jsonb_object_agg(x.name, x.value), '{}')
+     FROM (SELECT DISTINCT ON (n.name) n.name, n.value FROM named n WHERE n.target_kind IS DISTINCT FROM 'identifier'
+           ORDER BY n.name, n.is_exact DESC NULLS LAST, n.key COLLATE "C" DESC) x)
+  INTO identifiers, attributes;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.split_traits(jsonb) IS
-'Traits of a person divided: those that have the name of an identifier type (email, phone, ...) identify, the others are attributes. Names come out as cdp_internal.snake() writes them, reserved ones of the Segment specification as the attribute that they mean; address and company may be objects. Errors: 22023 no JSON object.';
+'Traits of a person divided by cdp_internal.field_targets(): those that are identifier types (email, phone, ...) identify, the others are attributes. Names come out as types and attributes have them, unknown ones as cdp_internal.snake() writes them; address and company may be objects. Errors: 22023 no JSON object.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.add_identifiers(base jsonb, more jsonb) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp

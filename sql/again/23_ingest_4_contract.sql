@@ -103,6 +103,20 @@ $$;
 COMMENT ON FUNCTION cdp_internal.contract_key_errors(jsonb) IS
 'Errors in the form of a contract''s list of fields: keys that there are not, values of a wrong JSON type. No row: none.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.known_name(kind text, name text) RETURNS text
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN coalesce(
+    (SELECT k.name
+     FROM (SELECT t.name FROM cdp_data.identifier_type_all t WHERE kind = 'identifier' UNION ALL SELECT a.name FROM cdp_data.attribute_all a WHERE kind = 'attribute') k
+     WHERE k.name = known_name.name OR cdp_internal.snake(k.name) = cdp_internal.snake(known_name.name)
+     ORDER BY k.name = known_name.name DESC, cdp_internal.snake(k.name) <> k.name, k.name COLLATE "C" LIMIT 1), known_name.name);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.known_name(text, text) IS
+'The name of the identifier type (kind identifier) or attribute (kind attribute) that a target of a contract means: the one of exactly that name, else the one of the same spelling, as cdp_internal.field_targets() has it. Other names and kinds come back as they are.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.contract_fields(fields jsonb)
 RETURNS TABLE (n bigint, field text, data_type text, required boolean, min_value text, max_value text, pattern text, allowed text[],
   target text, target_kind text, target_name text, transform text, note text)
@@ -111,11 +125,13 @@ BEGIN ATOMIC
   SELECT f.n, btrim(f.v ->> 'field'), coalesce(f.v ->> 'type', 'text'),
     CASE jsonb_typeof(f.v -> 'required') WHEN 'boolean' THEN (f.v ->> 'required')::boolean ELSE false END, f.v ->> 'min', f.v ->> 'max', f.v ->> 'pattern',
     CASE jsonb_typeof(f.v -> 'allowed') WHEN 'array' THEN ARRAY(SELECT a FROM jsonb_array_elements_text(f.v -> 'allowed') a) END,
-    f.v ->> 'target', split_part(btrim(f.v ->> 'target'), ' ', 1), nullif(btrim(substring(btrim(f.v ->> 'target') FROM ' (.*)$')), ''), f.v ->> 'transform', f.v ->> 'note'
-  FROM jsonb_array_elements(fields) WITH ORDINALITY AS f (v, n) WHERE jsonb_typeof(f.v) = 'object';
+    f.v ->> 'target', t.kind, cdp_internal.known_name(t.kind, t.name), f.v ->> 'transform', f.v ->> 'note'
+  FROM jsonb_array_elements(fields) WITH ORDINALITY AS f (v, n)
+    CROSS JOIN LATERAL (SELECT split_part(btrim(f.v ->> 'target'), ' ', 1) AS kind, nullif(btrim(substring(btrim(f.v ->> 'target') FROM ' (.*)$')), '') AS name) t
+  WHERE jsonb_typeof(f.v) = 'object';
 END;
 COMMENT ON FUNCTION cdp_internal.contract_fields(jsonb) IS
-'A contract''s list of fields as rows, as it was written; target split into its kind and name.';
+'A contract''s list of fields as rows, as it was written; target split into its kind and name, which is that of cdp_internal.known_name().';
 
 CREATE OR REPLACE FUNCTION cdp.check_contract(record_kind text, fields jsonb)
 RETURNS TABLE (path text, code text, message text, hint text)

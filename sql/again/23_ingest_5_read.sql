@@ -87,15 +87,17 @@ BEGIN
   ELSE
     INSERT INTO pg_temp.cdp_load_field (n, field, expr, data_type, required, target_kind, target_name)
     SELECT row_number() OVER (ORDER BY x.attnum), x.attname, cdp_internal.record_text(staging, x.attname,
-        x.kind = 'attribute' AND EXISTS (SELECT FROM cdp_data.attribute_all t WHERE t.name = x.attname AND t.data_type = 'date'), zone), 'text', false, x.kind, x.attname
+        x.kind = 'attribute' AND EXISTS (SELECT FROM cdp_data.attribute_all t WHERE t.name = x.target AND t.data_type = 'date'), zone), 'text', false, x.kind, x.target
     FROM (
-      SELECT a.attnum, a.attname, CASE
-        WHEN record_fields.record_kind = 'event' AND a.attname = ANY (cdp_internal.touch_columns()) THEN 'touchpoint'
-        WHEN record_fields.record_kind = 'customer' AND a.attname IN ('source_key', 'observed_at') THEN 'record'
-        WHEN EXISTS (SELECT FROM cdp_data.identifier_type_all t WHERE t.name = a.attname) THEN 'identifier'
-        WHEN record_fields.record_kind = 'customer' AND EXISTS (SELECT FROM cdp_data.attribute_all t WHERE t.name = a.attname) THEN 'attribute' END AS kind
-      FROM pg_attribute a WHERE a.attrelid = staging AND a.attnum > 0 AND NOT a.attisdropped) x
-    WHERE x.kind IS NOT NULL;
+      SELECT c.*, row_number() OVER (PARTITION BY c.kind, c.target ORDER BY c.is_exact DESC, c.attname COLLATE "C" DESC) AS nth
+      FROM (
+        SELECT a.attnum, a.attname::text AS attname, coalesce(own.kind, t.target_kind) AS kind, CASE WHEN own.kind IS NOT NULL THEN a.attname ELSE t.target_name END AS target, t.is_exact
+        FROM pg_attribute a CROSS JOIN LATERAL (
+            SELECT CASE WHEN record_fields.record_kind = 'event' AND a.attname = ANY (cdp_internal.touch_columns()) THEN 'touchpoint'
+              WHEN record_fields.record_kind = 'customer' AND a.attname IN ('source_key', 'observed_at') THEN 'record' END AS kind) own
+          LEFT JOIN cdp_internal.field_targets(ARRAY(SELECT b.attname::text FROM pg_attribute b WHERE b.attrelid = staging AND b.attnum > 0 AND NOT b.attisdropped)) t ON t.name = a.attname
+        WHERE a.attrelid = staging AND a.attnum > 0 AND NOT a.attisdropped) c) x
+    WHERE x.kind = 'identifier' OR x.nth = 1 AND (x.kind IN ('touchpoint', 'record') OR x.kind = 'attribute' AND record_fields.record_kind = 'customer');
   END IF;
   UPDATE pg_temp.cdp_load_field f SET zone = record_fields.zone;
   UPDATE pg_temp.cdp_load_field f SET target_id = t.type_id, priority = t.priority, role = t.role

@@ -63,9 +63,9 @@ BEGIN
       UNION ALL SELECT 'device', message #> '{context,device,id}', 3
       UNION ALL SELECT 'device', message #> '{context,device,advertisingId}', 4 WHERE message #> '{context,device,adTrackingEnabled}' IS DISTINCT FROM 'false'
       UNION ALL
-      SELECT t.name, e.value -> 'id', 4 + e.n
+      SELECT t.target_name, e.value -> 'id', 4 + e.n
       FROM jsonb_array_elements(CASE jsonb_typeof(message #> '{context,externalIds}') WHEN 'array' THEN message #> '{context,externalIds}' ELSE '[]' END) WITH ORDINALITY AS e (value, n)
-        JOIN cdp_data.identifier_type_all t ON t.name = cdp_internal.snake(e.value ->> 'type')
+        JOIN LATERAL cdp_internal.field_targets(ARRAY[e.value ->> 'type']) t ON t.target_kind = 'identifier'
       WHERE coalesce(e.value ->> 'collection', 'users') = 'users'
     ) v
     WHERE jsonb_typeof(v.value) IN ('string', 'number') AND btrim(v.value #>> '{}') <> ''
@@ -418,9 +418,9 @@ BEGIN
     SELECT FROM (
       SELECT e.key AS name, e.value FROM jsonb_each(cdp_internal.message_identifiers(message)) e
       UNION ALL
-      SELECT cdp_internal.snake(e.key), e.value
+      SELECT e.key, e.value
       FROM (VALUES (message -> 'traits'), (message #> '{context,traits}')) AS v (traits)
-        CROSS JOIN LATERAL jsonb_each(CASE jsonb_typeof(v.traits) WHEN 'object' THEN v.traits ELSE '{}' END) e
+        CROSS JOIN LATERAL jsonb_each((cdp_internal.split_traits(CASE jsonb_typeof(v.traits) WHEN 'object' THEN v.traits ELSE '{}' END)).identifiers) e
       UNION ALL
       -- What the contract takes for an identifier, whether it fits or not.
       SELECT j.target_name, CASE WHEN jsonb_typeof(j.raw) = 'array' THEN j.raw ELSE to_jsonb(j.value) END

@@ -142,6 +142,16 @@ BEGIN
       USING ERRCODE = 'invalid_parameter_value', DETAIL = 'Of several answers about consent the strictest holds, never the latest.',
         HINT = 'The rooms of governance keep consent; give the attribute another name if it is none.';
   END IF;
+  IF known.name IS NULL THEN
+    SELECT k.name INTO missing
+    FROM (SELECT t.name FROM cdp_data.identifier_type_all t UNION ALL SELECT a.name FROM cdp_data.attribute_all a) k
+    WHERE cdp_internal.snake(k.name) = cdp_internal.snake(add_attribute.name) ORDER BY k.name COLLATE "C" LIMIT 1;
+    IF FOUND THEN
+      RAISE EXCEPTION 'the name of the attribute is taken in another spelling'
+        USING ERRCODE = 'duplicate_object', DETAIL = format('Asked for %s, there is %s.', left(add_attribute.name, 63), missing),
+          HINT = 'Sources that spell it either way are understood; use the one that is there, or another word.';
+    END IF;
+  END IF;
   SELECT o.source INTO missing FROM unnest(add_attribute.source_order) AS o (source)
   WHERE NOT EXISTS (SELECT FROM cdp_data.source s WHERE s.name = o.source);
   IF FOUND THEN
@@ -166,4 +176,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.add_attribute(text, text, text, text, text, text[], text, jsonb, text[], text) IS
-'Makes an attribute of customers, or changes the one of that name, built-in ones too: SELECT cdp.add_attribute(''shoe_size'', ''numeric'', ''most_frequent''). Arguments as the columns of cdp_data.attribute; one that is NULL keeps what is there, at first text, latest, personal. To take something away, UPDATE that table. A change of the strategy holds for all values at the next refresh of profiles; one of the type, pattern, aliases or blanks for what comes from then on. Returns attribute_id. Errors: 22023 unknown type, strategy or source, or a name that means consent, 23514 a value out of range, 2201B a pattern that is no regular expression, 42883 or 42501 an aggregate that cannot be used, 55000 before cdp.setup().';
+'Makes an attribute of customers, or changes the one of exactly that name, built-in ones too: SELECT cdp.add_attribute(''shoe_size'', ''numeric'', ''most_frequent''). Arguments as the columns of cdp_data.attribute; one that is NULL keeps what is there, at first text, latest, personal. To take something away, UPDATE that table. A change of the strategy holds for all values at the next refresh of profiles; one of the type, pattern, aliases or blanks for what comes from then on. Returns attribute_id. Errors: 22023 unknown type, strategy or source, or a name that means consent, 42710 the name of another attribute or of an identifier type in another spelling, 23514 a value out of range, 2201B a pattern that is no regular expression, 42883 or 42501 an aggregate that cannot be used, 55000 before cdp.setup().';

@@ -280,8 +280,8 @@ cdp_form_trim(CdpForm *form, const CdpRegion *region)
 }
 
 /* Lowers one character by its simple mapping, whatever the locale. */
-static inline pg_wchar
-lower_wide(pg_wchar c)
+pg_wchar
+cdp_lower_wide(pg_wchar c)
 {
 	int			low = 0,
 				high = lengthof(case_run) - 1;
@@ -300,6 +300,32 @@ lower_wide(pg_wchar c)
 			return (c - case_run[mid].first) % case_run[mid].step == 0 ? c + case_run[mid].delta : c;
 	}
 	return c;
+}
+
+/* True for a small letter that has a capital. */
+bool
+cdp_is_small_wide(pg_wchar c)
+{
+	if (c < 0x80)
+		return c >= 'a' && c <= 'z';
+	/* Words in capitals keep it as it is. */
+	if (c == 0xDF)
+		return false;
+	for (int i = 0; i < lengthof(case_run); i++)
+	{
+		pg_wchar	capital = c - case_run[i].delta;
+
+		if (capital >= case_run[i].first && capital <= case_run[i].last && (capital - case_run[i].first) % case_run[i].step == 0)
+			return true;
+	}
+	return false;
+}
+
+/* True for blanks and control characters. */
+bool
+cdp_is_blank_wide(pg_wchar c)
+{
+	return is_blank(c);
 }
 
 /* Normaliser lower: the clean text in lower case, character by character. */
@@ -321,7 +347,7 @@ cdp_form_lower(CdpForm *form, const CdpRegion *region)
 	if (!wider || GetDatabaseEncoding() != PG_UTF8)
 		return CDP_FORM_GOOD;
 	for (int at = 0; at < form->len;)
-		wide[n++] = lower_wide(next_utf8(form->text, form->len, &at));
+		wide[n++] = cdp_lower_wide(next_utf8(form->text, form->len, &at));
 	wide[n] = 0;
 	/* A small letter may form one character with its accent where the capital did not. */
 	return put_nfkc(form, wide, n);

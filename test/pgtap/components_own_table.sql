@@ -108,23 +108,22 @@ SELECT is((SELECT nodes FROM cdp.component_summary((SELECT cdp.components(i * 26
 SELECT diag('bytes a node: ' || (t.peak() - kb) * 1024 / 2000000) FROM t.start;
 SELECT cmp_ok((t.peak() - kb) * 1024 / 2000000, '<=', 40::bigint, 'at most 40 bytes a node') FROM t.start;
 
--- Cancelled within a second or two, wherever it is.
-CREATE FUNCTION t.cancelled(query text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE began timestamptz := clock_timestamp();
+-- Cancelled wherever it is: uncancelled these would run for hours.
+CREATE FUNCTION t.ended(query text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN
   EXECUTE query;
-  RETURN 'it ended';
+  RETURN 'to its end';
 EXCEPTION WHEN query_canceled THEN
-  RETURN CASE WHEN clock_timestamp() - began < '6 s' THEN 'in time' ELSE 'after ' || clock_timestamp() - began END;
+  RETURN 'by the cancel';
 END $$;
 SET LOCAL statement_timeout = '1s';
-SELECT is(t.cancelled('SELECT cdp.components(i % 1000, 1::bigint) FROM generate_series(1, 1000) j, generate_series(1, 1000000::bigint) i'), 'in time', 'the aggregate');
+SELECT is(t.ended('SELECT cdp.components(i % 1000, 1::bigint) FROM generate_series(1, 1000000) j, generate_series(1, 1000000::bigint) i'), 'by the cancel', 'the aggregate');
 SET LOCAL statement_timeout = 0;
-CREATE VIEW t.many AS SELECT i % 1000 AS a, i % 999 AS b FROM generate_series(1, 1000) j, generate_series(1, 1000000::bigint) i;
+CREATE VIEW t.many AS SELECT i % 1000 AS a, i % 999 AS b FROM generate_series(1, 1000000) j, generate_series(1, 1000000::bigint) i;
 SET LOCAL statement_timeout = '1s';
-SELECT is(t.cancelled($$SELECT cdp.connected_components('t.many')$$), 'in time', 'a view');
+SELECT is(t.ended($$SELECT cdp.connected_components('t.many')$$), 'by the cancel', 'a view');
 SELECT t.cursor('SELECT a, b FROM t.many') \g /dev/null
-SELECT is(t.cancelled($$SELECT cdp.cursor_components('links')$$), 'in time', 'a cursor');
+SELECT is(t.ended($$SELECT cdp.cursor_components('links')$$), 'by the cancel', 'a cursor');
 SET LOCAL statement_timeout = 0;
 SELECT * FROM finish();
 ROLLBACK;

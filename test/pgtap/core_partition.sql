@@ -2,6 +2,8 @@
 SELECT plan(43);
 CREATE EXTENSION dblink;
 SELECT dblink_connect(c, format('host=%s port=%s dbname=%s user=%s', split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'), current_database(), current_user)) FROM unnest(ARRAY['one', 'two']) c;
+\ir waiting.inc
+SELECT public.backend_of('one') AS one, public.backend_of('two') AS two \gset
 CREATE TEMP VIEW part AS SELECT replace(partition_name, 'cdp_data.touchpoint_', '') AS name, * FROM cdp_internal.touchpoint_partitions();
 INSERT INTO cdp_data.source (source_id, name) OVERRIDING SYSTEM VALUE VALUES (1, 'shop');
 -- A touchpoint with its key, at a time.
@@ -45,7 +47,7 @@ SELECT is((SELECT count(*) FROM pg_index WHERE indrelid = 'cdp_data.touchpoint_2
 SELECT dblink_exec('one', 'BEGIN');
 SELECT dblink_exec('one', $$DO 'BEGIN PERFORM cdp_internal.ensure_partitions(''2020-10-01''::timestamptz, ''2020-10-01''); END'$$);
 SELECT dblink_send_query('two', $$SELECT cdp_internal.ensure_partitions('2020-10-01'::timestamptz, '2020-10-01')$$);
-SELECT pg_sleep(0.3);
+SELECT public.until_settled('two', :two);
 SELECT is(dblink_is_busy('two'), 1, 'a second maker waits for the first');
 SET lock_timeout = '5s';
 SELECT is(cdp_internal.ensure_partitions(now(), now()), 0, 'who needs none does not wait');
@@ -89,7 +91,7 @@ SELECT is((SELECT count(*) FROM cdp.health() WHERE finding = 'default_partition'
 SELECT dblink_exec('one', 'BEGIN');
 SELECT dblink_exec('one', $$DO 'BEGIN PERFORM public.put(now()); END'$$);
 SELECT dblink_send_query('two', $$SELECT cdp_internal.drop_partition('cdp_data.touchpoint_1996_05')$$);
-SELECT pg_sleep(0.4);
+SELECT public.until_settled('two', :two);
 SELECT lives_ok($$SELECT dblink_exec('one', 'UPDATE cdp_data.touchpoint_key SET occurred_at = now() WHERE occurred_at < ''2000-01-01'' AND source_key::bigint % 7 = 0')$$, 'the load goes on');
 SELECT is((SELECT r.gone FROM dblink_get_result('two') r (gone boolean)), false, 'the month is dropped another time');
 SELECT count(*) FROM dblink_get_result('two') r (gone boolean);
@@ -99,7 +101,7 @@ SELECT dblink_exec('one', 'ROLLBACK');
 SELECT dblink_exec('one', 'BEGIN');
 SELECT is((SELECT r.gone FROM dblink('one', $$SELECT cdp_internal.drop_partition('cdp_data.touchpoint_2020_01')$$) r (gone boolean)), true, 'one drops a month');
 SELECT dblink_send_query('two', $$SELECT cdp_internal.drop_partition('cdp_data.touchpoint_2020_01')$$);
-SELECT pg_sleep(0.3);
+SELECT public.until_settled('two', :two);
 SELECT dblink_exec('one', 'COMMIT');
 SELECT is((SELECT r.gone FROM dblink_get_result('two') r (gone boolean)), false, 'the other waits and finds it gone');
 SELECT count(*) FROM dblink_get_result('two') r (gone boolean);

@@ -3,6 +3,8 @@
 SELECT plan(37);
 CREATE EXTENSION dblink;
 SELECT dblink_connect(c, format('host=%s port=%s dbname=%s user=%s', split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'), current_database(), current_user)) FROM unnest(ARRAY['one', 'two']) c;
+\ir waiting.inc
+SELECT public.backend_of('one') AS one, public.backend_of('two') AS two \gset
 SELECT cdp.add_source('shop');
 INSERT INTO cdp_data.load (source_id, kind, state) VALUES (1, 'calls', 'done');
 CREATE FUNCTION public.seen(ids jsonb) RETURNS bigint LANGUAGE plpgsql AS $$
@@ -83,7 +85,7 @@ SELECT public.seen('{"user_id": "P"}'), public.seen('{"email": "p@example.com"}'
 SELECT dblink_exec('one', 'BEGIN');
 SELECT public.in_one('{"user_id": "P", "email": "p@example.com"}');
 SELECT dblink_send_query('two', $$SELECT public.seen('{"email": "p@example.com", "cookie": "p1"}')$$);
-SELECT pg_sleep(0.2);
+SELECT public.until_settled('two', :two);
 SELECT is(dblink_is_busy('two'), 1, 'whoever wants the same customer waits');
 SELECT dblink_exec('one', 'COMMIT');
 SELECT is((SELECT r FROM dblink_get_result('two') x (r bigint)), public.who('P'), 'and attaches to the one that it became');
@@ -93,7 +95,7 @@ SELECT is((SELECT count(*) FROM dblink_get_result('two') x (r bigint)), 0::bigin
 SELECT dblink_exec('one', 'BEGIN');
 SELECT public.in_one('{"user_id": "Q", "cookie": "q1"}');
 SELECT dblink_send_query('two', $$SELECT public.seen('{"user_id": "P", "cookie": "q1"}')$$);
-SELECT pg_sleep(0.2);
+SELECT public.until_settled('two', :two);
 SELECT dblink_exec('one', 'COMMIT');
 SELECT is((SELECT r FROM dblink_get_result('two') x (r bigint)), public.who('P'), 'a cookie that came to somebody else meanwhile');
 SELECT is((SELECT count(*) FROM dblink_get_result('two') x (r bigint)), 0::bigint, 'is no error');
@@ -104,7 +106,7 @@ SELECT max(merge_id) AS merge FROM cdp_data.merge_log WHERE kind = 'merge' \gset
 SELECT dblink_exec('one', 'BEGIN');
 SELECT public.in_one('{"email": "p@example.com", "cookie": "p2"}');
 SELECT dblink_send_query('two', format('SELECT count(*) FROM cdp.unmerge(merge => %s)', :merge));
-SELECT pg_sleep(0.2);
+SELECT public.until_settled('two', :two);
 SELECT is(dblink_is_busy('two'), 1, 'an unmerge waits for a record');
 SELECT dblink_exec('one', 'COMMIT');
 SELECT is((SELECT r FROM dblink_get_result('two') x (r bigint)), 2::bigint, 'and takes apart');
@@ -118,9 +120,9 @@ SELECT (cdp.link_identifiers(public.number('L1'), public.number('s1'))).why;
 BEGIN;
 SELECT count(*) FROM (SELECT FROM cdp_data.link WHERE kind = 'probabilistic' FOR UPDATE) x;
 SELECT dblink_send_query('one', format('SELECT cdp_internal.unlink_scores(''r2'', ARRAY[%s::bigint], ARRAY[%s::bigint])', public.number('L2'), public.number('s1')));
-SELECT pg_sleep(0.3);
+SELECT public.until_settled('one', :one);
 SELECT dblink_send_query('two', $$SELECT public.seen('{"user_id": ["L1", "L2"]}')$$);
-SELECT pg_sleep(0.3);
+SELECT public.until_settled('two', :two);
 COMMIT;
 SELECT lives_ok($$SELECT * FROM dblink_get_result('one') x (n bigint)$$, 'a match is taken back');
 SELECT lives_ok($$SELECT * FROM dblink_get_result('two') x (n bigint)$$, 'beside a record that wants both customers: no deadlock');
@@ -134,7 +136,7 @@ SELECT cdp.quarantine_identifier(public.number('r1'));
 SELECT dblink_exec('one', 'BEGIN');
 SELECT public.in_one('{"cookie": ["r1", "r2"]}');
 SELECT dblink_send_query('two', format('SELECT cdp.release_identifier(%s)', public.number('r1')));
-SELECT pg_sleep(0.3);
+SELECT public.until_settled('two', :two);
 SELECT dblink_exec('one', 'COMMIT');
 SELECT count(*) FROM dblink_get_result('two') x (r bigint);
 SELECT count(*) FROM dblink_get_result('two') x (r bigint);
@@ -143,7 +145,7 @@ SELECT cdp.quarantine_identifier(public.number('r1'));
 SELECT dblink_exec('one', 'BEGIN');
 SELECT * FROM dblink('one', format('SELECT cdp.release_identifier(%s)', public.number('r1'))) x (r bigint);
 SELECT dblink_send_query('two', $$SELECT public.seen('{"cookie": ["r1", "r3"]}')$$);
-SELECT pg_sleep(0.3);
+SELECT public.until_settled('two', :two);
 SELECT dblink_exec('one', 'COMMIT');
 SELECT count(*) FROM dblink_get_result('two') x (r bigint);
 SELECT count(*) FROM dblink_get_result('two') x (r bigint);

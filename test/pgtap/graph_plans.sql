@@ -2,14 +2,16 @@
 -- under another role, which have PostgreSQL plan them again.
 SELECT plan(3);
 CREATE EXTENSION dblink;
+\ir waiting.inc
 SELECT cdp.add_source('shop');
 SELECT (cdp.identify('shop', '{"cookie": ["a", "b"]}')).created;
 ANALYZE;
 -- The schema of temporary objects of the next session is there already, so that nothing but the search path changes.
 SELECT dblink_connect('one', format('host=%s port=%s dbname=%s user=%s', split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'), current_database(), current_user));
 SELECT dblink_exec('one', 'CREATE TEMP TABLE mine (i integer)');
+SELECT public.backend_of('one') AS first \gset
 SELECT dblink_disconnect('one');
-SELECT pg_sleep(0.2);
+SELECT public.until_gone(:first);
 SELECT dblink_connect('one', format('host=%s port=%s dbname=%s user=%s', split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'), current_database(), current_user));
 CREATE FUNCTION public.scans(other text) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE

@@ -68,14 +68,18 @@ $node->reload;
 my $dir = PostgreSQL::Test::Utils::tempdir();
 append_to_file("$dir/write.sql", "\\set n random(1, 100)\nBEGIN;\nSELECT cdp_data.audit_write('storm', 'x', :n, '{}');\nSELECT pg_sleep(0.001 * (:n % 5));\n\\if :n < 20\nROLLBACK;\n\\else\nCOMMIT;\n\\endif\n");
 $node->append_conf('postgresql.conf', 'restart_after_crash = on');
-my $storm = start([ 'pgbench', '-n', '-c', '8', '-T', '4', '-f', "$dir/write.sql", '-h', $node->host, '-p', $node->port, 'postgres' ], '>', \my $said, '2>', \my $err, timeout(60));
-for (1 .. 25) { $sql->('SELECT cdp.seal_audit()'); select undef, undef, undef, 0.1; }
+my $storm = start([ 'pgbench', '-n', '-c', '8', '-T', '600', '-f', "$dir/write.sql", '-h', $node->host, '-p', $node->port, 'postgres' ], '>', \my $said, '2>', \my $err, timeout(300));
+for my $round (1 .. 2000) { # until enough was written and sealed, however long that takes
+	$sql->('SELECT cdp.seal_audit()');
+	last if $round >= 25 && $sql->("SELECT count(*) FROM cdp_data.audit WHERE action = 'storm'") > 500;
+	select undef, undef, undef, 0.1;
+}
 $node->stop('immediate');
 eval { finish $storm };
 $node->start;
 $sql->('SELECT cdp.seal_audit()');
 my $n = $sql->("SELECT count(*) FROM cdp_data.audit WHERE action = 'storm'");
-cmp_ok($n, '>', 20, "a storm of $n rows, sealed meanwhile, ended by a crash");
+cmp_ok($n, '>', 500, "a storm of $n rows, sealed meanwhile, ended by a crash");
 is($sql->("SELECT count(*) FROM cdp.audit_verify() WHERE severity <> 'info'"), '0', 'leaves a whole chain');
 is($sql->('SELECT count(*) FROM cdp_data.audit a WHERE NOT EXISTS (SELECT FROM cdp_data.audit_chain c WHERE c.audit_id = a.audit_id)'), '0', 'with every row');
 

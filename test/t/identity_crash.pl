@@ -32,18 +32,18 @@ sub caller_script {
 }
 
 for my $round (1 .. 2) {
-	my ($noise, $answers, $timer) = ('', '', IPC::Run::timeout(180));
-	my $storm = IPC::Run::start([ 'pgbench', '-n', '-c', '16', '-j', '2', '-T', '60', @scripts, $node->connstr('postgres') ], '>', \$noise, '2>&1', $timer);
+	my ($noise, $answers, $timer) = ('', '', IPC::Run::timeout(600));
+	my $storm = IPC::Run::start([ 'pgbench', '-n', '-c', '16', '-j', '2', '-T', '900', @scripts, $node->connstr('postgres') ], '>', \$noise, '2>&1', $timer);
 	my $calls = IPC::Run::start([ 'psql', '-qXAt', '-d', $node->connstr('postgres'), '-f', caller_script($round) ], '>', \$answers, '2>', \my $ignored, $timer);
-	my $deadline = time + 60;
-	while (time < $deadline && ($answers =~ tr/\n//) < 40) {
+	while (($answers =~ tr/\n//) < 40) { # the timer ends it when nothing answers
 		$calls->pump_nb;
 		usleep(20_000);
 	}
 	usleep(500_000);
 	my @left;
 	if ($round == 1) {
-		my $victim = $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE query LIKE 'SELECT storm.%' AND state = 'active' LIMIT 1});
+		my $victim = '';
+		$victim = $node->safe_psql('postgres', q{SELECT pid FROM pg_stat_activity WHERE query LIKE 'SELECT storm.%' AND state = 'active' LIMIT 1}) until $victim;
 		kill 'KILL', $victim;
 	} else {
 		@left = split /\n/, $node->safe_psql('postgres', 'SELECT pid FROM pg_stat_activity');

@@ -35,8 +35,8 @@ append_to_file("$folder/refresh", "SELECT * FROM cdp.refresh_profiles();\n");
 
 my @runs = map {
 	my $out = '';
-	[ IPC::Run::start([ 'pgbench', '-n', '-T', 6, @$_, $node->connstr('postgres') ], '>', \$out, '2>&1', IPC::Run::timeout(180)), \$out ]
-} ([ '-c', 6, '-f', "$folder/traffic" ], [ '-c', 1, '-R', 2, '-f', "$folder/unmerge" ], [ '-c', 2, '-f', "$folder/refresh" ]);
+	[ IPC::Run::start([ 'pgbench', '-n', @$_, $node->connstr('postgres') ], '>', \$out, '2>&1', IPC::Run::timeout(900)), \$out ]
+} ([ '-c', 6, '-t', 250, '-f', "$folder/traffic" ], [ '-c', 1, '-R', 2, '-t', 12, '-f', "$folder/unmerge" ], [ '-c', 2, '-t', 30, '-f', "$folder/refresh" ]);
 $_->[0]->finish for @runs;
 for my $what (qw(traffic unmerge refresh)) {
 	my $out = ${ shift(@runs)->[1] };

@@ -9,6 +9,7 @@
 #include "executor/spi.h"
 #include "utils/fmgrprotos.h"
 
+#include "core/field_name.h"
 #include "identity/graph/identify.h"
 
 CDP_FUNCTION(cdp_clean_identifiers);
@@ -46,7 +47,7 @@ refuse(Cleaning *c, const char *type, int len, const char *code)
 	pushJsonbValue(&c->refused, WJB_END_OBJECT, NULL);
 }
 
-/* The type of that name: the user's own before a built-in one, then the lower number. NULL when there is none. */
+/* The type of exactly that name: the user's own before a built-in one, then the lower number. NULL when there is none. */
 static const CdpType *
 type_named(const CdpLists *lists, const char *name, int len)
 {
@@ -60,6 +61,39 @@ type_named(const CdpLists *lists, const char *name, int len)
 			found = t;
 	}
 	return found;
+}
+
+/*
+ * The type that is meant by a name, as cdp_internal.field_targets() has it: of
+ * exactly that name, else of that name in another spelling (userId), those that
+ * are spelled as cdp_field_name() does first, then the lesser name by bytes.
+ */
+static const CdpType *
+type_meant(const CdpLists *lists, const char *name, int len)
+{
+	const CdpType *found = type_named(lists, name, len);
+	bool		plain = false;
+	CdpForm		wanted,
+				has;
+
+	if (found != NULL || !cdp_field_name(name, len, &wanted))
+		return found;
+	for (int i = 0; i < lists->ntypes; i++)
+	{
+		const CdpType *t = &lists->type[i];
+
+		if (cdp_field_name(t->name, strlen(t->name), &has) && has.len == wanted.len && memcmp(has.text, wanted.text, has.len) == 0)
+		{
+			bool		is_plain = strcmp(t->name, has.text) == 0;
+
+			if (found == NULL || is_plain > plain || (is_plain == plain && strcmp(t->name, found->name) < 0))
+			{
+				found = t;
+				plain = is_plain;
+			}
+		}
+	}
+	return found == NULL ? NULL : type_named(lists, found->name, strlen(found->name));
 }
 
 /* Takes one value of a type, or refuses it. */
@@ -110,7 +144,7 @@ take_value(Cleaning *c, const JsonbValue *key, const CdpType *type, const JsonbV
 static void
 take_key(Cleaning *c, const JsonbValue *key, JsonbValue *v)
 {
-	const CdpType *type = type_named(c->record.lists, key->val.string.val, key->val.string.len);
+	const CdpType *type = type_meant(c->record.lists, key->val.string.val, key->val.string.len);
 	JsonbIterator *it;
 	JsonbIteratorToken token;
 	JsonbValue	each;
