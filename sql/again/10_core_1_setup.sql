@@ -143,11 +143,11 @@ AS $$
 BEGIN
   INSERT INTO cdp_data.grant_rule AS g (template, privileges, object_kind, object)
   VALUES (declare_grant.template, declare_grant.privileges, declare_grant.object_kind, declare_grant.object)
-  ON CONFLICT ON CONSTRAINT grant_rule_pkey DO UPDATE SET privileges = excluded.privileges;
+  ON CONFLICT ON CONSTRAINT grant_rule_pkey DO UPDATE SET privileges = excluded.privileges, declared = true;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.declare_grant(text, text, text, text) IS
-'For setup steps of the rooms: says that the role playing a part (template) gets privileges on an object. object_kind is SCHEMA, TABLE, SEQUENCE, FUNCTION or PROCEDURE; object is its qualified name, with argument types for the last two. cdp.setup() grants.';
+'For setup steps of the rooms: says that the role playing a part (template) gets privileges on an object. object_kind is SCHEMA, TABLE, SEQUENCE, FUNCTION or PROCEDURE; object is its qualified name, with argument types for the last two. cdp.setup() grants, and takes back what it granted before and no step declares any more: so the step that declares must be one that every setup() repeats (it makes no object).';
 
 CREATE OR REPLACE FUNCTION cdp_internal.declare_personal_data(
   room text, table_name text, column_name text, category text, subject_key text, erasure text, note text DEFAULT NULL,
@@ -242,28 +242,98 @@ $$;
 COMMENT ON FUNCTION cdp_internal.declare_audited(text, text[]) IS
 'For setup steps of the rooms: has changes of a small table of settings audited, row by row, by the names of the columns that changed and the values of key_columns, which must not be personal. Not for tables that calls or loads write.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.grant_words(privileges text) RETURNS TABLE (privilege text, column_name text)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+  SELECT w.m[1], c.name
+  FROM regexp_matches(privileges, '([A-Z]+)(?: \(([^)]*)\))?', 'g') AS w (m) LEFT JOIN LATERAL string_to_table(w.m[2], ', ') AS c (name) ON true;
+END;
+COMMENT ON FUNCTION cdp_internal.grant_words(text) IS
+'The single rights in the privileges of a rule, such as SELECT (a, b), INSERT: one row for each privilege and column; column_name NULL for the whole object.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.grant_object_exists(object_kind text, object text) RETURNS boolean
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN CASE object_kind WHEN 'SCHEMA' THEN to_regnamespace(object)::oid WHEN 'TABLE' THEN to_regclass(object)::oid
+  WHEN 'SEQUENCE' THEN to_regclass(object)::oid ELSE to_regprocedure(object)::oid END IS NOT NULL;
+COMMENT ON FUNCTION cdp_internal.grant_object_exists(text, text) IS
+'Whether the object of a rule is there; a later release may not have it any more. Never NULL.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.revoke_right(role_name text, privilege text, column_name text, object_kind text, object text, ours text[]) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  kept text;
+BEGIN
+  IF column_name IS NOT NULL THEN
+    IF EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = to_regclass(object) AND a.attname = column_name AND NOT a.attisdropped) THEN
+      EXECUTE format('REVOKE %s (%I) ON TABLE %s FROM %I', privilege, column_name, object, role_name);
+    END IF;
+    RETURN;
+  END IF;
+  -- Taking a right from a table takes it from each column, too: what somebody granted on a column by hand is given back.
+  SELECT string_agg(quote_ident(a.attname), ', ') INTO kept
+  FROM pg_attribute a CROSS JOIN LATERAL aclexplode(a.attacl) x
+  WHERE object_kind = 'TABLE' AND a.attrelid = to_regclass(object) AND a.attnum > 0 AND NOT a.attisdropped AND x.privilege_type = privilege
+    AND x.grantee = to_regrole(quote_ident(role_name)) AND x.grantor = to_regrole(quote_ident(current_user)) AND a.attname <> ALL (ours);
+  EXECUTE format('REVOKE %s ON %s %s FROM %I', privilege, object_kind, object, role_name);
+  IF kept IS NOT NULL THEN
+    EXECUTE format('GRANT %s (%s) ON TABLE %s TO %I', privilege, kept, object, role_name);
+  END IF;
+EXCEPTION WHEN dependent_objects_still_exist THEN
+  RAISE WARNING '% on % stays with %: it was passed on', privilege, object, quote_ident(role_name)
+    USING HINT = format('Look who has it, then REVOKE %s ON %s %s FROM %I CASCADE;', privilege, object_kind, object, role_name);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.revoke_right(text, text, text, text, text, text[]) IS
+'Takes one right back that cdp.setup() had granted, on one column (column_name) or on the whole object. ours: columns on which it was setup() that granted the same; others keep it. A right that the role passed on stays, with a warning.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.apply_grants() RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   r record;
 BEGIN
+  DELETE FROM cdp_data.grant_rule g WHERE NOT g.declared;
+  -- Back comes what setup() had granted to a role and what no part that the role plays has any more.
+  FOR r IN
+    WITH had AS (
+      SELECT DISTINCT d.role_name, d.object_kind, d.object, w.privilege, w.column_name
+      FROM cdp_data.granted d CROSS JOIN LATERAL cdp_internal.grant_words(d.privileges) w
+    ), wanted AS (
+      SELECT n.role_name, g.object_kind, g.object, w.privilege, w.column_name
+      FROM cdp_data.grant_rule g JOIN cdp_data.role_name n USING (template) CROSS JOIN LATERAL cdp_internal.grant_words(g.privileges) w
+    ), gone AS (
+      SELECT * FROM had EXCEPT SELECT * FROM wanted
+    ), taken AS MATERIALIZED (
+      SELECT x.*, cdp_internal.revoke_right(x.role_name, x.privilege, x.column_name, x.object_kind, x.object,
+        ARRAY(SELECT h.column_name FROM had h WHERE (h.role_name, h.object_kind, h.object, h.privilege) = (x.role_name, x.object_kind, x.object, x.privilege) AND h.column_name IS NOT NULL))
+      FROM gone x WHERE to_regrole(quote_ident(x.role_name)) IS NOT NULL AND cdp_internal.grant_object_exists(x.object_kind, x.object)
+      ORDER BY x.object_kind = 'SCHEMA', x.object, x.privilege
+    )
+    SELECT t.role_name, jsonb_agg(DISTINCT t.privilege || ' ' || t.object) AS rights FROM taken t GROUP BY t.role_name
+  LOOP
+    PERFORM cdp_data.audit_write('revoke', 'role ' || r.role_name, NULL, jsonb_build_object('rights', r.rights));
+  END LOOP;
   FOR r IN
     SELECT g.privileges, g.object_kind, g.object, n.role_name
     FROM cdp_data.grant_rule g JOIN cdp_data.role_name n USING (template)
+    WHERE cdp_internal.grant_object_exists(g.object_kind, g.object)
+      -- A restored dump may name roles that this server does not have; health() tells.
+      AND to_regrole(quote_ident(n.role_name)) IS NOT NULL
     ORDER BY g.object_kind <> 'SCHEMA', g.object, n.role_name
   LOOP
-    -- A restored dump may name roles that this server does not have; health() tells.
-    CONTINUE WHEN to_regrole(quote_ident(r.role_name)) IS NULL;
-    -- An object that a later release no longer has.
-    CONTINUE WHEN CASE r.object_kind WHEN 'SCHEMA' THEN to_regnamespace(r.object)::oid WHEN 'TABLE' THEN to_regclass(r.object)::oid
-      WHEN 'SEQUENCE' THEN to_regclass(r.object)::oid ELSE to_regprocedure(r.object)::oid END IS NULL;
     EXECUTE format('GRANT %s ON %s %s TO %I', r.privileges, r.object_kind, r.object, r.role_name);
   END LOOP;
+  WITH wanted AS (
+    SELECT DISTINCT n.role_name, g.object_kind, g.object, g.privileges FROM cdp_data.grant_rule g JOIN cdp_data.role_name n USING (template)
+  ), gone AS (
+    DELETE FROM cdp_data.granted d WHERE NOT EXISTS (SELECT FROM wanted w WHERE (w.role_name, w.object_kind, w.object, w.privileges) = (d.role_name, d.object_kind, d.object, d.privileges))
+  )
+  INSERT INTO cdp_data.granted (role_name, object_kind, object, privileges) SELECT * FROM wanted ON CONFLICT DO NOTHING;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.apply_grants() IS
-'Grants what cdp_data.grant_rule says to the roles of cdp_data.role_name. Takes nothing away.';
+'Brings the rights of the roles of cdp_data.role_name to what cdp_data.grant_rule says: grants it, and takes back what cdp.setup() had granted before (cdp_data.granted) to them or to roles that played a part, and what is not declared any more. Leaves what others granted, and what the owner granted by hand beyond it. What it takes back is in the audit.';
 
 CREATE OR REPLACE PROCEDURE cdp.setup(
   timezone text DEFAULT NULL, currency text DEFAULT NULL, dry_run boolean DEFAULT false,
@@ -339,7 +409,7 @@ BEGIN
 END
 $$;
 COMMENT ON PROCEDURE cdp.setup(text, text, boolean, text, text, text, text, text, text, text, text) IS
-'Makes or brings up to date the schemas cdp_data, cdp_bi and cdp_api and all in them. Run it after CREATE EXTENSION, after ALTER EXTENSION UPDATE and after a DROP EXTENSION; it can be run at any time and never removes a row. timezone and currency are those of the reports; NULL keeps what is there (UTC and USD at first). dry_run => true prints the SQL of the steps that would run and changes nothing. The other arguments name existing roles (analyst => ''bi_team'') that get the rights of that part. phone_region is the country (ISO 3166, CN) whose phone numbers may come without a country code; NULL keeps what is there (none at first). The caller owns what is made. Errors: 22023 unknown time zone, currency or region, 42704 unknown role, 42501 a schema belongs to another role.';
+'Makes or brings up to date the schemas cdp_data, cdp_bi and cdp_api and all in them. Run it after CREATE EXTENSION, after ALTER EXTENSION UPDATE and after a DROP EXTENSION; it can be run at any time and never removes a row. timezone and currency are those of the reports; NULL keeps what is there (UTC and USD at first). dry_run => true prints the SQL of the steps that would run and changes nothing. The other arguments name existing roles (analyst => ''bi_team'') that get the rights of that part; a role that played it before, and a right that is not declared any more, loses what setup() had granted, never what somebody granted by hand. phone_region is the country (ISO 3166, CN) whose phone numbers may come without a country code; NULL keeps what is there (none at first). The caller owns what is made. Errors: 22023 unknown time zone, currency or region, 42704 unknown role, 42501 a schema belongs to another role.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.own_currency_exists(code text) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp

@@ -75,6 +75,23 @@ CREATE TABLE IF NOT EXISTS cdp_data.grant_rule (
   PRIMARY KEY (template, object_kind, object)
 );
 COMMENT ON TABLE cdp_data.grant_rule IS 'What each part (analyst, reader, ...) may do. Declared by the rooms; cdp.setup() grants it to the roles of cdp_data.role_name.';
+ALTER TABLE cdp_data.grant_rule ADD COLUMN IF NOT EXISTS declared boolean NOT NULL DEFAULT true;
+COMMENT ON COLUMN cdp_data.grant_rule.declared IS 'False only while cdp.setup() runs: until a room declares it again.';
+CREATE TABLE IF NOT EXISTS cdp_data.granted (
+  role_name text NOT NULL,
+  object_kind text NOT NULL,
+  object text NOT NULL,
+  privileges text NOT NULL,
+  PRIMARY KEY (role_name, object_kind, object, privileges)
+);
+COMMENT ON TABLE cdp_data.granted IS 'What cdp.setup() granted to which role when it last ran, so that it can take back what is not declared any more, and nothing that somebody else granted.';
+
+-- step: again: stale rights
+-- A release that kept no record had granted what its rules say; what no room declares from here on is taken back at the end.
+INSERT INTO cdp_data.granted (role_name, object_kind, object, privileges)
+SELECT n.role_name, g.object_kind, g.object, g.privileges FROM cdp_data.grant_rule g JOIN cdp_data.role_name n USING (template)
+WHERE NOT EXISTS (SELECT FROM cdp_data.granted) ON CONFLICT DO NOTHING;
+UPDATE cdp_data.grant_rule SET declared = false;
 
 -- step: personal_data
 CREATE TABLE IF NOT EXISTS cdp_data.personal_data (

@@ -39,7 +39,7 @@ SELECT cdp_internal.declare_personal_data('core', 'cdp_data.touchpoint_awaited',
   ('touchpoint_id', 'pseudonym', 'customer_id', 'keep', NULL)) AS v (c, category, subject, erasure, note);
 -- What looks as if it could hold personal data and holds none.
 SELECT cdp_internal.declare_impersonal('core', 'cdp_data.' || v.t, string_to_array(v.c, ' '), v.note) FROM (VALUES
-  ('setup_step', '*', 'steps of setup'), ('setting', '*', 'settings'), ('role_name', '*', 'names of database roles'), ('grant_rule', '*', 'rights'),
+  ('setup_step', '*', 'steps of setup'), ('setting', '*', 'settings'), ('role_name', '*', 'names of database roles'), ('grant_rule', '*', 'rights'), ('granted', '*', 'rights'),
   ('personal_data', '*', 'names of columns'), ('source', '*', 'names of sources; owners are teams'), ('channel', '*', 'names of channels'),
   ('channel_rule', '*', 'patterns of origins'), ('campaign', '*', 'names of campaigns'), ('spend', '*', 'figures by day'), ('currency', '*', 'codes'),
   ('currency_rate', '*', 'codes and rates'), ('touch_kind', '*', 'names of kinds'), ('identifier_type', '*', 'names and rules of types'),

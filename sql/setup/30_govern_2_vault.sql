@@ -35,4 +35,6 @@ SELECT cdp_internal.declare_impersonal('governance', 'cdp_data.key_rotation', '{
 SELECT cdp_internal.declare_impersonal('governance', 'cdp_data.audit_chain', '{*}', 'links of sealed rows');
 SELECT cdp_internal.declare_impersonal('governance', 'cdp_data.audit_seal', '{*}', 'links of sealed rows');
 SELECT cdp_internal.declare_impersonal('governance', 'cdp_data.audit_check', '{*}', 'findings by number of row');
+
+-- step: audited_vault
 SELECT cdp_internal.declare_audited('cdp_data.encrypted_column', '{table_name,column_name}');

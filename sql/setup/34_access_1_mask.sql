@@ -16,15 +16,18 @@ CREATE OR REPLACE FUNCTION cdp_data.sources_of(role_name text) RETURNS integer[]
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  -- Whoever is a member of a restricted role is restricted with it, whatever else he is a member of.
+  -- Whoever is a member of a restricted role is restricted with it, whatever else he is a member of. So is who logged in
+  -- as one: SET ROLE to a part that he also has must not lift it. A login that inherits nothing (a pool's, which becomes
+  -- somebody with SET ROLE) is bound by the role that it takes; superusers are members of all and bound by none.
   RETURN (
     SELECT array_agg(DISTINCT r.source_id ORDER BY r.source_id) FROM cdp_data.source_right r
-    WHERE r.role_name = sources_of.role_name
-      OR CASE WHEN to_regrole(quote_ident(r.role_name)) IS NOT NULL AND to_regrole(quote_ident(sources_of.role_name)) IS NOT NULL
-        THEN pg_has_role(sources_of.role_name, r.role_name, 'member') END);
+    WHERE EXISTS (
+      SELECT FROM (VALUES (sources_of.role_name, 'member'), (session_user::text, 'usage')) AS w (who, way)
+        JOIN pg_roles p ON p.rolname = w.who AND NOT p.rolsuper
+      WHERE w.who = r.role_name OR CASE WHEN to_regrole(quote_ident(r.role_name)) IS NOT NULL THEN pg_has_role(w.who, r.role_name, w.way) END));
 END
 $$;
-COMMENT ON FUNCTION cdp_data.sources_of(text) IS 'Numbers of the sources that a role is kept to, its own and those of every restricted role that it is a member of; NULL: all sources.';
+COMMENT ON FUNCTION cdp_data.sources_of(text) IS 'Numbers of the sources that the session is kept to while it acts as a role: those of every restricted role that this one is or is a member of, and of every one that the login is or inherits from; NULL: all sources, and for superusers.';
 
 -- step: again: masked views
 -- With the rights of their owner, who may read values: these are the only two such views. security_barrier keeps

@@ -157,6 +157,14 @@ can('agency', q{SELECT count(DISTINCT source_id) FROM cdp_data.touchpoint}, 1);
 can('agency', q{SELECT count(*) FROM cdp_data.load WHERE source_id <> (SELECT source_id FROM cdp_data.source WHERE name = 'shop')}, 0);
 can('agency', 'SELECT (SELECT count(*) FROM cdp_bi.customer_profile), (SELECT count(*) FROM cdp_bi.customer_masked), (SELECT count(*) FROM cdp_bi.identifier_masked)', '0|0|0');
 cannot('agency', 'SELECT * FROM cdp_data.touchpoint_2026_02', '42501');
+# The part that the agency inherits from is not restricted; taking it with SET ROLE is no way out.
+can('agency', q{SET ROLE the_analyst; SELECT (SELECT count(DISTINCT source_id) FROM cdp_data.touchpoint), (SELECT count(*) FROM cdp_bi.customer_masked)}, '1|0');
+can('agency', q{PREPARE p AS SELECT count(DISTINCT source_id) FROM cdp_data.touchpoint; SET ROLE the_analyst; EXECUTE p}, 1);
+# A pool's login inherits nothing: it is bound by the role that it takes.
+$node->safe_psql($db, 'CREATE ROLE pool LOGIN NOINHERIT; GRANT agency, the_analyst TO pool');
+can('pool', q{SET ROLE agency; SELECT count(DISTINCT source_id) FROM cdp_data.touchpoint}, 1);
+can('pool', q{SET ROLE the_analyst; SELECT count(DISTINCT source_id) FROM cdp_data.touchpoint}, 2);
+is($node->safe_psql($db, q{SELECT count(*) > 0 FROM cdp_bi.customer_masked}), 't', 'a superuser is a member of every role and kept to nothing');
 unlike((as('agency', q{CREATE FUNCTION pg_temp.spy(v text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS $$ BEGIN RAISE NOTICE 'seen'; RETURN true; END $$;
 	SELECT count(*) FROM cdp_bi.identifier_masked WHERE pg_temp.spy(masked)}))[2], qr/seen/, 'no mask passes by a filter either');
 cannot('agency', q{SELECT cdp.restrict_to_sources('agency', NULL)}, '42501');
@@ -166,6 +174,9 @@ can('the_connector', q{SELECT status FROM cdp_api.track('crm', 'click', '{"email
 $node->safe_psql($db, q{SET ROLE keeper; SELECT cdp.restrict_to_sources('the_connector', '{shop}')});
 cannot('the_connector', q{SELECT cdp_api.track('crm', 'click', '{"email": "max@example.com"}')}, '42501');
 cannot('the_connector', q{SELECT cdp_api.ingest('crm', '[]')}, '42501');
+$node->safe_psql($db, q{CREATE ROLE hub LOGIN; GRANT the_connector TO hub; SET ROLE keeper; SELECT cdp.restrict_to_sources('the_connector', NULL), cdp.restrict_to_sources('hub', '{shop}')});
+cannot('hub', q{SET ROLE the_connector; SELECT cdp_api.track('crm', 'click', '{"email": "max@example.com"}')}, '42501');
+$node->safe_psql($db, q{SET ROLE keeper; SELECT cdp.restrict_to_sources('hub', NULL), cdp.restrict_to_sources('the_connector', '{shop}')});
 can('the_connector', q{SELECT status FROM cdp_api.track('shop', 'form_submit', '{"email": "max@example.com"}')}, 'written');
 # A table that a later release brings is covered by its setup().
 $node->safe_psql($db, 'SET ROLE keeper; CREATE TABLE cdp_data.later (source_id integer, note text); INSERT INTO cdp_data.later VALUES (1, NULL), (2, NULL); GRANT SELECT ON cdp_data.later TO the_analyst');
