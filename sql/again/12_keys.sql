@@ -8,7 +8,7 @@ CREATE OR REPLACE FUNCTION cdp_internal.may_use_keys(what text) RETURNS boolean
 LANGUAGE c STABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'cdp_may_use_keys';
 COMMENT ON FUNCTION cdp_internal.may_use_keys(text) IS
-'Whether the current role may digest (what => ''digest''; encrypting is part of it) or decrypt (''decrypt''): it has SELECT on the empty table cdp_data.key_right_<what>. False for any other word and before cdp.setup(). NULL for NULL.';
+'Whether the current role may digest (what => ''digest''; encrypting is part of it), decrypt (''decrypt'') or compute links and seals of the audit (''audit''): it has SELECT on the empty table cdp_data.key_right_<what>. False for any other word and before cdp.setup(). NULL for NULL.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.key_file_is_set() RETURNS boolean
 LANGUAGE c STABLE PARALLEL SAFE
@@ -26,7 +26,7 @@ CREATE OR REPLACE FUNCTION cdp_internal.keyed_digest(purpose text, value text, k
 LANGUAGE c STABLE PARALLEL SAFE COST 10
 AS 'MODULE_PATHNAME', 'cdp_keyed_digest';
 COMMENT ON FUNCTION cdp_internal.keyed_digest(text, text, integer) IS
-'Keyed digest of a text for a purpose (suppression, audit, ...): two bytes of key number, then HMAC-SHA256 of the value''s bytes with the subkey of the purpose, HMAC-SHA256(key, ''pg_cdp '' || purpose). key_id NULL: the newest key. NULL for a NULL purpose or value. Digests of different purposes or keys can not be compared. Errors: 42501 without the right to digest, 55000 no key file or no such key, F0000 it can not be used, 22023 purpose of no or more than 31 bytes.';
+'Keyed digest of a text for a purpose (suppression, audit, ...): two bytes of key number, then HMAC-SHA256 of the value''s bytes with the subkey of the purpose, HMAC-SHA256(key, ''pg_cdp '' || purpose). key_id NULL: the newest key. NULL for a NULL purpose or value. Digests of different purposes or keys can not be compared. Errors: 42501 without the right to digest, 55000 no key file or no such key, F0000 it can not be used, 22023 purpose of no or more than 31 bytes, or one that belongs to encryption. Purpose audit seal takes the right to verify the audit instead.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.keyed_digests(purpose text, value text, key_ids integer[]) RETURNS bytea[]
 LANGUAGE c STABLE STRICT PARALLEL SAFE COST 10

@@ -199,27 +199,31 @@ RETURNS TABLE (merge_id bigint, operation_id bigint, at timestamptz, kind text, 
   link_id bigint, cause text, actor text, source text, load_id bigint, note text, winner_size integer, loser_size integer, undone_by bigint)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+  -- Notes are free text of whoever merged.
+  sees_notes boolean := has_column_privilege('cdp_data.merge_log', 'note', 'SELECT');
 BEGIN
   PERFORM cdp_internal.require_setup();
   IF NOT EXISTS (SELECT FROM cdp_data.customer c WHERE c.customer_id = customer) THEN
     RAISE EXCEPTION 'there is no customer %', customer USING ERRCODE = 'invalid_parameter_value';
   END IF;
-  -- Notes are free text of whoever merged.
-  PERFORM cdp_internal.audit_read('customer_merges', cdp_internal.root_of(customer));
-  RETURN QUERY
-  WITH under AS MATERIALIZED (SELECT u AS id FROM cdp_internal.customers_under(cdp_internal.root_of(customer)) u)
+  IF sees_notes THEN
+    PERFORM cdp_internal.audit_read('customer_merges', cdp_internal.root_of(customer));
+  END IF;
+  RETURN QUERY EXECUTE format('
+  WITH under AS MATERIALIZED (SELECT u AS id FROM cdp_internal.customers_under(cdp_internal.root_of($1)) u)
   SELECT m.merge_id, m.operation_id, m.at, m.kind COLLATE "default", m.customer_id, m.identifier_id, m.from_id, m.to_id,
-    m.link_id, m.cause COLLATE "default", m.actor, s.name COLLATE "default", m.load_id, m.note, m.winner_size, m.loser_size, m.undone_by
+    m.link_id, m.cause COLLATE "default", m.actor, s.name COLLATE "default", m.load_id, %s, m.winner_size, m.loser_size, m.undone_by
   FROM cdp_data.merge_log m LEFT JOIN cdp_data.source s ON s.source_id = m.source_id
   WHERE m.merge_id IN (
     SELECT x.merge_id FROM under u JOIN cdp_data.merge_log x ON x.customer_id = u.id
     UNION SELECT x.merge_id FROM under u JOIN cdp_data.merge_log x ON x.to_id = u.id
     UNION SELECT x.merge_id FROM under u JOIN cdp_data.identifier i ON i.customer_id = u.id JOIN cdp_data.merge_log x ON x.identifier_id = i.identifier_id)
-  ORDER BY m.merge_id;
+  ORDER BY m.merge_id', CASE WHEN sees_notes THEN 'm.note' ELSE 'NULL::text' END) USING customer;
 END
 $$;
 COMMENT ON FUNCTION cdp.customer_merges(bigint) IS
-'The lines of the ledger about a customer, all that were merged into it and their identifiers, in the order in which they were written. Columns as in cdp_data.merge_log. cdp.unmerge(merge => merge_id) takes one of kind merge back. Shows notes, so the read leaves a row in cdp_data.audit; cdp_bi.merge_history is without them. Errors: 22023 unknown customer, 25006 in a read-only transaction, 55000 before cdp.setup().';
+'The lines of the ledger about a customer, all that were merged into it and their identifiers, in the order in which they were written. Columns as in cdp_data.merge_log. cdp.unmerge(merge => merge_id) takes one of kind merge back. note is NULL for who may not read it (admin); shown, the read leaves a row in cdp_data.audit; cdp_bi.merge_history is without notes. Errors: 22023 unknown customer, 25006 in a read-only transaction, 55000 before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp.identity_check()
 RETURNS TABLE (violation text, customer_id bigint, identifier_id bigint, link_id bigint, detail text)
@@ -277,7 +281,10 @@ BEGIN
   UNION ALL
   SELECT 'support', e.a_root, e.a_id, e.link_id, 'an active link of records, of which no load is in force'
   FROM edge e WHERE e.state = 'active' AND e.kind = 'deterministic' AND NOT EXISTS (
-    SELECT FROM cdp_data.link_support_now s WHERE s.link_id = e.link_id)
+    -- cdp_data.link_support_now without the keys of records, which an admin may not read.
+    SELECT FROM cdp_data.link_support s JOIN cdp_data.load d ON d.load_id = s.load_id
+      LEFT JOIN cdp_data.record_version w ON w.version_id = s.version_id AND s.version_id <> 0 LEFT JOIN cdp_data.repetition r ON r.repetition_id = w.repetition_id
+    WHERE s.link_id = e.link_id AND (d.state = 'done' OR d.state = 'running' AND d.xid = pg_current_xact_id_if_assigned() OR r.own_time OR r.first_at IS NOT NULL))
     AND NOT EXISTS (SELECT FROM cdp_data.link_support s JOIN cdp_data.load d ON d.load_id = s.load_id WHERE s.link_id = e.link_id AND d.state = 'running');
 END
 $$;

@@ -10,7 +10,7 @@ CREATE OR REPLACE FUNCTION cdp_internal.audit_link(
 LANGUAGE c STABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'cdp_audit_link';
 COMMENT ON FUNCTION cdp_internal.audit_link(integer, bytea, bigint, bigint, timestamptz, xid8, text, text, text, text, bigint, bytea, jsonb) IS
-'Link of one row of cdp_data.audit at a place of the chain, after the link before it (NULL: 32 zero bytes): HMAC-SHA256 with that key, SHA-256 when key_id is NULL. See src/governance/chain.c for the bytes. Errors: 42501 without the right to digest, 55000 no such key, 22004 no place, number, time or transaction, 22023 a link that does not have 32 bytes.';
+'Link of one row of cdp_data.audit at a place of the chain, after the link before it (NULL: 32 zero bytes): HMAC-SHA256 with that key, SHA-256 when key_id is NULL. See src/governance/chain.c for the bytes. Errors: 42501 without the right to verify the audit, 55000 no such key, 22004 no place, number, time or transaction, 22023 a link that does not have 32 bytes.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.audit_links(
   key_id integer, previous bytea, pos bigint, audit_id bigint, at timestamptz, xid xid8, actor text, role text, action text, object text,
@@ -285,7 +285,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.audit_verify(text) IS
-'Checks the chain of the audit, one row for each finding. error: changed, swapped, removed (each with the row''s place and audit_id), links_removed, added (a row put in by hand among sealed ones), seal_changed, head_changed, seal_missing, key_missing (these places could not be checked), unknown_head. warning: downgraded (seals without a key after keyed ones). info: sealed (how many, how many without a key, the head) and unsealed (the tail that nothing protects yet). head: a head that was noted earlier, as cdp.seal_audit() returned it; must still be a link of the chain, which is the only way to find that the end was cut off or everything sealed anew by somebody who may use the keys. Reads the whole chain once, writes nothing, runs on a standby that has the key file. At most 1000 findings of a kind for each seal. Errors: 42501 without the right to digest, 55000 before cdp.setup().';
+'Checks the chain of the audit, one row for each finding. error: changed, swapped, removed (each with the row''s place and audit_id), links_removed, added (a row put in by hand among sealed ones), seal_changed, head_changed, seal_missing, key_missing (these places could not be checked), unknown_head. warning: downgraded (seals without a key after keyed ones). info: sealed (how many, how many without a key, the head) and unsealed (the tail that nothing protects yet). head: a head that was noted earlier, as cdp.seal_audit() returned it; must still be a link of the chain, which is the only way to find that the end was cut off or everything sealed anew by somebody who may use the keys. Reads the whole chain once, writes nothing, runs on a standby that has the key file. At most 1000 findings of a kind for each seal. Errors: 42501 without the right to verify (SELECT on cdp_data.key_right_audit), 55000 before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.audit_check() RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp

@@ -34,7 +34,7 @@ $$;
 COMMENT ON FUNCTION cdp.encrypt_attribute(text) IS
 'Has values of an attribute, built-in ones too, stored encrypted from now on; CALL cdp.rotate_keys() encrypts those that are there. Its typed column in cdp_data.profile stays empty, its sensitivity becomes personal at least, and cdp.reveal() reads it. There is no way back but a new attribute. Returns attribute_id; again changes nothing. Errors: 22023 unknown, or its strategy compares values by more than being equal (longest, min, max, sum, union, custom); 55000 no key file; F0000 it can not be used.';
 
-CREATE OR REPLACE FUNCTION cdp.reveal(customer bigint, attribute text) RETURNS text
+CREATE OR REPLACE FUNCTION cdp_internal.reveal_in(customer bigint, attribute text) RETURNS text
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -44,20 +44,41 @@ DECLARE
 BEGIN
   PERFORM cdp_internal.require_setup();
   root := cdp_internal.known_customer(customer);
-  SELECT * INTO a FROM cdp_data.attribute_all x WHERE x.name = reveal.attribute;
+  SELECT * INTO a FROM cdp_data.attribute_all x WHERE x.name = reveal_in.attribute;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'unknown attribute "%"', left(attribute, 63)
       USING ERRCODE = 'invalid_parameter_value', HINT = cdp_internal.did_you_mean(attribute, ARRAY(SELECT x.name FROM cdp_data.attribute_all x), 'SELECT name FROM cdp_data.attribute_all; lists them.');
-  END IF;
-  IF NOT cdp_internal.may_use_keys('decrypt') THEN
-    RAISE EXCEPTION 'permission denied to reveal values'
-      USING ERRCODE = 'insufficient_privilege', HINT = 'It takes the part of privacy: CALL cdp.setup(privacy => ...);';
   END IF;
   -- The trace comes first: who can not leave it sees nothing.
   PERFORM cdp_data.audit_write('reveal', format('attribute %s', a.name), root);
   PERFORM cdp_internal.audit_log('reveal', format('attribute %s', a.name), root);
   SELECT r.doc -> 'values' ->> a.name INTO value FROM cdp_internal.profile_rows(ARRAY[root]) r;
   RETURN CASE WHEN a.encrypted AND cdp_internal.envelope_key(value) IS NOT NULL THEN cdp_internal.open_attribute(a.attribute_id, value) ELSE value END;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.reveal_in(bigint, text) IS
+'What cdp.reveal() does, for cdp_data.reveal(). Needs the rights of the tables'' owner.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.require_reveal(function text) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF NOT has_function_privilege(function, 'EXECUTE') THEN
+    RAISE EXCEPTION 'permission denied to reveal values'
+      USING ERRCODE = 'insufficient_privilege', HINT = 'It takes the part of privacy: CALL cdp.setup(privacy => ...);';
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.require_reveal(text) IS
+'Error 42501 when the caller may not call this function of cdp_data, which shows encrypted values.';
+
+CREATE OR REPLACE FUNCTION cdp.reveal(customer bigint, attribute text) RETURNS text
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  PERFORM cdp_internal.require_reveal('cdp_data.reveal(bigint,text)');
+  RETURN cdp_data.reveal(customer, attribute);
 END
 $$;
 COMMENT ON FUNCTION cdp.reveal(bigint, text) IS
@@ -77,7 +98,7 @@ $$;
 COMMENT ON FUNCTION cdp.encrypt_text(text, text, boolean) IS
 'A text for a column of your own, encrypted with AES-256-GCM and the newest key of the key file: cdp1:<key>:<base64>. context is any word, the same for the whole column; the text opens with it only, so it can not be moved to another column. same_for_same: equal texts give equal results, so that they can be found and joined, and everybody sees which rows are equal. NULL for NULL. Give values as parameters, not as literals: SQL text reaches logs. Errors: 22023 no context, 42501 without the right to digest, 55000 no key file, F0000 it can not be used.';
 
-CREATE OR REPLACE FUNCTION cdp.decrypt_text(envelope text, context text) RETURNS text
+CREATE OR REPLACE FUNCTION cdp_internal.decrypt_in(envelope text, context text) RETURNS text
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -86,6 +107,18 @@ BEGIN
   PERFORM cdp_data.audit_write('reveal', 'text', NULL, jsonb_build_object('context', left(context, 200)));
   PERFORM cdp_internal.audit_log('reveal', 'text', NULL);
   RETURN value;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.decrypt_in(text, text) IS
+'What cdp.decrypt_text() does, for cdp_data.decrypt(). Needs the rights of the tables'' owner.';
+
+CREATE OR REPLACE FUNCTION cdp.decrypt_text(envelope text, context text) RETURNS text
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  PERFORM cdp_internal.require_reveal('cdp_data.decrypt(text,text)');
+  RETURN cdp_data.decrypt(envelope, context);
 END
 $$;
 COMMENT ON FUNCTION cdp.decrypt_text(text, text) IS

@@ -98,7 +98,10 @@ SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.' || 
 FROM unnest(array['admin', 'analyst', 'marketer', 'finance', 'privacy', 'connector']) AS t (template),
   unnest(array['setting', 'source', 'load', 'origin', 'channel', 'channel_rule', 'campaign', 'spend', 'currency', 'currency_rate', 'touch_kind',
     'identifier_type', 'customer', 'identifier_override', 'channel_all', 'channel_rule_all', 'touch_kind_all', 'identifier_type_all', 'currency_all',
-    'setup_step', 'role_name', 'personal_data', 'job', 'job_run', 'feed_cursor', 'destination']) AS r (name);
+    'setup_step', 'role_name', 'personal_data', 'feed_cursor', 'destination']) AS r (name);
+-- The error of a job of one's own may repeat a value.
+SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.' || r.name)
+FROM unnest(array['admin', 'privacy']) AS t (template), unnest(array['job', 'job_run']) AS r (name);
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_bi.origin_channel')
 FROM unnest(array['admin', 'analyst', 'marketer', 'finance', 'privacy', 'connector', 'reader']) AS t (template);
 -- Views run with their reader's rights, so who reads cdp_bi needs the lists below it; no fact and no person is among them.
@@ -107,6 +110,7 @@ FROM unnest(array['setting', 'origin', 'channel', 'channel_rule', 'channel_all',
 SELECT cdp_internal.declare_grant('admin', 'SELECT, INSERT, UPDATE, DELETE', 'TABLE', 'cdp_data.' || r.name)
 FROM unnest(array['source', 'channel', 'channel_rule', 'campaign', 'currency', 'currency_rate', 'touch_kind', 'identifier_type', 'destination']) AS r (name);
 SELECT cdp_internal.declare_grant('admin', 'SELECT, UPDATE', 'TABLE', 'cdp_data.setting');
+SELECT cdp_internal.declare_grant('admin', 'USAGE', 'SEQUENCE', 'cdp_data.identifier_type_type_id_seq'); -- cdp.add_identifier_type()
 -- Blocked values may be phone numbers of people: not for everybody.
 SELECT cdp_internal.declare_grant('admin', 'SELECT (block_id, type_id, pattern, is_active, note), INSERT, UPDATE, DELETE', 'TABLE', 'cdp_data.identifier_block');
 SELECT cdp_internal.declare_grant('privacy', 'SELECT', 'TABLE', 'cdp_data.' || r.name) FROM unnest(array['identifier_block', 'identifier_block_all']) AS r (name);

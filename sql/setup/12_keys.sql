@@ -4,7 +4,9 @@
 CREATE TABLE IF NOT EXISTS cdp_data.key_right_digest (nothing integer CHECK (false));
 COMMENT ON TABLE cdp_data.key_right_digest IS 'Always empty. Who may SELECT here may compute keyed digests and encrypt with the keys of the key file.';
 CREATE TABLE IF NOT EXISTS cdp_data.key_right_decrypt (nothing integer CHECK (false));
-COMMENT ON TABLE cdp_data.key_right_decrypt IS 'Always empty. Who may SELECT here may decrypt with the keys of the key file.';
+COMMENT ON TABLE cdp_data.key_right_decrypt IS 'Always empty. Who may SELECT here may decrypt with the keys of the key file, without leaving a trace; others read by cdp.reveal() and cdp.decrypt_text().';
+CREATE TABLE IF NOT EXISTS cdp_data.key_right_audit (nothing integer CHECK (false));
+COMMENT ON TABLE cdp_data.key_right_audit IS 'Always empty. Who may SELECT here may compute the links and seals of the audit, and so verify it.';
 
 -- step: suppression_refusal
 CREATE TABLE IF NOT EXISTS cdp_data.suppression_refusal (
@@ -21,8 +23,8 @@ CREATE OR REPLACE VIEW cdp_bi.suppression_refusal WITH (security_invoker = true)
   FROM cdp_data.suppression_refusal r JOIN cdp_data.source s USING (source_id) GROUP BY s.name, r.day;
 COMMENT ON VIEW cdp_bi.suppression_refusal IS 'How many records of erased people each source brought again on which UTC day; all were refused.';
 
--- step: key_grants
-SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.key_right_digest') FROM unnest(array['admin', 'privacy', 'connector']) AS t (template);
-SELECT cdp_internal.declare_grant('privacy', 'SELECT', 'TABLE', 'cdp_data.key_right_decrypt');
+-- step: again: key_grants
+SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.key_right_digest') FROM unnest(array['privacy', 'connector']) AS t (template);
+SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.key_right_audit') FROM unnest(array['admin', 'privacy']) AS t (template);
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', r.name)
 FROM unnest(array['admin', 'privacy']) AS t (template), unnest(array['cdp_data.suppression_refusal', 'cdp_bi.suppression_refusal']) AS r (name);

@@ -36,6 +36,37 @@ COMMENT ON COLUMN cdp_data.attribute.aliases IS 'Other spellings: what came (any
 COMMENT ON COLUMN cdp_data.attribute.blanks IS 'Words that say nothing, in lower case, in place of cdp_internal.attribute_blanks(); NULL: those.';
 COMMENT ON COLUMN cdp_data.attribute.encrypted IS 'Values are stored encrypted with the newest key of the key file and read with cdp.reveal(). Switched on by cdp.encrypt_attribute().';
 
+-- step: attribute guard
+-- What is internal or not encrypted is shown to analysts and admins: opening it is for who may read the values anyway.
+CREATE OR REPLACE FUNCTION cdp_data.guard_attribute() RETURNS trigger
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  known record;
+BEGIN
+  IF has_any_column_privilege('cdp_data.attribute_value', 'INSERT') THEN
+    RETURN coalesce(NEW, OLD); -- the owner of the tables
+  ELSIF TG_OP = 'DELETE' THEN
+    IF OLD.attribute_id < 1000 AND OLD.sensitivity <> 'internal' THEN
+      RAISE EXCEPTION 'attribute "%" would be the built-in one again, which may show its values to analysts', OLD.name USING ERRCODE = 'insufficient_privilege';
+    END IF;
+    RETURN OLD;
+  END IF;
+  SELECT a.name, a.sensitivity, a.encrypted INTO known FROM cdp_data.attribute_all a WHERE a.attribute_id = NEW.attribute_id;
+  IF known.encrypted AND NOT NEW.encrypted
+    OR NEW.sensitivity = 'internal' AND (known.sensitivity, known.name) IS DISTINCT FROM ('internal', NEW.name) THEN
+    RAISE EXCEPTION 'attribute "%" would show its values to analysts', NEW.name
+      USING ERRCODE = 'insufficient_privilege', DETAIL = 'What is internal and not encrypted stands in cdp_bi.customer_profile.',
+        HINT = 'The owner of the tables can declare that; or leave it personal.';
+  END IF;
+  RETURN NEW;
+END
+$$;
+COMMENT ON FUNCTION cdp_data.guard_attribute() IS
+'Trigger of cdp_data.attribute: error 42501 when somebody else than the owner of the tables makes an attribute internal that is not, renames one that is, takes encryption away, or deletes what keeps a built-in one from analysts.';
+CREATE OR REPLACE TRIGGER guard_attribute BEFORE INSERT OR UPDATE OR DELETE ON cdp_data.attribute FOR EACH ROW EXECUTE FUNCTION cdp_data.guard_attribute();
+COMMENT ON TRIGGER guard_attribute ON cdp_data.attribute IS 'Who may not read values does not declare them open to all.';
+
 -- step: purposes of attributes
 ALTER TABLE cdp_data.attribute ADD COLUMN IF NOT EXISTS allowed_purposes text[] COLLATE "C";
 COMMENT ON COLUMN cdp_data.attribute.allowed_purposes IS 'Purposes for which values may be used, of cdp_data.purpose_all; NULL: every one. See cdp.purpose_check().';
@@ -194,6 +225,7 @@ SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.' || 
 FROM unnest(array['admin', 'analyst', 'marketer', 'finance', 'privacy', 'connector']) AS t (template),
   unnest(array['attribute', 'attribute_all']) AS r (name);
 SELECT cdp_internal.declare_grant('admin', 'SELECT, INSERT, UPDATE, DELETE', 'TABLE', 'cdp_data.attribute');
+SELECT cdp_internal.declare_grant('admin', 'USAGE', 'SEQUENCE', 'cdp_data.attribute_attribute_id_seq'); -- cdp.add_attribute()
 SELECT cdp_internal.declare_grant('privacy', 'SELECT', 'TABLE', 'cdp_data.' || r.name) FROM unnest(array['attribute_value', 'attribute_value_now', 'profile', 'profile_state']) AS r (name);
 -- What names nobody: figures, places, levels, and which source said what.
 SELECT cdp_internal.declare_grant(t.template,

@@ -27,7 +27,29 @@ COMMENT ON COLUMN cdp_data.key_rotation.finished_at IS 'NULL: still running, or 
 COMMENT ON COLUMN cdp_data.key_rotation.attributes IS 'Attributes that were encrypted when it began.';
 COMMENT ON COLUMN cdp_data.key_rotation.block IS 'Pages of table_name that are done.';
 
+-- step: again: reveal
+-- Definer: who may see values decrypts them by roads that leave a trace, and by no other.
+CREATE OR REPLACE FUNCTION cdp_data.reveal(customer bigint, attribute text) RETURNS text
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN cdp_internal.reveal_in(customer, attribute);
+END
+$$;
+REVOKE ALL ON FUNCTION cdp_data.reveal(bigint, text) FROM PUBLIC;
+COMMENT ON FUNCTION cdp_data.reveal(bigint, text) IS 'cdp.reveal() with the rights of the tables'' owner.';
+CREATE OR REPLACE FUNCTION cdp_data.decrypt(envelope text, context text) RETURNS text
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN cdp_internal.decrypt_in(envelope, context);
+END
+$$;
+REVOKE ALL ON FUNCTION cdp_data.decrypt(text, text) FROM PUBLIC;
+COMMENT ON FUNCTION cdp_data.decrypt(text, text) IS 'cdp.decrypt_text() with the rights of the tables'' owner.';
+
 -- step: again: vault_grants
+SELECT cdp_internal.declare_grant('privacy', 'EXECUTE', 'FUNCTION', f.name) FROM unnest(array['cdp_data.reveal(bigint,text)', 'cdp_data.decrypt(text,text)']) AS f (name);
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.' || r.name)
 FROM unnest(array['admin', 'privacy']) AS t (template), unnest(array['encrypted_column', 'key_rotation']) AS r (name);
 SELECT cdp_internal.declare_impersonal('governance', 'cdp_data.encrypted_column', '{*}', 'names of tables and columns');

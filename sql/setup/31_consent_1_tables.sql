@@ -195,7 +195,6 @@ SELECT cdp_internal.declare_impersonal('governance', 'cdp_data.' || v.t, string_
 -- step: again: grants of consent
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.' || r.name)
 FROM unnest(array['admin', 'analyst', 'marketer', 'finance', 'privacy', 'connector', 'reader']) AS t (template), unnest(array['purpose', 'purpose_all', 'notice']) AS r (name);
-SELECT cdp_internal.declare_grant('admin', 'SELECT, INSERT, UPDATE, DELETE', 'TABLE', 'cdp_data.purpose');
 -- What a gate needs, and nothing that proves: no text, no page, no key of a source.
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.consent_state')
 FROM unnest(array['admin', 'analyst', 'marketer', 'finance', 'privacy', 'connector']) AS t (template);

@@ -21,6 +21,8 @@
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
+#include "storage/ipc.h"
+
 #define SUBKEYS			8		/* kept ready; more purposes at once only cost time */
 #define PURPOSE_BYTES	32
 
@@ -35,6 +37,7 @@ typedef struct Subkey
 static Subkey subkeys[SUBKEYS];
 static int	next_subkey = 0;
 static uint64 subkey_generation = 0;
+static bool wiped_at_exit = false;
 
 CDP_NORETURN static void crypto_failed(const char *what);
 
@@ -96,6 +99,14 @@ subkey_drop(Subkey *s)
 	OPENSSL_cleanse(s, sizeof(*s));
 }
 
+/* on_proc_exit callback: no key stays in memory that the system hands on. */
+static void
+subkeys_wipe_at_exit(int code, Datum arg)
+{
+	for (int i = 0; i < SUBKEYS; i++)
+		subkey_drop(&subkeys[i]);
+}
+
 /* The subkey of a purpose, in static memory, good until the next call with another purpose. Errors as cdp_keyfile_key(). */
 static Subkey *
 subkey_of(const char *purpose, int key_id)
@@ -119,6 +130,11 @@ subkey_of(const char *purpose, int key_id)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("purpose of a key must have 1 to %d bytes", PURPOSE_BYTES - 1)));
+	if (!wiped_at_exit)
+	{
+		on_proc_exit(subkeys_wipe_at_exit, 0);
+		wiped_at_exit = true;
+	}
 	key = cdp_keyfile_key(key_id);
 	cdp_hmac_raw(key, CDP_KEY_BYTES, pieces, 2, derived);
 	s = &subkeys[next_subkey++ % SUBKEYS];

@@ -104,11 +104,10 @@ hex_digit(char c)
 	return -1;
 }
 
-/* Reads one line into the ring, in the order of ids; NULL, or what is wrong with it. */
+/* Reads one line into the ring, in the order of ids; NULL, or what is wrong with it. Then the key may still stand in key, which the caller wipes. */
 static const char *
-parse_line(const char *s, const char *end)
+parse_line(const char *s, const char *end, uint8 *key)
 {
-	uint8		key[CDP_KEY_BYTES];
 	const char *comment = memchr(s, '#', end - s);
 	long		id = 0;
 	int			at;
@@ -152,7 +151,6 @@ parse_line(const char *s, const char *end)
 	ring.id[at] = id;
 	memcpy(ring.key[at], key, CDP_KEY_BYTES);
 	ring.n++;
-	OPENSSL_cleanse(key, sizeof(key));
 	return NULL;
 }
 
@@ -185,14 +183,22 @@ static void
 ring_fill(int fd, const struct stat *st)
 {
 	static char text[KEYFILE_MAX_BYTES + 1];
+	uint8		key[CDP_KEY_BYTES];
 	const char *wrong = NULL;
 	int			line = 0;
 	ssize_t		len = 0,
-				got;
+				got = 0;
 	const char *s;
 
-	while (len <= KEYFILE_MAX_BYTES && (got = read(fd, text + len, sizeof(text) - len)) > 0)
-		len += got;
+	while (len <= KEYFILE_MAX_BYTES && ((got = read(fd, text + len, sizeof(text) - len)) > 0 || (got < 0 && errno == EINTR)))
+		len += Max(got, 0);
+	if (got < 0) /* half a file could be a good one with an older newest key */
+	{
+		int			why = errno;
+
+		OPENSSL_cleanse(text, sizeof(text));
+		refuse_file(psprintf("It can not be read: %s.", strerror(why)));
+	}
 	ring.dev = st->st_dev;
 	ring.ino = st->st_ino;
 	ring.size = st->st_size;
@@ -205,10 +211,11 @@ ring_fill(int fd, const struct stat *st)
 
 		end = end ? end : text + len;
 		line++;
-		wrong = parse_line(s, end);
+		wrong = parse_line(s, end, key);
 		s = end + 1;
 	}
 	OPENSSL_cleanse(text, sizeof(text));
+	OPENSSL_cleanse(key, sizeof(key));
 	if (len > KEYFILE_MAX_BYTES)
 		refuse_file("It has more than 65536 bytes.");
 	if (wrong != NULL)

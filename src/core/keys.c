@@ -5,6 +5,8 @@
  * A digest that everybody may compute would be an oracle: try addresses until
  * one fits.  So the caller needs SELECT on the empty table
  * cdp_data.key_right_digest, which cdp.setup() grants to the parts that need it.
+ * Seals of the audit have a right of their own: who verifies them need not be
+ * able to try values.
  */
 #include "base/crypto.h"
 #include "core/keys.h"
@@ -49,6 +51,18 @@ cdp_may_use_keys(PG_FUNCTION_ARGS)
 	PG_RETURN_BOOL(has_key_right(text_to_cstring(PG_GETARG_TEXT_PP(0))));
 }
 
+/* Raises an error unless the caller may digest for a purpose; the subkeys of encryption digest for nobody. */
+static void
+require_digest_right(const char *purpose)
+{
+	if (strcmp(purpose, "column") == 0 || strcmp(purpose, "column nonce") == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("purpose \"%s\" belongs to encryption", purpose),
+				 errhint("Choose another word.")));
+	cdp_require_key_right(strcmp(purpose, "audit seal") == 0 ? "audit" : "digest");
+}
+
 /* The digest of a value as it is stored: key number in two bytes, then 32 of HMAC; in the current context. */
 static bytea *
 make_digest(const char *purpose, const text *value, int key_id)
@@ -68,13 +82,15 @@ make_digest(const char *purpose, const text *value, int key_id)
 Datum
 cdp_keyed_digest(PG_FUNCTION_ARGS)
 {
+	char	   *purpose;
 	int			key_id;
 
 	if (PG_ARGISNULL(0) || PG_ARGISNULL(1))
 		PG_RETURN_NULL();
-	cdp_require_key_right("digest");
+	purpose = text_to_cstring(PG_GETARG_TEXT_PP(0));
+	require_digest_right(purpose);
 	key_id = PG_ARGISNULL(2) ? cdp_keyfile_newest() : PG_GETARG_INT32(2);
-	PG_RETURN_BYTEA_P(make_digest(text_to_cstring(PG_GETARG_TEXT_PP(0)), PG_GETARG_TEXT_PP(1), key_id));
+	PG_RETURN_BYTEA_P(make_digest(purpose, PG_GETARG_TEXT_PP(1), key_id));
 }
 
 /* keyed_digests(purpose, value, key_ids): the digest with each key; the caller owns the array. */
@@ -88,7 +104,7 @@ cdp_keyed_digests(PG_FUNCTION_ARGS)
 	bool	   *nulls;
 	int			n;
 
-	cdp_require_key_right("digest");
+	require_digest_right(purpose);
 	deconstruct_array(PG_GETARG_ARRAYTYPE_P(2), INT4OID, sizeof(int32), true, TYPALIGN_INT, &ids, &nulls, &n);
 	out = palloc(sizeof(Datum) * Max(n, 1));
 	for (int i = 0; i < n; i++)

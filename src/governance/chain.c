@@ -109,7 +109,7 @@ make_link(FunctionCallInfo fcinfo, const uint8 *previous, uint8 *out)
 		cdp_sha256(pieces, n, out);
 	else
 	{
-		cdp_require_key_right("digest");
+		cdp_require_key_right("audit");
 		cdp_hmac("audit", PG_GETARG_INT32(ARG_KEY), pieces, n, out);
 	}
 }

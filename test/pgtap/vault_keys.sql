@@ -1,5 +1,5 @@
 -- Keyed digests: known answers, subkeys of purposes, who may use them, and that erased people are refused and counted.
-SELECT plan(30);
+SELECT plan(32);
 
 -- RFC 4231, test cases 1, 2, 3 and 6.
 SELECT is(encode(cdp_internal.known_hmac(decode(repeat('0b', 20), 'hex'), 'Hi There'), 'hex'), 'b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7', 'RFC 4231 1');
@@ -29,6 +29,8 @@ SELECT is(cdp_internal.keyed_digest('suppression', NULL), NULL, 'NULL for NULL')
 SELECT is(octet_length(cdp_internal.keyed_digest('suppression', repeat('x', 1048576))), 34, 'of a megabyte');
 SELECT throws_ok($$SELECT cdp_internal.keyed_digest('suppression', 'x', 2)$$, '55000', NULL, 'an unknown key is an error');
 SELECT throws_ok($$SELECT cdp_internal.keyed_digest('', 'x')$$, '22023', NULL, 'so is no purpose');
+SELECT throws_ok($$SELECT cdp_internal.keyed_digest('column', 'x')$$, '22023', 'purpose "column" belongs to encryption', 'the subkey that encrypts digests for nobody');
+SELECT throws_ok($$SELECT cdp_internal.keyed_digests('column nonce', 'x', '{1}')$$, '22023', NULL, 'nor does that of its nonces');
 SELECT throws_ok($$SELECT cdp_internal.keyed_digests('suppression', 'x', ARRAY[1, NULL])$$, '22004', NULL, 'and a NULL key');
 
 -- Refused and counted, by every road that one can try here.

@@ -47,6 +47,8 @@ my %declared = map { $_ => 1 } split /\n/, $node->safe_psql($db, q{
 	UNION ALL
 	SELECT w.template || '|lock|' || to_regclass(w.object) || '|' FROM word w WHERE w.object_kind = 'TABLE' AND w.what IN ('update', 'delete', 'truncate')
 	UNION ALL
+	SELECT w.template || '|sequence|' || w.object || '|' FROM word w WHERE w.object_kind = 'SEQUENCE'
+	UNION ALL
 	SELECT w.template || '|definer|' || to_regprocedure(w.object) || '|' FROM word w WHERE w.object_kind = 'FUNCTION'});
 # Values about people, and tables with a row for a person.
 my %personal = map { $_ => 1 } split /\n/, $node->safe_psql($db, q{SELECT to_regclass(table_name) || '|' || column_name FROM cdp_internal.personal_values()});
@@ -109,6 +111,25 @@ cannot('the_analyst', q{SELECT cdp_internal.keyed_digest('suppression', '1:lena@
 cannot('the_marketer', q{SELECT full_name FROM cdp_data.profile}, '42501');
 cannot('the_admin', q{SELECT cdp.customer_of('email', 'lena@example.com')}, '42501');
 cannot('the_admin', q{SELECT value FROM cdp_data.identifier_block}, '42501');
+# An admin tries no values until a digest fits, and makes no value open that is not; what he runs works.
+cannot('the_admin', q{SELECT cdp_internal.keyed_digest('audit', '2:lena@example.com')}, '42501');
+cannot('the_admin', q{SELECT cdp_internal.keyed_digests('suppression', '2:lena@example.com', '{1}')}, '42501');
+cannot('the_admin', q{SELECT cdp.encrypt_text('x', 'y')}, '42501');
+can('the_admin', q{SELECT count(*) > 0 AND bool_and(severity = 'info') FROM cdp.audit_verify()}, 't');
+cannot('the_admin', q{SELECT cdp.add_attribute('full_name', sensitivity => 'internal')}, '42501');
+cannot('the_admin', q{SELECT cdp.add_attribute('hobby', sensitivity => 'internal')}, '42501');
+cannot('the_admin', q{INSERT INTO cdp_data.attribute (attribute_id, name, sensitivity) VALUES (5000, 'x', 'internal')}, '42501');
+can('the_admin', q{SELECT cdp.add_attribute('hobby') > 999 AND cdp.add_attribute('city', strategy => 'earliest') = cdp.add_attribute('city', strategy => 'latest') AND cdp.add_identifier_type('badge') > 999}, 't');
+# What a purpose allows holds for everybody at once and is told to all who read: by cdp.set_purpose() of the owner, not by hand.
+cannot('the_admin', q{UPDATE cdp_data.purpose SET rule = 'none'}, '42501');
+cannot('the_admin', q{UPDATE cdp_data.attribute SET sensitivity = 'internal' WHERE name = 'hobby'}, '42501');
+cannot('the_admin', q{UPDATE cdp_data.attribute SET name = 'full_name2' WHERE name = 'city'}, '42501');
+$node->safe_psql($db, q{SET ROLE keeper; SELECT cdp.add_attribute('region', sensitivity => 'sensitive'); SELECT cdp.add_attribute('pin', 'text', 'latest'); SELECT cdp.encrypt_attribute('pin')});
+cannot('the_admin', q{DELETE FROM cdp_data.attribute WHERE name = 'region'}, '42501');
+cannot('the_admin', q{UPDATE cdp_data.attribute SET encrypted = false WHERE name = 'pin'}, '42501');
+can('the_admin', q{SELECT count(*) FROM cdp.identity_check()}, 0);
+can('the_admin', q{SELECT count(*) FROM cdp.customer_merges(1) WHERE note IS NOT NULL}, 0);
+cannot('the_analyst', q{SELECT error FROM cdp_data.job_run}, '42501');
 can('the_admin', q{UPDATE cdp_data.setting SET partitions_ahead = 4; INSERT INTO cdp_data.identifier_block (type_id, value) VALUES (NULL, 'nobody@example.org')});
 can('the_finance', q{INSERT INTO cdp_data.currency_rate (currency, base, valid_from, rate) VALUES ('USD', 'EUR', '2026-01-01', 0.9)});
 can('the_reader', q{SELECT count(*) >= 0 FROM cdp_bi.attribution_day}, 't');
@@ -139,6 +160,15 @@ cannot("the_$_", q{SELECT cdp_api.identify('crm', '{"email": "max@example.com"}'
 my $lena = $node->safe_psql($db, q{SELECT cdp.customer_of('email', 'lena@example.com')});
 can('the_privacy', "SELECT cdp.customer_360($lena) -> 'identifiers' -> 0 ->> 'value' IS NOT NULL", 't');
 can('the_privacy', "SELECT count(*) > 0 FROM cdp.customer_timeline($lena)", 't');
+# Decrypting leaves a trace, whatever road is tried.
+my $here = $node->safe_psql($db, 'SELECT max(audit_id) FROM cdp_data.audit');
+can('the_privacy', q{SELECT cdp.decrypt_text(cdp.encrypt_text('secret', 'c'), 'c')}, 'secret');
+can('the_privacy', "SELECT cdp.reveal($lena, 'city')", 'Graz');
+is($node->safe_psql($db, qq{SELECT string_agg(actor || ' ' || object, ', ' ORDER BY audit_id) FROM cdp_data.audit WHERE action = 'reveal' AND audit_id > $here}), 'the_privacy text, the_privacy attribute city', 'two values, two rows');
+for my $road (q{cdp_internal.open_text(cdp.encrypt_text('secret', 'c'), 'text c')}, q{cdp_internal.open_attribute(1, 'cdp1:1:x')}, q{cdp_internal.decrypt_in(cdp.encrypt_text('secret', 'c'), 'c')}) {
+	cannot('the_privacy', "SELECT $road", '42501');
+}
+cannot("the_$_", "SELECT cdp.reveal($lena, 'city')", '42501') for grep { $_ ne 'privacy' } @parts;
 can('the_privacy', "SELECT count(*) FROM cdp.explain_identity($lena) WHERE value IS NOT NULL", 2);
 can('the_analyst', "SELECT cdp.customer_360($lena) ->> 'hidden' <> '[]'", 't');
 can('the_analyst', "SELECT count(*) FROM cdp.customer_timeline($lena) WHERE detail ? 'value'", 0);
