@@ -50,6 +50,9 @@ BEGIN
     RAISE EXCEPTION 'unknown destination "%"', destination
       USING ERRCODE = 'foreign_key_violation', HINT = 'Make it first: INSERT INTO cdp_data.destination (destination, purpose) VALUES (...)';
   END IF;
+  -- Whoever is about to take consent away keeps these for himself: what he allows is asked once he has ended.
+  LOCK TABLE cdp_data.outbox IN ROW EXCLUSIVE MODE;
+  PERFORM FROM cdp_data.customer c WHERE c.customer_id = outbox_put.customer_id FOR KEY SHARE;
   reason := cdp.outbox_refusal(destination, kind, customer_id, payload);
   IF reason IS NOT NULL THEN
     RAISE WARNING 'message to "%" refused: %', destination, reason;
@@ -63,7 +66,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.outbox_put(text, text, jsonb, text, bigint, timestamptz) IS
-'Writes a message for a destination; it is delivered once this transaction commits, not before not_before. Returns its number, or NULL when a message with the same dedup_key stands there already, or when the message is refused: then a WARNING says why, as cdp.outbox_refusal() does. Error 23503: unknown destination.';
+'Writes a message for a destination; it is delivered once this transaction commits, not before not_before. Returns its number, or NULL when a message with the same dedup_key stands there already, or when the message is refused: then a WARNING says why, as cdp.outbox_refusal() does. Waits for a transaction that takes the customer''s consent away, which waits for this one to end. Needs the rights of the tables'' owner. Error 23503: unknown destination.';
 
 CREATE OR REPLACE FUNCTION cdp.outbox_take(destination text, max_messages integer DEFAULT 100, lease interval DEFAULT '5 minutes')
 RETURNS TABLE (outbox_id bigint, kind text, payload jsonb, dedup_key text, attempt integer)
@@ -80,6 +83,10 @@ BEGIN
   IF max_messages IS NULL OR max_messages < 1 OR lease IS NULL OR lease <= '0'::interval THEN
     RAISE EXCEPTION 'max_messages and lease must be above zero'
       USING ERRCODE = 'invalid_parameter_value', DETAIL = format('They are %s and %s.', max_messages, lease);
+  ELSIF current_setting('transaction_isolation') <> 'read committed' THEN
+    RAISE EXCEPTION 'messages are taken under READ COMMITTED only'
+      USING ERRCODE = 'invalid_transaction_state', DETAIL = format('This transaction is %s: what was withdrawn since it began would not be seen.', upper(current_setting('transaction_isolation'))),
+        HINT = 'Take messages in a transaction of their own, and commit before you send them.';
   END IF;
   -- A message over which every deliverer dies must not be tried for ever.
   UPDATE cdp_data.outbox o SET state = 'failed', last_error = 'the last delivery was not reported in time'
@@ -100,6 +107,10 @@ BEGIN
         AND (w.kind = 'erase' OR NOT held)
       ORDER BY w.next_attempt_at, w.outbox_id LIMIT room FOR UPDATE OF w SKIP LOCKED
     LOOP
+      -- Whoever changes what a customer allows holds his row alone: such a message waits until that has ended, and who
+      -- comes later waits for this one. So nothing is taken beside a withdrawal.
+      PERFORM FROM cdp_data.customer c WHERE c.customer_id = due.customer_id FOR KEY SHARE SKIP LOCKED;
+      CONTINUE WHEN NOT FOUND AND EXISTS (SELECT FROM cdp_data.customer c WHERE c.customer_id = due.customer_id);
       reason := cdp.outbox_refusal(destination, due.kind, due.customer_id, due.payload);
       -- A hold that began meanwhile lets it wait.
       CONTINUE WHEN reason IS NOT NULL AND due.kind <> 'erase' AND cdp_internal.outbox_hold(destination) IS NOT NULL;
@@ -118,7 +129,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.outbox_take(text, integer, interval) IS
-'Takes due messages of a destination for the time of the lease; commit, send them, then report each with outbox_sent() or outbox_failed(). Each is asked about once more (cdp.outbox_refusal()); what is no longer allowed is cancelled, its payload emptied. What is not reported in time can be taken again, so a destination may see a message twice; after the last of max_attempts it fails. Several deliverers never take the same one. None from a destination that is switched off.';
+'Takes due messages of a destination for the time of the lease; commit, send them, then report each with outbox_sent() or outbox_failed(). Each is asked about once more (cdp.outbox_refusal()); what is no longer allowed is cancelled, its payload emptied. What is not reported in time can be taken again, so a destination may see a message twice; after the last of max_attempts it fails. Several deliverers never take the same one; one whose customer''s consent is being changed at this moment waits. None from a destination that is switched off. Errors: 22023 limits, 25000 in a transaction that is not READ COMMITTED.';
 
 CREATE OR REPLACE FUNCTION cdp.outbox_sent(outbox_id bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp

@@ -107,6 +107,7 @@ DECLARE
   written timestamptz := clock_timestamp();
   hash bytea;
   key text := btrim(message_id);
+  narrows boolean; -- it may take something away
 BEGIN
   PERFORM cdp_internal.require_setup();
   src := cdp_internal.source_of(source);
@@ -124,8 +125,12 @@ BEGIN
     result := 'suppressed';
     RETURN;
   END IF;
+  narrows := status <> 'granted' OR expires_at IS NOT NULL;
+  customer_ids := ARRAY(SELECT DISTINCT cdp_internal.identifier_root(i) AS r FROM unnest(s.identifier_ids) i ORDER BY r);
+  IF narrows THEN
+    customer_ids := cdp_internal.consent_hold(customer_ids);
+  END IF;
   consent_ids := ARRAY(SELECT c.consent_id FROM cdp_data.consent c WHERE c.source_id = src AND c.source_key = key AND c.load_id IS NULL ORDER BY 1);
-  customer_ids := ARRAY(SELECT DISTINCT cdp_internal.identifier_root(i) FROM unnest(s.identifier_ids) i ORDER BY 1);
   IF consent_ids <> '{}' THEN
     result := 'repeated';
     RETURN;
@@ -149,7 +154,7 @@ BEGIN
   PERFORM cdp_internal.feed_write(ARRAY(SELECT DISTINCT h FROM unnest(s.homes) h ORDER BY h), 'consent');
   PERFORM cdp_data.audit_write('consent', format('%s %s%s', status, purpose, CASE WHEN word <> '' THEN ' ' || word ELSE '' END), u,
     jsonb_build_object('consent_ids', to_jsonb(consent_ids), 'source_id', src, 'explicit', explicit)) FROM unnest(customer_ids) u;
-  IF status <> 'granted' OR expires_at IS NOT NULL THEN
+  IF narrows THEN
     cancelled := cdp_internal.outbox_recheck(customer_ids);
   END IF;
   result := 'written';

@@ -26,6 +26,27 @@ $$;
 COMMENT ON FUNCTION cdp_internal.outbox_refusal_of_consent(text, text, bigint, jsonb) IS
 'The gate of consent before the outbox (cdp.outbox_refusal()): refuses for a destination without a known purpose, without a customer, and without the consent that the purpose''s rule asks for on the destination''s channel. Lets erasures (kind erase, no customer) pass. NULL: nothing against it.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.consent_hold(homes bigint[]) RETURNS bigint[]
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+DECLARE
+  roots bigint[];
+  held bigint[];
+BEGIN
+  LOOP
+    roots := ARRAY(SELECT DISTINCT cdp_internal.root_of(h) AS r FROM unnest(homes) h ORDER BY r);
+    -- A merge may have ended while this waited; who holds root and parts keeps the next one away.
+    EXIT WHEN roots = held;
+    held := roots;
+    PERFORM FROM cdp_data.customer c WHERE c.customer_id IN (SELECT u FROM unnest(roots) r, cdp_internal.customers_under(r) u)
+    ORDER BY c.customer_id FOR UPDATE;
+  END LOOP;
+  RETURN roots;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.consent_hold(bigint[]) IS
+'Keeps the customers to whom these belong now, and all that were merged into them, for this transaction alone, in the order of their numbers: no message of theirs is taken (cdp.outbox_take()) until it ends. To be called before the ledger is written. Returns the roots, in order. Error 40001 on a snapshot older than a merge of theirs.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.outbox_recheck(roots bigint[]) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
@@ -37,6 +58,10 @@ DECLARE
   n bigint;
   total bigint := 0;
 BEGIN
+  IF roots IS NULL THEN
+    -- Whoever writes or takes messages meanwhile has ended then, and later ones ask after this transaction.
+    LOCK TABLE cdp_data.outbox IN SHARE ROW EXCLUSIVE MODE;
+  END IF;
   IF NOT EXISTS (SELECT FROM cdp_data.outbox o WHERE o.state = 'waiting') THEN
     RETURN 0;
   END IF;
@@ -61,4 +86,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.outbox_recheck(bigint[]) IS
-'Cancels waiting messages, under whatever merged id, of these root customers (NULL: of everybody) that consent no longer allows; returns how many. Messages that a deliverer has already taken are asked about again if they come back.';
+'Cancels waiting messages, under whatever merged id, of these root customers (NULL: of everybody) that consent no longer allows; returns how many. Of roots the caller holds the rows (cdp_internal.consent_hold()); for everybody the outbox is locked against writers to the end of the transaction. Messages that a deliverer has already taken are asked about again if they come back.';
