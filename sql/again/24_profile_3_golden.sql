@@ -267,6 +267,7 @@ DECLARE
   part record;
   highest bigint;
   slice constant bigint := 2000000; -- a pass in pieces, so that its temporary files stay within some gigabytes
+  first bigint;
   work_mem text := current_setting('work_mem');
 BEGIN
   PERFORM cdp_internal.require_setup();
@@ -287,8 +288,8 @@ BEGIN
     IF highest <= slice THEN
       SELECT * INTO written, removed FROM cdp_internal.profile_store(NULL, NULL, NULL);
     ELSE
-      FOR low IN 1 .. highest BY slice LOOP
-        part := cdp_internal.profile_store(NULL, low, low + slice - 1);
+      FOR first IN SELECT g FROM generate_series(1, highest, slice) g LOOP -- an integer loop ends at 2^31
+        part := cdp_internal.profile_store(NULL, first, first + slice - 1);
         written := written + part.written;
         removed := removed + part.removed;
       END LOOP;

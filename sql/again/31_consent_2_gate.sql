@@ -146,6 +146,7 @@ DECLARE
   at timestamptz := coalesce(consent_bitmap_of.as_of, clock_timestamp());
   opt_in boolean := rule = 'opt_in';
   top bigint;
+  low bigint;
   places bigint[];
   plain boolean;
   pieces bytea[] := '{}';
@@ -164,7 +165,7 @@ BEGIN
     top := (SELECT max(c.customer_id) FROM cdp_data.customer c);
     -- Without merges and moved identifiers the home is the root: nothing to look up a million times.
     plain := NOT EXISTS (SELECT FROM cdp_data.customer c WHERE c.parent_id <> c.customer_id) AND NOT EXISTS (SELECT FROM cdp_data.identifier_override);
-    FOR low IN 0 .. top BY 67108864 LOOP
+    FOR low IN SELECT g FROM generate_series(0, top, 67108864) g LOOP -- an integer loop ends at 2^31
       pieces := pieces || CASE WHEN plain THEN (
         SELECT cdp_internal.consent_bitmap(s.customer_id, s.refused_at, s.explicit_at, s.explicit_until, s.implied_at, s.implied_until, at, opt_in, low)
         FROM cdp_data.consent_state s
@@ -201,12 +202,13 @@ AS $$
 DECLARE
   p record := cdp_internal.purpose_of(purpose);
   map bytea := cdp_internal.consent_bitmap_of(p.purpose_id, p.rule, cdp_internal.consent_channel(channel));
+  low bigint;
   pieces bytea[] := '{}';
 BEGIN
   IF p.rule = 'opt_in' THEN
     RETURN map;
   END IF;
-  FOR low IN 0 .. (SELECT max(c.customer_id) FROM cdp_data.customer c) BY 67108864 LOOP
+  FOR low IN SELECT g FROM generate_series(0, (SELECT max(c.customer_id) FROM cdp_data.customer c), 67108864) g LOOP
     pieces := pieces || (
       SELECT cdp_internal.consent_bitmap(c.customer_id, NULL, '2000-01-01 00:00:00+00', 'infinity', NULL, NULL, '2000-01-01 00:00:00+00', true, low)
       FROM cdp_data.customer c WHERE c.parent_id = c.customer_id AND cdp_internal.bitmap_has(map, c.customer_id));

@@ -259,6 +259,7 @@ AS $$
 DECLARE
   request record;
   highest bigint;
+  low bigint;
 BEGIN
   IF slice < 1 THEN
     RAISE EXCEPTION 'slice must be at least 1' USING ERRCODE = 'invalid_parameter_value';
@@ -280,7 +281,7 @@ BEGIN
   -- Slices of customers: a pass that keeps its journeys is limited in size, the whole is not.
   highest := (SELECT max(c.customer_id) FROM cdp_data.customer c);
   slice := coalesce(slice, cdp_internal.attribution_slice());
-  FOR low IN 1 .. coalesce(highest, 0) BY slice LOOP
+  FOR low IN SELECT g FROM generate_series(1, highest, slice) g LOOP -- an integer loop ends at 2^31
     RETURN QUERY SELECT c.customer::bigint, c.conversion_id, c.conversion_at, c.touch_id, c.touch_at, c.label, c.model, c.weight, c.conversions, c.value
       FROM cdp.attribution_credit(cdp_internal.attribution_scan(request.options, request.own, NULL, low, low + slice - 1)) c;
   END LOOP;
@@ -340,10 +341,11 @@ AS $$
 #variable_conflict use_column
 DECLARE
   highest bigint := (SELECT max(c.customer_id) FROM cdp_data.customer c);
+  low bigint;
   slice integer := cdp_internal.attribution_slice();
 BEGIN
   options := options || '{"credits": true}';
-  FOR low IN 1 .. coalesce(highest, 0) BY slice LOOP
+  FOR low IN SELECT g FROM generate_series(1, highest, slice) g LOOP -- an integer loop ends at 2^31
     RETURN QUERY SELECT j.customer::bigint, j.ended_at, j.converted, j.value, j.touches, j.journey
       FROM cdp.attribution_journeys(cdp_internal.attribution_scan(options, own, NULL, low, low + slice - 1)) j;
   END LOOP;

@@ -232,6 +232,7 @@ DECLARE
   rates jsonb;
   gate_at timestamptz;
   part record;
+  first bigint;
   slice integer;
 BEGIN
   PERFORM cdp_internal.require_setup();
@@ -260,8 +261,8 @@ BEGIN
     ON CONFLICT DO NOTHING;
     IF started_over IS NOT NULL THEN
       customers := (SELECT count(*) FROM cdp_data.customer);
-      FOR low IN 1 .. coalesce((SELECT max(c.customer_id) FROM cdp_data.customer c), 0) BY slice LOOP
-        part := cdp_internal.attribution_store(spec.rollup_id, NULL, low, low + slice - 1);
+      FOR first IN SELECT g FROM generate_series(1, (SELECT max(c.customer_id) FROM cdp_data.customer c), slice) g LOOP -- an integer loop ends at 2^31
+        part := cdp_internal.attribution_store(spec.rollup_id, NULL, first, first + slice - 1);
         journeys_added := journeys_added + part.added;
       END LOOP;
     ELSE
