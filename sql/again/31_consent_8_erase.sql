@@ -17,14 +17,13 @@ DECLARE
   root bigint := cdp_internal.root_of(customers[1]);
 BEGIN
   IF fresh IS NOT NULL THEN
-    -- Totals stay: touches that counted go on to count, and those that a refusal kept out stay out. One bit a purpose, at
-    -- a time that says nothing; the rows of nobody's identifier have a negative number.
+    -- Totals stay: touches that counted go on to count, and those that a refusal kept out stay out, under whatever rule
+    -- comes later. One bit a purpose, at a time that says nothing; the rows of nobody's identifier have a negative number.
     INSERT INTO cdp_data.consent_state (identifier_id, customer_id, purpose_id, channel, refused_at, explicit_at, explicit_until)
-    SELECT -fresh, fresh, p.purpose_id, '', CASE WHEN NOT s.allowed THEN timestamptz '1970-01-01 00:00:00+00' END,
-      CASE WHEN s.allowed THEN timestamptz '1970-01-01 00:00:00+00' END, CASE WHEN s.allowed THEN timestamptz 'infinity' END
-    FROM cdp_data.purpose_all p CROSS JOIN LATERAL (
-      SELECT cdp_internal.consent_permits(p.rule, cdp_internal.consent_state_at(root, p.purpose_id, '', clock_timestamp())) AS allowed) s
-    WHERE NOT p.is_messaging AND s.allowed <> cdp_internal.consent_permits(p.rule, 'unknown');
+    SELECT -fresh, fresh, p.purpose_id, '', CASE WHEN s.state = 'refused' THEN timestamptz '1970-01-01 00:00:00+00' END,
+      CASE WHEN s.state = 'granted' THEN timestamptz '1970-01-01 00:00:00+00' END, CASE WHEN s.state = 'granted' THEN timestamptz 'infinity' END
+    FROM cdp_data.purpose_all p CROSS JOIN LATERAL (SELECT cdp_internal.consent_state_at(root, p.purpose_id, '', clock_timestamp()) AS state) s
+    WHERE NOT p.is_messaging AND (s.state = 'refused' OR s.state = 'granted' AND p.rule = 'opt_in');
   END IF;
   DELETE FROM cdp_data.consent_state s WHERE s.customer_id = ANY (homes) AND s.identifier_id = ANY (identifiers);
   GET DIAGNOSTICS n = ROW_COUNT;
@@ -37,7 +36,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.erase_of_consent(bigint[], bigint[], bigint[], bigint, text) IS
-'Erases a person in the tables of consent, before his identifiers go: rows of the ledger keep what was said, its times and text, and a keyed digest of the identifier in place of the person, the key of the source and the evidence; summaries go. The unlinked customer gets, per purpose that is no messaging, whether his touches counted. Returns what was done per table.';
+'Erases a person in the tables of consent, before his identifiers go: rows of the ledger keep what was said, its times and text, and a keyed digest of the identifier in place of the person, the key of the source and the evidence; summaries go. The unlinked customer keeps, per purpose that is no messaging, that the person had refused, or under opt_in that he had granted. Returns what was done per table.';
 
 CREATE OR REPLACE FUNCTION cdp.consent_history(identifier_type text, value text)
 RETURNS TABLE (consent_id bigint, purpose text, channel text, status text, explicit boolean, effective_at timestamptz, expires_at timestamptz, recorded_at timestamptz,

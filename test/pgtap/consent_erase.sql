@@ -1,6 +1,6 @@
 -- Consent of people who are erased: the ledger keeps what was said under a keyed digest, totals of attribution stay whatever
 -- they had said, no load brings anybody back, and who brings the identifier can still have the consent proved.
-SELECT plan(16);
+SELECT plan(25);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop'), cdp.add_source('crm');
 SELECT cdp.add_notice('marketing', '1', 'May we write to you?');
@@ -33,4 +33,26 @@ SELECT is((SELECT count(*) FROM cdp.consented_customers('marketing', 'email')), 
 SELECT is((SELECT count(*) || ' ' || bool_and(NOT cdp.consent_allowed(s.customer_id, 'analytics') AND (SELECT count(*) FROM cdp_data.touchpoint t WHERE t.customer_id = s.customer_id) = 2) FROM cdp_data.consent_state s WHERE s.identifier_id < 0), '1 true', 'one unlinked customer stays out, by a single bit');
 SELECT ok(cdp.rebuild_consent_state() > 4, 'summaries made anew');
 SELECT is((SELECT jsonb_agg(t) FROM cdp.attribution(models => '{linear}') t), (SELECT report FROM before), 'keep it');
+-- The roll-up too, refreshed and built anew; no journey of the one who refused is in it.
+SELECT count(*) AS refreshed FROM cdp.refresh_attribution();
+CREATE TEMP TABLE outside AS SELECT customer_id FROM cdp_data.consent_state WHERE identifier_id < 0 AND refused_at IS NOT NULL;
+SELECT is((SELECT count(*) FROM cdp_data.attribution_journey JOIN outside USING (customer_id)), 0::bigint, 'the roll-up keeps no journey of who had refused');
+SELECT is((SELECT jsonb_agg(t ORDER BY t) FROM cdp.attribution_rollup('main') t), (SELECT jsonb_agg(t ORDER BY t) FROM jsonb_array_elements((SELECT report FROM before)) t), 'and says what it said');
+SELECT is((SELECT count(*) FROM cdp.attribution_credit(models => '{linear}') JOIN outside USING (customer_id)), 0::bigint, 'nor is any credit theirs');
+UPDATE cdp_data.attribution_rollup SET basis = NULL;
+SELECT count(*) AS rebuilt FROM cdp.refresh_attribution();
+SELECT is((SELECT jsonb_agg(t ORDER BY t) FROM cdp.attribution_rollup('main') t), (SELECT jsonb_agg(t ORDER BY t) FROM jsonb_array_elements((SELECT report FROM before)) t), 'built anew as well');
+-- A rule that comes later meets what they had said: under opt_in nobody asked counts, switched back it is as before.
+SELECT cdp.record_consent('shop', 'analytics', 'denied', customer => cdp.customer_of('email', 'p7@example.org')), cdp.record_consent('shop', 'analytics', 'granted', customer => cdp.customer_of('email', 'p8@example.org'));
+CREATE TEMP TABLE later AS SELECT (SELECT jsonb_agg(t) FROM cdp.attribution(models => '{linear}') t) AS report;
+SELECT cdp.set_purpose('analytics', rule => 'opt_in');
+SELECT is((SELECT sum(conversions) FROM cdp.attribution(models => '{linear}')), 1::numeric, 'under opt_in one counts');
+SELECT cdp.erase_customer(cdp.customer_of('email', 'p8@example.org')) IS NOT NULL AND cdp.erase_customer(cdp.customer_of('email', 'p7@example.org')) IS NOT NULL AS erased;
+SELECT is((SELECT sum(conversions) FROM cdp.attribution(models => '{linear}')), 1::numeric, 'erased, too');
+SELECT cdp.set_purpose('analytics', rule => 'opt_out');
+SELECT is((SELECT jsonb_agg(t) FROM cdp.attribution(models => '{linear}') t), (SELECT report FROM later), 'who refused while the rule was another stays out under the next one');
+SELECT cdp.set_purpose('analytics', rule => 'off');
+SELECT is((SELECT sum(conversions) FROM cdp.attribution(models => '{linear}')), 9::numeric, 'switched off, all count');
+SELECT cdp.record_consent('shop', 'analytics', 'denied', customer => cdp.customer_of('email', 'p9@example.org')), cdp.erase_customer(cdp.customer_of('email', 'p9@example.org')), cdp.set_purpose('analytics', rule => 'opt_out');
+SELECT is((SELECT sum(conversions) FROM cdp.attribution(models => '{linear}')), 6::numeric, 'who refused and was erased while it was off stays out');
 SELECT * FROM finish();

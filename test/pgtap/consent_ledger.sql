@@ -1,6 +1,6 @@
 -- The ledger of consent: what may be written and by whom, idempotency, quarantine, suppression, roles; and the outbox,
 -- from which a withdrawal takes messages within its own transaction.
-SELECT plan(63);
+SELECT plan(66);
 SET client_min_messages = error;
 SELECT cdp.add_source('web'), cdp.add_source('crm');
 CREATE FUNCTION pg_temp.warned(command text) RETURNS text LANGUAGE plpgsql AS $$
@@ -100,6 +100,16 @@ SET ROLE consent_test_privacy;
 SELECT is((SELECT state FROM cdp.consent_at(:bob, 'marketing', 'email')), 'granted', 'the privacy role reads the ledger');
 SELECT throws_ok($$DELETE FROM cdp_data.consent$$, '42501', NULL, 'and deletes nothing');
 RESET ROLE;
+
+-- Said about a customer: a refusal stays with every part after an unmerge, a grant with the strongest identifier alone.
+SELECT cdp.identify('web', jsonb_build_object('email', 'eve@example.org')), cdp.identify('web', jsonb_build_object('cookie', 'eve'));
+SELECT max(identifier_id) FILTER (WHERE value = 'eve@example.org') AS eve1, max(identifier_id) FILTER (WHERE value = 'eve') AS eve2 FROM cdp_data.identifier \gset
+SELECT cdp.link_identifiers(:eve1, :eve2);
+SELECT cdp.record_consent('web', 'marketing', 'granted', customer => cdp.customer_of('cookie', 'eve')), cdp.record_consent('web', 'analytics', 'denied', customer => cdp.customer_of('cookie', 'eve'));
+SELECT is(cdp.consent_allowed(cdp.customer_of('cookie', 'eve'), 'marketing') || ' ' || cdp.consent_allowed(cdp.customer_of('email', 'eve@example.org'), 'analytics'), 'true false', 'one customer of two identifiers');
+SELECT cdp.unmerge(merge => max(merge_id)) FROM cdp_data.merge_log;
+SELECT is(cdp.consent_allowed(cdp.customer_of('email', 'eve@example.org'), 'marketing') || ' ' || cdp.consent_allowed(cdp.customer_of('cookie', 'eve'), 'marketing'), 'true false', 'after an unmerge the grant is with the address');
+SELECT is(cdp.consent_allowed(cdp.customer_of('email', 'eve@example.org'), 'analytics') || ' ' || cdp.consent_allowed(cdp.customer_of('cookie', 'eve'), 'analytics'), 'false false', 'and the refusal with both');
 
 -- Whoever was erased does not come back with a consent.
 INSERT INTO cdp_data.suppression (digest, reason) VALUES (cdp_internal.suppression_digest(2::smallint, 'gone@example.org'), 'test');
