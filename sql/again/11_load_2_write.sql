@@ -390,7 +390,6 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   n bigint;
-  keys bigint;
 BEGIN
   WITH fresh AS MATERIALIZED (
     SELECT r.touchpoint_id, p.customer_id, p.identifier_id, r.at, o.origin_id, coalesce(r.flags, 0) AS flags, r.kind_id, o.campaign_id,
@@ -400,16 +399,15 @@ BEGIN
       LEFT JOIN pg_temp.cdp_load_ref f USING (row_no) LEFT JOIN pg_temp.cdp_load_old k USING (row_no)
     WHERE r.code IS NULL AND k.same IS NOT TRUE
   ), keys AS (
+    -- No ON CONFLICT: it would look each key up twice, and confirm each row. load_store() knows what a key that is there means.
     INSERT INTO cdp_data.touchpoint_key (source_id, source_key, touchpoint_id, customer_id, occurred_at)
     SELECT src, f.source_key, f.touchpoint_id, f.customer_id, f.at FROM fresh f WHERE f.is_new ORDER BY f.source_key COLLATE "C"
-    ON CONFLICT ON CONSTRAINT touchpoint_key_pkey DO NOTHING
-    RETURNING 1
   ), feed AS (
     INSERT INTO cdp_data.change_feed (customer_id, cause, occurred_from, occurred_to)
     SELECT x.customer_id, 'load', min(x.at), max(x.at)
     FROM (SELECT f.customer_id, f.at FROM fresh f
           UNION ALL SELECT k.customer_id, k.occurred_at FROM pg_temp.cdp_load_old k WHERE NOT k.same) x
-    GROUP BY x.customer_id
+    GROUP BY x.customer_id ORDER BY x.customer_id
   ), relinked AS (
     INSERT INTO cdp_data.change_feed (customer_id, cause, occurred_from, occurred_to)
     SELECT a.customer_id, 'relink', a.first_at, a.last_at
@@ -422,10 +420,7 @@ BEGIN
       f.flags, f.kind_id, f.campaign_id, f.refers_to, f.value, f.currency, f.properties
     FROM fresh f
   )
-  SELECT count(*), (SELECT count(*) FROM keys) - count(*) FILTER (WHERE f.is_new) INTO n, keys FROM fresh f;
-  IF keys <> 0 THEN
-    RAISE EXCEPTION 'a record of the load came by a call meanwhile' USING ERRCODE = 'CDPTW';
-  END IF;
+  SELECT count(*) INTO n FROM fresh f;
   IF EXISTS (SELECT FROM cdp_data.touchpoint_awaited a WHERE a.source_id = src) THEN
     PERFORM cdp_internal.load_tell_owners(src, 'relink', array_agg(x.refers_to) FILTER (WHERE x.refers_to IS NOT NULL),
       array_agg(x.customer_id) FILTER (WHERE x.refers_to IS NOT NULL), array_agg(x.source_key) FILTER (WHERE x.source_key IS NOT NULL))
@@ -441,7 +436,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.load_write(bigint, integer) IS
-'Writes the new rows of the running load: keys in key order, touchpoints, change feed. Returns how many touchpoints. Error CDPTW (for its caller): a call wrote the key of one since cdp_internal.load_match() looked.';
+'Writes the new rows of the running load: keys in key order, touchpoints, change feed. Returns how many touchpoints. Error 23505 of touchpoint_key_pkey (for its caller): a call wrote the key of one since cdp_internal.load_match() looked.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.load_partitions(first_at timestamptz, last_at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -463,6 +458,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   written bigint;
+  violated text;
 BEGIN
   PERFORM cdp_internal.load_properties(src);
   PERFORM cdp_internal.load_people();
@@ -476,8 +472,14 @@ BEGIN
       written := cdp_internal.load_write(load, src);
       inserted := written - corrected;
       RETURN;
-    EXCEPTION WHEN SQLSTATE 'CDPTW' THEN
-      NULL;
+    EXCEPTION WHEN unique_violation THEN
+      GET STACKED DIAGNOSTICS violated = CONSTRAINT_NAME;
+      IF violated <> 'touchpoint_key_pkey' THEN
+        RAISE;
+      ELSIF current_setting('transaction_isolation') <> 'read committed' THEN -- looking again would show the same
+        RAISE EXCEPTION 'a record of the load came by a call since the snapshot'
+          USING ERRCODE = 'serialization_failure', HINT = 'Run the transaction again.';
+      END IF;
     END;
   END LOOP;
   RAISE EXCEPTION 'records of the load come by calls faster than they can be written'
