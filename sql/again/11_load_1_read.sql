@@ -151,6 +151,7 @@ SELECT * FROM (VALUES
   ('endless_time', 'occurred_at is infinite'),
   ('absurd_time', 'the time is before time_floor, older than touchpoint_retention, or later than now plus time_ahead of cdp_data.setting'),
   ('no_identifier', 'no identifier of the record can identify anybody'),
+  ('too_many_identifiers', 'the record has more than 50 identifiers'),
   ('bad_identifier', 'identifier is missing, longer than 800 bytes, or not what its type asks for'),
   ('blocked_identifier', 'identifier is a word or a number that stands for nobody, such as null or 0000'),
   ('unknown_identifier_type', 'identifier_type is missing or not in cdp_data.identifier_type_all'),

@@ -162,6 +162,8 @@ BEGIN
     string_agg('q.f' || f.n, ', ' ORDER BY f.n) AS f_list,
     string_agg(CASE WHEN f.target_kind = 'identifier' THEN format('CASE WHEN q.c%1$s IS NULL THEN q.r%1$s END', f.n) ELSE 'NULL' END, ', ' ORDER BY f.n) AS r_list,
     string_agg('q.c' || f.n, ', ' ORDER BY f.n) AS c_list,
+    CASE WHEN count(*) FILTER (WHERE f.target_kind = 'identifier') > 50 THEN format('WHEN (SELECT count(*) FROM unnest(ARRAY[%s]::text[]) AS u (c) WHERE u.c IS DISTINCT FROM ''empty'') > 50 THEN ''too_many_identifiers''',
+      string_agg('q.c' || f.n, ', ') FILTER (WHERE f.target_kind = 'identifier')) END AS many,
     string_agg(format('WHEN q.c%s IS NOT NULL THEN %s', f.n, f.n), ' ' ORDER BY f.n) FILTER (WHERE f.required) AS required,
     string_agg(format('CASE WHEN q.c%1$s IS NULL THEN q.r%1$s END', f.n), ', ' ORDER BY f.priority, f.n) FILTER (WHERE f.target_kind = 'identifier') AS strongest,
     string_agg(format('WHEN q.c%s IS NULL THEN %L || q.r%s', f.n, f.target_name || ':', f.n), ' ' ORDER BY f.priority, f.n) FILTER (WHERE f.target_kind = 'identifier') AS made_key
@@ -177,6 +179,7 @@ FROM (
       nullif(ARRAY(SELECT u.n || ':' || u.c FROM unnest(ARRAY[%3$s]::text[]) WITH ORDINALITY AS u (c, n) WHERE u.c <> 'empty'), '{}') END AS bad,
     CASE WHEN q.bad_field IS NOT NULL THEN CASE WHEN (ARRAY[%3$s]::text[])[q.bad_field] = 'empty' THEN 'missing_field' ELSE 'bad_field' END
       WHEN coalesce(%4$s) IS NULL THEN 'no_identifier'
+      %13$s
       %5$s
       WHEN q.source_key IS NULL THEN 'bad_key' END AS code
   FROM (
@@ -196,7 +199,8 @@ FROM (
     CASE WHEN key_field IS NULL THEN format('cdp_internal.parse_key(CASE %s END)', x.made_key) ELSE format('cdp_internal.parse_key(q.f%s)', key_field) END,
     CASE WHEN time_field IS NULL THEN 'now()' ELSE format('CASE WHEN q.c%1$s = ''empty'' THEN now() ELSE cdp_internal.parse_time(q.f%1$s, %2$L) END', time_field, zone) END,
     x.codes, x.known, x.raw,
-    (SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = staging));
+    (SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = staging),
+    coalesce(x.many, ''));
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.record_read_sql(text, regclass, text, timestamptz, timestamptz) IS

@@ -38,7 +38,7 @@ BEGIN
         min(r.row_no) AS first_row, bool_or(x.many) AS linked
       FROM pg_temp.cdp_load_record r CROSS JOIN LATERAL (SELECT %s AS many OFFSET 0) x CROSS JOIN LATERAL (VALUES %s) AS v (type_id, value)
       WHERE r.code IS NULL AND v.value IS NOT NULL GROUP BY 1, 2',
-      CASE count(*) WHEN 1 THEN 'false' ELSE format('num_nonnulls(%s) > 1', string_agg(format('r.r[%s]', f.n), ', ')) END,
+      CASE count(*) WHEN 1 THEN 'false' ELSE format('num_nonnulls(VARIADIC ARRAY[%s]) > 1', string_agg(format('r.r[%s]', f.n), ', ')) END,
       string_agg(format('(%s, r.r[%s])', f.target_id, f.n), ', '))
     FROM pg_temp.cdp_load_field f WHERE f.target_kind = 'identifier' AND f.role <> 'ignore');
   GET DIAGNOSTICS n = ROW_COUNT;
