@@ -38,7 +38,11 @@ BEGIN
         min(r.row_no) AS first_row, bool_or(x.many) AS linked
       FROM pg_temp.cdp_load_record r CROSS JOIN LATERAL (SELECT %s AS many OFFSET 0) x CROSS JOIN LATERAL (VALUES %s) AS v (type_id, value)
       WHERE r.code IS NULL AND v.value IS NOT NULL GROUP BY 1, 2',
-      CASE count(*) WHEN 1 THEN 'false' ELSE format('num_nonnulls(VARIADIC ARRAY[%s]) > 1', string_agg(format('r.r[%s]', f.n), ', ')) END,
+      CASE WHEN count(*) = 1 THEN 'false'
+        WHEN count(*) = count(DISTINCT f.target_id) THEN format('num_nonnulls(VARIADIC ARRAY[%s]) > 1', string_agg(format('r.r[%s]', f.n), ', '))
+        -- Two fields may hold the same.
+        ELSE format('(SELECT count(*) FROM (SELECT DISTINCT d.t, d.v FROM (VALUES %s) AS d (t, v) WHERE d.v IS NOT NULL LIMIT 2) e) > 1',
+          string_agg(format('(%s, r.r[%s])', f.target_id, f.n), ', ')) END,
       string_agg(format('(%s, r.r[%s])', f.target_id, f.n), ', '))
     FROM pg_temp.cdp_load_field f WHERE f.target_kind = 'identifier' AND f.role <> 'ignore');
   GET DIAGNOSTICS n = ROW_COUNT;
@@ -47,7 +51,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.record_values() IS
-'Collects the identifiers of the batch''s good records in pg_temp.cdp_load_value: first and last time, first row, and whether a record shows another value beside it. Returns how many there are.';
+'Collects the identifiers of the batch''s good records in pg_temp.cdp_load_value: first and last time, first row, and whether a record shows another one beside it. Returns how many there are.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.record_suppress() RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -131,25 +135,30 @@ DECLARE
   x record;
   list bigint;
 BEGIN
-  -- ids: all of a record, strongest first; hubs: the two strongest that may merge, or else the strongest.
+  -- ids: all of a record, strongest first; hubs: the two strongest of types that merge, in quarantine or not, or else the
+  -- strongest; carrier: who carries what the record says, the strongest that is not in quarantine, if it can a hub.
   SELECT string_agg(format('LEFT JOIN pg_temp.cdp_load_known k%1$s ON k%1$s.type_id = %2$s AND k%1$s.value = r.r[%1$s]', f.n, f.target_id), ' ') AS joins,
-    string_agg(format('(%s, k%s.identifier_id, %s, r.r[%s], %s AND NOT k%s.quarantined)', f.priority, f.n, f.target_id, f.n,
+    string_agg(format('(%s, k%s.identifier_id, %s, r.r[%s], %s, k%s.quarantined)', f.priority, f.n, f.target_id, f.n,
       CASE f.role WHEN 'merge' THEN 'true' ELSE 'false' END, f.n), ', ' ORDER BY f.priority, f.n) AS list,
     -- With one field of each type the order is that of the fields.
     count(*) = count(DISTINCT f.target_id) AS plain,
     string_agg(format('k%s.identifier_id', f.n), ', ' ORDER BY f.priority, f.target_id) AS ids,
-    coalesce(string_agg(format('CASE WHEN NOT k%s.quarantined THEN k%s.identifier_id END', f.n, f.n), ', ' ORDER BY f.priority, f.target_id) FILTER (WHERE f.role = 'merge'), '') AS able
+    coalesce(string_agg(format('k%s.identifier_id', f.n), ', ' ORDER BY f.priority, f.target_id) FILTER (WHERE f.role = 'merge'), '') AS able,
+    string_agg(format('CASE WHEN k%s.quarantined THEN k%s.identifier_id END', f.n, f.n), ', ') AS out
   INTO x
   FROM pg_temp.cdp_load_field f WHERE f.target_kind = 'identifier' AND f.role <> 'ignore';
   EXECUTE format('CREATE TEMP TABLE cdp_load_ids AS
-    SELECT r.row_no, r.at, r.source_key, %s AS version_id, y.ids, CASE WHEN y.able = ''{}'' THEN y.ids[1:1] ELSE y.able[1:2] END AS hubs
+    SELECT r.row_no, r.at, r.source_key, %s AS version_id, y.ids, CASE WHEN y.able = ''{}'' THEN y.ids[1:1] ELSE y.able[1:2] END AS hubs,
+      CASE WHEN y.out = ''{}'' THEN coalesce(y.able[1], y.ids[1]) ELSE coalesce((SELECT u.id FROM unnest(y.able[1:2] || y.ids) WITH ORDINALITY AS u (id, n)
+        WHERE u.id <> ALL (y.out) ORDER BY u.n LIMIT 1), y.ids[1]) END AS carrier
     FROM pg_temp.cdp_load_record r %s CROSS JOIN LATERAL (%s) y
     WHERE r.code IS NULL',
     CASE WHEN kept THEN 'nextval(''cdp_data.record_version_version_id_seq'')' ELSE '0::bigint' END, x.joins,
-    CASE WHEN x.plain THEN format('SELECT array_remove(ARRAY[%s]::bigint[], NULL) AS ids, array_remove(ARRAY[%s]::bigint[], NULL) AS able OFFSET 0', x.ids, x.able)
+    CASE WHEN x.plain THEN format('SELECT array_remove(ARRAY[%s]::bigint[], NULL) AS ids, array_remove(ARRAY[%s]::bigint[], NULL) AS able, array_remove(ARRAY[%s]::bigint[], NULL) AS out OFFSET 0', x.ids, x.able, x.out)
       ELSE format('SELECT array_agg(v.id ORDER BY v.priority, v.type_id, v.value) AS ids,
-        coalesce(array_agg(v.id ORDER BY v.priority, v.type_id, v.value) FILTER (WHERE v.able), ''{}'') AS able
-      FROM (SELECT DISTINCT v.priority, v.id, v.type_id, v.value COLLATE "C" AS value, v.able FROM (VALUES %s) AS v (priority, id, type_id, value, able)
+        coalesce(array_agg(v.id ORDER BY v.priority, v.type_id, v.value) FILTER (WHERE v.able), ''{}'') AS able,
+        coalesce(array_agg(v.id) FILTER (WHERE v.out), ''{}'') AS out
+      FROM (SELECT DISTINCT v.priority, v.id, v.type_id, v.value COLLATE "C" AS value, v.able, v.out FROM (VALUES %s) AS v (priority, id, type_id, value, able, out)
             WHERE v.id IS NOT NULL) v', x.list) END);
   ANALYZE pg_temp.cdp_load_ids (row_no);
   IF kept AND EXISTS (SELECT FROM pg_temp.cdp_load_ids) THEN
@@ -165,7 +174,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.record_ids(bigint, boolean) IS
-'Collects the identifiers of each good record in pg_temp.cdp_load_ids, with (kept) a number of cdp_data.record_version for each, and the links that it shows in pg_temp.cdp_load_link: from its two strongest identifiers to all others, as cdp.identify() makes them.';
+'Collects the identifiers of each good record in pg_temp.cdp_load_ids, with (kept) a number of cdp_data.record_version for each, and the links that it shows in pg_temp.cdp_load_link: from its two strongest identifiers of types that merge to all others, as cdp.identify() makes them, whoever is in quarantine: the same record makes the same links whenever it comes.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.record_attributes(load bigint, src integer, kept boolean) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -179,7 +188,7 @@ BEGIN
   END IF;
   EXECUTE format('CREATE TEMP TABLE cdp_load_attribute AS
     SELECT i.identifier_id, i.customer_id, v.attribute_id, v.value, r.at AS observed_at, false AS verified, x.version_id
-    FROM pg_temp.cdp_load_record r JOIN pg_temp.cdp_load_ids x USING (row_no) JOIN cdp_data.identifier i ON i.identifier_id = x.hubs[1]
+    FROM pg_temp.cdp_load_record r JOIN pg_temp.cdp_load_ids x USING (row_no) JOIN cdp_data.identifier i ON i.identifier_id = x.carrier
       CROSS JOIN LATERAL (VALUES %s) AS v (n, attribute_id, value)
     WHERE r.code IS NULL AND v.value IS NOT NULL
       AND (r.bad IS NULL OR NOT EXISTS (SELECT FROM unnest(r.bad) b WHERE split_part(b, '':'', 1) = v.n::text))', list);
@@ -387,7 +396,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   EXECUTE format('WITH came AS MATERIALIZED (
-      SELECT r.source_key, %s AS digest, x.hubs[1] AS identifier_id, r.at, x.version_id
+      SELECT r.source_key, %s AS digest, x.carrier AS identifier_id, r.at, x.version_id
       FROM pg_temp.cdp_load_record r JOIN pg_temp.cdp_load_ids x USING (row_no) WHERE r.code IS NULL
     ), compared AS MATERIALIZED (
       SELECT c.*, k.source_key IS NOT NULL AS known, k.digest = c.digest AS equal,

@@ -85,7 +85,7 @@ AS $$
 BEGIN
   -- An identifier in quarantine carries nothing when the record shows a better one.
   UPDATE pg_temp.cdp_load_row w SET type_id = i.type_id, identifier = i.value
-  FROM pg_temp.cdp_load_ids x JOIN cdp_data.identifier i ON i.identifier_id = x.hubs[1]
+  FROM pg_temp.cdp_load_ids x JOIN cdp_data.identifier i ON i.identifier_id = x.carrier
   WHERE w.row_no = x.row_no AND (w.type_id, w.identifier) IS DISTINCT FROM (i.type_id, i.value);
 END
 $$;

@@ -1,5 +1,5 @@
 -- Many identifier fields: any number in a contract, up to 50 in a record. A record with more is refused alone, by every road.
-SELECT plan(14);
+SELECT plan(16);
 SELECT cdp.add_source('wide'), cdp.add_source('call'), cdp.add_source('events');
 UPDATE cdp_data.setting SET max_identifiers_per_customer = NULL;
 SELECT cdp.add_identifier_type('tag', max_per_customer => 1000, supernode_degree => 1000000);
@@ -29,4 +29,11 @@ SELECT cdp.declare_contract('events', 'event', :'fields'::jsonb || '[{"field": "
 UPDATE cdp_data.source_contract SET status = 'live';
 SELECT is((SELECT (rows_read, inserted, quarantined)::text FROM cdp.load_events('events', 'acts')), '(5,3,2)', 'events, too');
 SELECT is((SELECT array_agg(DISTINCT code) FROM cdp_data.quarantine q JOIN cdp_data.source s USING (source_id) WHERE s.name = 'events'), '{too_many_identifiers}', 'for the same reason');
+-- One new identifier in two fields of a record is alone, and has a customer.
+SELECT cdp.add_source('twice');
+SELECT cdp.declare_contract('twice', 'customer', '[{"field": "mail", "target": "identifier email"}, {"field": "work", "target": "identifier email"}]');
+UPDATE cdp_data.source_contract SET status = 'live';
+CREATE TABLE mails AS SELECT 'same@example.org' AS mail, 'Same@example.org ' AS work;
+SELECT is((SELECT (inserted, identifiers, links)::text FROM cdp.load_customers('twice', 'mails')), '(1,1,0)', 'one address in two fields');
+SELECT is_empty($$SELECT FROM cdp_data.identifier i WHERE NOT EXISTS (SELECT FROM cdp_data.customer c WHERE c.customer_id = i.customer_id)$$, 'is a customer');
 SELECT finish();

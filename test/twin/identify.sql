@@ -384,7 +384,7 @@ DECLARE
   one_root boolean;
   most integer;
   first_hub integer;
-  second_hub integer;
+  stars integer[];
   hubs integer[];
   ids bigint[];
   homes bigint[];
@@ -426,38 +426,36 @@ BEGIN
   FOR attempt IN 1 .. 100 LOOP
     -- The hubs: the two strongest that can merge; each other identifier gets a link from both, so that any one of
     -- them may be taken out later without the rest falling apart.
-    first_hub := NULL;
-    second_hub := NULL;
-    FOR i IN 1 .. k LOOP
-      IF f.stops[i] IS NULL AND NOT f.attach[i] THEN
-        IF first_hub IS NULL THEN
-          first_hub := i;
-        ELSE
-          second_hub := i;
-          EXIT;
-        END IF;
-      END IF;
-    END LOOP;
-    IF first_hub IS NULL THEN
-      first_hub := coalesce(array_position(f.stops, NULL), 1);
-      -- Only one more can be attached to an identifier that is itself only attached.
-      FOR i IN first_hub + 1 .. k LOOP
-        IF f.stops[i] IS NULL THEN
-          IF f.stops[first_hub] IS NOT NULL OR held IS NOT NULL THEN
-            f.stops[i] := 'attach only';
+    -- In quarantine or not; by one in quarantine nobody is joined, and where all are, nobody at all.
+    stars := ARRAY(SELECT i FROM generate_series(1, k) i WHERE NOT f.attach[i] ORDER BY i LIMIT 2);
+    hubs := ARRAY(SELECT h FROM unnest(stars) h WHERE f.stops[h] IS NULL ORDER BY h);
+    IF hubs = '{}' THEN
+      hubs := ARRAY[coalesce(array_position(f.stops, NULL), 1)];
+      IF stars <> '{}' THEN
+        FOR i IN 1 .. k LOOP
+          f.stops[i] := CASE WHEN i = hubs[1] THEN f.stops[i] ELSE coalesce(f.stops[i], 'super-node') END;
+        END LOOP;
+      ELSE
+        -- Only one more can be attached to an identifier that is itself only attached.
+        stars := hubs;
+        FOR i IN hubs[1] + 1 .. k LOOP
+          IF f.stops[i] IS NULL THEN
+            IF f.stops[hubs[1]] IS NOT NULL OR held IS NOT NULL THEN
+              f.stops[i] := 'attach only';
+            END IF;
+            held := '{}';
           END IF;
-          held := '{}';
-        END IF;
-      END LOOP;
-      held := NULL;
+        END LOOP;
+        held := NULL;
+      END IF;
     END IF;
-    hubs := CASE WHEN second_hub IS NULL THEN ARRAY[first_hub] ELSE ARRAY[first_hub, second_hub] END;
+    first_hub := hubs[1];
     a := '{}';
     b := '{}';
-    FOR h IN 1 .. cardinality(hubs) LOOP
+    FOR h IN 1 .. cardinality(stars) LOOP
       FOR i IN 1 .. k LOOP
-        IF i <> first_hub AND i <> hubs[h] THEN
-          a := a || hubs[h];
+        IF i <> stars[1] AND i <> stars[h] THEN
+          a := a || stars[h];
           b := b || i;
         END IF;
       END LOOP;

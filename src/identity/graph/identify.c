@@ -91,18 +91,39 @@ hold_root(CdpRecord *r, const CdpOne *one)
 	r->held[r->nheld++].version = one->version;
 }
 
+/* The strongest that nothing keeps out, else the strongest. */
+static int
+strongest_free(const CdpRecord *r)
+{
+	for (int i = 0; i < r->k; i++)
+	{
+		if (r->one[i].stop == NULL)
+			return i;
+	}
+	return 0;
+}
+
 /*
- * Finds the hubs, the two strongest that can merge, and the pairs: each other
- * identifier gets a link from both, so that any one of them may be taken out
- * later without the rest falling apart.
+ * Finds the hubs, the two strongest of a type that merges, and the pairs: each
+ * other identifier gets a link from both, so that any one of them may be taken
+ * out later without the rest falling apart.  Whether a hub is in quarantine
+ * plays no part, so that a record makes the same links whenever it comes: by
+ * one in quarantine nobody is joined.  first_hub and second_hub are those that
+ * join; first_hub carries the facts of the record also where none does.
  */
 static void
 choose_hubs(CdpRecord *r)
 {
+	int			hub[2] = {-1, -1};
+	int			nhubs = 0;
+
 	r->first_hub = r->second_hub = -1;
-	for (int i = 0; i < r->k && r->second_hub < 0; i++)
+	for (int i = 0; i < r->k && nhubs < 2; i++)
 	{
-		if (r->one[i].stop != NULL || r->one[i].type->attach_only)
+		if (r->one[i].type->attach_only)
+			continue;
+		hub[nhubs++] = i;
+		if (r->one[i].stop != NULL)
 			continue;
 		if (r->first_hub < 0)
 			r->first_hub = i;
@@ -111,33 +132,30 @@ choose_hubs(CdpRecord *r)
 	}
 	if (r->first_hub < 0)
 	{
-		/* Only one more can be attached to an identifier that is itself only attached. */
+		/* Only one more can be attached to an identifier that is itself only attached; and nobody joins by hubs that are all in quarantine. */
 		bool		full;
 
-		for (r->first_hub = 0; r->first_hub < r->k && r->one[r->first_hub].stop != NULL; r->first_hub++)
-			;
-		if (r->first_hub == r->k)
-			r->first_hub = 0;
-		full = r->one[r->first_hub].stop != NULL;
+		r->first_hub = strongest_free(r);
+		full = nhubs > 0 || r->one[r->first_hub].stop != NULL;
 		for (int i = r->first_hub + 1; i < r->k; i++)
 		{
 			if (r->one[i].stop != NULL)
 				continue;
 			if (full)
-				r->one[i].stop = CDP_ATTACH_ONLY;
+				r->one[i].stop = nhubs > 0 ? CDP_SUPER_NODE : CDP_ATTACH_ONLY;
 			full = true;
 		}
+		if (nhubs == 0)
+			hub[nhubs++] = r->first_hub;
 	}
 	r->npairs = 0;
-	for (int h = 0; h < (r->second_hub < 0 ? 1 : 2); h++)
+	for (int h = 0; h < nhubs; h++)
 	{
-		int			hub = h == 0 ? r->first_hub : r->second_hub;
-
 		for (int i = 0; i < r->k; i++)
 		{
-			if (i == r->first_hub || i == hub)
+			if (i == hub[0] || i == hub[h])
 				continue;
-			r->pair[r->npairs].hub = hub;
+			r->pair[r->npairs].hub = hub[h];
 			r->pair[r->npairs++].other = i;
 		}
 	}
