@@ -263,6 +263,21 @@ $$;
 COMMENT ON FUNCTION cdp_internal.load_match(integer) IS
 'Finds which rows of the running load are known records of the source, and gives returning or awaited records the id they had.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.claim_keys(src integer, keys text[]) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  -- Put in and taken out again: whoever writes one of these keys waits until this transaction ends, as this one waits
+  -- for whoever has written one. Otherwise a record and the first reference to it, told at once, would miss each other.
+  INSERT INTO cdp_data.touchpoint_key (source_id, source_key, touchpoint_id, customer_id, occurred_at)
+  SELECT src, k, 0, 0, '-infinity' FROM (SELECT DISTINCT u COLLATE "C" AS k FROM unnest(keys) u) x ORDER BY k
+  ON CONFLICT ON CONSTRAINT touchpoint_key_pkey DO NOTHING;
+  DELETE FROM cdp_data.touchpoint_key t WHERE t.source_id = src AND t.source_key = ANY (keys) AND t.touchpoint_id = 0;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.claim_keys(integer, text[]) IS
+'Keeps others from writing or claiming these keys of a source until the transaction ends, and waits for those who do so now; what was committed meanwhile is seen by the next statement. Leaves no row. Error 40001: in REPEATABLE READ and SERIALIZABLE when one was written since the snapshot.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.load_references(load bigint, src integer) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -277,6 +292,11 @@ BEGIN
     LEFT JOIN pg_temp.cdp_load_row b ON b.source_key = r.refers_key AND b.code IS NULL
     LEFT JOIN pg_temp.cdp_load_person p ON (p.type_id, p.identifier) = (b.type_id, b.identifier)
   WHERE r.code IS NULL AND r.refers_key IS NOT NULL;
+  IF EXISTS (SELECT FROM pg_temp.cdp_load_ref f WHERE f.reserved) THEN
+    PERFORM cdp_internal.claim_keys(src, ARRAY(SELECT f.refers_key FROM pg_temp.cdp_load_ref f WHERE f.reserved));
+    UPDATE pg_temp.cdp_load_ref f SET refers_to = k.touchpoint_id, reserved = false, owner_id = k.customer_id
+    FROM cdp_data.touchpoint_key k WHERE f.reserved AND k.source_id = src AND k.source_key = f.refers_key;
+  END IF;
   UPDATE pg_temp.cdp_load_ref f SET refers_to = coalesce(
     (SELECT t.touchpoint_id FROM cdp_data.touchpoint_retracted t WHERE (t.source_id, t.source_key) = (src, f.refers_key) LIMIT 1),
     (SELECT a.touchpoint_id FROM cdp_data.touchpoint_awaited a WHERE (a.source_id, a.source_key) = (src, f.refers_key) LIMIT 1))
@@ -422,6 +442,11 @@ BEGIN
   )
   SELECT count(*) INTO n FROM fresh f;
   IF EXISTS (SELECT FROM cdp_data.touchpoint_awaited a WHERE a.source_id = src) THEN
+    -- Whoever claimed a key is done by now, and may have reserved another number for its record.
+    IF EXISTS (SELECT FROM pg_temp.cdp_load_row r JOIN cdp_data.touchpoint_awaited a ON a.source_id = src AND a.source_key = r.source_key
+        WHERE r.code IS NULL AND a.touchpoint_id <> r.touchpoint_id AND NOT EXISTS (SELECT FROM pg_temp.cdp_load_old o WHERE o.row_no = r.row_no)) THEN
+      RAISE EXCEPTION 'a record of the load was referred to meanwhile' USING ERRCODE = 'unique_violation', CONSTRAINT = 'touchpoint_key_pkey';
+    END IF;
     PERFORM cdp_internal.load_tell_owners(src, 'relink', array_agg(x.refers_to) FILTER (WHERE x.refers_to IS NOT NULL),
       array_agg(x.customer_id) FILTER (WHERE x.refers_to IS NOT NULL), array_agg(x.source_key) FILTER (WHERE x.source_key IS NOT NULL))
     FROM (SELECT o.refers_to, o.customer_id, NULL AS source_key FROM pg_temp.cdp_load_old o WHERE NOT o.same AND o.refers_to IS NOT NULL
@@ -436,7 +461,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.load_write(bigint, integer) IS
-'Writes the new rows of the running load: keys in key order, touchpoints, change feed. Returns how many touchpoints. Error 23505 of touchpoint_key_pkey (for its caller): a call wrote the key of one since cdp_internal.load_match() looked.';
+'Writes the new rows of the running load: keys in key order, touchpoints, change feed. Returns how many touchpoints. Error 23505 of touchpoint_key_pkey (for its caller): a call wrote the key of one, or referred to one, since cdp_internal.load_match() looked.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.load_partitions(first_at timestamptz, last_at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp

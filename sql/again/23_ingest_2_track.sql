@@ -116,6 +116,12 @@ BEGIN
   WHERE k.source_id = touch_refers.source_id AND k.source_key = refers_key;
   there := FOUND;
   IF NOT there THEN
+    PERFORM cdp_internal.claim_keys(touch_refers.source_id, ARRAY[refers_key]);
+    SELECT k.touchpoint_id, k.customer_id INTO id, owner FROM cdp_data.touchpoint_key k
+    WHERE k.source_id = touch_refers.source_id AND k.source_key = refers_key;
+    there := FOUND;
+  END IF;
+  IF NOT there THEN
     -- As a load does: the number that the record had or that is kept for it, else one is reserved now.
     id := coalesce(
       (SELECT t.touchpoint_id FROM cdp_data.touchpoint_retracted t WHERE t.source_id = touch_refers.source_id AND t.source_key = refers_key LIMIT 1),
@@ -142,17 +148,23 @@ AS $$
 DECLARE
   id bigint;
   refers bigint := CASE WHEN refers_key IS NOT NULL THEN cdp_internal.touch_refers(load_id, source_id, refers_key, home_id, at) END;
+  reserved bigint;
   awaited boolean;
 BEGIN
   -- A record that was here before, or that somebody referred to, takes the id that it has.
-  SELECT min(a.touchpoint_id), count(*) > 0 INTO id, awaited FROM cdp_data.touchpoint_awaited a
-  WHERE a.source_id = touch_write.source_id AND a.source_key = key;
-  id := coalesce(id, (SELECT t.touchpoint_id FROM cdp_data.touchpoint_retracted t
+  id := coalesce((SELECT t.touchpoint_id FROM cdp_data.touchpoint_retracted t
     WHERE t.source_id = touch_write.source_id AND t.source_key = key LIMIT 1), nextval('cdp_data.touchpoint_id_seq'));
   INSERT INTO cdp_data.touchpoint_key (source_id, source_key, touchpoint_id, customer_id, occurred_at)
   VALUES (touch_write.source_id, key, id, home_id, at) ON CONFLICT ON CONSTRAINT touchpoint_key_pkey DO NOTHING;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'the message came twice at once' USING ERRCODE = 'CDPTW';
+  END IF;
+  -- Only now: who refers to it has claimed its key until he was done.
+  SELECT min(a.touchpoint_id), count(*) > 0 INTO reserved, awaited FROM cdp_data.touchpoint_awaited a
+  WHERE a.source_id = touch_write.source_id AND a.source_key = key;
+  IF reserved <> id THEN
+    id := reserved;
+    UPDATE cdp_data.touchpoint_key k SET touchpoint_id = id WHERE k.source_id = touch_write.source_id AND k.source_key = key;
   END IF;
   INSERT INTO cdp_data.touchpoint (touchpoint_id, customer_id, identifier_id, occurred_at, origin_id, source_id, load_id,
     flags, kind_id, campaign_id, refers_to, value, currency, properties)

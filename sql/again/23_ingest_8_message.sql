@@ -48,6 +48,22 @@ $$;
 COMMENT ON FUNCTION cdp_internal.message_origin(jsonb) IS
 'Origin of a message, for cdp.track(): context.campaign, and the host of the referrer when it is another one than the page''s.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.message_key(value jsonb) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  t text := btrim(value #>> '{}');
+BEGIN
+  IF jsonb_typeof(value) NOT IN ('string', 'number', 'null') THEN
+    RAISE EXCEPTION 'a key must be a text or a number' USING ERRCODE = 'invalid_parameter_value';
+  END IF;
+  -- Else all that a broken sender calls "undefined" would be one record, and the second would be lost.
+  RETURN CASE WHEN t <> '' AND lower(t) <> ALL (cdp_internal.attribute_blanks()) THEN t END;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.message_key(jsonb) IS
+'A key in a message (messageId, order_id, groupId) as text, without blanks at its ends; NULL when it is missing, blank or a word that says nothing (undefined, null, ...: cdp_internal.attribute_blanks()). Errors: 22023 a list, an object, true or false.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.message_identifiers(message jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -240,7 +256,7 @@ BEGIN
     RAISE EXCEPTION 'a track message has no event' USING ERRCODE = 'invalid_parameter_value';
   END IF;
   k := cdp_internal.event_kind(src, event);
-  refers := coalesce(cdp_internal.parse_key(touch ->> 'refers_to'), CASE WHEN k.refers_property IS NOT NULL THEN cdp_internal.parse_key(given ->> k.refers_property) END);
+  refers := coalesce(cdp_internal.parse_key(touch ->> 'refers_to'), CASE WHEN k.refers_property IS NOT NULL THEN cdp_internal.parse_key(cdp_internal.message_key(given -> k.refers_property)) END);
   IF touch ? 'flags' THEN
     flags := cdp_internal.parse_int(touch ->> 'flags');
     IF flags IS NULL OR flags < 0 THEN
@@ -258,7 +274,7 @@ BEGIN
       WHERE y.source_id = src AND y.source_key = refers) END))), k.is_conversion, k.negate);
   -- The key of the record: by the contract, by the rule of the event, else the message's own.
   c.key := coalesce((
-    SELECT x.key FROM (VALUES (1, cdp_internal.parse_key(touch ->> 'source_key')), (2, CASE WHEN k.key_property IS NOT NULL THEN cdp_internal.parse_key(given ->> k.key_property) END)) AS x (n, key)
+    SELECT x.key FROM (VALUES (1, cdp_internal.parse_key(touch ->> 'source_key')), (2, CASE WHEN k.key_property IS NOT NULL THEN cdp_internal.parse_key(cdp_internal.message_key(given -> k.key_property)) END)) AS x (n, key)
     WHERE x.key IS DISTINCT FROM refers AND x.key IS NOT NULL ORDER BY x.n LIMIT 1), c.key);
   content := jsonb_strip_nulls(jsonb_build_object('$event', CASE WHEN call = 'track' AND event <> k.name THEN event END,
       '$call', nullif(call, 'track'), 'name', CASE WHEN call <> 'track' THEN message ->> 'name' END, 'category', CASE WHEN call <> 'track' THEN message ->> 'category' END,
@@ -304,7 +320,7 @@ BEGIN
   t := cdp_internal.split_traits(person);
   identifiers := cdp_internal.add_identifiers(cdp_internal.add_identifiers(cdp_internal.message_identifiers(f.rest), t.identifiers), f.identifiers);
   IF call = 'alias' THEN
-    IF coalesce(btrim(message ->> 'previousId'), message ->> 'anonymousId', '') = '' THEN
+    IF jsonb_typeof(message -> 'previousId') NOT IN ('string', 'number', 'null') OR coalesce(btrim(message ->> 'previousId'), message ->> 'anonymousId', '') = '' THEN
       RAISE EXCEPTION 'an alias has no previousId' USING ERRCODE = 'invalid_parameter_value';
     END IF;
     identifiers := cdp_internal.add_identifiers(identifiers, cdp_internal.previous_identifier(message ->> 'previousId'));
@@ -326,6 +342,7 @@ DECLARE
   r record := cdp_internal.message_read(src, call, message);
   c record;
   w record;
+  group_key text;
 BEGIN
   IF r.touch ?| ARRAY['occurred_at', 'observed_at'] THEN
     at := cdp_internal.parse_time(coalesce(r.touch ->> 'occurred_at', r.touch ->> 'observed_at'), (SELECT s.timezone FROM cdp_data.source s WHERE s.source_id = src));
@@ -333,17 +350,18 @@ BEGIN
       RAISE EXCEPTION 'the field that is the time is no ISO 8601 time' USING ERRCODE = 'invalid_parameter_value';
     END IF;
   END IF;
-  c := cdp_internal.call_read(source, r.identifiers, at, nullif(btrim(message ->> 'messageId'), ''));
+  c := cdp_internal.call_read(source, r.identifiers, at, cdp_internal.message_key(message -> 'messageId'));
   IF cdp_internal.message_contract(call) = 'event' THEN
     SELECT m.status, m.customer_id, m.touchpoint_id, m.refused INTO status, customer_id, touchpoint_id, refused
-    FROM cdp_internal.message_touch(c, src, call, coalesce(r.touch ->> 'kind', CASE call WHEN 'track' THEN message ->> 'event' ELSE 'page_view' END), message, r) m;
+    FROM cdp_internal.message_touch(c, src, call, coalesce(r.touch ->> 'kind', CASE WHEN call <> 'track' THEN 'page_view' WHEN jsonb_typeof(message -> 'event') IN ('string', 'number') THEN message ->> 'event' END), message, r) m;
   ELSE
     w := cdp_internal.record_in(call, c, CASE WHEN call = 'alias' THEN '{}' ELSE r.attributes END);
     IF call = 'group' AND w.status = 'written' THEN
-      IF cdp_internal.parse_key(message ->> 'groupId') IS NULL OR jsonb_typeof(coalesce(nullif(message -> 'traits', 'null'), '{}')) <> 'object' THEN
+      group_key := cdp_internal.parse_key(cdp_internal.message_key(message -> 'groupId'));
+      IF group_key IS NULL OR jsonb_typeof(coalesce(nullif(message -> 'traits', 'null'), '{}')) <> 'object' THEN
         RAISE EXCEPTION 'a group needs a groupId of at most 800 bytes, and its traits must be a JSON object' USING ERRCODE = 'invalid_parameter_value';
       END IF;
-      PERFORM cdp_internal.group_write(w.load_id, src, cdp_internal.parse_key(message ->> 'groupId'), w.identifier_id, coalesce(nullif(message -> 'traits', 'null'), '{}'), c.at);
+      PERFORM cdp_internal.group_write(w.load_id, src, group_key, w.identifier_id, coalesce(nullif(message -> 'traits', 'null'), '{}'), c.at);
     END IF;
     SELECT w.status, w.customer_id, w.refused INTO status, customer_id, refused;
   END IF;

@@ -1,6 +1,6 @@
 -- Batches of customers and events: what is read how, what comes again, what is refused, and that any order of reverts
 -- and retries leaves the customers that the loads in force alone would have made.
-SELECT plan(29);
+SELECT plan(32);
 SELECT cdp.add_source('crm', 'Asia/Shanghai'), cdp.add_source('web', 'Asia/Shanghai'), cdp.add_source('app');
 
 -- Customers by the names of the columns
@@ -36,6 +36,10 @@ SELECT is((SELECT count(*) FROM cdp_data.customer WHERE parent_id <> customer_id
 SELECT is((SELECT count(*) FROM cdp_data.link WHERE state = 'active'), 0::bigint, 'and no link is in force');
 TRUNCATE told; INSERT INTO told SELECT * FROM cdp.load_customers('crm', 'people');
 SELECT is((SELECT (inserted, corrected, unchanged)::text FROM told), '(4,0,0)', 'what was reverted is new when it comes again');
+CREATE TEMP TABLE versions AS SELECT * FROM (VALUES ('v', 'v1', '2026-03-02', 'new'), ('v', 'v1', '2026-03-01', 'old'), ('w', 'w1', '2026-03-01', 'first'), ('w', 'w1', '2026-03-01', 'last')) x (source_key, user_id, observed_at, city);
+SELECT is((SELECT (inserted, unchanged, quarantined)::text FROM cdp.load_customers('crm', 'versions')), '(2,0,2)', 'two versions of two records');
+SELECT is((SELECT string_agg(v.value, ' ' ORDER BY v.value) FROM cdp_data.attribute_value_now v WHERE v.value IN ('new', 'old', 'first', 'last')), 'last new', 'the latest counts, of one time the last');
+SELECT is((SELECT string_agg(q.original ->> 'city', ' ' ORDER BY q.row_no) FROM cdp_data.quarantine q WHERE q.code = 'superseded' AND q.original ->> 'source_key' IN ('v', 'w')), 'old first', 'the others are in quarantine');
 SELECT throws_ok($$SELECT * FROM cdp.load_customers('crm', 'told')$$, '42703', 'no column of told is an identifier', 'a table without identifiers');
 SELECT throws_ok($$SELECT * FROM cdp.load_customers('crn', 'people')$$, '22023', 'unknown source "crn"', 'an unknown source');
 

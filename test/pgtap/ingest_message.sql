@@ -1,6 +1,6 @@
 -- Messages in the form of the Segment specification: its own examples, times, money, orders told twice, what is refused,
 -- and hostile JSON, of which nothing may raise or be lost.
-SELECT plan(45);
+SELECT plan(51);
 SELECT cdp.add_source('app'), cdp.add_source('web');
 CREATE TEMP TABLE told (message_id text, status text, reason text, customer_id bigint, touchpoint_id bigint, refused jsonb);
 CREATE FUNCTION pg_temp.say(message jsonb, source text DEFAULT 'app') RETURNS text LANGUAGE plpgsql AS $$
@@ -99,6 +99,19 @@ SELECT throws_ok($$SELECT * FROM cdp.ingest('nowhere', '{}')$$, '22023', 'unknow
 INSERT INTO cdp_data.suppression (digest) SELECT cdp_internal.suppression_digest(2::smallint, 'gone@example.org');
 SELECT is(pg_temp.say('[{"type": "identify", "userId": "g1", "traits": {"email": "Gone@example.org"}}, {"type": "wrong", "userId": "g1", "context": {"traits": {"email": "gone@example.org"}}}]', 'web'), 'suppressed suppressed', 'an erased person, also in a bad message');
 SELECT is((SELECT count(*) FROM cdp_data.quarantine WHERE original::text ~* 'gone@') + (SELECT count(*) FROM cdp_data.identifier WHERE value = 'g1'), 0::bigint, 'nothing is kept');
+
+-- A key that says nothing, or is none, must not make one record of two
+SELECT is(pg_temp.say('[{"type": "track", "event": "visit", "userId": "k1", "messageId": "undefined"}, {"type": "track", "event": "visit", "userId": "k2", "messageId": "undefined"},
+  {"type": "identify", "userId": "k3", "messageId": " NULL "}, {"type": "identify", "userId": "k4", "messageId": "null"}]'), 'written written written written', 'undefined is no messageId');
+SELECT is(pg_temp.say('[{"type": "track", "event": "Order Completed", "userId": "k1", "messageId": "k5", "properties": {"order_id": "undefined", "revenue": 5}},
+  {"type": "track", "event": "Order Completed", "userId": "k2", "messageId": "k6", "properties": {"order_id": "undefined", "revenue": 7}},
+  {"type": "track", "event": "Order Refunded", "userId": "k2", "messageId": "k7", "properties": {"order_id": "undefined", "total": 7}}]'), 'written written written', 'nor an order_id');
+SELECT is((SELECT (sum(t.value), count(t.refers_to))::text FROM cdp_data.touchpoint t JOIN cdp_data.touchpoint_key y USING (touchpoint_id) WHERE y.source_key IN ('k5', 'k6', 'k7')), '(5.000000,0)', 'both orders count, and the refund is of none of them');
+SELECT is(pg_temp.say('[{"type": "track", "event": "visit", "userId": "k1", "messageId": {}}, {"type": "track", "event": "visit", "userId": "k2", "messageId": {}}, {"type": "identify", "userId": "k2", "messageId": false},
+  {"type": "track", "event": "Order Completed", "userId": "k1", "properties": {"order_id": ["o"]}}, {"type": "group", "userId": "k1", "groupId": {}}, {"type": "group", "userId": "k1", "groupId": "undefined"},
+  {"type": "alias", "userId": "k1", "previousId": ["x"]}, {"type": "track", "userId": "k1", "event": {}}]'), 'refused refused refused refused refused refused refused refused', 'what can be no key is refused');
+SELECT is((SELECT count(*) FROM cdp_data.quarantine q WHERE q.code = 'bad_message' AND (q.original ->> 'userId') IN ('k1', 'k2')), 8::bigint, 'and waits as it came');
+SELECT is(pg_temp.say('[{"type": "identify", "userId": "k1", "messageId": 17}, {"type": "identify", "userId": "k1", "messageId": "17"}]'), 'written repeated', 'a number is one');
 
 -- The day is taken back
 SELECT cdp.revert_load(l.load_id) FROM cdp_data.load l WHERE l.kind = 'calls';

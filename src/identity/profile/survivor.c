@@ -130,7 +130,7 @@ fits_number(const char *p, const char *end, bool fraction)
 		if (digits(&p, end) == 0)
 			return false;
 	}
-	return p == end && end - p < 1000;
+	return p == end;
 }
 
 /* True when the text begins with a day of the calendar, 2026-01-31. */
