@@ -412,7 +412,13 @@ BEGIN
   FROM cdp_data.identifier_type_all t JOIN cdp_data.identifier i ON i.type_id = t.type_id AND i.value = cdp_internal.read_identifier(previous, t.type_id, rules)
   WHERE t.role <> 'ignore'
   ORDER BY array_position(ARRAY['anonymous_id', 'cookie', 'user_id'], t.name), t.priority, t.type_id LIMIT 1;
-  IF NOT FOUND THEN
+  IF NOT FOUND AND EXISTS (SELECT FROM cdp_data.suppression) THEN
+    -- Of an erased person nothing is known any more; under another type it would be taken in.
+    SELECT t.name INTO type FROM cdp_data.identifier_type_all t
+    WHERE t.role <> 'ignore' AND cdp_internal.is_suppressed(t.type_id, cdp_internal.read_identifier(previous, t.type_id, rules))
+    ORDER BY t.priority, t.type_id LIMIT 1;
+  END IF;
+  IF type IS NULL THEN
     type := CASE WHEN cdp_internal.read_identifier(previous, (SELECT t.type_id FROM cdp_data.identifier_type_all t WHERE t.name = 'email'), rules) IS NOT NULL
       THEN 'email' ELSE 'anonymous_id' END;
   END IF;
@@ -420,7 +426,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.previous_identifier(text) IS
-'The identifier that previousId of an alias message is: anonymous_id, cookie or user_id when the value is known as one of them, else another type under which it is known; of an unknown value an e-mail address when it has that form, else an anonymous_id.';
+'The identifier that previousId of an alias message is: anonymous_id, cookie or user_id when the value is known as one of them, else another type under which it is known; else one under which it is suppressed, so that it is refused; of an unknown value an e-mail address when it has that form, else an anonymous_id.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.message_suppressed(src integer, message jsonb) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp

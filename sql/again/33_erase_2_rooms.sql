@@ -41,8 +41,8 @@ $$;
 COMMENT ON FUNCTION cdp_internal.without_values(text, text[]) IS
 'The text with these values, of five characters or more, replaced by (erased); all of it when one stands there in another way of writing. NULL for NULL.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.erase_origins(origins integer[], vals text[]) RETURNS bigint
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+CREATE OR REPLACE FUNCTION cdp_internal.erase_origins(origins integer[], vals text[], tokens bigint[]) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
   n bigint;
@@ -51,7 +51,11 @@ BEGIN
     SELECT o.origin_id, cdp_internal.without_values(o.source, vals) AS source, cdp_internal.without_values(o.medium, vals) AS medium,
       cdp_internal.without_values(o.campaign, vals) AS campaign, cdp_internal.without_values(o.referrer_host, vals) AS referrer_host,
       cdp_internal.without_values(o.add_way, vals) AS add_way, cdp_internal.without_values(o.qr_scene, vals) AS qr_scene
-    FROM cdp_data.origin o WHERE o.origin_id = ANY (origins)
+    -- Corrected versions and touches past their retention had origins as well, which nothing leads to but their words.
+    FROM cdp_data.origin o WHERE o.origin_id IN (
+      SELECT unnest(origins)
+      UNION SELECT w.origin_id FROM cdp_data.origin w
+      WHERE cdp_internal.origin_tokens(w.source, w.medium, w.campaign, w.referrer_host, w.add_way, w.qr_scene) && tokens)
   )
   UPDATE cdp_data.origin o SET source = b.source, medium = b.medium, campaign = b.campaign, referrer_host = b.referrer_host, add_way = b.add_way,
     -- Two that differed in what is gone stay two.
@@ -63,8 +67,21 @@ BEGIN
   RETURN n;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.erase_origins(integer[], text[]) IS
-'Takes identifiers out of the texts of origins. Returns how many origins had some.';
+COMMENT ON FUNCTION cdp_internal.erase_origins(integer[], text[], bigint[]) IS
+'Takes identifiers out of the texts of these origins and of all in which one stands as a word (tokens: cdp_internal.erase_tokens()). Returns how many origins had some.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.erase_keyed("table" regclass, key name, ids bigint[]) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $$
+DECLARE
+  n bigint;
+BEGIN
+  EXECUTE format('DELETE FROM %s x WHERE x.%I = ANY ($1)', "table", key) USING ids;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  RETURN n;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.erase_keyed(regclass, name, bigint[]) IS 'Deletes the rows of a table whose key is among these. Returns how many.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.erase_awaited(homes bigint[], touched bigint[], referred bigint[], fresh bigint) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -129,12 +146,26 @@ $$;
 COMMENT ON FUNCTION cdp_internal.erase_touchpoints(bigint[], bigint[], bigint) IS
 'Moves the touchpoints of a person to an unlinked customer, without properties and under the identifier -fresh, which is nobody''s; their keys become erased <touchpoint_id>. fresh NULL deletes both. Returns their numbers, the records they refer to and their origins.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.record_keys(homes bigint[], identifiers bigint[]) RETURNS TABLE (source_id integer, source_key text)
+LANGUAGE plpgsql STABLE ROWS 1000 SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET plan_cache_mode = force_custom_plan
+AS $$
+BEGIN
+  RETURN QUERY
+  SELECT k.source_id, k.source_key::text FROM cdp_data.touchpoint x JOIN cdp_data.touchpoint_key k ON k.touchpoint_id = x.touchpoint_id
+  WHERE x.customer_id = ANY (homes) AND x.identifier_id = ANY (identifiers)
+  UNION
+  SELECT r.source_id, r.source_key FROM cdp_data.touchpoint_retracted r WHERE r.customer_id = ANY (homes) AND r.identifier_id = ANY (identifiers)
+  UNION
+  SELECT c.source_id, c.source_key FROM cdp_data.customer_record c WHERE c.identifier_id = ANY (identifiers);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.record_keys(bigint[], bigint[]) IS
+'Sources and keys of all records of a person: touchpoints, earlier versions, records of customers.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.erase_quarantine(homes bigint[], identifiers bigint[], tokens bigint[]) RETURNS bigint
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET plan_cache_mode = force_custom_plan
 AS $$
 DECLARE
-  sources integer[];
-  keys text[];
   words constant text[] := ARRAY['source_key', 'messageId'];
   rows bigint[];
   n bigint;
@@ -145,23 +176,19 @@ BEGIN
   END IF;
   DELETE FROM cdp_data.quarantine q WHERE cdp_internal.content_tokens(q.original) && tokens;
   GET DIAGNOSTICS n = ROW_COUNT;
-  -- Rows that have nothing of him but the key of one of his records, in the same source.
-  SELECT array_agg(k.source_id), array_agg(k.source_key) INTO sources, keys
-  FROM (
-    SELECT k.source_id, k.source_key FROM cdp_data.touchpoint x JOIN cdp_data.touchpoint_key k ON k.touchpoint_id = x.touchpoint_id
-    WHERE x.customer_id = ANY (homes) AND x.identifier_id = ANY (identifiers)
-    UNION
-    SELECT r.source_id, r.source_key FROM cdp_data.touchpoint_retracted r WHERE r.customer_id = ANY (homes) AND r.identifier_id = ANY (identifiers)
-    UNION
-    SELECT c.source_id, c.source_key FROM cdp_data.customer_record c WHERE c.identifier_id = ANY (identifiers)) k;
-  IF cardinality(keys) <= 5000 THEN
-    rows := ARRAY(SELECT f.quarantine_id FROM unnest(sources, keys) AS k (source_id, source_key) CROSS JOIN LATERAL (
-      SELECT q.quarantine_id FROM cdp_data.quarantine q
-      WHERE cdp_internal.content_tokens(q.original) && cdp_internal.identifier_tokens(k.source_key, words) AND q.source_id = k.source_id OFFSET 0) f);
-  ELSE -- of very many records reading the whole quarantine once is less than asking its index for each
-    rows := ARRAY(SELECT q.quarantine_id FROM cdp_data.quarantine q CROSS JOIN LATERAL unnest(cdp_internal.content_tokens(q.original)) AS h
-      WHERE (q.source_id, h) IN (SELECT k.source_id, t FROM unnest(sources, keys) AS k (source_id, source_key) CROSS JOIN LATERAL unnest(cdp_internal.identifier_tokens(k.source_key, words)) AS t));
-  END IF;
+  -- Rows that have nothing of him but the key of one of his records, in the same source. The index is asked for 200 keys
+  -- at once: for each alone is slower, and its work grows with the square of what it is asked.
+  rows := ARRAY(
+    SELECT DISTINCT f.quarantine_id
+    FROM (
+      SELECT k.source_id, array_agg(DISTINCT h) AS hashes
+      FROM (
+        SELECT r.source_id, r.source_key, row_number() OVER (PARTITION BY r.source_id ORDER BY r.source_key) / 200 AS part
+        FROM cdp_internal.record_keys(homes, identifiers) r) k
+        CROSS JOIN LATERAL unnest(cdp_internal.identifier_tokens(k.source_key, words)) h
+      GROUP BY k.source_id, k.part) c
+    CROSS JOIN LATERAL (
+      SELECT q.quarantine_id FROM cdp_data.quarantine q WHERE cdp_internal.content_tokens(q.original) && c.hashes AND q.source_id = c.source_id OFFSET 0) f);
   DELETE FROM cdp_data.quarantine q WHERE q.quarantine_id = ANY (rows);
   GET DIAGNOSTICS more = ROW_COUNT;
   RETURN n + more;
@@ -179,13 +206,14 @@ DECLARE
   tokens bigint[] := cdp_internal.erase_tokens(identifiers);
   vals text[] := ARRAY(SELECT i.value FROM cdp_data.identifier i WHERE i.identifier_id = ANY (identifiers));
   others bigint[];
+  past integer[];
   more bigint;
 BEGIN
   t := cdp_internal.erase_touchpoints(homes, identifiers, fresh);
   action := CASE WHEN fresh IS NULL THEN 'delete' ELSE 'unlink' END;
   RETURN QUERY SELECT x, erase_of_core.action, cardinality(t.touched)::bigint FROM unnest(ARRAY['cdp_data.touchpoint', 'cdp_data.touchpoint_key']) x;
-  DELETE FROM cdp_data.touchpoint_retracted r WHERE r.customer_id = ANY (homes) AND r.identifier_id = ANY (identifiers);
-  GET DIAGNOSTICS n = ROW_COUNT;
+  WITH gone AS (DELETE FROM cdp_data.touchpoint_retracted r WHERE r.customer_id = ANY (homes) AND r.identifier_id = ANY (identifiers) RETURNING r.origin_id)
+  SELECT count(*), coalesce(array_agg(DISTINCT g.origin_id), '{}') INTO n, past FROM gone g;
   RETURN QUERY SELECT 'cdp_data.touchpoint_retracted', 'delete', erase_of_core.n;
   -- Earlier versions that belonged to somebody else stay his, under the key that the record has now.
   UPDATE cdp_data.touchpoint_retracted r SET source_key = 'erased ' || r.touchpoint_id WHERE r.touchpoint_id = ANY (t.touched);
@@ -200,28 +228,20 @@ BEGIN
     END IF;
   END IF;
   RETURN QUERY SELECT 'cdp_data.touchpoint_awaited', erase_of_core.action, cdp_internal.erase_awaited(homes, t.touched, t.referred, fresh);
-  RETURN QUERY SELECT 'cdp_data.origin', 'clear', cdp_internal.erase_origins(t.origins, vals);
+  RETURN QUERY SELECT 'cdp_data.origin', 'clear', cdp_internal.erase_origins(t.origins || past, vals, tokens);
 
-  DELETE FROM cdp_data.outbox o WHERE o.customer_id = ANY (customers);
-  GET DIAGNOSTICS n = ROW_COUNT;
+  n := cdp_internal.erase_keyed('cdp_data.outbox', 'customer_id', customers);
   DELETE FROM cdp_data.outbox o WHERE o.customer_id IS NULL AND o.kind <> 'erase' AND cdp_internal.content_tokens(o.payload) && tokens;
   GET DIAGNOSTICS more = ROW_COUNT;
   RETURN QUERY SELECT 'cdp_data.outbox', 'delete', erase_of_core.n + more;
-  DELETE FROM cdp_data.change_feed f WHERE f.customer_id = ANY (customers);
-  GET DIAGNOSTICS n = ROW_COUNT;
-  RETURN QUERY SELECT 'cdp_data.change_feed', 'delete', erase_of_core.n;
+  RETURN QUERY SELECT 'cdp_data.change_feed', 'delete', cdp_internal.erase_keyed('cdp_data.change_feed', 'customer_id', customers);
   PERFORM cdp_internal.feed_write(customers, 'erasure');
 
   DELETE FROM cdp_data.identifier_block b
   WHERE b.value IS NOT NULL AND EXISTS (SELECT FROM unnest(vals) v WHERE lower(v) = lower(b.value));
   GET DIAGNOSTICS n = ROW_COUNT;
   RETURN QUERY SELECT 'cdp_data.identifier_block', 'delete', erase_of_core.n;
-  DELETE FROM cdp_data.identifier_override o WHERE o.identifier_id = ANY (identifiers);
-  GET DIAGNOSTICS n = ROW_COUNT;
-  RETURN QUERY SELECT 'cdp_data.identifier_override', 'delete', erase_of_core.n;
-  DELETE FROM cdp_data.identifier i WHERE i.identifier_id = ANY (identifiers);
-  GET DIAGNOSTICS n = ROW_COUNT;
-  RETURN QUERY SELECT 'cdp_data.identifier', 'delete', erase_of_core.n;
+  RETURN QUERY SELECT x, 'delete', cdp_internal.erase_keyed(x, 'identifier_id', identifiers) FROM unnest(ARRAY['cdp_data.identifier_override', 'cdp_data.identifier']) x;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.erase_of_core(bigint[], bigint[], bigint[], bigint, text) IS
@@ -301,6 +321,38 @@ $$;
 COMMENT ON FUNCTION cdp_internal.erase_links(bigint[], bigint[]) IS
 'Deletes links at these identifiers and alerts, and takes keys, notes, loads and times of day out of the ledger''s lines about these customers. Returns what was done per table.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.erase_versions(identifiers bigint[]) RETURNS bigint[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan
+AS $$
+DECLARE
+  others bigint[] := ARRAY(
+    SELECT l.b_id FROM cdp_data.link l WHERE l.a_id = ANY (identifiers) AND l.b_id <> ALL (identifiers)
+    UNION SELECT l.a_id FROM cdp_data.link l WHERE l.b_id = ANY (identifiers) AND l.a_id <> ALL (identifiers));
+BEGIN
+  -- A record may tell of two people whom a rule keeps apart: then a link of hers ends at the other.
+  RETURN ARRAY(
+    SELECT x.version_id FROM cdp_internal.versions_of(identifiers) x
+    EXCEPT SELECT x.version_id FROM cdp_internal.versions_of(others) x WHERE others <> '{}' AND NOT EXISTS (
+      SELECT FROM cdp_data.link l WHERE l.link_id = x.link_id AND (l.a_id = ANY (identifiers) OR l.b_id = ANY (identifiers))));
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.erase_versions(bigint[]) IS
+'Rows of cdp_data.record_version that nobody needs once these identifiers are gone. To be called while their links are there.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.versions_of(identifiers bigint[]) RETURNS TABLE (version_id bigint, link_id bigint)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off SET plan_cache_mode = force_custom_plan
+AS $$
+BEGIN
+  RETURN QUERY
+  SELECT v.version_id, NULL::bigint FROM cdp_data.attribute_value v WHERE v.identifier_id = ANY (identifiers) AND v.version_id <> 0
+  UNION SELECT r.version_id, NULL FROM cdp_data.customer_record r WHERE r.identifier_id = ANY (identifiers) AND r.version_id <> 0
+  UNION SELECT s.version_id, s.link_id FROM cdp_data.link_support s WHERE s.version_id <> 0 AND s.link_id IN (
+    SELECT l.link_id FROM cdp_data.link l WHERE l.a_id = ANY (identifiers) UNION SELECT l.link_id FROM cdp_data.link l WHERE l.b_id = ANY (identifiers));
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.versions_of(bigint[]) IS
+'Rows of cdp_data.record_version that values, records and links of these identifiers refer to; link_id when a link does.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.erase_of_identity(customers bigint[], homes bigint[], identifiers bigint[], fresh bigint, mode text)
 RETURNS TABLE (table_name text, action text, n bigint)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET plan_cache_mode = force_custom_plan
@@ -309,22 +361,22 @@ DECLARE
   vals text[] := ARRAY(SELECT v.value FROM cdp_data.attribute_value v JOIN cdp_data.attribute_all a USING (attribute_id)
       WHERE v.identifier_id = ANY (identifiers) AND a.sensitivity <> 'internal')
     || ARRAY(SELECT i.value FROM cdp_data.identifier i WHERE i.identifier_id = ANY (identifiers));
+  versions bigint[];
+  repeated bigint[];
 BEGIN
+  versions := cdp_internal.erase_versions(identifiers);
   RETURN QUERY SELECT * FROM cdp_internal.erase_links(customers, identifiers);
   RETURN QUERY SELECT * FROM cdp_internal.erase_groups(identifiers, vals);
   RETURN QUERY SELECT * FROM cdp_internal.erase_matches(identifiers);
-  DELETE FROM cdp_data.call_message m WHERE m.identifier_id = ANY (identifiers);
+  RETURN QUERY SELECT x, 'delete', cdp_internal.erase_keyed(x, 'identifier_id', identifiers)
+  FROM unnest(ARRAY['cdp_data.call_message', 'cdp_data.customer_record', 'cdp_data.attribute_value']) x;
+  WITH gone AS (DELETE FROM cdp_data.record_version v WHERE v.version_id = ANY (versions) RETURNING v.repetition_id)
+  SELECT count(*), coalesce(array_agg(DISTINCT g.repetition_id), '{}') INTO n, repeated FROM gone g;
+  RETURN QUERY SELECT 'cdp_data.record_version', 'delete', erase_of_identity.n;
+  DELETE FROM cdp_data.repetition r WHERE r.repetition_id = ANY (repeated) AND NOT EXISTS (SELECT FROM cdp_data.record_version v WHERE v.repetition_id = r.repetition_id);
   GET DIAGNOSTICS n = ROW_COUNT;
-  RETURN QUERY SELECT 'cdp_data.call_message', 'delete', erase_of_identity.n;
-  DELETE FROM cdp_data.customer_record r WHERE r.identifier_id = ANY (identifiers);
-  GET DIAGNOSTICS n = ROW_COUNT;
-  RETURN QUERY SELECT 'cdp_data.customer_record', 'delete', erase_of_identity.n;
-  DELETE FROM cdp_data.attribute_value v WHERE v.identifier_id = ANY (identifiers);
-  GET DIAGNOSTICS n = ROW_COUNT;
-  RETURN QUERY SELECT 'cdp_data.attribute_value', 'delete', erase_of_identity.n;
-  DELETE FROM cdp_data.profile p WHERE p.customer_id = ANY (customers);
-  GET DIAGNOSTICS n = ROW_COUNT;
-  RETURN QUERY SELECT 'cdp_data.profile', 'delete', erase_of_identity.n;
+  RETURN QUERY SELECT 'cdp_data.repetition', 'delete', erase_of_identity.n;
+  RETURN QUERY SELECT 'cdp_data.profile', 'delete', cdp_internal.erase_keyed('cdp_data.profile', 'customer_id', customers);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.erase_of_identity(bigint[], bigint[], bigint[], bigint, text) IS

@@ -87,6 +87,28 @@ LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN CASE WHEN n < 2 THEN n ELSE (2 ^ ceil(log(2, n::numeric)))::bigint END;
 COMMENT ON FUNCTION cdp_internal.coarse(bigint) IS 'The least power of two that is not below n; n itself below 2.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.once_one_with(customers bigint[], identifiers bigint[]) RETURNS bigint[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
+AS $$
+BEGIN
+  RETURN ARRAY(
+    WITH RECURSIVE met (id) AS (
+      SELECT unnest(customers)
+      UNION
+      SELECT x.id FROM cdp_data.merge_log m CROSS JOIN LATERAL unnest(ARRAY[m.customer_id, m.from_id, m.to_id]) x (id) WHERE m.identifier_id = ANY (identifiers)
+      UNION
+      SELECT x.id FROM (SELECT * FROM met) n CROSS JOIN LATERAL (
+        SELECT m.customer_id, m.from_id, m.to_id FROM cdp_data.merge_log m WHERE m.customer_id = n.id
+        UNION ALL SELECT m.customer_id, m.from_id, m.to_id FROM cdp_data.merge_log m WHERE m.to_id = n.id
+        UNION ALL SELECT m.customer_id, m.from_id, m.to_id FROM cdp_data.merge_log m WHERE m.from_id = n.id) m
+      CROSS JOIN LATERAL unnest(ARRAY[m.customer_id, m.from_id, m.to_id]) x (id)
+    )
+    SELECT id FROM met WHERE id <> ALL (customers) ORDER BY id);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.once_one_with(bigint[], bigint[]) IS
+'Customers who, as the ledger tells, may have been one with these and are not now, ascending.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.erase_rooms(p record, fresh bigint, mode text) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
@@ -94,10 +116,19 @@ DECLARE
   done jsonb := (SELECT coalesce(jsonb_agg(jsonb_build_object('table', o.table_name, 'action', o.action, 'rows', CASE o.action WHEN 'clear' THEN cdp_internal.coarse(o.n) ELSE o.n END)), '[]') FROM cdp_internal.erase_own_tables(p) o WHERE o.n > 0);
   room text;
   more jsonb;
-  refused bigint := cdp_internal.erase_quarantine(p.homes, p.identifiers, cdp_internal.erase_tokens(p.identifiers)); -- by keys of records that go below
+  tokens bigint[] := cdp_internal.erase_tokens(p.identifiers);
+  others bigint[] := cdp_internal.once_one_with(p.customers, p.identifiers);
+  refused bigint := cdp_internal.erase_quarantine(p.homes, p.identifiers, tokens); -- by keys of records that go below
+  told bigint;
 BEGIN
   IF refused > 0 THEN
     done := done || jsonb_build_object('table', 'cdp_data.quarantine', 'action', 'delete', 'rows', refused);
+  END IF;
+  -- What was sent while somebody else and she were taken for one.
+  DELETE FROM cdp_data.outbox o WHERE o.customer_id = ANY (others) AND o.kind <> 'erase' AND cdp_internal.content_tokens(o.payload) && tokens;
+  GET DIAGNOSTICS told = ROW_COUNT;
+  IF told > 0 THEN
+    done := done || jsonb_build_object('table', 'cdp_data.outbox', 'action', 'delete', 'rows', told);
   END IF;
   -- The identifiers, by which the others find their rows, go with core; what is computed from touches comes after it.
   FOR room IN SELECT f FROM cdp_internal.room_functions('erase_of_', 5) f
@@ -107,14 +138,16 @@ BEGIN
       INTO more USING p.customers, p.homes, p.identifiers, fresh, mode;
     done := done || coalesce(more, '[]');
   END LOOP;
-  IF fresh IS NOT NULL AND EXISTS (SELECT FROM cdp_data.profile_state s WHERE s.basis IS NOT NULL) THEN
-    PERFORM cdp_internal.profile_store(ARRAY[fresh], NULL, NULL);
+  -- A profile that was made before an unmerge and not since shows her values.
+  others := ARRAY(SELECT q.customer_id FROM cdp_data.profile q WHERE q.customer_id = ANY (others));
+  IF others <> '{}' OR fresh IS NOT NULL AND EXISTS (SELECT FROM cdp_data.profile_state s WHERE s.basis IS NOT NULL) THEN
+    PERFORM cdp_internal.profile_store(array_remove(others || fresh, NULL), NULL, NULL);
   END IF;
   RETURN done;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.erase_rooms(record, bigint, text) IS
-'Calls cdp_internal.erase_of_...() of all rooms, after the tables that the user registered, and makes the figures of the unlinked customer. Returns what was done: [{"table", "action", "rows"}].';
+'Calls cdp_internal.erase_of_...() of all rooms, after the tables that the user registered, and makes the profiles of the unlinked customer and of those who once were one with the person. Returns what was done: [{"table", "action", "rows"}].';
 
 CREATE OR REPLACE FUNCTION cdp_internal.receipt_chain(receipt bigint) RETURNS bytea
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp

@@ -51,6 +51,21 @@ $$;
 COMMENT ON FUNCTION cdp_internal.person_names(text, name[]) IS
 'SQL that puts names beside the numbers of lists in an exported row (alias x), and opens encrypted attributes.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.export_person(customer bigint,
+  OUT root bigint, OUT customers bigint[], OUT homes bigint[], OUT identifiers bigint[], OUT type_ids smallint[], OUT vals text[])
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  SELECT * INTO root, customers, homes, identifiers, type_ids, vals FROM cdp_internal.person(customer);
+  -- A profile that was made before a merge or an unmerge would lack something, or show what is another's.
+  IF EXISTS (SELECT FROM cdp_data.profile_state s WHERE s.basis IS NOT NULL FOR UPDATE) THEN
+    PERFORM cdp_internal.profile_store(customers, NULL, NULL);
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.export_person(bigint) IS
+'cdp_internal.person(), with the profile made anew, as it is now. Waits for a refresh that is under way. Error 22023: no such customer.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.export_in(customer bigint) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET jit = off SET plan_cache_mode = force_custom_plan
 AS $$
@@ -64,7 +79,7 @@ DECLARE
   counts jsonb := '{}';
 BEGIN
   PERFORM cdp_internal.require_setup();
-  p := cdp_internal.person(customer);
+  p := cdp_internal.export_person(customer);
   tokens := cdp_internal.erase_tokens(p.identifiers);
   FOR t IN SELECT * FROM cdp_internal.person_tables() LOOP
     n := cdp_internal.person_names(t.table_name, t.columns);
@@ -104,7 +119,7 @@ DECLARE
   fields text;
 BEGIN
   PERFORM cdp_internal.require_setup();
-  p := cdp_internal.person(customer);
+  p := cdp_internal.export_person(customer);
   tokens := cdp_internal.erase_tokens(p.identifiers);
   FOR t IN SELECT * FROM cdp_internal.person_tables() LOOP
     n := cdp_internal.person_names(t.table_name, t.columns);

@@ -73,3 +73,6 @@ CREATE INDEX IF NOT EXISTS touchpoint_awaited_owner_idx ON cdp_data.touchpoint_a
 CREATE INDEX IF NOT EXISTS change_feed_customer_idx ON cdp_data.change_feed (customer_id);
 CREATE INDEX IF NOT EXISTS quarantine_content_idx ON cdp_data.quarantine USING gin (cdp_internal.content_tokens(original));
 CREATE INDEX IF NOT EXISTS outbox_content_idx ON cdp_data.outbox USING gin (cdp_internal.content_tokens(payload)) WHERE customer_id IS NULL;
+
+-- step: origin words
+CREATE INDEX IF NOT EXISTS origin_words_idx ON cdp_data.origin USING gin (cdp_internal.origin_tokens(source, medium, campaign, referrer_host, add_way, qr_scene));
