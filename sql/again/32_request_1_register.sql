@@ -48,6 +48,33 @@ END
 $$;
 COMMENT ON FUNCTION cdp_internal.request_noted(bigint, text, text) IS 'Writes a step of a request, and the audit.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.request_customer(args jsonb) RETURNS bigint
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  root bigint := cdp_internal.root_of((args ->> 'customer')::bigint);
+BEGIN
+  IF root IS NULL AND args ->> 'customer' IS NOT NULL THEN
+    RAISE EXCEPTION 'there is no customer %', args ->> 'customer'
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'cdp.customer_of(type, value) finds the customer of an identifier.';
+  END IF;
+  RETURN root;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.request_customer(jsonb) IS
+'The root of the customer that a call names; NULL when it names none. Error 22023: there is no such customer.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.require_words(words text, message text, hint text) RETURNS void
+LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF coalesce(btrim(words), '') = '' THEN
+    RAISE EXCEPTION '%', message USING ERRCODE = 'invalid_parameter_value', HINT = hint;
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.require_words(text, text, text) IS 'Error 22023 with this message and hint when nothing is said.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.request_open(args jsonb) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -64,7 +91,7 @@ BEGIN
     RAISE EXCEPTION 'a request can not have come at %', came USING ERRCODE = 'datetime_field_overflow';
   END IF;
   INSERT INTO cdp_data.request (kind, law, channel, customer_id, received_at, due_at, reference)
-  VALUES (l.kind, l.law, coalesce(args ->> 'channel', 'email'), cdp_internal.root_of((args ->> 'customer')::bigint), came, (came AT TIME ZONE 'UTC' + l.answer_within) AT TIME ZONE 'UTC', left(args ->> 'reference', 200))
+  VALUES (l.kind, l.law, coalesce(args ->> 'channel', 'email'), cdp_internal.request_customer(args), came, (came AT TIME ZONE 'UTC' + l.answer_within) AT TIME ZONE 'UTC', left(args ->> 'reference', 200))
   RETURNING request_id INTO id;
   PERFORM cdp_internal.request_noted(id, 'opened', format('%s under %s', l.kind, l.law));
   RETURN to_jsonb(id);
@@ -77,11 +104,10 @@ LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   r record := cdp_internal.request_of((args ->> 'request')::bigint, '{received}');
-  root bigint := coalesce(cdp_internal.root_of((args ->> 'customer')::bigint), r.customer_id);
+  root bigint := coalesce(cdp_internal.request_customer(args), r.customer_id);
 BEGIN
-  IF coalesce(btrim(args ->> 'method'), '') = '' THEN
-    RAISE EXCEPTION 'how the identity was checked must be told' USING ERRCODE = 'invalid_parameter_value', HINT = 'Such as: link to the stored address, passport shown.';
-  ELSIF (args ->> 'passed')::boolean AND root IS NULL THEN
+  PERFORM cdp_internal.require_words(args ->> 'method', 'how the identity was checked must be told', 'Such as: link to the stored address, passport shown.');
+  IF (args ->> 'passed')::boolean AND root IS NULL THEN
     RAISE EXCEPTION 'the customer must be told' USING ERRCODE = 'invalid_parameter_value', HINT = 'cdp.customer_of(type, value) finds him.';
   END IF;
   IF (args ->> 'passed')::boolean THEN
@@ -103,9 +129,8 @@ DECLARE
   r record := cdp_internal.request_of((args ->> 'request')::bigint, '{received,verified}');
   more interval := (SELECT l.extension FROM cdp_data.request_law_all l WHERE (l.law, l.kind) = (r.law, r.kind));
 BEGIN
-  IF coalesce(btrim(args ->> 'reason'), '') = '' THEN
-    RAISE EXCEPTION 'an extension needs a reason' USING ERRCODE = 'invalid_parameter_value', HINT = 'The person has to be told it, too.';
-  ELSIF r.extended_at IS NOT NULL OR coalesce(more, '0') = '0'::interval THEN
+  PERFORM cdp_internal.require_words(args ->> 'reason', 'an extension needs a reason', 'The person has to be told it, too.');
+  IF r.extended_at IS NOT NULL OR coalesce(more, '0') = '0'::interval THEN
     RAISE EXCEPTION 'request % can not be extended', r.request_id
       USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = CASE WHEN r.extended_at IS NOT NULL THEN 'It was extended before.' ELSE format('%s knows no extension.', r.law) END;
   ELSIF r.due_at < now() THEN
@@ -126,9 +151,8 @@ DECLARE
 BEGIN
   IF args ->> 'state' NOT IN ('refused', 'withdrawn') OR args ->> 'state' IS NULL THEN
     RAISE EXCEPTION 'a request is closed as refused or withdrawn' USING ERRCODE = 'invalid_parameter_value', HINT = 'cdp.fulfil_request() fulfils it.';
-  ELSIF coalesce(btrim(args ->> 'reason'), '') = '' THEN
-    RAISE EXCEPTION 'a reason must be given' USING ERRCODE = 'invalid_parameter_value', HINT = 'Of a refusal the person has to be told it, with the way to the authority.';
   END IF;
+  PERFORM cdp_internal.require_words(args ->> 'reason', 'a reason must be given', 'Of a refusal the person has to be told it, with the way to the authority.');
   UPDATE cdp_data.request q SET state = args ->> 'state', closed_at = now(), closed_by = session_user, outcome = left(args ->> 'reason', 500) WHERE q.request_id = r.request_id;
   PERFORM cdp_internal.request_noted(r.request_id, args ->> 'state', args ->> 'reason');
   RETURN 'true';
@@ -237,8 +261,10 @@ DECLARE
   given jsonb := jsonb_strip_nulls(args - 'breach_id');
 BEGIN
   IF id IS NULL THEN
-    IF coalesce(btrim(given ->> 'nature'), '') = '' THEN
-      RAISE EXCEPTION 'what happened must be told' USING ERRCODE = 'invalid_parameter_value';
+    PERFORM cdp_internal.require_words(given ->> 'nature', 'what happened must be told', 'In a sentence, without names.');
+    IF (given ->> 'discovered_at')::timestamptz > now() + interval '1 minute' THEN
+      RAISE EXCEPTION 'a breach can not have been discovered at %', given ->> 'discovered_at'
+        USING ERRCODE = 'datetime_field_overflow', HINT = 'The 72 hours run from when it became known.';
     END IF;
     INSERT INTO cdp_data.breach (discovered_at, nature, recorded_by, risk, risk_reason)
     VALUES (coalesce((given ->> 'discovered_at')::timestamptz, now()), given ->> 'nature', session_user, coalesce(given ->> 'risk', 'risk'), given ->> 'risk_reason')
@@ -276,6 +302,9 @@ DECLARE
 BEGIN
   IF found IS NULL THEN
     RAISE EXCEPTION 'there is no breach %', args ->> 'breach' USING ERRCODE = 'invalid_parameter_value', HINT = 'SELECT * FROM cdp_bi.breach_register;';
+  ELSIF sent < found OR sent > now() + interval '1 minute' THEN
+    RAISE EXCEPTION 'nobody can have been told at %', sent
+      USING ERRCODE = 'datetime_field_overflow', DETAIL = format('It was discovered at %s.', found), HINT = 'Note it when it is done.';
   ELSIF args ->> 'recipient_kind' = 'authority' AND sent > found + interval '72 hours' AND coalesce(btrim(args ->> 'delay_reason'), '') = '' THEN
     RAISE EXCEPTION 'an authority that is told after 72 hours must be told why'
       USING ERRCODE = 'invalid_parameter_value', DETAIL = format('It was discovered at %s.', found), HINT = 'Give delay_reason (GDPR Art. 33(1)).';
@@ -322,7 +351,7 @@ BEGIN ATOMIC
 SELECT cdp_internal.to_register('open', jsonb_build_object('kind', kind, 'law', law, 'customer', customer, 'received_at', received_at, 'channel', channel, 'reference', reference))::bigint;
 END;
 COMMENT ON FUNCTION cdp.open_request(text, text, bigint, timestamptz, text, text) IS
-'Registers a request of a person: kind access, correction, erasure, objection, portability or restriction, under a law of cdp_data.request_law_all, which tells the deadline from received_at. customer when it is known already; reference is the number of the letter or ticket: no name, no address. Returns request_id. Errors: 42501 for others than the privacy role, 22023 unknown kind or law, 22008 no credible time.';
+'Registers a request of a person: kind access, correction, erasure, objection, portability or restriction, under a law of cdp_data.request_law_all, which tells the deadline from received_at. customer when it is known already; reference is the number of the letter or ticket: no name, no address. Returns request_id. Errors: 42501 for others than the privacy role, 22023 unknown kind, law or customer, 22008 no credible time.';
 
 CREATE OR REPLACE FUNCTION cdp.verify_request(request bigint, method text, customer bigint DEFAULT NULL, passed boolean DEFAULT true) RETURNS boolean
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
@@ -330,7 +359,7 @@ BEGIN ATOMIC
 SELECT cdp_internal.to_register('verify', jsonb_build_object('request', request, 'method', method, 'customer', customer, 'passed', coalesce(passed, false)))::boolean;
 END;
 COMMENT ON FUNCTION cdp.verify_request(bigint, text, bigint, boolean) IS
-'Notes how the identity of who asks was checked, and which customer it is; without that no request is fulfilled. passed false notes a check that failed; the request stays received. Returns passed. Errors: 42501, 22023 no such request, no method or no customer, 55000 verified or closed before.';
+'Notes how the identity of who asks was checked, and which customer it is; without that no request is fulfilled. passed false notes a check that failed; the request stays received. Returns passed. Errors: 42501, 22023 no such request or customer, no method or no customer, 55000 verified or closed before.';
 
 CREATE OR REPLACE FUNCTION cdp.extend_request(request bigint, reason text) RETURNS timestamptz
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
@@ -362,7 +391,7 @@ BEGIN ATOMIC
 SELECT cdp_internal.to_register('breach', coalesce(details, '{}') - 'breach_id' || jsonb_build_object('nature', nature, 'discovered_at', discovered_at, 'risk', risk))::bigint;
 END;
 COMMENT ON FUNCTION cdp.open_breach(text, timestamptz, text, jsonb) IS
-'Registers a breach of personal data; the 72 hours of the authority run from discovered_at. risk none (with risk_reason in details), risk or high. details: began_at, ended_at, categories (list), people, records, consequences, measures, risk_reason. Returns breach_id. Errors: 42501 for others than the privacy role, 22023 no nature, 23514 bad risk.';
+'Registers a breach of personal data; the 72 hours of the authority run from discovered_at. risk none (with risk_reason in details), risk or high. details: began_at, ended_at, categories (list), people, records, consequences, measures, risk_reason. Returns breach_id. Errors: 42501 for others than the privacy role, 22023 no nature, 22008 discovered in the future, 23514 bad risk.';
 
 CREATE OR REPLACE FUNCTION cdp.update_breach(breach bigint, details jsonb) RETURNS bigint
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
@@ -380,7 +409,7 @@ SELECT cdp_internal.to_register('tell', jsonb_build_object('breach', coalesce(br
   'people', people, 'reference', reference, 'delay_reason', delay_reason))::bigint;
 END;
 COMMENT ON FUNCTION cdp.breach_notified(bigint, text, text, timestamptz, bigint, text, text) IS
-'Notes that somebody was told of a breach: recipient_kind authority, people, processor, controller or other; people: how many were told. Returns its number. Errors: 42501, 22023 no such breach, or an authority later than 72 hours without delay_reason, 23514 bad kind.';
+'Notes that somebody was told of a breach: recipient_kind authority, people, processor, controller or other; people: how many were told. Returns its number. Errors: 42501, 22023 no such breach, or an authority later than 72 hours without delay_reason, 22008 told before it was discovered or in the future, 23514 bad kind.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.health_of_requests()
 RETURNS TABLE (severity text, finding text, detail text, remedy text)

@@ -209,6 +209,9 @@ BEGIN
       USING ERRCODE = 'invalid_transaction_state', DETAIL = format('The transaction is %s.', current_setting('transaction_isolation')),
         HINT = 'Run it in a transaction of READ COMMITTED.';
   END IF;
+  IF request_id IS NOT NULL AND NOT EXISTS (SELECT FROM cdp_data.request q WHERE q.request_id = erase_in.request_id) THEN
+    RAISE EXCEPTION 'there is no request %', request_id USING ERRCODE = 'invalid_parameter_value', HINT = 'SELECT * FROM cdp_bi.request_register;';
+  END IF;
   -- Known before any lock is waited for.
   PERFORM cdp_internal.person(customer), cdp_internal.key_ids();
   p := cdp_internal.lock_person(customer);
@@ -265,7 +268,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.erase_customer(bigint, text, bigint) IS
-'Erases a person in one transaction: the customer, all that were merged into him, and all identifiers. mode anonymise keeps his touches (time, channel, value, what a refund refers to) under a number that nothing leads to, so that every total stays; delete takes them too. Identifiers, links, attributes, profile, properties, keys of source records, earlier versions, rows in quarantine and messages go; his identifiers are put on the suppression list and refused from then on; every destination is told to delete. Returns the receipt: {"receipt", "tables": [{"table", "action", "rows"}], "suppressed", "destinations", "chain", ...}. Waits for loads and for calls about him that are under way. What it does not reach (dead rows until VACUUM, WAL, backups, replicas, server log): docs/privacy.md. Errors: 42501 for others than the privacy role, 22023 no such customer or mode, 55000 erased before or no key file, 25000 not READ COMMITTED, 55P03 or 40001 busy.';
+'Erases a person in one transaction: the customer, all that were merged into him, and all identifiers. mode anonymise keeps his touches (time, channel, value, what a refund refers to) under a number that nothing leads to, so that every total stays; delete takes them too. Identifiers, links, attributes, profile, properties, keys of source records, earlier versions, rows in quarantine and messages go; his identifiers are put on the suppression list and refused from then on; every destination is told to delete. Returns the receipt: {"receipt", "tables": [{"table", "action", "rows"}], "suppressed", "destinations", "chain", ...}. Waits for loads and for calls about him that are under way. What it does not reach (dead rows until VACUUM, WAL, backups, replicas, server log): docs/privacy.md. Errors: 42501 for others than the privacy role, 22023 no such customer, mode or request, 55000 erased before or no key file, 25000 not READ COMMITTED, 55P03 or 40001 busy.';
 
 CREATE OR REPLACE FUNCTION cdp.erasure_receipt(receipt bigint) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp

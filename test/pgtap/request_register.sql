@@ -1,5 +1,5 @@
 -- The registers of requests and of breaches: states, deadlines, what a request does, who may do it, and what the views show.
-SELECT plan(43);
+SELECT plan(49);
 SET client_min_messages = error;
 DROP SCHEMA cdp_data, cdp_bi, cdp_api CASCADE;
 CREATE ROLE request_officer; CREATE ROLE request_analyst;
@@ -33,12 +33,14 @@ SELECT throws_ok($$SELECT cdp.extend_request(1, 'many of them')$$, '55000', NULL
 SELECT throws_ok($$SELECT cdp.extend_request(1, ' ')$$, '22023', NULL, 'with a reason');
 SELECT throws_ok($$SELECT cdp.open_request('gossip')$$, '22023', NULL, 'an unknown kind');
 SELECT throws_ok($$SELECT cdp.open_request('access', 'Hammurabi')$$, '22023', NULL, 'an unknown law');
+SELECT throws_ok($$SELECT cdp.open_request('access', customer => 4000000000)$$, '22023', NULL, 'a customer who is not there');
 SELECT throws_ok($$SELECT cdp.open_request('access', received_at => now() + interval '3 days')$$, '22008', NULL, 'from the future');
 
 -- Nothing is done before the identity is checked.
 SELECT throws_ok('SELECT cdp.fulfil_request(1)', '55000', NULL, 'a request is not fulfilled unverified');
 SELECT is(cdp.verify_request(1, 'wrong birthday', passed => false), false, 'a check that fails');
 SELECT throws_ok($$SELECT cdp.verify_request(1, 'passport')$$, '22023', NULL, 'the customer must be told');
+SELECT throws_ok($$SELECT cdp.verify_request(1, 'passport', 4000000000)$$, '22023', NULL, 'and must be there');
 SELECT is(cdp.verify_request(1, 'passport', :ann), true, 'a check that holds');
 SELECT is((SELECT cdp.fulfil_request(1) #>> '{profile,city}' IS NULL), true, 'access gives the export');
 SELECT is((SELECT length(receipt ->> 'export_sha256') FROM cdp_data.request WHERE request_id = 1), 64, 'its receipt is a digest');
@@ -68,6 +70,7 @@ SELECT is((SELECT string_agg(allowed::text, ' ') FROM (VALUES (:ann), (:bob)) c 
 SET ROLE request_officer;
 SELECT cdp.open_request('erasure', 'GDPR', :ann) AS r \gset
 SELECT cdp.verify_request(:r, 'link to the stored address');
+SELECT throws_ok(format('SELECT cdp.erase_customer(%s, request_id => 99)', :ann), '22023', NULL, 'no erasure for a request that nobody made');
 SELECT is(cdp.fulfil_request(:r) ->> 'request', :'r', 'an erasure answers with its receipt');
 SELECT is((SELECT receipt FROM cdp_data.request WHERE request_id = :r), '{"erasure": 1}', 'whose number the register keeps');
 SELECT cdp.open_request('access') AS r \gset
@@ -77,6 +80,9 @@ SELECT is((SELECT string_agg(a.attname, ' ') FROM pg_attribute a WHERE a.attreli
 
 -- Breaches.
 SELECT is(cdp.open_breach('laptop lost', now() - interval '71 hours', 'high', '{"people": 12, "categories": ["contact"]}'), 1::bigint, 'a breach is registered');
+SELECT throws_ok($$SELECT cdp.open_breach('x', now() + interval '1 day')$$, '22008', NULL, 'none is discovered tomorrow');
+SELECT throws_ok($$SELECT cdp.breach_notified(1, 'authority', 'x', now() - interval '72 hours')$$, '22008', NULL, 'nobody is told before that');
+SELECT throws_ok($$SELECT cdp.breach_notified(1, 'authority', 'x', now() + interval '1 hour')$$, '22008', NULL, 'nor in the future');
 SELECT throws_ok($$SELECT cdp.update_breach(1, '{"close": true}')$$, '55000', NULL, 'and stays open until all are told');
 SELECT cdp.open_breach('mail to a wrong address', now() - interval '80 hours');
 SELECT throws_ok($$SELECT cdp.breach_notified(2, 'authority', 'the authority')$$, '22023', NULL, 'after 72 hours the authority is told why');
