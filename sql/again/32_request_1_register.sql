@@ -65,7 +65,7 @@ COMMENT ON FUNCTION cdp_internal.request_customer(jsonb) IS
 'The root of the customer that a call names; NULL when it names none. Error 22023: there is no such customer.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.require_words(words text, message text, hint text) RETURNS void
-LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   IF coalesce(btrim(words), '') = '' THEN
