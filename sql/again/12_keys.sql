@@ -179,6 +179,12 @@ AS 'MODULE_PATHNAME', 'cdp_open_text';
 COMMENT ON FUNCTION cdp_internal.open_text(text, text) IS
 'The text that cdp_internal.seal_text() encrypted. NULL for NULL. Errors, never a wrong text: 22023 it is no encrypted text, 39000 a bit of it or of the context differs, 42501 without the right to decrypt, 55000 no key file or no such key.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.open_or_null(envelope text, context text) RETURNS text
+LANGUAGE c STABLE STRICT PARALLEL SAFE COST 20
+AS 'MODULE_PATHNAME', 'cdp_open_or_null';
+COMMENT ON FUNCTION cdp_internal.open_or_null(text, text) IS
+'cdp_internal.open_text(), but NULL for what does not open: no encrypted text, one that was changed or has another context, or one whose key is not in the key file. A text that somebody wrote so that it looks encrypted is such. Errors: 42501 without the right to decrypt, 55000 no key file.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.envelope_key(envelope text) RETURNS integer
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'cdp_envelope_key';

@@ -257,6 +257,22 @@ $$;
 COMMENT ON FUNCTION cdp_internal.verify_rows() IS
 'Rows of the audit that are not as they were sealed: changed, swapped, removed, or removed with their links. Reads the whole chain once.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.audit_holes() RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  issued bigint;
+  holes bigint;
+BEGIN
+  SELECT CASE WHEN q.is_called THEN q.last_value ELSE 0 END INTO issued FROM cdp_data.audit_audit_id_seq q;
+  SELECT issued - coalesce((SELECT max(s.last_pos) FROM cdp_data.audit_seal s WHERE s.kind = 'trim'), 0) - count(*) INTO holes
+  FROM cdp_data.audit a WHERE a.audit_id BETWEEN 1 AND issued;
+  RETURN format('numbers up to %s without a row: %s', issued, greatest(holes, 0));
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.audit_holes() IS
+'How many numbers of rows of the audit were given out to no row that is there, in words. Transactions that were rolled back or are still open leave such holes, and so do rows removed before they were sealed: a figure to wonder about, no proof.';
+
 CREATE OR REPLACE FUNCTION cdp.audit_verify(head text DEFAULT NULL)
 RETURNS TABLE (severity text, finding text, pos bigint, audit_id bigint, detail text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -275,12 +291,12 @@ BEGIN
   SELECT 'error', 'unknown_head', NULL::bigint, NULL::bigint, 'the head that was given is the link of no place: the chain was cut off or made anew since it was noted'
   WHERE audit_verify.head IS NOT NULL AND NOT EXISTS (SELECT FROM cdp_data.audit_chain c WHERE encode(c.link, 'hex') = lower(btrim(audit_verify.head)));
   RETURN QUERY
-  SELECT 'info', 'sealed', max(c.pos), NULL::bigint, format('%s rows in places %s to %s; places without a key: %s; trimmed by retention: %s; head %s', count(*) FILTER (WHERE c.pos > t.pos),
+  SELECT 'info', 'sealed', max(c.pos), NULL::bigint, format('%s rows in places %s to %s; places without a key: %s; trimmed by retention: %s; %s; head %s', count(*) FILTER (WHERE c.pos > t.pos),
       min(c.pos) FILTER (WHERE c.pos > t.pos), max(c.pos), coalesce((SELECT sum(s.last_pos - greatest(s.first_pos, t.pos + 1) + 1) FROM cdp_data.audit_seal s WHERE s.kind = 'seal' AND s.key_id IS NULL AND s.last_pos > t.pos), 0),
-      t.pos, (SELECT encode(h.link, 'hex') FROM cdp_data.audit_chain h ORDER BY h.pos DESC LIMIT 1))
+      t.pos, cdp_internal.audit_holes(), (SELECT encode(h.link, 'hex') FROM cdp_data.audit_chain h ORDER BY h.pos DESC LIMIT 1))
   FROM cdp_data.audit_chain c, (SELECT coalesce(max(x.last_pos), 0) AS pos FROM cdp_data.audit_seal x WHERE x.kind = 'trim') t GROUP BY t.pos;
   RETURN QUERY
-  SELECT 'info', 'unsealed', NULL::bigint, min(a.audit_id), format('%s rows since %s are not sealed yet, %s of them ripe', count(*), min(a.at), count(*) FILTER (WHERE cdp_internal.audit_ripe(a.xid, snapshot)))
+  SELECT 'info', 'unsealed', NULL::bigint, min(a.audit_id), format('%s rows since %s are not sealed yet, %s of them ripe; %s', count(*), min(a.at), count(*) FILTER (WHERE cdp_internal.audit_ripe(a.xid, snapshot)), cdp_internal.audit_holes())
   FROM cdp_data.audit a WHERE a.audit_id > low AND NOT EXISTS (SELECT FROM cdp_data.audit_chain c WHERE c.audit_id = a.audit_id) HAVING count(*) > 0;
 END
 $$;

@@ -149,27 +149,35 @@ $$;
 COMMENT ON FUNCTION cdp.add_encrypted_column(regclass, text, text, boolean) IS
 'Tells cdp.rotate_keys() of a text column of your own that holds what cdp.encrypt_text() gave with this context, and whether equal texts are to stay equal. Plain texts in it stay plain. Errors: 42703 no such column, 42809 not of type text or no ordinary table, 22023 no context, 55000 before cdp.setup().';
 
-CREATE OR REPLACE FUNCTION cdp_internal.rotate_attributes(key_id integer, from_block bigint, blocks integer) RETURNS bigint
+CREATE OR REPLACE FUNCTION cdp_internal.rotate_attributes(key_id integer, fresh_ids integer[], from_block bigint, blocks integer) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
   n bigint;
+  known integer[] := cdp_internal.key_ids();
 BEGIN
   -- One load may have said the same with two keys, when one was added meanwhile: they become one row again.
   -- Rows that somebody works on are left to the next pass: this never waits for a row.
-  WITH picked AS MATERIALIZED (
-    SELECT v.ctid FROM cdp_data.attribute_value v
+  WITH seen AS MATERIALIZED (
+    SELECT v.ctid, v.attribute_id = ANY (fresh_ids) AS is_fresh, e.key, CASE WHEN e.key IS NOT NULL THEN cdp_internal.open_or_null(v.value, 'attribute ' || v.attribute_id) END AS opened
+    FROM cdp_data.attribute_value v CROSS JOIN LATERAL (SELECT cdp_internal.envelope_key(v.value) AS key) e
     WHERE v.ctid >= format('(%s,0)', from_block)::tid AND v.ctid < format('(%s,0)', from_block + blocks)::tid
       AND v.attribute_id IN (SELECT a.attribute_id FROM cdp_data.attribute a WHERE a.encrypted)
-      AND cdp_internal.envelope_key(v.value) IS DISTINCT FROM rotate_attributes.key_id
-    FOR UPDATE SKIP LOCKED
+      AND (e.key IS DISTINCT FROM rotate_attributes.key_id OR v.attribute_id = ANY (fresh_ids))
+  ), picked AS MATERIALIZED (
+    -- Of an attribute that was never sealed as a whole, what looks encrypted and does not open came so from a source.
+    SELECT v.ctid FROM cdp_data.attribute_value v JOIN seen s ON s.ctid = v.ctid
+    WHERE s.key IS NULL OR s.is_fresh AND s.opened IS NULL OR s.key <> rotate_attributes.key_id AND (s.opened IS NOT NULL OR s.key <> ALL (known))
+    FOR UPDATE OF v SKIP LOCKED
   ), old AS MATERIALIZED (
     DELETE FROM cdp_data.attribute_value v USING picked p WHERE v.ctid = p.ctid RETURNING v.*
   ), fresh AS (
     SELECT o.customer_id, o.identifier_id, o.load_id, o.version_id, min(o.first_at) AS first_at, max(o.last_at) AS last_at, o.attribute_id, o.source_id, bool_or(o.verified) AS verified, o.sealed
     FROM (
-      SELECT x.*, cdp_internal.seal_attribute(x.attribute_id, CASE WHEN cdp_internal.envelope_key(x.value) IS NULL THEN x.value ELSE cdp_internal.open_attribute(x.attribute_id, x.value) END) AS sealed
+      SELECT x.*, cdp_internal.seal_attribute(x.attribute_id, CASE WHEN cdp_internal.envelope_key(x.value) IS NULL THEN x.value
+        WHEN x.attribute_id = ANY (fresh_ids) THEN coalesce(cdp_internal.open_or_null(x.value, 'attribute ' || x.attribute_id), x.value)
+        ELSE cdp_internal.open_attribute(x.attribute_id, x.value) END) AS sealed
       FROM old x) o
     GROUP BY o.customer_id, o.identifier_id, o.load_id, o.version_id, o.attribute_id, o.source_id, o.sealed
   ), kept AS (
@@ -185,8 +193,8 @@ BEGIN
   RETURN n;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.rotate_attributes(integer, bigint, integer) IS
-'Seals values of encrypted attributes anew that stand on these pages of cdp_data.attribute_value, in the clear or with another key than this one, the newest. Writes the change feed, so that profiles follow. Returns how many. Errors: as cdp_internal.open_text() and seal_text().';
+COMMENT ON FUNCTION cdp_internal.rotate_attributes(integer, integer[], bigint, integer) IS
+'Seals values of encrypted attributes anew that stand on these pages of cdp_data.attribute_value, in the clear or with another key than this one, the newest. fresh_ids: attributes that no rotation has finished yet, of which a text that does not open counts as one in the clear; of others it stays as it is. Writes the change feed, so that profiles follow. Returns how many. Errors: 55000 a key is missing; others as cdp_internal.seal_text().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.rotate_column(
   target regclass, column_name text, context text, same_for_same boolean, key_id integer, from_block bigint, blocks integer) RETURNS bigint
@@ -196,15 +204,41 @@ DECLARE
   n bigint;
 BEGIN
   EXECUTE format('UPDATE %s t SET %2$I = cdp_internal.%3$s(cdp_internal.open_text(t.%2$I, $1), $1)
-    WHERE t.ctid = ANY (ARRAY(SELECT x.ctid FROM %1$s x WHERE x.ctid >= $2::tid AND x.ctid < $3::tid AND cdp_internal.envelope_key(x.%2$I) <> $4 FOR UPDATE SKIP LOCKED))',
+    WHERE t.ctid = ANY (ARRAY(SELECT x.ctid FROM %1$s x WHERE x.ctid >= $2::tid AND x.ctid < $3::tid AND cdp_internal.envelope_key(x.%2$I) <> $4
+      AND (cdp_internal.envelope_key(x.%2$I) <> ALL ($5) OR cdp_internal.open_or_null(x.%2$I, $1) IS NOT NULL) FOR UPDATE SKIP LOCKED))',
     target, column_name, CASE WHEN same_for_same THEN 'seal_same' ELSE 'seal_text' END)
-  USING 'text ' || context, format('(%s,0)', from_block), format('(%s,0)', from_block + blocks), key_id;
+  USING 'text ' || context, format('(%s,0)', from_block), format('(%s,0)', from_block + blocks), key_id, cdp_internal.key_ids();
   GET DIAGNOSTICS n = ROW_COUNT;
   RETURN n;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.rotate_column(regclass, text, text, boolean, integer, bigint, integer) IS
-'Seals the encrypted texts of a user''s column anew that stand on these pages and have another key than this one, the newest; rows that somebody works on are left out. Returns how many. Errors: as cdp_internal.open_text().';
+'Seals the encrypted texts of a user''s column anew that stand on these pages and have another key than this one, the newest; rows that somebody works on, and texts that do not open, are left out. Returns how many. Error 55000: a key is missing.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.rotation_unopened(key_id integer) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  p record;
+  n bigint;
+  total bigint;
+BEGIN
+  SELECT count(*) INTO total FROM cdp_data.attribute_value v JOIN cdp_data.attribute a ON a.attribute_id = v.attribute_id AND a.encrypted
+  WHERE cdp_internal.envelope_key(v.value) <> key_id AND cdp_internal.open_or_null(v.value, 'attribute ' || v.attribute_id) IS NULL;
+  FOR p IN SELECT * FROM cdp_internal.rotation_places() r WHERE r.context IS NOT NULL LOOP
+    EXECUTE format('SELECT count(*) FROM %s t WHERE cdp_internal.envelope_key(t.%2$I) <> $1 AND cdp_internal.open_or_null(t.%2$I, $2) IS NULL', to_regclass(p.table_name), p.column_name)
+    INTO n USING key_id, 'text ' || p.context;
+    total := total + n;
+    -- What was readable until now is in the planner's statistics, too.
+    EXECUTE format('ANALYZE %s', to_regclass(p.table_name));
+  END LOOP;
+  ANALYZE cdp_data.attribute_value;
+  ANALYZE cdp_data.profile;
+  RETURN total;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.rotation_unopened(integer) IS
+'The end of a rotation to this key: counts the texts that it left because they do not open, and makes the statistics of the tables anew, which may hold values that were in the clear.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.rotation_progress(rotation bigint, table_name text, block bigint, more bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -217,7 +251,7 @@ $$;
 COMMENT ON FUNCTION cdp_internal.rotation_progress(bigint, text, bigint, bigint) IS
 'Notes how far a run of cdp.rotate_keys() is.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.rotation_begin(OUT rotation bigint, OUT key_id integer)
+CREATE OR REPLACE FUNCTION cdp_internal.rotation_begin(OUT rotation bigint, OUT key_id integer, OUT fresh_ids integer[])
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -227,22 +261,29 @@ BEGIN
       USING ERRCODE = 'insufficient_privilege', HINT = 'Run it as the owner of the tables.';
   END IF;
   key_id := (cdp_internal.key_ids())[cardinality(cdp_internal.key_ids())];
+  fresh_ids := ARRAY(SELECT a.attribute_id FROM cdp_data.attribute a WHERE a.encrypted
+    AND NOT EXISTS (SELECT FROM cdp_data.key_rotation r WHERE r.finished_at IS NOT NULL AND a.attribute_id = ANY (r.attributes)));
   INSERT INTO cdp_data.key_rotation AS r (key_id, attributes)
   VALUES (rotation_begin.key_id, ARRAY(SELECT a.attribute_id FROM cdp_data.attribute a WHERE a.encrypted ORDER BY 1)) RETURNING r.rotation_id INTO rotation;
   PERFORM cdp_data.audit_write('rotate', format('key %s', key_id), NULL, jsonb_build_object('rotation', rotation, 'state', 'begun'));
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.rotation_begin() IS
-'Opens a run of cdp.rotate_keys(). Errors: 42501 without the rights to digest and decrypt, 55000 no key file.';
+'Opens a run of cdp.rotate_keys(). fresh_ids: attributes that no run has finished before. Errors: 42501 without the rights to digest and decrypt, 55000 no key file.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.rotation_end(rotation bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   r record;
+  left_out bigint := cdp_internal.rotation_unopened((SELECT x.key_id FROM cdp_data.key_rotation x WHERE x.rotation_id = rotation));
 BEGIN
-  UPDATE cdp_data.key_rotation x SET finished_at = clock_timestamp(), table_name = NULL WHERE x.rotation_id = rotation RETURNING * INTO r;
-  PERFORM cdp_data.audit_write('rotate', format('key %s', r.key_id), NULL, jsonb_build_object('rotation', rotation, 'state', 'done', 'changed', r.changed));
+  UPDATE cdp_data.key_rotation x SET finished_at = clock_timestamp(), table_name = NULL, unopened = left_out WHERE x.rotation_id = rotation RETURNING * INTO r;
+  PERFORM cdp_data.audit_write('rotate', format('key %s', r.key_id), NULL, jsonb_build_object('rotation', rotation, 'state', 'done', 'changed', r.changed, 'unopened', left_out));
+  IF left_out > 0 THEN
+    RAISE WARNING '% encrypted texts do not open and were left as they are', left_out
+      USING HINT = 'They were changed, or made with another key of the same number: keep their keys and look at them.';
+  END IF;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.rotation_end(bigint) IS
@@ -286,7 +327,7 @@ BEGIN
       block := 0;
       WHILE block OPERATOR(pg_catalog.<) place.blocks LOOP
         IF place.context IS NULL THEN
-          n := cdp_internal.rotate_attributes(run.key_id, block, pages);
+          n := cdp_internal.rotate_attributes(run.key_id, run.fresh_ids, block, pages);
         ELSE
           n := cdp_internal.rotate_column(pg_catalog.to_regclass(place.table_name), place.column_name, place.context, place.same_for_same, run.key_id, block, pages);
         END IF;
@@ -304,7 +345,7 @@ BEGIN
 END
 $$;
 COMMENT ON PROCEDURE cdp.rotate_keys(integer) IS
-'Seals everything encrypted anew with the newest key of the key file: values of encrypted attributes (also those that are still in the clear), columns named by cdp.add_encrypted_column(), and the profiles. Works on so many pages of a table at a time and commits after each; when it is stopped or killed, the next run does what is left. Writers go on beside it; a value written twice, with the old key and the new, counts as two values until its turn. Digests of suppressed people and links of the audit stay with their keys: never take a key out of the file that cdp_internal.suppression_keys() or cdp_data.audit_seal names. Progress: cdp_data.key_rotation. Run it outside a transaction block, as the owner of the tables. Errors: 42501 without the rights, 55000 a key is missing, 39000 a stored text was changed (its batch is undone, those before it stay).';
+'Seals everything encrypted anew with the newest key of the key file: values of encrypted attributes (also those that are still in the clear), columns named by cdp.add_encrypted_column(), and the profiles. Works on so many pages of a table at a time and commits after each; when it is stopped or killed, the next run does what is left. Writers go on beside it; a value written twice, with the old key and the new, counts as two values until its turn. Digests of suppressed people and links of the audit stay with their keys: never take a key out of the file that cdp_internal.suppression_keys() or cdp_data.audit_seal names. Progress: cdp_data.key_rotation. Run it outside a transaction block, as the owner of the tables. Errors: 42501 without the rights, 55000 a key is missing. A text that does not open stays as it is, is counted in key_rotation.unopened and told in a warning and by cdp.health(). At the end the statistics of these tables are made anew; old rows stay in the files until VACUUM.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.health_of_vault()
 RETURNS TABLE (severity text, finding text, detail text, remedy text)
@@ -329,6 +370,9 @@ BEGIN
   RETURN QUERY SELECT 'warning', 'rotation_due', format('the newest key is %s, values were last sealed anew with key %s', newest, coalesce(last.key_id::text, 'none')),
     'CALL cdp.rotate_keys(); outside a transaction block'
   WHERE last.key_id IS DISTINCT FROM newest OR NOT secret <@ last.attributes;
+  RETURN QUERY SELECT 'warning', 'not_opened', format('%s encrypted texts did not open when keys were rotated at %s', last.unopened, last.finished_at),
+    'They were changed, or made with another key of the same number; see docs/encryption.md'
+  WHERE last.unopened > 0;
   RETURN QUERY SELECT 'warning', 'column_missing', format('%s of %s is on the list of encrypted columns and not there', quote_ident(e.column_name), e.table_name),
     'DELETE FROM cdp_data.encrypted_column for it, or bring the table back'
   FROM cdp_data.encrypted_column e
@@ -336,4 +380,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.health_of_vault() IS
-'Findings of cdp.health() about encryption: no key file, values that wait for cdp.rotate_keys(), columns that are gone.';
+'Findings of cdp.health() about encryption: no key file, values that wait for cdp.rotate_keys() or did not open there, columns that are gone.';

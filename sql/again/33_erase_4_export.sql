@@ -42,7 +42,10 @@ BEGIN
   ) AS v (col, word, shown, joined)
   WHERE v.col = ANY (columns) AND "table" LIKE 'cdp\_data.%';
   IF "table" = 'cdp_data.attribute_value' THEN
-    adds := adds || ', ''value'', CASE WHEN cdp_internal.envelope_key(x.value) IS NULL THEN x.value ELSE cdp_internal.open_attribute(x.attribute_id, x.value) END';
+    -- What a source wrote so that it looks encrypted does not keep a person from her export.
+    adds := adds || ', ''value'', CASE WHEN NOT b.encrypted OR cdp_internal.envelope_key(x.value) IS NULL THEN x.value
+      WHEN cdp_internal.envelope_key(x.value) = ANY (cdp_internal.key_ids()) THEN coalesce(cdp_internal.open_or_null(x.value, ''attribute '' || x.attribute_id), x.value)
+      ELSE cdp_internal.open_attribute(x.attribute_id, x.value) END';
   END IF;
   joins := coalesce(joins, '');
   adds := coalesce(adds, '');

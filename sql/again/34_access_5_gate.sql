@@ -120,6 +120,11 @@ BEGIN
   ON CONFLICT ON CONSTRAINT activation_gate_pkey DO UPDATE SET kind = excluded.kind, source_id = excluded.source_id, target = excluded.target,
     destination = excluded.destination, max_age = excluded.max_age, min_share = excluded.min_share, max_change = excluded.max_change, is_active = true,
     override_until = NULL, override_reason = NULL, override_by = NULL;
+  IF kind = 'freshness' AND max_age < interval '1 day'
+    AND EXISTS (SELECT FROM cdp_data.load l JOIN cdp_data.source s USING (source_id) WHERE s.name = set_gate.source AND l.kind = 'calls') THEN
+    RAISE WARNING 'source "%" sends calls, which count by the day', source
+      USING DETAIL = format('The gate can not notice within %s that they stopped.', max_age), HINT = 'Watch the program that calls, or give max_age a day or more.';
+  END IF;
   PERFORM cdp_data.audit_write('setting', 'gate ' || name, NULL, jsonb_strip_nulls(jsonb_build_object('kind', kind, 'source', source, 'target', target, 'destination', destination,
     'max_age', max_age::text, 'min_share', min_share, 'max_change', max_change)));
   RETURN (SELECT j.is_open FROM cdp.judge_gates(name) j);

@@ -31,6 +31,11 @@ CREATE OR REPLACE FUNCTION cdp_data.audit_write(
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+  -- Whoever may write could else fill the disk with one row.
+  IF octet_length(audit_write.action) > 63 OR octet_length(audit_write.object) > 1000 OR pg_column_size(audit_write.detail) > 16777216 OR octet_length(audit_write.digest) > 64 THEN
+    RAISE EXCEPTION 'a row of the audit is too large'
+      USING ERRCODE = 'string_data_right_truncation', DETAIL = 'action has at most 63 bytes, object 1000, digest 64, detail 16 MB.';
+  END IF;
   -- The transaction gets its number before the row gets its own: cdp.seal_audit() counts on that.
   INSERT INTO cdp_data.audit (xid, actor, role, action, object, customer_id, digest, detail)
   SELECT x.xid, session_user, coalesce(nullif(current_setting('role'), 'none'), session_user), audit_write.action, audit_write.object,
@@ -42,7 +47,7 @@ END
 $$;
 REVOKE ALL ON FUNCTION cdp_data.audit_write(text, text, bigint, jsonb, bytea) FROM PUBLIC;
 COMMENT ON FUNCTION cdp_data.audit_write(text, text, bigint, jsonb, bytea) IS
-'Writes one row of cdp_data.audit: action is a word, object what it was done to, customer_id whom it concerned (NULL: nobody in particular), detail ids, counts and names of things, digest a keyed digest. Never give it personal values. actor and role are those of the session. Plain insert, no lock: writers do not wait for each other. Writes nothing when cdp_data.setting.audit is off, nor action read when it is changes. Errors: 23502 without action or object, 25006 in a read-only transaction.';
+'Writes one row of cdp_data.audit: action is a word, object what it was done to, customer_id whom it concerned (NULL: nobody in particular), detail ids, counts and names of things, digest a keyed digest. Never give it personal values. actor and role are those of the session. Plain insert, no lock: writers do not wait for each other. Writes nothing when cdp_data.setting.audit is off, nor action read when it is changes. Errors: 23502 without action or object, 22001 action over 63, object over 1000, digest over 64 bytes or detail over 16 MB, 25006 in a read-only transaction.';
 
 -- step: audit_change
 -- Definer, as audit_write(): whoever changes a setting, by whatever road, leaves his trace.

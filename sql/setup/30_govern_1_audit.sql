@@ -47,7 +47,10 @@ COMMENT ON COLUMN cdp_data.audit_check.first_error IS 'Finding and number of the
 -- step: again: audit_grants
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.' || r.name)
 FROM unnest(array['admin', 'privacy']) AS t (template), unnest(array['audit_chain', 'audit_seal', 'audit_check']) AS r (name);
+SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'SEQUENCE', 'cdp_data.audit_audit_id_seq') FROM unnest(array['admin', 'privacy']) AS t (template);
 
 -- step: again: audit_jobs
+-- What is not sealed yet can be removed without a trace in the chain, so that tail is kept short.
+SELECT cdp_internal.declare_job('seal_audit', 'governance', 'SELECT cdp.seal_audit()', '10 minutes', 'Seals the rows of the audit');
 SELECT cdp_internal.declare_job('verify_audit', 'governance', 'SELECT cdp_internal.audit_check()', '1 week at 04:30',
   'Checks the whole chain of the audit');

@@ -22,6 +22,8 @@ CREATE TABLE IF NOT EXISTS cdp_data.key_rotation (
   block bigint NOT NULL DEFAULT 0,
   changed bigint NOT NULL DEFAULT 0
 );
+ALTER TABLE cdp_data.key_rotation ADD COLUMN IF NOT EXISTS unopened bigint;
+COMMENT ON COLUMN cdp_data.key_rotation.unopened IS 'Texts that did not open and were left as they are; NULL until it is finished.';
 COMMENT ON TABLE cdp_data.key_rotation IS 'Runs of cdp.rotate_keys(), brought up to date with each batch: where it is and how many values it has sealed anew.';
 COMMENT ON COLUMN cdp_data.key_rotation.finished_at IS 'NULL: still running, or stopped before its end; the next run does what is left.';
 COMMENT ON COLUMN cdp_data.key_rotation.attributes IS 'Attributes that were encrypted when it began.';

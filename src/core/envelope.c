@@ -20,6 +20,7 @@
 CDP_FUNCTION(cdp_seal_text);
 CDP_FUNCTION(cdp_seal_same);
 CDP_FUNCTION(cdp_open_text);
+CDP_FUNCTION(cdp_open_or_null);
 CDP_FUNCTION(cdp_envelope_key);
 
 /* The envelope of bytes, palloced; same_for_same as in cdp_seal(). */
@@ -141,6 +142,31 @@ cdp_open_text(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_EXTERNAL_ROUTINE_INVOCATION_EXCEPTION),
 				 errmsg("encrypted text does not open"),
 				 errdetail("It was changed, belongs to another column, or was made with another key of number %d.", key_id)));
+	SET_VARSIZE(result, VARHDRSZ + sealed_len - CDP_SEAL_OVERHEAD);
+	PG_RETURN_TEXT_P(result);
+}
+
+/* open_or_null(envelope, context): what was sealed, which the caller owns; NULL when it does not open with the keys that are there. */
+Datum
+cdp_open_or_null(PG_FUNCTION_ARGS)
+{
+	CdpPiece	context = piece_of(PG_GETARG_TEXT_PP(1));
+	int16		ids[CDP_KEY_MAX_COUNT];
+	int			n,
+				key_id,
+				sealed_len;
+	uint8	   *sealed;
+	text	   *result;
+
+	cdp_require_key_right("decrypt");
+	if (!read_envelope(PG_GETARG_TEXT_PP(0), &key_id, &sealed, &sealed_len))
+		PG_RETURN_NULL();
+	n = cdp_keyfile_ids(ids);
+	while (n > 0 && ids[n - 1] != key_id)
+		n--;
+	result = palloc(VARHDRSZ + sealed_len);
+	if (n == 0 || !cdp_open(PURPOSE, key_id, &context, sealed, sealed_len, (uint8 *) VARDATA(result)))
+		PG_RETURN_NULL();
 	SET_VARSIZE(result, VARHDRSZ + sealed_len - CDP_SEAL_OVERHEAD);
 	PG_RETURN_TEXT_P(result);
 }

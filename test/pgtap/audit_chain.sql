@@ -1,5 +1,5 @@
 -- The audit: who wrote what, and that every change, deletion and reordering of sealed rows is found at its own row.
-SELECT plan(42);
+SELECT plan(49);
 
 -- The writer.
 DELETE FROM cdp_data.audit; -- what setup() left
@@ -31,6 +31,9 @@ SELECT throws_ok($$SELECT cdp_internal.audit_read('f', 1)$$, '25006', NULL, 'a r
 ROLLBACK;
 SELECT lives_ok($$SELECT cdp_internal.audit_read('f', 1, '{"rows": 2}')$$, 'else it is');
 SELECT throws_ok($$SELECT cdp_data.audit_write(NULL, 'x')$$, '23502', NULL, 'an action is needed');
+SELECT throws_ok($$SELECT cdp_data.audit_write(repeat('x', 64), 'x')$$, '22001', NULL, 'a short one');
+SELECT throws_ok($$SELECT cdp_data.audit_write('x', repeat('x', 1001))$$, '22001', NULL, 'of a thing with a name');
+SELECT throws_ok($$SELECT cdp_data.audit_write('x', 'x', detail => to_jsonb(repeat('x', 17000000)))$$, '22001', NULL, 'and details within reason');
 DELETE FROM cdp_data.audit;
 
 -- Rows are ripe when every transaction that ran beside them is over, also those of other tests in other databases.
@@ -150,8 +153,18 @@ SELECT is(pg_temp.after($$INSERT INTO cdp_data.audit (audit_id, actor, role, act
 SELECT is(pg_temp.after($$SELECT cdp_internal.seal_write('trim', 90, 90, NULL, (SELECT link FROM cdp_data.audit_chain WHERE pos = 90), '0', cdp_internal.next_xid(), 0)$$), 'seal_changed', 'a trim without the key');
 SELECT is(pg_temp.after($$UPDATE cdp_data.audit_seal SET key_id = 9 WHERE last_pos = 75$$), 'key_missing', 'a key that is not there');
 
+-- What was removed before it was sealed leaves a number without a row, as a transaction that was rolled back does.
+CREATE FUNCTION pg_temp.holes() RETURNS bigint LANGUAGE sql AS $$SELECT split_part(cdp_internal.audit_holes(), ': ', 2)::bigint$$;
+SELECT pg_temp.holes() AS holes \gset
+SELECT cdp_data.audit_write('test', 'stays'), cdp_data.audit_write('test', 'goes') \g /dev/null
+SELECT is(pg_temp.holes(), :holes::bigint, 'every new number has its row');
+DELETE FROM cdp_data.audit WHERE object = 'goes';
+SELECT is(pg_temp.holes(), :holes + 1::bigint, 'one that was removed before the seal lacks it');
+SELECT is((SELECT detail LIKE '%numbers up to % without a row: ' || pg_temp.holes() || '%' FROM cdp.audit_verify() WHERE finding = 'unsealed'), true, 'which audit_verify() tells');
+
 -- Retention.
 SELECT is(cdp_internal.trim_audit((SELECT a.at FROM cdp_data.audit a JOIN cdp_data.audit_chain c USING (audit_id) WHERE c.pos = 66)), 65::bigint, 'what is old goes');
+SELECT is(pg_temp.holes(), :holes + 1::bigint, 'what retention deleted is no hole');
 SELECT is(pg_temp.found(), NULL, 'what is left is whole');
 SELECT is(pg_temp.after('UPDATE cdp_data.audit SET object = object || ''!'' WHERE audit_id = (SELECT audit_id FROM cdp_data.audit_chain WHERE pos = 66)'), 'changed', 'and still guarded from its first row');
 UPDATE cdp_data.setting SET audit_retention = '1 microsecond';

@@ -1,5 +1,5 @@
 -- Encrypted attributes and texts: nothing readable is stored, equal stays equal, who may reads, and nothing opens that was touched.
-SELECT plan(45);
+SELECT plan(57);
 
 -- Texts.
 SELECT is(cdp.decrypt_text(cdp.encrypt_text('Grüße 你好', 'c'), 'c'), 'Grüße 你好', 'a text comes back');
@@ -80,6 +80,38 @@ SELECT is((SELECT count(*) FROM cdp_data.attribute_value WHERE value = '1980-02-
 SET client_min_messages = error;
 CALL cdp.rotate_keys();
 SELECT is((SELECT count(*) FILTER (WHERE value = '1980-02-03') || ' ' || count(*) FILTER (WHERE cdp_internal.envelope_key(value) = 1) FROM cdp_data.attribute_value), '0 7', 'until keys are rotated');
+SELECT is((SELECT state FROM (SELECT CASE WHEN finished_at IS NULL THEN 'open' ELSE 'done ' || unopened END AS state FROM cdp_data.key_rotation ORDER BY rotation_id DESC LIMIT 1) x), 'done 0', 'all of them opened');
+
+-- A source may send what looks encrypted: it stops no rotation, no reveal and no export, and comes back as it was sent.
+SELECT cdp.add_attribute('club') \g /dev/null
+CREATE TEMP TABLE fake AS SELECT 'cdp1:' || k || ':' || repeat('A', 40) AS v, 'f' || k AS u FROM unnest(ARRAY[1, 7, 32767]) k;
+SELECT cdp.identify('shop', jsonb_build_object('user_id', u), jsonb_build_object('club', v)) FROM fake \g /dev/null
+SELECT is((SELECT count(*) FROM fake, cdp_data.attribute_value v WHERE v.value = fake.v AND cdp_internal.envelope_key(v.value) IS NOT NULL), 3::bigint, 'three that look so');
+SELECT is((SELECT count(*) FROM fake WHERE (cdp.subject_export(cdp.customer_of('user_id', u)) -> 'tables' -> 'cdp_data.attribute_value' -> 0 ->> 'value') = v), 3::bigint, 'of an attribute that is not encrypted they are exported as they stand');
+SELECT cdp.refresh_profiles() \g /dev/null
+ANALYZE cdp_data.attribute_value;
+ANALYZE cdp_data.profile;
+CREATE FUNCTION pg_temp.in_statistics(what text) RETURNS bigint LANGUAGE sql AS
+$$SELECT count(*) FROM pg_stats WHERE schemaname = 'cdp_data' AND concat(most_common_vals::text, histogram_bounds::text) ~ what$$;
+SELECT cdp.identify('shop', jsonb_build_object('user_id', 'g' || n), jsonb_build_object('club', 'CLEAR-' || n)) FROM generate_series(1, 20) n \g /dev/null
+SELECT cdp.refresh_profiles() \g /dev/null
+ANALYZE cdp_data.attribute_value;
+ANALYZE cdp_data.profile;
+SELECT cmp_ok(pg_temp.in_statistics('CLEAR-'), '>', 0::bigint, 'values in the clear are in the statistics');
+SELECT cdp.encrypt_attribute('club') \g /dev/null
+CALL cdp.rotate_keys();
+SELECT is((SELECT count(*) FROM fake WHERE cdp.reveal(cdp.customer_of('user_id', u), 'club') = v), 3::bigint, 'sealed like any other, they come back as they were sent');
+SELECT is((SELECT count(*) FROM cdp_data.attribute_value WHERE value LIKE 'CLEAR-%' OR value IN (SELECT v FROM fake)), 0::bigint, 'and nothing of them is in the clear');
+SELECT is(pg_temp.in_statistics('CLEAR-'), 0::bigint, 'nor in the statistics');
+SELECT is((SELECT count(*) FROM fake WHERE (cdp.subject_export(cdp.customer_of('user_id', u)) -> 'tables' -> 'cdp_data.attribute_value' -> 0 ->> 'value') = v), 3::bigint, 'an export shows them');
+-- What was changed after it had been sealed: one value stops nobody else''s.
+UPDATE cdp_data.attribute_value SET value = left(value, 20) || CASE WHEN substr(value, 21, 1) = 'A' THEN 'B' ELSE 'A' END || substr(value, 22)
+WHERE identifier_id = (SELECT identifier_id FROM cdp_data.identifier WHERE value = 'g1');
+SELECT throws_ok($$SELECT cdp.reveal(cdp.customer_of('user_id', 'g1'), 'club')$$, '39000', NULL, 'a changed value is no value');
+SELECT lives_ok($$SELECT cdp.subject_export(cdp.customer_of('user_id', 'g1'))$$, 'and keeps nobody from her export');
+CALL cdp.rotate_keys();
+SELECT is((SELECT string_agg(finding, ' ') FROM cdp.health() WHERE area = 'vault'), NULL, 'with its own key it is not looked at');
+SELECT is((SELECT unopened FROM cdp_data.key_rotation ORDER BY rotation_id DESC LIMIT 1), 0::bigint, 'nor counted');
 DROP OWNED BY vault_analyst, vault_privacy;
 DROP ROLE vault_analyst, vault_privacy;
 SELECT * FROM finish();

@@ -47,7 +47,7 @@ my %declared = map { $_ => 1 } split /\n/, $node->safe_psql($db, q{
 	UNION ALL
 	SELECT w.template || '|lock|' || to_regclass(w.object) || '|' FROM word w WHERE w.object_kind = 'TABLE' AND w.what IN ('update', 'delete', 'truncate')
 	UNION ALL
-	SELECT w.template || '|sequence|' || w.object || '|' FROM word w WHERE w.object_kind = 'SEQUENCE'
+	SELECT w.template || '|sequence|' || w.object || '|' FROM word w WHERE w.object_kind = 'SEQUENCE' AND w.what = 'usage'
 	UNION ALL
 	SELECT w.template || '|definer|' || to_regprocedure(w.object) || '|' FROM word w WHERE w.object_kind = 'FUNCTION'});
 # Values about people, and tables with a row for a person.
