@@ -44,3 +44,23 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE normaliser WHEN 'email' THEN cdp.mask_email(value) WHEN 'phone' THEN cdp.mask_phone(value) ELSE cdp.mask_text(value) END;
 COMMENT ON FUNCTION cdp.mask_identifier(text, text) IS
 'The mask for an identifier of a type with this normaliser (cdp_data.identifier_type_all): cdp.mask_email(), cdp.mask_phone(), else cdp.mask_text(). NULL for a NULL value.';
+
+CREATE OR REPLACE FUNCTION cdp.mask_labels(provider text DEFAULT 'anon') RETURNS TABLE (table_name text, column_name text, mask text, label text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  -- Texts that must stay are hashed: other values stay other values, so that no unique key fails when the copy is restored.
+  RETURN QUERY
+  SELECT v.table_name, v.column_name, m.mask,
+    format('SECURITY LABEL FOR %I ON COLUMN %s.%I IS %L;', provider, v.table_name, v.column_name,
+      CASE WHEN m.mask LIKE 'anon.%' THEN 'MASKED WITH FUNCTION ' ELSE 'MASKED WITH VALUE ' END || m.mask)
+  FROM cdp_internal.personal_values() v JOIN pg_attribute a ON a.attrelid = v.relation AND a.attnum = v.column_no
+    CROSS JOIN LATERAL (
+      SELECT CASE WHEN a.atttypid = 'text'::regtype AND (v.category = 'identifier' OR a.attnotnull) THEN format('anon.hash(%I)', v.column_name)
+        WHEN NOT a.attnotnull THEN 'NULL' WHEN a.atttypid IN ('jsonb'::regtype, 'json'::regtype) OR a.attndims > 0 THEN quote_literal('{}') ELSE quote_literal('') END) AS m (mask)
+  ORDER BY 1, 2;
+END
+$$;
+COMMENT ON FUNCTION cdp.mask_labels(text) IS
+'Statements (label) that put a mask of PostgreSQL Anonymizer on every column that holds values about people, from the registry, your own tables too: SELECT label FROM cdp.mask_labels() \gexec. mask is the expression that takes the value''s place: a hash for identifiers and for texts that may not be NULL, else NULL or an empty object. For copies that leave the house. Errors: 55000 before cdp.setup().';

@@ -182,13 +182,13 @@ COMMENT ON VIEW cdp_bi.identifier_conflict IS 'Identifiers that sources claim fo
 
 -- step: again: personal data of ingestion
 SELECT cdp_internal.declare_personal_data('identity', v.t, v.c, v.category, v.subject, v.erasure, v.note) FROM (VALUES
-  ('cdp_data.call_message', 'message_id', 'pseudonym', 'identifier_id', 'delete', 'keys of messages, sometimes made of names'),
+  ('cdp_data.call_message', 'message_id', 'identifier', 'identifier_id', 'delete', 'keys of messages, sometimes made of names'),
   ('cdp_data.call_message', 'identifier_id', 'pseudonym', 'identifier_id', 'delete', NULL),
   ('cdp_data.group_member', 'identifier_id', 'pseudonym', 'identifier_id', 'delete', 'who belongs to a company or household'),
   ('cdp_data.group_trait', 'trait', 'other', 'group_id', 'keep', 'names of traits'),
   ('cdp_data.group_trait', 'value', 'content', 'group_id', 'delete', 'about a group; of a household it may tell of its people. A trait that names an erased person goes, the others with the group''s last member'),
-  ('cdp_data.customer_group', 'group_key', 'pseudonym', 'group_id', 'delete', 'key of a group; it goes with its last member'),
-  ('cdp_data.customer_record', 'source_key', 'pseudonym', 'identifier_id', 'delete', 'keys of records, sometimes made of names'),
+  ('cdp_data.customer_group', 'group_key', 'identifier', 'group_id', 'delete', 'key of a group; it goes with its last member'),
+  ('cdp_data.customer_record', 'source_key', 'identifier', 'identifier_id', 'delete', 'keys of records, sometimes made of names'),
   ('cdp_data.customer_record', 'digest', 'pseudonym', 'identifier_id', 'delete', NULL),
   ('cdp_data.customer_record', 'identifier_id', 'pseudonym', 'identifier_id', 'delete', NULL)
 ) AS v (t, c, category, subject, erasure, note);
