@@ -70,7 +70,7 @@ BEGIN
   PERFORM cdp_internal.require_setup();
   IF NOT has_column_privilege('cdp_data.identifier', 'value', 'SELECT') THEN
     RAISE EXCEPTION 'permission denied to look people up by their identifiers'
-      USING ERRCODE = 'insufficient_privilege', HINT = 'It takes the part of privacy. Analysts have the numbers of customers and cdp_bi.identifier_masked.';
+      USING ERRCODE = 'insufficient_privilege', HINT = 'It takes the part of privacy. Analysts work with the numbers of customers.';
   END IF;
   IF NOT EXISTS (SELECT FROM cdp_data.identifier_type_all t WHERE t.name = identifier_type) THEN
     RAISE EXCEPTION 'unknown identifier type "%"', left(identifier_type, 63)

@@ -1,6 +1,6 @@
 -- Data that say what they may be used for: a use is refused where it is defined, with the path; kinds that do not allow
 -- analytics stay out of attribution; properties pass their kind's list of keys on every road, and what is left out is counted.
-SELECT plan(46);
+SELECT plan(48);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop');
 
@@ -91,6 +91,13 @@ SELECT is((SELECT properties FROM cdp_data.touchpoint t JOIN cdp_data.touchpoint
 SELECT cdp_internal.count_dropped(1, array_agg(1::smallint), array_agg('key' || i), array_agg(1::bigint)) FROM generate_series(1, 3000) i;
 SELECT cmp_ok((SELECT count(DISTINCT key) FROM cdp_data.property_dropped), '<=', 1010::bigint, 'nobody fills the list of names');
 SELECT is((SELECT sum(n) FROM cdp_data.property_dropped WHERE key LIKE 'key%' OR key = '(other)'), 3005::numeric, 'and none is uncounted');
+-- A refused row stands in quarantine as it came, for the part of privacy; retried, the list holds for it, too.
+INSERT INTO t (source_key, occurred_at, identifier_type, identifier, kind, properties) VALUES ('6', 'no time', 'user_id', 'u1', 'purchase', '{"coupon": 6, "name": "Dan"}');
+SELECT load_id AS refused FROM cdp.load_touchpoints('shop', 't') \gset
+SELECT matches((SELECT original::text FROM cdp_data.quarantine WHERE load_id = :refused), 'Dan', 'a refused row keeps what is not listed');
+UPDATE cdp_data.quarantine SET original = original || '{"occurred_at": "2026-01-06"}' WHERE load_id = :refused;
+SELECT count(*) FROM cdp.retry_quarantine(:refused);
+SELECT is((SELECT properties::text FROM cdp_data.touchpoint t JOIN cdp_data.touchpoint_key k USING (touchpoint_id) WHERE k.source_key = '6'), '{"coupon": 6}', 'retried it loses it');
 SELECT is((SELECT string_agg(DISTINCT finding, ' ') FROM cdp.health() WHERE area = 'consent'), NULL, 'all is well');
 UPDATE cdp_data.property_rule SET allowed_purposes = '{analitics}' WHERE key = 'coupon';
 SELECT is((SELECT detail FROM cdp.health() WHERE area = 'consent'), 'property "coupon" of kind 60 names the unknown purpose "analitics"', 'health tells of a purpose that is none');
