@@ -76,7 +76,7 @@ RETURN ARRAY['source_key', 'occurred_at', 'identifier_type', 'identifier', 'kind
 COMMENT ON FUNCTION cdp_internal.staging_columns() IS
 'Names of the columns that cdp.load_touchpoints() reads. Never NULL.';
 
-CREATE OR REPLACE FUNCTION cdp.create_staging(name text) RETURNS regclass
+CREATE OR REPLACE FUNCTION cdp_internal.make_staging(name text, columns text[], loader text) RETURNS regclass
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -89,9 +89,19 @@ BEGIN
   END IF;
   target := CASE cardinality(part) WHEN 2 THEN format('%I.%I', part[1], part[2]) ELSE format('public.%I', part[1]) END;
   EXECUTE format('CREATE UNLOGGED TABLE %s (%s)', target,
-    (SELECT string_agg(c || ' text', ', ' ORDER BY n) FROM unnest(cdp_internal.staging_columns()) WITH ORDINALITY u (c, n)));
-  EXECUTE format('COMMENT ON TABLE %s IS %L', target, 'Staging for cdp.load_touchpoints(): COPY into it, load, truncate.');
+    (SELECT string_agg(format('%I text', c), ', ' ORDER BY n) FROM unnest(columns) WITH ORDINALITY u (c, n)));
+  EXECUTE format('COMMENT ON TABLE %s IS %L', target, format('Staging for %s(): COPY into it, load, truncate.', loader));
   RETURN target::regclass;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.make_staging(text, text[], text) IS
+'Makes an unlogged table of text columns to COPY into; loader is the function that reads it, for its comment. A name without schema is made in public. Returns the table. Errors: 42602 too many parts, 42P07 when it exists.';
+
+CREATE OR REPLACE FUNCTION cdp.create_staging(name text) RETURNS regclass
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN cdp_internal.make_staging(name, cdp_internal.staging_columns(), 'cdp.load_touchpoints');
 END
 $$;
 COMMENT ON FUNCTION cdp.create_staging(text) IS

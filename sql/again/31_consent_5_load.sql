@@ -31,19 +31,8 @@ COMMENT ON FUNCTION cdp_internal.consent_reasons() IS
 CREATE OR REPLACE FUNCTION cdp.create_consent_staging(name text) RETURNS regclass
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-  part text[] := parse_ident(name);
-  target text;
 BEGIN
-  IF cardinality(part) > 2 THEN
-    RAISE EXCEPTION 'table name "%" has too many parts', name
-      USING ERRCODE = 'invalid_name', HINT = 'Give table or schema.table.';
-  END IF;
-  target := CASE cardinality(part) WHEN 2 THEN format('%I.%I', part[1], part[2]) ELSE format('public.%I', part[1]) END;
-  EXECUTE format('CREATE UNLOGGED TABLE %s (%s)', target,
-    (SELECT string_agg(c || ' text', ', ' ORDER BY n) FROM unnest(cdp_internal.consent_columns()) WITH ORDINALITY u (c, n)));
-  EXECUTE format('COMMENT ON TABLE %s IS %L', target, 'Staging for cdp.load_consents(): COPY into it, load, truncate.');
-  RETURN target::regclass;
+  RETURN cdp_internal.make_staging(name, cdp_internal.consent_columns(), 'cdp.load_consents');
 END
 $$;
 COMMENT ON FUNCTION cdp.create_consent_staging(text) IS
