@@ -569,9 +569,9 @@ BEGIN
   IF message IS NULL THEN
     RAISE EXCEPTION 'no message was given' USING ERRCODE = 'null_value_not_allowed';
   END IF;
-  -- A batch: what stands beside the list holds for each message that does not say otherwise.
+  -- A batch: what stands beside the list holds for each message that does not say otherwise, but for the batch's own number.
   list := CASE jsonb_typeof(message) WHEN 'array' THEN message WHEN 'object' THEN CASE WHEN jsonb_typeof(message -> 'batch') = 'array' THEN message -> 'batch' END END;
-  common := CASE WHEN jsonb_typeof(message) = 'object' AND list IS NOT NULL THEN message - 'batch' ELSE '{}' END;
+  common := CASE WHEN jsonb_typeof(message) = 'object' AND list IS NOT NULL THEN message - ARRAY['batch', 'messageId'] ELSE '{}' END;
   FOR one IN SELECT e FROM jsonb_array_elements(coalesce(list, jsonb_build_array(message))) e LOOP
     IF common <> '{}' AND jsonb_typeof(one) = 'object' THEN
       one := common || one || CASE WHEN jsonb_typeof(common -> 'context') = 'object'

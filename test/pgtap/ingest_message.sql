@@ -1,6 +1,6 @@
 -- Messages in the form of the Segment specification: its own examples, times, money, orders told twice, what is refused,
 -- and hostile JSON, of which nothing may raise or be lost.
-SELECT plan(51);
+SELECT plan(52);
 SELECT cdp.add_source('app'), cdp.add_source('web');
 CREATE TEMP TABLE told (message_id text, status text, reason text, customer_id bigint, touchpoint_id bigint, refused jsonb);
 CREATE FUNCTION pg_temp.say(message jsonb, source text DEFAULT 'app') RETURNS text LANGUAGE plpgsql AS $$
@@ -112,6 +112,7 @@ SELECT is(pg_temp.say('[{"type": "track", "event": "visit", "userId": "k1", "mes
   {"type": "alias", "userId": "k1", "previousId": ["x"]}, {"type": "track", "userId": "k1", "event": {}}]'), 'refused refused refused refused refused refused refused refused', 'what can be no key is refused');
 SELECT is((SELECT count(*) FROM cdp_data.quarantine q WHERE q.code = 'bad_message' AND (q.original ->> 'userId') IN ('k1', 'k2')), 8::bigint, 'and waits as it came');
 SELECT is(pg_temp.say('[{"type": "identify", "userId": "k1", "messageId": 17}, {"type": "identify", "userId": "k1", "messageId": "17"}]'), 'written repeated', 'a number is one');
+SELECT is(pg_temp.say('{"batch": [{"type": "identify", "userId": "k1"}, {"type": "identify", "userId": "k2"}], "messageId": "whole"}'), 'written written', 'the number of a batch is not that of its messages');
 
 -- The day is taken back
 SELECT cdp.revert_load(l.load_id) FROM cdp_data.load l WHERE l.kind = 'calls';
