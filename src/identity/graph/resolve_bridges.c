@@ -5,8 +5,9 @@
  *
  * Two links between the same ends (of two kinds) hold each other, so neither
  * is a bridge. The walk keeps its stack in arrays; depth costs no C stack.
- * Memory: 24 bytes a link while rows come in; at the end another 24 a link
- * and 32 an identifier, and 24 for each bridge.
+ * Memory: 24 bytes a link while rows come in; at the end another 32 a link
+ * while identifiers are numbered, then 8 a link and 24 an identifier, and 24
+ * for each bridge.
  */
 #include "cdp.h"
 
