@@ -256,7 +256,7 @@ BEGIN
     RAISE EXCEPTION 'a track message has no event' USING ERRCODE = 'invalid_parameter_value';
   END IF;
   k := cdp_internal.event_kind(src, event);
-  refers := coalesce(cdp_internal.parse_key(touch ->> 'refers_to'), CASE WHEN k.refers_property IS NOT NULL THEN cdp_internal.parse_key(cdp_internal.message_key(given -> k.refers_property)) END);
+  refers := coalesce(cdp_internal.parse_key(cdp_internal.message_key(touch -> 'refers_to')), CASE WHEN k.refers_property IS NOT NULL THEN cdp_internal.parse_key(cdp_internal.message_key(given -> k.refers_property)) END);
   IF touch ? 'flags' THEN
     flags := cdp_internal.parse_int(touch ->> 'flags');
     IF flags IS NULL OR flags < 0 THEN
@@ -274,7 +274,7 @@ BEGIN
       WHERE y.source_id = src AND y.source_key = refers) END))), k.is_conversion, k.negate);
   -- The key of the record: by the contract, by the rule of the event, else the message's own.
   c.key := coalesce((
-    SELECT x.key FROM (VALUES (1, cdp_internal.parse_key(touch ->> 'source_key')), (2, CASE WHEN k.key_property IS NOT NULL THEN cdp_internal.parse_key(cdp_internal.message_key(given -> k.key_property)) END)) AS x (n, key)
+    SELECT x.key FROM (VALUES (1, cdp_internal.parse_key(cdp_internal.message_key(touch -> 'source_key'))), (2, CASE WHEN k.key_property IS NOT NULL THEN cdp_internal.parse_key(cdp_internal.message_key(given -> k.key_property)) END)) AS x (n, key)
     WHERE x.key IS DISTINCT FROM refers AND x.key IS NOT NULL ORDER BY x.n LIMIT 1), c.key);
   content := jsonb_strip_nulls(jsonb_build_object('$event', CASE WHEN call = 'track' AND event <> k.name THEN event END,
       '$call', nullif(call, 'track'), 'name', CASE WHEN call <> 'track' THEN message ->> 'name' END, 'category', CASE WHEN call <> 'track' THEN message ->> 'category' END,

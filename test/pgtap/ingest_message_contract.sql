@@ -1,6 +1,6 @@
 -- Messages obey the contract of their source: what is declared is taken by it alone, erased people are found in its fields,
 -- a source of messages only can be tried and go live, and what waited keeps the time at which it came.
-SELECT plan(43);
+SELECT plan(44);
 SELECT cdp.add_source('app', 'Asia/Shanghai'), cdp.add_source('hook'), cdp.add_source('free');
 SELECT cdp.add_attribute('prefs', 'json'), cdp.add_attribute('sizes', 'list', 'union');
 CREATE FUNCTION pg_temp.say(message jsonb, source text DEFAULT 'app') RETURNS text LANGUAGE sql AS $$
@@ -104,4 +104,9 @@ INSERT INTO hostile VALUES ('{"type": "identify", "traits": {"acct": [1, {"a": 2
   ('{"type": "alias", "previousId": {"a": 1}, "userId": "h"}'), ('{"type": "group", "groupId": "g", "userId": "h", "traits": {"a": null}}'), (jsonb_build_object('type', 'group', 'groupId', 'g', 'userId', 'h', 'traits', jsonb_build_object(repeat('t', 900), 1)));
 SELECT is((SELECT count(*) FROM hostile h CROSS JOIN LATERAL cdp.ingest('app', h.message) r WHERE r.status IN ('written', 'refused')), 9::bigint, 'each is taken or kept');
 SELECT is((SELECT count(*) FROM hostile h WHERE NOT EXISTS (SELECT FROM cdp_data.quarantine q WHERE q.original = h.message)) , (SELECT count(*) FROM hostile h CROSS JOIN LATERAL cdp.ingest('app', h.message) r WHERE r.status = 'written'), 'none is lost');
+SELECT cdp.add_source('keys');
+SELECT cdp.declare_contract('keys', 'event', '[{"field": "no", "target": "touchpoint source_key"}, {"field": "at", "target": "touchpoint occurred_at"}, {"field": "kind", "target": "touchpoint kind"}, {"field": "mail", "target": "identifier email"}]', 'keys team', '1 day');
+UPDATE cdp_data.source_contract SET status = 'live';
+SELECT is(pg_temp.say('[{"type": "track", "event": "visit", "userId": "y1", "properties": {"no": "undefined"}}, {"type": "track", "event": "visit", "userId": "y2", "properties": {"no": "undefined"}}, {"type": "track", "event": "visit", "userId": "y2", "properties": {"no": 5}}, {"type": "track", "event": "visit", "userId": "y3", "properties": {"no": "5"}}]', 'keys'),
+  'written, written, written, repeated', 'a word that says nothing is no key by contract either');
 SELECT * FROM finish();
