@@ -444,8 +444,13 @@ BEGIN
     USING codes.by_origin, codes.by_campaign, array_position(codes.names, '(unknown)'), members, roots, first_ids,
       crossing.ids, crossing.roots, gate;
   IF gate IS NOT NULL AND asked THEN
-    RAISE NOTICE 'left out for want of consent to analytics: % conversions worth % %, and % touches',
-      out.conversions, coalesce(out.value, 0), own->>'currency', out.touches;
+    -- With a minimum audience their number would have to be known first; that takes a pass of its own.
+    IF cdp_internal.minimum_audience() IS NOT NULL THEN
+      RAISE NOTICE 'customers without consent to analytics are left out; cdp.attribution_left_out() tells how much that is';
+    ELSE
+      RAISE NOTICE 'left out for want of consent to analytics: % conversions worth % %, and % touches',
+        out.conversions, coalesce(out.value, 0), own->>'currency', out.touches;
+    END IF;
   END IF;
   RETURN coalesce(out.result, cdp_internal.attribution_nothing(options));
 END $$;

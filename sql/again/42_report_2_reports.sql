@@ -115,9 +115,12 @@ BEGIN
     translate(own->>'refunds', '[] ', '{}'), cdp_internal.attribution_value_sql(own), translate(own->>'touches', '[] ', '{}'), own->>'hidden_flags')
   INTO customers, conversions, value, touches
   USING gate, coalesce(since, '-infinity'), coalesce(until, 'infinity'), crossing.ids || parted.ids, crossing.roots || parted.roots;
+  IF customers > 0 AND customers < cdp_internal.minimum_audience() THEN
+    customers := NULL; conversions := NULL; value := NULL; touches := NULL;
+  END IF;
 END $$;
 COMMENT ON FUNCTION cdp.attribution_left_out(timestamptz, timestamptz, text[], text[], boolean, boolean, text, text) IS
-'What reports of attribution leave out between since and until for want of consent to analytics (the rule of purpose analytics, cdp.consent_allowed): customers, their conversions, what these are worth less refunds in the reporting currency, and their touches. Zeros when nobody is left out. Arguments as cdp.attribution(). One scan of the window; reads only.';
+'What reports of attribution leave out between since and until for want of consent to analytics (the rule of purpose analytics, cdp.consent_allowed): customers, their conversions, what these are worth less refunds in the reporting currency, and their touches. Zeros when nobody is left out; NULLs when they are fewer than cdp_data.setting.minimum_audience. Arguments as cdp.attribution(). One scan of the window; reads only.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.attribution_spend(since timestamptz, until timestamptz, group_by text, currency text, missing_rate text,
   bucket interval DEFAULT NULL)
@@ -157,8 +160,63 @@ END $$;
 COMMENT ON FUNCTION cdp_internal.attribution_spend(timestamptz, timestamptz, text, text, text, interval) IS
 'Spend per label in the reporting currency for since <= time < until, optionally per bucket of equal length counted from since. Days are those of the account''s time zone. No rows for groupings without spend (source, origin). A missing rate is error 22000 or counts 0.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.attribution_people(options jsonb, own jsonb)
+RETURNS TABLE (label text, model text, people bigint)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+  highest bigint := (SELECT max(c.customer_id) FROM cdp_data.customer c);
+  slice bigint := CASE WHEN own->'customers' <> 'null' THEN highest ELSE cdp_internal.attribution_slice() END;
+  part cdp.attribution_partial;
+  low bigint;
+BEGIN
+  -- participation names everybody in whose journey a label is: the people behind models that earn by paths, not by touches.
+  options := options || '{"credits": true, "null_paths": false}'
+    || jsonb_build_object('models', (SELECT jsonb_agg(DISTINCT m) FROM jsonb_array_elements(options->'models' || '["participation"]') m));
+  FOR low IN SELECT g FROM generate_series(1, highest, slice) g LOOP
+    part := cdp_internal.attribution_scan(options, own, NULL, low, low + slice - 1);
+    RETURN QUERY SELECT c.label, c.model, count(DISTINCT c.customer) FROM cdp.attribution_credit(part) c GROUP BY c.label, c.model;
+    RETURN QUERY SELECT NULL::text, NULL::text, s.converting_customers FROM cdp.attribution_summary(part) s;
+  END LOOP;
+END $$;
+COMMENT ON FUNCTION cdp_internal.attribution_people(jsonb, jsonb) IS
+'How many customers (roots) the credit of each label under each rule model comes from, participation always among them, in parts to be added up; rows with NULL for label and model add up to all customers who converted. Another pass over the touchpoints.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.attribution_hidden(result cdp.attribution_partial, options jsonb, own jsonb, OUT labels text[], OUT models text[])
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+  least_people integer := cdp_internal.minimum_audience();
+  everybody bigint;
+BEGIN
+  IF least_people IS NULL THEN
+    RETURN;
+  END IF;
+  WITH person AS MATERIALIZED (
+    SELECT p.label, p.model, sum(p.people)::bigint AS people FROM cdp_internal.attribution_people(options, own) p GROUP BY p.label, p.model
+  ), figure AS MATERIALIZED (
+    SELECT t.label, t.model, coalesce(CASE WHEN t.model IN (SELECT x.model FROM person x) THEN p.people ELSE q.people END, 0) AS people
+    FROM cdp.attribution_totals(result) t LEFT JOIN person p ON p.label = t.label AND p.model = t.model LEFT JOIN person q ON q.label = t.label AND q.model = 'participation'
+    WHERE t.conversions <> 0 OR t.value <> 0
+  ), hidden AS (
+    SELECT f.label, f.model FROM figure f WHERE f.people < least_people
+    UNION ALL
+    -- Else what is hidden could be had as the total less what is shown: one row of enough people goes with it.
+    (SELECT DISTINCT ON (f.model) f.label, f.model FROM figure f
+     WHERE f.people >= least_people AND f.model IN (SELECT s.model FROM figure s WHERE s.people < least_people)
+     ORDER BY f.model, f.people, f.label COLLATE "C")
+  )
+  SELECT (SELECT p.people FROM person p WHERE p.label IS NULL), (SELECT array_agg(h.label) FROM hidden h), (SELECT array_agg(h.model) FROM hidden h)
+  INTO everybody, labels, models;
+  PERFORM cdp.require_audience(everybody);
+END $$;
+COMMENT ON FUNCTION cdp_internal.attribution_hidden(cdp.attribution_partial, jsonb, jsonb) IS
+'Which rows (label and model, parallel lists, NULL: none) of the totals of a pass show no figures for the sake of cdp_data.setting.minimum_audience: those to which fewer customers contributed, and of a model with such a row also the smallest of the others. options and own as the pass had them, over our own tables. Error 42501 when fewer customers than that converted in all. Nothing, and no further pass, without a minimum.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.attribution_report(result cdp.attribution_partial, acquired cdp.attribution_partial,
-  since timestamptz, until timestamptz, group_by text, currency text, missing_rate text)
+  since timestamptz, until timestamptz, group_by text, currency text, missing_rate text, options jsonb, own jsonb)
 RETURNS TABLE (label text, model text, conversions numeric, value numeric, contribution numeric,
   spend numeric, roas numeric, cpa numeric, cac numeric)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -166,10 +224,8 @@ AS $$
 #variable_conflict use_column
 DECLARE
   least_people integer := cdp_internal.minimum_audience();
+  small record := cdp_internal.attribution_hidden(result, options, own);
 BEGIN
-  IF least_people IS NOT NULL THEN
-    PERFORM cdp.require_audience((SELECT s.converting_customers FROM cdp.attribution_summary(result) s));
-  END IF;
   RETURN QUERY
   WITH total AS MATERIALIZED (
     SELECT t.label, t.model, t.conversions, t.value, t.place FROM cdp.attribution_totals(result) WITH ORDINALITY AS t (label, model, conversions, value, place)
@@ -184,22 +240,22 @@ BEGIN
   ), gained AS MATERIALIZED (
     SELECT t.label, t.model, t.conversions FROM cdp.attribution_totals(acquired) t
   )
-  -- Fewer conversions than people that have to be there: the row stands without figures of theirs.
+  -- Fewer people than have to be there: the row stands without figures of theirs.
   SELECT l.label, m.model, CASE WHEN h.shown THEN coalesce(t.conversions, 0) END, CASE WHEN h.shown THEN coalesce(t.value, 0) END,
     CASE WHEN h.shown THEN round(CASE WHEN m.value <> 0 THEN coalesce(t.value, 0) / m.value
                WHEN m.conversions <> 0 THEN coalesce(t.conversions, 0) / m.conversions END, 6) END,
     round(s.spend, 6), CASE WHEN h.shown THEN round(coalesce(t.value, 0) / nullif(s.spend, 0), 6) END,
     CASE WHEN h.shown THEN round(s.spend / nullif(t.conversions, 0), 6) END,
-    CASE WHEN h.shown THEN round(s.spend / nullif(g.conversions, 0), 6) END
+    CASE WHEN h.shown AND (g.conversions < least_people) IS NOT TRUE THEN round(s.spend / nullif(g.conversions, 0), 6) END
   FROM model m CROSS JOIN shown l
   LEFT JOIN total t ON t.label = l.label AND t.model = m.model
   LEFT JOIN spent s ON s.label = l.label
   LEFT JOIN gained g ON g.label = l.label AND g.model = m.model
-  CROSS JOIN LATERAL (SELECT least_people IS NULL OR coalesce(t.conversions, 0) = 0 OR t.conversions >= least_people AS shown) h
+  CROSS JOIN LATERAL (SELECT NOT EXISTS (SELECT FROM unnest(small.labels, small.models) u (label, model) WHERE u.label = l.label AND u.model = m.model) AS shown) h
   ORDER BY m.place, l.label = '(unattributed)', NOT h.shown, coalesce(t.value, 0) DESC, coalesce(t.conversions, 0) DESC, l.label COLLATE "C";
 END $$;
-COMMENT ON FUNCTION cdp_internal.attribution_report(cdp.attribution_partial, cdp.attribution_partial, timestamptz, timestamptz, text, text, text) IS
-'Totals of a pass beside the spend of the same window, as cdp.attribution() shows them; the second pass counts first-ever conversions for cac (NULL: cac is NULL). With cdp_data.setting.minimum_audience, error 42501 for fewer converting customers, and NULL in every figure of a row with fewer conversions.';
+COMMENT ON FUNCTION cdp_internal.attribution_report(cdp.attribution_partial, cdp.attribution_partial, timestamptz, timestamptz, text, text, text, jsonb, jsonb) IS
+'Totals of a pass beside the spend of the same window, as cdp.attribution() shows them; the second pass counts first-ever conversions for cac (NULL: cac is NULL). options and own: of the pass. With cdp_data.setting.minimum_audience, error 42501 for fewer converting customers, and NULL in every figure of the rows of cdp_internal.attribution_hidden().';
 
 CREATE OR REPLACE FUNCTION cdp.attribution(
   models text[] DEFAULT '{last,linear,u_shaped,markov,shapley}', lookback interval DEFAULT NULL,
@@ -235,10 +291,10 @@ BEGIN
   END IF;
   RETURN QUERY
   SELECT r.label, r.model, r.conversions, r.value, r.contribution, r.spend, r.roas, r.cpa, r.cac
-  FROM cdp_internal.attribution_report(result, acquired, since, least(until, as_of), group_by, currency, missing_rate) r; -- money spent later is not known yet
+  FROM cdp_internal.attribution_report(result, acquired, since, least(until, as_of), group_by, currency, missing_rate, request.options, request.own) r; -- money spent later is not known yet
 END $$;
 COMMENT ON FUNCTION cdp.attribution(text[], interval, timestamptz, timestamptz, timestamptz, text, text[], text[], bigint[], boolean, boolean, text, text, jsonb, boolean, integer, text, text[], text[], boolean, text, text, text, text[], boolean, text, boolean) IS
-'Attribution report over our own tables: one row per label and model, ''(unattributed)'' always among them. since <= time of conversion < until (NULL: all); journeys reach back by lookback (NULL: 30 days); money in the reporting currency by dated rates. contribution is the share of the model''s value (of its conversions when there is no value); spend, roas = value / spend, cpa = spend / conversions, cac = spend / first-ever conversions (new_customers => true). NULL where spend is not known or a divisor is 0. Customers without consent to analytics are left out, all their rows: a NOTICE says what that takes away, cdp.attribution_left_out() in figures. With cdp_data.setting.minimum_audience, rows with fewer conversions have NULL for figures, and a report about fewer converting customers is refused (42501). Errors 22023 (unknown model, kind, option; with the nearest name), 22000 (no rate). Reads only.';
+'Attribution report over our own tables: one row per label and model, ''(unattributed)'' always among them. since <= time of conversion < until (NULL: all); journeys reach back by lookback (NULL: 30 days); money in the reporting currency by dated rates. contribution is the share of the model''s value (of its conversions when there is no value); spend, roas = value / spend, cpa = spend / conversions, cac = spend / first-ever conversions (new_customers => true). NULL where spend is not known or a divisor is 0. Customers without consent to analytics are left out, all their rows: a NOTICE says what that takes away, cdp.attribution_left_out() in figures. With cdp_data.setting.minimum_audience, a report about fewer converting customers is refused (42501), and rows to which fewer contributed have NULL for figures, with them the smallest other row of the model; that takes a second pass. Errors 22023 (unknown model, kind, option; with the nearest name), 22000 (no rate). Reads only.';
 
 CREATE OR REPLACE FUNCTION cdp.attribution_credit(
   models text[] DEFAULT '{last,linear,u_shaped,markov,shapley}', lookback interval DEFAULT NULL,
@@ -260,6 +316,8 @@ DECLARE
   request record;
   highest bigint;
   low bigint;
+  part cdp.attribution_partial;
+  people bigint := 0;
 BEGIN
   IF slice < 1 THEN
     RAISE EXCEPTION 'slice must be at least 1' USING ERRCODE = 'invalid_parameter_value';
@@ -274,20 +332,25 @@ BEGIN
   -- journeys that do not convert earn nothing: no need to keep them
   request.options := request.options || '{"null_paths": false}';
   IF customers IS NOT NULL THEN
+    part := cdp_internal.attribution_scan(request.options, request.own);
+    PERFORM cdp.require_audience((SELECT s.converting_customers FROM cdp.attribution_summary(part) s));
     RETURN QUERY SELECT c.customer::bigint, c.conversion_id, c.conversion_at, c.touch_id, c.touch_at, c.label, c.model, c.weight, c.conversions, c.value
-      FROM cdp.attribution_credit(cdp_internal.attribution_scan(request.options, request.own)) c;
+      FROM cdp.attribution_credit(part) c;
     RETURN;
   END IF;
   -- Slices of customers: a pass that keeps its journeys is limited in size, the whole is not.
   highest := (SELECT max(c.customer_id) FROM cdp_data.customer c);
   slice := coalesce(slice, cdp_internal.attribution_slice());
   FOR low IN SELECT g FROM generate_series(1, highest, slice) g LOOP -- an integer loop ends at 2^31
+    part := cdp_internal.attribution_scan(request.options, request.own, NULL, low, low + slice - 1);
+    people := people + (SELECT s.converting_customers FROM cdp.attribution_summary(part) s);
     RETURN QUERY SELECT c.customer::bigint, c.conversion_id, c.conversion_at, c.touch_id, c.touch_at, c.label, c.model, c.weight, c.conversions, c.value
-      FROM cdp.attribution_credit(cdp_internal.attribution_scan(request.options, request.own, NULL, low, low + slice - 1)) c;
+      FROM cdp.attribution_credit(part) c;
   END LOOP;
+  PERFORM cdp.require_audience(people); -- no row has left the function yet
 END $$;
 COMMENT ON FUNCTION cdp.attribution_credit(text[], interval, timestamptz, timestamptz, timestamptz, text, text[], text[], bigint[], boolean, boolean, text, text, jsonb, boolean, integer, text, text[], text[], boolean, text, text, text, text[], boolean, text, integer) IS
-'Credit of every touch for every conversion over our own tables, rule models only: customer_id is the root customer, touchpoint ids join with cdp_data.touchpoint, weight is the share of the conversion, value is in the reporting currency; a conversion without touch has one row with label ''(unattributed)'' and NULL touch. Store it with CREATE TABLE ... AS. Works in slices of customers (slice: how many ids at once, NULL: by the size of the table), so that memory stays bounded. Other arguments as cdp.attribution(); customers without consent to analytics are left out (cdp.attribution_left_out() counts them).';
+'Credit of every touch for every conversion over our own tables, rule models only: customer_id is the root customer, touchpoint ids join with cdp_data.touchpoint, weight is the share of the conversion, value is in the reporting currency; a conversion without touch has one row with label ''(unattributed)'' and NULL touch. Store it with CREATE TABLE ... AS. Works in slices of customers (slice: how many ids at once, NULL: by the size of the table), so that memory stays bounded. Other arguments as cdp.attribution(); customers without consent to analytics are left out (cdp.attribution_left_out() counts them). With cdp_data.setting.minimum_audience, credit of fewer converting customers is refused (42501); of enough it stands for each, by his number.';
 
 CREATE OR REPLACE FUNCTION cdp.attribution_wide(result cdp.attribution_partial, measure text DEFAULT 'value')
 RETURNS TABLE (label text, by_model jsonb, lowest numeric, lowest_model text, highest numeric, highest_model text, spread numeric, spread_share numeric)
@@ -327,12 +390,21 @@ CREATE OR REPLACE FUNCTION cdp.attribution_wide(models text[] DEFAULT '{last,lin
 RETURNS TABLE (label text, by_model jsonb, lowest numeric, lowest_model text, highest numeric, highest_model text, spread numeric, spread_share numeric)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
+#variable_conflict use_variable
+DECLARE
+  request record := cdp_internal.attribution_request(models => models, lookback => lookback, since => since, until => until,
+    group_by => group_by, conversion_kinds => conversion_kinds);
+  result cdp.attribution_partial := cdp_internal.attribution_scan(request.options, request.own);
+  small record := cdp_internal.attribution_hidden(result, request.options, request.own);
 BEGIN
-  RETURN QUERY SELECT w.* FROM cdp.attribution_wide(cdp.attribution_run(models => models, lookback => lookback, since => since, until => until,
-    group_by => group_by, conversion_kinds => conversion_kinds), measure) w;
+  RETURN QUERY SELECT w.label, CASE WHEN h.shown THEN w.by_model END, CASE WHEN h.shown THEN w.lowest END, CASE WHEN h.shown THEN w.lowest_model END,
+    CASE WHEN h.shown THEN w.highest END, CASE WHEN h.shown THEN w.highest_model END, CASE WHEN h.shown THEN w.spread END, CASE WHEN h.shown THEN w.spread_share END
+  FROM cdp.attribution_wide(result, measure) WITH ORDINALITY w (label, by_model, lowest, lowest_model, highest, highest_model, spread, spread_share, place)
+    CROSS JOIN LATERAL (SELECT (w.label = ANY (small.labels)) IS NOT TRUE AS shown) h
+  ORDER BY w.label = '(unattributed)', NOT h.shown, CASE WHEN h.shown THEN w.place END, w.label COLLATE "C";
 END $$;
 COMMENT ON FUNCTION cdp.attribution_wide(text[], interval, timestamptz, timestamptz, text, text[], text) IS
-'All models side by side over our own tables: cdp.attribution_wide() of cdp.attribution_run() with these arguments.';
+'All models side by side over our own tables: cdp.attribution_wide() of cdp.attribution_run() with these arguments. With cdp_data.setting.minimum_audience as cdp.attribution(): refused (42501) for fewer customers; a label that is hidden under one of the models is NULL in all.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.attribution_journeys_of(options jsonb, own jsonb)
 RETURNS TABLE (customer_id bigint, ended_at timestamptz, converted boolean, value numeric, touches integer, journey bytea)
@@ -395,6 +467,7 @@ AS $$
 DECLARE
   request record;
   base text;
+  small record;
 BEGIN
   PERFORM cdp_internal.require_setup();
   base := coalesce(currency, (SELECT s.currency FROM cdp_data.setting s));
@@ -412,6 +485,8 @@ BEGIN
   END IF;
   request := cdp_internal.attribution_request(models => models, lookback => lookback, since => since, until => until,
     group_by => group_by, conversion_kinds => conversion_kinds, currency => currency, missing_rate => missing_rate);
+  small := cdp_internal.attribution_hidden(CASE WHEN cdp_internal.minimum_audience() IS NOT NULL THEN cdp_internal.attribution_scan(request.options, request.own) END,
+    request.options, request.own);
   RETURN QUERY
   WITH step AS (
     -- changes from one period to the next: what is constant in a channel falls out
@@ -426,9 +501,9 @@ BEGIN
     FROM step s GROUP BY s.label, s.model
   ), judged AS (
     SELECT f.*, sqrt(f.rest / nullif(f.n - 2, 0) / nullif(f.sxx, 0)) AS error,
-      CASE WHEN f.periods < 8 THEN format('insufficient data: %s periods, 8 are needed', f.periods)
+      h.hidden, CASE WHEN h.hidden THEN 'fewer people than the minimum audience' WHEN f.periods < 8 THEN format('insufficient data: %s periods, 8 are needed', f.periods)
            WHEN f.changes < 6 THEN format('insufficient data: spend changed in %s periods, 6 are needed', f.changes) END AS lack
-    FROM fit f
+    FROM fit f CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM unnest(small.labels, small.models) u (label, model) WHERE u.label = f.label AND u.model = f.model) AS hidden) h
   ), marked AS (
     SELECT j.*, CASE WHEN j.lack IS NOT NULL THEN j.lack
       WHEN abs(j.slope) < 2 * j.error THEN 'insufficient data: the effect of spend changes is within the noise (|t| < 2)' END AS reason
@@ -442,13 +517,13 @@ BEGIN
          AND o.slope + 2 * o.error < m.slope - 2 * m.error ORDER BY o.slope LIMIT 1) AS worse
     FROM marked m
   )
-  SELECT c.label, c.model, c.periods, c.changes, round(c.spend::numeric, 6), round(c.value::numeric, 6),
-    round((c.value / nullif(c.spend, 0))::numeric, 6),
+  SELECT c.label, c.model, c.periods, c.changes, round(c.spend::numeric, 6), CASE WHEN NOT c.hidden THEN round(c.value::numeric, 6) END,
+    CASE WHEN NOT c.hidden THEN round((c.value / nullif(c.spend, 0))::numeric, 6) END,
     CASE WHEN c.lack IS NULL THEN round(c.slope::numeric, 6) END, CASE WHEN c.lack IS NULL THEN round(c.error::numeric, 6) END,
     CASE WHEN c.lack IS NULL THEN round((c.slope / nullif(c.error, 0))::numeric, 3) END,
-    format('%s periods of %s, %s changes of spend, %s of spend, %s of value', c.periods,
+    format('%s periods of %s, %s changes of spend, %s of spend%s', c.periods,
       CASE WHEN extract(epoch FROM period)::bigint % 86400 = 0 THEN extract(epoch FROM period)::bigint / 86400 || ' days' ELSE period::text END,
-      c.changes, round(c.spend::numeric, 2) || ' ' || base, round(c.value::numeric, 2) || ' ' || base),
+      c.changes, round(c.spend::numeric, 2) || ' ' || base, CASE WHEN c.hidden THEN '' ELSE ', ' || round(c.value::numeric, 2) || ' ' || base || ' of value' END),
     CASE WHEN c.reason IS NOT NULL THEN c.reason
          WHEN c.better IS NOT NULL AND c.worse IS NOT NULL THEN format('more than %s and less than %s for further spend', c.worse, c.better)
          WHEN c.worse IS NOT NULL THEN format('move spend here from %s: a further 1 %s brought about %s', c.worse, base, round(c.slope::numeric, 2))
@@ -458,4 +533,4 @@ BEGIN
   ORDER BY c.model, c.slope DESC NULLS LAST, c.label COLLATE "C";
 END $$;
 COMMENT ON FUNCTION cdp.attribution_insights(text[], interval, timestamptz, timestamptz, text, text[], interval, text, text) IS
-'What a further unit of spend brought, per label with spend and model: marginal_roas is the slope of the change of attributed value on the change of spend from one period to the next (ordinary least squares), with standard_error and t. The hint names a reallocation only between labels whose ranges of two standard errors do not meet; otherwise it says ''insufficient data'' and why (fewer than 8 periods, fewer than 6 changes of spend, or |t| < 2). Evidence of association, not of cause. Default window: 26 periods up to the last day of spend. Money in the reporting currency.';
+'What a further unit of spend brought, per label with spend and model: marginal_roas is the slope of the change of attributed value on the change of spend from one period to the next (ordinary least squares), with standard_error and t. The hint names a reallocation only between labels whose ranges of two standard errors do not meet; otherwise it says ''insufficient data'' and why (fewer than 8 periods, fewer than 6 changes of spend, or |t| < 2). Evidence of association, not of cause. Rows that cdp_data.setting.minimum_audience hides in cdp.attribution() have no figures but of spend; 42501 for fewer customers. Default window: 26 periods up to the last day of spend. Money in the reporting currency.';

@@ -64,7 +64,8 @@ BEGIN
 
   SELECT * INTO x FROM cdp.attribution_left_out(since, until, conversion_kinds, currency => currency, missing_rate => 'zero');
   list := list || cdp_internal.attribution_finding('left out for want of consent', x.conversions, n.conversions, 'info', 0,
-    format('conversions, worth %s %s, are of %s customers without consent to analytics', x.value, base, x.customers),
+    CASE WHEN x.customers IS NULL THEN 'conversions are told: customers without consent to analytics are fewer than cdp_data.setting.minimum_audience'
+      ELSE format('conversions, worth %s %s, are of %s customers without consent to analytics', x.value, base, x.customers) END,
     'Reports do not count them. Right if they refused; see docs/consent.md and the rule of purpose analytics.');
 
   IF has_table_privilege('cdp_data.quarantine', 'SELECT') THEN -- holds personal data: not for every analyst

@@ -343,14 +343,20 @@ DECLARE
   result cdp.attribution_partial := cdp.attribution_rollup_run(name, since, until);
   spec record;
 BEGIN
-  SELECT r.options->>'grouped_by' AS group_by, r.basis->'own' AS own INTO spec FROM cdp_data.attribution_rollup r WHERE r.name = attribution_rollup.name;
+  SELECT r.options->>'grouped_by' AS group_by, r.basis->'own' AS own, r.options INTO spec FROM cdp_data.attribution_rollup r WHERE r.name = attribution_rollup.name;
+  IF NOT cdp_internal.consent_gate_open('analytics') THEN
+    -- How much it is no sum of a day tells, and a report from day sums does not read touches to find out.
+    RAISE NOTICE 'customers without consent to analytics are left out; cdp.attribution_left_out() tells how much that is';
+  END IF;
   RETURN QUERY
   SELECT r.label, r.model, r.conversions, r.value, r.contribution, r.spend, r.roas, r.cpa, r.cac
   FROM cdp_internal.attribution_report(result, NULL, since::timestamp AT TIME ZONE (spec.own->>'time_zone'),
-    until::timestamp AT TIME ZONE (spec.own->>'time_zone'), spec.group_by, spec.own->>'currency', spec.own->>'missing_rate') r;
+    until::timestamp AT TIME ZONE (spec.own->>'time_zone'), spec.group_by, spec.own->>'currency', spec.own->>'missing_rate',
+    -- the window in which people are counted, where there is a minimum audience
+    spec.options || jsonb_build_object('time_zone', spec.own->'time_zone', 'since', since::timestamp AT TIME ZONE (spec.own->>'time_zone'), 'until', until::timestamp AT TIME ZONE (spec.own->>'time_zone')), spec.own) r;
 END $$;
 COMMENT ON FUNCTION cdp.attribution_rollup(text, date, date) IS
-'The report of cdp.attribution() from a roll-up, for since <= day of conversion < until (days of the roll-up''s time zone; NULL: all): the same numbers to the last digit, without reading touches of unchanged customers. cac is NULL. Error 55000 when the roll-up has to be built first.';
+'The report of cdp.attribution() from a roll-up, for since <= day of conversion < until (days of the roll-up''s time zone; NULL: all): the same numbers to the last digit, without reading touches of unchanged customers. cac is NULL. With cdp_data.setting.minimum_audience touches are read all the same, to count people. A NOTICE tells where customers are left out for want of consent. Error 55000 when the roll-up has to be built first.';
 
 CREATE OR REPLACE PROCEDURE cdp_internal.maintain_room_attribution()
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp

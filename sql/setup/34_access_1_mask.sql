@@ -30,7 +30,7 @@ $$;
 COMMENT ON FUNCTION cdp_data.sources_of(text) IS 'Numbers of the sources that the session is kept to while it acts as a role: those of every restricted role that this one is or is a member of, and of every one that the login is or inherits from; NULL: all sources, and for superusers.';
 
 -- step: again: masked views
--- With the rights of their owner, who may read values: these are the only two such views. security_barrier keeps
+-- With the rights of their owner, who may read values: these two and cdp_bi.attribution_day are the only such views. security_barrier keeps
 -- every filter of the reader above the mask. Roles that are kept to some sources see nobody: people are not of a source.
 CREATE OR REPLACE VIEW cdp_bi.identifier_masked WITH (security_barrier = true) AS
   SELECT i.identifier_id, i.customer_id, t.name AS identifier_type, cdp.mask_identifier(t.normaliser, i.value) AS masked, i.state, i.first_seen, i.last_seen

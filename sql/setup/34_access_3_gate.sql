@@ -36,7 +36,7 @@ COMMENT ON COLUMN cdp_data.activation_gate.override_until IS 'Until then it coun
 ALTER TABLE cdp_data.setting ADD COLUMN IF NOT EXISTS minimum_audience integer CHECK (minimum_audience BETWEEN 2 AND 1000000),
   ADD COLUMN IF NOT EXISTS export_approval_above integer CHECK (export_approval_above >= 0),
   ADD COLUMN IF NOT EXISTS export_valid interval NOT NULL DEFAULT '24 hours' CHECK (export_valid > '0'::interval);
-COMMENT ON COLUMN cdp_data.setting.minimum_audience IS 'Reports show no figure and exports take no audience of fewer people; NULL: no minimum.';
+COMMENT ON COLUMN cdp_data.setting.minimum_audience IS 'Reports of attribution show no figure to which fewer people contributed (cdp.attribution()), cdp_bi.attribution_day none at all, and exports take no smaller audience; NULL: no minimum.';
 COMMENT ON COLUMN cdp_data.setting.export_approval_above IS 'An export of more people than this needs the approval of another person; NULL: none does.';
 COMMENT ON COLUMN cdp_data.setting.export_valid IS 'So long an approved export may be made.';
 

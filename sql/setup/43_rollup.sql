@@ -61,12 +61,14 @@ SELECT cdp_internal.declare_personal_data('attribution', v.t, v.c, v.category, v
 ) AS v (t, c, category, subject, erasure, note);
 
 -- step: again: attribution views
-CREATE OR REPLACE VIEW cdp_bi.attribution_day WITH (security_invoker = true) AS
-  SELECT r.name AS rollup, d.day, t.label, t.model, t.conversions, t.value
-  FROM cdp_data.attribution_rollup r JOIN cdp_data.attribution_day d USING (rollup_id)
+-- With the rights of its owner: who reads it must not open the sums themselves, in which all figures are.
+CREATE OR REPLACE VIEW cdp_bi.attribution_day WITH (security_barrier = true) AS
+  SELECT r.name AS rollup, d.day, t.label, t.model, CASE WHEN f.minimum_audience IS NULL THEN t.conversions END AS conversions,
+    CASE WHEN f.minimum_audience IS NULL THEN t.value END AS value
+  FROM cdp_data.attribution_rollup r JOIN cdp_data.attribution_day d USING (rollup_id) CROSS JOIN cdp_data.setting f
   CROSS JOIN LATERAL cdp.attribution_totals(d.partial) t
-  WHERE d.partial IS NOT NULL;
-COMMENT ON VIEW cdp_bi.attribution_day IS 'Conversions and value per roll-up, day of conversion, label and model. Rule models add up over days; data-driven models (markov, shapley, ...) are computed from one day''s journeys alone, so use cdp.attribution_rollup() for longer windows.';
+  WHERE d.partial IS NOT NULL AND (SELECT cdp_data.sources_of(current_user::text)) IS NULL;
+COMMENT ON VIEW cdp_bi.attribution_day IS 'Conversions and value per roll-up, day of conversion, label and model. Rule models add up over days; data-driven models (markov, shapley, ...) are computed from one day''s journeys alone, so use cdp.attribution_rollup() for longer windows. No figures while cdp_data.setting.minimum_audience is set: the sum of a day does not know its people. Nothing for roles that are kept to some sources.';
 CREATE OR REPLACE VIEW cdp_bi.spend_day WITH (security_invoker = true) AS
   SELECT s.day, s.timezone, c.name AS channel, c.channel_group, g.name AS campaign, s.amount, s.currency,
     CASE WHEN s.currency = f.currency THEN s.amount
@@ -82,7 +84,6 @@ COMMENT ON VIEW cdp_bi.spend_day IS 'Spend with the names of channel and campaig
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.' || r.name)
 FROM unnest(array['admin', 'analyst', 'marketer', 'finance']) AS t (template),
   unnest(array['attribution_rollup', 'attribution_rollup_label', 'attribution_journey', 'attribution_day', 'change_feed']) AS r (name);
-SELECT cdp_internal.declare_grant('reader', 'SELECT', 'TABLE', 'cdp_data.' || r.name) FROM unnest(array['attribution_rollup', 'attribution_day']) AS r (name);
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_bi.' || r.name)
 FROM unnest(array['admin', 'analyst', 'marketer', 'finance', 'reader']) AS t (template), unnest(array['attribution_day', 'spend_day']) AS r (name);
 

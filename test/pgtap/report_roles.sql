@@ -1,7 +1,7 @@
 -- What an analyst's role may do: run every report, also after merges and unmerges, and change nothing;
 -- what a reader of the views may do; and that all of it works in a read-only transaction.
 BEGIN;
-SELECT plan(18);
+SELECT plan(22);
 SET client_min_messages = error;
 \ir report_data.inc
 SELECT cdp.record_consent('test source', 'analytics', 'denied', customer => c) AS refused FROM generate_series(30, 40) c; -- the gate asks on the analyst's behalf
@@ -19,11 +19,24 @@ CREATE TEMP TABLE direct AS SELECT * FROM cdp.attribution(models => '{last,marko
 GRANT SELECT ON direct TO report_test_analyst;
 
 SET ROLE report_test_reader;
-SELECT lives_ok('SELECT * FROM cdp_bi.attribution_day', 'a reader sees the view of days');
+SELECT cmp_ok((SELECT sum(conversions) FROM cdp_bi.attribution_day WHERE model = 'last'), '>', 0::numeric, 'a reader sees the view of days');
+SELECT throws_ok('SELECT cdp.attribution_totals(partial) FROM cdp_data.attribution_day', '42501', NULL, 'not the sums behind it');
+SELECT throws_ok($$SELECT * FROM cdp.attribution_rollup('main')$$, '42501', NULL, 'nor the report over them');
+RESET ROLE;
+UPDATE cdp_data.setting SET minimum_audience = 2;
+SET ROLE report_test_reader;
+SELECT is((SELECT count(*) > 0 AND num_nonnulls(sum(conversions), sum(value)) = 0 FROM cdp_bi.attribution_day), true, 'with a minimum audience no figure of a day is shown');
+RESET ROLE;
+UPDATE cdp_data.setting SET minimum_audience = NULL;
+SET ROLE report_test_reader;
 SELECT lives_ok('SELECT * FROM cdp_bi.spend_day', 'and of spend');
 SELECT throws_ok('SELECT * FROM cdp.attribution()', '42501', NULL, 'but no touchpoints');
 RESET ROLE;
 
+SELECT cdp.restrict_to_sources('report_test_reader', '{test source}') IS NOT NULL AS restricted;
+SET ROLE report_test_reader;
+SELECT is((SELECT count(*) FROM cdp_bi.attribution_day), 0::bigint, 'who is kept to some sources sees no day: it is of all of them');
+RESET ROLE;
 SET ROLE report_test_analyst;
 SET TRANSACTION READ ONLY;
 SELECT is((SELECT jsonb_agg(t) FROM cdp.attribution(models => '{last,markov}') t), (SELECT jsonb_agg(t) FROM direct t), 'the report');
