@@ -103,21 +103,21 @@ BEGIN
 END $$;
 SELECT pg_temp.rounds(14);
 
--- A grant that runs out, and a withdrawal of the future, need nobody to write anything.
-CREATE TEMP TABLE turn AS SELECT clock_timestamp() + interval '1 day' AS at;
-SELECT cdp.record_consent('test source', 'analytics', 'granted', '{"user_id": "p10"}', expires_at => at),
+-- A grant that runs out, and a withdrawal of the future, need nobody to write anything. Time passes by data: what was said
+-- and the roll-up's own moment are moved, as if a day had gone by since its refresh.
+CREATE TEMP TABLE turn AS SELECT clock_timestamp() AS said, now() + interval '1 day' AS at, NULL::timestamptz AS past;
+SELECT cdp.record_consent('test source', 'analytics', 'granted', '{"user_id": "p10"}', effective_at => said, expires_at => at),
   cdp.record_consent('test source', 'analytics', 'withdrawn', '{"user_id": "p15"}', effective_at => at) FROM turn;
 SELECT count(*) AS refreshed FROM cdp.refresh_attribution();
 DELETE FROM cdp_data.change_feed;
 CREATE TEMP TABLE before AS SELECT pg_temp.settle() AS n, pg_temp.oracle() AS figures;
 SELECT ok(pg_temp.rollup() = figures, 'before') FROM before;
--- That day is over: the moment stands where the clock is, and nobody told anybody.
-SELECT clock_timestamp() AS passed, at AS future FROM turn \gset
-UPDATE cdp_data.consent SET expires_at = :'passed' WHERE expires_at = :'future';
-UPDATE cdp_data.consent SET effective_at = :'passed' WHERE effective_at = :'future';
-UPDATE cdp_data.consent_state SET explicit_until = CASE explicit_until WHEN :'future' THEN :'passed' ELSE explicit_until END, implied_until = CASE implied_until WHEN :'future' THEN :'passed' ELSE implied_until END,
-  from_at = CASE from_at WHEN :'future' THEN :'passed' ELSE from_at END, refused_at = CASE refused_at WHEN :'future' THEN :'passed' ELSE refused_at END
-WHERE :'future' IN (explicit_until, implied_until, from_at, refused_at);
+UPDATE turn SET past = clock_timestamp();
+UPDATE cdp_data.consent SET expires_at = past FROM turn WHERE expires_at = at;
+UPDATE cdp_data.consent_state SET explicit_until = past FROM turn WHERE explicit_until = at;
+UPDATE cdp_data.consent SET effective_at = past FROM turn WHERE effective_at = at;
+UPDATE cdp_data.consent_state SET from_at = past, refused_at = past FROM turn WHERE from_at = at;
+UPDATE cdp_data.attribution_rollup SET basis = jsonb_set(basis, '{gate_at}', to_jsonb(said)) FROM turn;
 SELECT cmp_ok(pg_temp.settle(), '<', (SELECT n FROM before), 'the clock alone takes some out');
 SELECT ok(pg_temp.direct() = pg_temp.oracle(), 'of the reports');
 SELECT ok(pg_temp.rollup() = pg_temp.oracle(), 'and of the roll-up, though the feed says nothing');
