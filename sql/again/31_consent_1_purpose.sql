@@ -74,7 +74,8 @@ BEGIN
     data_categories = excluded.data_categories, recipients = excluded.recipients, transfers = excluded.transfers,
     retention = excluded.retention, security_measures = excluded.security_measures, assessment = excluded.assessment, updated_at = now()
   RETURNING p.purpose_id INTO id;
-  PERFORM cdp_data.audit_write('setting', 'purpose ' || name, NULL, jsonb_build_object('rule', switch, 'was', known.rule));
+  PERFORM cdp_data.audit_write('setting', 'purpose ' || name, NULL, jsonb_build_object('rule', switch, 'was', known.rule,
+    'is_messaging', coalesce(set_purpose.is_messaging, known.is_messaging, false), 'legal_basis', coalesce(set_purpose.legal_basis, known.legal_basis)));
   IF known.rule IS DISTINCT FROM switch THEN
     PERFORM cdp_internal.feed_write(NULL, 'consent');
     PERFORM cdp_internal.outbox_recheck(NULL);

@@ -196,8 +196,8 @@ BEGIN
     until := w.expires_at;
     consent_id := w.consent_id;
   END IF;
-  allowed := cdp_internal.consent_permits(p.rule, state);
+  allowed := p.rule = 'off' OR root IS NOT NULL AND cdp_internal.consent_permits(p.rule, state);
 END
 $$;
 COMMENT ON FUNCTION cdp.consent_at(bigint, text, text, timestamptz) IS
-'What the ledger says of a customer (whatever merged id is given), a purpose and a channel at a moment (NULL: now): state unknown, granted, refused or expired; whether the purpose''s rule allows the use; since when, until when (NULL: no end), and the row of cdp_data.consent that decides, which proves it. By what is known today about who is whom and what was said when: records that came late count from effective_at on. The latest explicit word wins, refusals first among those of one time; an implied grant counts from the latest explicit grant on, never against a refusal. Needs the right to read the ledger; a gate asks cdp.consent_allowed(). Errors: 22023 unknown purpose or bad channel.';
+'What the ledger says of a customer (whatever merged id is given), a purpose and a channel at a moment (NULL: now): state unknown, granted, refused or expired; whether the purpose''s rule allows the use (an unknown customer''s: only when it is off); since when, until when (NULL: no end), and the row of cdp_data.consent that decides, which proves it. By what is known today about who is whom and what was said when: records that came late count from effective_at on. The latest explicit word wins, refusals first among those of one time; an implied grant counts from the latest explicit grant on, never against a refusal. Needs the right to read the ledger; a gate asks cdp.consent_allowed(). Errors: 22023 unknown purpose or bad channel.';

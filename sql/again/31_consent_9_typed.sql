@@ -10,6 +10,10 @@ DECLARE
 BEGIN
   PERFORM cdp_internal.require_setup();
   PERFORM cdp_internal.purpose_of(p) FROM unnest(purposes) p;
+  IF key IS NOT NULL AND what IS DISTINCT FROM 'property' THEN
+    RAISE EXCEPTION 'only a property has a key'
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = format('This says something about a whole %s.', left(coalesce(what, 'NULL'), 50)), HINT = 'Write property, or leave the key out.';
+  END IF;
   IF what IN ('kind', 'property') THEN
     SELECT * INTO k FROM cdp_data.touch_kind_all t WHERE t.name = allow_purposes.name ORDER BY t.is_builtin LIMIT 1;
     IF NOT FOUND THEN
@@ -41,7 +45,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.allow_purposes(text, text, text[], text, text) IS
-'Says for which purposes data may be used: cdp.allow_purposes(''attribute'', ''birthday'', ''{service}''), (''kind'', ''health_quiz'', ''{service}''), (''property'', ''purchase'', ''{analytics}'', key => ''coupon''). purposes NULL: every one. sensitivity (internal, personal, sensitive) NULL keeps what is there. The first property of a kind makes its list: keys that are not listed are no longer kept. Attribution refuses such kinds where they are named and leaves them out where they are not; roll-ups start over. Errors: 22023 unknown thing, name or purpose, 23514 unknown sensitivity, 23502 a property without key, 55000 before cdp.setup().';
+'Says for which purposes data may be used: cdp.allow_purposes(''attribute'', ''birthday'', ''{service}''), (''kind'', ''health_quiz'', ''{service}''), (''property'', ''purchase'', ''{analytics}'', key => ''coupon''). purposes NULL: every one. sensitivity (internal, personal, sensitive) NULL keeps what is there. The first property of a kind makes its list: keys that are not listed are no longer kept. Attribution refuses such kinds where they are named and leaves them out where they are not; roll-ups start over. Errors: 22023 unknown thing, name or purpose, a key that is no property''s, 23514 unknown sensitivity, 23502 a property without key, 55000 before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.json_pointer(part text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -56,7 +60,8 @@ BEGIN ATOMIC
     CASE WHEN known THEN format('%s may not be used for %s', what, purpose) ELSE format('there is no %s', what) END,
     CASE WHEN NOT known THEN 'Is it spelled as in cdp_data.attribute_all, touch_kind_all and property_rule?'
       WHEN allowed = '{}' THEN 'It may be used for nothing.' ELSE format('It may be used for %s.', array_to_string(allowed, ', ')) END
-  WHERE NOT known OR purpose <> ALL (allowed);
+  -- A NULL among the purposes allows none.
+  WHERE NOT known OR allowed IS NOT NULL AND (purpose = ANY (allowed)) IS NOT TRUE;
 END;
 COMMENT ON FUNCTION cdp_internal.purpose_finding(text, text, text, boolean, text[]) IS
 'One finding of cdp.purpose_check(), or no row when the use is allowed (allowed NULL: every purpose).';
@@ -121,6 +126,10 @@ DECLARE
 BEGIN
   PERFORM cdp_internal.require_setup();
   PERFORM cdp_internal.purpose_of(purpose);
+  IF array_position(attributes, NULL) IS NOT NULL THEN
+    RAISE EXCEPTION 'attributes of a destination must not be NULL'
+      USING ERRCODE = 'null_value_not_allowed', HINT = 'Leave the argument out when they are not declared; ''{}'': its messages may carry none.';
+  END IF;
   PERFORM cdp_internal.require_purpose(purpose, 'attributes', attributes, '/attributes');
   INSERT INTO cdp_data.destination AS d (destination, purpose, channel, attributes, kind, description)
   VALUES (add_destination.destination, add_destination.purpose, word, add_destination.attributes, coalesce(add_destination.kind, 'webhook'), add_destination.description)
@@ -132,7 +141,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.add_destination(text, text, text, text[], text, text) IS
-'Makes a destination of the outbox, or changes the one of that name: for which purpose it gets data, on which channel it speaks to people, and which attributes its messages may carry (NULL: not declared). Errors: 22023 unknown purpose, bad channel, or an attribute that may not be used for the purpose (E_PURPOSE with the path); 55000 before cdp.setup().';
+'Makes a destination of the outbox, or changes the one of that name: for which purpose it gets data, on which channel it speaks to people, and which attributes its messages may carry (NULL: not declared). Errors: 22023 unknown purpose, bad channel, or an attribute that may not be used for the purpose (E_PURPOSE with the path); 22004 a NULL among the attributes; 55000 before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.outbox_refusal_of_purpose(destination text, kind text, customer_id bigint, payload jsonb) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -146,12 +155,12 @@ BEGIN
     RETURN NULL;
   END IF;
   SELECT x.purpose, x.attributes INTO d FROM cdp_data.destination x JOIN cdp_data.purpose_all p ON p.name = x.purpose WHERE x.destination = outbox_refusal_of_purpose.destination;
-  SELECT k INTO odd FROM jsonb_object_keys(payload->'attributes') k WHERE k <> ALL (d.attributes) ORDER BY k COLLATE "C" LIMIT 1;
+  SELECT k INTO odd FROM jsonb_object_keys(payload->'attributes') k WHERE d.attributes IS NOT NULL AND (k = ANY (d.attributes)) IS NOT TRUE ORDER BY k COLLATE "C" LIMIT 1;
   IF FOUND THEN
     RETURN format('attribute at %s is not declared for the destination', '/attributes' || cdp_internal.json_pointer(left(odd, 63)));
   END IF;
   SELECT a.name INTO f FROM jsonb_object_keys(payload->'attributes') k JOIN cdp_data.attribute_all a ON a.name = k
-  WHERE d.purpose <> ALL (a.allowed_purposes) ORDER BY a.name LIMIT 1;
+  WHERE a.allowed_purposes IS NOT NULL AND (d.purpose = ANY (a.allowed_purposes)) IS NOT TRUE ORDER BY a.name LIMIT 1;
   RETURN CASE WHEN FOUND THEN format('attribute at %s may not be used for %s', '/attributes' || cdp_internal.json_pointer(f.name), d.purpose) END;
 END
 $$;

@@ -1,6 +1,6 @@
 -- The ledger of consent: what may be written and by whom, idempotency, quarantine, suppression, roles; and the outbox,
 -- from which a withdrawal takes messages within its own transaction.
-SELECT plan(66);
+SELECT plan(67);
 SET client_min_messages = error;
 SELECT cdp.add_source('web'), cdp.add_source('crm');
 CREATE FUNCTION pg_temp.warned(command text) RETURNS text LANGUAGE plpgsql AS $$
@@ -110,6 +110,9 @@ SELECT is(cdp.consent_allowed(cdp.customer_of('cookie', 'eve'), 'marketing') || 
 SELECT cdp.unmerge(merge => max(merge_id)) FROM cdp_data.merge_log;
 SELECT is(cdp.consent_allowed(cdp.customer_of('email', 'eve@example.org'), 'marketing') || ' ' || cdp.consent_allowed(cdp.customer_of('cookie', 'eve'), 'marketing'), 'true false', 'after an unmerge the grant is with the address');
 SELECT is(cdp.consent_allowed(cdp.customer_of('email', 'eve@example.org'), 'analytics') || ' ' || cdp.consent_allowed(cdp.customer_of('cookie', 'eve'), 'analytics'), 'false false', 'and the refusal with both');
+
+SELECT is((SELECT string_agg(cdp.consent_allowed(c, p, as_of => a)::text, ' ' ORDER BY p, c, a) FROM unnest(ARRAY[4711, -1]) c, unnest(ARRAY['analytics', 'marketing', 'service']) p, unnest(ARRAY[NULL, now()]) a),
+  'false false false false false false false false true true true true', 'an unknown customer is allowed nothing but what is off, now and as of any time');
 
 -- Whoever was erased does not come back with a consent.
 INSERT INTO cdp_data.suppression (digest, reason) VALUES (cdp_internal.suppression_digest(2::smallint, 'gone@example.org'), 'test');

@@ -1,6 +1,6 @@
 -- Data that say what they may be used for: a use is refused where it is defined, with the path; kinds that do not allow
 -- analytics stay out of attribution; properties pass their kind's list of keys on every road, and what is left out is counted.
-SELECT plan(48);
+SELECT plan(53);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop');
 
@@ -62,6 +62,17 @@ SELECT cdp.add_destination('panel', 'service');
 SELECT cdp.allow_purposes('attribute', 'city', '{}');
 SELECT is(cdp.outbox_refusal('panel', 'x', NULL, '{"attributes": {"city": "Hangzhou"}}'), 'attribute at /attributes/city may not be used for service', 'nor what the purpose may not use');
 SELECT is(cdp.outbox_refusal('panel', 'x', NULL, '{"attributes": {"country": "CN"}, "n": 1}'), NULL, 'others go');
+
+-- A NULL in a list opens nothing.
+SELECT throws_ok($$SELECT cdp.add_destination('hole', 'service', attributes => '{country,NULL}')$$, '22004', NULL, 'no NULL among the attributes of a destination');
+UPDATE cdp_data.destination SET attributes = '{country,NULL}' WHERE destination = 'panel';
+SELECT is(cdp.outbox_refusal('panel', 'x', NULL, '{"attributes": {"country": "CN", "phone": 1}}'), 'attribute at /attributes/phone is not declared for the destination', 'nor does one that came otherwise declare all');
+UPDATE cdp_data.attribute SET allowed_purposes = '{marketing,NULL}' WHERE name = 'birthday';
+SELECT is((SELECT count(*) FROM cdp.purpose_check('service', '{"attributes": ["birthday"]}')), 1::bigint, 'among the purposes it allows none');
+UPDATE cdp_data.destination SET attributes = NULL WHERE destination = 'panel';
+SELECT is(cdp.outbox_refusal('panel', 'x', NULL, '{"attributes": {"birthday": 1}}'), 'attribute at /attributes/birthday may not be used for service', 'not for a message either');
+SELECT throws_ok($$SELECT cdp.allow_purposes('kind', 'visit', '{service}', 'coupon')$$, '22023', 'only a property has a key', 'who names a key does not mean the kind');
+UPDATE cdp_data.attribute SET allowed_purposes = '{service}' WHERE name = 'birthday';
 
 -- Properties: one call, messages, batches of touchpoints and of events.
 SELECT is((SELECT string_agg(DISTINCT properties::text, ' ') FROM cdp_data.touchpoint WHERE kind_id = 60), '{"coupon": "X"}', 'cdp.track() keeps what is listed');
