@@ -103,6 +103,12 @@ $$;
 COMMENT ON FUNCTION cdp_internal.require_root(bigint, bigint) IS
 'Error CDPRT unless the customer is a root. For rows as they come out of FOR NO KEY UPDATE: who has locked a row that is no root any more must let it go before he waits for the next one, because the holder of its root may want it.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.require_seen(customers bigint[]) RETURNS void
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'cdp_sql_require_seen';
+COMMENT ON FUNCTION cdp_internal.require_seen(bigint[]) IS
+'Error 40001 in REPEATABLE READ and SERIALIZABLE when somebody was merged into one of these customers, whose rows the caller has locked, after the snapshot of the transaction; nothing in READ COMMITTED. A merge writes no row of the customer that stays, so the lock alone does not tell. NULL numbers are passed over.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.lock_customers(identifiers bigint[], far boolean DEFAULT false, customers bigint[] DEFAULT NULL) RETURNS bigint[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
 AS $$
@@ -118,6 +124,7 @@ BEGIN
     BEGIN
       PERFORM cdp_internal.require_root(x.customer_id, x.parent_id)
       FROM (SELECT c.customer_id, c.parent_id FROM cdp_data.customer c WHERE c.customer_id = ANY (wanted) ORDER BY c.customer_id FOR NO KEY UPDATE) x;
+      PERFORM cdp_internal.require_seen(wanted);
       seen := cdp_internal.customers_to_lock(identifiers, far, customers);
       IF seen = wanted THEN
         RETURN wanted;

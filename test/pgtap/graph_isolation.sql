@@ -1,6 +1,6 @@
 -- Callers with one snapshot for the whole transaction: what they cannot see makes them fail, never err. And the plain
 -- way: whoever waited for a lock looks again.
-SELECT plan(41);
+SELECT plan(44);
 CREATE EXTENSION dblink;
 SELECT dblink_connect(c, format('host=%s port=%s dbname=%s user=%s', split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'), current_database(), current_user)) FROM unnest(ARRAY['one', 'two']) c;
 \ir waiting.inc
@@ -20,6 +20,7 @@ BEGIN
 EXCEPTION WHEN OTHERS THEN
   RETURN SQLSTATE;
 END $$;
+CREATE FUNCTION public.number(v text) RETURNS bigint LANGUAGE sql AS $$ SELECT identifier_id FROM cdp_data.identifier WHERE value = v $$;
 CREATE FUNCTION public.who(v text) RETURNS bigint LANGUAGE sql AS $$ SELECT cdp_internal.identifier_root(identifier_id) FROM cdp_data.identifier WHERE value = v $$;
 SELECT public.seen('{"user_id": "A"}'), public.seen('{"email": "b@example.com"}'), public.seen('{"cookie": ["x1", "x2"]}');
 
@@ -44,11 +45,24 @@ SELECT is(public.behind('REPEATABLE READ', '{"user_id": "A", "cookie": "n4"}', '
 SELECT is(public.behind('REPEATABLE READ', '{"cookie": ["x1", "n5"]}', '{"cookie": ["x2", "x1"]}'), public.who('x1')::text, 'a record that changes nothing needs no new snapshot');
 SELECT is(public.behind('REPEATABLE READ', '{"cookie": ["x1", "x2", "n6"]}', '{"cookie": ["x2", "n7"]}'), '40001', 'links within a customer');
 SELECT is(public.behind('SERIALIZABLE', '{"user_id": "A", "cookie": "n8"}', '{"user_id": "A", "cookie": "n9"}'), '40001', 'so it is with SERIALIZABLE');
+-- A merge leaves the row of the customer that stays as it is, so that it does not grow a version a merge; who cannot see the
+-- merge fails all the same, whatever he wants with that customer.
+SELECT public.seen(jsonb_build_object('user_id', 'G' || n)), public.seen(jsonb_build_object('email', format('g%s@example.com', n))) FROM generate_series(1, 4) n;
+CREATE FUNCTION public.row_of(v text) RETURNS text LANGUAGE sql AS $$ SELECT c.xmin || ' ' || c.ctid FROM cdp_data.customer c WHERE c.customer_id = public.who(v) $$;
+SELECT public.row_of('G1') AS before \gset
+SELECT is(public.seen('{"user_id": "G1", "email": "g1@example.com"}'), public.who('g1@example.com'), 'a merge');
+SELECT is(public.row_of('G1'), :'before', 'writes no row of the customer that stays');
+SELECT is(public.behind('REPEATABLE READ', '{"user_id": "G2", "email": "g2@example.com"}',
+  jsonb_build_object('sql', format('SELECT count(*) FROM cdp.unmerge(identifier => %s)', public.number('G2')))), '40001', 'an unmerge where somebody came meanwhile');
+SELECT is(public.behind('SERIALIZABLE', '{"user_id": "G3", "email": "g3@example.com"}',
+  jsonb_build_object('sql', format('SELECT (cdp.link_identifiers(%s, %s)).state', public.number('G3'), public.number('x1')))), '40001', 'a link to where somebody came meanwhile');
+DROP INDEX cdp_data.merge_log_to_idx;
+SELECT is(public.behind('REPEATABLE READ', '{"user_id": "G4", "email": "g4@example.com"}', '{"user_id": "G4", "cookie": "n12"}'), '40001', 'so it is without the index of the ledger');
+CREATE INDEX merge_log_to_idx ON cdp_data.merge_log (to_id, merge_id);
 SELECT isnt(public.behind('REPEATABLE READ', '{"cookie": "m1"}', '{"cookie": "m2"}'), '40001', 'who works on other customers does not fail');
 SELECT is(public.behind('READ COMMITTED', '{"user_id": "A", "cookie": "n10"}', '{"user_id": "A", "cookie": "n11"}'), public.who('A')::text, 'nor does anybody in READ COMMITTED');
 -- What a person decides is a change of what a root holds as well, even where nobody moves.
 SELECT public.seen(jsonb_build_object('cookie', 'd' || n)) FROM generate_series(1, 7) n;
-CREATE FUNCTION public.number(v text) RETURNS bigint LANGUAGE sql AS $$ SELECT identifier_id FROM cdp_data.identifier WHERE value = v $$;
 SELECT is(public.behind_that('REPEATABLE READ', format('SELECT cdp.forbid_link(%s, %s)', public.number('d1'), public.number('d2')), '{"cookie": ["d1", "d2"]}'),
   '40001', 'two customers that somebody forbade to be one');
 SELECT is(public.behind_that('REPEATABLE READ', format('SELECT cdp.quarantine_identifier(%s)', public.number('d3')), '{"cookie": ["d3", "d4"]}'),
@@ -113,6 +127,18 @@ SELECT is((SELECT r FROM dblink_get_result('two') x (r bigint)), 2::bigint, 'and
 SELECT is((SELECT count(*) FROM dblink_get_result('two') x (r bigint)), 0::bigint, 'without an error');
 SELECT is(public.who('p2'), public.who('p@example.com'), 'what the record brought goes along');
 SELECT is_empty('SELECT * FROM cdp.identity_check()', 'the promise holds');
+-- A limit holds where the row of the customer that stays is as it was, but others came to it.
+SELECT cdp.add_identifier_type('badge', max_per_customer => 1) IS NOT NULL AS made;
+SELECT public.seen('{"user_id": "B"}'), public.seen('{"badge": "b1"}'), public.seen('{"badge": "b2"}');
+SELECT dblink_exec('one', 'BEGIN');
+SELECT public.in_one('{"user_id": "B", "badge": "b1"}');
+SELECT dblink_send_query('two', $$SELECT public.seen('{"user_id": "B", "badge": "b2"}')$$);
+SELECT pg_sleep(0.2);
+SELECT dblink_exec('one', 'COMMIT');
+SELECT is((SELECT r FROM dblink_get_result('two') x (r bigint)), public.who('b1'), 'a badge beside one that came meanwhile');
+SELECT count(*) FROM dblink_get_result('two') x (r bigint);
+SELECT isnt(public.who('b2'), public.who('B'), 'stays out: one a customer');
+
 -- A match taken back may let in a link that a limit had stopped: the customer at its far end is locked in order, too.
 SELECT public.seen('{"user_id": "L1"}'), public.seen('{"user_id": "L2"}'), public.seen('{"cookie": "s1"}');
 SELECT (cdp_internal.link_scores('r', ARRAY[public.number('L2')], ARRAY[public.number('s1')], '{9}')).accepted;
@@ -150,19 +176,6 @@ SELECT dblink_exec('one', 'COMMIT');
 SELECT count(*) FROM dblink_get_result('two') x (r bigint);
 SELECT count(*) FROM dblink_get_result('two') x (r bigint);
 SELECT is(public.who('r1'), public.who('r3'), 'and one that waited for it');
-
--- A rebuild computes before it holds the table, and computes again when somebody wrote meanwhile.
-SELECT public.seen('{"cookie": ["f1", "f2"]}');
-BEGIN;
-SELECT cdp.forbid_link(public.number('f1'), public.number('f2'), 'two people');
-SELECT dblink_send_query('two', 'SELECT count(*) FROM cdp.rebuild(dry_run => false)');
-SELECT public.until_settled('two', :two);
-SELECT is((SELECT count(*) FROM pg_locks l WHERE l.pid = :two AND l.relation = 'cdp_data.link'::regclass AND l.mode = 'ShareRowExclusiveLock' AND NOT l.granted), 1::bigint, 'a rebuild waits for a writer');
-SELECT is((SELECT count(*) FROM pg_locks l WHERE l.pid = :two AND l.relation = 'cdp_data.identifier'::regclass AND l.granted), 1::bigint, 'and has read all before it wants the table');
-COMMIT;
-SELECT cmp_ok((SELECT n FROM dblink_get_result('two') x (n bigint)), '>=', 0::bigint, 'then it goes on');
-SELECT count(*) FROM dblink_get_result('two') x (n bigint);
-SELECT isnt(public.who('f1'), public.who('f2'), 'and obeys what the writer forbade');
 
 -- The load of the day, taken back after the snapshot of a call: the call must not write into it.
 SELECT (cdp.identify('shop', '{"cookie": "l0"}')).customer_id IS NOT NULL;

@@ -122,28 +122,17 @@ BEGIN
   FOR i IN 1 .. cardinality(fresh) LOOP
     parts := parts || -fresh[i];
   END LOOP;
-    WITH member AS MATERIALIZED (
-      SELECT p.part, i.identifier_id, i.type_id
-      FROM unnest(roots) AS p (part) CROSS JOIN LATERAL (
-        WITH RECURSIVE under (id) AS (
-          SELECT p.part
-          UNION
-          SELECT c.customer_id
-          FROM under u CROSS JOIN LATERAL (
-            SELECT c.customer_id FROM cdp_data.customer c WHERE c.parent_id = u.id AND c.parent_id <> c.customer_id OFFSET 0) c
-        )
-        SELECT h.identifier_id, h.type_id
-        FROM under u CROSS JOIN LATERAL (
-          SELECT h.identifier_id, h.type_id FROM cdp_data.identifier h
-          WHERE h.customer_id = u.id AND h.identifier_id <> ALL (apart)
-            AND NOT EXISTS (SELECT FROM cdp_data.identifier_override o WHERE o.identifier_id = h.identifier_id)
-          UNION ALL
-          SELECT h.identifier_id, h.type_id
-          FROM cdp_data.identifier_override o CROSS JOIN LATERAL (
-            SELECT x.identifier_id, x.type_id FROM cdp_data.identifier x WHERE x.identifier_id = o.identifier_id OFFSET 0) h
-          WHERE o.customer_id = u.id
-          OFFSET 0) h
-        LIMIT cut) i
+    -- Where ours goes down from the roots, this goes up from every identifier there is.
+    WITH RECURSIVE standing (identifier_id, type_id, at) AS (
+      SELECT i.identifier_id, i.type_id, coalesce(o.customer_id, i.customer_id)
+      FROM cdp_data.identifier i LEFT JOIN cdp_data.identifier_override o USING (identifier_id)
+      WHERE NOT i.identifier_id = ANY (apart)
+      UNION ALL
+      SELECT s.identifier_id, s.type_id, c.parent_id
+      FROM standing s JOIN cdp_data.customer c ON c.customer_id = s.at AND c.parent_id <> c.customer_id
+    ), member AS MATERIALIZED (
+      SELECT s.at AS part, s.identifier_id, s.type_id
+      FROM (SELECT x.*, row_number() OVER (PARTITION BY x.at) AS nth FROM standing x WHERE x.at = ANY (roots)) s WHERE cut IS NULL OR s.nth <= cut
       UNION ALL
       SELECT -h.identifier_id, h.identifier_id, h.type_id FROM cdp_data.identifier h WHERE h.identifier_id = ANY (fresh)
     )

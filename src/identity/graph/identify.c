@@ -9,9 +9,9 @@
  * by their ends, support.  A root may move between the look-up and its lock;
  * then everything is rolled back to before the first lock and tried again,
  * because a lock asked for later could be out of order.  Whatever changes what
- * a root holds also writes its row: a transaction that works on an older
- * snapshot (REPEATABLE READ) then fails with 40001 instead of judging by what
- * it cannot see.
+ * a root holds also writes its row or a line of the ledger: a transaction that
+ * works on an older snapshot (REPEATABLE READ) then fails with 40001 instead of
+ * judging by what it cannot see (identify_lock.c).
  */
 #include "cdp.h"
 
@@ -49,6 +49,8 @@ typedef struct Attempt
 	int64		guess;			/* home of the new ones until the judge has spoken */
 	int64		made;			/* number of a new customer, 0: none */
 	int64		winner;			/* of all held, when there are several */
+	bool		may_tell;		/* of a merge before the locks */
+	bool		told;			/* that all held become the winner */
 	TimestampTz locked_at;
 	int			ncrowded;
 	int64		crowded[CDP_RECORD_MAX];
@@ -326,6 +328,11 @@ hold_roots(CdpRecord *r, Attempt *t)
 		t->winner = cdp_winner(r->lists, id, r->nheld);
 	}
 	cdp_count_before(r);
+	if (r->nheld > 1 && t->may_tell && cdp_expect_union(r))
+	{
+		cdp_tell_merge(r->joined, r->njoined, t->winner);
+		t->told = true;
+	}
 	if (r->nheld > 0 && (!cdp_lock_roots(r) || cdp_moved(r)))
 		return false;
 	t->locked_at = GetCurrentTimestamp();
@@ -450,7 +457,11 @@ write_merge(CdpRecord *r, Attempt *t, const Answer *a)
 	if (r->njoined > 0 && (t->nneed > 0 || t->missing > 0))
 		cdp_write_roots(r->joined, r->njoined, a->customer_id);
 	if (a->nmerged > 0)
+	{
 		cdp_write_ledger(r, a->customer_id, t->locked_at);
+		if (!t->told)
+			cdp_tell_merge(r->joined, r->njoined, a->customer_id);
+	}
 	for (int i = 0; i < r->k; i++)
 	{
 		if (is_same(r->one[i].reason, CDP_CUSTOMER_SIZE))
@@ -514,6 +525,9 @@ attempt(CdpRecord *r, Attempt *t, Answer *a)
 		return false;
 	cdp_judge(r);
 	settle_customers(r, t, a);
+	/* What was told too soon is taken back with the rest. */
+	if (t->told && (a->nmerged != r->nheld - 1 || a->customer_id != t->winner))
+		return false;
 	settle_links(r, t, a);
 	write_merge(r, t, a);
 	a->identifier_id = r->one[r->first_hub].id;
@@ -617,6 +631,7 @@ identify(CdpRecord *r, Answer *a)
 	{
 		bool		all_known = true;
 		bool		some_quarantined = false;
+		bool		may_roll_back;
 
 		choose_hubs(r);
 		for (int i = 0; i < r->k; i++)
@@ -636,7 +651,9 @@ identify(CdpRecord *r, Answer *a)
 				continue;
 			}
 		}
-		if (prepare(r, t) ? attempt_in_subtransaction(r, t, a) : attempt(r, t, a))
+		may_roll_back = prepare(r, t);
+		t->may_tell = may_roll_back && nth == 1;
+		if (may_roll_back ? attempt_in_subtransaction(r, t, a) : attempt(r, t, a))
 			return;
 		begin_answer(a);
 		cdp_find(r);

@@ -59,6 +59,7 @@ typedef enum CdpStatement
 	CDP_UNION_CANNOT,
 	CDP_UNION_WINDOW,
 	CDP_PAIR_REFUSAL,
+	CDP_WRITE_LINK,
 	CDP_WRITE_LINKS,
 	CDP_WRITE_LEDGER,
 	CDP_ALERT_SIZE,
@@ -92,13 +93,15 @@ typedef struct CdpLists
 } CdpLists;
 
 /*
- * Which version of a root's row a look-up saw.  Whoever changes what a root
- * holds writes its row, so as long as that is the same, so is what it holds.
+ * What a look-up saw of a root: the version of its row, and the newest line of
+ * the ledger that tells of a merge into it.  As long as both are the same, so
+ * is what the root holds; see identify_lock.c.
  */
 typedef struct CdpVersion
 {
 	TransactionId xmin;
 	ItemPointerData tid;
+	int64		merge_id;		/* 0: no line, or not looked up */
 } CdpVersion;
 
 /* A root of a record, to be locked. */
@@ -106,7 +109,8 @@ typedef struct CdpHeld
 {
 	int64		id;
 	CdpVersion	version;		/* when it was looked up */
-	bool		changed;		/* another one was locked */
+	bool		changed;		/* another version of its row was locked */
+	bool		grown;			/* others were merged into it meanwhile */
 } CdpHeld;
 
 /* One identifier of a record. Numbers are 0 where there is none. */
@@ -195,8 +199,13 @@ extern void cdp_find(CdpRecord *r);
 extern bool cdp_moved(CdpRecord *r);
 extern void cdp_find_links(CdpRecord *r);
 
+/* identify_lock.c: what is locked. */
+extern void cdp_find_merges(CdpRecord *r);
+extern bool cdp_lock_roots(CdpRecord *r);
+
 /* identify_judge.c: what may become one. */
 extern void cdp_count_before(CdpRecord *r);
+extern bool cdp_expect_union(const CdpRecord *r);
 extern int64 cdp_winner(const CdpLists *lists, const int64 *root, int n);
 extern void cdp_judge(CdpRecord *r);
 
@@ -206,10 +215,10 @@ extern int64 cdp_next_customer(void);
 extern void cdp_add_customer(int64 customer_id);
 extern void cdp_move_home(int64 identifier_id, int64 customer_id);
 extern void cdp_touch(const int64 *id, int n, TimestampTz at, bool lock_all);
-extern bool cdp_lock_roots(CdpRecord *r);
 extern void cdp_write_roots(const int64 *root, int n, int64 winner);
 extern void cdp_write_links(CdpRecord *r, CdpPair *const *pair, int n);
 extern void cdp_write_ledger(CdpRecord *r, int64 winner, TimestampTz at);
+extern void cdp_tell_merge(const int64 *root, int n, int64 winner);
 extern bool cdp_may_crowd(const CdpRecord *r, int i);
 extern int	cdp_crowded(const CdpRecord *r, int more, int64 *crowded);
 

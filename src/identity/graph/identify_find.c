@@ -237,6 +237,7 @@ cdp_find(CdpRecord *r)
 {
 	Datum		arg[2];
 	int64		owner[CDP_RECORD_MAX] = {0};
+	bool		apart = false;
 
 	cdp_record_arrays(r, false, &arg[0], &arg[1]);
 	cdp_phase_begin();
@@ -265,19 +266,27 @@ cdp_find(CdpRecord *r)
 			one->root = cdp_root(one->root, &one->version);
 		if (one->type->attach_only && one->id != 0 && one->stop == NULL && is_linked(one->id))
 			one->stop = CDP_ATTACH_ONLY;
+		apart |= one->stop == NULL && one->root != r->one[0].root;
 	}
+	/* A record of one customer is seldom more than looked up. */
+	if (apart)
+		cdp_find_merges(r);
 	cdp_phase_end();
 	pfree(DatumGetPointer(arg[0]));
 	pfree(DatumGetPointer(arg[1]));
 }
 
-/* Whether the root of an identifier was changed between its look-up and its lock. */
+/*
+ * Whether an identifier may not stand where it did at its look-up.  When others
+ * were merged into its root, it still belongs there; but one that can be
+ * attached once may have been.
+ */
 static bool
-root_changed(const CdpRecord *r, const CdpOne *one)
+may_have_moved(const CdpRecord *r, const CdpOne *one)
 {
 	for (int i = 0; i < r->nheld; i++)
 		if (r->held[i].id == one->root)
-			return r->held[i].changed;
+			return r->held[i].changed || (r->held[i].grown && one->type->attach_only);
 	return true;
 }
 
@@ -301,7 +310,7 @@ cdp_moved(CdpRecord *r)
 
 	for (int i = 0; i < r->k; i++)
 	{
-		if (r->one[i].fresh || r->one[i].stop != NULL || !root_changed(r, &r->one[i]))
+		if (r->one[i].fresh || r->one[i].stop != NULL || !may_have_moved(r, &r->one[i]))
 			continue;
 		from[n] = i;
 		id[n++] = r->one[i].id;
@@ -327,7 +336,8 @@ cdp_moved(CdpRecord *r)
 
 		if (owner[i] == 0)
 			continue;			/* it is gone: the erased leave no trace to judge by */
-		if (root[i] != owner[i])
+		/* The root of before is locked and is one. */
+		if (root[i] != owner[i] && root[i] != one->root)
 			root[i] = cdp_root(root[i], &version);
 		moved = root[i] != one->root || (one->type->attach_only && is_linked(one->id));
 	}

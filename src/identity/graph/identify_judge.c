@@ -272,7 +272,7 @@ count_changed(Question *q, int32 cut, CdpCensus *c)
 	q->before = NULL;			/* new identifiers are added to it */
 	for (int i = 0; i < q->nroots; i++)
 	{
-		skip[i] = !q->held[i].changed || (q->lists->most == 0 && size_of(c, i) >= cut);
+		skip[i] = !(q->held[i].changed || q->held[i].grown) || (q->lists->most == 0 && size_of(c, i) >= cut);
 		all &= skip[i];
 	}
 	if (all)
@@ -362,6 +362,27 @@ broken_limit(const Question *q, const CdpCensus *c)
 		after = next;
 	}
 	return broken;
+}
+
+/* Whether a union of the parts counted breaks no limit of a type, whatever its span of time, nor that of size. */
+static bool
+breaks_no_limit(const CdpLists *lists, const CdpCensus *c)
+{
+	int64		total = 0;
+
+	for (int i = 0; i < c->ncounts; i++)
+	{
+		const CdpType *t = cdp_type(lists, c->count[i].type_id);
+		int64		n = 0;
+
+		for (int j = 0; j < c->ncounts; j++)
+			if (c->count[j].type_id == c->count[i].type_id)
+				n += c->count[j].n;
+		if (t != NULL && t->most > 0 && n > t->most)
+			return false;
+		total += c->count[i].n;
+	}
+	return lists->most == 0 || total <= lists->most;
 }
 
 /* Counts the parts of a union: roots, then the new identifiers, one each. */
@@ -622,6 +643,27 @@ cdp_count_before(CdpRecord *r)
 	r->census = palloc0(sizeof(CdpCensus));
 	if (!count_small(&q, NULL, first_cut(r->lists), r->census))
 		count_large(&q, first_cut(r->lists), r->census);
+}
+
+/*
+ * Whether the census of before the locks says, without another look at the
+ * tables, that all of a record's customers will become one.  What it says may
+ * be wrong by the time they are locked.
+ */
+bool
+cdp_expect_union(const CdpRecord *r)
+{
+	const CdpCensus *c = r->census;
+	int			large = 0;
+
+	if (c == NULL || c->large || c->near || r->njoined != r->nheld)
+		return false;
+	for (int i = 0; i < r->k; i++)
+		if (r->one[i].fresh || r->one[i].stop != NULL)
+			return false;
+	for (int i = 0; i < r->njoined; i++)
+		large += size_of(c, i) >= first_cut(r->lists);
+	return large <= 1 && breaks_no_limit(r->lists, c);
 }
 
 /*

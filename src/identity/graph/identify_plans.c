@@ -54,6 +54,15 @@ typedef struct Statement
 	"EXISTS (SELECT FROM cdp_data.link k WHERE k.a_id = h.identifier_id AND k.kind = 'cannot' AND k.state = 'active')" \
 	" OR EXISTS (SELECT FROM cdp_data.link k WHERE k.b_id = h.identifier_id AND k.kind = 'cannot' AND k.state = 'active'))"
 
+/* The writing of links: before and after their rows. */
+#define PUT_LINKS "WITH put AS (INSERT INTO cdp_data.link AS l (a_id, b_id, kind, state, first_seen, reason, blocker) "
+#define SUPPORT_LINKS \
+	"ON CONFLICT ON CONSTRAINT link_once DO UPDATE SET state = excluded.state, reason = excluded.reason, blocker = excluded.blocker, " \
+	"first_seen = least(l.first_seen, excluded.first_seen), changed_at = pg_catalog.clock_timestamp() RETURNING l.link_id) " \
+	"INSERT INTO cdp_data.link_support AS s (link_id, load_id, first_at, last_at, event_key) SELECT p.link_id, $7, $6, $6, $8 FROM put p ORDER BY p.link_id " \
+	"ON CONFLICT ON CONSTRAINT link_support_pkey DO UPDATE " \
+	"SET first_at = least(s.first_at, excluded.first_at), last_at = greatest(s.last_at, excluded.last_at)"
+
 static Statement statements[CDP_STATEMENTS] = {
 	[CDP_ALL_TYPES] = {
 		"SELECT t.type_id, t.priority, t.is_builtin, t.role = 'attach_only', t.role = 'ignore', t.limit_window IS NOT NULL, "
@@ -170,15 +179,13 @@ static Statement statements[CDP_STATEMENTS] = {
 	[CDP_PAIR_REFUSAL] = {
 		"SELECT cdp_internal.pair_refusal($1, $2, $3, $4, $5)",
 	{INT2ARRAYOID, INT8ARRAYOID, BOOLARRAYOID, INT4ARRAYOID, INT4OID}},
+	/* One link, the commonest: arrays would take time while roots are locked. */
+	[CDP_WRITE_LINK] = {
+		PUT_LINKS "VALUES ($1, $2, 'deterministic', $3, $6, $4, $5) " SUPPORT_LINKS,
+	{INT8OID, INT8OID, TEXTOID, TEXTOID, INT8OID, TIMESTAMPTZOID, INT8OID, TEXTOID}},
 	/* Links come in the order of their ends; sorting has all of them written before the first support. */
 	[CDP_WRITE_LINKS] = {
-		"WITH put AS (INSERT INTO cdp_data.link AS l (a_id, b_id, kind, state, first_seen, reason, blocker) "
-		"SELECT u.a, u.b, 'deterministic', u.state, $6, u.reason, u.blocker FROM unnest($1, $2, $3, $4, $5) AS u (a, b, state, reason, blocker) "
-		"ON CONFLICT ON CONSTRAINT link_once DO UPDATE SET state = excluded.state, reason = excluded.reason, blocker = excluded.blocker, "
-		"first_seen = least(l.first_seen, excluded.first_seen), changed_at = pg_catalog.clock_timestamp() RETURNING l.link_id) "
-		"INSERT INTO cdp_data.link_support AS s (link_id, load_id, first_at, last_at, event_key) SELECT p.link_id, $7, $6, $6, $8 FROM put p ORDER BY p.link_id "
-		"ON CONFLICT ON CONSTRAINT link_support_pkey DO UPDATE "
-		"SET first_at = least(s.first_at, excluded.first_at), last_at = greatest(s.last_at, excluded.last_at)",
+		PUT_LINKS "SELECT u.a, u.b, 'deterministic', u.state, $6, u.reason, u.blocker FROM unnest($1, $2, $3, $4, $5) AS u (a, b, state, reason, blocker) " SUPPORT_LINKS,
 	{INT8ARRAYOID, INT8ARRAYOID, TEXTARRAYOID, TEXTARRAYOID, INT8ARRAYOID, TIMESTAMPTZOID, INT8OID, TEXTOID}},
 	[CDP_WRITE_LEDGER] = {
 		"INSERT INTO cdp_data.merge_log (operation_id, at, kind, customer_id, from_id, to_id, link_id, cause, source_id, load_id, event_key, winner_size, loser_size) "

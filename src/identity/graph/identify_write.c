@@ -1,18 +1,11 @@
 /*
  * identify_write.c
- *		What one record writes and locks: identifiers, roots, links and the
- *		ledger.
- *
- * With CDP_UNION_UNSAFE the union step takes no locks and looks nobody up
- * again.  That is the peer of a benchmark (test/bench/identity/unsafe.c) and
- * loses merges; no build of the extension sets it.
+ *		What one record writes: identifiers, roots, links and the ledger.
  */
 #include "cdp.h"
 
 #include "catalog/pg_type_d.h"
 #include "executor/spi.h"
-#include "executor/tuptable.h"
-#include "tcop/dest.h"
 
 #include "core/feed.h"
 #include "identity/graph/identify.h"
@@ -122,88 +115,10 @@ cdp_touch(const int64 *id, int n, TimestampTz at, bool lock_all)
 	pfree(DatumGetPointer(arg[0]));
 }
 
-#ifndef CDP_UNION_UNSAFE
-
-/* Takes the rows of locked roots, and stops at the first that is none. */
-typedef struct RootReceiver
-{
-	DestReceiver pub;
-	CdpRecord  *record;
-	uint64		roots;
-	bool		moved;
-} RootReceiver;
-
-/* Nothing is to be prepared for the rows. */
-static void
-start_rows(DestReceiver *self, int operation, TupleDesc desc)
-{
-}
-
-/* Nothing is left after them. */
-static void
-end_rows(DestReceiver *self)
-{
-}
-
-/* One locked row: who has locked what is no root any more must not wait for the next lock, because the holder of its root may want it. */
-static bool
-receive_root(TupleTableSlot *slot, DestReceiver *self)
-{
-	RootReceiver *receiver = (RootReceiver *) self;
-	CdpRecord  *r = receiver->record;
-	bool		isnull;
-	int64		id = DatumGetInt64(slot_getattr(slot, 1, &isnull));
-	TransactionId xmin = DatumGetTransactionId(slot_getattr(slot, 3, &isnull));
-	ItemPointer tid = (ItemPointer) DatumGetPointer(slot_getattr(slot, 4, &isnull));
-
-	receiver->roots++;
-	receiver->moved = id != DatumGetInt64(slot_getattr(slot, 2, &isnull));
-	for (int i = 0; i < r->nheld; i++)
-	{
-		CdpHeld    *held = &r->held[i];
-
-		if (held->id == id)
-			held->changed = held->version.xmin != xmin || !ItemPointerEquals(&held->version.tid, tid);
-	}
-	return !receiver->moved;
-}
-
-#endif							/* CDP_UNION_UNSAFE */
-
 /*
- * Locks the record's roots until the transaction ends, in the order of their
- * numbers, and notes which of them changed since the look-up.  False as soon
- * as one of them is no root any more, or when none is there: give the locks
- * back and look the roots up again.
- */
-bool
-cdp_lock_roots(CdpRecord *r)
-{
-#ifdef CDP_UNION_UNSAFE
-	for (int i = 0; i < r->nheld; i++)
-		r->held[i].changed = false;
-	return true;
-#else
-	RootReceiver receiver = {{receive_root, start_rows, end_rows, end_rows, DestNone}, r, 0, false};
-	int64		id[CDP_RECORD_MAX];
-	Datum		arg;
-
-	for (int i = 0; i < r->nheld; i++)
-	{
-		id[i] = r->held[i].id;
-		r->held[i].changed = true;	/* a root that is not there */
-	}
-	arg = cdp_ids(id, r->nheld);
-	cdp_run_to(CDP_LOCK_ROOTS, &arg, &receiver.pub);
-	pfree(DatumGetPointer(arg));
-	return receiver.roots > 0 && !receiver.moved;
-#endif
-}
-
-/*
- * Points the roots that became one at the winner.  The winner's row is written
- * as well: what it holds has changed, and a transaction that works on an older
- * snapshot must notice.
+ * Points the roots that became one at the winner.  Of a winner who lost nobody
+ * the ledger tells nothing, so its own row is written: what it holds has
+ * changed.  Beside losers it is left as it is; see identify_lock.c.
  */
 void
 cdp_write_roots(const int64 *root, int n, int64 winner)
@@ -218,7 +133,8 @@ cdp_write_roots(const int64 *root, int n, int64 winner)
 		if (root[i] == winner)
 			continue;
 #endif
-		id[m++] = root[i];
+		if (n == 1 || root[i] != winner)
+			id[m++] = root[i];
 	}
 	if (m == 0)
 		return;
@@ -272,6 +188,25 @@ cdp_write_links(CdpRecord *r, CdpPair *const *pair, int n)
 		want[i].b = Max(hub, other);
 		want[i].pair = pair[i];
 	}
+	arg[5] = TimestampTzGetDatum(r->at);
+	arg[6] = Int64GetDatum(r->load_id);
+	arg[7] = r->event_key;
+	if (n == 1)
+	{
+		const CdpPair *p = pair[0];
+		char		nulls[] = "        ";
+
+		arg[0] = Int64GetDatum(want[0].a);
+		arg[1] = Int64GetDatum(want[0].b);
+		arg[2] = CStringGetTextDatum(p->state);
+		arg[3] = p->reason == NULL ? (Datum) 0 : CStringGetTextDatum(p->reason);
+		arg[4] = Int64GetDatum(p->blocker);
+		nulls[3] = p->reason == NULL ? 'n' : ' ';
+		nulls[4] = p->blocker == 0 ? 'n' : ' ';
+		nulls[7] = r->no_key ? 'n' : ' ';
+		cdp_run(CDP_WRITE_LINK, arg, nulls);
+		return;
+	}
 	qsort(want, n, sizeof(Wanted), compare_wanted);
 	for (int i = 0; i < n; i++)
 	{
@@ -290,9 +225,6 @@ cdp_write_links(CdpRecord *r, CdpPair *const *pair, int n)
 	arg[2] = PointerGetDatum(construct_array(state, n, TEXTOID, -1, false, TYPALIGN_INT));
 	arg[3] = PointerGetDatum(construct_md_array(reason, no_reason, 1, &n, &lower, TEXTOID, -1, false, TYPALIGN_INT));
 	arg[4] = PointerGetDatum(construct_md_array(blocker, no_blocker, 1, &n, &lower, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE));
-	arg[5] = TimestampTzGetDatum(r->at);
-	arg[6] = Int64GetDatum(r->load_id);
-	arg[7] = r->event_key;
 	cdp_run(CDP_WRITE_LINKS, arg, r->no_key ? "       n" : NULL);
 }
 
@@ -327,9 +259,8 @@ ends_of_merge(const CdpRecord *r, int64 loser, int64 winner, int64 *a, int64 *b)
 }
 
 /*
- * Writes the ledger lines of a merge and tells the change feed: a line for each
- * root that lost its number, with the sizes before; the winner grows from line
- * to line.  at is a time after the locks and before the links of the record,
+ * Writes the ledger lines of a merge: one for each root that lost its number,
+ * with the sizes before; the winner grows from line to line.  at is a time after the locks and before the links of the record,
  * so that an unmerge can tell earlier links from those of the merge.
  */
 void
@@ -345,7 +276,6 @@ cdp_write_ledger(CdpRecord *r, int64 winner, TimestampTz at)
 				lower = 1;
 	char		nulls[] = "           ";
 	Datum		arg[11];
-	Datum		told;
 
 	for (int i = 0; i < r->njoined; i++)
 		if (r->joined[i] == winner)
@@ -377,9 +307,20 @@ cdp_write_ledger(CdpRecord *r, int64 winner, TimestampTz at)
 	nulls[8] = r->no_source ? 'n' : ' ';
 	nulls[10] = r->no_key ? 'n' : ' ';
 	cdp_run(CDP_WRITE_LEDGER, arg, nulls);
-	loser[n++] = winner;
-	told = cdp_ids(loser, n);
-	cdp_feed_write(told, CStringGetTextDatum("merge"));
+}
+
+/* Tells the change feed that these roots become one: who loses its number, then the winner. */
+void
+cdp_tell_merge(const int64 *root, int n, int64 winner)
+{
+	int64		told[CDP_RECORD_MAX];
+	int			m = 0;
+
+	for (int i = 0; i < n; i++)
+		if (root[i] != winner)
+			told[m++] = root[i];
+	told[m++] = winner;
+	cdp_feed_write(cdp_ids(told, m), CStringGetTextDatum("merge"));
 }
 
 /* Whether an identifier of the record could turn out to be shared by too many through links that come to be. */
