@@ -87,10 +87,12 @@ BEGIN
   FROM pg_class c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped JOIN pg_type y ON y.oid = a.atttypid
   WHERE c.relnamespace = 'cdp_data'::regnamespace AND c.relkind IN ('r', 'p', 'm', 'f') AND NOT c.relispartition
     AND (a.attname IN ('customer_id', 'identifier_id', 'touchpoint_id', 'owner_id', 'parent_id', 'from_id', 'to_id', 'a_id', 'b_id') AND c.relname <> 'customer'
-      OR y.typcategory = 'S' OR y.typname IN ('json', 'jsonb', 'bytea', 'uuid', 'xml', '_text', '_varchar', '_jsonb', 'inet', 'hstore'))
+      -- Numbers, moments and truth values of a table that is known are measures; a day may be a birthday, a list a list of people.
+      OR y.typcategory NOT IN ('B', 'D', 'N', 'T') AND y.typname NOT IN ('xid8', 'pg_snapshot') OR y.typname = 'date'
+      OR NOT EXISTS (SELECT FROM cdp_data.personal_data p WHERE p.table_name = 'cdp_data.' || c.relname))
     AND NOT EXISTS (SELECT FROM cdp_data.personal_data p WHERE p.table_name = 'cdp_data.' || c.relname AND p.column_name IN (a.attname, '*'))
   ORDER BY 1, 2;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.unregistered_columns() IS
-'Columns of tables in cdp_data that could hold personal data (text, JSON, bytes, or a key of a person) and are not in cdp_data.personal_data. None in a database as setup() made it; a column of your own appears until you register it.';
+'Columns of tables in cdp_data that could hold personal data (all but numbers, moments and truth values, and the keys of a person; every column of a table of which nothing is said) and are not in cdp_data.personal_data. None in a database as setup() made it; a column of your own appears until you register it.';

@@ -155,7 +155,7 @@ AS $$
 BEGIN
   RETURN (
     SELECT sha256(coalesce((SELECT x.chain FROM cdp_data.erasure x WHERE x.receipt_id < receipt ORDER BY x.receipt_id DESC LIMIT 1), '')
-      || convert_to(jsonb_build_array(e.receipt_id, extract(epoch FROM e.at), e.actor, e.mode, e.request_id, e.customer_id, e.customers, e.identifiers,
+      || convert_to(jsonb_build_array(e.receipt_id, extract(epoch FROM e.at), e.actor, e.mode, e.cause, e.request_id, e.customer_id, e.customers, e.identifiers,
         e.suppressed, e.rows)::text, 'UTF8'))
     FROM cdp_data.erasure e WHERE e.receipt_id = receipt);
 END
@@ -189,7 +189,7 @@ $$;
 COMMENT ON FUNCTION cdp_internal.tell_destinations(bigint, bigint[], smallint[], text[]) IS
 'Queues the deletion of a person to every destination: kind erase, payload {"receipt", "customers": ids that it was told, "digests": keyed digests of <type>:<value>, hex, purpose destination <name>}. A destination that is switched off gets a line without a message. Returns how many were queued.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.erase_in(customer bigint, mode text, request_id bigint) RETURNS jsonb
+CREATE OR REPLACE FUNCTION cdp_internal.erase_in(customer bigint, mode text, request_id bigint, unseen_since timestamptz DEFAULT NULL) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 #variable_conflict use_variable
@@ -215,6 +215,9 @@ BEGIN
   -- Known before any lock is waited for.
   PERFORM cdp_internal.person(customer), cdp_internal.key_ids();
   p := cdp_internal.lock_person(customer);
+  IF unseen_since IS NOT NULL AND (cdp_internal.hold_on(p.root) IS NOT NULL OR NOT cdp_internal.is_unseen(p.root, p.identifiers, unseen_since)) THEN
+    RETURN NULL;
+  END IF;
   PERFORM cdp_internal.require_no_hold(customer);
   SELECT e.receipt_id INTO receipt FROM cdp_data.erased_customer e WHERE e.customer_id = p.root;
   IF FOUND AND p.identifiers = '{}' THEN
@@ -224,30 +227,31 @@ BEGIN
   -- Refreshes that are under way would write what they read before.
   PERFORM FROM cdp_data.profile_state FOR UPDATE;
   UPDATE cdp_data.suppression_epoch e SET n = e.n + 1;
-  suppressed := cdp_internal.suppress(p.identifiers, 'erasure');
+  -- Who only stayed away may come again.
+  suppressed := CASE WHEN unseen_since IS NULL THEN cdp_internal.suppress(p.identifiers, 'erasure') ELSE 0 END;
   fresh := CASE WHEN mode = 'anonymise' THEN cdp_internal.unlinked_customer() END;
   done := cdp_internal.erase_rooms(p, fresh, mode);
-  INSERT INTO cdp_data.erasure AS e (actor, mode, request_id, customer_id, customers, identifiers, suppressed, rows, chain)
-  VALUES (session_user, mode, request_id, p.root, cardinality(p.customers), cardinality(p.identifiers), suppressed, done, '')
+  INSERT INTO cdp_data.erasure AS e (actor, mode, cause, request_id, customer_id, customers, identifiers, suppressed, rows, chain)
+  VALUES (session_user, mode, CASE WHEN unseen_since IS NULL THEN 'request' ELSE 'retention' END, request_id, p.root, cardinality(p.customers), cardinality(p.identifiers), suppressed, done, '')
   RETURNING e.receipt_id INTO receipt;
   UPDATE cdp_data.erasure e SET chain = cdp_internal.receipt_chain(receipt) WHERE e.receipt_id = receipt;
   INSERT INTO cdp_data.erased_customer AS e (customer_id, receipt_id) SELECT c, receipt FROM unnest(p.customers) c
   ON CONFLICT ON CONSTRAINT erased_customer_pkey DO UPDATE SET receipt_id = excluded.receipt_id;
   PERFORM cdp_internal.tell_destinations(receipt, p.customers, p.type_ids, p.vals);
-  PERFORM cdp_data.audit_write('erase', 'receipt ' || receipt, p.root, jsonb_build_object('mode', mode, 'request', request_id, 'identifiers', cardinality(p.identifiers)),
+  PERFORM cdp_data.audit_write('erase', 'receipt ' || receipt, p.root, jsonb_build_object('mode', mode, 'cause', CASE WHEN unseen_since IS NULL THEN 'request' ELSE 'retention' END, 'request', request_id, 'identifiers', cardinality(p.identifiers)),
     (SELECT e.chain FROM cdp_data.erasure e WHERE e.receipt_id = receipt));
   RETURN cdp_internal.receipt(receipt);
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.erase_in(bigint, text, bigint) IS
-'What cdp.erase_customer() does; it runs with the rights of the owner of cdp_data.';
+COMMENT ON FUNCTION cdp_internal.erase_in(bigint, text, bigint, timestamptz) IS
+'What cdp.erase_customer() does; with unseen_since, what a retention of customers does: nothing is suppressed, and nothing is done (NULL) when there is a hold or was a sign of him since then; it runs with the rights of the owner of cdp_data.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.receipt(receipt bigint) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   RETURN (
-    SELECT jsonb_build_object('receipt', e.receipt_id, 'at', to_char(e.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), 'mode', e.mode, 'actor', e.actor,
+    SELECT jsonb_build_object('receipt', e.receipt_id, 'at', to_char(e.at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), 'mode', e.mode, 'cause', e.cause, 'actor', e.actor,
       'request', e.request_id, 'customer', e.customer_id, 'customers', e.customers, 'identifiers', e.identifiers, 'suppressed', e.suppressed, 'tables', e.rows,
       'chain', encode(e.chain, 'hex'),
       'destinations', (SELECT coalesce(jsonb_agg(jsonb_strip_nulls(jsonb_build_object('destination', d.destination, 'state', d.state,

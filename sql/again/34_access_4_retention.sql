@@ -21,7 +21,7 @@ AS $$
 DECLARE
   setting text := CASE WHEN name IS NULL THEN CASE what WHEN 'touchpoint' THEN 'touchpoint_retention' WHEN 'audit' THEN 'audit_retention'
     WHEN 'call_message' THEN 'message_retention' WHEN 'job_run' THEN 'job_run_retention' END END;
-  chosen text := coalesce(set_retention.basis, CASE WHEN what IN ('touchpoint', 'attribute') THEN 'occurred'
+  chosen text := coalesce(set_retention.basis, CASE WHEN what IN ('touchpoint', 'attribute', 'customer') THEN 'occurred'
     ELSE (SELECT t.basis FROM cdp_internal.retention_tables() t WHERE t.what = set_retention.what ORDER BY t.basis LIMIT 1) END);
 BEGIN
   PERFORM cdp_internal.require_setup();
@@ -35,11 +35,11 @@ BEGIN
     END IF;
     EXECUTE format('UPDATE cdp_data.setting SET %I = $1, updated_at = now()', setting) USING keep;
   ELSE
-    IF NOT (what IN ('touchpoint', 'attribute') AND chosen IN ('occurred', 'loaded')
+    IF NOT (what IN ('touchpoint', 'attribute') AND chosen IN ('occurred', 'loaded') OR what = 'customer' AND chosen = 'occurred' AND coalesce(name, '') IN ('', 'delete')
       OR EXISTS (SELECT FROM cdp_internal.retention_tables() t WHERE t.what = set_retention.what AND t.basis = chosen) AND name IS NULL) OR what IS NULL THEN
       RAISE EXCEPTION 'there is no retention of %', concat_ws(' ', coalesce(quote_literal(left(what, 100)), 'NULL'), quote_literal(left(name, 100)), 'counted from', coalesce(set_retention.basis, 'anything'))
         USING ERRCODE = 'invalid_parameter_value',
-          HINT = 'what: touchpoint (name: a kind), attribute (name: an attribute, or none), audit, call_message, job_run, '
+          HINT = 'what: touchpoint (name: a kind), attribute (name: an attribute, or none), customer (name: delete, or none), audit, call_message, job_run, '
             || (SELECT string_agg(format('%s (%s)', t.what, t.basis), ', ' ORDER BY t.what, t.basis) FROM cdp_internal.retention_tables() t) || '; basis: occurred or loaded.';
     ELSIF what = 'touchpoint' AND NOT EXISTS (SELECT FROM cdp_data.touch_kind_all k WHERE k.name = set_retention.name) THEN
       RAISE EXCEPTION 'unknown kind "%"', left(name, 100)
@@ -47,6 +47,13 @@ BEGIN
     ELSIF what = 'attribute' AND name IS NOT NULL AND NOT EXISTS (SELECT FROM cdp_data.attribute_all a WHERE a.name = set_retention.name) THEN
       RAISE EXCEPTION 'unknown attribute "%"', left(name, 100)
         USING ERRCODE = 'invalid_parameter_value', HINT = cdp_internal.did_you_mean(name, ARRAY(SELECT a.name FROM cdp_data.attribute_all a), 'See cdp_data.attribute_all.');
+    END IF;
+    IF what = 'customer' THEN
+      -- One policy: a second way of erasing people would take the first one's.
+      DELETE FROM cdp_data.retention r WHERE r.what = 'customer';
+      IF keep IS NOT NULL THEN
+        PERFORM cdp_internal.key_ids();
+      END IF;
     END IF;
     IF keep IS NULL THEN
       DELETE FROM cdp_data.retention r WHERE r.what = set_retention.what AND r.name = coalesce(set_retention.name, '');
@@ -60,7 +67,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.set_retention(text, interval, text, text, text) IS
-'Says how long what is kept: SELECT cdp.set_retention(''touchpoint'', ''90 days'', ''page_view''). what: touchpoint (name a kind; without a name the general retention of all other kinds), attribute (with or without a name), quarantine, outbox (sent, failed and cancelled messages), touchpoint_retracted, identity_alert (resolved ones), audit (sealed rows), call_message, job_run. basis: occurred (when it happened) or loaded (when it came here); NULL: occurred where it is known. keep NULL takes the policy away. Nothing is deleted now: cdp.retention_plan() shows what would be, cdp.maintain() does it. Errors: 22023 unknown what, name or basis, or a keep not above zero; 23502 a setting that can not be without.';
+'Says how long what is kept: SELECT cdp.set_retention(''touchpoint'', ''90 days'', ''page_view''). what: touchpoint (name a kind; without a name the general retention of all other kinds), attribute (with or without a name), customer (people without a sign for so long are erased as cdp.erase_customer() does, but may come again; name delete for that mode, none for anonymise), quarantine, outbox (sent, failed and cancelled messages), touchpoint_retracted, identity_alert (resolved ones), audit (sealed rows), call_message, job_run. basis: occurred (when it happened) or loaded (when it came here); NULL: occurred where it is known. keep NULL takes the policy away. Nothing is deleted now: cdp.retention_plan() shows what would be, cdp.maintain() does it. Errors: 22023 unknown what, name or basis, or a keep not above zero; 55000 customer without a key file; 23502 a setting that can not be without.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.value_last(basis text, last_at timestamptz, load_id bigint, version_id bigint) RETURNS timestamptz
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -75,6 +82,56 @@ END
 $$;
 COMMENT ON FUNCTION cdp_internal.value_last(text, timestamptz, bigint, bigint) IS
 'When a row of cdp_data.attribute_value was last said (occurred) or last delivered (loaded), by its own load or one that repeated its record.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.identifier_signs(identifiers bigint[]) RETURNS TABLE (identifier_id bigint, customer_id bigint, at timestamptz)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+AS $$
+BEGIN
+  RETURN QUERY
+  SELECT i.identifier_id, i.customer_id, greatest(coalesce(i.last_seen, c.created_at), k.at)
+  FROM cdp_data.identifier i LEFT JOIN cdp_data.customer c ON c.customer_id = i.customer_id
+    LEFT JOIN (SELECT s.identifier_id, max(s.effective_at) AS at FROM cdp_data.consent s
+      WHERE identifier_signs.identifiers IS NULL OR s.identifier_id = ANY (identifier_signs.identifiers) GROUP BY 1) k ON k.identifier_id = i.identifier_id
+  WHERE identifier_signs.identifiers IS NULL OR i.identifier_id = ANY (identifier_signs.identifiers);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.identifier_signs(bigint[]) IS
+'Of these identifiers (NULL: all) their home and the last sign of them: a touch, a call, a record, a consent, and for one that was never dated the making of its customer.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.has_asked(root bigint, since timestamptz) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN EXISTS (SELECT FROM cdp_internal.customers_under(root) u JOIN cdp_data.request q ON q.customer_id = u WHERE q.closed_at IS NULL OR q.received_at >= since);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.has_asked(bigint, timestamptz) IS 'Whether a customer has a request that is open, or came since then.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.is_unseen(root bigint, identifiers bigint[], since timestamptz) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN identifiers <> '{}' AND NOT EXISTS (SELECT FROM cdp_internal.identifier_signs(identifiers) s WHERE s.at >= since) AND NOT cdp_internal.has_asked(root, since);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.is_unseen(bigint, bigint[], timestamptz) IS
+'Whether there was no sign of a customer with these identifiers since then. False for one without identifiers: nothing of him is left to erase.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.unseen_customers(since timestamptz, OUT customer bigint, OUT held boolean) RETURNS SETOF record
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+BEGIN
+  RETURN QUERY
+  SELECT r.root, cdp_internal.hold_on(r.root) IS NOT NULL
+  FROM (
+    SELECT cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), s.customer_id, s.identifier_id) AS root
+    FROM cdp_internal.identifier_signs(NULL) s GROUP BY 1 HAVING max(s.at) < since) r
+  WHERE NOT cdp_internal.has_asked(r.root, since)
+  ORDER BY r.root;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.unseen_customers(timestamptz) IS
+'Customers (roots) of whom there was no sign since then, and whether they are on hold. Reads all identifiers.';
 
 CREATE OR REPLACE FUNCTION cdp.retention_plan(as_of timestamptz DEFAULT now())
 RETURNS TABLE (what text, name text, basis text, keep interval, cutoff timestamptz, method text, place text, past bigint, held bigint)
@@ -105,6 +162,9 @@ BEGIN
       AND cdp_internal.value_last(r.basis, v.last_at, v.load_id, v.version_id) < as_of - r.keep
     GROUP BY a.name ORDER BY a.name;
   END LOOP;
+  RETURN QUERY
+  SELECT t.what, coalesce(nullif(t.name, ''), 'anonymise'), t.basis, t.keep, as_of - t.keep, 'erase', 'cdp_data.customer', count(*) FILTER (WHERE NOT u.held), count(*) FILTER (WHERE u.held)
+  FROM cdp_data.retention t CROSS JOIN LATERAL cdp_internal.unseen_customers(as_of - t.keep) u WHERE t.what = 'customer' GROUP BY t.what, t.name, t.basis, t.keep;
   FOR r IN
     SELECT t.*, x.at_column, x.condition, x.subject FROM cdp_data.retention t JOIN cdp_internal.retention_tables() x ON x.what = t.what AND x.basis = t.basis ORDER BY t.what
   LOOP
@@ -115,7 +175,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.retention_plan(timestamptz) IS
-'What the retention policies would delete at as_of, nothing is changed: a row for each policy and place, with the cutoff, the method (drop: the whole partition goes; delete: single rows, in batches), how many rows are past and how many of those stay because their customer is on hold. Reads the partitions and tables concerned. Not in it: what cdp_data.setting alone rules (audit, call_message, job_run).';
+'What the retention policies would delete at as_of, nothing is changed: a row for each policy and place, with the cutoff, the method (drop: the whole partition goes; delete: single rows, in batches; erase: people), how many rows are past and how many of those stay because their customer is on hold. Reads the partitions and tables concerned. Not in it: what cdp_data.setting alone rules (audit, call_message, job_run).';
 
 CREATE OR REPLACE FUNCTION cdp_internal.retention_touchpoints(partition_name text, batch integer) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -214,6 +274,59 @@ $$;
 COMMENT ON FUNCTION cdp_internal.retention_rows(text, integer) IS
 'Deletes at most so many rows that are past the policy of one of cdp_internal.retention_tables(). Returns how many; 0: done.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.retention_customers(most integer) RETURNS bigint[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF EXISTS (SELECT FROM cdp_data.retention r WHERE r.what = 'customer') AND NOT cdp_internal.key_file_is_set() THEN
+    RAISE WARNING 'maintain: nobody is erased by age, no key file is set' USING HINT = 'See docs/encryption.md.';
+    RETURN '{}';
+  END IF;
+  RETURN ARRAY(SELECT u.customer FROM cdp_data.retention r CROSS JOIN LATERAL cdp_internal.unseen_customers(now() - r.keep) u WHERE r.what = 'customer' AND NOT u.held LIMIT most);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.retention_customers(integer) IS
+'At most so many customers who are past the policy of customers and not on hold. None, with a warning, without a key file.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.retention_customer(customer bigint) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  r record;
+BEGIN
+  SELECT * INTO r FROM cdp_data.retention t WHERE t.what = 'customer';
+  -- What came meanwhile counts: he is looked at again when he is locked.
+  IF NOT FOUND OR cdp_internal.erase_in(customer, coalesce(nullif(r.name, ''), 'anonymise'), NULL, now() - r.keep) IS NULL THEN
+    RETURN 0;
+  END IF;
+  UPDATE cdp_data.retention t SET applied_at = now(), deleted = t.deleted + 1 WHERE t.what = 'customer';
+  RETURN 1;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.retention_customer(bigint) IS
+'Erases a customer who is past the policy of customers, in its mode, without suppression. Returns 0 when he is not any more, else 1.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.retention_awaited() RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan
+AS $$
+DECLARE
+  n bigint;
+BEGIN
+  WITH past AS (
+    SELECT a.ctid AS place FROM cdp_data.touchpoint_awaited a
+    WHERE a.last_at < (SELECT max(c.cutoff) FROM cdp_internal.kind_cutoffs() c)
+      AND NOT EXISTS (SELECT FROM cdp_data.touchpoint t WHERE t.customer_id = a.customer_id AND t.occurred_at >= a.first_at AND t.refers_to = a.touchpoint_id)
+      AND NOT EXISTS (SELECT FROM cdp_data.touchpoint_retracted t WHERE t.customer_id = a.customer_id AND t.refers_to = a.touchpoint_id)
+    FOR UPDATE SKIP LOCKED
+  )
+  DELETE FROM cdp_data.touchpoint_awaited a USING past p WHERE a.ctid = p.place;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  RETURN n;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.retention_awaited() IS
+'Deletes references of which every row that referred is past its retention and gone, and no version of one could come back. Returns how many.';
+
 CREATE OR REPLACE PROCEDURE cdp_internal.maintain_room_retention()
 LANGUAGE plpgsql
 AS $$
@@ -232,7 +345,7 @@ BEGIN
   FOR p IN
     SELECT 1 AS nth, b.partition_name AS name FROM cdp_internal.touchpoint_bounds() b WHERE b.from_at OPERATOR(pg_catalog.<) latest OR b.is_default AND latest IS NOT NULL
     UNION ALL SELECT 2, t.name FROM cdp_data.retention t WHERE t.what OPERATOR(pg_catalog.=) 'attribute'
-    UNION ALL SELECT 3, t.what FROM cdp_data.retention t WHERE t.what OPERATOR(pg_catalog.<>) ALL (ARRAY['attribute', 'touchpoint'])
+    UNION ALL SELECT 3, t.what FROM cdp_data.retention t WHERE t.what OPERATOR(pg_catalog.<>) ALL (ARRAY['attribute', 'touchpoint', 'customer'])
     ORDER BY 1, 2
   LOOP
     total := 0;
@@ -249,10 +362,23 @@ BEGIN
       COMMIT;
     END IF;
   END LOOP;
+  total := cdp_internal.retention_awaited();
+  COMMIT;
+  -- One person, one transaction; what is left is for the next run.
+  total := 0;
+  FOREACH n IN ARRAY cdp_internal.retention_customers(batch) LOOP
+    total := total OPERATOR(pg_catalog.+) cdp_internal.retention_customer(n);
+    COMMIT;
+  END LOOP;
+  IF total OPERATOR(pg_catalog.>) 0 THEN
+    PERFORM cdp_data.audit_write('retention', 'customer', NULL, pg_catalog.jsonb_build_object('deleted', total));
+    RAISE NOTICE 'maintain: % customers erased who were past their retention', total;
+    COMMIT;
+  END IF;
 END
 $$;
 COMMENT ON PROCEDURE cdp_internal.maintain_room_retention() IS
-'Part of cdp.maintain(): deletes what cdp_data.retention says, 10000 rows a transaction, with a row in the audit for each place.';
+'Part of cdp.maintain(): deletes what cdp_data.retention says, 10000 rows a transaction, with a row in the audit for each place; then erases people who are past theirs, each in a transaction, at most 10000 a run.';
 
 CREATE OR REPLACE FUNCTION cdp.place_hold(customer bigint, reason text, until timestamptz DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -292,16 +418,25 @@ $$;
 COMMENT ON FUNCTION cdp.lift_hold(bigint) IS
 'Ends a hold; true when it held. Other holds of the customer go on.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.require_no_hold(customer bigint) RETURNS void
+CREATE OR REPLACE FUNCTION cdp_internal.hold_on(customer bigint) RETURNS bigint
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   root bigint := cdp_internal.root_of(customer);
+BEGIN
+  RETURN (SELECT min(x.hold_id) FROM cdp_data.hold x
+    WHERE x.lifted_at IS NULL AND (x.until IS NULL OR x.until > now()) AND cdp_internal.root_of(x.customer_id) = root);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.hold_on(bigint) IS 'The first hold on a customer, or on one who is the same, that holds now; NULL: none.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.require_no_hold(customer bigint) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
   h record;
 BEGIN
-  SELECT x.hold_id, x.reason, x.placed_at, x.until INTO h FROM cdp_data.hold x
-  WHERE x.lifted_at IS NULL AND (x.until IS NULL OR x.until > now()) AND cdp_internal.root_of(x.customer_id) = root
-  ORDER BY x.hold_id LIMIT 1;
+  SELECT x.hold_id, x.reason, x.placed_at, x.until INTO h FROM cdp_data.hold x WHERE x.hold_id = cdp_internal.hold_on(customer);
   IF FOUND THEN
     RAISE EXCEPTION 'customer % is on hold: %', customer, h.reason
       USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('Hold %s since %s%s.', h.hold_id, h.placed_at, coalesce(', until ' || h.until, '')),

@@ -50,7 +50,8 @@ SELECT cdp_internal.declare_impersonal('core', 'cdp_data.' || v.t, string_to_arr
   ('identifier', 'state', 'a fixed word'), ('identifier_block', 'pattern note', 'patterns fit many'),
   ('touchpoint', 'currency', 'a code'), ('touchpoint_retracted', 'currency', 'a code'),
   ('change_feed', 'cause', 'a fixed word'), ('outbox', 'destination kind state', 'fixed words'), ('quarantine', 'code reason', 'fixed words'),
-  ('origin', 'digest', 'follows from the other columns'), ('suppression', 'reason', 'a fixed word')
+  ('origin', 'digest', 'follows from the other columns'), ('suppression', 'reason', 'a fixed word'),
+  ('suppression_refusal', '*', 'counts by source and day'), ('key_right_digest', '*', 'empty: a right'), ('key_right_decrypt', '*', 'empty: a right'), ('key_right_audit', '*', 'empty: a right')
 ) AS v (t, c, note);
 
 -- step: load_grants

@@ -2,7 +2,7 @@
 
 -- step: retention
 CREATE TABLE IF NOT EXISTS cdp_data.retention (
-  what text COLLATE "C" NOT NULL CHECK (what IN ('touchpoint', 'attribute', 'quarantine', 'outbox', 'touchpoint_retracted', 'identity_alert')),
+  what text COLLATE "C" NOT NULL CHECK (what IN ('touchpoint', 'attribute', 'quarantine', 'outbox', 'touchpoint_retracted', 'identity_alert', 'customer')),
   name text COLLATE "C" NOT NULL DEFAULT '',
   keep interval NOT NULL CHECK (keep > '0'::interval),
   basis text COLLATE "C" NOT NULL CHECK (basis IN ('occurred', 'loaded')),
@@ -14,7 +14,7 @@ CREATE TABLE IF NOT EXISTS cdp_data.retention (
   PRIMARY KEY (what, name)
 );
 COMMENT ON TABLE cdp_data.retention IS 'How long what is kept, beside cdp_data.setting (touchpoint_retention for kinds without a row here, audit_retention, message_retention, job_run_retention). Written by cdp.set_retention(), applied by cdp.maintain().';
-COMMENT ON COLUMN cdp_data.retention.what IS 'touchpoint: those of the kind that name says; attribute: values of the attribute that name says, or of all without a row of their own (''''); else a table of cdp_data.';
+COMMENT ON COLUMN cdp_data.retention.what IS 'touchpoint: those of the kind that name says; attribute: values of the attribute that name says, or of all without a row of their own (''''); customer: people without a sign for so long, erased in the mode that name says ('''' is anonymise, or delete); else a table of cdp_data.';
 COMMENT ON COLUMN cdp_data.retention.basis IS 'Counted from when it happened (occurred) or from when it came here (loaded).';
 COMMENT ON COLUMN cdp_data.retention.deleted IS 'Rows deleted by this policy so far; applied_at: when last.';
 

@@ -167,7 +167,7 @@ SELECT cdp_internal.declare_personal_data('identity', v.t, v.c, v.category, v.su
 
 SELECT cdp_internal.declare_impersonal('identity', 'cdp_data.' || v.t, string_to_array(v.c, ' '), v.note) FROM (VALUES
   ('link', 'kind state', 'fixed words'), ('merge_log', 'kind cause', 'fixed words'), ('identifier_pair_limit', '*', 'rules of types'),
-  ('repetition', 'basis', 'digest of rules and names of fields'),
+  ('repetition', '*', 'digest of rules and names of fields, loads and their times'), ('record_version', '*', 'numbers; they go with the last row of the person that has them'),
   ('identity_alert', 'kind resolved_by', 'a fixed word, and who worked')) AS v (t, c, note);
 
 -- step: again: grants of identity

@@ -98,7 +98,7 @@ SELECT cdp_internal.declare_personal_data('identity', v.t, v.c, v.category, v.su
 ) AS v (t, c, category, subject, erasure, note);
 SELECT cdp_internal.declare_impersonal('identity', 'cdp_data.' || v.t, string_to_array(v.c, ' '), v.note) FROM (VALUES
   ('match_model', '*', 'names of columns, and probabilities'), ('match_run', '*', 'counts'), ('match_seen', 'model source', 'names of models and sources'),
-  ('match_review', 'model source_l source_r state decided_by', 'names of models and sources, a fixed word, and who worked')) AS v (t, c, note);
+  ('match_review', 'model source_l source_r gammas state decided_by', 'names of models and sources, levels of likeness, a fixed word, and who worked')) AS v (t, c, note);
 
 -- step: again: grants of matching
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.' || r.name)

@@ -189,6 +189,7 @@ SELECT cdp_internal.declare_impersonal('governance', 'cdp_data.' || v.t, string_
   ('purpose', '*', 'the register of processing: names of purposes, companies, offices'),
   ('notice', '*', 'texts that everybody was shown'),
   ('consent', 'purpose_id status channel legal_basis notice_hash', 'what was said, without whom; hash of a text'),
+  ('consent_confirmed', '*', 'numbers of rows of a load'),
   ('consent_state', 'channel', 'word of a channel')
 ) AS v (t, c, note);
 

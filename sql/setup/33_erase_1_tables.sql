@@ -9,6 +9,7 @@ CREATE TABLE IF NOT EXISTS cdp_data.erasure (
   at timestamptz NOT NULL DEFAULT now(),
   actor text NOT NULL,
   mode text COLLATE "C" NOT NULL CHECK (mode IN ('anonymise', 'delete')),
+  cause text COLLATE "C" NOT NULL DEFAULT 'request' CHECK (cause IN ('request', 'retention')),
   request_id bigint,
   customer_id bigint NOT NULL,
   customers integer NOT NULL,
@@ -18,6 +19,7 @@ CREATE TABLE IF NOT EXISTS cdp_data.erasure (
   chain bytea NOT NULL
 );
 COMMENT ON TABLE cdp_data.erasure IS 'Receipts of erasures, one row each, chained: chain is the SHA-256 of the row before and this row. cdp.erasure_verify() checks it. Holds no personal value.';
+COMMENT ON COLUMN cdp_data.erasure.cause IS 'request: somebody asked for it; retention: no sign of the customer for longer than the policy keeps, and nothing was put on the suppression list.';
 COMMENT ON COLUMN cdp_data.erasure.customer_id IS 'The erased customer (root); customers: with how many merged ones; identifiers: how many he had. The ids name nobody any more.';
 COMMENT ON COLUMN cdp_data.erasure.suppressed IS 'Identifiers newly put on the suppression list.';
 COMMENT ON COLUMN cdp_data.erasure.rows IS 'What happened in each table: [{"table", "action", "rows"}]. Of rows that live on unlinked only a power of two that is not below their number, so that it does not tell whose they were.';
@@ -131,7 +133,7 @@ SELECT cdp_internal.declare_personal_data('governance', v.t, v.c, 'pseudonym', v
   ('cdp_data.erasure', 'customer_id', 'customer_id', 'an id that names nobody'),
   ('cdp_data.erased_customer', 'customer_id', 'customer_id', NULL)) AS v (t, c, subject, note);
 SELECT cdp_internal.declare_impersonal('governance', 'cdp_data.' || v.t, string_to_array(v.c, ' '), v.note) FROM (VALUES
-  ('erasure', 'actor mode rows chain', 'a role, words, counts and a digest'), ('erasure_destination', '*', 'names of systems and ticket numbers'),
+  ('erasure', 'actor mode cause rows chain', 'a role, words, counts and a digest'), ('erasure_destination', '*', 'names of systems and ticket numbers'),
   ('unlinked_reserve', '*', 'numbers not in use'), ('unlinked_unfed', '*', 'numbers of nobody')) AS v (t, c, note);
 
 -- step: again: erasure views
@@ -143,7 +145,7 @@ CREATE OR REPLACE VIEW cdp_bi.erasure_destination WITH (security_invoker = true)
   FROM cdp_data.erasure_destination d LEFT JOIN cdp_data.outbox o ON o.outbox_id = d.outbox_id;
 COMMENT ON VIEW cdp_bi.erasure_destination IS 'What became of each erasure at each destination: not queued (it is switched off), queued, sent, failed, acknowledged (deleted there), refused (kept there, with the reason).';
 CREATE OR REPLACE VIEW cdp_bi.erasure WITH (security_invoker = true) AS
-  SELECT e.receipt_id, e.at, e.actor, e.mode, e.request_id, e.customer_id, e.customers, e.identifiers, e.suppressed, e.rows,
+  SELECT e.receipt_id, e.at, e.actor, e.mode, e.cause, e.request_id, e.customer_id, e.customers, e.identifiers, e.suppressed, e.rows,
     d.destinations, d.acknowledged, d.overdue, e.chain
   FROM cdp_data.erasure e LEFT JOIN (
     SELECT x.receipt_id, count(*) AS destinations, count(*) FILTER (WHERE x.state IN ('acknowledged', 'refused')) AS acknowledged,

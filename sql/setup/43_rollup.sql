@@ -59,6 +59,8 @@ SELECT cdp_internal.declare_personal_data('attribution', v.t, v.c, v.category, v
   ('cdp_data.attribution_rollup', '*', 'other', NULL, 'keep', 'names of models, labels and kinds, and exchange rates'),
   ('cdp_data.attribution_rollup_label', '*', 'other', NULL, 'keep', 'names of channels and campaigns')
 ) AS v (t, c, category, subject, erasure, note);
+SELECT cdp_internal.declare_impersonal('attribution', 'cdp_data.' || v.t, string_to_array(v.c, ' '), v.note) FROM (VALUES
+  ('attribution_day', '*', 'sums by day'), ('attribution_journey', 'day', 'follows from ended_at')) AS v (t, c, note);
 
 -- step: again: attribution views
 -- With the rights of its owner: who reads it must not open the sums themselves, in which all figures are.

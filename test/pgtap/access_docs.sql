@@ -17,6 +17,6 @@ DROP ROLE docs_analyst, docs_marketer, docs_privacy, docs_connector, docs_agency
 \i :page
 \o
 \! rm -f "$PAGE"
-SELECT is((SELECT count(*) FROM cdp_data.retention), 6::bigint, 'docs/retention.md runs as printed');
+SELECT is((SELECT count(*) FROM cdp_data.retention), 7::bigint, 'docs/retention.md runs as printed');
 SELECT is((SELECT count(*) FROM cdp_data.hold WHERE lifted_at IS NULL), 0::bigint, 'the hold is lifted');
 SELECT * FROM finish();

@@ -1,12 +1,14 @@
 -- The export of a person: every registered table, also the user's own; nobody else's rows; who may; very many touches.
-SELECT plan(25);
+SELECT plan(26);
 SET client_min_messages = error;
 SELECT is_empty('SELECT * FROM cdp_internal.unregistered_columns()', 'every column that may hold personal data is registered');
 ALTER TABLE cdp_data.customer ADD COLUMN nickname text;
-CREATE TABLE cdp_data.mine (touchpoint_id bigint, n int);
-SELECT results_eq('SELECT * FROM cdp_internal.unregistered_columns()', $$VALUES ('cdp_data.customer', 'nickname'), ('cdp_data.mine', 'touchpoint_id')$$, 'a forgotten column is found');
-SELECT is((SELECT count(*) FROM cdp.health() WHERE finding = 'personal_data_unregistered'), 2::bigint, 'and told by health');
-ALTER TABLE cdp_data.customer DROP COLUMN nickname;
+ALTER TABLE cdp_data.customer ADD COLUMN born date, ADD COLUMN friends bigint[], ADD COLUMN last_ip inet, ADD COLUMN home point, ADD COLUMN score int;
+CREATE TABLE cdp_data.mine (cust bigint, is_nice boolean);
+SELECT results_eq('SELECT * FROM cdp_internal.unregistered_columns()', $$SELECT 'cdp_data.customer', unnest(ARRAY['born', 'friends', 'home', 'last_ip', 'nickname']) UNION ALL SELECT 'cdp_data.mine', unnest(ARRAY['cust', 'is_nice'])$$, 'forgotten columns are found, whatever they are called, and a table of which nobody said anything');
+SELECT is((SELECT count(*) FROM cdp.health() WHERE finding = 'personal_data_unregistered'), 7::bigint, 'and told by health');
+SELECT is((SELECT count(*) FROM cdp_data.personal_data p WHERE to_regclass(p.table_name) IS NULL OR p.column_name <> '*' AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = to_regclass(p.table_name) AND a.attname = p.column_name)), 0::bigint, 'and the registry names nothing that is not there');
+ALTER TABLE cdp_data.customer DROP COLUMN nickname, DROP COLUMN born, DROP COLUMN friends, DROP COLUMN last_ip, DROP COLUMN home, DROP COLUMN score;
 DROP TABLE cdp_data.mine;
 SELECT is_empty($$SELECT p.table_name, p.column_name FROM cdp_data.personal_data p WHERE p.subject_kind <> 'none' AND cdp_internal.person_where(p.table_name) IS NULL
   AND NOT (p.subject_kind = 'text' AND p.table_name IN ('cdp_data.quarantine', 'cdp_data.origin', 'cdp_data.suppression', 'cdp_data.identifier_block'))$$, 'the rows of a person can be found in every registered table');

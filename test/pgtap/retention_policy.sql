@@ -19,7 +19,7 @@ SELECT is((SELECT count(*) FROM cdp_data.touchpoint_retracted), 3::bigint, 'thre
 -- What can be said.
 SELECT throws_ok($$SELECT cdp.set_retention('touchpoint', '1 day', 'page_vew')$$, '22023', 'unknown kind "page_vew"', 'an unknown kind');
 SELECT throws_ok($$SELECT cdp.set_retention('attribute', '1 day', 'brthday')$$, '22023', 'unknown attribute "brthday"', 'an unknown attribute');
-SELECT throws_ok($$SELECT cdp.set_retention('customer', '1 day')$$, '22023', NULL, 'what has no retention');
+SELECT throws_ok($$SELECT cdp.set_retention('consent', '1 day')$$, '22023', NULL, 'what has no retention');
 SELECT throws_ok($$SELECT cdp.set_retention('quarantine', '1 day', basis => 'occurred')$$, '22023', NULL, 'a basis that is not known there');
 SELECT throws_ok($$SELECT cdp.set_retention('touchpoint', '1 day', basis => 'loaded')$$, '22023', NULL, 'the general one goes by time of event');
 SELECT throws_ok($$SELECT cdp.set_retention('touchpoint', '-1 day', 'click')$$, '22023', NULL, 'not below zero');
