@@ -442,9 +442,12 @@ BEGIN
   )
   SELECT count(*) INTO n FROM fresh f;
   IF EXISTS (SELECT FROM cdp_data.touchpoint_awaited a WHERE a.source_id = src) THEN
-    -- Whoever claimed a key is done by now, and may have reserved another number for its record.
-    IF EXISTS (SELECT FROM pg_temp.cdp_load_row r JOIN cdp_data.touchpoint_awaited a ON a.source_id = src AND a.source_key = r.source_key
-        WHERE r.code IS NULL AND a.touchpoint_id <> r.touchpoint_id AND NOT EXISTS (SELECT FROM pg_temp.cdp_load_old o WHERE o.row_no = r.row_no)) THEN
+    -- Whoever claimed a key is done by now, and may have reserved a number for its record, which has another new one.
+    IF EXISTS (SELECT FROM pg_temp.cdp_load_row r WHERE r.code IS NULL
+        AND EXISTS (SELECT FROM cdp_data.touchpoint_awaited a WHERE a.source_id = src AND a.source_key = r.source_key)
+        AND NOT EXISTS (SELECT FROM cdp_data.touchpoint_awaited a WHERE (a.source_id, a.source_key, a.touchpoint_id) = (src, r.source_key, r.touchpoint_id))
+        AND NOT EXISTS (SELECT FROM cdp_data.touchpoint_retracted t WHERE (t.source_id, t.source_key, t.touchpoint_id) = (src, r.source_key, r.touchpoint_id))
+        AND NOT EXISTS (SELECT FROM pg_temp.cdp_load_old o WHERE o.row_no = r.row_no)) THEN
       RAISE EXCEPTION 'a record of the load was referred to meanwhile' USING ERRCODE = 'unique_violation', CONSTRAINT = 'touchpoint_key_pkey';
     END IF;
     PERFORM cdp_internal.load_tell_owners(src, 'relink', array_agg(x.refers_to) FILTER (WHERE x.refers_to IS NOT NULL),
