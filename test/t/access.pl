@@ -106,6 +106,20 @@ can('the_analyst', q{CREATE FUNCTION pg_temp.spy(v text) RETURNS boolean LANGUAG
 unlike((as('the_analyst', q{CREATE FUNCTION pg_temp.spy(v text) RETURNS boolean LANGUAGE plpgsql COST 0.0000001 AS $$ BEGIN RAISE NOTICE '%', v; RETURN true; END $$;
 	SELECT count(*) FROM cdp_bi.identifier_masked WHERE pg_temp.spy(masked)}))[2], qr/example/, 'no value passes by a filter');
 can('the_analyst', q{SELECT count(*) FROM cdp_bi.identifier_masked WHERE masked = 'lena@example.com'}, 0);
+cannot('the_analyst', $_, '42501') for 'SELECT i FROM cdp_data.identifier i', 'SELECT row_to_json(i) FROM cdp_data.identifier i', 'COPY cdp_data.identifier (value) TO STDOUT',
+	q{SELECT count(*) FROM cdp_data.identifier NATURAL JOIN (SELECT 'lena@example.com'::text AS value) v}, 'CREATE STATISTICS s ON type_id, value FROM cdp_data.identifier',
+	'CREATE TEMP VIEW v AS SELECT value FROM cdp_data.identifier; SELECT * FROM v', q{SELECT cdp.connected_components_text('cdp_data.identifier', 'value', 'value')},
+	q{SELECT cdp_internal.is_suppressed(2::smallint, 'lena@example.com')};
+$node->safe_psql($db, 'SET ROLE keeper; ANALYZE cdp_data.identifier, cdp_data.attribute_value, cdp_data.profile');
+can('the_analyst', q{SELECT count(*) FROM pg_stats WHERE schemaname ~ '^cdp' AND concat(most_common_vals::text, histogram_bounds::text) ~ 'person[0-9]|lena|Lena|example'}, 0);
+{
+	# Functions and tables of the reader's own before ours on the path, and an error that tells what it was given.
+	my (undef, $out, $err) = as('the_analyst', q{CREATE FUNCTION pg_temp.mask_email(text) RETURNS text LANGUAGE sql AS 'SELECT $1'; CREATE FUNCTION pg_temp.length(text) RETURNS integer LANGUAGE plpgsql AS
+		$$ BEGIN RAISE NOTICE 'leak %', $1; RETURN 99; END $$; CREATE TEMP TABLE setting AS SELECT 'off'::text AS audit; SET search_path = pg_temp, cdp_data, pg_catalog;
+		SELECT string_agg(masked, ' ') FROM cdp_bi.identifier_masked; SELECT count(*) FROM cdp_bi.customer_masked WHERE full_name::integer = 1});
+	unlike("$out$err", qr/example\.|lena|Lena|leak/, 'no value by an own search path or an error');
+	like($err, qr/invalid input syntax for type integer: "L\*\* N\*\*"/, '  which tells the mask');
+}
 cannot('the_analyst', q{SELECT cdp.customer_of('email', 'lena@example.com')}, '42501');
 cannot('the_analyst', q{SELECT cdp_internal.keyed_digest('suppression', '1:lena@example.com')}, '42501');
 cannot('the_marketer', q{SELECT full_name FROM cdp_data.profile}, '42501');
