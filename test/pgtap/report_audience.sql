@@ -3,6 +3,7 @@
 BEGIN;
 SELECT plan(21);
 SET client_min_messages = error;
+SET timezone = 'Asia/Kathmandu'; -- of no matter
 SELECT cdp.add_source('shop', 'UTC');
 CREATE FUNCTION pg_temp.visit(who int, origin text, day int) RETURNS void LANGUAGE sql AS $$
   SELECT cdp.track('shop', 'visit', jsonb_build_object('user_id', 'u' || who), occurred_at => '2026-01-01Z'::timestamptz + day * interval '1 day', origin => jsonb_build_object('source', origin)) $$;
