@@ -1,6 +1,6 @@
 -- Retention of customers: who gave no sign for so long is erased, in small steps, by the code of erasures; who did in any
 -- way, is held or has asked for something stays. And references of refunds that are gone.
-SELECT plan(24);
+SELECT plan(25);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop');
 CREATE TABLE st AS
@@ -58,7 +58,10 @@ INSERT INTO refunds VALUES ('r1', now() - interval '50 months', 'email', 'half@e
   ('r3', now() - interval '9 days', 'email', 'half2@example.org', 'refund', '-1', 'never');
 SELECT cdp.load_touchpoints('shop', 'refunds');
 SELECT is((SELECT count(*) FROM cdp_data.touchpoint_awaited), 3::bigint, 'three references');
-SELECT cdp.set_retention('touchpoint', '4 years');
+SELECT cdp.set_retention('touchpoint', '4 years'), cdp.set_retention('touchpoint', '10 years', 'refund');
+CALL cdp.maintain();
+SELECT is((SELECT count(*) FROM cdp_data.touchpoint_awaited), 3::bigint, 'all stay while their refunds do, though other touches of that age go');
+SELECT cdp.set_retention('touchpoint', NULL, 'refund');
 CALL cdp.maintain();
 SELECT is((SELECT string_agg(source_key, ' ') FROM cdp_data.touchpoint_awaited), 'never', 'one is left');
 SELECT is((SELECT customer_id FROM cdp_data.touchpoint_awaited), (SELECT customer_id FROM cdp_data.identifier WHERE identifier_id = id_of('half2')), 'that of the young refund');
