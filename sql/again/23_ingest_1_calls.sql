@@ -93,27 +93,37 @@ CREATE OR REPLACE FUNCTION cdp_internal.field_targets(names text[]) RETURNS TABL
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
+DECLARE
+  other text[];
+  n bigint;
 BEGIN
   RETURN QUERY
-  WITH known AS MATERIALIZED (
-    SELECT 'identifier' AS kind, t.name, 1 AS place FROM cdp_data.identifier_type_all t
-    UNION ALL SELECT 'attribute', a.name, 2 FROM cdp_data.attribute_all a
-  ), exact AS MATERIALIZED (
-    SELECT DISTINCT ON (g.name) g.name, k.kind, k.name AS target FROM unnest(names) AS g (name) JOIN known k ON k.name = g.name ORDER BY g.name, k.place
-  ), other AS MATERIALIZED (
-    SELECT DISTINCT g.name FROM unnest(names) AS g (name) WHERE NOT EXISTS (SELECT FROM exact e WHERE e.name = g.name)
-  ), alike AS MATERIALIZED (
-    SELECT DISTINCT ON (o.name) o.name, k.kind, k.name AS target
-    FROM other o JOIN known k ON cdp_internal.snake(k.name) = cdp_internal.snake(o.name)
-    ORDER BY o.name, k.place, cdp_internal.snake(k.name) <> k.name, k.name COLLATE "C"
-  )
-  SELECT e.name, e.kind, e.target::text, true FROM exact e
-  UNION ALL SELECT a.name, a.kind, a.target::text, false FROM alike a
-  UNION ALL
-  SELECT o.name, 'attribute', r.attribute, false
-  FROM other o JOIN cdp_internal.trait_names() r
-    ON r.trait = array_to_string(ARRAY(SELECT cdp_internal.snake(p) FROM unnest(string_to_array(o.name, '.')) WITH ORDINALITY AS u (p, n) ORDER BY n), '.')
-  WHERE NOT EXISTS (SELECT FROM alike a WHERE a.name = o.name);
+  SELECT DISTINCT ON (k.name) k.name::text, k.kind, k.name::text, true
+  FROM (
+    SELECT 'identifier' AS kind, t.name, 1 AS place FROM cdp_data.identifier_type_all t WHERE t.name = ANY (names)
+    UNION ALL SELECT 'attribute', a.name, 2 FROM cdp_data.attribute_all a WHERE a.name = ANY (names)) k
+  ORDER BY k.name, k.place;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  IF n = cardinality(names) THEN
+    RETURN; -- all have their own names, as most have
+  END IF;
+  other := ARRAY(SELECT DISTINCT g.name FROM unnest(names) AS g (name) WHERE NOT EXISTS (SELECT FROM cdp_data.identifier_type_all t WHERE t.name = g.name)
+    AND NOT EXISTS (SELECT FROM cdp_data.attribute_all a WHERE a.name = g.name));
+  RETURN QUERY
+  SELECT DISTINCT ON (o.name) o.name, k.kind, k.name::text, false
+  FROM (SELECT u.name, cdp_internal.snake(u.name) AS spelled FROM unnest(other) AS u (name) OFFSET 0) o JOIN (
+    SELECT 'identifier' AS kind, t.name, cdp_internal.snake(t.name) AS spelled, 1 AS place FROM cdp_data.identifier_type_all t
+    UNION ALL SELECT 'attribute', a.name, cdp_internal.snake(a.name), 2 FROM cdp_data.attribute_all a
+    UNION ALL SELECT 'attribute', r.attribute, r.trait, 3 FROM cdp_internal.trait_names() r WHERE strpos(r.trait, '.') = 0) k ON k.spelled = o.spelled
+  ORDER BY o.name, k.place, k.spelled <> k.name, k.name COLLATE "C";
+  IF EXISTS (SELECT FROM unnest(other) AS u (name) WHERE strpos(u.name, '.') > 0) THEN
+    RETURN QUERY
+    SELECT o.name, 'attribute', r.attribute, false
+    FROM unnest(other) AS o (name) JOIN cdp_internal.trait_names() r
+      ON r.trait = array_to_string(ARRAY(SELECT cdp_internal.snake(p) FROM unnest(string_to_array(o.name, '.')) WITH ORDINALITY AS u (p, n) ORDER BY n), '.')
+    WHERE strpos(o.name, '.') > 0 AND NOT EXISTS (SELECT FROM cdp_data.identifier_type_all t WHERE cdp_internal.snake(t.name) = cdp_internal.snake(o.name))
+      AND NOT EXISTS (SELECT FROM cdp_data.attribute_all a WHERE cdp_internal.snake(a.name) = cdp_internal.snake(o.name));
+  END IF;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.field_targets(text[]) IS
