@@ -68,7 +68,6 @@ SELECT is((SELECT count(*) FROM cdp.component_rows_text((SELECT cdp.components(a
 SET LOCAL parallel_setup_cost = 0;
 SET LOCAL parallel_tuple_cost = 0;
 SET LOCAL min_parallel_table_scan_size = 0;
-SET LOCAL force_parallel_mode = off;
 ALTER TABLE t.link SET (parallel_workers = 2);
 CREATE FUNCTION t.plan(query text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE line text; whole text := '';

@@ -55,9 +55,12 @@ SELECT is_empty($$SELECT v, f FROM (SELECT v, cdp_internal.normalise_identifier(
   'numbers at random: E.164 or nothing');
 SELECT is_empty($$SELECT v FROM number WHERE cdp_internal.normalise_identifier('+' || v, 'phone', NULL) IS DISTINCT FROM cdp_internal.normalise_identifier('00' || v, 'phone', NULL)$$, '00 is +');
 
--- Lower case against ICU's, where that maps one character to one.
+-- Lower case against ICU's, where that maps one character to one. Ours stays at Unicode 15, so that no stored form changes
+-- with the server's libraries: capitals of later versions are left out.
 SELECT CASE WHEN EXISTS (SELECT FROM pg_collation WHERE collname = 'und-x-icu') THEN
-  is_empty($$SELECT c, chr(c) FROM sweep WHERE length(lower(chr(c) COLLATE "und-x-icu")) = 1 AND pg_temp.twin('.' || chr(c) || '.') = '.' || chr(c) || '.'
+  is_empty($$SELECT c, chr(c) FROM sweep WHERE length(lower(chr(c) COLLATE "und-x-icu")) = 1
+    AND c <> ALL (ARRAY[x'1C89'::int, x'A7CB'::int, x'A7CC'::int, x'A7CE'::int, x'A7D2'::int, x'A7D4'::int, x'A7DA'::int, x'A7DC'::int])
+    AND c NOT BETWEEN x'10D50'::int AND x'10D65'::int AND c NOT BETWEEN x'16EA0'::int AND x'16EB8'::int AND pg_temp.twin('.' || chr(c) || '.') = '.' || chr(c) || '.'
     AND '.' || lower(chr(c) COLLATE "und-x-icu") || '.' <> cdp_internal.normalise_identifier('.' || chr(c) || '.', 'lower', NULL)$$, 'lower agrees with ICU')
   ELSE skip('the server has no ICU', 1) END;
 
