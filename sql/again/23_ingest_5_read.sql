@@ -226,3 +226,131 @@ END
 $$;
 COMMENT ON FUNCTION cdp_internal.record_close(bigint, integer) IS
 'Marks what earlier batches of the same kind put into quarantine as tried again by this one, where a good record of it has the same key: the table was mended and loaded again. Returns how many rows.';
+
+-- What is refused keeps the values of encrypted attributes, sealed. They open again only where such a value may stand, and
+-- as that attribute: a source that sends somebody's envelope in another field does not get it opened.
+
+CREATE OR REPLACE FUNCTION cdp_internal.secret_places(src integer, original jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF NOT EXISTS (SELECT FROM cdp_data.attribute a WHERE a.encrypted) THEN
+    RETURN '[]';
+  END IF;
+  RETURN (
+    WITH secret AS (
+      SELECT a.name, a.attribute_id FROM cdp_data.attribute a WHERE a.encrypted
+    ), told AS (
+      SELECT f.field, s.attribute_id FROM cdp_data.source_field f JOIN secret s ON s.name = f.target_name WHERE f.source_id = src AND f.target_kind = 'attribute'
+    ), top AS (
+      SELECT v.path || e.key AS path, e.key AS name, e.value
+      FROM (VALUES ('{}'::text[]), (ARRAY['traits']), (ARRAY['context', 'traits']), (ARRAY['properties'])) AS v (path)
+        CROSS JOIN LATERAL jsonb_each(CASE jsonb_typeof(original #> v.path) WHEN 'object' THEN original #> v.path ELSE '{}' END) e
+    ), given AS (
+      SELECT t.path, t.name FROM top t
+      UNION ALL
+      SELECT t.path || i.key, t.name || '.' || i.key
+      FROM top t CROSS JOIN LATERAL jsonb_each(CASE jsonb_typeof(t.value) WHEN 'object' THEN t.value ELSE '{}' END) i WHERE cdp_internal.snake(t.name) IN ('address', 'company')
+    ), found AS (
+      SELECT (string_to_array(t.field, '.'))[2:] AS path, t.attribute_id, 1 AS rule FROM told t WHERE t.field ~ '^[$][.]'
+      UNION ALL
+      SELECT g.path, t.attribute_id, 2 FROM given g JOIN told t ON g.name IN (t.field, regexp_replace(t.field, '^.*[.]', ''))
+      UNION ALL
+      SELECT g.path, s.attribute_id, 3
+      FROM given g LEFT JOIN cdp_internal.field_targets(ARRAY(SELECT DISTINCT x.name FROM given x)) f ON f.name = g.name
+        JOIN secret s ON s.name IN (g.name, coalesce(f.target_name, cdp_internal.snake(g.name)))
+    )
+    SELECT coalesce(jsonb_agg(jsonb_build_object('path', o.path, 'attribute', o.attribute_id) ORDER BY o.path), '[]')
+    FROM (SELECT DISTINCT ON (d.path) d.path, d.attribute_id FROM found d ORDER BY d.path, d.rule, d.attribute_id) o);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.secret_places(integer, jsonb) IS
+'Where values of encrypted attributes may stand in a record or message of a source, by its contract and by names: a list of {"path": [...], "attribute": id}. Empty when no attribute is encrypted. Reads names only, so one answer holds for all records with the same names.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.seal_fields(original jsonb, places jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  p record;
+  value jsonb;
+BEGIN
+  IF jsonb_typeof(original) IS DISTINCT FROM 'object' THEN
+    RETURN original;
+  END IF;
+  FOR p IN SELECT ARRAY(SELECT jsonb_array_elements_text(e -> 'path')) AS path, (e ->> 'attribute')::integer AS id FROM jsonb_array_elements(places) e LOOP
+    IF cardinality(p.path) > 1 AND jsonb_typeof(original -> p.path[1]) = 'string' THEN
+      -- JSON in a column of type text is taken apart; what can not be read is sealed as a whole.
+      value := cdp_internal.parse_json(original ->> p.path[1]);
+      IF jsonb_typeof(value) IN ('object', 'array') THEN
+        original := jsonb_set(original, p.path[1:1], value);
+      ELSE
+        p.path := p.path[1:1];
+      END IF;
+    END IF;
+    value := original #> p.path;
+    IF jsonb_typeof(value) = 'string' THEN
+      original := jsonb_set(original, p.path, to_jsonb(cdp_internal.seal_attribute(p.id, value #>> '{}')));
+    ELSIF jsonb_typeof(value) <> 'null' THEN
+      original := jsonb_set(original, p.path, jsonb_build_object('cdp_sealed', cdp_internal.seal_attribute(p.id, value::text)));
+    END IF;
+  END LOOP;
+  RETURN original;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.seal_fields(jsonb, jsonb) IS
+'A refused record or message with what stands at these places (cdp_internal.secret_places()) sealed as cdp_internal.seal_attribute() does: texts as an envelope, all other JSON as {"cdp_sealed": envelope}. NULL for NULL. Errors: as cdp_internal.seal_text().';
+
+CREATE OR REPLACE FUNCTION cdp_internal.open_fields(original jsonb, places jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  p record;
+  value jsonb;
+  envelope text;
+  opened text;
+BEGIN
+  IF jsonb_typeof(original) IS DISTINCT FROM 'object' THEN
+    RETURN original;
+  END IF;
+  FOR p IN SELECT ARRAY(SELECT jsonb_array_elements_text(e -> 'path')) AS path, (e ->> 'attribute')::integer AS id FROM jsonb_array_elements(places) e LOOP
+    IF cardinality(p.path) > 1 AND jsonb_typeof(original -> p.path[1]) = 'string' THEN
+      p.path := p.path[1:1];
+    END IF;
+    value := original #> p.path;
+    envelope := CASE jsonb_typeof(value) WHEN 'string' THEN value #>> '{}' WHEN 'object' THEN CASE WHEN value - 'cdp_sealed' = '{}' THEN value ->> 'cdp_sealed' END END;
+    CONTINUE WHEN cdp_internal.envelope_key(envelope) IS NULL; -- somebody wrote a plain value in its place
+    -- A text that does not open is a value like any other; a key that is not there must not make it one.
+    opened := CASE WHEN cdp_internal.envelope_key(envelope) = ANY (cdp_internal.key_ids()) THEN cdp_internal.open_or_null(envelope, 'attribute ' || p.id)
+      ELSE cdp_internal.open_attribute(p.id, envelope) END;
+    IF opened IS NOT NULL THEN
+      original := jsonb_set(original, p.path, CASE jsonb_typeof(value) WHEN 'string' THEN to_jsonb(opened) ELSE opened::jsonb END);
+    END IF;
+  END LOOP;
+  RETURN original;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.open_fields(jsonb, jsonb) IS
+'The opposite of cdp_internal.seal_fields(): opens what is sealed at these places as their attribute; plain values, and texts that do not open, stay as they are. NULL for NULL. Errors: 42501 without the right to decrypt, 55000 no key file or a key is missing.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.fields_json(names text[], vals text[]) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  made jsonb := '{}';
+  path text[];
+BEGIN
+  FOR n IN 1 .. cardinality(names) LOOP
+    CONTINUE WHEN vals[n] IS NULL;
+    path := CASE WHEN names[n] ~ '^[$][.]' THEN (string_to_array(names[n], '.'))[2:] ELSE names[n:n] END;
+    FOR depth IN 1 .. cardinality(path) - 1 LOOP
+      IF jsonb_typeof(made #> path[1:depth]) IS DISTINCT FROM 'object' THEN
+        made := jsonb_set(made, path[1:depth], '{}');
+      END IF;
+    END LOOP;
+    made := jsonb_set(made, path, to_jsonb(vals[n]));
+  END LOOP;
+  RETURN made;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.fields_json(text[], text[]) IS
+'A record put together again from the fields that a load read: names, or paths ($.a.b) that become objects, so that a retry finds them where the contract looks. Fields without a value are left out.';

@@ -211,18 +211,21 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.field_is_secret(text, integer) IS
-'Whether a field of a record feeds an encrypted attribute, so that nothing but the profile may keep it, and that encrypted. Never NULL.';
+'Whether a field of a record feeds an encrypted attribute, so that nothing may keep it but encrypted. Never NULL.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.record_quarantine(load bigint, src integer) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   names text[] := ARRAY(SELECT f.field FROM pg_temp.cdp_load_field f ORDER BY f.n);
-  secret text[] := ARRAY(SELECT f.field FROM pg_temp.cdp_load_field f WHERE cdp_internal.field_is_secret(f.target_kind, f.target_id));
+  -- All records of a batch have the same names.
+  places jsonb := cdp_internal.secret_places(src, (
+    SELECT jsonb_object_agg(k.name, '') FROM (SELECT jsonb_object_keys(r.original) AS name FROM pg_temp.cdp_load_record r WHERE r.original IS NOT NULL
+      UNION SELECT unnest(names)) k));
   n bigint;
 BEGIN
   INSERT INTO cdp_data.quarantine (load_id, source_id, row_no, original, code, reason)
-  SELECT load, src, r.row_no, coalesce(r.original, jsonb_strip_nulls(jsonb_object(names, r.f))) - secret, r.code,
+  SELECT load, src, r.row_no, cdp_internal.seal_fields(coalesce(r.original, cdp_internal.fields_json(names, r.f)), places), r.code,
     concat(x.reason, ': ' || f.field, CASE r.code WHEN 'bad_field' THEN ' (' || (
       SELECT split_part(b, ':', 2) FROM unnest(r.bad) b WHERE split_part(b, ':', 1) = r.bad_field::text) || ')' END)
   FROM pg_temp.cdp_load_record r JOIN cdp_internal.load_reasons() x USING (code)
@@ -235,7 +238,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.record_quarantine(bigint, integer) IS
-'Writes the refused records of the batch to quarantine, with the field that is to blame; of erased people nothing but the count is kept. Returns how many.';
+'Writes the refused records of the batch to quarantine, encrypted attributes sealed, with the field that is to blame; of erased people nothing but the count is kept. Returns how many.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.record_quality(load bigint, src integer, record_kind text, rows_read bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp

@@ -56,14 +56,15 @@ $$;
 COMMENT ON FUNCTION cdp_internal.event_stage() IS
 'Puts the good records of a batch of events into pg_temp.cdp_load_stage, in the form that cdp.load_touchpoints() reads, each with its strongest identifier.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.event_settle() RETURNS void
+CREATE OR REPLACE FUNCTION cdp_internal.event_settle(src integer) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   names text[] := ARRAY(SELECT f.field FROM pg_temp.cdp_load_field f ORDER BY f.n);
+  places jsonb := cdp_internal.secret_places(src, (SELECT jsonb_object_agg(k, '') FROM unnest(names) k));
 BEGIN
   -- A row that the load refused links nobody, and goes to quarantine as it came.
-  UPDATE pg_temp.cdp_load_row w SET original = jsonb_strip_nulls(jsonb_object(names, r.f))
+  UPDATE pg_temp.cdp_load_row w SET original = cdp_internal.seal_fields(cdp_internal.fields_json(names, r.f), places)
   FROM pg_temp.cdp_load_stage s JOIN pg_temp.cdp_load_record r ON r.row_no = s.record_no
   WHERE s.pos = w.row_no AND w.code IS NOT NULL AND w.code <> 'suppressed';
   UPDATE pg_temp.cdp_load_record r SET code = 'settled'
@@ -76,7 +77,7 @@ BEGIN
   UPDATE pg_temp.cdp_load_row w SET row_no = s.record_no FROM pg_temp.cdp_load_stage s WHERE s.pos = w.row_no AND s.record_no <> s.pos;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.event_settle() IS
+COMMENT ON FUNCTION cdp_internal.event_settle(integer) IS
 'Brings what cdp_internal.load_read() found about the rows back to the records of the batch: which are refused, and when the others happened.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.event_carriers() RETURNS void
@@ -122,7 +123,7 @@ BEGIN
   IF row_seen.repeats THEN
     PERFORM cdp_internal.load_settle_repeats();
   END IF;
-  PERFORM cdp_internal.event_settle();
+  PERFORM cdp_internal.event_settle(src);
   quarantined := cdp_internal.record_quarantine(load_id, src) + cdp_internal.load_quarantine(load_id, src);
   PERFORM cdp_internal.record_quality(load_id, src, 'event', rows_read);
   orphaned := 0;

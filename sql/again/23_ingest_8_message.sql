@@ -525,33 +525,6 @@ $$;
 COMMENT ON FUNCTION cdp_internal.message_in(text, integer, jsonb, timestamptz) IS
 'Takes one message in that came at that time. status: written, repeated, suppressed, or refused with code and reason; then nothing of it was written.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.without_secrets(message jsonb) RETURNS jsonb
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-  secret text[] := ARRAY(SELECT a.name FROM cdp_data.attribute a WHERE a.encrypted);
-  place text[];
-  one text;
-BEGIN
-  IF secret = '{}' THEN
-    RETURN message;
-  END IF;
-  -- A contract may call the field otherwise, traits.ssn for one.
-  secret := secret || ARRAY(SELECT regexp_replace(f.field, '^.*[.]', '') FROM cdp_data.source_field f WHERE f.target_kind = 'attribute' AND f.target_name = ANY (secret));
-  FOR place, one IN
-    SELECT p.path, e.key
-    FROM (VALUES (ARRAY['traits']), (ARRAY['context', 'traits']), (ARRAY['properties']), ('{}'::text[])) AS p (path)
-      CROSS JOIN LATERAL jsonb_each(CASE jsonb_typeof(message #> p.path) WHEN 'object' THEN message #> p.path ELSE '{}' END) e
-    WHERE e.key = ANY (secret) OR (cdp_internal.split_traits(jsonb_build_object(e.key, e.value))).attributes ?| secret
-  LOOP
-    message := message #- (place || one);
-  END LOOP;
-  RETURN message;
-END
-$$;
-COMMENT ON FUNCTION cdp_internal.without_secrets(jsonb) IS
-'A message without the fields that would become encrypted attributes: what is refused is kept without them, and they have to be delivered again.';
-
 CREATE OR REPLACE FUNCTION cdp.ingest(source text, message jsonb)
 RETURNS TABLE (message_id text, status text, reason text, customer_id bigint, touchpoint_id bigint, refused jsonb)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -580,7 +553,7 @@ BEGIN
     m := cdp_internal.message_in(source, src, one, now());
     IF m.status = 'refused' THEN
       INSERT INTO cdp_data.quarantine (load_id, source_id, original, code, reason)
-      VALUES (cdp_internal.live_load(src, now()), src, cdp_internal.without_secrets(one), m.code, m.reason);
+      VALUES (cdp_internal.live_load(src, now()), src, cdp_internal.seal_fields(one, cdp_internal.secret_places(src, one)), m.code, m.reason);
     END IF;
     message_id := m.message_id;
     status := m.status;
@@ -593,7 +566,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.ingest(text, jsonb) IS
-'Takes a message in the form of the Segment specification (type identify, track, page, screen, group, alias), a list of them, or {"batch": [...]}: SELECT * FROM cdp.ingest(''app'', ''{"type": "track", "event": "Order Completed", "userId": "7", "messageId": "...", "properties": {...}}''). One row per message: status written; repeated (its messageId, or the order_id of its order, was here before: nothing is changed); suppressed (an erased person: nothing is kept); refused: it is in cdp_data.quarantine as it came, with the reason. userId, anonymousId, e-mail, phone and other identifiers among the traits identify, other traits are attributes, context.campaign and the referrer are the origin, revenue (of conversions else total, else value) and currency the money, the event''s name tells the kind by cdp_data.event_map_all, and the contract of the source, if there is one, what else becomes what. refused: what was left out, and why. Errors: 22023 unknown source, 22004 NULL, 55000 before cdp.setup(); never for what a message holds.';
+'Takes a message in the form of the Segment specification (type identify, track, page, screen, group, alias), a list of them, or {"batch": [...]}: SELECT * FROM cdp.ingest(''app'', ''{"type": "track", "event": "Order Completed", "userId": "7", "messageId": "...", "properties": {...}}''). One row per message: status written; repeated (its messageId, or the order_id of its order, was here before: nothing is changed); suppressed (an erased person: nothing is kept); refused: it is in cdp_data.quarantine as it came (encrypted attributes sealed), with the reason. userId, anonymousId, e-mail, phone and other identifiers among the traits identify, other traits are attributes, context.campaign and the referrer are the origin, revenue (of conversions else total, else value) and currency the money, the event''s name tells the kind by cdp_data.event_map_all, and the contract of the source, if there is one, what else becomes what. refused: what was left out, and why. Errors: 22023 unknown source, 22004 NULL, 55000 before cdp.setup(); never for what a message holds.';
 
 CREATE OR REPLACE FUNCTION cdp.retry_messages(load_id bigint)
 RETURNS TABLE (tried bigint, written bigint, refused bigint)
@@ -616,7 +589,7 @@ BEGIN
   PERFORM cdp_internal.guard_batch(); -- before rows of the quarantine, which an erasure may want
   FOR q IN SELECT x.quarantine_id, x.original, x.created_at FROM cdp_data.quarantine x WHERE x.load_id = retry_messages.load_id AND x.retried_by_load IS NULL
       ORDER BY x.quarantine_id FOR UPDATE LOOP
-    m := cdp_internal.message_in(l.name, l.source_id, q.original, q.created_at);
+    m := cdp_internal.message_in(l.name, l.source_id, cdp_internal.open_fields(q.original, cdp_internal.secret_places(l.source_id, q.original)), q.created_at);
     tried := tried + 1;
     IF m.status = 'refused' THEN
       refused := refused + 1;
@@ -650,7 +623,7 @@ BEGIN
     refused := 0;
     load_id := cdp_internal.load_begin(source, 'trial', 'messages that wait in quarantine');
     PERFORM cdp_internal.contract_admits(src, record_kind, true);
-    FOR q IN SELECT x.original AS message, x.created_at, lower(btrim(x.original ->> 'type')) AS call FROM cdp_data.quarantine x
+    FOR q IN SELECT cdp_internal.open_fields(x.original, cdp_internal.secret_places(src, x.original)) AS message, x.created_at, lower(btrim(x.original ->> 'type')) AS call FROM cdp_data.quarantine x
       WHERE x.source_id = src AND x.code = 'not_live' AND x.retried_by_load IS NULL
         AND lower(btrim(x.original ->> 'type')) = ANY (CASE record_kind WHEN 'customer' THEN ARRAY['identify'] ELSE ARRAY['track', 'page', 'screen'] END)
     LOOP
@@ -666,7 +639,8 @@ BEGIN
     INSERT INTO cdp_data.source_quality (load_id, source_id, record_kind, field, target, rows_seen, filled, valid, distinct_values)
     SELECT load_id, src, record_kind, j.field, concat_ws(' ', j.target_kind, j.target_name), messages, count(*) FILTER (WHERE j.code IS DISTINCT FROM 'empty'),
       count(*) FILTER (WHERE j.code IS NULL), count(DISTINCT hashtextextended(j.value, 0)) FILTER (WHERE j.code IS NULL)
-    FROM cdp_data.quarantine x CROSS JOIN LATERAL cdp_internal.message_judged(src, record_kind, x.original, cdp_internal.message_plain(x.original, lower(btrim(x.original ->> 'type')))) j
+    FROM cdp_data.quarantine x CROSS JOIN LATERAL (SELECT cdp_internal.open_fields(x.original, cdp_internal.secret_places(src, x.original)) AS message OFFSET 0) o
+      CROSS JOIN LATERAL cdp_internal.message_judged(src, record_kind, o.message, cdp_internal.message_plain(o.message, lower(btrim(x.original ->> 'type')))) j
     WHERE x.source_id = src AND x.code = 'not_live' AND x.retried_by_load IS NULL AND j.target_kind <> 'ignore'
       AND NOT (j.target_kind IN ('record', 'touchpoint') AND j.target_name IN ('source_key', 'observed_at', 'occurred_at', 'kind') AND j.code = 'empty')
       AND lower(btrim(x.original ->> 'type')) = ANY (CASE record_kind WHEN 'customer' THEN ARRAY['identify'] ELSE ARRAY['track', 'page', 'screen'] END)

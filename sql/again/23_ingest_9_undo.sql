@@ -134,7 +134,7 @@ DECLARE
 BEGIN
   -- The columns that the contract reads, or those of the rows that have the name of something: a path begins in a
   -- column, whose JSON is taken as it is.
-  SELECT string_agg(format(CASE WHEN c.whole THEN 'q.original -> %L AS %I' ELSE 'q.original ->> %L AS %I' END, c.name, c.name), ', ' ORDER BY c.name) INTO list
+  SELECT string_agg(format(CASE WHEN c.whole THEN 'o.row -> %L AS %I' ELSE 'o.row ->> %L AS %I' END, c.name, c.name), ', ' ORDER BY c.name) INTO list
   FROM (
     SELECT CASE WHEN f.field ~ '^[$][.]' THEN split_part(f.field, '.', 2) ELSE f.field END AS name, bool_or(f.field ~ '^[$][.]') AS whole
     FROM cdp_data.source_field f WHERE f.source_id = src AND f.record_kind = record_again.record_kind GROUP BY 1
@@ -152,17 +152,20 @@ BEGIN
     WHERE NOT by_contract AND NOT EXISTS (
       SELECT FROM cdp_internal.quarantine_open(load) q, jsonb_object_keys(q.original) x JOIN cdp_data.identifier_type_all t ON t.name = x AND t.role <> 'ignore')) c;
   IF record_kind = 'event' AND NOT by_contract THEN
-    list := concat(list, (SELECT string_agg(format(', q.original ->> %L AS %I', m, m), '') FROM unnest('{source_key,occurred_at,kind}'::text[]) m
+    list := concat(list, (SELECT string_agg(format(', o.row ->> %L AS %I', m, m), '') FROM unnest('{source_key,occurred_at,kind}'::text[]) m
       WHERE NOT EXISTS (SELECT FROM cdp_internal.quarantine_open(load) q WHERE q.original ? m)));
   END IF;
-  EXECUTE format('CREATE TEMP TABLE cdp_load_again AS SELECT %s FROM cdp_internal.quarantine_open($1) q WHERE NOT cdp_internal.record_told_later($1, $2, $3, q.original) ORDER BY q.row_no',
-    list) USING load, src, record_kind;
+  EXECUTE format('CREATE TEMP TABLE cdp_load_again AS SELECT %s
+    FROM cdp_internal.quarantine_open($1) q CROSS JOIN LATERAL (SELECT cdp_internal.open_fields(q.original, $4) AS row OFFSET 0) o
+    WHERE NOT cdp_internal.record_told_later($1, $2, $3, q.original) ORDER BY q.row_no', list)
+  USING load, src, record_kind, cdp_internal.secret_places(src, (
+    SELECT jsonb_object_agg(k.name, '') FROM (SELECT DISTINCT jsonb_object_keys(q.original) AS name FROM cdp_internal.quarantine_open(load) q WHERE jsonb_typeof(q.original) = 'object') k));
   GET DIAGNOSTICS n = ROW_COUNT;
   RETURN n;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.record_again(bigint, integer, text) IS
-'Puts the refused rows of a batch into pg_temp.cdp_load_again, with the columns that a load of the kind reads. Returns how many; those of whose record a later load told are left out.';
+'Puts the refused rows of a batch into pg_temp.cdp_load_again, with the columns that a load of the kind reads and encrypted attributes opened. Returns how many; those of whose record a later load told are left out.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.record_told_later(load bigint, src integer, record_kind text, original jsonb) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp

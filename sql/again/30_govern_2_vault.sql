@@ -196,6 +196,45 @@ $$;
 COMMENT ON FUNCTION cdp_internal.rotate_attributes(integer, integer[], bigint, integer) IS
 'Seals values of encrypted attributes anew that stand on these pages of cdp_data.attribute_value, in the clear or with another key than this one, the newest. fresh_ids: attributes that no rotation has finished yet, of which a text that does not open counts as one in the clear; of others it stays as it is. Writes the change feed, so that profiles follow. Returns how many. Errors: 55000 a key is missing; others as cdp_internal.seal_text().';
 
+CREATE OR REPLACE FUNCTION cdp_internal.envelopes_in(original jsonb) RETURNS TABLE (key integer)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+SELECT cdp_internal.envelope_key(m.parts[1]) FROM regexp_matches(CASE WHEN original::text LIKE '%"cdp1:%' THEN original::text END, '"(cdp1:[0-9]+:[A-Za-z0-9+/=]+)"', 'g') AS m (parts)
+WHERE cdp_internal.envelope_key(m.parts[1]) IS NOT NULL;
+END;
+COMMENT ON FUNCTION cdp_internal.envelopes_in(jsonb) IS
+'The keys of the encrypted texts that stand anywhere in a record or message, one row each. Without rows for NULL.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.rotate_quarantine(from_block bigint, blocks integer) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  n bigint;
+  known integer[] := cdp_internal.key_ids();
+BEGIN
+  IF NOT EXISTS (SELECT FROM cdp_data.attribute a WHERE a.encrypted) THEN
+    RETURN 0;
+  END IF;
+  WITH picked AS MATERIALIZED (
+    SELECT q.quarantine_id, q.source_id, q.original FROM cdp_data.quarantine q
+    WHERE q.ctid >= format('(%s,0)', from_block)::tid AND q.ctid < format('(%s,0)', from_block + blocks)::tid
+      -- A row that names a key which is not there stays as it is: a source may have written it, and it must not stop the others.
+      AND NOT EXISTS (SELECT FROM cdp_internal.envelopes_in(q.original) e WHERE e.key <> ALL (known))
+    FOR UPDATE SKIP LOCKED
+  )
+  UPDATE cdp_data.quarantine q SET original = f.sealed
+  FROM (
+    -- What is sealed with the newest key already is the same text again.
+    SELECT p.quarantine_id, p.original, cdp_internal.seal_fields(cdp_internal.open_fields(p.original, s.places), s.places) AS sealed
+    FROM picked p CROSS JOIN LATERAL (SELECT cdp_internal.secret_places(p.source_id, p.original) AS places OFFSET 0) s OFFSET 0) f
+  WHERE q.quarantine_id = f.quarantine_id AND f.sealed IS DISTINCT FROM f.original;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  RETURN n;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.rotate_quarantine(bigint, integer) IS
+'Seals encrypted attributes of refused records and messages anew, with the newest key, that stand on these pages of cdp_data.quarantine, in the clear or sealed; rows that somebody works on, or that hold a text of a key that is not in the key file, are left out. Returns how many rows.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.rotate_column(
   target regclass, column_name text, context text, same_for_same boolean, key_id integer, from_block bigint, blocks integer) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -232,13 +271,17 @@ BEGIN
     -- What was readable until now is in the planner's statistics, too.
     EXECUTE format('ANALYZE %s', to_regclass(p.table_name));
   END LOOP;
+  -- Where a contract says otherwise by now, an envelope stands at no place that would be looked at.
+  total := total + (SELECT count(*) FROM cdp_data.quarantine q
+    WHERE EXISTS (SELECT FROM cdp_internal.envelopes_in(q.original) e WHERE e.key <> rotation_unopened.key_id));
   ANALYZE cdp_data.attribute_value;
+  ANALYZE cdp_data.quarantine;
   ANALYZE cdp_data.profile;
   RETURN total;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.rotation_unopened(integer) IS
-'The end of a rotation to this key: counts the texts that it left because they do not open, and makes the statistics of the tables anew, which may hold values that were in the clear.';
+'The end of a rotation to this key: counts the texts that it left because they do not open (in quarantine: rows with a text that another key sealed), and makes the statistics of the tables anew, which may hold values that were in the clear.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.rotation_progress(rotation bigint, table_name text, block bigint, more bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -299,12 +342,14 @@ BEGIN
   FROM (
     SELECT 'cdp_data.attribute_value' AS t, 'value' AS c, NULL AS x, true AS s
     UNION ALL
+    SELECT 'cdp_data.quarantine', 'original', NULL, true
+    UNION ALL
     SELECT e.table_name, e.column_name, e.context, e.same_for_same FROM cdp_data.encrypted_column e) p
   WHERE to_regclass(p.t) IS NOT NULL ORDER BY p.x NULLS FIRST, p.t, p.c;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.rotation_places() IS
-'Where encrypted values stand: the attributes'' table first (context NULL), then columns of cdp_data.encrypted_column whose table is there, each with its size in pages.';
+'Where encrypted values stand: the attributes'' table and the quarantine first (context NULL), then columns of cdp_data.encrypted_column whose table is there, each with its size in pages.';
 
 CREATE OR REPLACE PROCEDURE cdp.rotate_keys(pages integer DEFAULT 500)
 LANGUAGE plpgsql
@@ -326,7 +371,9 @@ BEGIN
     FOR place IN SELECT * FROM cdp_internal.rotation_places() LOOP
       block := 0;
       WHILE block OPERATOR(pg_catalog.<) place.blocks LOOP
-        IF place.context IS NULL THEN
+        IF place.table_name OPERATOR(pg_catalog.=) 'cdp_data.quarantine' AND place.context IS NULL THEN
+          n := cdp_internal.rotate_quarantine(block, pages);
+        ELSIF place.context IS NULL THEN
           n := cdp_internal.rotate_attributes(run.key_id, run.fresh_ids, block, pages);
         ELSE
           n := cdp_internal.rotate_column(pg_catalog.to_regclass(place.table_name), place.column_name, place.context, place.same_for_same, run.key_id, block, pages);
@@ -345,7 +392,7 @@ BEGIN
 END
 $$;
 COMMENT ON PROCEDURE cdp.rotate_keys(integer) IS
-'Seals everything encrypted anew with the newest key of the key file: values of encrypted attributes (also those that are still in the clear), columns named by cdp.add_encrypted_column(), and the profiles. Works on so many pages of a table at a time and commits after each; when it is stopped or killed, the next run does what is left. Writers go on beside it; a value written twice, with the old key and the new, counts as two values until its turn. Digests of suppressed people and links of the audit stay with their keys: never take a key out of the file that cdp_internal.suppression_keys() or cdp_data.audit_seal names. Progress: cdp_data.key_rotation. Run it outside a transaction block, as the owner of the tables. Errors: 42501 without the rights, 55000 a key is missing. A text that does not open stays as it is, is counted in key_rotation.unopened and told in a warning and by cdp.health(). At the end the statistics of these tables are made anew; old rows stay in the files until VACUUM.';
+'Seals everything encrypted anew with the newest key of the key file: values of encrypted attributes (also those that are still in the clear, and those of refused records and messages), columns named by cdp.add_encrypted_column(), and the profiles. Works on so many pages of a table at a time and commits after each; when it is stopped or killed, the next run does what is left. Writers go on beside it; a value written twice, with the old key and the new, counts as two values until its turn. Digests of suppressed people and links of the audit stay with their keys: never take a key out of the file that cdp_internal.suppression_keys() or cdp_data.audit_seal names. Progress: cdp_data.key_rotation. Run it outside a transaction block, as the owner of the tables. Errors: 42501 without the rights, 55000 a key is missing. A text that does not open stays as it is, is counted in key_rotation.unopened and told in a warning and by cdp.health(). At the end the statistics of these tables are made anew; old rows stay in the files until VACUUM.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.health_of_vault()
 RETURNS TABLE (severity text, finding text, detail text, remedy text)

@@ -46,6 +46,8 @@ BEGIN
     adds := adds || ', ''value'', CASE WHEN NOT b.encrypted OR cdp_internal.envelope_key(x.value) IS NULL THEN x.value
       WHEN cdp_internal.envelope_key(x.value) = ANY (cdp_internal.key_ids()) THEN coalesce(cdp_internal.open_or_null(x.value, ''attribute '' || x.attribute_id), x.value)
       ELSE cdp_internal.open_attribute(x.attribute_id, x.value) END';
+  ELSIF "table" = 'cdp_data.quarantine' THEN
+    adds := adds || ', ''original'', cdp_internal.open_fields(x.original, cdp_internal.secret_places(x.source_id, x.original))';
   END IF;
   joins := coalesce(joins, '');
   adds := coalesce(adds, '');
