@@ -206,7 +206,8 @@ BEGIN
   SELECT array_agg(k.name) AS names, array_agg(k.kind_id::integer) AS ids INTO kinds FROM cdp_data.touch_kind_all k;
   RETURN format($sql$
 INSERT INTO pg_temp.cdp_load_row
-SELECT q.row_no, CASE WHEN q.code IS NULL THEN nextval('cdp_data.touchpoint_id_seq') END, q.at, q.origin, q.type_id, q.kind_id, q.flags,
+SELECT q.row_no, CASE WHEN q.code IS NULL THEN nextval('cdp_data.touchpoint_id_seq') END, q.at, q.origin, q.type_id, q.kind_id,
+  CASE WHEN q.refers_key IS NOT NULL AND q.value IS NOT NULL AND q.currency IS NULL THEN coalesce(q.flags, 0) | cdp_internal.follows_flag() ELSE q.flags END,
   q.code IS NULL AND cdp_internal.key_repeats(q.source_key),
   q.source_key, q.identifier, q.value, CASE WHEN q.value IS NOT NULL THEN coalesce(q.currency, %1$L) END, q.properties, q.refers_key, q.code,
   CASE WHEN q.code IS NULL AND cdp_internal.first_sight(q.origin) THEN

@@ -151,7 +151,7 @@ BEGIN
     -- What was read well is not kept as it came; it is put together again.
     CASE WHEN r.code = 'suppressed' THEN '{}' ELSE coalesce(r.original, jsonb_strip_nulls(jsonb_build_object(
       'source_key', r.source_key, 'occurred_at', r.at, 'identifier_type', t.name, 'identifier', r.identifier, 'kind', k.name,
-      'value', r.value, 'currency', r.currency, 'properties', r.properties, 'refers_to', r.refers_key, 'flags', r.flags))) END,
+      'value', r.value, 'currency', CASE WHEN r.flags < 0 THEN NULL ELSE r.currency END, 'properties', r.properties, 'refers_to', r.refers_key, 'flags', r.flags & ~cdp_internal.follows_flag()))) END,
     r.code, x.reason
   FROM pg_temp.cdp_load_row r JOIN cdp_internal.load_reasons() x USING (code)
     LEFT JOIN cdp_data.identifier_type_all t ON t.type_id = r.type_id
@@ -257,7 +257,7 @@ BEGIN
         JOIN cdp_data.touchpoint_awaited a ON a.source_id = src AND a.source_key = n.source_key WHERE n.code IS NULL) x
     WHERE r.row_no = x.row_no;
   END IF;
-  CREATE TEMP TABLE cdp_load_ref (row_no bigint, refers_key text, refers_to bigint, reserved boolean, owner_id bigint);
+  CREATE TEMP TABLE cdp_load_ref (row_no bigint, refers_key text, refers_to bigint, reserved boolean, owner_id bigint, follows boolean);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.load_match(integer) IS
@@ -286,7 +286,7 @@ DECLARE
 BEGIN
   INSERT INTO pg_temp.cdp_load_ref
   SELECT r.row_no, r.refers_key, coalesce(k.touchpoint_id, b.touchpoint_id), k.touchpoint_id IS NULL AND b.touchpoint_id IS NULL,
-    coalesce(p.customer_id, k.customer_id)
+    coalesce(p.customer_id, k.customer_id), coalesce(r.flags < 0, false)
   FROM pg_temp.cdp_load_row r
     LEFT JOIN cdp_data.touchpoint_key k ON k.source_id = src AND k.source_key = r.refers_key
     LEFT JOIN pg_temp.cdp_load_row b ON b.source_key = r.refers_key AND b.code IS NULL
@@ -313,12 +313,13 @@ BEGIN
   ON CONFLICT ON CONSTRAINT touchpoint_awaited_pkey DO UPDATE
   SET first_at = least(a.first_at, excluded.first_at), last_at = greatest(a.last_at, excluded.last_at);
   ANALYZE pg_temp.cdp_load_ref; -- mostly empty: without that knowledge the write would be planned around it
+  PERFORM cdp_internal.load_currencies(src);
   SELECT count(*) INTO orphans FROM pg_temp.cdp_load_ref f WHERE f.reserved;
   RETURN orphans;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.load_references(bigint, integer) IS
-'Turns refers_to of the running load into touchpoint ids: of records that are there, come with this load, or were taken out; for others an id is reserved. Returns how many rows refer to a record that is not there.';
+'Turns refers_to of the running load into touchpoint ids: of records that are there, come with this load, or were taken out; for others an id is reserved. Rows that named no currency take that of the record. Returns how many rows refer to a record that is not there.';
 
 -- Rows that refer to a record are of its customer, as a rule. Those of another one are in touchpoint_awaited, for reports
 -- of few customers must know whose conversion a refund takes back, and the change feed must tell that customer.
@@ -367,6 +368,7 @@ AS $$
 BEGIN
   CREATE TEMP TABLE cdp_load_old AS
   SELECT k.row_no, k.touchpoint_id, k.customer_id, k.occurred_at, t.load_id AS owner_load, r.source_key, p.customer_id AS new_customer, r.at AS new_at, t.refers_to,
+    CASE WHEN t.flags >= 0 THEN t.currency END IS DISTINCT FROM CASE WHEN coalesce(r.flags, 0) >= 0 THEN r.currency END AS repriced,
     t.touchpoint_id IS NOT NULL AND t.occurred_at = r.at AND t.identifier_id = p.identifier_id AND t.origin_id = o.origin_id
       AND t.kind_id = r.kind_id AND t.flags = coalesce(r.flags, 0)
       AND (t.value, t.currency, t.properties, t.refers_to) IS NOT DISTINCT FROM (r.value, r.currency, r.properties, f.refers_to) AS same
@@ -460,6 +462,10 @@ BEGIN
           SELECT NULL, NULL, a.source_key FROM cdp_data.touchpoint_awaited a JOIN pg_temp.cdp_load_row r USING (source_key)
           WHERE a.source_id = src AND r.code IS NULL) x;
   END IF;
+  PERFORM cdp_internal.refunds_follow(load, src, 'relink', array_agg(x.source_key))
+  FROM (SELECT a.source_key FROM cdp_data.touchpoint_awaited a JOIN pg_temp.cdp_load_row r USING (source_key) WHERE a.source_id = src AND r.code IS NULL
+        UNION SELECT o.source_key FROM pg_temp.cdp_load_old o WHERE NOT o.same AND o.repriced) x
+  HAVING count(*) > 0;
   RETURN n;
 END
 $$;

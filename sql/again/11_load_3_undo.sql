@@ -20,14 +20,14 @@ BEGIN
   SELECT i FROM cdp_data.load_confirmed c, unnest(c.touchpoints) r, generate_series(lower(r), upper(r) - 1) i WHERE c.load_id = load;
   ANALYZE pg_temp.cdp_load_move;
   CREATE TEMP TABLE cdp_load_version AS
-  SELECT k.touchpoint_id, t.load_id, k.source_key, t.customer_id, t.occurred_at, t.refers_to, NULL::bigint AS retraction_id, 0::bigint AS rank
+  SELECT k.touchpoint_id, t.load_id, k.source_key, t.customer_id, t.occurred_at, t.refers_to, t.flags < 0 AS follows, NULL::bigint AS retraction_id, 0::bigint AS rank
   FROM pg_temp.cdp_load_move m JOIN cdp_data.touchpoint_key k USING (touchpoint_id)
     JOIN cdp_data.touchpoint t ON (t.customer_id, t.occurred_at, t.touchpoint_id) = (k.customer_id, k.occurred_at, k.touchpoint_id)
   WHERE k.source_id = src
     -- The ids of a load stand together, so its BRIN index finds the keys without reading all of them.
     AND k.touchpoint_id BETWEEN (SELECT min(y.touchpoint_id) FROM pg_temp.cdp_load_move y) AND (SELECT max(y.touchpoint_id) FROM pg_temp.cdp_load_move y)
   UNION ALL
-  SELECT t.touchpoint_id, t.load_id, t.source_key, t.customer_id, t.occurred_at, t.refers_to, t.retraction_id, 0
+  SELECT t.touchpoint_id, t.load_id, t.source_key, t.customer_id, t.occurred_at, t.refers_to, t.flags < 0, t.retraction_id, 0
   FROM pg_temp.cdp_load_move m JOIN cdp_data.touchpoint_retracted t USING (touchpoint_id)
   WHERE t.source_id = src AND t.restored_at IS NULL;
   ANALYZE pg_temp.cdp_load_version;
@@ -98,20 +98,27 @@ BEGIN
   PERFORM cdp_internal.load_keep_references(load, src, array_agg(v.touchpoint_id), array_agg(v.customer_id), array_agg(v.source_key))
   FROM pg_temp.cdp_load_version v WHERE v.retraction_id IS NULL
     AND EXISTS (SELECT FROM cdp_data.touchpoint t WHERE t.customer_id = v.customer_id AND t.refers_to = v.touchpoint_id AND t.refers_to IS NOT NULL);
-  -- A row that comes back may find its record with another customer.
+  -- A row that comes back may find its record with another customer, or gone.
   IF EXISTS (SELECT FROM pg_temp.cdp_load_version v WHERE v.retraction_id IS NOT NULL AND v.refers_to IS NOT NULL) THEN
-    PERFORM cdp_internal.load_keep_references(load, src, array_agg(k.touchpoint_id), array_agg(v.customer_id), array_agg(k.source_key))
-    FROM (SELECT DISTINCT w.refers_to, w.customer_id FROM pg_temp.cdp_load_version w WHERE w.retraction_id IS NOT NULL) v
-      JOIN cdp_data.touchpoint_key k ON k.touchpoint_id = v.refers_to AND k.source_id = src
-    WHERE k.customer_id <> v.customer_id
-      AND k.touchpoint_id BETWEEN (SELECT min(w.refers_to) FROM pg_temp.cdp_load_version w WHERE w.retraction_id IS NOT NULL)
-        AND (SELECT max(w.refers_to) FROM pg_temp.cdp_load_version w WHERE w.retraction_id IS NOT NULL);
+    PERFORM cdp_internal.load_keep_references(load, src, array_agg(x.refers_to), array_agg(x.customer_id), array_agg(x.source_key))
+    FROM (
+      SELECT v.refers_to, v.customer_id, coalesce(k.source_key, (SELECT t.source_key FROM cdp_data.touchpoint_retracted t WHERE t.touchpoint_id = v.refers_to LIMIT 1)) AS source_key
+      FROM (SELECT DISTINCT w.refers_to, w.customer_id FROM pg_temp.cdp_load_version w WHERE w.retraction_id IS NOT NULL AND w.refers_to IS NOT NULL) v
+        LEFT JOIN cdp_data.touchpoint_key k ON k.touchpoint_id = v.refers_to
+      WHERE k.customer_id IS DISTINCT FROM v.customer_id) x
+    WHERE x.source_key IS NOT NULL;
   END IF;
   IF EXISTS (SELECT FROM cdp_data.touchpoint_awaited a WHERE a.source_id = src) THEN
     PERFORM cdp_internal.load_tell_owners(src, cause, array_agg(v.refers_to) FILTER (WHERE v.refers_to IS NOT NULL),
       array_agg(v.customer_id) FILTER (WHERE v.refers_to IS NOT NULL), array_agg(a.source_key) FILTER (WHERE a.source_key IS NOT NULL))
     FROM pg_temp.cdp_load_version v LEFT JOIN (SELECT DISTINCT w.source_key FROM cdp_data.touchpoint_awaited w WHERE w.source_id = src) a USING (source_key);
   END IF;
+  PERFORM cdp_internal.refunds_follow(load, src, cause, array_agg(x.source_key))
+  FROM (SELECT a.source_key FROM cdp_data.touchpoint_awaited a JOIN pg_temp.cdp_load_version v USING (source_key) WHERE a.source_id = src
+        UNION SELECT k.source_key FROM pg_temp.cdp_load_version v JOIN cdp_data.touchpoint_key k ON k.touchpoint_id = v.refers_to WHERE v.follows AND v.retraction_id IS NOT NULL
+        UNION SELECT a.source_key FROM pg_temp.cdp_load_version v JOIN cdp_data.touchpoint_awaited a ON (a.customer_id, a.touchpoint_id) = (v.customer_id, v.refers_to)
+        WHERE v.follows AND v.retraction_id IS NOT NULL) x
+  HAVING count(*) > 0;
   INSERT INTO cdp_data.change_feed (customer_id, cause, occurred_from, occurred_to)
   SELECT x.customer_id, load_settle.cause, min(x.first_at), max(x.last_at)
   FROM (SELECT v.customer_id, v.occurred_at AS first_at, v.occurred_at AS last_at FROM pg_temp.cdp_load_version v

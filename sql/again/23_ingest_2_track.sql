@@ -148,9 +148,13 @@ AS $$
 DECLARE
   id bigint;
   refers bigint := CASE WHEN refers_key IS NOT NULL THEN cdp_internal.touch_refers(load_id, source_id, refers_key, home_id, at) END;
+  code text := touch_write.currency;
   reserved bigint;
   awaited boolean;
 BEGIN
+  IF touch_write.flags < 0 THEN -- only now: who writes the record has done so, or waits
+    code := coalesce(cdp_internal.currency_of_record(source_id, refers_key), code);
+  END IF;
   -- A record that was here before, or that somebody referred to, takes the id that it has.
   id := coalesce((SELECT t.touchpoint_id FROM cdp_data.touchpoint_retracted t
     WHERE t.source_id = touch_write.source_id AND t.source_key = key LIMIT 1), nextval('cdp_data.touchpoint_id_seq'));
@@ -169,7 +173,7 @@ BEGIN
   INSERT INTO cdp_data.touchpoint (touchpoint_id, customer_id, identifier_id, occurred_at, origin_id, source_id, load_id,
     flags, kind_id, campaign_id, refers_to, value, currency, properties)
   VALUES (id, home_id, touch_write.identifier_id, at, touch_write.origin_id, touch_write.source_id, touch_write.load_id,
-    touch_write.flags, touch_write.kind_id, touch_write.campaign_id, refers, touch_write.value, touch_write.currency,
+    touch_write.flags, touch_write.kind_id, touch_write.campaign_id, refers, touch_write.value, code,
     cdp_internal.keep_properties(touch_write.source_id, touch_write.kind_id, touch_write.properties));
   INSERT INTO cdp_data.change_feed (customer_id, cause, occurred_from, occurred_to) VALUES (home_id, 'load', at, at);
   IF awaited THEN
@@ -181,11 +185,14 @@ BEGIN
     PERFORM cdp_internal.load_tell_owners(source_id, 'relink', CASE WHEN refers IS NOT NULL THEN ARRAY[refers] END,
       CASE WHEN refers IS NOT NULL THEN ARRAY[home_id] END, CASE WHEN awaited THEN ARRAY[key] END);
   END IF;
+  IF awaited THEN
+    PERFORM cdp_internal.refunds_follow(load_id, source_id, 'relink', ARRAY[key]);
+  END IF;
   RETURN id;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.touch_write(bigint, integer, text, bigint, bigint, timestamptz, integer, integer, smallint, integer, numeric, text, jsonb, text) IS
-'Writes one touchpoint with its key and the change feed, as a load of one row would, with the properties that its kind lists. Returns touchpoint_id. Error CDPTW (for its caller): the key is there already.';
+'Writes one touchpoint with its key and the change feed, as a load of one row would, with the properties that its kind lists; flags with cdp_internal.follows_flag(): in the currency of the record that it refers to. Returns touchpoint_id. Error CDPTW (for its caller): the key is there already.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.call_money(value numeric, currency text, OUT amount numeric, OUT code text)
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -302,6 +309,9 @@ BEGIN
     RAISE EXCEPTION 'refers_to must be the message_id of another record, at most 800 bytes' USING ERRCODE = 'invalid_parameter_value';
   END IF;
   money := cdp_internal.call_money(value, currency);
+  IF refers_key IS NOT NULL AND money.amount IS NOT NULL AND currency IS NULL THEN
+    flags := flags | cdp_internal.follows_flag();
+  END IF;
   kind := cdp_internal.event_kind(cdp_internal.source_of(source), event);
   IF kind.name <> cdp_internal.snake(event) AND kind.name <> event THEN
     content := coalesce(content, '{}') || jsonb_build_object('$event', event);
@@ -313,4 +323,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.track(text, text, jsonb, jsonb, timestamptz, text, numeric, text, jsonb, jsonb, text, integer) IS
-'Tells what somebody did: SELECT * FROM cdp.track(''shop'', ''purchase'', ''{"user_id": "7"}'', ''{"cart": 3}'', now(), ''order 11'', 99.90, ''CNY''). Writes a touchpoint with its key and the change feed, and identifies as cdp.identify() does, all in one transaction. event: a kind of cdp_data.touch_kind_all, however it is spelled (Form Submit), or a name of cdp_data.event_map_all (Order Completed); anything else is of kind event, which is neither touch nor conversion. A name that is not that of the kind stays in the property $event. value in currency (NULL: that of the reports), not in minor units, rounded to six decimals; negative for a refund. origin: {"source", "medium", "campaign", "referrer_host", "add_way", "qr_scene"}, utm fields and the like. traits: as in cdp.identify(). refers_to: message_id of the conversion that a refund reverses, which may come later. flags: 1 bot, 2 internal. A message_id that the source gave before, in a call or as source_key of a load, changes nothing: status repeated, with the touchpoint that it made. Other results as cdp.identify(). Errors: 22023 bad argument, 22003 value out of range, 22008 no credible time, 54000 properties over 1 MB, 55000 before cdp.setup().';
+'Tells what somebody did: SELECT * FROM cdp.track(''shop'', ''purchase'', ''{"user_id": "7"}'', ''{"cart": 3}'', now(), ''order 11'', 99.90, ''CNY''). Writes a touchpoint with its key and the change feed, and identifies as cdp.identify() does, all in one transaction. event: a kind of cdp_data.touch_kind_all, however it is spelled (Form Submit), or a name of cdp_data.event_map_all (Order Completed); anything else is of kind event, which is neither touch nor conversion. A name that is not that of the kind stays in the property $event. value in currency (NULL: that of the record that refers_to names, whichever comes first, else that of the reports), not in minor units, rounded to six decimals; negative for a refund. origin: {"source", "medium", "campaign", "referrer_host", "add_way", "qr_scene"}, utm fields and the like. traits: as in cdp.identify(). refers_to: message_id of the conversion that a refund reverses, which may come later. flags: 1 bot, 2 internal. A message_id that the source gave before, in a call or as source_key of a load, changes nothing: status repeated, with the touchpoint that it made. Other results as cdp.identify(). Errors: 22023 bad argument, 22003 value out of range, 22008 no credible time, 54000 properties over 1 MB, 55000 before cdp.setup().';

@@ -267,15 +267,15 @@ BEGIN
   IF jsonb_typeof(properties) <> 'object' THEN
     RAISE EXCEPTION 'the field that is the properties must be a JSON object' USING ERRCODE = 'invalid_parameter_value';
   END IF;
-  money := cdp_internal.message_money(properties || jsonb_strip_nulls(jsonb_build_object('revenue', touch ->> 'value', 'currency', coalesce(touch ->> 'currency',
-    -- What is paid back is in the money that was paid.
-    CASE WHEN refers IS NOT NULL AND coalesce(btrim(properties ->> 'currency'), '') = '' THEN (
-      SELECT p.currency FROM cdp_data.touchpoint_key y JOIN cdp_data.touchpoint p USING (customer_id, occurred_at, touchpoint_id)
-      WHERE y.source_id = src AND y.source_key = refers) END))), k.is_conversion, k.negate);
+  money := cdp_internal.message_money(properties || jsonb_strip_nulls(jsonb_build_object('revenue', touch ->> 'value', 'currency', touch ->> 'currency')), k.is_conversion, k.negate);
   -- The key of the record: by the contract, by the rule of the event, else the message's own.
   c.key := coalesce((
     SELECT x.key FROM (VALUES (1, cdp_internal.parse_key(cdp_internal.message_key(touch -> 'source_key'))), (2, CASE WHEN k.key_property IS NOT NULL THEN cdp_internal.parse_key(cdp_internal.message_key(given -> k.key_property)) END)) AS x (n, key)
     WHERE x.key IS DISTINCT FROM refers AND x.key IS NOT NULL ORDER BY x.n LIMIT 1), c.key);
+  -- What is paid back is in the money that was paid.
+  IF refers <> c.key AND money.amount IS NOT NULL AND coalesce(btrim(touch ->> 'currency'), btrim(properties ->> 'currency'), '') = '' THEN
+    flags := flags | cdp_internal.follows_flag();
+  END IF;
   content := jsonb_strip_nulls(jsonb_build_object('$event', CASE WHEN call = 'track' AND event <> k.name THEN event END,
       '$call', nullif(call, 'track'), 'name', CASE WHEN call <> 'track' THEN message ->> 'name' END, 'category', CASE WHEN call <> 'track' THEN message ->> 'category' END,
       '$context', nullif(r.context - ARRAY['traits', 'campaign', 'externalIds', 'library'], '{}'))) || properties;

@@ -379,7 +379,7 @@ COMMENT ON COLUMN cdp_data.touchpoint.customer_id IS 'Home customer of the ident
 COMMENT ON COLUMN cdp_data.touchpoint.identifier_id IS 'The identifier that carried the touch.';
 COMMENT ON COLUMN cdp_data.touchpoint.occurred_at IS 'When it happened (not when it was loaded).';
 COMMENT ON COLUMN cdp_data.touchpoint.origin_id IS 'Where it came from: cdp_data.origin; its channel is in cdp_bi.origin_channel.';
-COMMENT ON COLUMN cdp_data.touchpoint.flags IS 'Bit 1: bot; bit 2: internal traffic. 0 for a person''s.';
+COMMENT ON COLUMN cdp_data.touchpoint.flags IS 'Bit 1: bot; bit 2: internal traffic. 0 for a person''s. The sign is set when the row refers to a record and named no currency: then it is in that of the record.';
 COMMENT ON COLUMN cdp_data.touchpoint.kind_id IS 'Kind of touchpoint: cdp_data.touch_kind_all.';
 COMMENT ON COLUMN cdp_data.touchpoint.refers_to IS 'A refund''s conversion: its touchpoint_id.';
 COMMENT ON COLUMN cdp_data.touchpoint.value IS 'Money in currency, not in minor units; negative for a refund; NULL for a touch.';
@@ -427,7 +427,7 @@ CREATE INDEX IF NOT EXISTS touchpoint_retracted_by_idx ON cdp_data.touchpoint_re
 CREATE INDEX IF NOT EXISTS touchpoint_retracted_customer_idx ON cdp_data.touchpoint_retracted (customer_id, occurred_at);
 CREATE INDEX IF NOT EXISTS touchpoint_retracted_key_idx ON cdp_data.touchpoint_retracted (source_id, source_key);
 CREATE INDEX IF NOT EXISTS touchpoint_retracted_touchpoint_idx ON cdp_data.touchpoint_retracted (touchpoint_id);
-COMMENT ON TABLE cdp_data.touchpoint_retracted IS 'Versions of touchpoints that a later load corrected or a revert took out. The row was not in force from retracted_at until restored_at (NULL: still not).';
+COMMENT ON TABLE cdp_data.touchpoint_retracted IS 'Versions of touchpoints that a later load corrected or a revert took out. The row was not in force from retracted_at until restored_at (NULL: still not; at once: only its currency became that of the record that it refers to).';
 COMMENT ON COLUMN cdp_data.touchpoint_retracted.load_id IS 'The load that had written the version.';
 COMMENT ON COLUMN cdp_data.touchpoint_retracted.retracted_by_load IS 'The load that replaced it, or that was reverted.';
 
