@@ -247,3 +247,37 @@ RETURN sha256(replace(
   '\', '\\')::bytea);
 COMMENT ON FUNCTION cdp_internal.origin_digest(text, text, text, text, text, text) IS
 'The digest column of cdp_data.origin for these six texts: SHA-256 of each with its length before it. NULL when one is NULL.';
+
+-- What people type into setters is looked at before it reaches a table: a constraint's own error shows the whole row.
+CREATE OR REPLACE FUNCTION cdp_internal.require_choice(what text, given text, allowed text[]) RETURNS void
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF given IS NULL OR given <> ALL (allowed) THEN
+    RAISE EXCEPTION 'unknown %', what
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = format('Got %s.', coalesce(quote_literal(left(given, 50)), 'NULL')),
+        HINT = format('Use one of: %s.', array_to_string(allowed, ', '));
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.require_choice(text, text, text[]) IS
+'Error 22023 when what was given is none of the allowed words, or NULL; what: the name of the argument.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.require_text(what text, given text, most integer, pattern text DEFAULT NULL, hint text DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF coalesce(btrim(given, E' \t\r\n'), '') = '' THEN
+    RAISE EXCEPTION '% must not be empty', what
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = format('Got %s.', CASE WHEN given IS NULL THEN 'NULL' ELSE 'a blank text' END), HINT = coalesce(hint, format('Give a text of 1 to %s bytes.', most));
+  ELSIF octet_length(given) > most THEN
+    RAISE EXCEPTION '% is too long', what
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = format('It has %s bytes, at most %s are taken.', octet_length(given), most), HINT = coalesce(hint, 'Say it shorter.');
+  ELSIF given !~ (coalesce(pattern, '^[^[:cntrl:]]*$') COLLATE "C") THEN
+    RAISE EXCEPTION '% has signs that are not taken', what
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = format('Got %s.', quote_literal(left(given, 50))), HINT = coalesce(hint, 'Leave out tabs, line ends and other control signs.');
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.require_text(text, text, integer, text, text) IS
+'Error 22023 when a text is NULL, blank, longer than so many bytes, or does not match the pattern (collation C; NULL: no control signs); what: the name of the argument.';

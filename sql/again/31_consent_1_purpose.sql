@@ -47,13 +47,17 @@ DECLARE
   switch text;
 BEGIN
   PERFORM cdp_internal.require_setup();
+  PERFORM cdp_internal.require_text('name of a purpose', name, 63, '^[a-z][a-z0-9_]*$', 'Use 1 to 63 of a-z 0-9 _, with a letter first, such as loyalty_programme.');
   SELECT * INTO known FROM cdp_data.purpose_all p WHERE p.name = set_purpose.name;
   IF known.purpose_id IS NULL AND (legal_basis IS NULL OR rule IS NULL) THEN
     RAISE EXCEPTION 'a new purpose needs a legal basis and a rule'
       USING ERRCODE = 'null_value_not_allowed',
         HINT = 'legal_basis: consent, contract, legal_obligation, vital_interests, public_task or legitimate_interests; rule: off, opt_out or opt_in.';
   END IF;
+  PERFORM cdp_internal.require_choice('legal basis', coalesce(set_purpose.legal_basis, known.legal_basis),
+    '{consent,contract,legal_obligation,vital_interests,public_task,legitimate_interests}');
   switch := coalesce(set_purpose.rule, known.rule);
+  PERFORM cdp_internal.require_choice('rule', switch, '{off,opt_out,opt_in}');
   IF coalesce(set_purpose.is_messaging, known.is_messaging, false) AND switch <> 'opt_in' THEN
     RAISE EXCEPTION 'messages that people must have asked for need rule opt_in'
       USING ERRCODE = 'check_violation', DETAIL = format('Rule of "%s" would be %s.', name, switch),
@@ -84,7 +88,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.set_purpose(text, text, text, boolean, text, text, text, text, text, text, text, text, text, text) IS
-'Makes a purpose, or changes the one of that name, built-in ones too: an argument that is NULL keeps what is there. rule is the switch of the gate: off, opt_out, opt_in. The other arguments are the record of processing (GDPR Art. 30), in words; see cdp_bi.processing_record. A changed rule holds at once, everywhere: roll-ups start over, and waiting messages that it no longer allows are cancelled. Returns purpose_id. Errors: 22004 a new purpose without legal basis or rule, 23514 a word that is none of the list, or a messaging purpose that is not opt_in; 55000 before cdp.setup().';
+'Makes a purpose, or changes the one of that name, built-in ones too: an argument that is NULL keeps what is there. rule is the switch of the gate: off, opt_out, opt_in. The other arguments are the record of processing (GDPR Art. 30), in words; see cdp_bi.processing_record. A changed rule holds at once, everywhere: roll-ups start over, and waiting messages that it no longer allows are cancelled. Returns purpose_id. Errors: 22004 a new purpose without legal basis or rule, 22023 a bad name or a word that is none of the list, 23514 a messaging purpose that is not opt_in; 55000 before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.notice_digest(purpose text, language text, version text, content text) RETURNS bytea
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -102,6 +106,11 @@ DECLARE
 BEGIN
   PERFORM cdp_internal.require_setup();
   p := cdp_internal.purpose_of(purpose);
+  PERFORM cdp_internal.require_text('version of a notice', version, 100), cdp_internal.require_text('language of a notice', language, 35, NULL, 'Such as en or zh-Hans.');
+  PERFORM cdp_internal.require_text('text of a notice', content, 1048576, '', 'Give the exact text that people are shown, at most 1 MB.');
+  IF valid_from IS NULL THEN
+    RAISE EXCEPTION 'valid_from must not be NULL' USING ERRCODE = 'null_value_not_allowed', HINT = 'Leave it out: the notice counts from now on.';
+  END IF;
   digest := cdp_internal.notice_digest(purpose, language, version, content);
   INSERT INTO cdp_data.notice AS n (sha256, purpose_id, language, version, text, valid_from)
   VALUES (digest, p.purpose_id, add_notice.language, add_notice.version, content, add_notice.valid_from)
@@ -114,7 +123,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.add_notice(text, text, text, text, timestamptz) IS
-'Keeps the exact text that people are shown when they are asked about a purpose, and returns its hash in hexadecimal, which consents name. The same version with the same text changes nothing. Errors: 23505 the version is there with another text, 22023 unknown purpose, 23502 a NULL, 55000 before cdp.setup().';
+'Keeps the exact text that people are shown when they are asked about a purpose, and returns its hash in hexadecimal, which consents name. The same version with the same text changes nothing. Errors: 23505 the version is there with another text, 22023 unknown purpose, or an empty or too long version, language or text, 22004 valid_from NULL, 55000 before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.notice_of(purpose_id smallint, notice text) RETURNS bytea
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp

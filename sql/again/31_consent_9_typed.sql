@@ -10,6 +10,12 @@ DECLARE
 BEGIN
   PERFORM cdp_internal.require_setup();
   PERFORM cdp_internal.purpose_of(p) FROM unnest(purposes) p;
+  IF sensitivity IS NOT NULL THEN
+    PERFORM cdp_internal.require_choice('sensitivity', sensitivity, '{internal,personal,sensitive}');
+  END IF;
+  IF what = 'property' THEN
+    PERFORM cdp_internal.require_text('key of a property', key, 200);
+  END IF;
   IF key IS NOT NULL AND what IS DISTINCT FROM 'property' THEN
     RAISE EXCEPTION 'only a property has a key'
       USING ERRCODE = 'invalid_parameter_value', DETAIL = format('This says something about a whole %s.', left(coalesce(what, 'NULL'), 50)), HINT = 'Write property, or leave the key out.';
@@ -45,7 +51,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.allow_purposes(text, text, text[], text, text) IS
-'Says for which purposes data may be used: cdp.allow_purposes(''attribute'', ''birthday'', ''{service}''), (''kind'', ''health_quiz'', ''{service}''), (''property'', ''purchase'', ''{analytics}'', key => ''coupon''). purposes NULL: every one. sensitivity (internal, personal, sensitive) NULL keeps what is there. The first property of a kind makes its list: keys that are not listed are no longer kept. Attribution refuses such kinds where they are named and leaves them out where they are not; roll-ups start over. Errors: 22023 unknown thing, name or purpose, a key that is no property''s, 23514 unknown sensitivity, 23502 a property without key, 55000 before cdp.setup().';
+'Says for which purposes data may be used: cdp.allow_purposes(''attribute'', ''birthday'', ''{service}''), (''kind'', ''health_quiz'', ''{service}''), (''property'', ''purchase'', ''{analytics}'', key => ''coupon''). purposes NULL: every one. sensitivity (internal, personal, sensitive) NULL keeps what is there. The first property of a kind makes its list: keys that are not listed are no longer kept. Attribution refuses such kinds where they are named and leaves them out where they are not; roll-ups start over. Errors: 22023 unknown thing, name or purpose, a key that is no property''s, a property without key, unknown sensitivity, 55000 before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.json_pointer(part text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
@@ -125,6 +131,10 @@ DECLARE
   word text := cdp_internal.consent_channel(channel);
 BEGIN
   PERFORM cdp_internal.require_setup();
+  PERFORM cdp_internal.require_text('name of a destination', destination, 200);
+  IF kind IS NOT NULL THEN
+    PERFORM cdp_internal.require_text('kind of a destination', kind, 100, NULL, 'Such as webhook; leave it out for that.');
+  END IF;
   PERFORM cdp_internal.purpose_of(purpose);
   IF array_position(attributes, NULL) IS NOT NULL THEN
     RAISE EXCEPTION 'attributes of a destination must not be NULL'

@@ -85,11 +85,13 @@ DECLARE
 BEGIN
   SELECT x.* INTO l FROM cdp_data.request_law_all x WHERE x.law = args ->> 'law' AND x.kind = args ->> 'kind';
   IF NOT FOUND THEN
-    RAISE EXCEPTION 'no deadline is known for a request of kind "%" under "%"', left(args ->> 'kind', 30), left(args ->> 'law', 30)
+    RAISE EXCEPTION 'no deadline is known for a request of kind "%" under "%"', left(coalesce(args ->> 'kind', 'NULL'), 30), left(coalesce(args ->> 'law', 'NULL'), 30)
       USING ERRCODE = 'invalid_parameter_value', HINT = 'SELECT * FROM cdp_data.request_law_all; lists them. Put your own into cdp_data.request_law.';
   ELSIF came > now() + interval '1 day' OR came < now() - interval '5 years' THEN
-    RAISE EXCEPTION 'a request can not have come at %', came USING ERRCODE = 'datetime_field_overflow';
+    RAISE EXCEPTION 'a request can not have come at %', came
+      USING ERRCODE = 'datetime_field_overflow', DETAIL = 'Taken are the last five years and the day to come.', HINT = 'Leave received_at out when it came now.';
   END IF;
+  PERFORM cdp_internal.require_text('channel of a request', coalesce(args ->> 'channel', 'email'), 100, NULL, 'Such as email, letter, shop.');
   INSERT INTO cdp_data.request (kind, law, channel, customer_id, received_at, due_at, reference)
   VALUES (l.kind, l.law, coalesce(args ->> 'channel', 'email'), cdp_internal.request_customer(args), came, (came AT TIME ZONE 'UTC' + l.answer_within) AT TIME ZONE 'UTC', left(args ->> 'reference', 200))
   RETURNING request_id INTO id;
@@ -253,6 +255,27 @@ END
 $$;
 COMMENT ON FUNCTION cdp_internal.request_fulfil(jsonb) IS 'What cdp.fulfil_request() does.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.breach_read(given jsonb, known_reason text) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  PERFORM cdp_internal.require_choice('risk', coalesce(given ->> 'risk', 'risk'), '{none,risk,high}');
+  IF given ->> 'risk' = 'none' AND coalesce(btrim(given ->> 'risk_reason'), known_reason, '') = '' THEN
+    RAISE EXCEPTION 'a breach without risk needs a reason'
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = 'risk is none, risk_reason is empty.', HINT = 'Say in details why it harms nobody: {"risk_reason": "..."} (GDPR Art. 33(1)).';
+  ELSIF EXISTS (SELECT FROM unnest(ARRAY[given ->> 'people', given ->> 'records']) n WHERE n !~ '^[0-9]{1,18}$') THEN
+    RAISE EXCEPTION 'people and records of a breach must be whole numbers from 0 on'
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = format('Got people %s, records %s.', left(coalesce(given ->> 'people', 'NULL'), 50), left(coalesce(given ->> 'records', 'NULL'), 50)),
+        HINT = 'Leave out what is not known yet; cdp.update_breach() adds it.';
+  ELSIF given ? 'categories' AND jsonb_typeof(given -> 'categories') <> 'array' THEN
+    RAISE EXCEPTION 'categories of a breach must be a list'
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = format('Got %s.', jsonb_typeof(given -> 'categories')), HINT = 'Such as {"categories": ["names", "orders"]}.';
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.breach_read(jsonb, text) IS
+'Error 22023 when what is told of a breach can not be taken: unknown risk, risk none without a reason (known_reason: that of before), figures that are none.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.breach_write(args jsonb) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -260,6 +283,7 @@ DECLARE
   id bigint := (args ->> 'breach_id')::bigint;
   given jsonb := jsonb_strip_nulls(args - 'breach_id');
 BEGIN
+  PERFORM cdp_internal.breach_read(given, (SELECT b.risk_reason FROM cdp_data.breach b WHERE b.breach_id = id));
   IF id IS NULL THEN
     PERFORM cdp_internal.require_words(given ->> 'nature', 'what happened must be told', 'In a sentence, without names.');
     IF (given ->> 'discovered_at')::timestamptz > now() + interval '1 minute' THEN
@@ -308,6 +332,11 @@ BEGIN
   ELSIF args ->> 'recipient_kind' = 'authority' AND sent > found + interval '72 hours' AND coalesce(btrim(args ->> 'delay_reason'), '') = '' THEN
     RAISE EXCEPTION 'an authority that is told after 72 hours must be told why'
       USING ERRCODE = 'invalid_parameter_value', DETAIL = format('It was discovered at %s.', found), HINT = 'Give delay_reason (GDPR Art. 33(1)).';
+  END IF;
+  PERFORM cdp_internal.require_choice('kind of recipient', args ->> 'recipient_kind', '{authority,people,processor,controller,other}');
+  PERFORM cdp_internal.require_text('recipient', args ->> 'recipient', 500);
+  IF (args ->> 'people')::bigint < 0 THEN
+    RAISE EXCEPTION 'the number of people told must be from 0 on' USING ERRCODE = 'invalid_parameter_value', DETAIL = format('Got %s.', args ->> 'people'), HINT = 'Leave it out when it is not known.';
   END IF;
   INSERT INTO cdp_data.breach_notice (breach_id, recipient_kind, recipient, sent_at, people, reference, delay_reason, actor)
   VALUES ((args ->> 'breach')::bigint, args ->> 'recipient_kind', args ->> 'recipient', sent, (args ->> 'people')::bigint, args ->> 'reference', args ->> 'delay_reason', session_user)
@@ -391,7 +420,7 @@ BEGIN ATOMIC
 SELECT cdp_internal.to_register('breach', coalesce(details, '{}') - 'breach_id' || jsonb_build_object('nature', nature, 'discovered_at', discovered_at, 'risk', risk))::bigint;
 END;
 COMMENT ON FUNCTION cdp.open_breach(text, timestamptz, text, jsonb) IS
-'Registers a breach of personal data; the 72 hours of the authority run from discovered_at. risk none (with risk_reason in details), risk or high. details: began_at, ended_at, categories (list), people, records, consequences, measures, risk_reason. Returns breach_id. Errors: 42501 for others than the privacy role, 22023 no nature, 22008 discovered in the future, 23514 bad risk.';
+'Registers a breach of personal data; the 72 hours of the authority run from discovered_at. risk none (with risk_reason in details), risk or high. details: began_at, ended_at, categories (list), people, records, consequences, measures, risk_reason. Returns breach_id. Errors: 42501 for others than the privacy role, 22023 no nature, bad risk, risk none without risk_reason, figures that are none, 22008 discovered in the future.';
 
 CREATE OR REPLACE FUNCTION cdp.update_breach(breach bigint, details jsonb) RETURNS bigint
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
@@ -409,7 +438,7 @@ SELECT cdp_internal.to_register('tell', jsonb_build_object('breach', coalesce(br
   'people', people, 'reference', reference, 'delay_reason', delay_reason))::bigint;
 END;
 COMMENT ON FUNCTION cdp.breach_notified(bigint, text, text, timestamptz, bigint, text, text) IS
-'Notes that somebody was told of a breach: recipient_kind authority, people, processor, controller or other; people: how many were told. Returns its number. Errors: 42501, 22023 no such breach, or an authority later than 72 hours without delay_reason, 22008 told before it was discovered or in the future, 23514 bad kind.';
+'Notes that somebody was told of a breach: recipient_kind authority, people, processor, controller or other; people: how many were told. Returns its number. Errors: 42501, 22023 no such breach, bad kind, no recipient, or an authority later than 72 hours without delay_reason, 22008 told before it was discovered or in the future.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.health_of_requests()
 RETURNS TABLE (severity text, finding text, detail text, remedy text)

@@ -33,11 +33,15 @@ BEGIN
       RAISE EXCEPTION 'the general retention of % is counted one way only', what
         USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave basis out; for touchpoints, name a kind to count from the load.';
     END IF;
+    IF keep IS NULL AND what IN ('call_message', 'job_run') THEN
+      RAISE EXCEPTION 'the retention of % can not be taken away', what
+        USING ERRCODE = 'null_value_not_allowed', HINT = 'Give a long one.';
+    END IF;
     EXECUTE format('UPDATE cdp_data.setting SET %I = $1, updated_at = now()', setting) USING keep;
   ELSE
     IF NOT (what IN ('touchpoint', 'attribute') AND chosen IN ('occurred', 'loaded') OR what = 'customer' AND chosen = 'occurred' AND coalesce(name, '') IN ('', 'delete')
       OR EXISTS (SELECT FROM cdp_internal.retention_tables() t WHERE t.what = set_retention.what AND t.basis = chosen) AND name IS NULL) OR what IS NULL THEN
-      RAISE EXCEPTION 'there is no retention of %', concat_ws(' ', coalesce(quote_literal(left(what, 100)), 'NULL'), quote_literal(left(name, 100)), 'counted from', coalesce(set_retention.basis, 'anything'))
+      RAISE EXCEPTION 'there is no retention of %', concat_ws(' ', coalesce(quote_literal(left(what, 100)), 'NULL'), quote_literal(left(name, 100)), 'counted from', coalesce(left(set_retention.basis, 50), 'anything'))
         USING ERRCODE = 'invalid_parameter_value',
           HINT = 'what: touchpoint (name: a kind), attribute (name: an attribute, or none), customer (name: delete, or none), audit, call_message, job_run, '
             || (SELECT string_agg(format('%s (%s)', t.what, t.basis), ', ' ORDER BY t.what, t.basis) FROM cdp_internal.retention_tables() t) || '; basis: occurred or loaded.';
@@ -67,7 +71,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.set_retention(text, interval, text, text, text) IS
-'Says how long what is kept: SELECT cdp.set_retention(''touchpoint'', ''90 days'', ''page_view''). what: touchpoint (name a kind; without a name the general retention of all other kinds), attribute (with or without a name), customer (people without a sign for so long are erased as cdp.erase_customer() does, but may come again; name delete for that mode, none for anonymise), quarantine, outbox (sent, failed and cancelled messages), touchpoint_retracted, identity_alert (resolved ones), audit (sealed rows), call_message, job_run. basis: occurred (when it happened) or loaded (when it came here); NULL: occurred where it is known. keep NULL takes the policy away. Nothing is deleted now: cdp.retention_plan() shows what would be, cdp.maintain() does it. Errors: 22023 unknown what, name or basis, or a keep not above zero; 55000 customer without a key file; 23502 a setting that can not be without.';
+'Says how long what is kept: SELECT cdp.set_retention(''touchpoint'', ''90 days'', ''page_view''). what: touchpoint (name a kind; without a name the general retention of all other kinds), attribute (with or without a name), customer (people without a sign for so long are erased as cdp.erase_customer() does, but may come again; name delete for that mode, none for anonymise), quarantine, outbox (sent, failed and cancelled messages), touchpoint_retracted, identity_alert (resolved ones), audit (sealed rows), call_message, job_run. basis: occurred (when it happened) or loaded (when it came here); NULL: occurred where it is known. keep NULL takes the policy away. Nothing is deleted now: cdp.retention_plan() shows what would be, cdp.maintain() does it. Errors: 22023 unknown what, name or basis, or a keep not above zero; 55000 customer without a key file; 22004 a setting that can not be without.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.value_last(basis text, last_at timestamptz, load_id bigint, version_id bigint) RETURNS timestamptz
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp

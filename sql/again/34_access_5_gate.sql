@@ -103,12 +103,17 @@ AS $$
 #variable_conflict use_variable
 BEGIN
   PERFORM cdp_internal.require_setup();
-  IF kind IS NULL OR name IS NULL OR kind NOT IN ('freshness', 'completeness', 'size_jump')
+  PERFORM cdp_internal.require_text('name of a gate', name, 100);
+  IF kind IS NULL OR kind NOT IN ('freshness', 'completeness', 'size_jump')
     OR (CASE kind WHEN 'freshness' THEN max_age IS NULL OR source IS NULL OR num_nonnulls(min_share, max_change, target) > 0
       WHEN 'completeness' THEN min_share IS NULL OR target IS NULL OR num_nonnulls(max_age, max_change) > 0
       ELSE max_change IS NULL OR source IS NULL OR num_nonnulls(max_age, min_share, target) > 0 END) THEN
     RAISE EXCEPTION 'not a gate' USING ERRCODE = 'invalid_parameter_value', DETAIL = format('kind is %s.', coalesce(quote_literal(left(kind, 50)), 'NULL')),
       HINT = 'freshness needs source and max_age; completeness target and min_share, source if it is about one; size_jump source and max_change.';
+  ELSIF max_age <= '0'::interval OR NOT (min_share > 0 AND min_share <= 1) OR NOT (max_change > 0 AND max_change < 'Infinity') THEN
+    RAISE EXCEPTION 'the bound of a gate is out of range'
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = format('Got max_age %s, min_share %s, max_change %s.', coalesce(max_age::text, 'NULL'), coalesce(min_share::text, 'NULL'), coalesce(max_change::text, 'NULL')),
+        HINT = 'max_age must be longer than nothing, min_share above 0 and at most 1, max_change a number above 0 (0.5: half).';
   ELSIF target IS NOT NULL AND NOT EXISTS (SELECT FROM cdp_data.attribute_all a WHERE target = 'attribute ' || a.name)
     AND NOT EXISTS (SELECT FROM cdp_data.identifier_type_all t WHERE target = 'identifier ' || t.name) THEN
     RAISE EXCEPTION 'unknown target "%"', left(target, 100) USING ERRCODE = 'invalid_parameter_value', HINT = 'Write attribute city or identifier email.';
@@ -131,7 +136,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.set_gate(text, text, text, text, interval, numeric, numeric, text) IS
-'Makes a gate, or changes the one of that name, and judges it; true when it is open. SELECT cdp.set_gate(''shop fresh'', ''freshness'', ''shop'', max_age => ''26 hours''); (''emails'', ''completeness'', target => ''identifier email'', min_share => 0.6); (''shop size'', ''size_jump'', ''shop'', max_change => 0.5). destination: only messages to it are stopped; NULL: all. While it is closed the outbox refuses with its reason. Errors: 22023 unknown kind, source, target or destination, or limits of another kind; 23514 a limit out of range.';
+'Makes a gate, or changes the one of that name, and judges it; true when it is open. SELECT cdp.set_gate(''shop fresh'', ''freshness'', ''shop'', max_age => ''26 hours''); (''emails'', ''completeness'', target => ''identifier email'', min_share => 0.6); (''shop size'', ''size_jump'', ''shop'', max_change => 0.5). destination: only messages to it are stopped; NULL: all. While it is closed the outbox refuses with its reason. Errors: 22023 unknown kind, source, target or destination, a bad name, limits of another kind, or a limit out of range.';
 
 CREATE OR REPLACE FUNCTION cdp.drop_gate(name text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp

@@ -1,6 +1,6 @@
 -- The ledger of consent: what may be written and by whom, idempotency, quarantine, suppression, roles; and the outbox,
 -- from which a withdrawal takes messages within its own transaction.
-SELECT plan(67);
+SELECT plan(71);
 SET client_min_messages = error;
 SELECT cdp.add_source('web'), cdp.add_source('crm');
 CREATE FUNCTION pg_temp.warned(command text) RETURNS text LANGUAGE plpgsql AS $$
@@ -154,6 +154,41 @@ UPDATE cdp_data.outbox SET next_attempt_at = now() - interval '1 minute' WHERE s
 SELECT is((SELECT string_agg(payload ->> 'n', ' ' ORDER BY payload ->> 'n') FROM cdp.outbox_take('mail', 10)), '1 2', 'a message that comes back is not taken without consent');
 SELECT matches((SELECT state || ': ' || last_error FROM cdp_data.outbox WHERE customer_id = :bob), 'cancelled: no consent of customer \d+ to marketing by email', 'it is cancelled, and says why');
 SELECT is((SELECT count(*) FROM cdp_data.change_feed WHERE cause = 'consent' AND customer_id = :bob) > 0, true, 'the feed tells');
+
+-- What people type into setters is refused in our own words: never a constraint's error, which shows the whole row.
+CREATE TEMP TABLE tried (call text, word text, code text, message text, detail text, hint text);
+CREATE FUNCTION pg_temp.try(call text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+  w text;
+  t tried;
+BEGIN
+  FOREACH w IN ARRAY ARRAY[NULL, '', '  ', E'a\tb', 'x''; DROP TABLE cdp_data.purpose; --', repeat('x', 70000), 'ok_word'] LOOP
+    t := (call, w, 'taken', '', '', '');
+    BEGIN
+      EXECUTE 'SELECT ' || replace(call, '?', quote_nullable(w));
+    EXCEPTION WHEN OTHERS THEN
+      GET STACKED DIAGNOSTICS t.code = RETURNED_SQLSTATE, t.message = MESSAGE_TEXT, t.detail = PG_EXCEPTION_DETAIL, t.hint = PG_EXCEPTION_HINT;
+    END;
+    INSERT INTO tried SELECT t.*;
+  END LOOP;
+END $$;
+SELECT cdp.open_breach('for the next calls') AS breach \gset
+SELECT pg_temp.try(replace(c, '#', :'breach')) FROM unnest(ARRAY[
+  $$cdp.set_purpose(?, 'consent', 'opt_in')$$, $$cdp.set_purpose('aa', ?, 'opt_in')$$, $$cdp.set_purpose('aa', 'consent', ?)$$,
+  $$cdp.add_notice(?, '1', 'text')$$, $$cdp.add_notice('sharing', ?, 'text')$$, $$cdp.add_notice('sharing', '7', ?)$$, $$cdp.add_notice('sharing', '8', 'x', ?)$$,
+  $$cdp.allow_purposes(?, 'city', '{service}')$$, $$cdp.allow_purposes('attribute', ?, '{service}')$$, $$cdp.allow_purposes('kind', ?, '{service}')$$, $$cdp.allow_purposes('property', 'purchase', '{service}', key => ?)$$,
+  $$cdp.allow_purposes('attribute', 'city', NULL, sensitivity => coalesce(?, 'NULL'))$$, $$cdp.allow_purposes('kind', 'purchase', NULL, sensitivity => coalesce(?, 'NULL'))$$, $$cdp.allow_purposes('property', 'purchase', NULL, key => 'k', sensitivity => coalesce(?, 'NULL'))$$,
+  $$cdp.add_destination(?, 'service')$$, $$cdp.add_destination('d', ?)$$, $$cdp.add_destination('d', 'service', kind => coalesce(?, ''))$$,
+  $$cdp.set_retention(?, '1 day')$$, $$cdp.set_retention('attribute', '1 day', 'city', basis => coalesce(?, ''))$$, $$cdp.set_retention('call_message', ?::interval)$$,
+  $$cdp.set_gate(?, 'freshness', 'web', max_age => '1 day')$$, $$cdp.set_gate('g', ?, 'web', max_age => '1 day')$$, $$cdp.set_gate('g', 'freshness', ?, max_age => '1 day')$$, $$cdp.set_gate(coalesce(?, 'g'), 'freshness', 'web', max_age => '-1 day')$$,
+  $$cdp.set_gate(coalesce(?, 'g'), 'size_jump', 'web', max_change => 'NaN')$$,
+  $$cdp.open_request(?)$$, $$cdp.open_request('access', ?)$$, $$cdp.open_request('access', channel => coalesce(?, ''))$$, $$cdp.open_request('access', reference => ?, received_at => 'infinity')$$,
+  $$cdp.open_breach(?)$$, $$cdp.open_breach('x', risk => coalesce(?, ''))$$, $$cdp.open_breach(coalesce(?, 'x'), risk => 'none')$$, $$cdp.open_breach('x', details => jsonb_build_object('people', coalesce(?, '-1')))$$,
+  $$cdp.open_breach('x', details => jsonb_build_object('categories', coalesce(?, '')))$$, $$cdp.breach_notified(#, ?, 'x')$$, $$cdp.breach_notified(#, 'authority', ?)$$, $$cdp.breach_notified(#, 'authority', coalesce(?, 'x'), people => -1)$$]) c \g /dev/null
+SELECT is((SELECT string_agg(DISTINCT call, ' ' ORDER BY call) FROM tried WHERE code NOT IN ('taken', '22023', '22004', '22008', '22007', '23505')), NULL, 'with codes that say what it is');
+SELECT is((SELECT string_agg(DISTINCT call, ' ' ORDER BY call) FROM tried WHERE detail ~ 'Failing row' OR octet_length(message || detail || hint) > 1500), NULL, 'no error shows a row, nor all that was typed');
+SELECT is((SELECT string_agg(DISTINCT call, ' ' ORDER BY call) FROM tried WHERE code <> 'taken' AND code NOT LIKE '22007' AND hint = ''), NULL, 'each says what to do');
+SELECT is((SELECT string_agg(call, ' ' ORDER BY call) FROM tried WHERE word IS NULL AND code = 'taken'), NULL, 'NULL is taken by none');
 SELECT * FROM finish();
 DROP OWNED BY consent_test_owner, consent_test_analyst, consent_test_privacy, consent_test_reader;
 DROP ROLE consent_test_owner, consent_test_analyst, consent_test_privacy, consent_test_reader;

@@ -18,9 +18,9 @@ SELECT throws_ok($$SELECT cdp.set_gate('x', 'freshness', 'shop')$$, '22023', 'no
 SELECT throws_ok($$SELECT cdp.set_gate('x', 'freshness', 'shop', max_age => '1 day', min_share => 0.5)$$, '22023', 'not a gate', 'with the limit of another');
 SELECT throws_ok($$SELECT cdp.set_gate('x', 'freshness', 'shopp', max_age => '1 day')$$, '22023', 'unknown source "shopp"', 'an unknown source');
 SELECT throws_ok($$SELECT cdp.set_gate('x', 'completeness', target => 'attribute citty', min_share => 0.5)$$, '22023', 'unknown target "attribute citty"', 'an unknown target');
-SELECT throws_ok($$SELECT cdp.set_gate('x', 'completeness', target => 'attribute city', min_share => 1.5)$$, '23514', NULL, 'a share above one');
+SELECT throws_ok($$SELECT cdp.set_gate('x', 'completeness', target => 'attribute city', min_share => 1.5)$$, '22023', NULL, 'a share above one');
 SELECT throws_ok($$SELECT cdp.set_gate('x', 'freshness', 'shop', max_age => '1 day', destination => 'mail')$$, '22023', 'unknown destination "mail"', 'an unknown destination');
-SELECT throws_ok($$SELECT cdp.set_gate(NULL, NULL)$$, '22023', 'not a gate', 'nothing at all');
+SELECT throws_ok($$SELECT cdp.set_gate(NULL, NULL)$$, '22023', 'name of a gate must not be empty', 'nothing at all');
 SELECT is(cdp.outbox_put('mailer', 'offer', '{}', customer_id => :p1) IS NOT NULL, true, 'without gates messages go out');
 
 -- Freshness.

@@ -91,7 +91,7 @@ SELECT is(cdp.update_breach(1, '{"close": true, "measures": "disks are encrypted
 SELECT is((SELECT string_agg(format('%s %s %s %s', breach_id, is_late, people_to_tell, people_told), ', ' ORDER BY breach_id) FROM cdp_bi.breach_register), '1 f f 12, 2 t f ', 'the clock of 72 hours');
 RESET ROLE;
 SELECT is((SELECT string_agg(severity || ' ' || finding, ', ' ORDER BY finding) FROM cdp.health() WHERE area = 'requests'), 'error breach_untold, error request_overdue', 'health tells what is late');
-SELECT throws_ok($$SELECT cdp.open_breach('x', risk => 'none')$$, '23514', NULL, 'no risk needs a reason');
+SELECT throws_ok($$SELECT cdp.open_breach('x', risk => 'none')$$, '22023', NULL, 'no risk needs a reason');
 DROP OWNED BY request_officer, request_analyst;
 DROP ROLE request_officer; DROP ROLE request_analyst;
 SELECT * FROM finish();

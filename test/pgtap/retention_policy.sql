@@ -24,7 +24,7 @@ SELECT throws_ok($$SELECT cdp.set_retention('quarantine', '1 day', basis => 'occ
 SELECT throws_ok($$SELECT cdp.set_retention('touchpoint', '1 day', basis => 'loaded')$$, '22023', NULL, 'the general one goes by time of event');
 SELECT throws_ok($$SELECT cdp.set_retention('touchpoint', '-1 day', 'click')$$, '22023', NULL, 'not below zero');
 SELECT throws_ok($$SELECT cdp.set_retention(NULL, '1 day')$$, '22023', NULL, 'nor of nothing');
-SELECT throws_ok($$SELECT cdp.set_retention('call_message', NULL)$$, '23502', NULL, 'a setting that must be');
+SELECT throws_ok($$SELECT cdp.set_retention('call_message', NULL)$$, '22004', NULL, 'a setting that must be');
 SELECT is_empty('SELECT * FROM cdp.retention_plan()', 'without policies nothing is planned');
 
 SELECT cdp.set_retention('touchpoint', '2 years'), cdp.set_retention('touchpoint', '90 days', 'page_view'), cdp.set_retention('touchpoint', '10 years', 'purchase', note => 'tax law');
