@@ -179,7 +179,7 @@ SELECT pg_temp.try(replace(c, '#', :'breach')) FROM unnest(ARRAY[
   $$cdp.allow_purposes(?, 'city', '{service}')$$, $$cdp.allow_purposes('attribute', ?, '{service}')$$, $$cdp.allow_purposes('kind', ?, '{service}')$$, $$cdp.allow_purposes('property', 'purchase', '{service}', key => ?)$$,
   $$cdp.allow_purposes('attribute', 'city', NULL, sensitivity => coalesce(?, 'NULL'))$$, $$cdp.allow_purposes('kind', 'purchase', NULL, sensitivity => coalesce(?, 'NULL'))$$, $$cdp.allow_purposes('property', 'purchase', NULL, key => 'k', sensitivity => coalesce(?, 'NULL'))$$,
   $$cdp.add_destination(?, 'service')$$, $$cdp.add_destination('d', ?)$$, $$cdp.add_destination('d', 'service', kind => coalesce(?, ''))$$,
-  $$cdp.set_retention(?, '1 day')$$, $$cdp.set_retention('attribute', '1 day', 'city', basis => coalesce(?, ''))$$, $$cdp.set_retention('call_message', ?::interval)$$,
+  $$cdp.set_retention(?, '1 day')$$, $$cdp.set_retention('attribute', '1 day', 'city', basis => coalesce(?, ''))$$,
   $$cdp.set_gate(?, 'freshness', 'web', max_age => '1 day')$$, $$cdp.set_gate('g', ?, 'web', max_age => '1 day')$$, $$cdp.set_gate('g', 'freshness', ?, max_age => '1 day')$$, $$cdp.set_gate(coalesce(?, 'g'), 'freshness', 'web', max_age => '-1 day')$$,
   $$cdp.set_gate(coalesce(?, 'g'), 'size_jump', 'web', max_change => 'NaN')$$,
   $$cdp.open_request(?)$$, $$cdp.open_request('access', ?)$$, $$cdp.open_request('access', channel => coalesce(?, ''))$$, $$cdp.open_request('access', reference => ?, received_at => 'infinity')$$,
