@@ -10,7 +10,13 @@ CREATE OR REPLACE FUNCTION cdp_internal.parse_value(input text) RETURNS numeric
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 5
 AS 'MODULE_PATHNAME', 'cdp_parse_value';
 COMMENT ON FUNCTION cdp_internal.parse_value(text) IS
-'Reads a plain decimal number (-12.5) as money with six decimals. NULL, never an error, when it is no such number, is 9.2e12 or more either way, or has digits beyond the sixth decimal that are not zero.';
+'Reads a decimal number (-12.5, 1.25e3) as money with six decimals. NULL, never an error, when it is no such number, is 9.2e12 or more either way, or has digits beyond the sixth decimal that are not zero.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.is_number(input text) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN btrim(input, E' \t\n\v\f\r') ~ '^[-+]?([0-9]{1,40}([.][0-9]{0,40})?|[.][0-9]{1,40})([eE][-+]?[0-9]{1,2})?$';
+COMMENT ON FUNCTION cdp_internal.is_number(text) IS
+'Whether a text is a number that any road takes: -12.5, .5, 1e3; up to 40 digits on either side and two in the exponent, so that its cast to numeric cannot fail. Blanks at its ends do not count. NULL for NULL.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.parse_int(input text) RETURNS integer
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 5
@@ -169,7 +175,7 @@ SELECT * FROM (VALUES
   ('missing_field', 'a required field of the contract is missing'),
   ('bad_field', 'a required field does not fit the contract'),
   ('unknown_kind', 'kind is missing or not in cdp_data.touch_kind_all'),
-  ('bad_value', 'value is no plain number below 9.2e12 with at most six decimals'),
+  ('bad_value', 'value is no number below 9.2e12 with at most six decimals'),
   ('unknown_currency', 'currency is not in cdp_data.currency_all'),
   ('bad_properties', 'properties is no JSON of at most 1 MB and 64 levels'),
   ('bad_refers_to', 'refers_to is longer than 800 bytes or names the record itself'),

@@ -60,7 +60,7 @@ BEGIN
   INSERT INTO cdp_data.quarantine (load_id, source_id, row_no, original, code, reason)
   SELECT load_id, src.source_id, p.row_no, p.original, p.code, CASE p.code
     WHEN 'bad_day' THEN 'day is missing or no day such as 2026-01-31' WHEN 'unknown_channel' THEN 'channel is not in cdp_data.channel_all'
-    WHEN 'bad_amount' THEN 'amount is missing or no plain number below 9.2e12 with at most six decimals'
+    WHEN 'bad_amount' THEN 'amount is missing or no number below 9.2e12 with at most six decimals'
     WHEN 'unknown_currency' THEN 'currency is not in cdp_data.currency_all' ELSE 'an earlier row of the same day, channel and campaign has another currency' END
   FROM pg_temp.cdp_load_spend p WHERE p.code IS NOT NULL ORDER BY p.row_no;
   GET DIAGNOSTICS quarantined = ROW_COUNT;
@@ -119,7 +119,7 @@ BEGIN
         (SELECT c.code FROM cdp_data.currency_all c WHERE c.code = upper(btrim(%1$s))) AS currency,
         (SELECT c.code FROM cdp_data.currency_all c WHERE c.code = upper(btrim(%2$s))) AS base,
         cdp_internal.parse_day(%3$s) AS valid_from,
-        CASE WHEN btrim(%4$s) ~ '^[0-9]{1,15}([.][0-9]{1,20})?$' THEN btrim(%4$s)::numeric END AS rate
+        CASE WHEN cdp_internal.is_number(%4$s) AND (%4$s)::numeric < 1e15 AND scale((%4$s)::numeric) <= 20 THEN (%4$s)::numeric END AS rate
       FROM %5$s s OFFSET 0) p
     $sql$, cdp_internal.staging_text(staging, 'currency'), cdp_internal.staging_text(staging, 'base'),
     cdp_internal.staging_text(staging, 'valid_from'), cdp_internal.staging_text(staging, 'rate'), relation);
@@ -130,7 +130,7 @@ BEGIN
   INSERT INTO cdp_data.quarantine (load_id, source_id, row_no, original, code, reason)
   SELECT load_id, src, r.row_no, r.original, r.code, CASE r.code
     WHEN 'unknown_currency' THEN 'currency or base is not in cdp_data.currency_all, or both are the same'
-    WHEN 'bad_day' THEN 'valid_from is missing or no day such as 2026-01-31' WHEN 'bad_rate' THEN 'rate is no positive plain number'
+    WHEN 'bad_day' THEN 'valid_from is missing or no day such as 2026-01-31' WHEN 'bad_rate' THEN 'rate is no positive number below 1e15 with at most 20 decimals'
     ELSE 'a later row of the same load has the same currency, base and day' END
   FROM pg_temp.cdp_load_rate r WHERE r.code IS NOT NULL ORDER BY r.row_no;
   GET DIAGNOSTICS quarantined = ROW_COUNT;

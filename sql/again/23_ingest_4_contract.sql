@@ -24,7 +24,7 @@ RETURN CASE transform
   WHEN 'upper' THEN upper(input)
   WHEN 'digits' THEN regexp_replace(input, '[^0-9]+', '', 'g')
   WHEN 'host' THEN lower(substring(btrim(input) FROM '^(?:[A-Za-z][A-Za-z0-9+.-]*:)?//(?:[^/?#@]*@)?([^/?#:]+)'))
-  ELSE CASE WHEN btrim(input) ~ '^[-+]?[0-9]{1,20}([.][0-9]{1,20})?$' THEN CASE transform
+  ELSE CASE WHEN cdp_internal.is_number(input) THEN CASE transform
     WHEN 'negate' THEN (-btrim(input)::numeric)::text
     WHEN 'minor_units' THEN trim_scale(btrim(input)::numeric / 100)::text
     -- The end of the calendar of PostgreSQL would be an error.
@@ -40,7 +40,7 @@ CREATE OR REPLACE FUNCTION cdp_internal.fits_type(input text, data_type text, zo
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE data_type
   WHEN 'integer' THEN btrim(input) ~ '^[-+]?[0-9]{1,18}$'
-  WHEN 'numeric' THEN btrim(input) ~ '^[-+]?([0-9]{1,40}([.][0-9]{0,40})?|[.][0-9]{1,40})$'
+  WHEN 'numeric' THEN cdp_internal.is_number(input)
   WHEN 'boolean' THEN lower(btrim(input)) IN ('true', 't', 'yes', 'y', '1', 'on', 'false', 'f', 'no', 'n', '0', 'off', '是', '否')
   WHEN 'date' THEN coalesce(isfinite(cdp_internal.parse_time(input, 'UTC')), false)
   WHEN 'timestamp' THEN coalesce(isfinite(cdp_internal.parse_time(input, coalesce(zone, 'UTC'))), false)

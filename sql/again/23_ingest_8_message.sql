@@ -382,7 +382,7 @@ DECLARE
 BEGIN
   IF coalesce(btrim(raw), '') <> '' THEN
     -- A value that is no number says nothing about money; revenue must be one.
-    IF btrim(raw) !~ '^[-+]?([0-9]{1,40}([.][0-9]{0,40})?|[.][0-9]{1,40})([eE][-+]?[0-9]{1,2})?$' THEN
+    IF NOT cdp_internal.is_number(raw) THEN
       IF properties ? 'revenue' OR is_conversion THEN
         RAISE EXCEPTION 'revenue, total or value is no number' USING ERRCODE = 'numeric_value_out_of_range';
       END IF;

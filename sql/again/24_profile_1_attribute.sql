@@ -94,7 +94,7 @@ BEGIN
         value := t::numeric::bigint::text;
       END IF;
     WHEN 'numeric' THEN
-      IF t ~ '^[-+]?(\d{1,40}([.]\d{0,40})?|[.]\d{1,40})([eE][-+]?\d{1,2})?$' THEN
+      IF cdp_internal.is_number(t) THEN
         value := trim_scale(t::numeric)::text;
       END IF;
     WHEN 'boolean' THEN

@@ -283,9 +283,67 @@ cdp_parse_time(PG_FUNCTION_ARGS)
 	PG_RETURN_TIMESTAMPTZ(result);
 }
 
+/* Reads a number with an exponent of one or two digits to millionths; false as read_plain(). */
+static bool
+read_exponential(const char *at, const char *end, int64 *micro)
+{
+	const char *mark,
+			   *p;
+	bool		minus = false,
+				below = false;
+	int			exponent,
+				whole = -1,
+				digits = 0;
+	int64		v = 0;
+
+	trim_blanks(&at, &end);
+	if (at < end && (*at == '-' || *at == '+'))
+		minus = *at++ == '-';
+	for (mark = at; mark < end && *mark != 'e' && *mark != 'E'; mark++)
+	{
+		if (*mark == '.')
+		{
+			if (whole >= 0)
+				return false;
+			whole = digits;
+		}
+		else if (*mark < '0' || *mark > '9')
+			return false;
+		else
+			digits++;
+	}
+	p = mark + 1;
+	if (p < end && (*p == '-' || *p == '+'))
+		below = *p++ == '-';
+	if (digits == 0 || !take_digits(&p, end, 1, 2, &exponent) || p != end)
+		return false;
+	if (whole < 0)
+		whole = digits;
+	for (int place = whole - 1 + (below ? -exponent : exponent) + 6; at < mark; at++)
+	{
+		int64		unit = *at - '0';
+
+		if (*at == '.')
+			continue;
+		if (unit != 0)
+		{
+			if (place < 0 || place > 18)
+				return false;
+			for (int i = 0; i < place; i++)
+				unit *= 10;		/* at most 9e18 */
+			if (unit > CDP_MICRO_LIMIT - v)
+				return false;
+			v += unit;
+		}
+		place--;
+	}
+	*micro = minus ? -v : v;
+	return v < CDP_MICRO_LIMIT;
+}
+
 /* Reads a plain decimal number to millionths; false when it is none, too big, or has finer digits. */
 static bool
-read_micro(const char *at, const char *end, int64 *micro)
+read_plain(const char *at, const char *end, int64 *micro)
 {
 	bool		minus = false;
 	int			digits = 0,
@@ -329,7 +387,7 @@ read_micro(const char *at, const char *end, int64 *micro)
 	return v < CDP_MICRO_LIMIT;
 }
 
-/* parse_value(text): numeric with six decimals, NULL when it is no plain number in range. */
+/* parse_value(text): numeric with six decimals, NULL when it is no number in range. */
 Datum
 cdp_parse_value(PG_FUNCTION_ARGS)
 {
@@ -337,7 +395,7 @@ cdp_parse_value(PG_FUNCTION_ARGS)
 	const char *at = VARDATA_ANY(input);
 	int64		micro;
 
-	if (!read_micro(at, at + VARSIZE_ANY_EXHDR(input), &micro))
+	if (!read_plain(at, at + VARSIZE_ANY_EXHDR(input), &micro) && !read_exponential(at, at + VARSIZE_ANY_EXHDR(input), &micro))
 		PG_RETURN_NULL();
 	PG_RETURN_NUMERIC(int64_div_fast_to_numeric(micro, 6));
 }

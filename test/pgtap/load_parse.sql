@@ -1,6 +1,6 @@
 -- The readers of text: they agree with PostgreSQL where both take the text, and never throw where they do not.
 BEGIN;
-SELECT plan(16);
+SELECT plan(18);
 
 -- Times: every part random, offsets and zones with summer time.
 CREATE TEMP TABLE sample AS
@@ -32,10 +32,15 @@ SELECT throws_ok($$SELECT cdp_internal.parse_time('2024-01-01', 'Mars/Olympus')$
 SELECT is((SELECT count(*) FROM generate_series(1, 20000) i, LATERAL (SELECT hashint8extended(i, 9)) a (h),
   LATERAL (SELECT round((h % 9000000000000000000)::numeric / power(10::numeric, abs(h % 7)), 6)::text) b (txt)
   WHERE cdp_internal.parse_value(txt) IS DISTINCT FROM CASE WHEN abs(txt::numeric) < 9200000000000 THEN txt::numeric END), 0::bigint, 'parse_value agrees with numeric on 20,000 random amounts');
-SELECT is((SELECT string_agg(t, '|') FROM unnest(ARRAY['', '.', '-', '+-1', '1e3', 'NaN', 'Infinity', '1,000', '1 000', '¥5', '0x10', '0.0000001', '9200000000000', '-9200000000000', '1.2.3', repeat('9', 400)]) t
-  WHERE cdp_internal.parse_value(t) IS NOT NULL), NULL, 'what is no plain amount in range is NULL');
+SELECT is((SELECT string_agg(t, '|') FROM unnest(ARRAY['', '.', '-', '+-1', '1e', 'e3', '.e3', '1e+', '1e1.5', '1e003', '1.2.3e4', '1e3e3', '1e-7', '1.23456789e1', '9.2e12', '-92e11', '1e13', '1e99', '1e٣', 'NaN', 'Infinity', '1,000', '1 000', '¥5', '0x10', '0.0000001', '9200000000000', '-9200000000000', '1.2.3', repeat('9', 400)]) t
+  WHERE cdp_internal.parse_value(t) IS NOT NULL), NULL, 'what is no amount in range is NULL');
 SELECT is((SELECT array_agg(cdp_internal.parse_value(t) ORDER BY n) FROM unnest(ARRAY['9199999999999.999999', '-9199999999999.999999', ' 5. ', '+.5', '1.2300000000', '-0']) WITH ORDINALITY u (t, n)),
   '{9199999999999.999999,-9199999999999.999999,5,0.5,1.23,0}'::numeric[], 'limits, signs, trailing zeros');
+SELECT is((SELECT count(*) FROM generate_series(1, 20000) i, LATERAL (SELECT abs(hashint8extended(i, 9) % 1000000000), abs(hashint8extended(i, 10) % 30), abs(hashint8extended(i, 11) % 10)) a (h, e, d),
+  LATERAL (SELECT trim_scale(h::numeric / power(10::numeric, d)) || 'e' || e - 15) b (txt)
+  WHERE cdp_internal.parse_value(txt) IS DISTINCT FROM CASE WHEN abs(txt::numeric) < 9200000000000 AND round(txt::numeric, 6) = txt::numeric THEN txt::numeric END), 0::bigint, 'parse_value agrees with numeric on 20,000 random exponents');
+SELECT is((SELECT array_agg(cdp_internal.parse_value(t) ORDER BY n) FROM unnest(ARRAY['1e3', '1.25E-2', ' -.5e+1', '91999999999999999990e-7', '0e99', '1.e2', '0.00000000009e10', '1' || repeat('0', 50) || 'e-49']) WITH ORDINALITY u (t, n)),
+  '{1000,0.0125,-5,9199999999999.999999,0,100,0.9,10}'::numeric[], 'with an exponent');
 SELECT is((SELECT array_agg(cdp_internal.parse_int(t) ORDER BY n) FROM unnest(ARRAY['2147483647', '-2147483648', '2147483648', ' 7 ', '', '1.0', '99999999999999999999']) WITH ORDINALITY u (t, n)),
   '{2147483647,-2147483648,NULL,7,NULL,NULL,NULL}'::integer[], 'parse_int');
 SELECT is((SELECT array_agg(cdp_internal.parse_key(t) ORDER BY n) FROM unnest(ARRAY[' a b ', E'\t\n', repeat('x', 800), repeat('x', 801), '订单']) WITH ORDINALITY u (t, n)),
