@@ -173,7 +173,7 @@ SELECT * FROM (VALUES
   ('unknown_identifier_type', 'identifier_type is missing or not in cdp_data.identifier_type_all'),
   ('ignored_identifier', 'role of the identifier type is ignore'),
   ('missing_field', 'a required field of the contract is missing'),
-  ('bad_field', 'a required field does not fit the contract'),
+  ('bad_field', 'a required field, or money, does not fit the contract'),
   ('unknown_kind', 'kind is missing or not in cdp_data.touch_kind_all'),
   ('bad_value', 'value is no number below 9.2e12 with at most six decimals'),
   ('unknown_currency', 'currency is not in cdp_data.currency_all'),

@@ -70,6 +70,12 @@ RETURN ARRAY['source_key', 'occurred_at', 'kind', 'source', 'medium', 'campaign'
 COMMENT ON FUNCTION cdp_internal.touch_columns() IS
 'Targets of kind touchpoint: the columns of cdp.load_touchpoints() but for the identifier.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.is_money(target_kind text, target_name text) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN target_kind = 'touchpoint' AND target_name IN ('value', 'currency');
+COMMENT ON FUNCTION cdp_internal.is_money(text, text) IS
+'Whether a field of a contract is money: a value of it that does not fit refuses the record, also when the field is optional, as a record without its money would count wrongly.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.contract_key_errors(fields jsonb)
 RETURNS TABLE (path text, code text, message text, hint text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp

@@ -7,12 +7,12 @@ AS $$
 DECLARE
   x record;
 BEGIN
-  -- A bad optional value is left out; but a touchpoint has a key, a time and a kind. Whether a time can be read the load itself judges.
+  -- A bad optional value is left out; but a touchpoint has a key, a time and a kind, and money must not vanish. Whether a time can be read the load itself judges.
   UPDATE pg_temp.cdp_load_record r SET code = 'bad_field', bad_field = y.n
   FROM (
     SELECT r.row_no, min(f.n) AS n
     FROM pg_temp.cdp_load_record r CROSS JOIN LATERAL unnest(r.bad) b JOIN pg_temp.cdp_load_field f ON f.n = split_part(b, ':', 1)::integer
-    WHERE r.code IS NULL AND f.target_kind = 'touchpoint' AND f.target_name IN ('source_key', 'occurred_at', 'kind') AND split_part(b, ':', 2) NOT IN ('bad_timestamp', 'bad_date')
+    WHERE r.code IS NULL AND f.target_kind = 'touchpoint' AND (f.target_name IN ('source_key', 'occurred_at', 'kind') AND split_part(b, ':', 2) NOT IN ('bad_timestamp', 'bad_date') OR cdp_internal.is_money(f.target_kind, f.target_name))
     GROUP BY r.row_no) y
   WHERE r.row_no = y.row_no;
   SELECT string_agg(CASE WHEN f.n IS NULL THEN format('NULL::text AS %I', c.name)

@@ -181,7 +181,7 @@ BEGIN
     CONTINUE WHEN j.target_kind = 'ignore';
     IF j.code IS NOT NULL THEN
       -- Key, time and name of the event are a message's own when the contract's fields are not in it.
-      IF j.required AND bad IS NULL AND NOT (j.code = 'empty' AND j.target_kind IN ('record', 'touchpoint') AND j.target_name IN ('source_key', 'observed_at', 'occurred_at', 'kind')) THEN
+      IF (j.required OR j.code <> 'empty' AND cdp_internal.is_money(j.target_kind, j.target_name)) AND bad IS NULL AND NOT (j.code = 'empty' AND j.target_kind IN ('record', 'touchpoint') AND j.target_name IN ('source_key', 'observed_at', 'occurred_at', 'kind')) THEN
         missing := j.code = 'empty';
         bad := j.field || CASE WHEN missing THEN '' ELSE ' (' || j.code || ')' END;
       END IF;
@@ -210,7 +210,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.message_fields(integer, text, jsonb, jsonb) IS
-'What the contract of a source makes of a message: identifiers, attributes, properties, and touch, the columns of a touchpoint or record as text; refused: fields with a value that does not fit; names: fields of plain that the contract speaks of, and rest, the message without its paths, for what is declared is taken by the contract alone; bad: the first required field that is missing (missing) or does not fit, NULL when all is well. Without a contract all is empty and rest the message.';
+'What the contract of a source makes of a message: identifiers, attributes, properties, and touch, the columns of a touchpoint or record as text; refused: fields with a value that does not fit; names: fields of plain that the contract speaks of, and rest, the message without its paths, for what is declared is taken by the contract alone; bad: the first required field that is missing (missing) or does not fit, or money that does not, NULL when all is well. Without a contract all is empty and rest the message.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.note_unmapped(src integer, refused jsonb) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -331,7 +331,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.message_read(integer, text, jsonb) IS
-'What a message shows, by the contract of its source and by the names of its traits: identifiers, attributes, touch (columns that the contract tells), properties and context to be kept, rest (the message without what is declared), refused. Errors: CDPMF a required field of the contract is missing, CDPBF it does not fit (the message of both is the field), 22023 what cannot be read.';
+'What a message shows, by the contract of its source and by the names of its traits: identifiers, attributes, touch (columns that the contract tells), properties and context to be kept, rest (the message without what is declared), refused. Errors: CDPMF a required field of the contract is missing, CDPBF it, or money, does not fit (the message of both is the field), 22023 what cannot be read.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.message_write(
   source text, src integer, call text, message jsonb, at timestamptz,

@@ -79,13 +79,13 @@ SELECT cdp.add_source('strict');
 SELECT cdp.declare_contract('strict', 'event', '[{"field": "k", "target": "touchpoint source_key", "pattern": "^[a-z]"}, {"field": "t", "target": "touchpoint occurred_at", "type": "timestamp", "min": "2026-01-01"}, {"field": "w", "target": "touchpoint kind", "allowed": ["visit", "purchase"]},
   {"field": "u", "target": "identifier user_id"}, {"field": "v", "target": "touchpoint value", "type": "numeric", "max": 100}, {"field": "s", "target": "touchpoint source", "allowed": ["google"]}, {"field": "p", "target": "property", "type": "integer"}]');
 UPDATE cdp_data.source_contract SET status = 'live';
-CREATE TABLE strict AS SELECT * FROM (VALUES ('a', '2026-02-01', 'purchase', 's1', '50', 'google', '1'), ('b', '2026-02-01', 'purchase', 's1', '5000', 'evil', 'x'), ('c', '2025-02-01', 'visit', 's1', NULL, NULL, NULL),
-  ('d', '2026-02-01', 'refund', 's1', NULL, NULL, NULL), ('E', '2026-02-01', 'visit', 's1', NULL, NULL, NULL), ('f', 'never', 'visit', 's1', NULL, NULL, NULL)) x (k, t, w, u, v, s, p);
-SELECT is((SELECT (inserted, quarantined)::text FROM cdp.load_events('strict', 'strict')), '(2,4)', 'an event is nothing without its key, time and kind');
+CREATE TABLE strict AS SELECT * FROM (VALUES ('a', '2026-02-01', 'purchase', 's1', '50', 'google', '1'), ('b', '2026-02-01', 'purchase', 's1', '60', 'evil', 'x'), ('c', '2025-02-01', 'visit', 's1', NULL, NULL, NULL),
+  ('d', '2026-02-01', 'refund', 's1', NULL, NULL, NULL), ('E', '2026-02-01', 'visit', 's1', NULL, NULL, NULL), ('f', 'never', 'visit', 's1', NULL, NULL, NULL), ('g', '2026-02-01', 'purchase', 's1', '5000', NULL, NULL)) x (k, t, w, u, v, s, p);
+SELECT is((SELECT (inserted, quarantined)::text FROM cdp.load_events('strict', 'strict')), '(2,5)', 'an event is nothing without its key, time, kind and money');
 SELECT results_eq($$SELECT q.original ->> 'k', q.code COLLATE "default", substring(q.reason FROM ': (.*)$') FROM cdp_data.quarantine q JOIN cdp_data.source s USING (source_id) WHERE s.name = 'strict' ORDER BY 1$$,
-  $$VALUES ('E', 'bad_field', 'k (pattern)'), ('c', 'bad_field', 't (range)'), ('d', 'bad_field', 'w (not_allowed)'), ('f', 'bad_time', NULL)$$, 'which wait with the field to blame');
+  $$VALUES ('E', 'bad_field', 'k (pattern)'), ('c', 'bad_field', 't (range)'), ('d', 'bad_field', 'w (not_allowed)'), ('f', 'bad_time', NULL), ('g', 'bad_field', 'v (range)')$$, 'which wait with the field to blame');
 SELECT results_eq($$SELECT k.source_key COLLATE "default", t.value, o.source COLLATE "default", t.properties FROM cdp_data.touchpoint t JOIN cdp_data.touchpoint_key k USING (touchpoint_id) JOIN cdp_data.origin o USING (origin_id) JOIN cdp_data.source s ON s.source_id = t.source_id WHERE s.name = 'strict' ORDER BY 1$$,
-  $$VALUES ('a', 50::numeric(20,6), 'google'::text, '{"p": 1}'::jsonb), ('b', NULL, '', NULL)$$, 'other values that do not fit are left out');
+  $$VALUES ('a', 50::numeric(20,6), 'google'::text, '{"p": 1}'::jsonb), ('b', 60, '', NULL)$$, 'other values that do not fit are left out');
 
 -- More columns than a function has arguments
 SELECT count(cdp.add_attribute('attr' || n)) FROM generate_series(1, 450) n;

@@ -31,8 +31,8 @@ SELECT is((SELECT DISTINCT first_at FROM cdp_data.attribute_value), '2026-01-02 
 SELECT is((SELECT refused FROM cdp.ingest('app', '{"type": "identify", "traits": {"acct": "a2", "city": "Rom", "shoe": 3}}')), '[{"code": "not_allowed", "field": "city"}, {"code": "unknown_attribute", "attribute": "shoe"}]', 'and it is told');
 SELECT is((SELECT array_agg(field) FROM cdp_data.source_unmapped), ARRAY['shoe'], 'declared fields are not unused');
 SELECT is(pg_temp.say('{"type": "identify", "traits": {"city": "Ulm", "userId": "x"}}'), 'refused: a required field of the contract is missing: acct', 'a required field that is missing');
-SELECT is(pg_temp.say('{"type": "identify", "traits": {"acct": "A?"}}'), 'refused: a required field does not fit the contract: acct (pattern)', 'or does not fit');
-SELECT is(pg_temp.say('{"type": "identify", "traits": {"acct": "null"}}'), 'refused: a required field does not fit the contract: acct (blocked)', 'or identifies nobody');
+SELECT is(pg_temp.say('{"type": "identify", "traits": {"acct": "A?"}}'), 'refused: a required field, or money, does not fit the contract: acct (pattern)', 'or does not fit');
+SELECT is(pg_temp.say('{"type": "identify", "traits": {"acct": "null"}}'), 'refused: a required field, or money, does not fit the contract: acct (blocked)', 'or identifies nobody');
 SELECT is(pg_temp.say('{"type": "identify", "traits": {"acct": "a1", "seen": "soon"}}'), 'written', 'a bad optional value is left out');
 
 -- Events: touchpoints by contract
@@ -47,7 +47,7 @@ SELECT is((SELECT count(*) FROM cdp_data.attribute_value WHERE value = 'Ulm'), 1
 SELECT is(pg_temp.say('{"type": "track", "event": "purchase", "userId": "u7", "properties": {"number": "n-1"}}'), 'repeated', 'the same key again');
 SELECT is(pg_temp.say('{"type": "page", "userId": "u7", "messageId": "p1"}'), 'written', 'a message has a key, a time and a name of its own');
 SELECT is(pg_temp.say('[{"type": "track", "event": "x", "userId": "u7", "properties": {"cents": "a lot"}}, {"type": "track", "event": "x", "userId": "u7", "properties": {"bot": -1}},
-  {"type": "track", "event": "x", "userId": "u7", "properties": {"when": "never"}}]'), 'written, refused: flags must be a whole number from 0 on, refused: the field that is the time is no ISO 8601 time', 'columns that cannot be');
+  {"type": "track", "event": "x", "userId": "u7", "properties": {"when": "never"}}]'), 'refused: a required field, or money, does not fit the contract: cents (bad_numeric), refused: flags must be a whole number from 0 on, refused: the field that is the time is no ISO 8601 time', 'columns that cannot be');
 SELECT is((SELECT count(*) FROM cdp_data.touchpoint WHERE properties ? 'secret' OR properties ? 'mail' OR properties::text ~ '8[.]8'), 0::bigint, 'nothing of what is ignored was kept');
 
 -- An erased person

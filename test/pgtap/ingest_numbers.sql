@@ -1,5 +1,5 @@
 -- One rule for numbers on every road: what a contract, an attribute, a message, a transform and a load take as a number.
-SELECT plan(5);
+SELECT plan(9);
 SET client_min_messages = warning;
 SELECT cdp.add_source('app'), cdp.add_source('till'), cdp.add_source('bank');
 CREATE TABLE given (n integer, raw text, value numeric);
@@ -19,4 +19,15 @@ SELECT is((SELECT string_agg(concat_ws(' ', k.source_key, t.value, t.properties 
   JOIN given g ON g.n::text = ltrim(k.source_key, 'm') WHERE (t.value, (t.properties ->> 'weight')::numeric) IS DISTINCT FROM (g.value, g.value)), NULL, 'say what the text says');
 CREATE TABLE rates AS SELECT c AS currency, 'CNY' AS base, '2026-01-01' AS valid_from, r AS rate FROM (VALUES ('USD', '7e0'), ('EUR', '8.5'), ('JPY', '5e-2'), ('GBP', '1e20'), ('CHF', '-1'), ('VND', '1e-30')) v (c, r);
 SELECT is((SELECT (inserted, quarantined)::text FROM cdp.load_currency_rates('bank', 'rates')), '(3,3)', 'rates, too');
+
+-- Money that is there and does not fit must not vanish from a record that counts, on no road.
+TRUNCATE sold;
+INSERT INTO sold VALUES ('x1', '2026-02-02', 'purchase', 'ten', 'u1', '1'), ('x2', '2026-02-02', 'purchase', '20000', 'u2', '1'), ('x3', '2026-02-02', 'purchase', NULL, 'u3', 'heavy');
+SELECT is((SELECT (inserted, quarantined)::text FROM cdp.load_events('app', 'sold')), '(1,2)', 'bad money in a batch waits, another optional value is left out');
+SELECT is((SELECT string_agg(status, ' ') FROM cdp.ingest('app', (SELECT jsonb_agg(jsonb_build_object('type', 'track', 'event', 'purchase', 'messageId', 'm' || no, 'timestamp', '2026-02-02T10:00:00Z',
+  'properties', jsonb_strip_nulls(jsonb_build_object('cash', cash, 'who', who, 'weight', weight))) ORDER BY no) FROM sold))), 'refused refused written', 'so it does in messages');
+SELECT is((SELECT string_agg(concat_ws(' ', q.code, substring(q.reason FROM ': (.*)$')), ', ' ORDER BY q.quarantine_id) FROM cdp_data.quarantine q JOIN cdp_data.source s USING (source_id) WHERE s.name = 'app'),
+  'bad_field cash (bad_numeric), bad_field cash (range), bad_field cash (bad_numeric), bad_field cash (range)', 'and the field is told');
+UPDATE cdp_data.quarantine SET original = original || '{"cash": "10"}' WHERE original ? 'cash' AND row_no < 3;
+SELECT is((SELECT (r.inserted, r.quarantined)::text FROM (SELECT max(load_id) AS id FROM cdp_data.quarantine WHERE original ? 'cash') q, cdp.retry_quarantine(q.id) r), '(2,0)', 'mended money is taken in');
 SELECT * FROM finish();
