@@ -144,12 +144,13 @@ CREATE OR REPLACE FUNCTION cdp_internal.load_quarantine(load bigint, src integer
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
+  trial boolean := (SELECT l.kind = 'trial' FROM cdp_data.load l WHERE l.load_id = load);
   n bigint;
 BEGIN
   INSERT INTO cdp_data.quarantine (load_id, source_id, row_no, original, code, reason)
   SELECT load, src, r.row_no,
-    -- What was read well is not kept as it came; it is put together again.
-    CASE WHEN r.code = 'suppressed' THEN '{}' ELSE coalesce(r.original, jsonb_strip_nulls(jsonb_build_object(
+    -- A trial takes nothing in, so nothing of its rows waits. What was read well is not kept as it came; it is put together again.
+    CASE WHEN r.code = 'suppressed' OR trial THEN '{}' ELSE coalesce(r.original, jsonb_strip_nulls(jsonb_build_object(
       'source_key', r.source_key, 'occurred_at', r.at, 'identifier_type', t.name, 'identifier', r.identifier, 'kind', k.name,
       'value', r.value, 'currency', CASE WHEN r.flags < 0 THEN NULL ELSE r.currency END, 'properties', r.properties, 'refers_to', r.refers_key, 'flags', r.flags & ~cdp_internal.follows_flag()))) END,
     r.code, x.reason
@@ -163,7 +164,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.load_quarantine(bigint, integer) IS
-'Writes the refused rows of the running load to quarantine; of suppressed people nothing but the count is kept. Returns how many.';
+'Writes the refused rows of the running load to quarantine; of suppressed people nothing but the count is kept, of the rows of a trial their numbers and reasons. Returns how many.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.load_origins() RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp

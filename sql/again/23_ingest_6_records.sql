@@ -222,23 +222,25 @@ DECLARE
   places jsonb := cdp_internal.secret_places(src, (
     SELECT jsonb_object_agg(k.name, '') FROM (SELECT jsonb_object_keys(r.original) AS name FROM pg_temp.cdp_load_record r WHERE r.original IS NOT NULL
       UNION SELECT unnest(names)) k));
+  trial boolean := (SELECT l.kind = 'trial' FROM cdp_data.load l WHERE l.load_id = load); -- takes nothing in, so nothing of its rows waits
   n bigint;
 BEGIN
   INSERT INTO cdp_data.quarantine (load_id, source_id, row_no, original, code, reason)
-  SELECT load, src, r.row_no, cdp_internal.seal_fields(coalesce(r.original, cdp_internal.fields_json(names, r.f)), places), r.code,
+  SELECT load, src, r.row_no, CASE WHEN trial THEN '{}' ELSE cdp_internal.seal_fields(coalesce(r.original, cdp_internal.fields_json(names, r.f)), places) END, r.code,
     concat(x.reason, ': ' || f.field, CASE r.code WHEN 'bad_field' THEN ' (' || (
       SELECT split_part(b, ':', 2) FROM unnest(r.bad) b WHERE split_part(b, ':', 1) = r.bad_field::text) || ')' END)
   FROM pg_temp.cdp_load_record r JOIN cdp_internal.load_reasons() x USING (code)
     LEFT JOIN pg_temp.cdp_load_field f ON f.n = r.bad_field AND r.code <> 'suppressed'
   ORDER BY r.row_no;
   GET DIAGNOSTICS n = ROW_COUNT;
-  PERFORM cdp_internal.count_suppressed(src, (SELECT count(*) FROM pg_temp.cdp_load_record r WHERE r.code = 'suppressed'))
-  FROM cdp_data.load l WHERE l.load_id = load AND l.kind <> 'trial';
+  IF NOT trial THEN
+    PERFORM cdp_internal.count_suppressed(src, (SELECT count(*) FROM pg_temp.cdp_load_record r WHERE r.code = 'suppressed'));
+  END IF;
   RETURN n;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.record_quarantine(bigint, integer) IS
-'Writes the refused records of the batch to quarantine, encrypted attributes sealed, with the field that is to blame; of erased people nothing but the count is kept. Returns how many.';
+'Writes the refused records of the batch to quarantine, encrypted attributes sealed, with the field that is to blame; of erased people nothing but the count is kept, of the records of a trial their numbers and reasons. Returns how many.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.record_quality(load bigint, src integer, record_kind text, rows_read bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -516,4 +518,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.load_customers(text, regclass, text, text, boolean) IS
-'Loads records of customers, one row each, from a staging table or view, by the contract of the source (cdp.declare_contract()) or, without one, by the names of the columns: an identifier type (email, user_id) identifies, an attribute (city) describes, source_key is the key of the record (else its strongest identifier), observed_at its time (else now); other columns are not read. The identifiers of a row become one customer as cdp.identify() would have it. The same record again is unchanged, and costs nothing but its reading. Of several rows of a key in one staging table the one of the latest observed_at counts, of one time the last; the others go to cdp_data.quarantine as superseded. A bad optional value is left out and counted; rows without an identifier, with a bad required field or a bad time go to cdp_data.quarantine. Times without offset, those in attributes too, are in time_zone (NULL: that of the source), never in the session''s. trial => true reads, checks and counts, and takes nothing in. Returns the ledger row''s counts (rows_read = inserted + corrected + unchanged + quarantined), how many different identifiers and links the rows show that were not said before, and how many links a rule stopped. A load can be taken back: cdp.revert_load(). Errors: 22023 unknown source or time zone, 42703 missing columns or none that identifies, 55000 the contract is not live, or before cdp.setup().';
+'Loads records of customers, one row each, from a staging table or view, by the contract of the source (cdp.declare_contract()) or, without one, by the names of the columns: an identifier type (email, user_id) identifies, an attribute (city) describes, source_key is the key of the record (else its strongest identifier), observed_at its time (else now); other columns are not read. The identifiers of a row become one customer as cdp.identify() would have it. The same record again is unchanged, and costs nothing but its reading. Of several rows of a key in one staging table the one of the latest observed_at counts, of one time the last; the others go to cdp_data.quarantine as superseded. A bad optional value is left out and counted; rows without an identifier, with a bad required field or a bad time go to cdp_data.quarantine. Times without offset, those in attributes too, are in time_zone (NULL: that of the source), never in the session''s. trial => true reads, checks and counts, and takes nothing in; of refused rows cdp_data.quarantine has number and reason only. Returns the ledger row''s counts (rows_read = inserted + corrected + unchanged + quarantined), how many different identifiers and links the rows show that were not said before, and how many links a rule stopped. A load can be taken back: cdp.revert_load(). Errors: 22023 unknown source or time zone, 42703 missing columns or none that identifies, 55000 the contract is not live, or before cdp.setup().';

@@ -1,5 +1,5 @@
 -- Contracts: every error at once, what a field becomes, trials, the checks before a source goes live, quality and the plan.
-SELECT plan(43);
+SELECT plan(46);
 SELECT cdp.add_source('crm', 'Asia/Shanghai'), cdp.add_source('shop'), cdp.add_source('silent');
 
 SELECT results_eq($$SELECT path, code, hint FROM cdp.check_contract('customer', '[
@@ -48,6 +48,7 @@ SELECT is((SELECT (rows_read, inserted, quarantined, identifiers)::text FROM cdp
 SELECT is((SELECT count(*) FROM cdp_data.identifier), 0::bigint, 'and takes nothing in');
 SELECT results_eq('SELECT row_no, code, substring(reason FROM '': (.*)$'') FROM cdp_data.quarantine ORDER BY 1',
   $$VALUES (3::bigint, 'bad_time', NULL), (4, 'bad_field', 'level (pattern)'), (5, 'missing_field', 'id'), (6, 'missing_field', 'level')$$, 'bad rows tell the field');
+SELECT is((SELECT string_agg(DISTINCT original::text, ' ') FROM cdp_data.quarantine), '{}', 'and a trial keeps nothing of them');
 SELECT is((SELECT status FROM cdp_data.source_contract), 'checking', 'the contract is being checked');
 SELECT is_empty($$SELECT * FROM cdp.health() WHERE finding = 'quarantine'$$, 'rows of a trial wait for nothing');
 SELECT results_eq($$SELECT field COLLATE "default", rows_seen, filled, valid, distinct_values FROM cdp_data.source_quality WHERE field IN ('born', 'sex', '$.more.town', 'level') ORDER BY field COLLATE "C"$$,
@@ -82,6 +83,11 @@ SELECT is(cdp.declare_contract('shop', 'event', '[{"field": "no", "target": "tou
 CREATE TEMP TABLE sales AS SELECT n::text AS no, '2026-02-01 10:00' AS at, 'purchase' AS what, '1999' AS cents, 'b' || n AS buyer, 'br' || n AS browser, '3' AS items, '{"gift": "yes"}'::text AS extra,
   'https://user@www.Example.com/path' AS page FROM generate_series(1, 4) n;
 SELECT lives_ok($$SELECT * FROM cdp.load_events('shop', 'sales', trial => true)$$, 'a trial of events');
+CREATE TEMP TABLE unsold AS SELECT no, CASE no WHEN '1' THEN 'never' ELSE at END AS at, CASE no WHEN '2' THEN 'wurchase' ELSE what END AS what, cents, CASE WHEN no <> '3' THEN buyer END AS buyer, CASE WHEN no <> '3' THEN browser END AS browser, items, extra, page FROM sales;
+SELECT is((SELECT count(*) FROM cdp.load_events('shop', 'unsold', trial => true)), 1::bigint, 'a trial of bad events');
+SELECT is((SELECT string_agg(concat_ws(' ', q.row_no, q.code, q.original), ', ' ORDER BY q.row_no) FROM cdp_data.quarantine q JOIN cdp_data.source s USING (source_id) WHERE s.name = 'shop'), '1 bad_time {}, 2 unknown_kind {}, 3 no_identifier {}', 'keeps nothing of them either');
+DELETE FROM cdp_data.quarantine q USING cdp_data.source s WHERE s.source_id = q.source_id AND s.name = 'shop';
+SELECT load_id FROM cdp.load_events('shop', 'sales', trial => true);
 SELECT is(cdp.source_go_live('shop'), 1, 'passes');
 SELECT is((SELECT (inserted, quarantined, links)::text FROM cdp.load_events('shop', 'sales')), '(4,0,4)', 'and the events are taken in');
 SELECT is((SELECT DISTINCT (t.value, t.properties, o.referrer_host)::text FROM cdp_data.touchpoint t JOIN cdp_data.origin o USING (origin_id)), '(19.990000,"{""items"": 3, ""is_gift"": true}",www.example.com)', 'with typed properties');
