@@ -191,6 +191,19 @@ $$;
 COMMENT ON FUNCTION cdp_internal.add_identifiers(jsonb, jsonb) IS
 'Two objects {"type": value or [values]} as one with all values of both.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.said_key(given text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  t text := btrim(given);
+BEGIN
+  -- Else all that a broken sender calls "undefined" would be one record, and the second would be lost.
+  RETURN CASE WHEN t <> '' AND lower(t) <> ALL (cdp_internal.attribute_blanks()) THEN t END;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.said_key(text) IS
+'A key as a caller or a message gives it, without blanks at its ends; NULL when it is missing, blank or a word that says nothing (undefined, null, ...: cdp_internal.attribute_blanks()).';
+
 CREATE OR REPLACE FUNCTION cdp_internal.call_read(
   source text, identifiers jsonb, occurred_at timestamptz, message_id text,
   OUT source_id integer, OUT type_ids smallint[], OUT vals text[], OUT refused jsonb, OUT key text, OUT at timestamptz, OUT suppressed boolean)
@@ -214,7 +227,7 @@ BEGIN
       USING ERRCODE = 'invalid_parameter_value', DETAIL = format('It has %s.', octet_length(message_id)),
         HINT = 'Without one, leave it out; then a message that comes twice is taken twice.';
   END IF;
-  key := coalesce(btrim(message_id), gen_random_uuid()::text);
+  key := coalesce(cdp_internal.said_key(message_id), gen_random_uuid()::text);
   clean := cdp_internal.clean_identifiers(identifiers);
   type_ids := clean.type_ids;
   vals := clean.vals;
@@ -232,7 +245,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.call_read(text, jsonb, timestamptz, text) IS
-'Checks what all calls have in common: the source, the time (NULL: now), the key of the message (NULL: a new one), and the identifiers in the form in which they are stored. suppressed: one of them is on the suppression list, nothing of the record may be kept. Errors: 22023 unknown source, bad message_id, no usable identifier; 22008 no credible time; 54000 more than 50 identifiers; 55000 before cdp.setup().';
+'Checks what all calls have in common: the source, the time (NULL: now), the key of the message (NULL or a word that says nothing: a new one), and the identifiers in the form in which they are stored. suppressed: one of them is on the suppression list, nothing of the record may be kept. Errors: 22023 unknown source, bad message_id, no usable identifier; 22008 no credible time; 54000 more than 50 identifiers; 55000 before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.message_known(source_id integer, key text) RETURNS bigint
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -339,7 +352,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.identify(text, jsonb, jsonb, timestamptz, text) IS
-'Tells who somebody is: SELECT * FROM cdp.identify(''shop'', ''{"user_id": "7", "cookie": "..."}'', ''{"email": "...", "city": "..."}''). All identifiers of the record become one customer, as far as the rules of their types let them. Traits with the name of an identifier type identify, too; the others become attributes, seen at occurred_at. Returns the customer; status written, repeated (a message_id that was here before: nothing is changed), or suppressed (an erased person: nothing is kept); created: the customer is new; merged: customers that became part of this one; refused: [{"type", "code" or "reason"}] of identifiers that were left out, without their values. message_id NULL: every call is taken. Errors: 22023 unknown source or no usable identifier, 22008 no credible time, 55000 before cdp.setup().';
+'Tells who somebody is: SELECT * FROM cdp.identify(''shop'', ''{"user_id": "7", "cookie": "..."}'', ''{"email": "...", "city": "..."}''). All identifiers of the record become one customer, as far as the rules of their types let them. Traits with the name of an identifier type identify, too; the others become attributes, seen at occurred_at. Returns the customer; status written, repeated (a message_id that was here before: nothing is changed), or suppressed (an erased person: nothing is kept); created: the customer is new; merged: customers that became part of this one; refused: [{"type", "code" or "reason"}] of identifiers that were left out, without their values. message_id NULL, or a word that says nothing (undefined, null): every call is taken. Errors: 22023 unknown source or no usable identifier, 22008 no credible time, 55000 before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp.alias(
   source text, previous jsonb, current jsonb, occurred_at timestamptz DEFAULT now(), message_id text DEFAULT NULL,

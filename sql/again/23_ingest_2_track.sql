@@ -292,7 +292,7 @@ DECLARE
   money record;
   t record;
   c record;
-  refers_key text := cdp_internal.parse_key(refers_to);
+  refers_key text := cdp_internal.parse_key(cdp_internal.said_key(refers_to));
   content jsonb := nullif(properties, '{}');
 BEGIN
   PERFORM cdp_internal.require_setup();
@@ -305,7 +305,7 @@ BEGIN
       USING ERRCODE = 'program_limit_exceeded', DETAIL = format('They have %s bytes, 1048576 are taken.', octet_length(properties::text));
   ELSIF flags IS NULL OR flags < 0 THEN
     RAISE EXCEPTION 'flags must be a whole number from 0 on' USING ERRCODE = 'invalid_parameter_value', HINT = '1 is a bot, 2 internal traffic, 3 both.';
-  ELSIF refers_key IS NULL AND btrim(refers_to) <> '' OR refers_key = btrim(message_id) THEN
+  ELSIF refers_key IS NULL AND cdp_internal.said_key(refers_to) IS NOT NULL OR refers_key = btrim(message_id) THEN
     RAISE EXCEPTION 'refers_to must be the message_id of another record, at most 800 bytes' USING ERRCODE = 'invalid_parameter_value';
   END IF;
   money := cdp_internal.call_money(value, currency);

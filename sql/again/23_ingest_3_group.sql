@@ -40,11 +40,11 @@ AS $$
 DECLARE
   c record;
   w record;
-  key text := cdp_internal.parse_key(group_id);
+  key text := cdp_internal.parse_key(cdp_internal.said_key(group_id));
 BEGIN
   PERFORM cdp_internal.require_setup();
   IF key IS NULL THEN
-    RAISE EXCEPTION 'group_id must have 1 to 800 bytes' USING ERRCODE = 'invalid_parameter_value', HINT = 'It is the key of the company, team or household in the source.';
+    RAISE EXCEPTION 'group_id must have 1 to 800 bytes, and be no word such as null' USING ERRCODE = 'invalid_parameter_value', HINT = 'It is the key of the company, team or household in the source.';
   ELSIF jsonb_typeof(coalesce(traits, '{}')) <> 'object' OR octet_length(traits::text) > 1048576 THEN
     RAISE EXCEPTION 'traits of a group must be a JSON object of at most 1 MB' USING ERRCODE = 'invalid_parameter_value';
   END IF;

@@ -51,18 +51,15 @@ COMMENT ON FUNCTION cdp_internal.message_origin(jsonb) IS
 CREATE OR REPLACE FUNCTION cdp_internal.message_key(value jsonb) RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-  t text := btrim(value #>> '{}');
 BEGIN
   IF jsonb_typeof(value) NOT IN ('string', 'number', 'null') THEN
     RAISE EXCEPTION 'a key must be a text or a number' USING ERRCODE = 'invalid_parameter_value';
   END IF;
-  -- Else all that a broken sender calls "undefined" would be one record, and the second would be lost.
-  RETURN CASE WHEN t <> '' AND lower(t) <> ALL (cdp_internal.attribute_blanks()) THEN t END;
+  RETURN cdp_internal.said_key(value #>> '{}');
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.message_key(jsonb) IS
-'A key in a message (messageId, order_id, groupId) as text, without blanks at its ends; NULL when it is missing, blank or a word that says nothing (undefined, null, ...: cdp_internal.attribute_blanks()). Errors: 22023 a list, an object, true or false.';
+'A key in a message (messageId, order_id, groupId) as text, as cdp_internal.said_key() has it. Errors: 22023 a list, an object, true or false.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.message_identifiers(message jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp

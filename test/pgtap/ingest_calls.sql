@@ -1,5 +1,5 @@
 -- One record in one call: what is written, that a message that comes again changes nothing, and what is refused how.
-SELECT plan(44);
+SELECT plan(48);
 SELECT cdp.add_source('shop', 'Asia/Shanghai'), cdp.add_source('app');
 
 CREATE FUNCTION pg_temp.everything() RETURNS text LANGUAGE sql AS $$
@@ -91,6 +91,10 @@ SELECT throws_ok($$SELECT cdp.identify('shop', '{"user_id": "1"}', '[]')$$, '220
 SELECT throws_ok($$SELECT cdp.identify('shop', '{"user_id": "1"}', occurred_at => 'infinity')$$, '22008', NULL, 'an endless time');
 SELECT throws_ok($$SELECT cdp.identify('shop', '{"user_id": "1"}', occurred_at => '1969-12-31')$$, '22008', NULL, 'a time before the floor');
 SELECT throws_ok($$SELECT cdp.identify('shop', '{"user_id": "1"}', message_id => repeat('x', 801))$$, '22023', 'message_id must have 1 to 800 bytes', 'too long a key');
+SELECT is((SELECT string_agg(s, ' ') FROM (SELECT (cdp.identify('shop', '{"user_id": "n1"}', message_id => w)).status FROM unnest(ARRAY['undefined', 'undefined', ' NULL ', 'null']) w) x (s)), 'written written written written', 'a word that says nothing is no message_id');
+SELECT is((SELECT string_agg(s, ' ') FROM (SELECT (cdp.track('shop', 'purchase', '{"user_id": "n1"}', value => 1, message_id => w)).status FROM unnest(ARRAY['undefined', 'undefined', 'n/a', 'n/a']) w) x (s)), 'written written written written', 'so both orders count');
+SELECT is((SELECT t.refers_to FROM cdp.track('shop', 'refund', '{"user_id": "n1"}', value => -1, refers_to => 'undefined') c JOIN cdp_data.touchpoint t USING (touchpoint_id)), NULL, 'nor does a refund refer to one');
+SELECT throws_ok($$SELECT cdp.group('shop', '{"user_id": "n1"}', 'undefined')$$, '22023', NULL, 'nor is one a group');
 SELECT throws_ok($$SELECT cdp.track('shop', ' ', '{"user_id": "1"}')$$, '22023', 'event must have 1 to 800 bytes', 'no event');
 SELECT throws_ok($$SELECT cdp.track('shop', 'visit', '{"user_id": "1"}', value => 'NaN')$$, '22003', 'value is out of range', 'no money');
 SELECT throws_ok($$SELECT cdp.track('shop', 'visit', '{"user_id": "1"}', value => 1, currency => 'XXQ')$$, '22023', 'unknown currency "XXQ"', 'unknown currency');
