@@ -69,6 +69,12 @@ $$;
 COMMENT ON FUNCTION cdp_internal.load_begin(text, text, text) IS
 'Locks the source until the transaction ends and opens a ledger row. Returns load_id. Errors: 22023 unknown source, 55000 before cdp.setup().';
 
+CREATE OR REPLACE FUNCTION cdp_internal.batch_memory() RETURNS text
+LANGUAGE sql STABLE PARALLEL SAFE
+RETURN greatest(pg_size_bytes(current_setting('work_mem')), pg_size_bytes(current_setting('maintenance_work_mem'))) / 1024 || 'kB';
+COMMENT ON FUNCTION cdp_internal.batch_memory() IS
+'work_mem for a batch, which is maintenance: one at a time, and it sorts and hashes whole tables. The larger of work_mem and maintenance_work_mem.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.drop_temp_tables(names text[]) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -591,7 +597,7 @@ BEGIN
     || CASE WHEN identifier_type IS NULL THEN ARRAY['identifier_type'] END || CASE WHEN kind IS NULL THEN ARRAY['kind'] END);
   SELECT l.source_id INTO src FROM cdp_data.load l WHERE l.load_id = load_touchpoints.load_id;
   -- A load is maintenance: one at a time, and it sorts and hashes whole tables.
-  PERFORM set_config('work_mem', greatest(pg_size_bytes(work_mem), pg_size_bytes(current_setting('maintenance_work_mem'))) / 1024 || 'kB', true);
+  PERFORM set_config('work_mem', cdp_internal.batch_memory(), true);
   PERFORM cdp_internal.drop_load_tables();
   seen := cdp_internal.load_read(load_id, staging, time_zone, identifier_type, kind);
   rows_read := seen.rows_read;
@@ -608,11 +614,7 @@ BEGIN
   unchanged := rows_read - inserted - corrected - quarantined;
   PERFORM cdp_internal.drop_load_tables();
   PERFORM set_config('work_mem', work_mem, true);
-  UPDATE cdp_data.load l
-  SET state = 'done', finished_at = clock_timestamp(), rows_read = load_touchpoints.rows_read, inserted = load_touchpoints.inserted,
-    corrected = load_touchpoints.corrected, unchanged = load_touchpoints.unchanged, quarantined = load_touchpoints.quarantined,
-    orphaned = load_touchpoints.orphaned, first_at = seen.first_at, last_at = seen.last_at
-  WHERE l.load_id = load_touchpoints.load_id;
+  PERFORM cdp_internal.load_end(load_id, rows_read, inserted, corrected, unchanged, quarantined, orphaned, seen.first_at, seen.last_at);
   RETURN NEXT;
 END
 $$;

@@ -201,7 +201,7 @@ BEGIN
         HINT = CASE l.state WHEN 'reverted' THEN format('To put it in again: SELECT * FROM cdp.retry_load(%s);', load)
           ELSE format('To take it back: SELECT * FROM cdp.revert_load(%s);', load) END;
   END IF;
-  PERFORM set_config('work_mem', greatest(pg_size_bytes(work_mem), pg_size_bytes(current_setting('maintenance_work_mem'))) / 1024 || 'kB', true);
+  PERFORM set_config('work_mem', cdp_internal.batch_memory(), true);
   IF l.kind = 'calls' THEN
     -- Wait for calls that are under way. Nobody noted the times of the rows while they came in.
     PERFORM pg_advisory_xact_lock(cdp_internal.load_lock_key(load));

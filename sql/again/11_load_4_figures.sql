@@ -1,18 +1,20 @@
 -- Core room, loading: figures that are not about a person: spend and exchange rates.
 
 CREATE OR REPLACE FUNCTION cdp_internal.load_end(
-  load bigint, rows_read bigint, inserted bigint, corrected bigint, unchanged bigint, quarantined bigint) RETURNS void
+  load bigint, rows_read bigint, inserted bigint, corrected bigint, unchanged bigint, quarantined bigint,
+  orphaned bigint DEFAULT 0, first_at timestamptz DEFAULT NULL, last_at timestamptz DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   UPDATE cdp_data.load l
   SET state = 'done', finished_at = clock_timestamp(), rows_read = load_end.rows_read, inserted = load_end.inserted,
-    corrected = load_end.corrected, unchanged = load_end.unchanged, quarantined = load_end.quarantined
+    corrected = load_end.corrected, unchanged = load_end.unchanged, quarantined = load_end.quarantined,
+    orphaned = load_end.orphaned, first_at = load_end.first_at, last_at = load_end.last_at
   WHERE l.load_id = load;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.load_end(bigint, bigint, bigint, bigint, bigint, bigint) IS
-'Closes the ledger row of a load with its counts.';
+COMMENT ON FUNCTION cdp_internal.load_end(bigint, bigint, bigint, bigint, bigint, bigint, bigint, timestamptz, timestamptz) IS
+'Closes the ledger row of a load with its counts, and the first and last time of its rows (NULL: it has none).';
 
 CREATE OR REPLACE FUNCTION cdp_internal.parse_day(input text) RETURNS date
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE

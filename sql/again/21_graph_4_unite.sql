@@ -277,7 +277,7 @@ DECLARE
   j record;
   work_mem text := current_setting('work_mem');
 BEGIN
-  PERFORM set_config('work_mem', greatest(pg_size_bytes(work_mem), pg_size_bytes(current_setting('maintenance_work_mem'))) / 1024 || 'kB', true);
+  PERFORM set_config('work_mem', cdp_internal.batch_memory(), true);
   SELECT array_agg(x.a), array_agg(x.b), array_agg(x.at), array_agg(x.key), array_agg(x.version_id), bool_and(x.n = 1)
   INTO p_a, p_b, p_first, p_key, p_version, lone
   FROM (

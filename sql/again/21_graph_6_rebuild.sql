@@ -265,7 +265,7 @@ BEGIN
     RAISE EXCEPTION 'dry_run must not be NULL' USING ERRCODE = 'null_value_not_allowed';
   END IF;
   PERFORM cdp_internal.rebuild_fits(); -- what does not fit is refused before anybody waits
-  PERFORM set_config('work_mem', greatest(pg_size_bytes(work_mem), pg_size_bytes(current_setting('maintenance_work_mem'))) / 1024 || 'kB', true);
+  PERFORM set_config('work_mem', cdp_internal.batch_memory(), true);
   IF NOT dry_run THEN
     IF current_setting('transaction_isolation') <> 'read committed' THEN
       RAISE EXCEPTION 'a rebuild needs READ COMMITTED'

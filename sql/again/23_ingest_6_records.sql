@@ -453,6 +453,19 @@ $$;
 COMMENT ON FUNCTION cdp_internal.contract_admits(integer, text, boolean) IS
 'Raises 55000 when a contract is not live and the load is no trial. A first trial makes a draft checking.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.record_begin(source text, record_kind text, note text, trial boolean, OUT load_id bigint, OUT source_id integer)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  load_id := cdp_internal.load_begin(source, CASE WHEN trial THEN 'trial' ELSE record_kind || 's' END, note);
+  SELECT l.source_id INTO source_id FROM cdp_data.load l WHERE l.load_id = record_begin.load_id;
+  PERFORM cdp_internal.contract_admits(source_id, record_kind, trial);
+  PERFORM cdp_internal.drop_record_tables(), cdp_internal.drop_load_tables();
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.record_begin(text, text, text, boolean) IS
+'Opens a load of records of a kind (customer, event), or a trial of one, that the contract of its source admits. Errors as cdp_internal.load_begin() and cdp_internal.contract_admits().';
+
 CREATE OR REPLACE FUNCTION cdp.load_customers(
   source text, staging regclass, time_zone text DEFAULT NULL, note text DEFAULT NULL, trial boolean DEFAULT false)
 RETURNS TABLE (load_id bigint, rows_read bigint, inserted bigint, corrected bigint, unchanged bigint, quarantined bigint,
@@ -468,11 +481,8 @@ DECLARE
   span record;
   work_mem text := current_setting('work_mem');
 BEGIN
-  load_id := cdp_internal.load_begin(source, CASE WHEN trial THEN 'trial' ELSE 'customers' END, note);
-  SELECT l.source_id INTO src FROM cdp_data.load l WHERE l.load_id = load_customers.load_id;
-  PERFORM cdp_internal.contract_admits(src, 'customer', trial);
-  PERFORM set_config('work_mem', greatest(pg_size_bytes(work_mem), pg_size_bytes(current_setting('maintenance_work_mem'))) / 1024 || 'kB', true);
-  PERFORM cdp_internal.drop_record_tables();
+  SELECT b.load_id, b.source_id INTO load_id, src FROM cdp_internal.record_begin(source, 'customer', note, trial) b;
+  PERFORM set_config('work_mem', cdp_internal.batch_memory(), true);
   seen := cdp_internal.record_read(load_id, src, 'customer', staging, time_zone);
   rows_read := seen.rows_read;
   IF seen.repeats THEN
@@ -507,11 +517,7 @@ BEGIN
     corrected := kept.corrected;
   END IF;
   unchanged := rows_read - quarantined - inserted - corrected;
-  UPDATE cdp_data.load l
-  SET state = 'done', finished_at = clock_timestamp(), rows_read = load_customers.rows_read, inserted = load_customers.inserted,
-    corrected = load_customers.corrected, unchanged = load_customers.unchanged, quarantined = load_customers.quarantined,
-    first_at = span.first_at, last_at = span.last_at
-  WHERE l.load_id = load_customers.load_id;
+  PERFORM cdp_internal.load_end(load_id, rows_read, inserted, corrected, unchanged, quarantined, 0, span.first_at, span.last_at);
   PERFORM cdp_internal.drop_record_tables();
   PERFORM set_config('work_mem', work_mem, true);
   RETURN NEXT;

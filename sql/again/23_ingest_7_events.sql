@@ -107,11 +107,8 @@ DECLARE
   row_seen record;
   work_mem text := current_setting('work_mem');
 BEGIN
-  load_id := cdp_internal.load_begin(source, CASE WHEN trial THEN 'trial' ELSE 'events' END, note);
-  SELECT l.source_id INTO src FROM cdp_data.load l WHERE l.load_id = load_events.load_id;
-  PERFORM cdp_internal.contract_admits(src, 'event', trial);
-  PERFORM set_config('work_mem', greatest(pg_size_bytes(work_mem), pg_size_bytes(current_setting('maintenance_work_mem'))) / 1024 || 'kB', true);
-  PERFORM cdp_internal.drop_record_tables(), cdp_internal.drop_load_tables();
+  SELECT b.load_id, b.source_id INTO load_id, src FROM cdp_internal.record_begin(source, 'event', note, trial) b;
+  PERFORM set_config('work_mem', cdp_internal.batch_memory(), true);
   IF NOT EXISTS (SELECT FROM cdp_data.source_field f WHERE f.source_id = src AND f.record_kind = 'event') THEN
     PERFORM cdp_internal.check_staging(staging, ARRAY['source_key', 'occurred_at'] || CASE WHEN kind IS NULL THEN ARRAY['kind'] END);
   END IF;
@@ -149,11 +146,7 @@ BEGIN
   unchanged := rows_read - quarantined - inserted - corrected;
   PERFORM cdp_internal.drop_record_tables(), cdp_internal.drop_load_tables();
   PERFORM set_config('work_mem', work_mem, true);
-  UPDATE cdp_data.load l
-  SET state = 'done', finished_at = clock_timestamp(), rows_read = load_events.rows_read, inserted = load_events.inserted,
-    corrected = load_events.corrected, unchanged = load_events.unchanged, quarantined = load_events.quarantined,
-    orphaned = load_events.orphaned, first_at = row_seen.first_at, last_at = row_seen.last_at
-  WHERE l.load_id = load_events.load_id;
+  PERFORM cdp_internal.load_end(load_id, rows_read, inserted, corrected, unchanged, quarantined, orphaned, row_seen.first_at, row_seen.last_at);
   RETURN NEXT;
 END
 $$;

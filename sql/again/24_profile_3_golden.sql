@@ -271,7 +271,7 @@ DECLARE
   work_mem text := current_setting('work_mem');
 BEGIN
   PERFORM cdp_internal.require_setup();
-  PERFORM set_config('work_mem', greatest(pg_size_bytes(work_mem), pg_size_bytes(current_setting('maintenance_work_mem'))) / 1024 || 'kB', true);
+  PERFORM set_config('work_mem', cdp_internal.batch_memory(), true);
   written := 0;
   removed := 0;
   -- Two refreshes wait for each other.

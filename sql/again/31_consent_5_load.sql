@@ -238,7 +238,7 @@ BEGIN
     PERFORM cdp_internal.purpose_of(purpose);
   END IF;
   SELECT l.source_id, coalesce(time_zone, s.timezone) INTO src, zone FROM cdp_data.load l JOIN cdp_data.source s USING (source_id) WHERE l.load_id = load_consents.load_id;
-  PERFORM set_config('work_mem', greatest(pg_size_bytes(work_mem), pg_size_bytes(current_setting('maintenance_work_mem'))) / 1024 || 'kB', true);
+  PERFORM set_config('work_mem', cdp_internal.batch_memory(), true);
   PERFORM cdp_internal.drop_load_tables();
   rows_read := cdp_internal.consent_read(load_id, staging, zone, identifier_type, purpose);
   PERFORM cdp_internal.consent_repeats();
@@ -253,11 +253,7 @@ BEGIN
   inserted := w.inserted;
   corrected := w.corrected;
   unchanged := rows_read - inserted - corrected - quarantined;
-  UPDATE cdp_data.load l
-  SET state = 'done', finished_at = clock_timestamp(), rows_read = load_consents.rows_read, inserted = load_consents.inserted,
-    corrected = load_consents.corrected, unchanged = load_consents.unchanged, quarantined = load_consents.quarantined,
-    first_at = seen.first_at, last_at = seen.last_at
-  WHERE l.load_id = load_consents.load_id;
+  PERFORM cdp_internal.load_end(load_id, rows_read, inserted, corrected, unchanged, quarantined, 0, seen.first_at, seen.last_at);
   IF w.old_ids IS NOT NULL THEN
     PERFORM cdp_internal.consent_remake_of(w.old_ids || w.consent_ids, written);
   ELSE
