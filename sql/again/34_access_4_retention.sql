@@ -137,7 +137,7 @@ $$;
 COMMENT ON FUNCTION cdp_internal.unseen_customers(timestamptz) IS
 'Customers (roots) of whom there was no sign since then, and whether they are on hold. Reads all identifiers.';
 
-CREATE OR REPLACE FUNCTION cdp.retention_plan(as_of timestamptz DEFAULT now())
+CREATE OR REPLACE FUNCTION cdp_internal.retention_plan_in(as_of timestamptz)
 RETURNS TABLE (what text, name text, basis text, keep interval, cutoff timestamptz, method text, place text, past bigint, held bigint)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -178,8 +178,27 @@ BEGIN
   END LOOP;
 END
 $$;
+COMMENT ON FUNCTION cdp_internal.retention_plan_in(timestamptz) IS
+'What cdp.retention_plan() does; it runs with the rights of the owner of cdp_data.';
+
+CREATE OR REPLACE FUNCTION cdp.retention_plan(as_of timestamptz DEFAULT now())
+RETURNS TABLE (what text, name text, basis text, keep interval, cutoff timestamptz, method text, place text, past bigint, held bigint)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  IF as_of IS NULL OR NOT isfinite(as_of) THEN
+    RAISE EXCEPTION 'as_of must be a moment'
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = format('Got %s.', coalesce(as_of::text, 'NULL')), HINT = 'Leave it out for now.';
+  ELSIF NOT has_function_privilege('cdp_data.retention_plan(timestamptz)', 'EXECUTE') THEN
+    RAISE EXCEPTION 'permission denied to see the retention plan'
+      USING ERRCODE = 'insufficient_privilege', HINT = 'It takes the part of privacy: CALL cdp.setup(privacy => ...);';
+  END IF;
+  RETURN QUERY SELECT * FROM cdp_data.retention_plan(as_of);
+END
+$$;
 COMMENT ON FUNCTION cdp.retention_plan(timestamptz) IS
-'What the retention policies would delete at as_of, nothing is changed: a row for each policy and place, with the cutoff, the method (drop: the whole partition goes; delete: single rows, in batches; erase: people), how many rows are past and how many of those stay because their customer is on hold. Reads the partitions and tables concerned. Not in it: what cdp_data.setting alone rules (audit, call_message, job_run).';
+'What the retention policies would delete at as_of, nothing is changed: a row for each policy and place, with the cutoff, the method (drop: the whole partition goes; delete: single rows, in batches; erase: people), how many rows are past and how many of those stay because their customer is on hold. Reads the partitions and tables concerned. Not in it: what cdp_data.setting alone rules (audit, call_message, job_run). For the owner of the tables and the part of privacy, which gets counts and no row. Errors: 42501 for others and for roles that are kept to some sources, 22023 as_of is no moment, 55000 before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.retention_touchpoints(partition_name text, batch integer) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp

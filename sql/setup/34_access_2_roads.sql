@@ -156,3 +156,24 @@ SELECT cdp_internal.declare_grant('connector', 'EXECUTE', 'FUNCTION', f) FROM un
   'cdp_api.page(text,jsonb,text,jsonb,timestamptz,text,jsonb)', 'cdp_api.group(text,jsonb,text,jsonb,timestamptz,text)',
   'cdp_api.ingest(text,jsonb)',
   'cdp_api.record_consent(text,text,text,jsonb,bigint,text,boolean,text,jsonb,timestamptz,timestamptz,text,text)', 'cdp_api.outbox_take(text,integer,interval)', 'cdp_api.outbox_sent(bigint)', 'cdp_api.outbox_failed(bigint,text,boolean)']) f;
+
+-- step: again: retention plan
+-- Definer: a privacy officer sees what will be deleted, as counts, without a right on keys and versions of every table.
+CREATE OR REPLACE FUNCTION cdp_data.retention_plan(as_of timestamptz)
+RETURNS TABLE (what text, name text, basis text, keep interval, cutoff timestamptz, method text, place text, past bigint, held bigint)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF cdp_data.sources_of(cdp_data.caller()) IS NOT NULL THEN
+    RAISE EXCEPTION 'the retention plan counts the rows of all sources'
+      USING ERRCODE = 'insufficient_privilege', DETAIL = format('The role is kept to %s sources.', cardinality(cdp_data.sources_of(cdp_data.caller()))),
+        HINT = 'Ask with a role that is kept to none (cdp.restrict_to_sources()).';
+  END IF;
+  RETURN QUERY SELECT * FROM cdp_internal.retention_plan_in(as_of);
+END
+$$;
+REVOKE ALL ON FUNCTION cdp_data.retention_plan(timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION cdp_data.retention_plan(timestamptz) IS 'cdp.retention_plan() with the rights of the tables'' owner. Error 42501 for a role that is kept to some sources.';
+
+-- step: again: retention plan grants
+SELECT cdp_internal.declare_grant('privacy', 'EXECUTE', 'FUNCTION', 'cdp_data.retention_plan(timestamptz)');

@@ -1,6 +1,6 @@
 -- Retention: what the plan says is what maintain() does, counted by a plain query beside it; holds; keys, roll-ups,
 -- reverts afterwards. Commits, so without a transaction around.
-SELECT plan(49);
+SELECT plan(55);
 SELECT cdp.add_source('shop', 'UTC') AS shop \gset
 -- Five ages in months, three kinds, eight people; the oldest month has clicks only.
 CREATE TABLE staging AS
@@ -96,4 +96,28 @@ SELECT results_eq('SELECT (SELECT count(*) FROM cdp_data.quarantine), (SELECT co
 SELECT cdp.set_retention('attribute', '10 days', basis => 'loaded', name => 'city'), cdp.set_retention('quarantine', NULL);
 SELECT is_empty($$SELECT * FROM cdp.retention_plan() WHERE what IN ('attribute', 'quarantine')$$, 'counted from the load, the city is young; a policy taken away plans nothing');
 SELECT is((SELECT sum(past) FROM cdp.retention_plan(now() + interval '11 days') WHERE name = 'city'), 1::numeric, 'later it would go');
+-- The plan is what a privacy officer is asked for: the same figures as the owner's, and no right on rows.
+CREATE ROLE retention_privacy;
+CREATE ROLE retention_admin;
+CREATE ROLE retention_kept;
+GRANT retention_privacy TO retention_kept;
+SET client_min_messages = error;
+CALL cdp.setup(privacy => 'retention_privacy', admin => 'retention_admin');
+SELECT cdp.restrict_to_sources('retention_kept', '{shop}') \g /dev/null
+SELECT date_trunc('second', now()) + interval '11 days' AS as_of \gset
+CREATE TEMP TABLE of_owner AS SELECT * FROM cdp.retention_plan(:'as_of');
+GRANT SELECT ON of_owner TO retention_privacy;
+SET ROLE retention_privacy;
+SELECT set_eq(format('SELECT * FROM cdp.retention_plan(%L)', :'as_of'), 'SELECT * FROM of_owner', 'privacy sees the plan as it is');
+SELECT cmp_ok((SELECT sum(past) FROM cdp.retention_plan(:'as_of')), '>', 0::numeric, 'with its figures');
+SELECT throws_ok('DELETE FROM cdp_data.touchpoint', '42501', NULL, 'and may delete nothing');
+SELECT throws_ok('SELECT cdp_internal.retention_values(''city'', 1)', '42501', NULL, 'by no road');
+SET ROLE retention_admin;
+SELECT throws_ok('SELECT * FROM cdp.retention_plan()', '42501', 'permission denied to see the retention plan', 'other parts may not see it');
+SET ROLE retention_kept;
+SELECT throws_ok('SELECT * FROM cdp_data.retention_plan(now())', '42501', 'the retention plan counts the rows of all sources', 'nor a role that is kept to some sources');
+RESET ROLE;
+SELECT cdp.restrict_to_sources('retention_kept', NULL) \g /dev/null
 SELECT * FROM finish();
+DROP OWNED BY retention_privacy, retention_admin, retention_kept;
+DROP ROLE retention_privacy, retention_admin, retention_kept;
