@@ -134,7 +134,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.consent_allowed(bigint, text, text, timestamptz) IS
-'The gate for one customer, whatever merged id is given: true when his data may be used for the purpose on the channel ('''': any). as_of NULL: now, by what has been written, this transaction''s own writes included; it reads summaries only and no evidence. Another as_of reads the ledger, as cdp.consent_at() does. False for an unknown customer, unless the rule of the purpose is off. Errors: 22023 unknown purpose or bad channel.';
+'The gate for one customer, whatever merged id is given: true when his data may be used for the purpose on the channel ('''': any). as_of NULL: now, by what has been written, this transaction''s own writes included; it reads summaries only and no evidence. Another as_of reads the ledger, as cdp.consent_at() does, and has its errors. False for an unknown customer, unless the rule of the purpose is off. Errors: 22023 unknown purpose or bad channel.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.consent_bitmap_of(
   purpose_id smallint, rule text, channel text, roots bigint[] DEFAULT NULL, as_of timestamptz DEFAULT NULL) RETURNS bytea

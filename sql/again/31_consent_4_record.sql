@@ -163,6 +163,21 @@ $$;
 COMMENT ON FUNCTION cdp.record_consent(text, text, text, jsonb, bigint, text, boolean, text, jsonb, timestamptz, timestamptz, text, text) IS
 'Writes what a person said about a purpose: SELECT * FROM cdp.record_consent(''web'', ''marketing'', ''granted'', ''{"email": "..."}'', channel => ''email'', notice => ''en 1''). status: granted, denied, withdrawn. The person by identifiers (each gets the record; unknown ones become customers of their own; link them with cdp.identify()) or by customer (a refusal goes to all identifiers, a grant to the strongest). channel '''': every one. explicit false: it was imported or inferred, and never overrides a refusal. notice: the text that was shown, by hash or version. effective_at: when it was said (NULL: now), in the past or the future; expires_at: when a grant runs out. message_id: the same one again changes nothing. Holds from this call on, within this transaction, for every reader of the gate; waiting messages that it forbids are cancelled. Returns result (written, repeated, or suppressed: an erased person, nothing is kept), the ledger rows, the customers, and the messages cancelled. Errors: 22023 bad argument, unknown source, purpose or notice; 22008 no credible time; P0002 no such customer; 40001 erased meanwhile; 55000 before cdp.setup().';
 
+CREATE OR REPLACE FUNCTION cdp_internal.require_whole_ledger() RETURNS void
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  -- Row security would hide a withdrawal that came by another source, and the grant before it would count.
+  IF row_security_active('cdp_data.consent') AND cdp_data.sources_of(current_user::text) IS NOT NULL THEN
+    RAISE EXCEPTION 'permission denied to judge by the ledger of consent'
+      USING ERRCODE = 'insufficient_privilege', DETAIL = format('The role is kept to %s sources, and the word that counts may have come by another.', cardinality(cdp_data.sources_of(current_user::text))),
+        HINT = 'cdp.consent_allowed() without as_of says what holds now, by what came from all sources.';
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.require_whole_ledger() IS
+'Error 42501 when row security shows the caller a part of cdp_data.consent only (cdp.restrict_to_sources()).';
+
 CREATE OR REPLACE FUNCTION cdp.consent_at(customer bigint, purpose text, channel text DEFAULT '', as_of timestamptz DEFAULT NULL,
   OUT state text, OUT allowed boolean, OUT since timestamptz, OUT until timestamptz, OUT consent_id bigint)
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -176,6 +191,7 @@ DECLARE
   spoken record;
   w record;
 BEGIN
+  PERFORM cdp_internal.require_whole_ledger();
   -- The latest explicit word; then the latest grant from it on.
   SELECT c.consent_id, c.status, c.effective_at INTO spoken
   FROM cdp_internal.members(root) m JOIN cdp_data.consent_in_force c ON c.identifier_id = m.identifier_id
@@ -200,4 +216,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.consent_at(bigint, text, text, timestamptz) IS
-'What the ledger says of a customer (whatever merged id is given), a purpose and a channel at a moment (NULL: now): state unknown, granted, refused or expired; whether the purpose''s rule allows the use (an unknown customer''s: only when it is off); since when, until when (NULL: no end), and the row of cdp_data.consent that decides, which proves it. By what is known today about who is whom and what was said when: records that came late count from effective_at on. The latest explicit word wins, refusals first among those of one time; an implied grant counts from the latest explicit grant on, never against a refusal. Needs the right to read the ledger; a gate asks cdp.consent_allowed(). Errors: 22023 unknown purpose or bad channel.';
+'What the ledger says of a customer (whatever merged id is given), a purpose and a channel at a moment (NULL: now): state unknown, granted, refused or expired; whether the purpose''s rule allows the use (an unknown customer''s: only when it is off); since when, until when (NULL: no end), and the row of cdp_data.consent that decides, which proves it. By what is known today about who is whom and what was said when: records that came late count from effective_at on. The latest explicit word wins, refusals first among those of one time; an implied grant counts from the latest explicit grant on, never against a refusal. Needs the right to read the ledger; a gate asks cdp.consent_allowed(). Errors: 22023 unknown purpose or bad channel, 42501 for a role that is kept to some sources: a part of the ledger decides nothing.';

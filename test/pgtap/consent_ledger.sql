@@ -1,6 +1,6 @@
 -- The ledger of consent: what may be written and by whom, idempotency, quarantine, suppression, roles; and the outbox,
 -- from which a withdrawal takes messages within its own transaction.
-SELECT plan(71);
+SELECT plan(76);
 SET client_min_messages = error;
 SELECT cdp.add_source('web'), cdp.add_source('crm');
 CREATE FUNCTION pg_temp.warned(command text) RETURNS text LANGUAGE plpgsql AS $$
@@ -155,6 +155,22 @@ SELECT is((SELECT string_agg(payload ->> 'n', ' ' ORDER BY payload ->> 'n') FROM
 SELECT matches((SELECT state || ': ' || last_error FROM cdp_data.outbox WHERE customer_id = :bob), 'cancelled: no consent of customer \d+ to marketing by email', 'it is cancelled, and says why');
 SELECT is((SELECT count(*) FROM cdp_data.change_feed WHERE cause = 'consent' AND customer_id = :bob) > 0, true, 'the feed tells');
 
+-- A role that row security keeps to one source does not see the withdrawal that came by another: it gets no answer from a part of the ledger.
+CREATE ROLE consent_test_kept;
+GRANT consent_test_privacy TO consent_test_kept;
+SELECT customer_ids[1] AS kept FROM cdp.record_consent('web', 'sharing', 'granted', '{"email": "kept@example.org"}', effective_at => '2026-01-01') \gset
+SELECT result FROM cdp.record_consent('crm', 'sharing', 'withdrawn', '{"email": "kept@example.org"}', effective_at => '2026-02-01') \g /dev/null
+SELECT cdp.restrict_to_sources('consent_test_kept', '{web}') \g /dev/null
+SET ROLE consent_test_kept;
+SELECT is((SELECT count(*) FROM cdp_data.consent c JOIN cdp_data.purpose_all p USING (purpose_id) WHERE p.name = 'sharing' AND c.effective_at IN ('2026-01-01', '2026-02-01')), 1::bigint, 'the grant is seen, the withdrawal is not');
+SELECT throws_ok(format($$SELECT cdp.consent_at(%s, 'sharing')$$, :'kept'), '42501', 'permission denied to judge by the ledger of consent', 'no state from a part');
+SELECT throws_ok(format($$SELECT cdp.consent_allowed(%s, 'sharing', as_of => '2026-03-01')$$, :'kept'), '42501', 'permission denied to judge by the ledger of consent', 'no answer about the past');
+SELECT is(cdp.consent_allowed(:kept, 'sharing'), false, 'the gate of now knows all sources');
+SET ROLE consent_test_privacy;
+SELECT is((SELECT state || ' ' || allowed FROM cdp.consent_at(:kept, 'sharing')), 'refused false', 'who is kept to none gets the state');
+RESET ROLE;
+SELECT cdp.restrict_to_sources('consent_test_kept', NULL) \g /dev/null
+
 -- What people type into setters is refused in our own words: never a constraint's error, which shows the whole row.
 CREATE TEMP TABLE tried (call text, word text, code text, message text, detail text, hint text);
 CREATE FUNCTION pg_temp.try(call text) RETURNS void LANGUAGE plpgsql AS $$
@@ -190,5 +206,5 @@ SELECT is((SELECT string_agg(DISTINCT call, ' ' ORDER BY call) FROM tried WHERE 
 SELECT is((SELECT string_agg(DISTINCT call, ' ' ORDER BY call) FROM tried WHERE code <> 'taken' AND code NOT LIKE '22007' AND hint = ''), NULL, 'each says what to do');
 SELECT is((SELECT string_agg(call, ' ' ORDER BY call) FROM tried WHERE word IS NULL AND code = 'taken'), NULL, 'NULL is taken by none');
 SELECT * FROM finish();
-DROP OWNED BY consent_test_owner, consent_test_analyst, consent_test_privacy, consent_test_reader;
-DROP ROLE consent_test_owner, consent_test_analyst, consent_test_privacy, consent_test_reader;
+DROP OWNED BY consent_test_kept, consent_test_owner, consent_test_analyst, consent_test_privacy, consent_test_reader;
+DROP ROLE consent_test_kept, consent_test_owner, consent_test_analyst, consent_test_privacy, consent_test_reader;
