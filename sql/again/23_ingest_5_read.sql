@@ -172,7 +172,7 @@ BEGIN
   RETURN format($sql$
 INSERT INTO pg_temp.cdp_load_record
 SELECT z.row_no, z.source_key, z.at, z.code, z.bad_field, z.f, z.r, z.bad, z.code IS NULL AND cdp_internal.key_repeats(z.source_key),
-  CASE WHEN z.code IS NOT NULL THEN to_jsonb(z.whole) END
+  CASE WHEN z.code IS NOT NULL%14$s THEN to_jsonb(z.whole) END
 FROM (
   SELECT q.row_no, q.whole, q.source_key, q.at, q.bad_field, ARRAY[%1$s]::text[] AS f, ARRAY[%2$s]::text[] AS r,
     CASE WHEN coalesce(%3$s, NULL) IS NOT NULL THEN
@@ -200,11 +200,13 @@ FROM (
     CASE WHEN time_field IS NULL THEN 'now()' ELSE format('CASE WHEN q.c%1$s = ''empty'' THEN now() ELSE cdp_internal.parse_time(q.f%1$s, %2$L) END', time_field, zone) END,
     x.codes, x.known, x.raw,
     (SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = staging),
-    coalesce(x.many, ''));
+    coalesce(x.many, ''),
+    -- A transform can not be undone, and what is refused later is tried again through it.
+    CASE WHEN EXISTS (SELECT FROM pg_temp.cdp_load_field f WHERE f.transform IS NOT NULL) THEN ' OR true' ELSE '' END);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.record_read_sql(text, regclass, text, timestamptz, timestamptz) IS
-'The statement that reads a staging table once into pg_temp.cdp_load_record: every field as text (f), identifiers in the form that is stored (r), what is wrong with which field (bad: number and code), a reason code and the original row where the record is refused. Without a field for the key, the strongest identifier is the key; without a time it is now.';
+'The statement that reads a staging table once into pg_temp.cdp_load_record: every field as text (f), identifiers in the form that is stored (r), what is wrong with which field (bad: number and code), a reason code, and the original row where the record is refused or the contract transforms fields. Without a field for the key, the strongest identifier is the key; without a time it is now.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.record_close(load bigint, src integer) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp

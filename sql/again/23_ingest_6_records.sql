@@ -220,7 +220,7 @@ DECLARE
   names text[] := ARRAY(SELECT f.field FROM pg_temp.cdp_load_field f ORDER BY f.n);
   -- All records of a batch have the same names.
   places jsonb := cdp_internal.secret_places(src, (
-    SELECT jsonb_object_agg(k.name, '') FROM (SELECT jsonb_object_keys(r.original) AS name FROM pg_temp.cdp_load_record r WHERE r.original IS NOT NULL
+    SELECT jsonb_object_agg(k.name, '') FROM (SELECT jsonb_object_keys(r.original) AS name FROM pg_temp.cdp_load_record r WHERE r.original IS NOT NULL AND r.code IS NOT NULL
       UNION SELECT unnest(names)) k));
   trial boolean := (SELECT l.kind = 'trial' FROM cdp_data.load l WHERE l.load_id = load); -- takes nothing in, so nothing of its rows waits
   n bigint;

@@ -61,10 +61,13 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   names text[] := ARRAY(SELECT f.field FROM pg_temp.cdp_load_field f ORDER BY f.n);
-  places jsonb := cdp_internal.secret_places(src, (SELECT jsonb_object_agg(k, '') FROM unnest(names) k));
+  -- All records of a batch have the same names.
+  places jsonb := cdp_internal.secret_places(src, (SELECT jsonb_object_agg(k, '') FROM (
+    SELECT unnest(names) AS k UNION SELECT jsonb_object_keys(o.original) FROM (
+      SELECT r.original FROM pg_temp.cdp_load_record r WHERE r.original IS NOT NULL AND r.original <> '{}' LIMIT 1) o) n));
 BEGIN
   -- A row that the load refused links nobody, and goes to quarantine as it came.
-  UPDATE pg_temp.cdp_load_row w SET original = cdp_internal.seal_fields(cdp_internal.fields_json(names, r.f), places)
+  UPDATE pg_temp.cdp_load_row w SET original = cdp_internal.seal_fields(coalesce(r.original, cdp_internal.fields_json(names, r.f)), places)
   FROM pg_temp.cdp_load_stage s JOIN pg_temp.cdp_load_record r ON r.row_no = s.record_no
   WHERE s.pos = w.row_no AND w.code IS NOT NULL AND w.code <> 'suppressed';
   UPDATE pg_temp.cdp_load_record r SET code = 'settled'

@@ -132,14 +132,14 @@ DECLARE
   list text;
   n bigint;
 BEGIN
-  -- The columns that the contract reads, or those of the rows that have the name of something: a path begins in a
-  -- column, whose JSON is taken as it is.
-  SELECT string_agg(format(CASE WHEN c.whole THEN 'o.row -> %L AS %I' ELSE 'o.row ->> %L AS %I' END, c.name, c.name), ', ' ORDER BY c.name) INTO list
+  -- The columns that the contract reads, or those of the rows that have the name of something. As text: a path begins in
+  -- a column of JSON, which stands in the original as an object or, where the column was text, as a string.
+  SELECT string_agg(format('o.row ->> %L AS %I', c.name, c.name), ', ' ORDER BY c.name) INTO list
   FROM (
-    SELECT CASE WHEN f.field ~ '^[$][.]' THEN split_part(f.field, '.', 2) ELSE f.field END AS name, bool_or(f.field ~ '^[$][.]') AS whole
-    FROM cdp_data.source_field f WHERE f.source_id = src AND f.record_kind = record_again.record_kind GROUP BY 1
+    SELECT DISTINCT CASE WHEN f.field ~ '^[$][.]' THEN split_part(f.field, '.', 2) ELSE f.field END AS name
+    FROM cdp_data.source_field f WHERE f.source_id = src AND f.record_kind = record_again.record_kind
     UNION ALL
-    SELECT k.name, false
+    SELECT k.name
     FROM (SELECT DISTINCT jsonb_object_keys(q.original) AS name FROM cdp_internal.quarantine_open(load) q WHERE jsonb_typeof(q.original) = 'object') k
     WHERE NOT by_contract AND (
       EXISTS (SELECT FROM cdp_data.identifier_type_all t WHERE t.name = k.name)
@@ -147,7 +147,7 @@ BEGIN
         ELSE k.name IN ('source_key', 'observed_at') OR EXISTS (SELECT FROM cdp_data.attribute_all a WHERE a.name = k.name) END)
     UNION ALL
     -- Without any row there still is a load, of none.
-    SELECT v.name, false
+    SELECT v.name
     FROM (SELECT t.name FROM cdp_data.identifier_type_all t WHERE t.role <> 'ignore' ORDER BY t.type_id LIMIT 1) v
     WHERE NOT by_contract AND NOT EXISTS (
       SELECT FROM cdp_internal.quarantine_open(load) q, jsonb_object_keys(q.original) x JOIN cdp_data.identifier_type_all t ON t.name = x AND t.role <> 'ignore')) c;

@@ -1,5 +1,5 @@
 -- Contracts: every error at once, what a field becomes, trials, the checks before a source goes live, quality and the plan.
-SELECT plan(46);
+SELECT plan(48);
 SELECT cdp.add_source('crm', 'Asia/Shanghai'), cdp.add_source('shop'), cdp.add_source('silent');
 
 SELECT results_eq($$SELECT path, code, hint FROM cdp.check_contract('customer', '[
@@ -91,6 +91,12 @@ SELECT load_id FROM cdp.load_events('shop', 'sales', trial => true);
 SELECT is(cdp.source_go_live('shop'), 1, 'passes');
 SELECT is((SELECT (inserted, quarantined, links)::text FROM cdp.load_events('shop', 'sales')), '(4,0,4)', 'and the events are taken in');
 SELECT is((SELECT DISTINCT (t.value, t.properties, o.referrer_host)::text FROM cdp_data.touchpoint t JOIN cdp_data.origin o USING (origin_id)), '(19.990000,"{""items"": 3, ""is_gift"": true}",www.example.com)', 'with typed properties');
+-- What only the load refuses waits as it was delivered: money in minor units is divided once.
+CREATE TEMP TABLE late AS SELECT 'late' AS no, 'never' AS at, 'purchase' AS what, '1999' AS cents, 'b9' AS buyer, NULL AS browser, '3' AS items, '{"gift": "yes"}'::text AS extra, 'https://www.example.com/' AS page;
+SELECT load_id AS late FROM cdp.load_events('shop', 'late') \gset
+UPDATE cdp_data.quarantine SET original = original || '{"at": "2026-02-02 10:00"}' WHERE load_id = :late;
+SELECT is((SELECT (r.inserted, r.quarantined)::text FROM cdp.retry_quarantine(:late) r), '(1,0)', 'a mended time is taken in');
+SELECT is((SELECT (t.value, t.properties)::text FROM cdp_data.touchpoint t JOIN cdp_data.touchpoint_key k USING (touchpoint_id) WHERE k.source_key = 'late'), '(19.990000,"{""items"": 3, ""is_gift"": true}")', 'and its money is what was delivered');
 
 -- The plan, conflicts and the work list
 SELECT results_eq($$SELECT source COLLATE "default", part, item COLLATE "default", state FROM cdp.source_plan() WHERE source IN ('crm', 'silent') AND part IN ('delivery') OR source = 'shop' AND part = 'identifier' OR source IS NULL AND item IN ('phone', 'openid')$$,
@@ -105,7 +111,7 @@ SELECT is((SELECT count(*) FROM cdp.incomplete_profiles('{identifier phone,attri
 SELECT cdp.track('silent', 'refund', '{"user_id": "o1"}', value => -1, refers_to => 'never came', message_id => 'x1');
 SELECT results_eq('SELECT source COLLATE "default", finding, item COLLATE "default", orphans FROM cdp.source_orphans()', $$VALUES ('silent', 'awaited record', NULL, 1::bigint)$$, 'a record that never came');
 SELECT cdp.revert_load(load_id) FROM cdp_data.load WHERE kind = 'events';
-SELECT results_eq('SELECT item COLLATE "default", orphans FROM cdp.source_orphans() WHERE source IS NULL', $$VALUES ('cookie', 4::bigint), ('user_id', 4)$$, 'identifiers that only a reverted load showed');
+SELECT results_eq('SELECT item COLLATE "default", orphans FROM cdp.source_orphans() WHERE source IS NULL', $$VALUES ('cookie', 4::bigint), ('user_id', 5)$$, 'identifiers that only a reverted load showed');
 SELECT is_empty($$SELECT * FROM cdp_internal.health_of_ingest()$$, 'nobody is late');
 UPDATE cdp_data.source_contract SET status = 'live';
 UPDATE cdp_data.load SET finished_at = now() - interval '3 days' WHERE kind = 'customers';
