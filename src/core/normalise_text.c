@@ -116,8 +116,10 @@ cdp_form_cut(CdpForm *form, int from, int to)
 		form->text[0] = '\0';
 		return false;
 	}
+	Assert(to <= form->len);
 	form->len = to - from;
 	if (from > 0)
+		/* cppcheck-suppress pointerOutOfBoundsCond ; from < to <= len, which the callers' loops keep */
 		memmove(form->text, form->text + from, form->len);
 	form->text[form->len] = '\0';
 	return true;

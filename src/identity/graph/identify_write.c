@@ -179,6 +179,8 @@ cdp_write_links(CdpRecord *r, CdpPair *const *pair, int n)
 	int			lower = 1;
 	Datum		arg[8];
 
+	if (n == 0)
+		return;
 	for (int i = 0; i < n; i++)
 	{
 		int64		hub = r->one[pair[i]->hub].id,
