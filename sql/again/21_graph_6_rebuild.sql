@@ -141,15 +141,25 @@ $$;
 COMMENT ON FUNCTION cdp_internal.identity_violations() IS
 'Customers of now that are beyond a limit of now: it was set or tightened after they were made. A rebuild mends them. Numbers only, no personal value.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.rebuild_report(c cdp_internal.resolution, reasons text[], crowded bigint[], degrees bigint[])
+CREATE OR REPLACE FUNCTION cdp_internal.rebuild_mark() RETURNS numeric[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+BEGIN
+  RETURN ARRAY[
+    (SELECT coalesce(sum(hash_record_extended(ROW(i.identifier_id, i.state, i.first_seen), 0)), 0) FROM cdp_data.identifier i),
+    (SELECT coalesce(sum(hash_record_extended(ROW(l.link_id, l.state, l.weight, l.first_seen, l.changed_at), 0)), 0) FROM cdp_data.link l),
+    (SELECT coalesce(sum(hash_record_extended(ROW(a.alert_id, a.resolved_at, a.resolved_by IS NULL), 0)), 0) FROM cdp_data.identity_alert a WHERE a.kind = 'super_node'),
+    (SELECT hash_record_extended(ROW(r.rules, r.reasons), 0) FROM cdp_internal.resolve_rules() r)];
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.rebuild_mark() IS
+'A digest of all that cdp_internal.rebuild_compute() reads: while it is the same, so is the result. A tenth of its time.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.rebuild_changes(c cdp_internal.resolution, p record, reasons text[], crowded bigint[], degrees bigint[])
 RETURNS TABLE (change text, customer_id bigint, other_id bigint, identifiers bigint, detail text)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off
 AS $$
-DECLARE
-  p record;
-  largest bigint[];
 BEGIN
-  p := cdp_internal.plan_partition(c.ids, c.parts);
   RETURN QUERY
   WITH moved AS (
     SELECT x.root, h.id AS new, count(*) AS n, count(*) OVER (PARTITION BY x.root) AS pieces, (SELECT count(*) FROM unnest(p.u_id) AS u (id) WHERE u.id = h.id AND h.id <> x.root) AS known
@@ -179,13 +189,22 @@ BEGIN
   ORDER BY q.n DESC, q.id;
 
   RETURN QUERY
-  SELECT 'violation', v.customer_id, NULL::bigint, v.identifiers, v.detail FROM cdp_internal.identity_violations() v ORDER BY v.identifiers DESC, v.customer_id, v.detail;
-
-  RETURN QUERY
   SELECT 'largest', CASE WHEN h.id IS NULL THEN cdp_internal.identifier_root(g.part) WHEN h.id > 0 THEN h.id END, NULL::bigint, g.n, format('number %s by identifiers', g.nth)
   FROM (SELECT x.part, count(*) AS n, row_number() OVER (ORDER BY count(*) DESC, x.part) AS nth FROM unnest(c.parts) AS x (part) GROUP BY x.part ORDER BY 2 DESC, 1 LIMIT 10) g
     LEFT JOIN unnest(p.h_part, p.h_id) AS h (part, id) ON h.part = g.part
   WHERE g.n > 1 ORDER BY g.nth;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.rebuild_changes(cdp_internal.resolution, record, text[], bigint[], bigint[]) IS
+'The rows of cdp.rebuild() that tell what differs between a canonical result and now, and the largest customers after it. p: cdp_internal.plan_partition() of the result.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.rebuild_sights()
+RETURNS TABLE (change text, customer_id bigint, other_id bigint, identifiers bigint, detail text)
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off
+AS $$
+BEGIN
+  RETURN QUERY
+  SELECT 'violation', v.customer_id, NULL::bigint, v.identifiers, v.detail FROM cdp_internal.identity_violations() v ORDER BY v.identifiers DESC, v.customer_id, v.detail;
 
   RETURN QUERY
   SELECT 'bridge', b.customer, b.link_id, b.smaller_side,
@@ -197,14 +216,13 @@ BEGIN
   FROM cdp.identity_supernodes(20) s LIMIT 10;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.rebuild_report(cdp_internal.resolution, text[], bigint[], bigint[]) IS
-'The rows of cdp.rebuild() for a canonical result: what differs from now, and what deserves a look.';
+COMMENT ON FUNCTION cdp_internal.rebuild_sights() IS
+'The rows of cdp.rebuild() about customers as they are: beyond a limit of today, hanging on a link, shared by many.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.rebuild_apply(c cdp_internal.resolution, reasons text[], crowded bigint[], degrees bigint[]) RETURNS bigint
+CREATE OR REPLACE FUNCTION cdp_internal.rebuild_apply(c cdp_internal.resolution, p record, reasons text[], crowded bigint[], degrees bigint[]) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_custom_plan SET jit = off
 AS $$
 DECLARE
-  p record;
   operation bigint;
 BEGIN
   UPDATE cdp_data.identifier i SET state = 'quarantined' WHERE i.identifier_id = ANY (crowded);
@@ -220,7 +238,6 @@ BEGIN
   WHERE l.link_id = v.link_id
     AND (l.state, l.reason, l.blocker) IS DISTINCT FROM
       (CASE WHEN v.verdict > 0 THEN 'active' ELSE 'rejected' END, cdp_internal.verdict_reason(v.verdict, reasons), nullif(v.blocker, 0));
-  p := cdp_internal.plan_partition(c.ids, c.parts);
   IF p.c_id IS NOT NULL THEN
     -- The parts that change are closed: all members of the roots concerned are among them.
     SELECT a.operation_id INTO operation FROM cdp_internal.apply_partition(p.c_id, p.c_part, 'rebuild') a;
@@ -228,8 +245,8 @@ BEGIN
   RETURN operation;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.rebuild_apply(cdp_internal.resolution, text[], bigint[], bigint[]) IS
-'Brings links, quarantine and customers to a canonical result; what equals it already is not written. Returns the operation of the ledger, NULL when no customer changed. The caller holds the table of links against all writers.';
+COMMENT ON FUNCTION cdp_internal.rebuild_apply(cdp_internal.resolution, record, text[], bigint[], bigint[]) IS
+'Brings links, quarantine and customers to a canonical result; what equals it already is not written. Returns the operation of the ledger, NULL when no customer changed. p: cdp_internal.plan_partition() of the result. The caller holds the table of links against all writers.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.rebuild_fits() RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -257,7 +274,9 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp 
 AS $$
 DECLARE
   r record;
+  p record;
   c cdp_internal.resolution;
+  mark numeric[];
   work_mem text := current_setting('work_mem');
 BEGIN
   PERFORM cdp_internal.require_setup();
@@ -272,24 +291,33 @@ BEGIN
         USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('This transaction is %s: it would judge by a snapshot older than its lock.', current_setting('transaction_isolation')),
           HINT = 'BEGIN ISOLATION LEVEL READ COMMITTED; or call it outside of a transaction.';
     END IF;
+    -- All that can be done before the lock: when nobody wrote meanwhile, the result holds.
+    RETURN QUERY SELECT x.change, x.customer_id, x.other_id, x.identifiers, x.detail FROM cdp_internal.rebuild_sights() x;
+    mark := cdp_internal.rebuild_mark();
+    r := cdp_internal.rebuild_compute();
     -- Everybody who changes identity holds this table first; readers and records that tell nothing new go on.
     LOCK TABLE cdp_data.link IN SHARE ROW EXCLUSIVE MODE;
     PERFORM cdp_data.audit_write('rebuild', 'identity');
   END IF;
-  r := cdp_internal.rebuild_compute();
+  IF dry_run OR mark IS DISTINCT FROM cdp_internal.rebuild_mark() THEN
+    r := cdp_internal.rebuild_compute();
+  END IF;
   c := ROW(r.ids, r.parts, r.link_ids, r.verdicts, r.blockers);
   IF r.ids IS NOT NULL THEN
+    p := cdp_internal.plan_partition(c.ids, c.parts);
     RETURN QUERY SELECT x.change, x.customer_id, x.other_id, x.identifiers, x.detail
-      FROM cdp_internal.rebuild_report(c, r.reasons, r.crowded, r.degrees) x;
-    IF NOT dry_run THEN
-      PERFORM cdp_internal.rebuild_apply(c, r.reasons, r.crowded, r.degrees);
+      FROM cdp_internal.rebuild_changes(c, p, r.reasons, r.crowded, r.degrees) x;
+    IF dry_run THEN
+      RETURN QUERY SELECT x.change, x.customer_id, x.other_id, x.identifiers, x.detail FROM cdp_internal.rebuild_sights() x;
+    ELSE
+      PERFORM cdp_internal.rebuild_apply(c, p, r.reasons, r.crowded, r.degrees);
     END IF;
   END IF;
   PERFORM set_config('work_mem', work_mem, true);
 END
 $$;
 COMMENT ON FUNCTION cdp.rebuild(boolean) IS
-'Compares customers with the canonical result over all links, which does not depend on the order in which records came, and (dry_run => false) brings them to it. Every link that is not revoked is looked at, also rejected ones, under the rules of today; cannot links hold. Rows: merge (other_id goes under customer_id), split (identifiers leave customer_id for other_id, NULL: a new one), move (from customer_id to other_id, both there before), link activated and link rejected (identifiers: how many links, detail: why), quarantine (other_id an identifier with too many neighbours), violation (a customer beyond a limit of today), and what deserves a look: largest (customers after it), bridge (other_id a link that holds a customer together), super-node (other_id). No merge, split, move or link row: no drift. Customers keep their numbers by anchor, then by largest overlap; what is as it should be is not written. Applying holds the table of links against writers for the whole run (seconds a million links); readers go on. Super-nodes stay quarantined until released by a person, and one so released stays so until a new record. Errors: 54000 it would take more memory than cdp.components_memory, 55000 not READ COMMITTED, or before cdp.setup().';
+'Compares customers with the canonical result over all links, which does not depend on the order in which records came, and (dry_run => false) brings them to it. Every link that is not revoked is looked at, also rejected ones, under the rules of today; cannot links hold. Rows: merge (other_id goes under customer_id), split (identifiers leave customer_id for other_id, NULL: a new one), move (from customer_id to other_id, both there before), link activated and link rejected (identifiers: how many links, detail: why), quarantine (other_id an identifier with too many neighbours), violation (a customer beyond a limit of today), and what deserves a look: largest (customers after it), bridge (other_id a link that holds a customer together), super-node (other_id). No merge, split, move or link row: no drift. Customers keep their numbers by anchor, then by largest overlap; what is as it should be is not written. Applying computes first, then holds the table of links against writers, looks whether anything changed meanwhile, computes again if so, and writes; readers go on. Super-nodes stay quarantined until released by a person, and one so released stays so until a new record. Errors: 54000 it would take more memory than cdp.components_memory, 55000 not READ COMMITTED, or before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.shorten_paths(after bigint, most integer DEFAULT 1000, OUT reached bigint, OUT changed bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp

@@ -1,6 +1,6 @@
 -- Callers with one snapshot for the whole transaction: what they cannot see makes them fail, never err. And the plain
 -- way: whoever waited for a lock looks again.
-SELECT plan(44);
+SELECT plan(48);
 CREATE EXTENSION dblink;
 SELECT dblink_connect(c, format('host=%s port=%s dbname=%s user=%s', split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'), current_database(), current_user)) FROM unnest(ARRAY['one', 'two']) c;
 \ir waiting.inc
@@ -176,6 +176,19 @@ SELECT dblink_exec('one', 'COMMIT');
 SELECT count(*) FROM dblink_get_result('two') x (r bigint);
 SELECT count(*) FROM dblink_get_result('two') x (r bigint);
 SELECT is(public.who('r1'), public.who('r3'), 'and one that waited for it');
+
+-- A rebuild computes before it holds the table, and computes again when somebody wrote meanwhile.
+SELECT public.seen('{"cookie": ["f1", "f2"]}');
+BEGIN;
+SELECT cdp.forbid_link(public.number('f1'), public.number('f2'), 'two people');
+SELECT dblink_send_query('two', 'SELECT count(*) FROM cdp.rebuild(dry_run => false)');
+SELECT public.until_settled('two', :two);
+SELECT is((SELECT count(*) FROM pg_locks l WHERE l.pid = :two AND l.relation = 'cdp_data.link'::regclass AND l.mode = 'ShareRowExclusiveLock' AND NOT l.granted), 1::bigint, 'a rebuild waits for a writer');
+SELECT is((SELECT count(*) FROM pg_locks l WHERE l.pid = :two AND l.relation = 'cdp_data.identifier'::regclass AND l.granted), 1::bigint, 'and has read all before it wants the table');
+COMMIT;
+SELECT cmp_ok((SELECT n FROM dblink_get_result('two') x (n bigint)), '>=', 0::bigint, 'then it goes on');
+SELECT count(*) FROM dblink_get_result('two') x (n bigint);
+SELECT isnt(public.who('f1'), public.who('f2'), 'and obeys what the writer forbade');
 
 -- The load of the day, taken back after the snapshot of a call: the call must not write into it.
 SELECT (cdp.identify('shop', '{"cookie": "l0"}')).customer_id IS NOT NULL;
