@@ -3,7 +3,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bad=0
-top=$(mktemp -d /tmp/pg_cdp-check.XXXXXX)
+top=$(mktemp -d -t pg_cdp-check.XXXXXX)
 finish() { rm -rf "$top" "/var/tmp/pg_cdp-$(printf '%s' "$top/two words" | cksum | cut -d' ' -f1)"; }
 trap finish EXIT
 mkdir -p "$top/two words/tools" "$top/plain/tools" "$top/private"

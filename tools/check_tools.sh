@@ -4,7 +4,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 bad=0
-top=$(mktemp -d /tmp/pg_cdp-check.XXXXXX)
+top=$(mktemp -d -t pg_cdp-check.XXXXXX)
 finish() {
 	bash tools/cluster.sh stop check >/dev/null 2>&1 || true
 	rm -rf "$top"

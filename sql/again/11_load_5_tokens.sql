@@ -3,7 +3,7 @@
 CREATE OR REPLACE FUNCTION cdp_internal.content_tokens(content jsonb) RETURNS bigint[]
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 20 AS 'MODULE_PATHNAME', 'cdp_content_tokens';
 COMMENT ON FUNCTION cdp_internal.content_tokens(jsonb) IS
-'Hashes of all strings and numbers of a JSON value, sorted, for a GIN index: whole, word by word, runs of digits, and keys with their values. Case and signs between letters and digits do not count; texts of fewer than 5 letters only with their key, runs of fewer than 7 digits not at all. After some 4,000 the rest is left out. Empty, not NULL, without any.';
+'Hashes of all strings and numbers of a JSON value, sorted, for a GIN index: whole, word by word, runs of digits, and keys with their values. Case and signs between letters and digits do not count; texts of fewer than 5 letters only with their key, runs of fewer than 7 digits not at all. None is left out, however long the value. Empty, not NULL, without any.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.identifier_tokens(value text, keys text[]) RETURNS bigint[]
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'cdp_identifier_tokens';

@@ -154,6 +154,19 @@ cdp_wire_hex(const void *bytes, Size len)
 	return text;
 }
 
+/* Bytes of the text form of a value of a type, not yet looked at; maker tells for the hint what makes values. palloc'd. */
+bytea *
+cdp_wire_unhex(const char *text, const char *type, const char *maker)
+{
+	if (text[0] != '\\' || text[1] != 'x')
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
+				 errmsg("invalid input syntax for type %s", type),
+				 errdetail("Text of the type starts with \\x."),
+				 errhint("Values are made by %s.", maker)));
+	return DatumGetByteaPP(DirectFunctionCall1(byteain, CStringGetDatum(text)));
+}
+
 /* Binary form of a value of our types: its bytes; palloc'd. */
 bytea *
 cdp_wire_binary(const void *bytes, Size len)

@@ -22,6 +22,7 @@ extern void cdp_wire_put_text(StringInfo buf, const char *text);
 extern char *cdp_wire_get_text(StringInfo buf);
 extern int	cdp_wire_get_count(StringInfo buf, int least_bytes, const char *what);
 extern char *cdp_wire_hex(const void *bytes, Size len);
+extern bytea *cdp_wire_unhex(const char *text, const char *type, const char *maker);
 extern bytea *cdp_wire_binary(const void *bytes, Size len);
 
 #endif							/* CDP_WIRE_H */

@@ -1,6 +1,6 @@
 -- The readers of text: they agree with PostgreSQL where both take the text, and never throw where they do not.
 BEGIN;
-SELECT plan(18);
+SELECT plan(21);
 
 -- Times: every part random, offsets and zones with summer time.
 CREATE TEMP TABLE sample AS
@@ -67,5 +67,9 @@ SELECT is((SELECT array_agg(cdp_internal.code_of(t, '{Visit,click,购买}', '{7,
   '{7,8,9,NULL,NULL,NULL}'::integer[], 'code_of');
 SELECT is((SELECT array_agg(cdp_internal.word_of(t, w) ORDER BY n) FROM (VALUES ('usd', '{EUR,USD}'::text[], 1), ('usd', '{EUR}', 2), ('eur', '{EUR}', 3)) v (t, w, n)),
   '{USD,NULL,EUR}'::text[], 'word_of, with another list in each row');
+-- Whoever is named at the end of a long content is found as at its beginning: in one text, in a list, among the keys.
+SELECT ok(cdp_internal.content_tokens(to_jsonb(string_agg('word' || n, ' ') || ' ann@example.org')) && cdp_internal.identifier_tokens('ann@example.org', '{email}'), 'the last of 20,000 words') FROM generate_series(1, 20000) n;
+SELECT ok(cdp_internal.content_tokens(jsonb_agg('word' || n) || '["ann@example.org"]') && cdp_internal.identifier_tokens('ann@example.org', '{email}'), 'of 20,000 entries') FROM generate_series(1, 20000) n;
+SELECT ok(cdp_internal.content_tokens(jsonb_object_agg('key' || n, 'word' || n) || '{"zz": "call +86 138-0013-8000 please"}') && cdp_internal.identifier_tokens('+8613800138000', '{phone}'), 'of 20,000 members') FROM generate_series(1, 20000) n;
 SELECT * FROM finish();
 ROLLBACK;

@@ -316,16 +316,8 @@ CDP_FUNCTION(cdp_partial_in);
 Datum
 cdp_partial_in(PG_FUNCTION_ARGS)
 {
-	const char *text = PG_GETARG_CSTRING(0);
-	struct varlena *bytes;
+	bytea	   *bytes = cdp_wire_unhex(PG_GETARG_CSTRING(0), "cdp.attribution_partial", "cdp.attribution_pass(...)");
 
-	if (text[0] != '\\' || text[1] != 'x')
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-				 errmsg("invalid input syntax for type %s", "cdp.attribution_partial"),
-				 errdetail("Text of the type starts with \\x."),
-				 errhint("Values are made by cdp.attribution_pass(...).")));
-	bytes = DatumGetByteaPP(DirectFunctionCall1(byteain, CStringGetDatum(text)));
 	PG_RETURN_DATUM(checked_value(VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes)));
 }
 

@@ -171,16 +171,8 @@ CDP_FUNCTION(cdp_component_set_in);
 Datum
 cdp_component_set_in(PG_FUNCTION_ARGS)
 {
-	const char *text = PG_GETARG_CSTRING(0);
-	struct varlena *bytes;
+	bytea	   *bytes = cdp_wire_unhex(PG_GETARG_CSTRING(0), "cdp.component_set", "cdp.components(...)");
 
-	if (text[0] != '\\' || text[1] != 'x')
-		ereport(ERROR,
-				(errcode(ERRCODE_INVALID_TEXT_REPRESENTATION),
-				 errmsg("invalid input syntax for type %s", "cdp.component_set"),
-				 errdetail("Text of the type starts with \\x."),
-				 errhint("Values are made by cdp.components(...).")));
-	bytes = DatumGetByteaPP(DirectFunctionCall1(byteain, CStringGetDatum(text)));
 	PG_RETURN_POINTER(checked_set(VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes)));
 }
 
