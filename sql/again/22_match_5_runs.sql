@@ -135,7 +135,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.match_stored(text) IS
-'The pairs of a named model with the clusters of both records, from what is stored: an accepted pair counts 100, a rejected one and a cannot link between identifiers forbid. Takes some 300 bytes a pair beside what clustering takes; error 54000 when that would be above maintenance_work_mem.';
+'The pairs of a named model with the clusters of both records, from what is stored: an accepted pair counts 100, a rejected one and a cannot link between identifiers forbid. Takes some 300 bytes a pair beside what clustering takes. Error 54000 when the part of clustering that grows with the pairs, 20 bytes a pair, would be above maintenance_work_mem: so all of it stays below some 16 times that setting, 1 GB at the default of 64 MB.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.match_settle(name text, was_linked bigint[]) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
