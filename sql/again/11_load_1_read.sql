@@ -34,7 +34,7 @@ CREATE OR REPLACE FUNCTION cdp_internal.parse_json(input text) RETURNS jsonb
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 5
 AS 'MODULE_PATHNAME', 'cdp_parse_json';
 COMMENT ON FUNCTION cdp_internal.parse_json(text) IS
-'Reads JSON text to jsonb. NULL, never an error, when it is no JSON, is deeper than 64 levels, larger than 1 MB, or has an exponent of more than three digits.';
+'Reads JSON text to jsonb. NULL, never an error, when it is no JSON, is deeper than 64 levels, larger than 1 MB, or has a number of more than 2000 characters (1000 with an exponent, of at most three digits).';
 
 CREATE OR REPLACE FUNCTION cdp_internal.row_number() RETURNS bigint
 LANGUAGE c VOLATILE PARALLEL UNSAFE

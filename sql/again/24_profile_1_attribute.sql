@@ -70,12 +70,13 @@ AS $$
 DECLARE
   t text := btrim(given, cdp_internal.attribute_margin());
   l text := lower(t);
+  most integer := CASE WHEN data_type IN ('list', 'json') THEN 65536 ELSE 8192 END;
   moment timestamptz;
   j jsonb;
 BEGIN
   IF coalesce(l, '') = '' OR l = ANY (coalesce(blanks, cdp_internal.attribute_blanks())) THEN
     RETURN;
-  ELSIF octet_length(t) > (CASE WHEN data_type IN ('list', 'json') THEN 65536 ELSE 8192 END) THEN
+  ELSIF octet_length(t) > most THEN
     code := 'too_long';
     RETURN;
   END IF;
@@ -90,7 +91,7 @@ BEGIN
     WHEN 'text' THEN
       value := normalize(t, NFC);
     WHEN 'integer' THEN
-      IF t ~ '^[-+]?\d{1,40}([.]0{1,20})?$' AND t::numeric BETWEEN -9223372036854775808 AND 9223372036854775807 THEN
+      IF t ~ '^[-+]?[0-9]{1,40}([.]0{1,20})?$' AND t::numeric BETWEEN -9223372036854775808 AND 9223372036854775807 THEN
         value := t::numeric::bigint::text;
       END IF;
     WHEN 'numeric' THEN
@@ -102,20 +103,20 @@ BEGIN
     WHEN 'date' THEN
       -- The day as it is written: a birthday has no time zone.
       t := CASE
-        WHEN t ~ '^\d{8}$' THEN regexp_replace(t, '^(....)(..)(..)$', '\1-\2-\3')
-        WHEN t ~ '^\d{4}年\d{1,2}月\d{1,2}日$' THEN regexp_replace(t, '^(\d+)年(\d+)月(\d+)日$', '\1-\2-\3')
+        WHEN t ~ '^[0-9]{8}$' THEN regexp_replace(t, '^(....)(..)(..)$', '\1-\2-\3')
+        WHEN t ~ '^[0-9]{4}年[0-9]{1,2}月[0-9]{1,2}日$' THEN regexp_replace(t, '^([0-9]+)年([0-9]+)月([0-9]+)日$', '\1-\2-\3')
         ELSE t END;
-      IF t ~ '^\d{4}' AND isfinite(cdp_internal.parse_time(t, 'UTC')) THEN
-        value := to_char(cdp_internal.parse_time(substring(t, '^\d+[-/]\d+[-/]\d+'), 'UTC') AT TIME ZONE 'UTC', 'YYYY-MM-DD');
+      IF t ~ '^[0-9]{4}' AND isfinite(cdp_internal.parse_time(t, 'UTC')) THEN
+        value := to_char(cdp_internal.parse_time(substring(t, '^[0-9]+[-/][0-9]+[-/][0-9]+'), 'UTC') AT TIME ZONE 'UTC', 'YYYY-MM-DD');
       END IF;
     WHEN 'timestamp' THEN
       moment := CASE
-        WHEN t ~ '^\d{9,10}$' THEN to_timestamp(t::bigint)
-        WHEN t ~ '^\d{12,13}$' THEN '1970-01-01 00:00:00+00'::timestamptz + t::bigint * interval '0.001 second'
+        WHEN t ~ '^[0-9]{9,10}$' THEN to_timestamp(t::bigint)
+        WHEN t ~ '^[0-9]{12,13}$' THEN '1970-01-01 00:00:00+00'::timestamptz + t::bigint * interval '0.001 second'
         ELSE cdp_internal.parse_time(t, coalesce(zone, 'UTC')) END;
       IF isfinite(moment) THEN
         value := regexp_replace(to_char(moment AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US'), '[.]?0*$', '') || 'Z';
-        value := CASE WHEN value ~ ':\d\d:\d\d' THEN value ELSE to_char(moment AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') END;
+        value := CASE WHEN value ~ ':[0-9][0-9]:[0-9][0-9]' THEN value ELSE to_char(moment AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS"Z"') END;
       END IF;
     ELSE
       j := CASE
@@ -144,6 +145,9 @@ BEGIN
   END CASE;
   IF value IS NULL THEN
     code := 'bad_' || data_type;
+  ELSIF octet_length(value) > 2 * most THEN -- JSON is stored with blanks between its parts, and with its exponents spelled out
+    value := NULL;
+    code := 'too_long';
   ELSIF value !~ pattern COLLATE "C" THEN
     value := NULL;
     code := 'pattern';

@@ -14,6 +14,7 @@
 
 /* Limits of one value; deeper or larger content is no property of a touch. */
 #define CDP_JSON_DEPTH 64
+#define CDP_JSON_NUMBER 1000
 #define CDP_JSON_BYTES (1024 * 1024)
 
 /* The checker's place in the text, and for each open bracket whether it is an object. */
@@ -116,11 +117,15 @@ take_digit_run(CdpJsonCheck *c)
 	return c->at - from;
 }
 
-/* Steps over a number that numeric can hold. */
+/*
+ * Steps over a number that numeric can hold.  jsonb spells an exponent out, up
+ * to 999 digits: what is taken with one must be taken again without it.
+ */
 static bool
 take_number(CdpJsonCheck *c)
 {
 	const char *from = c->at;
+	int			most = 2 * CDP_JSON_NUMBER;
 
 	take(c, '-');
 	if (!take(c, '0') && take_digit_run(c) == 0)
@@ -137,8 +142,9 @@ take_number(CdpJsonCheck *c)
 		digits = take_digit_run(c);
 		if (digits == 0 || digits > 3)
 			return false;
+		most = CDP_JSON_NUMBER;
 	}
-	return c->at - from <= 1000;
+	return c->at - from <= most;
 }
 
 /* Steps over true, false or null. */

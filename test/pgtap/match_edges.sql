@@ -1,5 +1,5 @@
 -- Edges of matching: conditions of another meaning, cursors, explanations without a table, many numbers, memory.
-SELECT plan(31);
+SELECT plan(34);
 
 -- A signed difference is another condition than an absolute one: 30 days after is not 300 days before.
 SELECT throws_ok($$SELECT cdp_internal.match_condition('date_diff(''day'', dob_l, dob_r) <= 30', 'x', false)$$, '0A000',
@@ -75,6 +75,10 @@ CREATE TABLE public.forged AS SELECT '李'::text AS id, 'x'::text AS k;
 SELECT cdp.match_model(ARRAY[cdp.match_comparison('exact', 'k')], ARRAY['l.k = r.k'], 'id') AS forged_model \gset
 SELECT set_byte(b, position('\xe69d8e'::bytea IN b) + 1, 65) AS forged FROM (SELECT cdp_internal.match_load(:'forged_model', NULL, 'forged', NULL) AS b) s \gset
 SELECT throws_ok(format('SELECT * FROM cdp_internal.match_records_info(%L, %L)', :'forged', :'forged_model'), '22P03', 'invalid match records', 'invalid text in packed records is refused');
+-- Nor do counts make a frequency that no value can have: that of 'x' is byte 40.
+SELECT is((SELECT get_byte(cdp_internal.match_load(:'forged_model', NULL, 'forged', NULL), 40)), 1, 'x is in one record');
+SELECT throws_ok(format('SELECT * FROM cdp_internal.match_records_info(set_byte(cdp_internal.match_load(%1$L, NULL, ''forged'', NULL), 40, %2$s), %1$L)', :'forged_model', n), '22P03', 'invalid match records', format('in %s of one is refused', n))
+FROM unnest('{0,2}'::integer[]) n;
 
 -- What the session writes numbers with does not matter.
 CREATE TABLE public.measured AS SELECT * FROM (VALUES ('1', 0.3::float8, 1), ('2', 0.1::float8 + 0.2::float8, 1)) v (id, x, k);

@@ -1,6 +1,6 @@
 -- Attributes: how values are read, what is stored, and that saying it twice writes once.
 BEGIN;
-SELECT plan(47);
+SELECT plan(49);
 CALL cdp.setup(timezone => 'Asia/Shanghai', currency => 'CNY');
 SET LOCAL TimeZone = 'America/New_York';
 SET LOCAL DateStyle = 'SQL, DMY';
@@ -25,7 +25,8 @@ INSERT INTO reading VALUES
   ('list', '["b", "a", " b ", "n/a", ""]', '["a", "b"]', NULL), ('list', 'b；a, c', '["a", "b", "c"]', NULL), ('list', '[]', NULL, NULL), ('list', '["n/a"]', NULL, NULL),
   ('list', '[["x"]]', NULL, 'bad_list'), ('list', '[1, 2, 1]', '["1", "2"]', NULL), ('list', '["x"', NULL, 'bad_list'),
   ('json', '{"b": 1, "a": [2]}', '{"a": [2], "b": 1}', NULL), ('json', 'null', NULL, NULL), ('json', '{}', NULL, NULL), ('json', '{x}', NULL, 'bad_json'),
-  ('json', repeat('[', 100) || repeat(']', 100), NULL, 'bad_json');
+  ('json', repeat('[', 100) || repeat(']', 100), NULL, 'bad_json'), ('json', '{"a": -1e999}', '{"a": -1' || repeat('0', 999) || '}', NULL),
+  ('json', '[' || repeat('1e999,', 200) || '1]', NULL, 'too_long');
 SELECT is(r.value || coalesce(r.code, ''), t.value || coalesce(t.code, ''), format('%s reads %s', t.type, left(t.given, 30)))
 FROM reading t, cdp_internal.read_attribute(t.given, t.type, 'Asia/Shanghai', NULL, NULL, NULL) r WHERE t.value IS NOT NULL;
 SELECT is((SELECT count(*) FROM reading t, cdp_internal.read_attribute(t.given, t.type, 'Asia/Shanghai', NULL, NULL, NULL) r
@@ -34,6 +35,11 @@ SELECT is_empty($$ SELECT t.type, r.value, s.value FROM reading t, cdp_internal.
   cdp_internal.read_attribute(r.value, t.type, 'UTC', NULL, NULL, NULL) s WHERE r.value IS NOT NULL AND s.value IS DISTINCT FROM r.value $$, 'what was read reads as itself');
 SELECT is((cdp_internal.read_attribute('男', 'text', NULL, NULL, a.aliases, a.blanks)).value, 'male', 'an alias') FROM cdp_data.attribute_all a WHERE a.name = 'gender';
 SELECT is(r::text, '(,)', 'an alias that says nothing') FROM cdp_data.attribute_all a, cdp_internal.read_attribute('保密', 'text', NULL, NULL, a.aliases, a.blanks) r WHERE a.name = 'gender';
+-- Under ICU other scripts' digits are digits to a regular expression, but not to a cast. A server built without it has collation C only.
+SELECT coalesce((SELECT c.collname FROM pg_collation c WHERE c.collname = 'und-x-icu'), 'C') AS unicode \gset
+SELECT is((SELECT array_agg((cdp_internal.read_attribute(v.given COLLATE :"unicode", v.type, NULL, NULL, NULL, NULL)).code ORDER BY v.type)
+  FROM (VALUES ('integer', '٤٢'), ('date', '١٩٩٠٠٥١٧'), ('timestamp', '١٧٠٠٠٠٠٠٠٠'), ('numeric', '٤٢')) v (type, given)),
+  '{bad_date,bad_integer,bad_numeric,bad_timestamp}', 'digits of other scripts are refused whatever the collation');
 SELECT is((cdp_internal.read_attribute('gold!', 'text', NULL, '^[a-z]+$', NULL, NULL)).code, 'pattern', 'the pattern holds');
 SELECT is((cdp_internal.read_attribute('None', 'text', NULL, NULL, NULL, '{}')).value, 'None', 'an attribute with blanks of its own');
 

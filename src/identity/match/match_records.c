@@ -588,6 +588,8 @@ cdp_records_open(bytea *packed)
 		{
 			CHECK_FOR_INTERRUPTS();
 			check_text(t->bytes + t->offset[k], t->offset[k + 1] - t->offset[k]);
+			if (t->count[k] < 1 || t->count[k] > r->nrecords)
+				bad_records("A count is wrong");
 			t->records += t->count[k];
 		}
 	}

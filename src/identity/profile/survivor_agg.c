@@ -307,6 +307,12 @@ cdp_survivors_add(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("unknown type or strategy of an attribute"),
 				 errdetail("Type %d, strategy %d.", type, strategy)));
+	if ((strategy == CDP_SURVIVE_SUM && type != CDP_TYPE_INTEGER && type != CDP_TYPE_NUMERIC) ||
+		(strategy == CDP_SURVIVE_UNION && type != CDP_TYPE_LIST))
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("strategy sum takes numbers, union takes lists"),
+				 errdetail("Type %d, strategy %d.", type, strategy)));
 	name = DatumGetTextPCopy(PG_GETARG_DATUM(2));
 	value = DatumGetTextPCopy(PG_GETARG_DATUM(6));
 	said = &s->rows[s->n++];
@@ -354,8 +360,13 @@ cdp_survivors_final(PG_FUNCTION_ARGS)
 	n = 0;
 	for (int64 i = 0, j; i < s->n; i = j)
 	{
-		for (j = i + 1; j < s->n && s->rows[j].attribute == s->rows[i].attribute;)
-			j++;
+		for (j = i + 1; j < s->n && s->rows[j].attribute == s->rows[i].attribute; j++)
+			if (s->rows[j].type != s->rows[i].type || s->rows[j].strategy != s->rows[i].strategy)
+				ereport(ERROR,
+						(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						 errmsg("an attribute has one type and one strategy"),
+						 errdetail("Attribute %d has types %d and %d, strategies %d and %d.", s->rows[i].attribute,
+								   s->rows[i].type, s->rows[j].type, s->rows[i].strategy, s->rows[j].strategy)));
 		if (cdp_choose(s->rows + i, j - i, &golden[n]))
 			custom |= golden[n++].said.strategy == CDP_SURVIVE_CUSTOM;
 	}
