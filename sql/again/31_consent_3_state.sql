@@ -2,7 +2,8 @@
 -- (a reverted load, a correction) makes the summaries concerned anew from the ledger.
 --
 -- Locks: whoever makes a summary anew holds its row (from_at -infinity) first, and reads the ledger in a later
--- statement; whoever adds writes the ledger first, then that row. So neither misses the other.
+-- statement; whoever adds writes the ledger first, then that row. So neither misses the other. Who wants the outbox and
+-- customers as well takes them before, in this order: outbox, customers, summaries.
 
 CREATE OR REPLACE FUNCTION cdp_internal.consent_add_state(consent_ids bigint[], at timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -109,6 +110,7 @@ DECLARE
   n bigint;
 BEGIN
   PERFORM cdp_internal.require_setup();
+  PERFORM cdp_internal.outbox_close();
   LOCK TABLE cdp_data.consent_state IN SHARE ROW EXCLUSIVE MODE;
   DELETE FROM cdp_data.consent_state s WHERE s.identifier_id > 0; -- what the touches of erased people keep is in no ledger
   PERFORM cdp_internal.consent_add_state(array_agg(c.consent_id), clock_timestamp()) FROM cdp_data.consent_in_force c WHERE c.identifier_id IS NOT NULL;

@@ -35,6 +35,7 @@ DECLARE
   given bigint[];
   types smallint[];
   vals text[];
+  unread text;
 BEGIN
   suppressed := false;
   IF (identifiers IS NULL) = (customer IS NULL) THEN
@@ -48,7 +49,8 @@ BEGIN
     FROM (
       SELECT m.identifier_id, m.type_id, i.value
       FROM cdp_internal.members(root) m JOIN cdp_data.identifier i USING (identifier_id) JOIN cdp_data.identifier_type_all t ON t.type_id = m.type_id
-      ORDER BY t.priority, m.type_id, m.identifier_id LIMIT CASE WHEN refusal THEN NULL ELSE 1 END) x;
+      -- As cdp_internal.strongest() has it: what several share, or is only attached, may be another's tomorrow.
+      ORDER BY i.state = 'quarantined', t.role = 'attach_only', t.priority, m.identifier_id LIMIT CASE WHEN refusal THEN NULL ELSE 1 END) x;
     IF given IS NULL THEN
       RAISE EXCEPTION 'customer % has no identifier to which a consent can belong', customer
         USING ERRCODE = 'no_data_found', DETAIL = CASE WHEN root IS NULL THEN 'There is no such customer.' ELSE 'It is nobody''s any more.' END;
@@ -64,6 +66,10 @@ BEGIN
         USING ERRCODE = 'invalid_parameter_value',
           DETAIL = coalesce((SELECT string_agg(format('%s: %s', r ->> 'type', r ->> 'code'), ', ') || '.' FROM jsonb_array_elements(clean.refused) r), 'None was given.'),
           HINT = 'cdp.why_refused(type, value) tells more.';
+    END IF;
+    unread := (SELECT string_agg(format('%s: %s', r ->> 'type', r ->> 'code'), ', ') FROM jsonb_array_elements(clean.refused) r WHERE r ->> 'code' NOT IN ('empty', 'ignored'));
+    IF unread IS NOT NULL THEN
+      RAISE WARNING 'the consent is not recorded for all identifiers' USING DETAIL = unread || '.', HINT = 'cdp.why_refused(type, value) tells more.';
     END IF;
     WITH made AS (
       INSERT INTO cdp_data.identifier (type_id, value, customer_id)
@@ -91,6 +97,30 @@ $$;
 COMMENT ON FUNCTION cdp_internal.consent_subjects(jsonb, bigint, boolean) IS
 'The identifiers, guarded against erasure (cdp_internal.guard_calls()), under which a record of consent is written, with their home customers. Of identifiers: all of them, new ones are made. Of a customer: all of his for a refusal, the strongest for a grant. suppressed: one of them is of an erased person, nothing may be kept. Errors: 22023 neither or both, or none that identifies; P0002 no such customer; 40001 erased meanwhile.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.consent_repeated(src integer, key text, identifier_ids bigint[], purpose_id smallint, channel text, status text, explicit boolean) RETURNS bigint[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  ids bigint[];
+  other boolean;
+BEGIN
+  SELECT array_agg(c.consent_id ORDER BY c.consent_id),
+    bool_or((c.purpose_id, c.channel, c.status, c.explicit) <> (consent_repeated.purpose_id, consent_repeated.channel, consent_repeated.status, consent_repeated.explicit))
+      OR NOT bool_or(c.identifier_id = ANY (identifier_ids))
+  INTO ids, other
+  FROM cdp_data.consent c WHERE c.source_id = src AND c.source_key = key AND c.load_id IS NULL;
+  IF other THEN
+    -- Whoever withdraws must not be told that this was there already.
+    RAISE EXCEPTION 'a message with this message_id said something else'
+      USING ERRCODE = 'unique_violation', DETAIL = format('Record %s of the ledger has it: another person, purpose, channel or status. Nothing was written.', ids[1]),
+        HINT = 'Give each record a message_id of its own, such as "form 17 marketing email", or none.';
+  END IF;
+  RETURN ids;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.consent_repeated(integer, text, bigint[], smallint, text, text, boolean) IS
+'The rows of the ledger that a call with this message_id (key) has written; NULL when there is none, or no key. Error 23505: they say something else than this call does.';
+
 CREATE OR REPLACE FUNCTION cdp.record_consent(
   source text, purpose text, status text, identifiers jsonb DEFAULT NULL, customer bigint DEFAULT NULL, channel text DEFAULT '',
   explicit boolean DEFAULT true, notice text DEFAULT NULL, evidence jsonb DEFAULT NULL, effective_at timestamptz DEFAULT NULL,
@@ -106,7 +136,7 @@ DECLARE
   word text := cdp_internal.consent_channel(channel);
   written timestamptz := clock_timestamp();
   hash bytea;
-  key text := btrim(message_id);
+  key text := cdp_internal.said_key(message_id);
   narrows boolean; -- it may take something away
 BEGIN
   PERFORM cdp_internal.require_setup();
@@ -126,12 +156,10 @@ BEGIN
     RETURN;
   END IF;
   narrows := status <> 'granted' OR expires_at IS NOT NULL;
-  customer_ids := ARRAY(SELECT DISTINCT cdp_internal.identifier_root(i) AS r FROM unnest(s.identifier_ids) i ORDER BY r);
-  IF narrows THEN
-    customer_ids := cdp_internal.consent_hold(customer_ids);
-  END IF;
-  consent_ids := ARRAY(SELECT c.consent_id FROM cdp_data.consent c WHERE c.source_id = src AND c.source_key = key AND c.load_id IS NULL ORDER BY 1);
-  IF consent_ids <> '{}' THEN
+  customer_ids := CASE WHEN narrows THEN cdp_internal.consent_hold(s.identifier_ids)
+    ELSE ARRAY(SELECT DISTINCT cdp_internal.identifier_root(i) AS r FROM unnest(s.identifier_ids) i ORDER BY r) END;
+  consent_ids := cdp_internal.consent_repeated(src, key, s.identifier_ids, p.purpose_id, word, status, explicit);
+  IF consent_ids IS NOT NULL THEN
     result := 'repeated';
     RETURN;
   END IF;
@@ -146,7 +174,7 @@ BEGIN
   SELECT array_agg(m.consent_id ORDER BY m.consent_id) INTO consent_ids FROM made m;
   IF consent_ids IS NULL THEN
     -- The same message in another session, which has committed since.
-    consent_ids := ARRAY(SELECT c.consent_id FROM cdp_data.consent c WHERE c.source_id = src AND c.source_key = key AND c.load_id IS NULL ORDER BY 1);
+    consent_ids := cdp_internal.consent_repeated(src, key, s.identifier_ids, p.purpose_id, word, status, explicit);
     result := 'repeated';
     RETURN;
   END IF;
@@ -161,7 +189,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.record_consent(text, text, text, jsonb, bigint, text, boolean, text, jsonb, timestamptz, timestamptz, text, text) IS
-'Writes what a person said about a purpose: SELECT * FROM cdp.record_consent(''web'', ''marketing'', ''granted'', ''{"email": "..."}'', channel => ''email'', notice => ''en 1''). status: granted, denied, withdrawn. The person by identifiers (each gets the record; unknown ones become customers of their own; link them with cdp.identify()) or by customer (a refusal goes to all identifiers, a grant to the strongest). channel '''': every one. explicit false: it was imported or inferred, and never overrides a refusal. notice: the text that was shown, by hash or version. effective_at: when it was said (NULL: now), in the past or the future; expires_at: when a grant runs out. message_id: the same one again changes nothing. Holds from this call on, within this transaction, for every reader of the gate; waiting messages that it forbids are cancelled. Returns result (written, repeated, or suppressed: an erased person, nothing is kept), the ledger rows, the customers, and the messages cancelled. Errors: 22023 bad argument, unknown source, purpose or notice; 22008 no credible time; P0002 no such customer; 40001 erased meanwhile; 55000 before cdp.setup().';
+'Writes what a person said about a purpose: SELECT * FROM cdp.record_consent(''web'', ''marketing'', ''granted'', ''{"email": "..."}'', channel => ''email'', notice => ''en 1''). status: granted, denied, withdrawn. The person by identifiers (each gets the record; unknown ones become customers of their own; link them with cdp.identify()) or by customer (a refusal goes to all identifiers, a grant to the strongest). channel '''': every one. explicit false: it was imported or inferred, and never overrides a refusal. notice: the text that was shown, by hash or version. effective_at: when it was said (NULL: now), in the past or the future; expires_at: when a grant runs out. message_id: the same record with the same one again changes nothing; a word that says nothing (undefined, null) counts as none. Identifiers that can identify nobody are left out, with a WARNING. Holds from this call on, within this transaction, for every reader of the gate; waiting messages that it forbids are cancelled. Returns result (written, repeated, or suppressed: an erased person, nothing is kept), the ledger rows, the customers, and the messages cancelled. Errors: 22023 bad argument, unknown source, purpose or notice; 22008 no credible time; 23505 the message_id was given to another record; P0002 no such customer; 40001 erased meanwhile; 55000 before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.require_whole_ledger() RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp

@@ -155,11 +155,12 @@ BEGIN
   FROM pg_temp.cdp_load_row r JOIN cdp_internal.consent_reasons() x USING (code)
   ORDER BY r.row_no;
   GET DIAGNOSTICS n = ROW_COUNT;
+  PERFORM cdp_internal.count_suppressed(src, (SELECT count(*) FROM pg_temp.cdp_load_row r WHERE r.code = 'suppressed'));
   RETURN n;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.consent_quarantine(bigint, integer) IS
-'Writes the refused rows of the running load of consents to quarantine; of suppressed people nothing but the count is kept. Returns how many.';
+'Writes the refused rows of the running load of consents to quarantine; of suppressed people nothing but the count is kept (cdp_bi.suppression_refusal). Returns how many.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.consent_write(load bigint, src integer, at timestamptz,
   OUT inserted bigint, OUT corrected bigint, OUT unchanged bigint, OUT consent_ids bigint[], OUT old_ids bigint[])
@@ -254,6 +255,7 @@ BEGIN
   corrected := w.corrected;
   unchanged := rows_read - inserted - corrected - quarantined;
   PERFORM cdp_internal.load_end(load_id, rows_read, inserted, corrected, unchanged, quarantined, 0, seen.first_at, seen.last_at);
+  PERFORM cdp_internal.outbox_close();
   IF w.old_ids IS NOT NULL THEN
     PERFORM cdp_internal.consent_remake_of(w.old_ids || w.consent_ids, written);
   ELSE
@@ -290,6 +292,7 @@ BEGIN
     SELECT c.source_id, c.source_key FROM cdp_data.consent_confirmed f, unnest(f.consents) r, generate_series(lower(r), upper(r) - 1) i
       JOIN cdp_data.consent c ON c.consent_id = i WHERE f.load_id = load) k
     JOIN cdp_data.consent v ON v.source_id = k.source_id AND v.source_key = k.source_key AND v.load_id IS NOT NULL;
+  PERFORM cdp_internal.outbox_close();
   PERFORM cdp_internal.consent_remake_of(ids, clock_timestamp());
   PERFORM cdp_internal.feed_write(array_agg(x.customer_id), 'consent')
   FROM (SELECT DISTINCT c.customer_id FROM unnest(ids) u JOIN cdp_data.consent c ON c.consent_id = u WHERE c.customer_id IS NOT NULL ORDER BY 1) x HAVING count(*) > 0;
@@ -305,6 +308,7 @@ CREATE OR REPLACE PROCEDURE cdp_internal.maintain_room_consent()
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+  PERFORM cdp_internal.outbox_close();
   RAISE NOTICE 'maintain: % summaries of consent began', cdp_internal.consent_fold_due();
   RAISE NOTICE 'maintain: % messages cancelled for want of consent', cdp_internal.outbox_recheck(NULL);
 END

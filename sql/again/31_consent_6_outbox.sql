@@ -26,16 +26,18 @@ $$;
 COMMENT ON FUNCTION cdp_internal.outbox_refusal_of_consent(text, text, bigint, jsonb) IS
 'The gate of consent before the outbox (cdp.outbox_refusal()): refuses for a destination without a known purpose, without a customer, and without the consent that the purpose''s rule asks for on the destination''s channel. Lets erasures (kind erase, no customer) pass. NULL: nothing against it.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.consent_hold(homes bigint[]) RETURNS bigint[]
+CREATE OR REPLACE FUNCTION cdp_internal.consent_hold(identifier_ids bigint[]) RETURNS bigint[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
   roots bigint[];
   held bigint[];
 BEGIN
+  -- Before customers and summaries, as everybody does who wants all three (cdp_internal.outbox_close()).
+  LOCK TABLE cdp_data.outbox IN ROW EXCLUSIVE MODE;
   LOOP
-    roots := ARRAY(SELECT DISTINCT cdp_internal.root_of(h) AS r FROM unnest(homes) h ORDER BY r);
-    -- A merge may have ended while this waited; who holds root and parts keeps the next one away.
+    roots := ARRAY(SELECT DISTINCT cdp_internal.identifier_root(i) AS r FROM unnest(identifier_ids) i ORDER BY r);
+    -- A merge or an unmerge may have ended while this waited; who holds root and parts keeps the next one away.
     EXIT WHEN roots = held;
     held := roots;
     PERFORM FROM cdp_data.customer c WHERE c.customer_id IN (SELECT u FROM unnest(roots) r, cdp_internal.customers_under(r) u)
@@ -45,7 +47,18 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.consent_hold(bigint[]) IS
-'Keeps the customers to whom these belong now, and all that were merged into them, for this transaction alone, in the order of their numbers: no message of theirs is taken (cdp.outbox_take()) until it ends. To be called before the ledger is written. Returns the roots, in order. Error 40001 on a snapshot older than a merge of theirs.';
+'Keeps the customers to whom these identifiers belong now, and all that were merged into them, for this transaction alone, in the order of their numbers: no message of theirs is taken (cdp.outbox_take()) until it ends. To be called before the ledger is written. Returns the roots, in order. Error 40001 on a snapshot older than a merge of theirs.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.outbox_close() RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  -- Whoever writes or takes messages meanwhile has ended then, and later ones ask after this transaction.
+  LOCK TABLE cdp_data.outbox IN SHARE ROW EXCLUSIVE MODE;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.outbox_close() IS
+'Waits for those who write and take messages, and keeps new ones waiting until this transaction ends: for who changes the consent of many. To be called before summaries of consent are written, which somebody may hold who waits for the outbox.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.outbox_recheck(roots bigint[]) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -59,8 +72,7 @@ DECLARE
   total bigint := 0;
 BEGIN
   IF roots IS NULL THEN
-    -- Whoever writes or takes messages meanwhile has ended then, and later ones ask after this transaction.
-    LOCK TABLE cdp_data.outbox IN SHARE ROW EXCLUSIVE MODE;
+    PERFORM cdp_internal.outbox_close();
   END IF;
   IF NOT EXISTS (SELECT FROM cdp_data.outbox o WHERE o.state = 'waiting') THEN
     RETURN 0;

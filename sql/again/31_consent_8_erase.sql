@@ -15,6 +15,7 @@ AS $$
 #variable_conflict use_variable
 DECLARE
   root bigint := cdp_internal.root_of(customers[1]);
+  versions bigint[];
 BEGIN
   IF fresh IS NOT NULL THEN
     -- Totals stay: touches that counted go on to count, and those that a refusal kept out stay out, under whatever rule
@@ -28,7 +29,18 @@ BEGIN
   DELETE FROM cdp_data.consent_state s WHERE s.customer_id = ANY (homes) AND s.identifier_id = ANY (identifiers);
   GET DIAGNOSTICS n = ROW_COUNT;
   RETURN QUERY SELECT 'cdp_data.consent_state', 'delete', erase_of_consent.n;
-  UPDATE cdp_data.consent c SET identifier_id = NULL, customer_id = NULL, source_key = NULL, evidence = NULL,
+  -- Of a record with several versions the latest counts, also where an earlier one is another person's: so they go on
+  -- having one key, which names nobody.
+  WITH record AS (
+    SELECT v.source_id, v.source_key, min(v.consent_id) AS first_id FROM cdp_data.consent v
+    WHERE v.load_id IS NOT NULL AND (v.source_id, v.source_key) IN (
+      SELECT m.source_id, m.source_key FROM cdp_data.consent m WHERE m.identifier_id = ANY (identifiers) AND m.load_id IS NOT NULL)
+    GROUP BY v.source_id, v.source_key HAVING count(*) > 1
+  ), renamed AS (
+    UPDATE cdp_data.consent c SET source_key = 'erased ' || r.first_id FROM record r
+    WHERE c.source_id = r.source_id AND c.source_key = r.source_key AND c.load_id IS NOT NULL RETURNING c.consent_id)
+  SELECT coalesce(array_agg(r.consent_id), '{}') INTO versions FROM renamed r;
+  UPDATE cdp_data.consent c SET identifier_id = NULL, customer_id = NULL, source_key = CASE WHEN c.consent_id = ANY (versions) THEN c.source_key END, evidence = NULL,
     subject_digest = cdp_internal.keyed_digest('consent', cdp_internal.consent_subject(i.type_id, i.value))
   FROM cdp_data.identifier i WHERE i.identifier_id = ANY (identifiers) AND c.identifier_id = i.identifier_id;
   GET DIAGNOSTICS n = ROW_COUNT;
@@ -36,7 +48,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.erase_of_consent(bigint[], bigint[], bigint[], bigint, text) IS
-'Erases a person in the tables of consent, before his identifiers go: rows of the ledger keep what was said, its times and text, and a keyed digest of the identifier in place of the person, the key of the source and the evidence; summaries go. The unlinked customer keeps, per purpose that is no messaging, that the person had refused, or under opt_in that he had granted. Returns what was done per table.';
+'Erases a person in the tables of consent, before his identifiers go: rows of the ledger keep what was said, its times and text, and a keyed digest of the identifier in place of the person and the evidence; the key of the source goes, or becomes erased <number> on all versions of a record that has several; summaries go. The unlinked customer keeps, per purpose that is no messaging, that the person had refused, or under opt_in that he had granted. Returns what was done per table.';
 
 CREATE OR REPLACE FUNCTION cdp.consent_history(identifier_type text, value text)
 RETURNS TABLE (consent_id bigint, purpose text, channel text, status text, explicit boolean, effective_at timestamptz, expires_at timestamptz, recorded_at timestamptz,

@@ -161,8 +161,10 @@ DECLARE
   f record;
   odd text;
 BEGIN
-  IF kind = 'erase' AND customer_id IS NULL OR jsonb_typeof(payload->'attributes') IS DISTINCT FROM 'object' THEN
+  IF kind = 'erase' AND customer_id IS NULL OR coalesce(jsonb_typeof(payload->'attributes'), 'null') = 'null' THEN
     RETURN NULL;
+  ELSIF jsonb_typeof(payload->'attributes') <> 'object' THEN
+    RETURN 'attributes at /attributes are no object of names and values'; -- in another form nobody could tell which they are
   END IF;
   SELECT x.purpose, x.attributes INTO d FROM cdp_data.destination x JOIN cdp_data.purpose_all p ON p.name = x.purpose WHERE x.destination = outbox_refusal_of_purpose.destination;
   SELECT k INTO odd FROM jsonb_object_keys(payload->'attributes') k WHERE d.attributes IS NOT NULL AND (k = ANY (d.attributes)) IS NOT TRUE ORDER BY k COLLATE "C" LIMIT 1;
@@ -175,4 +177,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.outbox_refusal_of_purpose(text, text, bigint, jsonb) IS
-'The gate of purposes before the outbox: refuses a message whose payload carries, in its object attributes, one that is not declared for the destination or that may not be used for its purpose. NULL: nothing against it.';
+'The gate of purposes before the outbox: refuses a message whose payload carries, in its object attributes, one that is not declared for the destination or that may not be used for its purpose, or whose attributes are no object. NULL: nothing against it.';

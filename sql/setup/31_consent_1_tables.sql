@@ -179,7 +179,7 @@ COMMENT ON VIEW cdp_data.consent_in_force IS 'The rows of cdp_data.consent that 
 SELECT cdp_internal.declare_personal_data('governance', v.t, v.c, v.category, v.subject, v.erasure, v.note) FROM (VALUES
   ('cdp_data.consent', 'identifier_id', 'pseudonym', 'identifier_id', 'digest', 'the proof stays under a keyed digest'),
   ('cdp_data.consent', 'customer_id', 'pseudonym', 'identifier_id', 'clear', NULL::text),
-  ('cdp_data.consent', 'source_key', 'identifier', 'identifier_id', 'clear', 'keys of records, sometimes made of names'),
+  ('cdp_data.consent', 'source_key', 'identifier', 'identifier_id', 'clear', 'keys of records, sometimes made of names; versions of one record get a number in its place'),
   ('cdp_data.consent', 'evidence', 'content', 'identifier_id', 'clear', 'how it was said: may name the person'),
   ('cdp_data.consent', 'subject_digest', 'pseudonym', 'identifier_id', 'keep', 'keyed digest, made by an erasure'),
   ('cdp_data.consent_state', 'customer_id', 'pseudonym', 'identifier_id', 'delete', NULL),

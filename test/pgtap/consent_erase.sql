@@ -1,6 +1,6 @@
 -- Consent of people who are erased: the ledger keeps what was said under a keyed digest, totals of attribution stay whatever
 -- they had said, no load brings anybody back, and who brings the identifier can still have the consent proved.
-SELECT plan(25);
+SELECT plan(26);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop'), cdp.add_source('crm');
 SELECT cdp.add_notice('marketing', '1', 'May we write to you?');
@@ -27,6 +27,7 @@ SELECT is((SELECT evidence ->> 'form' FROM cdp.consent_history('email', 'p5@exam
 SELECT ok((SELECT count(*) FROM cdp_data.audit WHERE action = 'read' AND object = 'consent_history') >= 2, 'and the read is logged');
 SELECT is((SELECT string_agg(row(c.*)::text, ' ') ~ 'p[34]' FROM cdp_data.consent c), false, 'nothing of theirs is in the ledger');
 SELECT is((SELECT quarantined || ' ' || inserted || ' ' || unchanged FROM cdp.load_consents('crm', 'c')), '2 0 4', 'the same load again: they are refused');
+SELECT is((SELECT string_agg(source || ' ' || refused, ', ') FROM cdp_bi.suppression_refusal), 'crm 2', 'and counted');
 SELECT cdp.revert_load(min(load_id)), cdp.revert_load(max(load_id)) FROM cdp_data.load WHERE kind = 'consents';
 SELECT cdp.retry_load(min(load_id)) FROM cdp_data.load WHERE kind = 'consents';
 SELECT is((SELECT count(*) FROM cdp.consented_customers('marketing', 'email')), 4::bigint, 'a load taken back and put in again resurrects nobody');

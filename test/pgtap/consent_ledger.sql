@@ -1,6 +1,6 @@
 -- The ledger of consent: what may be written and by whom, idempotency, quarantine, suppression, roles; and the outbox,
 -- from which a withdrawal takes messages within its own transaction.
-SELECT plan(76);
+SELECT plan(80);
 SET client_min_messages = error;
 SELECT cdp.add_source('web'), cdp.add_source('crm');
 CREATE FUNCTION pg_temp.warned(command text) RETURNS text LANGUAGE plpgsql AS $$
@@ -25,7 +25,13 @@ SELECT throws_ok($$SELECT cdp.add_notice('marketing', '1', 'May we?')$$, '23505'
 -- One record.
 SELECT is((SELECT result || cardinality(consent_ids) FROM cdp.record_consent('web', 'marketing', 'granted', '{"email": "Ann@Example.org", "user_id": "7"}', channel => 'Email', notice => 'en 1', evidence => '{"form": "footer"}', message_id => 'm1')),
   'written2', 'each identifier gets the record');
-SELECT is((SELECT result FROM cdp.record_consent('web', 'marketing', 'denied', '{"email": "ann@example.org"}', channel => 'email', message_id => 'm1')), 'repeated', 'a message counts once');
+SELECT is((SELECT result FROM cdp.record_consent('web', 'marketing', 'granted', '{"email": "ann@example.org"}', channel => 'email', message_id => ' m1 ')), 'repeated', 'a message counts once');
+SELECT throws_ok($$SELECT cdp.record_consent('web', 'marketing', 'denied', '{"email": "ann@example.org"}', channel => 'email', message_id => 'm1')$$, '23505', 'a message with this message_id said something else', 'a refusal is not taken for a repetition');
+SELECT throws_ok($$SELECT cdp.record_consent('web', 'marketing', 'granted', '{"email": "ann@example.org"}', channel => 'sms', message_id => 'm1')$$, '23505', NULL, 'nor another channel');
+SELECT throws_ok($$SELECT cdp.record_consent('web', 'marketing', 'granted', '{"email": "somebody@example.org"}', channel => 'email', message_id => 'm1')$$, '23505', NULL, 'nor another person');
+BEGIN;
+SELECT is((SELECT string_agg(r.result, ' ') FROM unnest(ARRAY['granted', 'withdrawn']) s, cdp.record_consent('web', 'sharing', s, '{"email": "ann@example.org"}', message_id => 'undefined') r), 'written written', 'a word that says nothing is no message_id');
+ROLLBACK;
 SELECT is((SELECT count(*) FROM cdp_data.consent WHERE notice_hash = (SELECT sha256 FROM cdp_data.notice) AND channel = 'email' AND load_id IS NULL AND legal_basis = 'consent'), 2::bigint, 'what stands in the ledger');
 SELECT throws_ok($$SELECT cdp.record_consent('web', 'marketing', 'maybe', customer => 1)$$, '22023', NULL, 'a bad status');
 SELECT throws_ok($$SELECT cdp.record_consent('web', 'marketing', 'denied', customer => 1, expires_at => now() + interval '1 day')$$, '22023', NULL, 'a refusal does not run out');

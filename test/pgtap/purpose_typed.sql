@@ -1,6 +1,6 @@
 -- Data that say what they may be used for: a use is refused where it is defined, with the path; kinds that do not allow
 -- analytics stay out of attribution; properties pass their kind's list of keys on every road, and what is left out is counted.
-SELECT plan(53);
+SELECT plan(55);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop');
 
@@ -62,6 +62,8 @@ SELECT cdp.add_destination('panel', 'service');
 SELECT cdp.allow_purposes('attribute', 'city', '{}');
 SELECT is(cdp.outbox_refusal('panel', 'x', NULL, '{"attributes": {"city": "Hangzhou"}}'), 'attribute at /attributes/city may not be used for service', 'nor what the purpose may not use');
 SELECT is(cdp.outbox_refusal('panel', 'x', NULL, '{"attributes": {"country": "CN"}, "n": 1}'), NULL, 'others go');
+SELECT is(cdp.outbox_refusal('panel', 'x', NULL, '{"attributes": [{"city": "Hangzhou"}]}'), 'attributes at /attributes are no object of names and values', 'nor do they go as a list');
+SELECT is(cdp.outbox_refusal('panel', 'x', NULL, '{"attributes": null}'), NULL, 'none is none');
 
 -- A NULL in a list opens nothing.
 SELECT throws_ok($$SELECT cdp.add_destination('hole', 'service', attributes => '{country,NULL}')$$, '22004', NULL, 'no NULL among the attributes of a destination');
