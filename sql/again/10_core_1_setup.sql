@@ -189,20 +189,23 @@ BEGIN
   SELECT c INTO missing FROM unnest(ARRAY[column_name, subject_key]) c
   WHERE c IS NOT NULL AND NOT EXISTS (SELECT FROM pg_attribute a WHERE a.attrelid = "table" AND a.attname = c AND a.attnum > 0 AND NOT a.attisdropped);
   IF FOUND THEN
-    RAISE EXCEPTION 'table % has no column "%"', "table", missing USING ERRCODE = 'undefined_column';
+    RAISE EXCEPTION 'table % has no column "%"', "table", missing USING ERRCODE = 'undefined_column', HINT = format('\d %s shows its columns.', "table");
+  ELSIF "table" IS NULL OR column_name IS NULL OR subject_key IS NULL THEN
+    RAISE EXCEPTION 'table, column and key must be told'
+      USING ERRCODE = 'null_value_not_allowed', HINT = 'subject_key is the column of the table that ties a row to a person.';
   ELSIF subject_type IS NOT NULL AND NOT EXISTS (SELECT FROM cdp_data.identifier_type_all t WHERE t.name = register_personal_data.subject_type) THEN
     RAISE EXCEPTION 'unknown identifier type "%"', subject_type
       USING ERRCODE = 'invalid_parameter_value', HINT = 'SELECT name FROM cdp_data.identifier_type_all; lists them.';
-  ELSIF erasure NOT IN ('delete', 'clear', 'keep') THEN
-    RAISE EXCEPTION 'erasure of a table of your own must be delete, clear or keep'
-      USING ERRCODE = 'invalid_parameter_value', DETAIL = format('Got "%s".', erasure);
   END IF;
+  PERFORM cdp_internal.require_choice('erasure of a table of your own', erasure, '{delete,clear,keep}'),
+    cdp_internal.require_choice('category of personal data', category, '{identifier,contact,behaviour,content,pseudonym,financial,other}'),
+    cdp_internal.require_choice('kind of key', subject_kind, '{customer,identifier,touchpoint,value}');
   PERFORM cdp_internal.declare_personal_data('user', (SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = "table"),
     column_name, category, subject_key, erasure, note, subject_kind, subject_type);
 END
 $$;
 COMMENT ON FUNCTION cdp.register_personal_data(regclass, text, text, text, text, text, text, text) IS
-'Registers a column of your own, of any table, in cdp_data.personal_data, so that exports show it and erasures empty it (clear) or delete its rows (delete; one such column is enough). subject_key is the column that ties a row to a person, subject_kind what it holds: customer, identifier, touchpoint, or value (an identifier itself, of type subject_type). An erasure writes to the table with the rights of the owner of cdp_data. Errors: 42703 no such column, 22023 unknown word.';
+'Registers a column of your own, of any table, in cdp_data.personal_data, so that exports show it and erasures empty it (clear) or delete its rows (delete; one such column is enough). subject_key is the column that ties a row to a person, subject_kind what it holds: customer, identifier, touchpoint, or value (an identifier itself, of type subject_type). An erasure writes to the table with the rights of the owner of cdp_data. Errors: 42703 no such column, 22023 unknown word, 22004 no table, column or key.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.declare_impersonal(room text, table_name text, column_names text[], note text) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp

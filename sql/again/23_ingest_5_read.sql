@@ -43,7 +43,8 @@ AS $$
 DECLARE
   room bigint;
 BEGIN
-  names := ARRAY(SELECT DISTINCT n FROM unnest(names) n WHERE NOT EXISTS (SELECT FROM cdp_data.source_unmapped u WHERE u.source_id = src AND u.field = n) ORDER BY n);
+  -- What may be an address or a number of somebody is no name.
+  names := ARRAY(SELECT DISTINCT n FROM unnest(names) n WHERE n !~ '@|[0-9]{5}' AND octet_length(n) <= 200 AND NOT EXISTS (SELECT FROM cdp_data.source_unmapped u WHERE u.source_id = src AND u.field = n) ORDER BY n);
   IF cardinality(names) > 0 THEN
     room := 1000 - (SELECT count(*) FROM cdp_data.source_unmapped u WHERE u.source_id = src);
     INSERT INTO cdp_data.source_unmapped (source_id, field) SELECT src, n FROM unnest(names) n ORDER BY n COLLATE "C" LIMIT greatest(room, 0) ON CONFLICT DO NOTHING;

@@ -127,10 +127,15 @@ AS $$
 DECLARE
   known record;
   way text;
+  kind text;
   missing text;
   id integer;
 BEGIN
   PERFORM cdp_internal.require_setup();
+  PERFORM cdp_internal.require_text('name of an attribute', name, 63, '^[^[:space:][:cntrl:]]+$', 'Use one word, such as shoe_size.');
+  IF sensitivity IS NOT NULL THEN
+    PERFORM cdp_internal.require_choice('sensitivity', sensitivity, '{internal,personal,sensitive}');
+  END IF;
   SELECT * INTO known FROM cdp_data.attribute_all a WHERE a.name = add_attribute.name;
   way := coalesce(add_attribute.strategy, known.strategy, 'latest');
   IF way <> ALL (cdp_internal.attribute_strategies()) OR coalesce(add_attribute.data_type, 'text') <> ALL (cdp_internal.attribute_types()) THEN
@@ -151,6 +156,18 @@ BEGIN
         USING ERRCODE = 'duplicate_object', DETAIL = format('Asked for %s, there is %s.', left(add_attribute.name, 63), missing),
           HINT = 'Sources that spell it either way are understood; use the one that is there, or another word.';
     END IF;
+  END IF;
+  kind := coalesce(add_attribute.data_type, known.data_type, 'text');
+  IF way = 'sum' AND kind NOT IN ('integer', 'numeric') OR way = 'union' AND kind <> 'list' THEN
+    RAISE EXCEPTION 'strategy % is not for type %', way, kind
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = 'Sums are of integer and numeric, unions of list.', HINT = 'Choose another strategy, or another type.';
+  ELSIF known.encrypted AND (way NOT IN ('latest', 'latest_seen', 'earliest', 'most_frequent', 'source_order', 'verified') OR sensitivity = 'internal') THEN
+    RAISE EXCEPTION 'attribute "%" is encrypted', known.name
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = format('Asked for strategy %s, sensitivity %s.', way, coalesce(sensitivity, known.sensitivity)),
+        HINT = 'Encrypted values can be told equal or different, not longer, higher, or added up, and are personal at least.';
+  ELSIF jsonb_typeof(aliases) <> 'object' THEN
+    RAISE EXCEPTION 'aliases must be a JSON object'
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = format('Got %s.', jsonb_typeof(aliases)), HINT = 'Write {"m": "male", "f": "female"}: what comes, and what is kept.';
   END IF;
   SELECT o.source INTO missing FROM unnest(add_attribute.source_order) AS o (source)
   WHERE NOT EXISTS (SELECT FROM cdp_data.source s WHERE s.name = o.source);
@@ -176,4 +193,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.add_attribute(text, text, text, text, text, text[], text, jsonb, text[], text) IS
-'Makes an attribute of customers, or changes the one of exactly that name, built-in ones too: SELECT cdp.add_attribute(''shoe_size'', ''numeric'', ''most_frequent''). Arguments as the columns of cdp_data.attribute; one that is NULL keeps what is there, at first text, latest, personal. To take something away, UPDATE that table. A change of the strategy holds for all values at the next refresh of profiles; one of the type, pattern, aliases or blanks for what comes from then on. Returns attribute_id. Errors: 22023 unknown type, strategy or source, or a name that means consent, 42710 the name of another attribute or of an identifier type in another spelling, 23514 a value out of range, 2201B a pattern that is no regular expression, 42883 or 42501 an aggregate that cannot be used, 55000 before cdp.setup().';
+'Makes an attribute of customers, or changes the one of exactly that name, built-in ones too: SELECT cdp.add_attribute(''shoe_size'', ''numeric'', ''most_frequent''). Arguments as the columns of cdp_data.attribute; one that is NULL keeps what is there, at first text, latest, personal. To take something away, UPDATE that table. A change of the strategy holds for all values at the next refresh of profiles; one of the type, pattern, aliases or blanks for what comes from then on. Returns attribute_id. Errors: 22023 a bad name, unknown type, strategy, sensitivity or source, a strategy that is not for the type or not for encrypted values, aliases that are no object, or a name that means consent, 42710 the name of another attribute or of an identifier type in another spelling, 2201B a pattern that is no regular expression, 42883 or 42501 an aggregate that cannot be used, 55000 before cdp.setup().';

@@ -1,6 +1,6 @@
 -- Survivorship: every strategy by hand, against a slow twin in plain SQL on random data, and by all three roads.
 BEGIN;
-SELECT plan(60);
+SELECT plan(63);
 CALL cdp.setup(timezone => 'Asia/Shanghai', currency => 'CNY');
 SET LOCAL TimeZone = 'America/New_York';
 SET LOCAL DateStyle = 'SQL, DMY';
@@ -99,8 +99,11 @@ SELECT throws_ok($$ SELECT cdp.add_attribute('x', 'money') $$, '22023', NULL, 'a
 SELECT throws_ok($$ SELECT cdp.add_attribute('x', strategy => 'newest') $$, '22023', NULL, 'an unknown strategy');
 SELECT throws_ok($$ SELECT cdp.add_attribute('email_consent', 'boolean') $$, '22023', 'consent is no attribute', 'consent');
 SELECT throws_ok($$ SELECT cdp.add_attribute('x', strategy => 'source_order', source_order => '{crm, fax}') $$, '22023', 'unknown source "fax"', 'an unknown source');
-SELECT throws_ok($$ SELECT cdp.add_attribute('x y') $$, '23514', NULL, 'a blank in the name');
-SELECT throws_ok($$ SELECT cdp.add_attribute('x', 'text', 'sum') $$, '23514', NULL, 'a sum of texts');
+SELECT throws_ok($$ SELECT cdp.add_attribute('x y') $$, '22023', 'name of an attribute has signs that are not taken', 'a blank in the name');
+SELECT throws_ok($$ SELECT cdp.add_attribute('x', 'text', 'sum') $$, '22023', 'strategy sum is not for type text', 'a sum of texts');
+SELECT throws_ok($$ SELECT cdp.add_attribute('x', sensitivity => 'secret') $$, '22023', 'unknown sensitivity', 'a sensitivity that is none');
+SELECT throws_ok($$ SELECT cdp.add_attribute('x', aliases => '["a"]') $$, '22023', 'aliases must be a JSON object', 'aliases as a list');
+SELECT throws_ok($$ SELECT cdp.add_attribute(NULL) $$, '22023', 'name of an attribute must not be empty', 'no name');
 SELECT throws_ok($$ SELECT cdp.add_attribute('x', pattern => '(') $$, '2201B', NULL, 'a bad pattern');
 SELECT is(cdp.add_attribute('city', strategy => 'longest'), 22, 'a built-in one is changed under its number');
 SELECT is((SELECT strategy || data_type || sensitivity FROM cdp_data.attribute_all WHERE name = 'city'), 'longesttextinternal', 'and keeps the rest');
