@@ -21,3 +21,13 @@ END
 $$;
 COMMENT ON FUNCTION cdp_internal.origin_tokens(text, text, text, text, text, text) IS
 'cdp_internal.content_tokens() of the texts of an origin, for its index; %40 is read as @, too. NULL when one is.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.outbox_tokens(payload jsonb, dedup_key text, last_error text) RETURNS bigint[]
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE COST 50 SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN cdp_internal.content_tokens(jsonb_build_array(payload, dedup_key, last_error));
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.outbox_tokens(jsonb, text, text) IS
+'cdp_internal.content_tokens() of all that a message may name somebody in, for its index. Never NULL.';

@@ -157,6 +157,7 @@ DECLARE
   n bigint;
   known integer[] := cdp_internal.key_ids();
 BEGIN
+  PERFORM cdp_internal.guard_batch(); -- rows are written anew here: an erasure beside it would miss them
   -- One load may have said the same with two keys, when one was added meanwhile: they become one row again.
   -- Rows that somebody works on are left to the next pass: this never waits for a row.
   WITH seen AS MATERIALIZED (

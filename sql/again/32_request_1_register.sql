@@ -101,13 +101,33 @@ END
 $$;
 COMMENT ON FUNCTION cdp_internal.request_open(jsonb) IS 'What cdp.open_request() does.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.parted_since(customer bigint, moment timestamptz) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  under bigint[] := customer || ARRAY(SELECT u FROM cdp_internal.customers_under(cdp_internal.root_of(customer)) u);
+BEGIN
+  RETURN EXISTS (
+    SELECT FROM cdp_data.merge_log m WHERE m.from_id = ANY (under) AND m.kind IN ('split', 'move') AND m.at >= moment
+    UNION ALL SELECT FROM cdp_data.merge_log m WHERE m.customer_id = ANY (under) AND m.kind IN ('split', 'move') AND m.at >= moment);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.parted_since(bigint, timestamptz) IS
+'Whether an unmerge has taken somebody out of a customer, or him out of another, since a moment: then it may be another person than it was.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.request_verify(args jsonb) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  r record := cdp_internal.request_of((args ->> 'request')::bigint, '{received}');
+  r record := cdp_internal.request_of((args ->> 'request')::bigint, '{received,verified}');
   root bigint := coalesce(cdp_internal.request_customer(args), r.customer_id);
 BEGIN
+  IF r.state = 'verified' THEN
+    IF NOT cdp_internal.parted_since(r.customer_id, r.verified_at) THEN
+      PERFORM cdp_internal.request_of(r.request_id, '{received}');
+    END IF;
+    root := cdp_internal.request_customer(args); -- told anew
+  END IF;
   PERFORM cdp_internal.require_words(args ->> 'method', 'how the identity was checked must be told', 'Such as: link to the stored address, passport shown.');
   IF (args ->> 'passed')::boolean AND root IS NULL THEN
     RAISE EXCEPTION 'the customer must be told' USING ERRCODE = 'invalid_parameter_value', HINT = 'cdp.customer_of(type, value) finds him.';
@@ -117,6 +137,7 @@ BEGIN
     WHERE q.request_id = r.request_id;
     PERFORM cdp_internal.request_noted(r.request_id, 'verified', args ->> 'method');
   ELSE
+    UPDATE cdp_data.request q SET state = 'received' WHERE q.request_id = r.request_id;
     PERFORM cdp_internal.request_noted(r.request_id, 'not verified', args ->> 'method');
   END IF;
   RETURN args -> 'passed';
@@ -178,6 +199,7 @@ AS $$
 DECLARE
   src integer := cdp_internal.request_source();
   id bigint;
+  home bigint;
   w record;
 BEGIN
   IF attributes IS NULL OR jsonb_typeof(attributes) <> 'object' OR attributes = '{}' THEN
@@ -188,7 +210,11 @@ BEGIN
     RAISE EXCEPTION 'customer % has no identifier', customer USING ERRCODE = 'object_not_in_prerequisite_state';
   END IF;
   PERFORM cdp_internal.guard_suppressed(ARRAY[i.type_id], ARRAY[i.value]) FROM cdp_data.identifier i WHERE i.identifier_id = id;
-  w := cdp_internal.attributes_write(cdp_internal.live_load(src, now()), src, (SELECT i.customer_id FROM cdp_data.identifier i WHERE i.identifier_id = id), id, attributes, now(), true);
+  SELECT i.customer_id INTO home FROM cdp_data.identifier i WHERE i.identifier_id = id;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'customer % was erased meanwhile', customer USING ERRCODE = 'serialization_failure', HINT = 'Close the request: there is nothing to correct any more.';
+  END IF;
+  w := cdp_internal.attributes_write(cdp_internal.live_load(src, now()), src, home, id, attributes, now(), true);
   IF w.refused <> '[]' THEN
     RAISE EXCEPTION 'not all could be corrected'
       USING ERRCODE = 'invalid_parameter_value', DETAIL = (SELECT string_agg(format('%s: %s', f ->> 'attribute', f ->> 'code'), ', ') || '.' FROM jsonb_array_elements(w.refused) f);
@@ -197,7 +223,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.correct_customer(bigint, jsonb) IS
-'Writes what a person had corrected: attributes as said now by the source requests, checked, so that strategies latest and verified take them. Returns the names. Errors: 22023 nothing to correct, or a value is refused.';
+'Writes what a person had corrected: attributes as said now by the source requests, checked, so that strategies latest and verified take them. Returns the names. Errors: 22023 nothing to correct, or a value is refused; 40001 erased meanwhile.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.refuse_purposes(customer bigint, purposes jsonb, channel text, request bigint) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -231,6 +257,11 @@ DECLARE
   answer jsonb;
   made jsonb;
 BEGIN
+  IF cdp_internal.parted_since(r.customer_id, r.verified_at) THEN
+    RAISE EXCEPTION 'customer % was parted after the identity was checked', r.customer_id
+      USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'An unmerge has made two of him; who asks may be either.',
+        HINT = 'SELECT cdp.verify_request(request, method, customer); once more, with the customer who it is now.';
+  END IF;
   CASE r.kind
     WHEN 'access', 'portability' THEN
       answer := cdp_internal.export_in(r.customer_id);
@@ -267,6 +298,12 @@ BEGIN
     RAISE EXCEPTION 'people and records of a breach must be whole numbers from 0 on'
       USING ERRCODE = 'invalid_parameter_value', DETAIL = format('Got people %s, records %s.', left(coalesce(given ->> 'people', 'NULL'), 50), left(coalesce(given ->> 'records', 'NULL'), 50)),
         HINT = 'Leave out what is not known yet; cdp.update_breach() adds it.';
+  ELSIF EXISTS (SELECT FROM unnest(ARRAY[given ->> 'began_at', given ->> 'ended_at']) t WHERE t IS NOT NULL AND cdp_internal.parse_time(t, 'UTC') IS NULL) THEN
+    RAISE EXCEPTION 'began_at and ended_at of a breach must be times'
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = format('Got began_at %s, ended_at %s.', left(coalesce(given ->> 'began_at', 'NULL'), 50), left(coalesce(given ->> 'ended_at', 'NULL'), 50)),
+        HINT = 'Write 2026-01-31 18:00+01; without an offset it is UTC.';
+  ELSIF given ? 'close' AND jsonb_typeof(given -> 'close') <> 'boolean' THEN
+    RAISE EXCEPTION 'close must be true or false' USING ERRCODE = 'invalid_parameter_value', DETAIL = format('Got %s.', left((given -> 'close')::text, 50)), HINT = 'Write {"close": true}.';
   ELSIF given ? 'categories' AND jsonb_typeof(given -> 'categories') <> 'array' THEN
     RAISE EXCEPTION 'categories of a breach must be a list'
       USING ERRCODE = 'invalid_parameter_value', DETAIL = format('Got %s.', jsonb_typeof(given -> 'categories')), HINT = 'Such as {"categories": ["names", "orders"]}.';
@@ -294,8 +331,8 @@ BEGIN
     VALUES (coalesce((given ->> 'discovered_at')::timestamptz, now()), given ->> 'nature', session_user, coalesce(given ->> 'risk', 'risk'), given ->> 'risk_reason')
     RETURNING breach_id INTO id;
   END IF;
-  UPDATE cdp_data.breach b SET nature = coalesce(given ->> 'nature', b.nature), began_at = coalesce((given ->> 'began_at')::timestamptz, b.began_at),
-    ended_at = coalesce((given ->> 'ended_at')::timestamptz, b.ended_at),
+  UPDATE cdp_data.breach b SET nature = coalesce(given ->> 'nature', b.nature), began_at = coalesce(cdp_internal.parse_time(given ->> 'began_at', 'UTC'), b.began_at),
+    ended_at = coalesce(cdp_internal.parse_time(given ->> 'ended_at', 'UTC'), b.ended_at),
     categories = CASE WHEN given ? 'categories' THEN ARRAY(SELECT jsonb_array_elements_text(given -> 'categories')) ELSE b.categories END,
     people = coalesce((given ->> 'people')::bigint, b.people), records = coalesce((given ->> 'records')::bigint, b.records),
     consequences = coalesce(given ->> 'consequences', b.consequences), measures = coalesce(given ->> 'measures', b.measures),
@@ -388,7 +425,7 @@ BEGIN ATOMIC
 SELECT cdp_internal.to_register('verify', jsonb_build_object('request', request, 'method', method, 'customer', customer, 'passed', coalesce(passed, false)))::boolean;
 END;
 COMMENT ON FUNCTION cdp.verify_request(bigint, text, bigint, boolean) IS
-'Notes how the identity of who asks was checked, and which customer it is; without that no request is fulfilled. passed false notes a check that failed; the request stays received. Returns passed. Errors: 42501, 22023 no such request or customer, no method or no customer, 55000 verified or closed before.';
+'Notes how the identity of who asks was checked, and which customer it is; without that no request is fulfilled. passed false notes a check that failed; the request stays received. Where an unmerge has parted the customer since, it is checked once more, with the customer told anew. Returns passed. Errors: 42501, 22023 no such request or customer, no method or no customer, 55000 verified or closed before.';
 
 CREATE OR REPLACE FUNCTION cdp.extend_request(request bigint, reason text) RETURNS timestamptz
 LANGUAGE sql VOLATILE PARALLEL UNSAFE
@@ -412,7 +449,7 @@ BEGIN ATOMIC
 SELECT cdp_internal.to_register('fulfil', jsonb_build_object('request', request, 'args', args));
 END;
 COMMENT ON FUNCTION cdp.fulfil_request(bigint, jsonb) IS
-'Does what a verified request asks for, in one transaction, and closes it with a receipt that holds no personal value. access, portability: returns cdp.subject_export(). erasure: cdp.erase_customer(), args {"mode": "delete"} if so wished; returns its receipt. correction: args {"attributes": {"city": "..."}} are written as said now by the source requests and checked. objection: args {"purposes": ["marketing"], "channel": ""} are recorded as refused. restriction: every purpose that has a switch is. Errors: 42501, 22023 no such request or bad args, 55000 not verified, or closed; those of what is done.';
+'Does what a verified request asks for, in one transaction, and closes it with a receipt that holds no personal value. access, portability: returns cdp.subject_export(). erasure: cdp.erase_customer(), args {"mode": "delete"} if so wished; returns its receipt. correction: args {"attributes": {"city": "..."}} are written as said now by the source requests and checked. objection: args {"purposes": ["marketing"], "channel": ""} are recorded as refused. restriction: every purpose that has a switch is. Errors: 42501, 22023 no such request or bad args, 55000 not verified, closed, or the customer was parted by an unmerge since the check (verify it once more); those of what is done.';
 
 CREATE OR REPLACE FUNCTION cdp.open_breach(nature text, discovered_at timestamptz DEFAULT now(), risk text DEFAULT 'risk', details jsonb DEFAULT '{}') RETURNS bigint
 LANGUAGE sql VOLATILE PARALLEL UNSAFE

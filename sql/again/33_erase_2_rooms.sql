@@ -9,9 +9,13 @@ AS $$
 BEGIN
   RETURN ARRAY(
     SELECT DISTINCT h
-    FROM cdp_data.identifier i JOIN cdp_data.identifier_type_all t ON t.type_id = i.type_id
-      CROSS JOIN LATERAL unnest(cdp_internal.identifier_tokens(i.value, ARRAY[t.name, 'identifier'])) h
-    WHERE i.identifier_id = ANY (identifiers));
+    FROM (SELECT i.value, i.type_id FROM cdp_data.identifier i WHERE i.identifier_id = ANY (identifiers)) i
+      JOIN (
+        -- A short one is found by the name of its field only: that of the type, or the one that a contract gives it.
+        SELECT t.type_id, ARRAY[t.name, 'identifier', 'previousId'] || ARRAY(
+          SELECT DISTINCT regexp_replace(f.field, '^.*[.]', '') FROM cdp_data.source_field f WHERE f.target_kind = 'identifier' AND f.target_name = t.name) AS words
+        FROM cdp_data.identifier_type_all t) t ON t.type_id = i.type_id
+      CROSS JOIN LATERAL unnest(cdp_internal.identifier_tokens(i.value, t.words)) h);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.erase_tokens(bigint[]) IS
@@ -156,11 +160,15 @@ BEGIN
   UNION
   SELECT r.source_id, r.source_key FROM cdp_data.touchpoint_retracted r WHERE r.customer_id = ANY (homes) AND r.identifier_id = ANY (identifiers)
   UNION
-  SELECT c.source_id, c.source_key FROM cdp_data.customer_record c WHERE c.identifier_id = ANY (identifiers);
+  SELECT c.source_id, c.source_key FROM cdp_data.customer_record c WHERE c.identifier_id = ANY (identifiers)
+  UNION
+  SELECT m.source_id, m.message_id FROM cdp_data.call_message m WHERE m.identifier_id = ANY (identifiers)
+  UNION
+  SELECT c.source_id, c.source_key FROM cdp_data.consent c WHERE c.identifier_id = ANY (identifiers) AND c.source_key IS NOT NULL;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.record_keys(bigint[], bigint[]) IS
-'Sources and keys of all records of a person: touchpoints, earlier versions, records of customers.';
+'Sources and keys of all records of a person: touchpoints, earlier versions, records of customers, messages, consents.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.erase_quarantine(homes bigint[], identifiers bigint[], tokens bigint[]) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET plan_cache_mode = force_custom_plan
@@ -231,7 +239,7 @@ BEGIN
   RETURN QUERY SELECT 'cdp_data.origin', 'clear', cdp_internal.erase_origins(t.origins || past, vals, tokens);
 
   n := cdp_internal.erase_keyed('cdp_data.outbox', 'customer_id', customers);
-  DELETE FROM cdp_data.outbox o WHERE o.customer_id IS NULL AND o.kind <> 'erase' AND cdp_internal.content_tokens(o.payload) && tokens;
+  DELETE FROM cdp_data.outbox o WHERE o.customer_id IS NULL AND o.kind <> 'erase' AND cdp_internal.outbox_tokens(o.payload, o.dedup_key, o.last_error) && tokens;
   GET DIAGNOSTICS more = ROW_COUNT;
   RETURN QUERY SELECT 'cdp_data.outbox', 'delete', erase_of_core.n + more;
   RETURN QUERY SELECT 'cdp_data.change_feed', 'delete', cdp_internal.erase_keyed('cdp_data.change_feed', 'customer_id', customers);
@@ -389,6 +397,7 @@ DECLARE
   t record;
   fits text;
   sets text;
+  broken text;
 BEGIN
   FOR t IN
     SELECT r.table_name, to_regclass(r.table_name) AS relation, bool_or(r.erasure = 'delete') AS deletes
@@ -397,24 +406,30 @@ BEGIN
     table_name := t.table_name;
     fits := cdp_internal.person_where(t.table_name);
     CONTINUE WHEN fits IS NULL;
-    IF t.deletes THEN
-      action := 'delete';
-      EXECUTE format('DELETE FROM %s x WHERE %s', t.relation, fits) USING p.customers, p.homes, p.identifiers, p.type_ids, p.vals;
-    ELSE
-      action := 'clear';
-      -- What may not be NULL gets its type's nothing.
-      SELECT string_agg(format('%I = %s', a.attname, CASE WHEN NOT a.attnotnull THEN 'NULL' WHEN y.typcategory = 'S' THEN '''''' WHEN y.typname IN ('json', 'jsonb') THEN '''{}''' ELSE 'DEFAULT' END), ', ')
-      INTO sets
-      FROM cdp_data.personal_data r JOIN pg_attribute a ON a.attrelid = t.relation AND a.attname = r.column_name AND a.attnum > 0 AND NOT a.attisdropped
-        JOIN pg_type y ON y.oid = a.atttypid
-      WHERE r.table_name = t.table_name AND r.room = 'user' AND r.erasure = 'clear';
-      CONTINUE WHEN sets IS NULL;
-      EXECUTE format('UPDATE %s x SET %s WHERE %s', t.relation, sets, fits) USING p.customers, p.homes, p.identifiers, p.type_ids, p.vals;
-    END IF;
-    GET DIAGNOSTICS n = ROW_COUNT;
+    action := CASE WHEN t.deletes THEN 'delete' ELSE 'clear' END;
+    -- What may not be NULL gets its type's nothing. A key that is an identifier itself goes with what it led to.
+    SELECT string_agg(format('%I = %s', a.attname, CASE WHEN NOT a.attnotnull THEN 'NULL' WHEN y.typcategory = 'S' THEN '''''' WHEN y.typname IN ('json', 'jsonb') THEN '''{}''' ELSE 'DEFAULT' END), ', ')
+    INTO sets
+    FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid
+    WHERE a.attrelid = t.relation AND a.attnum > 0 AND NOT a.attisdropped AND EXISTS (
+      SELECT FROM cdp_data.personal_data r WHERE r.table_name = t.table_name AND r.room = 'user' AND (r.column_name = a.attname AND r.erasure = 'clear'
+        OR r.subject_kind = 'value' AND r.subject_key = a.attname
+          AND NOT EXISTS (SELECT FROM cdp_data.personal_data k WHERE k.table_name = t.table_name AND k.column_name = a.attname AND k.erasure = 'keep')));
+    CONTINUE WHEN NOT t.deletes AND sets IS NULL;
+    BEGIN
+      EXECUTE CASE WHEN t.deletes THEN format('DELETE FROM %s x WHERE %s', t.relation, fits) ELSE format('UPDATE %s x SET %s WHERE %s', t.relation, sets, fits) END
+      USING p.customers, p.homes, p.identifiers, p.type_ids, p.vals;
+      GET DIAGNOSTICS n = ROW_COUNT;
+    EXCEPTION WHEN integrity_constraint_violation THEN
+      -- The error of a constraint shows the row.
+      GET STACKED DIAGNOSTICS broken = CONSTRAINT_NAME;
+      RAISE EXCEPTION 'the rows of the person in % can not be %', t.table_name, CASE WHEN t.deletes THEN 'deleted' ELSE 'emptied' END
+        USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('SQLSTATE %s%s.', SQLSTATE, ' by constraint ' || nullif(broken, '')),
+          HINT = 'Register another way with cdp.register_personal_data() (delete, clear, or first the table that refers to it), or change the constraint.';
+    END;
     RETURN NEXT;
   END LOOP;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.erase_own_tables(record) IS
-'Erases a person, as cdp_internal.person() gives him, in the columns that the user registered, of his own tables and of ours: deletes rows, or empties columns (those that may not be NULL get '''', {} or their default). To be called while the person''s rows can still be found. Returns what was done per table.';
+'Erases a person, as cdp_internal.person() gives him, in the columns that the user registered, of his own tables and of ours: deletes rows, or empties columns (those that may not be NULL get '''', {} or their default; a key that holds identifiers is emptied with them unless it is registered as keep). To be called while the person''s rows can still be found. Returns what was done per table.';

@@ -42,8 +42,9 @@ BEGIN
   FOR attempt IN 1 .. 100 LOOP
     BEGIN
       PERFORM cdp_internal.guard_erasure(p.type_ids, p.vals);
-      -- From here in the order of all of identity: table of links, identifiers by type and value, roots by number.
-      LOCK TABLE cdp_data.link IN ROW EXCLUSIVE MODE;
+      -- From here in the order of all of identity: table of links, identifiers by type and value, roots by number. Who
+      -- wants the outbox as well takes it before customers.
+      LOCK TABLE cdp_data.link, cdp_data.outbox IN ROW EXCLUSIVE MODE;
       PERFORM FROM cdp_data.identifier i WHERE i.identifier_id = ANY (p.identifiers) ORDER BY i.type_id, i.value FOR UPDATE;
       PERFORM FROM cdp_data.customer c WHERE c.customer_id = ANY (p.customers) ORDER BY c.customer_id FOR UPDATE;
       SELECT * INTO root, customers, homes, identifiers, type_ids, vals FROM cdp_internal.person(customer);
@@ -125,7 +126,7 @@ BEGIN
     done := done || jsonb_build_object('table', 'cdp_data.quarantine', 'action', 'delete', 'rows', refused);
   END IF;
   -- What was sent while somebody else and she were taken for one.
-  DELETE FROM cdp_data.outbox o WHERE o.customer_id = ANY (others) AND o.kind <> 'erase' AND cdp_internal.content_tokens(o.payload) && tokens;
+  DELETE FROM cdp_data.outbox o WHERE o.customer_id = ANY (others) AND o.kind <> 'erase' AND cdp_internal.outbox_tokens(o.payload, o.dedup_key, o.last_error) && tokens;
   GET DIAGNOSTICS told = ROW_COUNT;
   IF told > 0 THEN
     done := done || jsonb_build_object('table', 'cdp_data.outbox', 'action', 'delete', 'rows', told);

@@ -12,17 +12,21 @@ BEGIN
     coalesce((SELECT array_agg(a.attname ORDER BY k.n) FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey::smallint[]) WITH ORDINALITY AS k (attnum, n)
         JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum WHERE i.indrelid = to_regclass(t.name) AND i.indisprimary), '{}')
   FROM (
-    SELECT x.name, concat_ws(' OR ', cdp_internal.person_where(x.name), (
+    SELECT x.name, CASE WHEN x.name = 'cdp_data.outbox' THEN
+      -- What was sent while two were taken for one is told by its words, and whoever it names besides keeps it to himself.
+      format('(x.customer_id = ANY ($1) OR (x.customer_id = ANY ($7) OR x.customer_id IS NULL AND x.kind <> ''erase'') AND %1$s && $6) AND NOT %1$s && $8',
+        'cdp_internal.outbox_tokens(x.payload, x.dedup_key, x.last_error)')
+    ELSE concat_ws(' OR ', cdp_internal.person_where(x.name), (
       -- Content without a key: where the person's identifiers stand in it.
       SELECT string_agg(format('cdp_internal.content_tokens(x.%I) && $6', a.attname), ' OR ')
       FROM cdp_data.personal_data p JOIN pg_attribute a ON a.attrelid = to_regclass(p.table_name) AND a.attname = p.column_name AND a.atttypid = 'jsonb'::regtype
-      WHERE p.table_name = x.name AND p.subject_kind = 'text')) AS fits
+      WHERE p.table_name = x.name AND p.subject_kind = 'text')) END AS fits
     FROM (SELECT DISTINCT p.table_name AS name FROM cdp_data.personal_data p WHERE p.subject_kind <> 'none' AND to_regclass(p.table_name) IS NOT NULL) x) t
   WHERE t.fits <> '' ORDER BY t.name COLLATE "C";
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.person_tables() IS
-'The registered tables that can hold rows of a person: the condition that finds them ($1 to $5 as cdp_internal.person_where(), $6 hashes of cdp_internal.erase_tokens()), their columns and their primary key.';
+'The registered tables that can hold rows of a person: the condition that finds them ($1 to $5 as cdp_internal.person_where(), $6 to $8 tokens, others and others_tokens of cdp_internal.export_person()), their columns and their primary key.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.person_names("table" text, columns name[], OUT joins text, OUT adds text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -57,11 +61,19 @@ COMMENT ON FUNCTION cdp_internal.person_names(text, name[]) IS
 'SQL that puts names beside the numbers of lists in an exported row (alias x), and opens encrypted attributes.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.export_person(customer bigint,
-  OUT root bigint, OUT customers bigint[], OUT homes bigint[], OUT identifiers bigint[], OUT type_ids smallint[], OUT vals text[])
+  OUT root bigint, OUT customers bigint[], OUT homes bigint[], OUT identifiers bigint[], OUT type_ids smallint[], OUT vals text[],
+  OUT tokens bigint[], OUT others bigint[], OUT others_tokens bigint[])
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   SELECT * INTO root, customers, homes, identifiers, type_ids, vals FROM cdp_internal.person(customer);
+  tokens := cdp_internal.erase_tokens(identifiers);
+  others := cdp_internal.once_one_with(customers, identifiers);
+  others_tokens := ARRAY(
+    SELECT unnest(cdp_internal.erase_tokens(ARRAY(
+      SELECT m.identifier_id FROM (SELECT DISTINCT cdp_internal.root_of(o) AS root FROM unnest(others) o) r CROSS JOIN LATERAL cdp_internal.members(r.root) m
+      WHERE r.root <> export_person.root)))
+    EXCEPT SELECT unnest(tokens));
   -- A profile that was made before a merge or an unmerge would lack something, or show what is another's.
   IF EXISTS (SELECT FROM cdp_data.profile_state s WHERE s.basis IS NOT NULL FOR UPDATE) THEN
     PERFORM cdp_internal.profile_store(customers, NULL, NULL);
@@ -69,7 +81,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.export_person(bigint) IS
-'cdp_internal.person(), with the profile made anew, as it is now. Waits for a refresh that is under way. Error 22023: no such customer.';
+'cdp_internal.person(), with the profile made anew, as it is now; tokens: the hashes of his identifiers (cdp_internal.erase_tokens()), others: who was once one with him, and the hashes of their identifiers. Waits for a refresh that is under way. Error 22023: no such customer.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.export_in(customer bigint) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET jit = off SET plan_cache_mode = force_custom_plan
@@ -78,19 +90,17 @@ DECLARE
   p record;
   t record;
   n record;
-  tokens bigint[];
   rows jsonb;
   tables jsonb := '{}';
   counts jsonb := '{}';
 BEGIN
   PERFORM cdp_internal.require_setup();
   p := cdp_internal.export_person(customer);
-  tokens := cdp_internal.erase_tokens(p.identifiers);
   FOR t IN SELECT * FROM cdp_internal.person_tables() LOOP
     n := cdp_internal.person_names(t.table_name, t.columns);
     EXECUTE format('SELECT jsonb_agg(to_jsonb(x) || jsonb_strip_nulls(jsonb_build_object(%s)) ORDER BY %s) FROM %s x %s WHERE %s', n.adds,
         coalesce((SELECT string_agg(format('x.%I', k), ', ') FROM unnest(t.key) k), 'x::text'), to_regclass(t.table_name), n.joins, t.fits)
-      INTO rows USING p.customers, p.homes, p.identifiers, p.type_ids, p.vals, tokens;
+      INTO rows USING p.customers, p.homes, p.identifiers, p.type_ids, p.vals, p.tokens, p.others, p.others_tokens;
     CONTINUE WHEN rows IS NULL;
     tables := tables || jsonb_build_object(t.table_name, rows);
     counts := counts || jsonb_build_object(t.table_name, jsonb_array_length(rows));
@@ -119,13 +129,11 @@ DECLARE
   p record;
   t record;
   n record;
-  tokens bigint[];
   names text[];
   fields text;
 BEGIN
   PERFORM cdp_internal.require_setup();
   p := cdp_internal.export_person(customer);
-  tokens := cdp_internal.erase_tokens(p.identifiers);
   FOR t IN SELECT * FROM cdp_internal.person_tables() LOOP
     n := cdp_internal.person_names(t.table_name, t.columns);
     names := t.columns::text[] || ARRAY(SELECT k FROM jsonb_object_keys(cdp_internal.person_words(t.table_name, t.columns)) k);
@@ -134,7 +142,7 @@ BEGIN
       FROM (SELECT to_jsonb(x) || jsonb_strip_nulls(jsonb_build_object(%s)) AS r, row_number() OVER (ORDER BY %s) AS nth FROM %s x %s WHERE %s) y GROUP BY 2 ORDER BY 2',
         t.table_name, (SELECT string_agg(cdp_internal.csv_field(c), ',' ORDER BY o) FROM unnest(names) WITH ORDINALITY AS u (c, o)) || E'\r\n', fields, n.adds,
         coalesce((SELECT string_agg(format('x.%I', k), ', ') FROM unnest(t.key) k), 'x::text'), to_regclass(t.table_name), n.joins, t.fits)
-      USING p.customers, p.homes, p.identifiers, p.type_ids, p.vals, tokens;
+      USING p.customers, p.homes, p.identifiers, p.type_ids, p.vals, p.tokens, p.others, p.others_tokens;
   END LOOP;
   PERFORM cdp_data.audit_write('export', 'subject', p.root, jsonb_build_object('format', 'csv'));
 END

@@ -65,7 +65,7 @@ CREATE TABLE IF NOT EXISTS cdp_data.suppression_epoch (
 );
 INSERT INTO cdp_data.suppression_epoch DEFAULT VALUES ON CONFLICT DO NOTHING;
 COMMENT ON TABLE cdp_data.suppression_epoch IS 'One row, written by each erasure, so that a writer on an older snapshot notices it. Says nothing about anybody.';
-COMMENT ON COLUMN cdp_data.suppression_epoch.n IS 'Erasures and lifted suppressions so far.';
+COMMENT ON COLUMN cdp_data.suppression_epoch.n IS 'Erasures so far.';
 
 -- step: indexes of erasure
 -- An erasure finds the rows of one person without reading those of others.
@@ -73,7 +73,8 @@ CREATE INDEX IF NOT EXISTS touchpoint_awaited_customer_idx ON cdp_data.touchpoin
 CREATE INDEX IF NOT EXISTS touchpoint_awaited_owner_idx ON cdp_data.touchpoint_awaited (owner_id);
 CREATE INDEX IF NOT EXISTS change_feed_customer_idx ON cdp_data.change_feed (customer_id);
 CREATE INDEX IF NOT EXISTS quarantine_content_idx ON cdp_data.quarantine USING gin (cdp_internal.content_tokens(original));
-CREATE INDEX IF NOT EXISTS outbox_content_idx ON cdp_data.outbox USING gin (cdp_internal.content_tokens(payload)) WHERE customer_id IS NULL;
+DROP INDEX IF EXISTS cdp_data.outbox_content_idx; -- of the payload only
+CREATE INDEX IF NOT EXISTS outbox_words_idx ON cdp_data.outbox USING gin (cdp_internal.outbox_tokens(payload, dedup_key, last_error)) WHERE customer_id IS NULL;
 
 -- step: origin words
 CREATE INDEX IF NOT EXISTS origin_words_idx ON cdp_data.origin USING gin (cdp_internal.origin_tokens(source, medium, campaign, referrer_host, add_way, qr_scene));

@@ -1,5 +1,5 @@
 -- The registers of requests and of breaches: states, deadlines, what a request does, who may do it, and what the views show.
-SELECT plan(49);
+SELECT plan(52);
 SET client_min_messages = error;
 DROP SCHEMA cdp_data, cdp_bi, cdp_api CASCADE;
 CREATE ROLE request_officer; CREATE ROLE request_analyst;
@@ -84,6 +84,12 @@ SELECT throws_ok($$SELECT cdp.open_breach('x', now() + interval '1 day')$$, '220
 SELECT throws_ok($$SELECT cdp.breach_notified(1, 'authority', 'x', now() - interval '72 hours')$$, '22008', NULL, 'nobody is told before that');
 SELECT throws_ok($$SELECT cdp.breach_notified(1, 'authority', 'x', now() + interval '1 hour')$$, '22008', NULL, 'nor in the future');
 SELECT throws_ok($$SELECT cdp.update_breach(1, '{"close": true}')$$, '55000', NULL, 'and stays open until all are told');
+SELECT throws_ok($$SELECT cdp.update_breach(1, '{"began_at": "last week"}')$$, '22023', 'began_at and ended_at of a breach must be times', 'a time that is none');
+SELECT throws_ok($$SELECT cdp.update_breach(1, '{"close": "maybe"}')$$, '22023', 'close must be true or false', 'closed or not');
+SET timezone = 'Asia/Tokyo';
+SELECT cdp.update_breach(1, '{"began_at": "2026-01-31 18:00", "ended_at": "2026-01-31 20:00+01"}');
+RESET timezone;
+SELECT is((SELECT format('%s %s', began_at AT TIME ZONE 'UTC', ended_at AT TIME ZONE 'UTC') FROM cdp_data.breach WHERE breach_id = 1), '2026-01-31 18:00:00 2026-01-31 19:00:00', 'times mean the same in every session');
 SELECT cdp.open_breach('mail to a wrong address', now() - interval '80 hours');
 SELECT throws_ok($$SELECT cdp.breach_notified(2, 'authority', 'the authority')$$, '22023', NULL, 'after 72 hours the authority is told why');
 SELECT cdp.breach_notified(1, 'authority', 'the authority', reference => 'A-9'), cdp.breach_notified(1, 'people', 'letters', people => 12);

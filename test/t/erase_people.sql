@@ -3,7 +3,7 @@ SET client_min_messages = error;
 UPDATE cdp_data.setting SET phone_region = 'DE';
 SELECT cdp.add_source('shop', 'UTC'), cdp.add_source('app', 'UTC'), cdp.add_source('crm', 'UTC');
 SELECT cdp.add_attribute('favourite_singer'), cdp.add_attribute('loyal', sensitivity => 'internal');
-INSERT INTO cdp_data.destination (destination) VALUES ('mailer'), ('ads');
+INSERT INTO cdp_data.destination (destination, purpose) VALUES ('mailer', 'service'), ('ads', NULL);
 INSERT INTO cdp_data.destination (destination, enabled) VALUES ('old', false);
 
 -- Everybody: batches of touchpoints, in two loads, the second corrects the first.
@@ -84,6 +84,17 @@ SELECT written > 0 FROM cdp.refresh_profiles();
 -- What comes after the refreshes, so that both have something unread.
 SELECT cdp.track('app', 'purchase', '{"user_id": "u-erika-77"}', '{}', '2026-04-25', 'erika-msg-9', 77);
 
+-- Consents, by a call and by a batch, of which one is corrected and one refused; messages about her and to nobody in particular.
+SELECT cdp.record_consent('app', 'marketing', 'granted', '{"email": "erika.muster@beispiel.example"}', channel => 'email', evidence => '{"signed": "Erika Musterfräulein"}', message_id => 'erika-consent-1');
+CREATE TABLE public.cs (source_key text, identifier text, status text, effective_at text, evidence text);
+INSERT INTO public.cs VALUES ('erika-consent-2', 'ERIKA.muster@beispiel.example', 'granted', '2026-04-01', '{"clerk": "for Erika"}'), ('erika-consent-3', 'erika.muster@beispiel.example', 'perhaps', '2026-04-01', NULL),
+  ('cs4', 'person4@people.example', 'granted', '2026-04-01', NULL);
+SELECT cdp.load_consents('crm', 'public.cs', identifier_type => 'email', purpose => 'marketing');
+UPDATE public.cs SET status = 'denied' WHERE source_key = 'erika-consent-2';
+SELECT cdp.load_consents('crm', 'public.cs', identifier_type => 'email', purpose => 'marketing');
+SELECT cdp.outbox_put('mailer', 'upsert', '{"name": "Erika Musterfräulein"}', 'erika-1', cdp.customer_of('user_id', 'u-erika-77')), cdp.outbox_put('mailer', 'upsert', '{"n": 1}', 'for erika.muster@beispiel.example'),
+  cdp.outbox_put('mailer', 'upsert', '{"to": "erika.muster@beispiel.example"}');
+
 -- A table of the user's own, by customer and by identifier, and a column of his own in ours.
 CREATE SCHEMA my;
 CREATE TABLE my.ticket (id int PRIMARY KEY, mail text, body text);
@@ -95,4 +106,4 @@ UPDATE cdp_data.touchpoint t SET my_note = CASE WHEN t.customer_id = cdp.custome
 SELECT cdp.register_personal_data('my.ticket', 'body', 'content', 'mail', 'value', 'delete', subject_type => 'email'),
   cdp.register_personal_data('my.score', 'secret', 'content', 'customer_id', 'customer', 'clear'),
   cdp.register_personal_data('cdp_data.touchpoint', 'my_note', 'content', 'customer_id', 'customer', 'clear');
-DROP TABLE public.st, public.crm, public.ev;
+DROP TABLE public.st, public.crm, public.ev, public.cs;
