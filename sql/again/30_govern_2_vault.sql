@@ -82,7 +82,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.reveal(bigint, text) IS
-'The golden value of an attribute of a customer as text, decrypted when it is encrypted; in the stored form of its type. NULL when nothing is known. For the part of privacy; each call leaves a row in cdp_data.audit (action reveal), so it needs a writable session. customer may be any id that he ever had. Errors: 22023 unknown customer or attribute, 42501 without the right to decrypt, 39000 the stored text was changed, 55000 the key is not in the key file, 25006 in a read-only transaction.';
+'The golden value of an attribute of a customer as text, decrypted when it is encrypted; in the stored form of its type. NULL when nothing is known. For the part of privacy; each call leaves a row in cdp_data.audit (action reveal), so it needs a writable session. customer may be any id that he ever had. Errors: 22023 unknown customer or attribute, 42501 without the part of privacy or for a role that is kept to some sources, 39000 the stored text was changed, 55000 the key is not in the key file, 25006 in a read-only transaction.';
 
 CREATE OR REPLACE FUNCTION cdp.encrypt_text(value text, context text, same_for_same boolean DEFAULT false) RETURNS text
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -255,34 +255,52 @@ $$;
 COMMENT ON FUNCTION cdp_internal.rotate_column(regclass, text, text, boolean, integer, bigint, integer) IS
 'Seals the encrypted texts of a user''s column anew that stand on these pages and have another key than this one, the newest; rows that somebody works on, and texts that do not open, are left out. Returns how many. Error 55000: a key is missing.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.rotation_unopened(key_id integer) RETURNS bigint
+CREATE OR REPLACE FUNCTION cdp_internal.rotation_rest(key_id integer, OUT unopened bigint, OUT held bigint)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   p record;
-  n bigint;
-  total bigint;
+  n record;
 BEGIN
-  SELECT count(*) INTO total FROM cdp_data.attribute_value v JOIN cdp_data.attribute a ON a.attribute_id = v.attribute_id AND a.encrypted
-  WHERE cdp_internal.envelope_key(v.value) <> key_id AND cdp_internal.open_or_null(v.value, 'attribute ' || v.attribute_id) IS NULL;
+  SELECT count(*) FILTER (WHERE x.key IS NOT NULL AND x.opened IS NULL), count(*) FILTER (WHERE x.key IS NULL OR x.opened IS NOT NULL) INTO unopened, held
+  FROM (
+    SELECT e.key, CASE WHEN e.key IS NOT NULL THEN cdp_internal.open_or_null(v.value, 'attribute ' || v.attribute_id) END AS opened
+    FROM cdp_data.attribute_value v JOIN cdp_data.attribute a ON a.attribute_id = v.attribute_id AND a.encrypted
+      CROSS JOIN LATERAL (SELECT cdp_internal.envelope_key(v.value) AS key) e
+    WHERE e.key IS DISTINCT FROM rotation_rest.key_id) x;
   FOR p IN SELECT * FROM cdp_internal.rotation_places() r WHERE r.context IS NOT NULL LOOP
-    EXECUTE format('SELECT count(*) FROM %s t WHERE cdp_internal.envelope_key(t.%2$I) <> $1 AND cdp_internal.open_or_null(t.%2$I, $2) IS NULL', to_regclass(p.table_name), p.column_name)
+    EXECUTE format('SELECT count(*) FILTER (WHERE x.opened IS NULL) AS unopened, count(x.opened) AS held
+      FROM (SELECT cdp_internal.open_or_null(t.%2$I, $2) AS opened FROM %1$s t WHERE cdp_internal.envelope_key(t.%2$I) <> $1) x', to_regclass(p.table_name), p.column_name)
     INTO n USING key_id, 'text ' || p.context;
-    total := total + n;
+    unopened := unopened + n.unopened;
+    held := held + n.held;
     -- What was readable until now is in the planner's statistics, too.
     EXECUTE format('ANALYZE %s', to_regclass(p.table_name));
   END LOOP;
   -- Where a contract says otherwise by now, an envelope stands at no place that would be looked at.
-  total := total + (SELECT count(*) FROM cdp_data.quarantine q
-    WHERE EXISTS (SELECT FROM cdp_internal.envelopes_in(q.original) e WHERE e.key <> rotation_unopened.key_id));
+  unopened := unopened + (SELECT count(*) FROM cdp_data.quarantine q
+    WHERE EXISTS (SELECT FROM cdp_internal.envelopes_in(q.original) e WHERE e.key <> rotation_rest.key_id));
   ANALYZE cdp_data.attribute_value;
   ANALYZE cdp_data.quarantine;
   ANALYZE cdp_data.profile;
-  RETURN total;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.rotation_unopened(integer) IS
-'The end of a rotation to this key: counts the texts that it left because they do not open (in quarantine: rows with a text that another key sealed), and makes the statistics of the tables anew, which may hold values that were in the clear.';
+COMMENT ON FUNCTION cdp_internal.rotation_rest(integer) IS
+'The end of a rotation to this key: counts the texts that it left because they do not open (unopened; in quarantine: rows with a text that another key sealed) or because somebody held their rows (held), and makes the statistics of the tables anew, which may hold values that were in the clear.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.rotation_writers() RETURNS text[]
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN ARRAY(
+    SELECT DISTINCT l.virtualtransaction FROM pg_locks l JOIN pg_class c ON c.oid = l.relation
+    WHERE l.locktype = 'relation' AND l.mode = 'RowExclusiveLock' AND l.granted AND l.pid IS DISTINCT FROM pg_backend_pid()
+      AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+      AND (c.relnamespace = to_regnamespace('cdp_data') OR c.oid IN (SELECT to_regclass(r.table_name) FROM cdp_internal.rotation_places() r)));
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.rotation_writers() IS
+'Other transactions that write now: what they wrote is not seen yet, and may be in the clear or have an older key.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.rotation_progress(rotation bigint, table_name text, block bigint, more bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -295,7 +313,7 @@ $$;
 COMMENT ON FUNCTION cdp_internal.rotation_progress(bigint, text, bigint, bigint) IS
 'Notes how far a run of cdp.rotate_keys() is.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.rotation_begin(OUT rotation bigint, OUT key_id integer, OUT fresh_ids integer[])
+CREATE OR REPLACE FUNCTION cdp_internal.rotation_begin(OUT rotation bigint, OUT key_id integer, OUT fresh_ids integer[], OUT writers text[])
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -305,6 +323,7 @@ BEGIN
       USING ERRCODE = 'insufficient_privilege', HINT = 'Run it as the owner of the tables.';
   END IF;
   key_id := (cdp_internal.key_ids())[cardinality(cdp_internal.key_ids())];
+  writers := cdp_internal.rotation_writers();
   fresh_ids := ARRAY(SELECT a.attribute_id FROM cdp_data.attribute a WHERE a.encrypted
     AND NOT EXISTS (SELECT FROM cdp_data.key_rotation r WHERE r.finished_at IS NOT NULL AND a.attribute_id = ANY (r.attributes)));
   INSERT INTO cdp_data.key_rotation AS r (key_id, attributes)
@@ -313,25 +332,32 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.rotation_begin() IS
-'Opens a run of cdp.rotate_keys(). fresh_ids: attributes that no run has finished before. Errors: 42501 without the rights to digest and decrypt, 55000 no key file.';
+'Opens a run of cdp.rotate_keys(). fresh_ids: attributes that no run has finished before; writers: cdp_internal.rotation_writers(). Errors: 42501 without the rights to digest and decrypt, 55000 no key file.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.rotation_end(rotation bigint) RETURNS void
+CREATE OR REPLACE FUNCTION cdp_internal.rotation_end(rotation bigint, writers text[]) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   r record;
-  left_out bigint := cdp_internal.rotation_unopened((SELECT x.key_id FROM cdp_data.key_rotation x WHERE x.rotation_id = rotation));
+  open_writers bigint := (SELECT count(*) FROM unnest(writers) w WHERE EXISTS (SELECT FROM pg_locks l WHERE l.virtualtransaction = w));
+  rest record := cdp_internal.rotation_rest((SELECT x.key_id FROM cdp_data.key_rotation x WHERE x.rotation_id = rotation));
+  is_done boolean := rest.held = 0 AND open_writers = 0;
 BEGIN
-  UPDATE cdp_data.key_rotation x SET finished_at = clock_timestamp(), table_name = NULL, unopened = left_out WHERE x.rotation_id = rotation RETURNING * INTO r;
-  PERFORM cdp_data.audit_write('rotate', format('key %s', r.key_id), NULL, jsonb_build_object('rotation', rotation, 'state', 'done', 'changed', r.changed, 'unopened', left_out));
-  IF left_out > 0 THEN
-    RAISE WARNING '% encrypted texts do not open and were left as they are', left_out
+  UPDATE cdp_data.key_rotation x SET finished_at = CASE WHEN is_done THEN clock_timestamp() END, table_name = NULL, unopened = rest.unopened WHERE x.rotation_id = rotation RETURNING * INTO r;
+  PERFORM cdp_data.audit_write('rotate', format('key %s', r.key_id), NULL,
+    jsonb_build_object('rotation', rotation, 'state', CASE WHEN is_done THEN 'done' ELSE 'not done' END, 'changed', r.changed, 'unopened', rest.unopened, 'held', rest.held));
+  IF rest.unopened > 0 THEN
+    RAISE WARNING '% encrypted texts do not open and were left as they are', rest.unopened
       USING HINT = 'They were changed, or made with another key of the same number: keep their keys and look at them.';
+  END IF;
+  IF NOT is_done THEN
+    RAISE WARNING 'the rotation is not done: % values are held by others, and % transactions that were writing when it began are still open', rest.held, open_writers
+      USING HINT = 'Keep the older keys, and CALL cdp.rotate_keys() again when these transactions have ended.';
   END IF;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.rotation_end(bigint) IS
-'Closes a run of cdp.rotate_keys().';
+COMMENT ON FUNCTION cdp_internal.rotation_end(bigint, text[]) IS
+'Closes a run of cdp.rotate_keys(). It stays unfinished, with a warning, when rows were left that others held, or when one of these writers is still at work.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.rotation_places()
 RETURNS TABLE (table_name text, column_name text, context text, same_for_same boolean, blocks bigint)
@@ -389,11 +415,11 @@ BEGIN
   END LOOP;
   PERFORM cdp.refresh_profiles();
   COMMIT;
-  PERFORM cdp_internal.rotation_end(run.rotation);
+  PERFORM cdp_internal.rotation_end(run.rotation, run.writers);
 END
 $$;
 COMMENT ON PROCEDURE cdp.rotate_keys(integer) IS
-'Seals everything encrypted anew with the newest key of the key file: values of encrypted attributes (also those that are still in the clear, and those of refused records and messages), columns named by cdp.add_encrypted_column(), and the profiles. Works on so many pages of a table at a time and commits after each; when it is stopped or killed, the next run does what is left. Writers go on beside it; a value written twice, with the old key and the new, counts as two values until its turn. Digests of suppressed people and links of the audit stay with their keys: never take a key out of the file that cdp_internal.suppression_keys() or cdp_data.audit_seal names. Progress: cdp_data.key_rotation. Run it outside a transaction block, as the owner of the tables. Errors: 42501 without the rights, 55000 a key is missing. A text that does not open stays as it is, is counted in key_rotation.unopened and told in a warning and by cdp.health(). At the end the statistics of these tables are made anew; old rows stay in the files until VACUUM.';
+'Seals everything encrypted anew with the newest key of the key file: values of encrypted attributes (also those that are still in the clear, and those of refused records and messages), columns named by cdp.add_encrypted_column(), and the profiles. Works on so many pages of a table at a time and commits after each; when it is stopped or killed, the next run does what is left. Writers go on beside it; a value written twice, with the old key and the new, counts as two values until its turn. What others hold to the end, and transactions that wrote when it began and are still open, leave it unfinished, with a warning: call it again. Digests of suppressed people and links of the audit stay with their keys: never take a key out of the file that cdp_internal.suppression_keys() or cdp_data.audit_seal names. Progress: cdp_data.key_rotation. Run it outside a transaction block, as the owner of the tables. Errors: 42501 without the rights, 55000 a key is missing. A text that does not open stays as it is, is counted in key_rotation.unopened and told in a warning and by cdp.health(). At the end the statistics of these tables are made anew; old rows stay in the files until VACUUM.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.health_of_vault()
 RETURNS TABLE (severity text, finding text, detail text, remedy text)

@@ -36,24 +36,33 @@ DECLARE
   t record;
   n integer := 0;
 BEGIN
+  -- cdp_source only ever takes rows away. Where row security was off before, cdp_source_open lets everybody else see what he saw;
+  -- where the owner has policies of his own, they go on to say who sees what.
   FOR t IN
     SELECT s.table_name, s.mixed, c.relrowsecurity AS secured,
       EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'cdp_source') AS present,
-      EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname NOT IN ('cdp_source')) AS others
+      EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname = 'cdp_source_open') AS opened,
+      EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname NOT IN ('cdp_source', 'cdp_source_open')) AS others,
+      EXISTS (SELECT FROM pg_policy p WHERE p.polrelid = c.oid AND p.polname NOT IN ('cdp_source', 'cdp_source_open') AND p.polpermissive) AS ruled
     FROM cdp_internal.source_tables() s JOIN pg_class c ON c.oid = to_regclass('cdp_data.' || quote_ident(s.table_name))
   LOOP
     IF wanted AND NOT t.present THEN
-      EXECUTE format('CREATE POLICY cdp_source ON cdp_data.%I USING ((SELECT cdp_data.sources_of(current_user::text)) IS NULL%s)', t.table_name,
+      EXECUTE format('CREATE POLICY cdp_source ON cdp_data.%I AS RESTRICTIVE USING ((SELECT cdp_data.sources_of(current_user::text)) IS NULL%s)', t.table_name,
         CASE WHEN NOT t.mixed THEN ' OR source_id = ANY ((SELECT cdp_data.sources_of(current_user::text))::integer[])' ELSE '' END);
       n := n + 1;
     ELSIF NOT wanted AND t.present THEN
       EXECUTE format('DROP POLICY cdp_source ON cdp_data.%I', t.table_name);
       n := n + 1;
     END IF;
+    IF wanted AND NOT t.secured AND NOT t.ruled AND NOT t.opened THEN
+      EXECUTE format('CREATE POLICY cdp_source_open ON cdp_data.%I USING (true)', t.table_name);
+    ELSIF t.opened AND (t.ruled OR NOT wanted) THEN
+      EXECUTE format('DROP POLICY cdp_source_open ON cdp_data.%I', t.table_name);
+    END IF;
     IF wanted AND NOT t.secured THEN
       EXECUTE format('ALTER TABLE cdp_data.%I ENABLE ROW LEVEL SECURITY', t.table_name);
-    -- Policies of the user's own keep it on.
-    ELSIF NOT wanted AND t.present AND NOT t.others THEN
+    -- Who had switched it on, or has policies of his own, keeps it.
+    ELSIF NOT wanted AND t.opened AND NOT t.others THEN
       EXECUTE format('ALTER TABLE cdp_data.%I DISABLE ROW LEVEL SECURITY', t.table_name);
     END IF;
   END LOOP;
@@ -61,7 +70,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.apply_source_policies() IS
-'Makes the policy cdp_source on every table of cdp_internal.source_tables() while some role is kept to sources, and takes it away when none is. Returns how many policies it made or dropped. cdp.setup() calls it, so tables of a later release are covered. For the owner of the tables.';
+'Makes the restrictive policy cdp_source on every table of cdp_internal.source_tables() while some role is kept to sources, and takes it away when none is. On tables without row security of the owner''s own, cdp_source_open stands beside it and lets all others see what they saw. Returns how many of the first it made or dropped. cdp.setup() calls it, so tables of a later release are covered. For the owner of the tables.';
 
 CREATE OR REPLACE FUNCTION cdp.restrict_to_sources(role_name text, sources text[]) RETURNS integer
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -74,9 +83,10 @@ BEGIN
     RAISE EXCEPTION 'role "%" does not exist', coalesce(role_name, 'NULL')
       USING ERRCODE = 'undefined_object', HINT = 'pg_cdp creates no roles: CREATE ROLE ... first.';
   END IF;
-  IF pg_has_role(role_name, (SELECT c.relowner FROM pg_class c WHERE c.oid = 'cdp_data.source_right'::regclass), 'member') THEN
+  IF pg_has_role(role_name, (SELECT c.relowner FROM pg_class c WHERE c.oid = 'cdp_data.source_right'::regclass), 'member')
+    OR (SELECT r.rolbypassrls FROM pg_roles r WHERE r.rolname = restrict_to_sources.role_name) THEN
     RAISE EXCEPTION 'role "%" can not be kept to sources', role_name
-      USING ERRCODE = 'invalid_parameter_value', DETAIL = 'It is the owner of the tables, a member of it, or a superuser, for whom row security does not hold.';
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = 'It is the owner of the tables, a member of it, a superuser or a role with BYPASSRLS, for whom row security does not hold.';
   END IF;
   IF cardinality(sources) = 0 THEN
     RAISE EXCEPTION 'a role that sees no source can not be told from one that sees all'

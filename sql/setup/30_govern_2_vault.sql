@@ -23,9 +23,9 @@ CREATE TABLE IF NOT EXISTS cdp_data.key_rotation (
   changed bigint NOT NULL DEFAULT 0
 );
 ALTER TABLE cdp_data.key_rotation ADD COLUMN IF NOT EXISTS unopened bigint;
-COMMENT ON COLUMN cdp_data.key_rotation.unopened IS 'Texts that did not open and were left as they are; NULL until it is finished.';
+COMMENT ON COLUMN cdp_data.key_rotation.unopened IS 'Texts that did not open and were left as they are; NULL until it came to its end.';
 COMMENT ON TABLE cdp_data.key_rotation IS 'Runs of cdp.rotate_keys(), brought up to date with each batch: where it is and how many values it has sealed anew.';
-COMMENT ON COLUMN cdp_data.key_rotation.finished_at IS 'NULL: still running, or stopped before its end; the next run does what is left.';
+COMMENT ON COLUMN cdp_data.key_rotation.finished_at IS 'NULL: still running, stopped before its end, or others held values or were still writing; the next run does what is left.';
 COMMENT ON COLUMN cdp_data.key_rotation.attributes IS 'Attributes that were encrypted when it began.';
 COMMENT ON COLUMN cdp_data.key_rotation.block IS 'Pages of table_name that are done.';
 
@@ -35,11 +35,12 @@ CREATE OR REPLACE FUNCTION cdp_data.reveal(customer bigint, attribute text) RETU
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+  PERFORM cdp_data.require_all_sources('golden values are made of the values');
   RETURN cdp_internal.reveal_in(customer, attribute);
 END
 $$;
 REVOKE ALL ON FUNCTION cdp_data.reveal(bigint, text) FROM PUBLIC;
-COMMENT ON FUNCTION cdp_data.reveal(bigint, text) IS 'cdp.reveal() with the rights of the tables'' owner.';
+COMMENT ON FUNCTION cdp_data.reveal(bigint, text) IS 'cdp.reveal() with the rights of the tables'' owner. Error 42501 for a role that is kept to some sources.';
 CREATE OR REPLACE FUNCTION cdp_data.decrypt(envelope text, context text) RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$

@@ -94,11 +94,14 @@ CREATE OR REPLACE FUNCTION cdp_data.register(action text, args jsonb) RETURNS js
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+  IF action = 'fulfil' THEN
+    PERFORM cdp_data.require_all_sources('a request is answered with the records');
+  END IF;
   RETURN cdp_internal.register_in(action, args);
 END
 $$;
 REVOKE ALL ON FUNCTION cdp_data.register(text, jsonb) FROM PUBLIC;
-COMMENT ON FUNCTION cdp_data.register(text, jsonb) IS 'What cdp.open_request(), cdp.open_breach() and their kin do, with the rights of the tables'' owner.';
+COMMENT ON FUNCTION cdp_data.register(text, jsonb) IS 'What cdp.open_request(), cdp.open_breach() and their kin do, with the rights of the tables'' owner. Error 42501 when a role that is kept to some sources is to fulfil a request.';
 
 -- step: again: request_law_all
 CREATE OR REPLACE VIEW cdp_data.request_law_all WITH (security_invoker = true) AS

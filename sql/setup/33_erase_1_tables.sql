@@ -74,11 +74,12 @@ CREATE OR REPLACE FUNCTION cdp_data.erase(customer bigint, mode text, request_id
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+  PERFORM cdp_data.require_all_sources('an erasure takes the records');
   RETURN cdp_internal.erase_in(customer, mode, request_id);
 END
 $$;
 REVOKE ALL ON FUNCTION cdp_data.erase(bigint, text, bigint) FROM PUBLIC;
-COMMENT ON FUNCTION cdp_data.erase(bigint, text, bigint) IS 'cdp.erase_customer() with the rights of the tables'' owner.';
+COMMENT ON FUNCTION cdp_data.erase(bigint, text, bigint) IS 'cdp.erase_customer() with the rights of the tables'' owner. Error 42501 for a role that is kept to some sources.';
 CREATE OR REPLACE FUNCTION cdp_data.erase_again(upto integer) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -113,20 +114,22 @@ CREATE OR REPLACE FUNCTION cdp_data.export(customer bigint) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+  PERFORM cdp_data.require_all_sources('an export shows the records');
   RETURN cdp_internal.export_in(customer);
 END
 $$;
 REVOKE ALL ON FUNCTION cdp_data.export(bigint) FROM PUBLIC;
-COMMENT ON FUNCTION cdp_data.export(bigint) IS 'cdp.subject_export() with the rights of the tables'' owner.';
+COMMENT ON FUNCTION cdp_data.export(bigint) IS 'cdp.subject_export() with the rights of the tables'' owner. Error 42501 for a role that is kept to some sources.';
 CREATE OR REPLACE FUNCTION cdp_data.export_csv(customer bigint) RETURNS TABLE (table_name text, part integer, csv text)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+  PERFORM cdp_data.require_all_sources('an export shows the records');
   RETURN QUERY SELECT * FROM cdp_internal.export_csv_in(customer);
 END
 $$;
 REVOKE ALL ON FUNCTION cdp_data.export_csv(bigint) FROM PUBLIC;
-COMMENT ON FUNCTION cdp_data.export_csv(bigint) IS 'cdp.subject_export_csv() with the rights of the tables'' owner.';
+COMMENT ON FUNCTION cdp_data.export_csv(bigint) IS 'cdp.subject_export_csv() with the rights of the tables'' owner. Error 42501 for a role that is kept to some sources.';
 
 -- step: again: personal data of erasure
 SELECT cdp_internal.declare_personal_data('governance', v.t, v.c, 'pseudonym', v.subject, 'keep', v.note) FROM (VALUES

@@ -20,6 +20,20 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_data.require_source(text) IS 'Error 42501 when the caller is kept to other sources than this one (cdp.restrict_to_sources()).';
+CREATE OR REPLACE FUNCTION cdp_data.require_all_sources(what text) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  allowed integer[] := cdp_data.sources_of(cdp_data.caller());
+BEGIN
+  IF allowed IS NOT NULL THEN
+    RAISE EXCEPTION '% of all sources', what
+      USING ERRCODE = 'insufficient_privilege', DETAIL = format('The role is kept to %s sources.', cardinality(allowed)),
+        HINT = 'Ask with a role that is kept to none (cdp.restrict_to_sources()).';
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION cdp_data.require_all_sources(text) IS 'For functions with the rights of the tables'' owner, whom no row security binds: error 42501 when the caller is kept to some sources. what begins the message: the plan counts the rows.';
 CREATE OR REPLACE FUNCTION cdp_api.identify(
   source text, identifiers jsonb, traits jsonb DEFAULT '{}', occurred_at timestamptz DEFAULT now(), message_id text DEFAULT NULL,
   OUT customer_id bigint, OUT status text, OUT created boolean, OUT merged bigint[], OUT refused jsonb)
@@ -121,6 +135,7 @@ AS $$
 DECLARE
   n bigint;
 BEGIN
+  PERFORM cdp_data.require_all_sources('messages are made of the values');
   RETURN QUERY SELECT r.outbox_id, r.kind, r.payload, r.dedup_key, r.attempt FROM cdp.outbox_take(destination, max_messages, lease) r;
   GET DIAGNOSTICS n = ROW_COUNT;
   IF n > 0 THEN
@@ -129,7 +144,7 @@ BEGIN
 END
 $$;
 REVOKE ALL ON FUNCTION cdp_api.outbox_take(text, integer, interval) FROM PUBLIC;
-COMMENT ON FUNCTION cdp_api.outbox_take(text, integer, interval) IS 'cdp.outbox_take() for the connector role, logged in the audit with the number of messages. Definer: a deliverer gets the messages that it has to send, and reads no table.';
+COMMENT ON FUNCTION cdp_api.outbox_take(text, integer, interval) IS 'cdp.outbox_take() for the connector role, logged in the audit with the number of messages. Definer: a deliverer gets the messages that it has to send, and reads no table. Error 42501 for a role that is kept to some sources.';
 CREATE OR REPLACE FUNCTION cdp_api.outbox_sent(outbox_id bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -164,11 +179,7 @@ RETURNS TABLE (what text, name text, basis text, keep interval, cutoff timestamp
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  IF cdp_data.sources_of(cdp_data.caller()) IS NOT NULL THEN
-    RAISE EXCEPTION 'the retention plan counts the rows of all sources'
-      USING ERRCODE = 'insufficient_privilege', DETAIL = format('The role is kept to %s sources.', cardinality(cdp_data.sources_of(cdp_data.caller()))),
-        HINT = 'Ask with a role that is kept to none (cdp.restrict_to_sources()).';
-  END IF;
+  PERFORM cdp_data.require_all_sources('the retention plan counts the rows');
   RETURN QUERY SELECT * FROM cdp_internal.retention_plan_in(as_of);
 END
 $$;
