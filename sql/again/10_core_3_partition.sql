@@ -161,8 +161,8 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   -- A kind that is kept longer than the others comes in longer, too.
-  SELECT CASE WHEN t.touchpoint_retention IS NULL THEN t.time_floor ELSE greatest(t.time_floor, date_trunc('month', now()
-    - greatest(t.touchpoint_retention, (SELECT max(r.keep) FROM cdp_data.retention r WHERE r.what = 'touchpoint')), 'UTC')) END, now() + t.time_ahead
+  SELECT CASE WHEN t.touchpoint_retention IS NULL THEN t.time_floor ELSE greatest(t.time_floor, date_trunc('month',
+    cdp_internal.cutoff(now(), greatest(t.touchpoint_retention, (SELECT max(r.keep) FROM cdp_data.retention r WHERE r.what = 'touchpoint'))), 'UTC')) END, now() + t.time_ahead
   INTO earliest, latest FROM cdp_data.setting t;
 END
 $$;
@@ -191,7 +191,7 @@ $$;
 COMMENT ON FUNCTION cdp_internal.sweep_months() IS
 'First days of the months whose rows should leave the default partition: those between existing partitions, and those with 1000 rows or more. Absurd times stay.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.drop_partition(partition_name text) RETURNS boolean
+CREATE OR REPLACE FUNCTION cdp_internal.drop_partition(partition_name text, as_of timestamptz DEFAULT NULL) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s'
 AS $$
 DECLARE
@@ -207,6 +207,12 @@ BEGIN
   BEGIN
     -- Keys first: that takes long but stops nobody; the exclusive lock comes last and is short.
     DELETE FROM cdp_data.touchpoint_key k WHERE k.occurred_at >= p.from_at AND k.occurred_at < p.to_at;
+    -- As DROP locks them. What a load or a call wrote there meanwhile, or a hold, may have to stay.
+    LOCK TABLE ONLY cdp_data.touchpoint IN ACCESS EXCLUSIVE MODE;
+    EXECUTE format('LOCK TABLE %s IN ACCESS EXCLUSIVE MODE', p.partition_name);
+    IF as_of IS NOT NULL AND NOT cdp_internal.partition_expired(p.partition_name, p.from_at, p.to_at, as_of) THEN
+      RAISE lock_not_available;
+    END IF;
     DELETE FROM cdp_data.touchpoint_retracted r WHERE r.occurred_at >= p.from_at AND r.occurred_at < p.to_at;
     EXECUTE format('DROP TABLE %s', p.partition_name);
     PERFORM cdp_internal.feed_write(NULL, 'retention', p.from_at, p.to_at);
@@ -224,5 +230,5 @@ BEGIN
   RETURN true;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.drop_partition(text) IS
-'Drops a partition of cdp_data.touchpoint with the keys and retracted versions of its range, and tells the change feed. False when others held it for two seconds, or when it is gone. Error 42P01: a table that is not one of its partitions.';
+COMMENT ON FUNCTION cdp_internal.drop_partition(text, timestamptz) IS
+'Drops a partition of cdp_data.touchpoint with the keys and retracted versions of its range, and tells the change feed. With as_of only if, looked at again once nobody can write there, all of it is past its retention then; while kinds have a retention of their own, readers wait for that look. False when others held it for two seconds, when something in it has to stay, or when it is gone. Error 42P01: a table that is not one of its partitions.';

@@ -153,7 +153,7 @@ DECLARE
   first_at timestamptz;
   n bigint;
 BEGIN
-  SELECT date_trunc('month', now() - t.touchpoint_retention, 'UTC') INTO cutoff FROM cdp_data.setting t;
+  SELECT date_trunc('month', cdp_internal.cutoff(now(), t.touchpoint_retention), 'UTC') INTO cutoff FROM cdp_data.setting t;
   IF cutoff IS NULL OR NOT cdp_internal.retention_is_plain() THEN
     RETURN 'no retention by age alone';
   END IF;
@@ -180,7 +180,7 @@ AS $$
 DECLARE
   n bigint;
 BEGIN
-  DELETE FROM cdp_data.job_run r USING cdp_data.setting t WHERE r.started_at < now() - t.job_run_retention AND r.state <> 'running';
+  DELETE FROM cdp_data.job_run r USING cdp_data.setting t WHERE r.started_at < cdp_internal.cutoff(now(), t.job_run_retention) AND r.state <> 'running';
   GET DIAGNOSTICS n = ROW_COUNT;
   RETURN n || ' old job runs deleted';
 END
@@ -218,7 +218,7 @@ BEGIN
     COMMIT;
   END LOOP;
   FOREACH name IN ARRAY ARRAY(SELECT cdp_internal.expired_partitions()) LOOP
-    IF cdp_internal.drop_partition(name) THEN
+    IF cdp_internal.drop_partition(name, pg_catalog.now()) THEN
       RAISE NOTICE 'maintain: % dropped by retention', name;
     END IF;
     COMMIT;

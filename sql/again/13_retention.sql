@@ -1,6 +1,12 @@
 -- Core room: which touchpoints are past their retention, and which belong to somebody on hold. Partitions whose rows
 -- are all past are dropped by cdp.maintain(); single rows of the others are deleted by the governance room.
 
+CREATE OR REPLACE FUNCTION cdp_internal.cutoff(as_of timestamptz, keep interval) RETURNS timestamptz
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (as_of AT TIME ZONE 'UTC' - keep) AT TIME ZONE 'UTC';
+COMMENT ON FUNCTION cdp_internal.cutoff(timestamptz, interval) IS
+'The moment before which something kept so long is past at as_of. Days and months are those of UTC, whatever the session''s time zone, so that the plan of one session is what another one does. NULL for NULL.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.held_homes() RETURNS bigint[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -33,7 +39,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   RETURN QUERY
-  SELECT k.kind_id, k.name::text, coalesce(r.keep, s.touchpoint_retention), coalesce(r.basis, 'occurred')::text, as_of - coalesce(r.keep, s.touchpoint_retention)
+  SELECT k.kind_id, k.name::text, coalesce(r.keep, s.touchpoint_retention), coalesce(r.basis, 'occurred')::text, cdp_internal.cutoff(as_of, coalesce(r.keep, s.touchpoint_retention))
   FROM cdp_data.setting s CROSS JOIN cdp_data.touch_kind_all k LEFT JOIN cdp_data.retention r ON r.what = 'touchpoint' AND r.name = k.name
   WHERE coalesce(r.keep, s.touchpoint_retention) IS NOT NULL;
 END
@@ -79,27 +85,30 @@ $$;
 COMMENT ON FUNCTION cdp_internal.partition_is_past(text, timestamptz, timestamptz, timestamptz) IS
 'True when a partition (name quoted, with its bounds) has rows and all of them, and the versions taken out of its range, are past their retention at as_of and nobody''s on hold. Stops at the first row that stays.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.partition_expired(partition_name text, from_at timestamptz, to_at timestamptz, as_of timestamptz) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF cdp_internal.retention_is_plain() THEN
+    RETURN coalesce(to_at <= (SELECT cdp_internal.cutoff(as_of, t.touchpoint_retention) FROM cdp_data.setting t), false);
+  END IF;
+  -- What was loaded before a moment happened before it, but for the time that sources' clocks may be ahead.
+  RETURN to_at <= (SELECT max(c.cutoff + CASE c.basis WHEN 'loaded' THEN t.time_ahead ELSE interval '0' END) FROM cdp_internal.kind_cutoffs(as_of) c, cdp_data.setting t)
+    AND cdp_internal.partition_is_past(partition_name, from_at, to_at, as_of);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.partition_expired(text, timestamptz, timestamptz, timestamptz) IS
+'Whether nothing of a partition (name quoted, with its bounds) is kept any longer at as_of. With one retention for all kinds and nobody on hold its age tells; else every row has to be past (empty partitions stay). False without retention.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.expired_partitions(as_of timestamptz DEFAULT now()) RETURNS SETOF text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-  latest timestamptz;
-  ahead interval := (SELECT t.time_ahead FROM cdp_data.setting t);
 BEGIN
-  IF cdp_internal.retention_is_plain() THEN
-    RETURN QUERY
-    SELECT p.partition_name FROM cdp_internal.touchpoint_bounds() p, cdp_data.setting t
-    WHERE NOT p.is_default AND t.touchpoint_retention IS NOT NULL AND p.to_at <= as_of - t.touchpoint_retention
-    ORDER BY p.from_at;
-    RETURN;
-  END IF;
-  -- What was loaded before a moment happened before it, but for the time that sources' clocks may be ahead.
-  SELECT max(c.cutoff + CASE c.basis WHEN 'loaded' THEN ahead ELSE interval '0' END) INTO latest FROM cdp_internal.kind_cutoffs(as_of) c;
   RETURN QUERY
   SELECT p.partition_name FROM cdp_internal.touchpoint_bounds() p
-  WHERE NOT p.is_default AND p.to_at <= latest AND cdp_internal.partition_is_past(p.partition_name, p.from_at, p.to_at, as_of)
+  WHERE NOT p.is_default AND cdp_internal.partition_expired(p.partition_name, p.from_at, p.to_at, as_of)
   ORDER BY p.from_at;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.expired_partitions(timestamptz) IS
-'Partitions of cdp_data.touchpoint of which nothing is kept any longer; what the next cdp.maintain() drops. With one retention for all kinds and nobody on hold their age tells; else every row has to be past (empty partitions stay). None without retention.';
+'Partitions of cdp_data.touchpoint of which nothing is kept any longer at as_of (cdp_internal.partition_expired()); what the next cdp.maintain() drops.';

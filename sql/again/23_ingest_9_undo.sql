@@ -94,7 +94,7 @@ DECLARE
   n bigint;
 BEGIN
   DELETE FROM cdp_data.call_message m USING cdp_data.load l, cdp_data.setting s
-  WHERE l.load_id = m.load_id AND l.started_at < now() - s.message_retention AND l.finished_at IS NOT NULL;
+  WHERE l.load_id = m.load_id AND l.started_at < cdp_internal.cutoff(now(), s.message_retention) AND l.finished_at IS NOT NULL;
   GET DIAGNOSTICS n = ROW_COUNT;
   RETURN n;
 END

@@ -88,6 +88,7 @@ DECLARE
   snapshot pg_snapshot;
   low bigint;
   before record;
+  trim record;
 BEGIN
   PERFORM cdp_internal.require_setup();
   IF current_setting('transaction_isolation') <> 'read committed' THEN
@@ -117,6 +118,12 @@ BEGIN
   last_pos := coalesce(before.pos, 0) + sealed;
   IF sealed > 0 THEN
     SELECT encode(c.link, 'hex') INTO head FROM cdp_data.audit_chain c WHERE c.pos = seal_audit.last_pos;
+    -- From the first key on no trim is without one: cdp.audit_verify() takes such a one for made by hand.
+    IF key_id IS NOT NULL AND NOT EXISTS (SELECT FROM cdp_data.audit_seal s WHERE s.key_id IS NOT NULL) THEN
+      FOR trim IN DELETE FROM cdp_data.audit_seal s WHERE s.kind = 'trim' RETURNING s.last_pos, s.head LOOP
+        PERFORM cdp_internal.seal_write('trim', trim.last_pos, trim.last_pos, key_id, trim.head, '0', next_xid, 0);
+      END LOOP;
+    END IF;
     PERFORM cdp_internal.seal_write('seal', coalesce(before.pos, 0) + 1, last_pos, key_id, decode(head, 'hex'),
       CASE WHEN upto = 'infinity' THEN pg_snapshot_xmin(snapshot) ELSE '0'::xid8 END, next_xid, issued);
     -- In the server log, which often goes to another machine: with it one can show that nothing was cut off or made anew.
@@ -183,6 +190,7 @@ DECLARE
   good boolean;
   place bigint := coalesce((SELECT t.last_pos FROM cdp_data.audit_seal t WHERE t.kind = 'trim' ORDER BY t.last_pos DESC LIMIT 1), 0);
   keyed boolean := false;
+  any_key boolean := EXISTS (SELECT FROM cdp_data.audit_seal x WHERE x.key_id IS NOT NULL);
 BEGIN
   FOR s IN SELECT x.*, c.link FROM cdp_data.audit_seal x LEFT JOIN cdp_data.audit_chain c ON c.pos = x.last_pos ORDER BY x.seal_id LOOP
     BEGIN
@@ -195,8 +203,8 @@ BEGIN
       RETURN QUERY SELECT 'seal_changed', s.first_pos, format('row %s of audit_seal is not what was written', s.seal_id);
     ELSIF s.head IS DISTINCT FROM s.link AND s.last_pos >= place THEN
       RETURN QUERY SELECT 'head_changed', s.last_pos, format('the link at place %s is not the head of seal %s', s.last_pos, s.seal_id);
-    ELSIF s.kind = 'trim' AND s.key_id IS NULL AND keyed THEN
-      RETURN QUERY SELECT 'seal_changed', s.first_pos, format('trim %s has no key, though seals before it have', s.seal_id);
+    ELSIF s.kind = 'trim' AND s.key_id IS NULL AND any_key THEN
+      RETURN QUERY SELECT 'seal_changed', s.first_pos, format('trim %s has no key, though seals have', s.seal_id);
     END IF;
     IF s.kind = 'seal' AND s.last_pos > place THEN
       IF s.first_pos > place + 1 THEN
@@ -369,7 +377,7 @@ BEGIN
   RAISE NOTICE 'maintain: % rows of the audit sealed, up to place %', said.sealed, said.last_pos;
   COMMIT;
   WHILE keep IS NOT NULL LOOP
-    n := cdp_internal.trim_audit(pg_catalog.now() OPERATOR(pg_catalog.-) keep);
+    n := cdp_internal.trim_audit(cdp_internal.cutoff(pg_catalog.now(), keep));
     COMMIT;
     EXIT WHEN n OPERATOR(pg_catalog.=) 0;
     RAISE NOTICE 'maintain: % rows of the audit deleted by retention', n;

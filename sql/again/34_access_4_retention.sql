@@ -160,20 +160,20 @@ BEGIN
   END LOOP;
   FOR r IN SELECT * FROM cdp_data.retention t WHERE t.what = 'attribute' ORDER BY t.name LOOP
     RETURN QUERY
-    SELECT r.what, a.name::text, r.basis, r.keep, as_of - r.keep, 'delete', 'cdp_data.attribute_value', count(*) FILTER (WHERE NOT v.customer_id = ANY (homes)), count(*) FILTER (WHERE v.customer_id = ANY (homes))
+    SELECT r.what, a.name::text, r.basis, r.keep, cdp_internal.cutoff(as_of, r.keep), 'delete', 'cdp_data.attribute_value', count(*) FILTER (WHERE NOT v.customer_id = ANY (homes)), count(*) FILTER (WHERE v.customer_id = ANY (homes))
     FROM cdp_data.attribute_all a JOIN cdp_data.attribute_value v ON v.attribute_id = a.attribute_id
     WHERE CASE WHEN r.name = '' THEN NOT EXISTS (SELECT FROM cdp_data.retention o WHERE o.what = 'attribute' AND o.name = a.name) ELSE a.name = r.name END
-      AND cdp_internal.value_last(r.basis, v.last_at, v.load_id, v.version_id) < as_of - r.keep
+      AND cdp_internal.value_last(r.basis, v.last_at, v.load_id, v.version_id) < cdp_internal.cutoff(as_of, r.keep)
     GROUP BY a.name ORDER BY a.name;
   END LOOP;
   RETURN QUERY
-  SELECT t.what, coalesce(nullif(t.name, ''), 'anonymise'), t.basis, t.keep, as_of - t.keep, 'erase', 'cdp_data.customer', count(*) FILTER (WHERE NOT u.held), count(*) FILTER (WHERE u.held)
-  FROM cdp_data.retention t CROSS JOIN LATERAL cdp_internal.unseen_customers(as_of - t.keep) u WHERE t.what = 'customer' GROUP BY t.what, t.name, t.basis, t.keep;
+  SELECT t.what, coalesce(nullif(t.name, ''), 'anonymise'), t.basis, t.keep, cdp_internal.cutoff(as_of, t.keep), 'erase', 'cdp_data.customer', count(*) FILTER (WHERE NOT u.held), count(*) FILTER (WHERE u.held)
+  FROM cdp_data.retention t CROSS JOIN LATERAL cdp_internal.unseen_customers(cdp_internal.cutoff(as_of, t.keep)) u WHERE t.what = 'customer' GROUP BY t.what, t.name, t.basis, t.keep;
   FOR r IN
     SELECT t.*, x.at_column, x.condition, x.subject FROM cdp_data.retention t JOIN cdp_internal.retention_tables() x ON x.what = t.what AND x.basis = t.basis ORDER BY t.what
   LOOP
-    RETURN QUERY EXECUTE format('SELECT %1$L::text, NULL::text, %2$L::text, $1, $2 - $1, ''delete''::text, %3$L::text, count(*) FILTER (WHERE NOT x.held), count(*) FILTER (WHERE x.held)
-      FROM cdp_data.%1$I t CROSS JOIN LATERAL (SELECT %4$s AS held) x WHERE t.%5$I < $2 - $1 AND %6$s HAVING count(*) > 0', r.what, r.basis, 'cdp_data.' || r.what,
+    RETURN QUERY EXECUTE format('SELECT %1$L::text, NULL::text, %2$L::text, $1, cdp_internal.cutoff($2, $1), ''delete''::text, %3$L::text, count(*) FILTER (WHERE NOT x.held), count(*) FILTER (WHERE x.held)
+      FROM cdp_data.%1$I t CROSS JOIN LATERAL (SELECT %4$s AS held) x WHERE t.%5$I < cdp_internal.cutoff($2, $1) AND %6$s HAVING count(*) > 0', r.what, r.basis, 'cdp_data.' || r.what,
       CASE WHEN r.subject IS NULL THEN 'false' ELSE format('coalesce(t.%I = ANY ($3), false)', r.subject) END, r.at_column, r.condition) USING r.keep, as_of, homes;
   END LOOP;
 END
@@ -256,7 +256,7 @@ BEGIN
   WITH past AS (
     SELECT v.ctid AS place FROM cdp_data.attribute_value v JOIN cdp_data.attribute_all a ON a.attribute_id = v.attribute_id
     WHERE CASE WHEN r.name = '' THEN NOT EXISTS (SELECT FROM cdp_data.retention o WHERE o.what = 'attribute' AND o.name = a.name) ELSE a.name = r.name END
-      AND cdp_internal.value_last(r.basis, v.last_at, v.load_id, v.version_id) < now() - r.keep
+      AND cdp_internal.value_last(r.basis, v.last_at, v.load_id, v.version_id) < cdp_internal.cutoff(now(), r.keep)
       AND NOT v.customer_id = ANY ((SELECT cdp_internal.held_homes())::bigint[])
     LIMIT batch FOR UPDATE OF v SKIP LOCKED
   ), gone AS (
@@ -286,7 +286,7 @@ BEGIN
   END IF;
   EXECUTE format('WITH past AS (SELECT t.ctid AS place FROM cdp_data.%1$I t WHERE t.%2$I < $1 AND %3$s AND NOT %4$s LIMIT $3 FOR UPDATE SKIP LOCKED)
     DELETE FROM cdp_data.%1$I t USING past p WHERE t.ctid = p.place', r.what, r.at_column, r.condition,
-    CASE WHEN r.subject IS NULL THEN 'false' ELSE format('coalesce(t.%I = ANY ($2), false)', r.subject) END) USING now() - r.keep, cdp_internal.held_homes(), batch;
+    CASE WHEN r.subject IS NULL THEN 'false' ELSE format('coalesce(t.%I = ANY ($2), false)', r.subject) END) USING cdp_internal.cutoff(now(), r.keep), cdp_internal.held_homes(), batch;
   GET DIAGNOSTICS n = ROW_COUNT;
   IF n > 0 THEN
     UPDATE cdp_data.retention t SET applied_at = now(), deleted = t.deleted + n WHERE t.what = retention_rows.what;
@@ -305,7 +305,7 @@ BEGIN
     RAISE WARNING 'maintain: nobody is erased by age, no key file is set' USING HINT = 'See docs/encryption.md.';
     RETURN '{}';
   END IF;
-  RETURN ARRAY(SELECT u.customer FROM cdp_data.retention r CROSS JOIN LATERAL cdp_internal.unseen_customers(now() - r.keep) u WHERE r.what = 'customer' AND NOT u.held LIMIT most);
+  RETURN ARRAY(SELECT u.customer FROM cdp_data.retention r CROSS JOIN LATERAL cdp_internal.unseen_customers(cdp_internal.cutoff(now(), r.keep)) u WHERE r.what = 'customer' AND NOT u.held LIMIT most);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.retention_customers(integer) IS
@@ -319,7 +319,7 @@ DECLARE
 BEGIN
   SELECT * INTO r FROM cdp_data.retention t WHERE t.what = 'customer';
   -- What came meanwhile counts: he is looked at again when he is locked.
-  IF NOT FOUND OR cdp_internal.erase_in(customer, coalesce(nullif(r.name, ''), 'anonymise'), NULL, now() - r.keep) IS NULL THEN
+  IF NOT FOUND OR cdp_internal.erase_in(customer, coalesce(nullif(r.name, ''), 'anonymise'), NULL, cdp_internal.cutoff(now(), r.keep)) IS NULL THEN
     RETURN 0;
   END IF;
   UPDATE cdp_data.retention t SET applied_at = now(), deleted = t.deleted + 1 WHERE t.what = 'customer';

@@ -1,5 +1,5 @@
 -- The audit: who wrote what, and that every change, deletion and reordering of sealed rows is found at its own row.
-SELECT plan(49);
+SELECT plan(53);
 
 -- The writer.
 DELETE FROM cdp_data.audit; -- what setup() left
@@ -151,6 +151,10 @@ SELECT is(pg_temp.after($$UPDATE cdp_data.audit_seal SET last_id = last_id + 1 W
 SELECT is(pg_temp.after($$DELETE FROM cdp_data.audit_seal WHERE last_pos = 75$$), 'seal_missing', 'a seal removed');
 SELECT is(pg_temp.after($$INSERT INTO cdp_data.audit (audit_id, actor, role, action, object) VALUES (-1, 'x', 'x', 'x', 'x')$$), 'added', 'a row put in among sealed ones');
 SELECT is(pg_temp.after($$SELECT cdp_internal.seal_write('trim', 90, 90, NULL, (SELECT link FROM cdp_data.audit_chain WHERE pos = 90), '0', cdp_internal.next_xid(), 0)$$), 'seal_changed', 'a trim without the key');
+SELECT is(pg_temp.after($$WITH gone AS (DELETE FROM cdp_data.audit a USING cdp_data.audit_chain c WHERE c.audit_id = a.audit_id AND c.pos <= 90), links AS (DELETE FROM cdp_data.audit_chain WHERE pos < 90), seals AS (DELETE FROM cdp_data.audit_seal WHERE last_pos <= 90)
+  INSERT INTO cdp_data.audit_seal (seal_id, at, kind, first_pos, last_pos, head, snapshot_xmin, next_xid, last_id, system_identifier, mac)
+  SELECT -1, now(), 'trim', 90, 90, c.link, '0', '3', 0, 0, cdp_internal.seal_mac(-1, now(), 'trim', 90, 90, NULL, c.link, '0', '3', 0, 0) FROM cdp_data.audit_chain c WHERE c.pos = 90$$),
+  'seal_changed', 'or one before all others, with all that it would have deleted');
 SELECT is(pg_temp.after($$UPDATE cdp_data.audit_seal SET key_id = 9 WHERE last_pos = 75$$), 'key_missing', 'a key that is not there');
 
 -- What was removed before it was sealed leaves a number without a row, as a transaction that was rolled back does.
@@ -176,6 +180,17 @@ SELECT is(cdp_internal.audit_check(), 0::bigint, 'the job finds nothing wrong');
 UPDATE cdp_data.audit_check SET at = now() - interval '40 days', errors = 2, first_error = 'changed at place 3, row 3';
 UPDATE cdp_data.audit SET at = now() - interval '4 days';
 SELECT is((SELECT array_agg(finding) FROM cdp.health() WHERE area = 'audit'), ARRAY['audit_broken', 'audit_unchecked', 'audit_unsealed'], 'health tells what is wrong');
+-- A chain without a key that was trimmed goes on with one.
+DELETE FROM cdp_data.audit_chain; DELETE FROM cdp_data.audit_seal; DELETE FROM cdp_data.audit;
+SET cdp.key_file = '';
+INSERT INTO cdp_data.audit (actor, role, action, object) SELECT 'd', 'd', 'd', 'object ' || n FROM generate_series(1, 10) n;
+CALL pg_temp.settle();
+SELECT is((SELECT sealed || coalesce(' ' || key_id, '') FROM cdp.seal_audit()), '10', 'sealed without a key');
+SELECT cdp_internal.trim_audit((SELECT a.at FROM cdp_data.audit a JOIN cdp_data.audit_chain c USING (audit_id) WHERE c.pos = 6)) \g /dev/null
+RESET cdp.key_file;
+CALL pg_temp.settle();
+SELECT is((SELECT last_pos || ' ' || key_id FROM cdp.seal_audit()), '11 1', 'and then with one');
+SELECT is(pg_temp.found(), NULL, 'the chain is whole, its trim has the key');
 DROP OWNED BY audit_clerk;
 DROP ROLE audit_nobody, audit_clerk;
 SELECT * FROM finish();
