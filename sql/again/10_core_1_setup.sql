@@ -243,7 +243,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.declare_audited(text, text[]) IS
-'For setup steps of the rooms: has changes of a small table of settings audited, row by row, by the names of the columns that changed and the values of key_columns, which must not be personal. Not for tables that calls or loads write.';
+'For setup steps of the rooms: has changes of a small table of settings audited, row by row, by the names of the columns that changed and the values of key_columns, which must not be personal; -name among them: changes of that column are none. Not for tables that calls or loads write.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.grant_words(privileges text) RETURNS TABLE (privilege text, column_name text)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE

@@ -6,11 +6,11 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   RETURN (SELECT l.load_id FROM cdp_data.load l
-    WHERE l.source_id = gate_load.source_id AND l.state = 'done' AND l.kind NOT IN ('trial', 'calls') AND l.rows_read > 0 ORDER BY l.started_at DESC, l.load_id DESC LIMIT 1);
+    WHERE l.source_id = gate_load.source_id AND l.state = 'done' AND l.kind NOT IN ('trial', 'calls') ORDER BY l.started_at DESC, l.load_id DESC LIMIT 1);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.gate_load(integer) IS
-'The latest load in force of a source that read rows; calls and trials do not count. NULL: none.';
+'The latest load in force of a source, also one that brought nothing; calls and trials do not count. NULL: none.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.gate_share(source_id integer, target text, load_id bigint, OUT part bigint, OUT whole bigint)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off

@@ -35,6 +35,7 @@ DECLARE
   s record;
   id bigint;
   word text;
+  alone numeric := 0;
 BEGIN
   IF coalesce(btrim(what), '') = '' OR pg_catalog.length(what) > 200 OR pg_catalog.length(reason) > 1000 OR audience IS NULL OR audience < 0 THEN
     RAISE EXCEPTION 'an export needs a name of at most 200 characters and the number of people' USING ERRCODE = 'invalid_parameter_value';
@@ -45,7 +46,18 @@ BEGIN
   END IF;
   PERFORM cdp.require_audience(audience, 'the export');
   SELECT t.export_approval_above AS above, t.export_valid AS valid INTO s FROM cdp_data.setting t;
-  word := CASE WHEN audience > s.above THEN 'requested' ELSE 'approved' END;
+  IF s.above IS NOT NULL THEN
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+      RAISE EXCEPTION 'exports are asked for under READ COMMITTED only'
+        USING ERRCODE = 'invalid_transaction_state', DETAIL = format('This transaction is %s: what was asked for since it began would not be seen.', upper(current_setting('transaction_isolation'))),
+          HINT = 'Ask in a transaction of its own.';
+    END IF;
+    -- Many small exports are a large one: what a login took lately, or still may take, without another person counts along.
+    PERFORM pg_advisory_xact_lock(hashtextextended('pg_cdp export ' || maker, 0));
+    SELECT coalesce(sum(coalesce(e.done_size, e.audience)), 0) INTO alone FROM cdp_data.export_request e
+    WHERE e.requested_by = maker AND e.decided_by IS NULL AND (e.state = 'approved' AND e.expires_at > now() OR e.state = 'done' AND e.done_at > now() - s.valid);
+  END IF;
+  word := CASE WHEN audience + alone > s.above THEN 'requested' ELSE 'approved' END;
   INSERT INTO cdp_data.export_request AS e (what, audience, destination, purpose, reason, state, requested_by, requested_role, expires_at)
   VALUES (what, audience, destination, purpose, reason, word, maker, maker_role, now() + s.valid)
   RETURNING e.export_id INTO id;
@@ -128,7 +140,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.request_export(text, bigint, text, text, text) IS
-'Asks for an export of so many people: SELECT cdp.request_export(''segment vip'', 1200, ''crm'', ''marketing'', ''spring mailing''). Up to cdp_data.setting.export_approval_above people it is approved at once, above it waits for cdp.approve_export() of another person; either for cdp_data.setting.export_valid. Returns its number, which cdp.use_export() takes. Errors: 22023 bad argument, unknown destination or purpose; 42501 fewer people than the minimum audience, or without the right to ask.';
+'Asks for an export of so many people: SELECT cdp.request_export(''segment vip'', 1200, ''crm'', ''marketing'', ''spring mailing''). Up to cdp_data.setting.export_approval_above people it is approved at once, above it waits for cdp.approve_export() of another person; either for cdp_data.setting.export_valid. People of the login''s other exports that no second person approved, made within that time or still to be made, count along. Waits for a request of the same login that is under way. Returns its number, which cdp.use_export() takes. Errors: 22023 bad argument, unknown destination or purpose; 42501 fewer people than the minimum audience, or without the right to ask; 25000 in a transaction that is not READ COMMITTED.';
 
 CREATE OR REPLACE FUNCTION cdp.approve_export(export bigint, note text DEFAULT NULL) RETURNS timestamptz
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp

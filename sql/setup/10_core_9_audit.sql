@@ -58,8 +58,11 @@ DECLARE
   before jsonb := CASE WHEN TG_OP <> 'INSERT' THEN to_jsonb(OLD) END;
   after jsonb := CASE WHEN TG_OP <> 'DELETE' THEN to_jsonb(NEW) END;
   off boolean := (SELECT s.audit = 'off' FROM cdp_data.setting s);
+  besides text[] := ARRAY(SELECT substr(k.word, 2) FROM unnest(TG_ARGV) AS k (word) WHERE k.word LIKE '-%');
   xid xid8;
 BEGIN
+  before := before - besides;
+  after := after - besides;
   -- Switching the audit off is the last thing that it tells.
   IF before = after OR off AND NOT (TG_TABLE_NAME = 'setting' AND before ->> 'audit' <> 'off') THEN
     RETURN NULL;
@@ -68,14 +71,14 @@ BEGIN
   INSERT INTO cdp_data.audit (xid, actor, role, action, object, detail)
   VALUES (xid, session_user, coalesce(nullif(current_setting('role'), 'none'), session_user), 'setting', format('%s.%s', TG_TABLE_SCHEMA, TG_TABLE_NAME),
     jsonb_build_object('op', lower(TG_OP),
-      'key', (SELECT coalesce(jsonb_object_agg(k.key, coalesce(after, before) -> k.key), '{}') FROM unnest(TG_ARGV) AS k (key)),
+      'key', (SELECT coalesce(jsonb_object_agg(k.key, coalesce(after, before) -> k.key), '{}') FROM unnest(TG_ARGV) AS k (key) WHERE k.key NOT LIKE '-%'),
       'columns', CASE TG_OP WHEN 'UPDATE' THEN (SELECT jsonb_agg(a.key ORDER BY a.key COLLATE "C") FROM jsonb_each(after) a WHERE a.value IS DISTINCT FROM before -> a.key) END));
   RETURN NULL;
 END
 $$;
 REVOKE ALL ON FUNCTION cdp_data.audit_change() FROM PUBLIC;
 COMMENT ON FUNCTION cdp_data.audit_change() IS
-'Trigger of tables with settings (cdp_internal.declare_audited()): writes to cdp_data.audit which row was inserted, updated or deleted, by the key columns that the trigger names, and which columns changed, never their values. An update that changes nothing is none.';
+'Trigger of tables with settings (cdp_internal.declare_audited()): writes to cdp_data.audit which row was inserted, updated or deleted, by the key columns that the trigger names, and which columns changed, never their values. Columns named with - before them are left out. An update that changes nothing is none.';
 
 -- step: audited_core
 SELECT cdp_internal.declare_audited('cdp_data.' || v.t, v.k) FROM (VALUES

@@ -37,7 +37,7 @@ ALTER TABLE cdp_data.setting ADD COLUMN IF NOT EXISTS minimum_audience integer C
   ADD COLUMN IF NOT EXISTS export_approval_above integer CHECK (export_approval_above >= 0),
   ADD COLUMN IF NOT EXISTS export_valid interval NOT NULL DEFAULT '24 hours' CHECK (export_valid > '0'::interval);
 COMMENT ON COLUMN cdp_data.setting.minimum_audience IS 'Reports of attribution show no figure to which fewer people contributed (cdp.attribution()), cdp_bi.attribution_day none at all, and exports take no smaller audience; NULL: no minimum.';
-COMMENT ON COLUMN cdp_data.setting.export_approval_above IS 'An export of more people than this needs the approval of another person; NULL: none does.';
+COMMENT ON COLUMN cdp_data.setting.export_approval_above IS 'An export of more people than this needs the approval of another person, and so does one that brings a login above it within export_valid; NULL: none does.';
 COMMENT ON COLUMN cdp_data.setting.export_valid IS 'So long an approved export may be made.';
 
 -- step: export_request
@@ -131,3 +131,8 @@ SELECT cdp_internal.declare_grant(t.template, 'EXECUTE', 'FUNCTION', 'cdp_data.e
 
 -- step: again: gate job
 SELECT cdp_internal.declare_job('gates', 'governance', 'SELECT cdp.judge_gates()', '5 minutes', 'Judges the gates of data quality before activation.');
+
+-- step: audited_gate
+-- A part that may write a list by hand leaves its trace, too. What each judgement writes says nothing new.
+SELECT cdp_internal.declare_audited('cdp_data.activation_gate', '{name,-since,-detail,-judged_at,-judged_load,-valid_until}'),
+  cdp_internal.declare_audited('cdp_data.property_rule', '{kind_id,key}'), cdp_internal.declare_audited('cdp_data.request_law', '{law,kind}');

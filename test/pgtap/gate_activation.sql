@@ -1,6 +1,6 @@
 -- Gates of data quality before the outbox, the minimum audience, exports with maker and checker.
 BEGIN;
-SELECT plan(67);
+SELECT plan(76);
 SET LOCAL client_min_messages = error;
 CREATE TEMP TABLE feed_rows AS SELECT 'k' || i AS source_key, now() - interval '2 days' + i * interval '1 minute' AS occurred_at, 'email' AS identifier_type,
   'p' || i % 50 || '@example.org' AS identifier, CASE WHEN i % 10 = 0 THEN 'purchase' ELSE 'click' END AS kind, CASE WHEN i % 50 = 9 THEN 'weibo' ELSE 'google' END AS source,
@@ -78,6 +78,9 @@ INSERT INTO cdp_data.load (source_id, kind, state, started_at, finished_at, rows
 SELECT results_eq('SELECT is_open, detail FROM cdp.judge_gates()', format($$VALUES (false, 'load %s has 20 rows, usual are 1050')$$, :small), 'a load of nearly nothing is not');
 UPDATE cdp_data.load SET state = 'reverted' WHERE load_id = :small;
 SELECT is((SELECT is_open FROM cdp.judge_gates()), true, 'reverted, the gate opens');
+INSERT INTO cdp_data.load (source_id, kind, state, started_at, finished_at, rows_read) VALUES (:crm, 'customers', 'done', now() - interval '2 days', now(), 0) RETURNING load_id AS none \gset
+SELECT results_eq('SELECT is_open, detail FROM cdp.judge_gates()', format($$VALUES (false, 'load %s has 0 rows, usual are 1050')$$, :none), 'nor one of nothing at all');
+UPDATE cdp_data.load SET state = 'reverted' WHERE load_id = :none;
 INSERT INTO cdp_data.load (source_id, kind, state, started_at, finished_at, rows_read) VALUES (:crm, 'customers', 'done', now() - interval '1 day', now(), 5000);
 SELECT is((SELECT is_open FROM cdp.judge_gates()), false, 'nor one of five times as many');
 SELECT cdp.drop_gate('crm size');
@@ -126,10 +129,43 @@ SELECT cdp.drop_gate('cities');
 SET SESSION AUTHORIZATION gate_maker;
 SELECT throws_ok(format('SELECT cdp.use_export(%s, 501)', :big), '42501', format('export %s is larger than what was asked for', :big), 'no more people than were asked for');
 SELECT lives_ok(format('SELECT cdp.use_export(%s, 480)', :big), 'made');
+-- Many small ones are a large one, whoever asks for them in whatever transaction.
+SELECT cdp.request_export('part 2', 10) AS part \gset
+SELECT is((SELECT state FROM cdp_bi.export_request WHERE export_id = :part), 'approved', '90 made and 10 asked for are not more than 100');
+SELECT cdp.request_export('part 3', 3) AS part3 \gset
+SELECT is((SELECT state FROM cdp_bi.export_request WHERE export_id = :part3), 'requested', 'three more are, and wait for another person');
+SELECT cdp.use_export(:part, 4) \g /dev/null
+SELECT cdp.request_export('part 4', 6) AS part4 \gset
+SELECT is((SELECT state FROM cdp_bi.export_request WHERE export_id = :part4), 'approved', 'what was not taken does not count, nor what another person approved');
+RESET SESSION AUTHORIZATION;
+UPDATE cdp_data.export_request SET done_at = now() - interval '25 hours' WHERE done_at IS NOT NULL;
+SET SESSION AUTHORIZATION gate_maker;
+SELECT cdp.request_export('tomorrow', 94) AS tomorrow \gset
+SELECT is((SELECT state FROM cdp_bi.export_request WHERE export_id = :tomorrow), 'approved', 'nor what was made more than a day ago');
+RESET SESSION AUTHORIZATION;
+SET SESSION AUTHORIZATION gate_other;
+SELECT cdp.request_export('mine', 100) AS mine \gset
+SELECT is((SELECT state FROM cdp_bi.export_request WHERE export_id = :mine), 'approved', 'every login counts for itself');
 RESET SESSION AUTHORIZATION;
 UPDATE cdp_data.export_request SET expires_at = now() WHERE export_id = :own;
 SELECT is((SELECT state FROM cdp_bi.export_request WHERE export_id = :own), 'expired', 'what nobody decided expires');
 SELECT is((SELECT string_agg(action || ' ' || coalesce(detail ->> 'step', detail ->> 'verdict') || ' ' || actor, ', ' ORDER BY audit_id) FROM cdp_data.audit WHERE object = 'export ' || :big),
   'export requested gate_maker, approve approved gate_checker, export done gate_maker', 'the audit tells who asked, who approved, who made');
+
+-- An admin may write the list of gates by hand, and leaves his trace; judgements leave theirs when they change.
+CREATE ROLE gate_admin;
+CALL cdp.setup(admin => 'gate_admin');
+SELECT cdp.set_gate('by hand', 'completeness', target => 'attribute city', min_share => 0.1) \g /dev/null
+SELECT count(*) AS told FROM cdp_data.audit WHERE object = 'cdp_data.activation_gate' \gset
+SELECT cdp.judge_gates() \g /dev/null
+SELECT is((SELECT count(*) FROM cdp_data.audit WHERE object = 'cdp_data.activation_gate'), :told::bigint, 'to be judged the same again is no change');
+SET ROLE gate_admin;
+UPDATE cdp_data.activation_gate SET state = 'open', valid_until = now() + interval '1 hour' WHERE name = 'by hand';
+INSERT INTO cdp_data.property_rule (kind_id, key) SELECT kind_id, 'coupon' FROM cdp_data.touch_kind_all WHERE name = 'click';
+RESET ROLE;
+SELECT results_eq($$SELECT role, detail FROM cdp_data.audit WHERE action = 'setting' AND object IN ('cdp_data.activation_gate', 'cdp_data.property_rule') ORDER BY audit_id DESC LIMIT 2$$,
+  format($$VALUES ('gate_admin', '{"op": "insert", "key": {"kind_id": %s, "key": "coupon"}, "columns": null}'::jsonb), ('gate_admin', '{"op": "update", "key": {"name": "by hand"}, "columns": ["state"]}')$$,
+    (SELECT kind_id FROM cdp_data.touch_kind_all WHERE name = 'click')), 'a gate that was opened by hand, and a property let in, are in the audit');
+SELECT is((SELECT count(*) FROM pg_trigger t WHERE t.tgname = 'audit_change' AND t.tgrelid IN ('cdp_data.activation_gate'::regclass, 'cdp_data.property_rule'::regclass, 'cdp_data.request_law'::regclass)), 3::bigint, 'so are deadlines of requests');
 SELECT * FROM finish();
 ROLLBACK;
