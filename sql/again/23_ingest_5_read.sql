@@ -325,8 +325,14 @@ BEGIN
     -- A text that does not open is a value like any other; a key that is not there must not make it one.
     opened := CASE WHEN cdp_internal.envelope_key(envelope) = ANY (cdp_internal.key_ids()) THEN cdp_internal.open_or_null(envelope, 'attribute ' || p.id)
       ELSE cdp_internal.open_attribute(p.id, envelope) END;
-    IF opened IS NOT NULL THEN
-      original := jsonb_set(original, p.path, CASE jsonb_typeof(value) WHEN 'string' THEN to_jsonb(opened) ELSE opened::jsonb END);
+    IF opened IS NOT NULL AND jsonb_typeof(value) = 'string' THEN
+      original := jsonb_set(original, p.path, to_jsonb(opened));
+    ELSIF opened IS NOT NULL THEN
+      BEGIN
+        original := jsonb_set(original, p.path, opened::jsonb);
+      EXCEPTION WHEN data_exception THEN
+        NULL; -- somebody put the envelope of a text there; the error would show the text
+      END;
     END IF;
   END LOOP;
   RETURN original;

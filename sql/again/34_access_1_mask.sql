@@ -50,6 +50,7 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   PERFORM cdp_internal.require_setup();
+  -- Anonymizer reads the label of the table that is asked, so a partition has one beside that of its table; dumps ask partitions.
   -- Texts that must stay are hashed: other values stay other values, so that no unique key fails when the copy is restored.
   RETURN QUERY
   SELECT v.table_name, v.column_name, m.mask,
@@ -63,4 +64,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.mask_labels(text) IS
-'Statements (label) that put a mask of PostgreSQL Anonymizer on every column that holds values about people, from the registry, your own tables too: SELECT label FROM cdp.mask_labels() \gexec. mask is the expression that takes the value''s place: a hash for identifiers and for texts that may not be NULL, else NULL or an empty object. For copies that leave the house. Errors: 55000 before cdp.setup().';
+'Statements (label) that put a mask of PostgreSQL Anonymizer on every column that holds values about people, from the registry, your own tables and every partition too: SELECT label FROM cdp.mask_labels() \gexec. mask is the expression that takes the value''s place: a hash for identifiers and for texts that may not be NULL, else NULL or an empty object. For copies that leave the house: run it anew before each, for new months and columns have none. Errors: 55000 before cdp.setup().';

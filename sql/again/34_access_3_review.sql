@@ -5,14 +5,19 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   -- Numbers that stand for a person, behaviour and figures are no values: an analyst counts them and names nobody.
+  -- A partition has rights and security labels of its own, beside those of its table.
   RETURN QUERY
-  SELECT a.attrelid, p.table_name, a.attnum, p.column_name, p.category
-  FROM cdp_data.personal_data p JOIN pg_attribute a ON a.attrelid = to_regclass(p.table_name) AND a.attname = p.column_name AND NOT a.attisdropped
+  SELECT a.attrelid, CASE WHEN t.level = 0 THEN p.table_name ELSE t.relid::text END, a.attnum, p.column_name, p.category
+  FROM cdp_data.personal_data p CROSS JOIN LATERAL (
+      SELECT to_regclass(p.table_name) AS relid, 0 AS level
+      UNION ALL
+      SELECT i.relid, i.level FROM pg_partition_tree(to_regclass(p.table_name)) i WHERE i.level > 0) t
+    JOIN pg_attribute a ON a.attrelid = t.relid AND a.attname = p.column_name AND NOT a.attisdropped
   WHERE p.category IN ('identifier', 'contact', 'content');
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.personal_values() IS
-'Columns of cdp_data.personal_data that hold values about a person (categories identifier, contact, content), with their numbers in the catalogue. Only the privacy role may read them.';
+'Columns of cdp_data.personal_data that hold values about a person (categories identifier, contact, content), with their numbers in the catalogue, those of partitions beside those of their table. Only the privacy role may read them.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.personal_readers()
 RETURNS TABLE (role_name text, template text, table_name text, column_name text, category text, how text)

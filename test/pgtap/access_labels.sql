@@ -1,6 +1,6 @@
 -- The masks of docs/audit.md for PostgreSQL Anonymizer, without it: every column of the registry has one, the statements are
 -- SQL, and what they put in place of the values keeps every constraint and leaves no value. anon.hash() is a stand-in here.
-SELECT plan(9);
+SELECT plan(11);
 SELECT cdp.add_source('shop', 'UTC') AS shop \gset
 SELECT cdp.add_attribute('id_card') \g /dev/null
 SELECT cdp.identify('shop', jsonb_build_object('email', 'plain' || n || '@example.org', 'user_id', 'plain-user-' || n),
@@ -27,6 +27,14 @@ SELECT cdp.register_personal_data('card', 'holder', 'content', 'user_id', 'value
 
 SELECT set_eq('SELECT table_name, column_name FROM cdp.mask_labels()', 'SELECT table_name, column_name FROM cdp_internal.personal_values()', 'each column with personal values has a mask, and no other');
 SELECT is((SELECT count(*) FROM cdp.mask_labels() WHERE table_name = 'public.card'), 2::bigint, 'those of your own, too');
+-- A dump asks each partition by itself.
+SELECT is_empty($$SELECT i.inhrelid::regclass FROM pg_inherits i WHERE i.inhparent = 'cdp_data.touchpoint'::regclass
+  AND NOT EXISTS (SELECT FROM cdp.mask_labels() m WHERE to_regclass(m.table_name) = i.inhrelid AND m.column_name = 'properties')$$, 'and each partition');
+CREATE ROLE label_reader;
+GRANT SELECT (properties) ON cdp_data.touchpoint_default TO PUBLIC;
+SELECT cmp_ok((SELECT count(*) FROM cdp.access_review() WHERE table_name = 'cdp_data.touchpoint_default' AND role_name = 'label_reader' AND how = 'granted to PUBLIC'), '>', 0::bigint, 'so a right on one of them is seen');
+REVOKE SELECT (properties) ON cdp_data.touchpoint_default FROM PUBLIC;
+DROP ROLE label_reader;
 -- The server reads each statement, and misses the provider only.
 CREATE FUNCTION pg_temp.state(command text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN EXECUTE command; RETURN 'ok'; EXCEPTION WHEN OTHERS THEN RETURN SQLSTATE || ' ' || SQLERRM; END $$;
 SELECT results_eq('SELECT DISTINCT pg_temp.state(label) FROM cdp.mask_labels()', $$VALUES ('22023 security label provider "anon" is not loaded')$$, 'the statements are SQL');

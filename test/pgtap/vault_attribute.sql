@@ -1,5 +1,5 @@
 -- Encrypted attributes and texts: nothing readable is stored, equal stays equal, who may reads, and nothing opens that was touched.
-SELECT plan(78);
+SELECT plan(80);
 
 -- Texts.
 SELECT is(cdp.decrypt_text(cdp.encrypt_text('Grüße 你好', 'c'), 'c'), 'Grüße 你好', 'a text comes back');
@@ -127,6 +127,12 @@ SELECT cdp.ingest('shop', '{"type": "wrong", "userId": "r7", "traits": {"id_card
 UPDATE cdp_data.quarantine SET original = jsonb_set(original, '{traits,id_card}', '"SECRET-R8"') WHERE original ->> 'userId' = 'r7';
 SELECT is((SELECT count(*) FROM cdp_data.quarantine WHERE original::text ~ 'SECRET'), 2::bigint, 'two that somebody mended stand in the clear');
 SELECT is((SELECT cdp.subject_export(cdp.customer_of('user_id', 'r2')) -> 'tables' -> 'cdp_data.quarantine' -> 0 #>> '{original,traits,idCard}'), 'SECRET-2', 'an export opens what is sealed');
+
+-- The envelope of a text where that of other JSON belongs: no error shows the text.
+SELECT cdp.ingest('shop', '{"type": "wrong", "userId": "r9", "traits": {"id_card": 1}}') \g /dev/null
+UPDATE cdp_data.quarantine SET original = jsonb_set(original, '{traits,id_card}', jsonb_build_object('cdp_sealed', :'stolen')) WHERE original ->> 'userId' = 'r9';
+SELECT lives_ok($$SELECT cdp_internal.open_fields(q.original, cdp_internal.secret_places(q.source_id, q.original)) FROM cdp_data.quarantine q WHERE q.original ->> 'userId' = 'r9'$$, 'an envelope of a text in place of JSON');
+SELECT is((SELECT cdp_internal.open_fields(q.original, cdp_internal.secret_places(q.source_id, q.original)) #>> '{traits,id_card,cdp_sealed}' FROM cdp_data.quarantine q WHERE q.original ->> 'userId' = 'r9'), :'stolen', 'stays as it is');
 
 -- What was there in the clear, sealed by rotation.
 SELECT is((SELECT count(*) FROM cdp_data.attribute_value WHERE value = '1980-02-03'), 1::bigint, 'a value of before is readable');
