@@ -156,6 +156,8 @@ AS $$
 DECLARE
   n bigint;
   known integer[] := cdp_internal.key_ids();
+  -- Keys that have to stay in the file and are not there: what names one of them was sealed, not written so by a source.
+  lost integer[] := ARRAY(SELECT s.key_id FROM cdp_data.audit_seal s WHERE s.key_id <> ALL (known) UNION SELECT k FROM unnest(cdp_internal.suppression_keys()) k WHERE k <> ALL (known));
 BEGIN
   PERFORM cdp_internal.guard_batch(); -- rows are written anew here: an erasure beside it would miss them
   -- One load may have said the same with two keys, when one was added meanwhile: they become one row again.
@@ -177,7 +179,7 @@ BEGIN
     SELECT o.customer_id, o.identifier_id, o.load_id, o.version_id, min(o.first_at) AS first_at, max(o.last_at) AS last_at, o.attribute_id, o.source_id, bool_or(o.verified) AS verified, o.sealed
     FROM (
       SELECT x.*, cdp_internal.seal_attribute(x.attribute_id, CASE WHEN cdp_internal.envelope_key(x.value) IS NULL THEN x.value
-        WHEN x.attribute_id = ANY (fresh_ids) THEN coalesce(cdp_internal.open_or_null(x.value, 'attribute ' || x.attribute_id), x.value)
+        WHEN x.attribute_id = ANY (fresh_ids) AND cdp_internal.envelope_key(x.value) <> ALL (lost) THEN coalesce(cdp_internal.open_or_null(x.value, 'attribute ' || x.attribute_id), x.value)
         ELSE cdp_internal.open_attribute(x.attribute_id, x.value) END) AS sealed
       FROM old x) o
     GROUP BY o.customer_id, o.identifier_id, o.load_id, o.version_id, o.attribute_id, o.source_id, o.sealed

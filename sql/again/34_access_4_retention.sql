@@ -4,10 +4,10 @@
 CREATE OR REPLACE FUNCTION cdp_internal.retention_tables() RETURNS TABLE (what text, basis text, at_column text, condition text, subject text)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
--- Only what waits for nothing: an open message or alert is not deleted by age.
+-- Only what waits for nothing: an open message or alert, or a deletion that a destination has not confirmed, is not deleted by age.
 SELECT * FROM (VALUES
   ('quarantine'::text, 'loaded'::text, 'created_at'::text, 'true'::text, NULL::text),
-  ('outbox', 'loaded', 'created_at', $$t.state NOT IN ('waiting', 'taken')$$, 'customer_id'),
+  ('outbox', 'loaded', 'created_at', $$t.state NOT IN ('waiting', 'taken') AND NOT EXISTS (SELECT FROM cdp_data.erasure_destination e WHERE e.outbox_id = t.outbox_id)$$, 'customer_id'),
   ('touchpoint_retracted', 'occurred', 'occurred_at', 'true', 'customer_id'),
   ('touchpoint_retracted', 'loaded', 'retracted_at', 'true', 'customer_id'),
   ('identity_alert', 'loaded', 'resolved_at', 't.resolved_at IS NOT NULL', 'customer_id')) AS v (what, basis, at_column, condition, subject);
@@ -71,7 +71,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.set_retention(text, interval, text, text, text) IS
-'Says how long what is kept: SELECT cdp.set_retention(''touchpoint'', ''90 days'', ''page_view''). what: touchpoint (name a kind; without a name the general retention of all other kinds), attribute (with or without a name), customer (people without a sign for so long are erased as cdp.erase_customer() does, but may come again; name delete for that mode, none for anonymise), quarantine, outbox (sent, failed and cancelled messages), touchpoint_retracted, identity_alert (resolved ones), audit (sealed rows), call_message, job_run. basis: occurred (when it happened) or loaded (when it came here); NULL: occurred where it is known. keep NULL takes the policy away. Nothing is deleted now: cdp.retention_plan() shows what would be, cdp.maintain() does it. Errors: 22023 unknown what, name or basis, or a keep not above zero; 55000 customer without a key file; 22004 a setting that can not be without.';
+'Says how long what is kept: SELECT cdp.set_retention(''touchpoint'', ''90 days'', ''page_view''). what: touchpoint (name a kind; without a name the general retention of all other kinds), attribute (with or without a name), customer (people without a sign for so long are erased as cdp.erase_customer() does, but may come again; name delete for that mode, none for anonymise), quarantine, outbox (sent, failed and cancelled messages, but for deletions that no destination has confirmed), touchpoint_retracted, identity_alert (resolved ones), audit (sealed rows), call_message, job_run. basis: occurred (when it happened) or loaded (when it came here); NULL: occurred where it is known. keep NULL takes the policy away. Nothing is deleted now: cdp.retention_plan() shows what would be, cdp.maintain() does it. Errors: 22023 unknown what, name or basis, or a keep not above zero; 55000 customer without a key file; 22004 a setting that can not be without.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.value_last(basis text, last_at timestamptz, load_id bigint, version_id bigint) RETURNS timestamptz
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp

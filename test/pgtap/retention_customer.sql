@@ -1,6 +1,6 @@
 -- Retention of customers: who gave no sign for so long is erased, in small steps, by the code of erasures; who did in any
 -- way, is held or has asked for something stays. And references of refunds that are gone.
-SELECT plan(25);
+SELECT plan(28);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop');
 CREATE TABLE st AS
@@ -65,4 +65,15 @@ SELECT cdp.set_retention('touchpoint', NULL, 'refund');
 CALL cdp.maintain();
 SELECT is((SELECT string_agg(source_key, ' ') FROM cdp_data.touchpoint_awaited), 'never', 'one is left');
 SELECT is((SELECT customer_id FROM cdp_data.touchpoint_awaited), (SELECT customer_id FROM cdp_data.identifier WHERE identifier_id = id_of('half2')), 'that of the young refund');
+
+-- A deletion that a destination has not confirmed is kept, however old, and so what is known of it.
+INSERT INTO cdp_data.destination (destination, purpose) VALUES ('mailer', 'service');
+SELECT (cdp.erase_customer(whose('young')) -> 'receipt')::bigint AS receipt;
+UPDATE cdp_data.outbox SET state = 'failed', created_at = now() - interval '1 year';
+INSERT INTO cdp_data.outbox (destination, kind, payload, state, created_at) VALUES ('mailer', 'offer', '{}', 'failed', now() - interval '1 year');
+SELECT cdp.set_retention('outbox', '90 days');
+SELECT is((SELECT past FROM cdp.retention_plan() WHERE what = 'outbox'), 1::bigint, 'of two old messages one can go');
+CALL cdp.maintain();
+SELECT is((SELECT string_agg(kind || ' ' || state, ', ') FROM cdp_data.outbox), 'erase failed', 'the deletion stays');
+SELECT is((SELECT state FROM cdp_bi.erasure_destination), 'failed', 'and it is known that it failed');
 SELECT * FROM finish();
