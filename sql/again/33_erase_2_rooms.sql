@@ -245,8 +245,10 @@ BEGIN
   RETURN QUERY SELECT 'cdp_data.change_feed', 'delete', cdp_internal.erase_keyed('cdp_data.change_feed', 'customer_id', customers);
   PERFORM cdp_internal.feed_write(customers, 'erasure');
 
+  -- Who is refused need not be blocked; who only stayed away may come again, and what is blocked must not lead to him.
   DELETE FROM cdp_data.identifier_block b
-  WHERE b.value IS NOT NULL AND EXISTS (SELECT FROM unnest(vals) v WHERE lower(v) = lower(b.value));
+  WHERE b.value IS NOT NULL AND EXISTS (
+    SELECT FROM cdp_data.identifier i WHERE i.identifier_id = ANY (identifiers) AND lower(i.value) = lower(b.value) AND cdp_internal.is_suppressed(i.type_id, i.value));
   GET DIAGNOSTICS n = ROW_COUNT;
   RETURN QUERY SELECT 'cdp_data.identifier_block', 'delete', erase_of_core.n;
   RETURN QUERY SELECT x, 'delete', cdp_internal.erase_keyed(x, 'identifier_id', identifiers) FROM unnest(ARRAY['cdp_data.identifier_override', 'cdp_data.identifier']) x;

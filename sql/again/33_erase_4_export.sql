@@ -91,7 +91,8 @@ DECLARE
   t record;
   n record;
   rows jsonb;
-  tables jsonb := '{}';
+  names text[] := '{}';
+  docs jsonb[] := '{}'; -- put together once: each || would write all that is there anew
   counts jsonb := '{}';
 BEGIN
   PERFORM cdp_internal.require_setup();
@@ -102,7 +103,8 @@ BEGIN
         coalesce((SELECT string_agg(format('x.%I', k), ', ') FROM unnest(t.key) k), 'x::text'), to_regclass(t.table_name), n.joins, t.fits)
       INTO rows USING p.customers, p.homes, p.identifiers, p.type_ids, p.vals, p.tokens, p.others, p.others_tokens;
     CONTINUE WHEN rows IS NULL;
-    tables := tables || jsonb_build_object(t.table_name, rows);
+    names := array_append(names, t.table_name);
+    docs := array_append(docs, rows);
     counts := counts || jsonb_build_object(t.table_name, jsonb_array_length(rows));
   END LOOP;
   PERFORM cdp_data.audit_write('export', 'subject', p.root, jsonb_build_object('format', 'json', 'rows', counts));
@@ -110,7 +112,7 @@ BEGIN
     'identifiers', (SELECT coalesce(jsonb_agg(jsonb_build_object('type', y.name, 'value', u.value) ORDER BY y.name, u.value), '[]')
       FROM unnest(p.type_ids, p.vals) AS u (type_id, value) JOIN cdp_data.identifier_type_all y ON y.type_id = u.type_id),
     'profile', (SELECT to_jsonb(r) - 'customer_id' - 'provenance' FROM cdp_data.profile r WHERE r.customer_id = p.root),
-    'rows', counts, 'tables', tables);
+    'rows', counts, 'tables', (SELECT coalesce(jsonb_object_agg(u.name, u.doc), '{}') FROM unnest(names, docs) AS u (name, doc)));
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.export_in(bigint) IS

@@ -59,7 +59,7 @@ SELECT cdp_internal.declare_personal_data('core', v.t, v.c, v.category, v.subjec
   ('cdp_data.identifier', 'value', 'identifier', 'identifier_id', 'delete', 'e-mail addresses, phone numbers, account ids'),
   ('cdp_data.identifier', 'customer_id', 'pseudonym', 'identifier_id', 'delete', NULL),
   ('cdp_data.identifier', 'identifier_id', 'pseudonym', 'identifier_id', 'delete', NULL),
-  ('cdp_data.identifier_block', 'value', 'identifier', NULL, 'keep', 'values that must not identify anybody; a test account, a shop''s phone'),
+  ('cdp_data.identifier_block', 'value', 'identifier', NULL, 'delete', 'values that must not identify anybody; a test account, a shop''s phone. One that an erasure puts on the suppression list goes'),
   ('cdp_data.identifier_override', 'customer_id', 'pseudonym', 'identifier_id', 'delete', NULL),
   ('cdp_data.identifier_override', 'identifier_id', 'pseudonym', 'identifier_id', 'delete', NULL),
   ('cdp_data.customer', 'customer_id', 'pseudonym', 'customer_id', 'keep', 'an id without identifiers names nobody'),

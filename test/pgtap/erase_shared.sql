@@ -1,7 +1,7 @@
 -- What is shared between people, or stands under a key only: records that were corrected from one person to another,
 -- refused rows under a message's number or a short number of a customer, messages to nobody in particular and messages
 -- of the time when two were taken for one, rows of the user's own tables, requests about a customer who was parted since.
-SELECT plan(41);
+SELECT plan(44);
 SET client_min_messages = error;
 CREATE FUNCTION traces(pattern text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE
@@ -131,4 +131,15 @@ SELECT is((SELECT string_agg(format('%s/%s', mail, holder), ' ' ORDER BY mail) F
 SELECT is((SELECT string_agg(mail, ' ') FROM score), 'max@x.example', 'rows go');
 SELECT is(traces('nan@leak'), '', 'and nothing is in our tables');
 SELECT is_empty('SELECT * FROM cdp.erasure_verify()', 'the receipts are whole');
+
+-- 6. A name of a field that may be somebody's number is no name; a value that identifies nobody is still blocked
+-- when a customer who had it is erased for his age, and gone when he is refused.
+SELECT cdp.ingest('app', '{"type": "identify", "userId": "u8", "messageId": "u8-1", "traits": {"call 015123456789": "2", "shoe": "3"}}');
+SELECT is((SELECT string_agg(field, ', ') FROM cdp_data.source_unmapped), 'shoe', 'unused fields are noted by names only');
+SELECT cdp.customer_of('user_id', 'u8') AS old \gset
+INSERT INTO cdp_data.identifier_block (value) VALUES ('U8'), ('max@x.example');
+SELECT cdp_internal.erase_in(:old, 'anonymise', NULL, now() + interval '1 day') ->> 'cause' AS cause;
+SELECT is((SELECT string_agg(value, ' ' ORDER BY value) FROM cdp_data.identifier_block), 'U8 max@x.example', 'who stayed away may come again, under what is not blocked');
+SELECT cdp.erase_customer(:max) IS NOT NULL AS erased;
+SELECT is((SELECT string_agg(value, ' ') FROM cdp_data.identifier_block), 'U8', 'who is refused leaves nothing in the list');
 SELECT * FROM finish();
