@@ -145,7 +145,12 @@ BEGIN
   effective_at := coalesce(effective_at, written);
   PERFORM cdp_internal.consent_check(status, legal_basis, effective_at, expires_at, evidence);
   IF explicit IS NULL OR octet_length(key) NOT BETWEEN 1 AND 800 THEN
-    RAISE EXCEPTION 'explicit must be true or false, and message_id have 1 to 800 bytes' USING ERRCODE = 'invalid_parameter_value';
+    RAISE EXCEPTION 'explicit must be true or false, and message_id have 1 to 800 bytes'
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = format('Got explicit %s, a message_id of %s bytes.', coalesce(explicit::text, 'NULL'), coalesce(octet_length(key), 0)),
+        HINT = 'Leave out what the record does not have.';
+  ELSIF status <> 'granted' AND word <> '' AND NOT p.is_messaging AND p.rule <> 'off' THEN
+    RAISE WARNING 'what is done for "%" without a channel goes on', purpose
+      USING DETAIL = format('The refusal is of channel %s only; reports ask without one.', word), HINT = 'Leave channel out when the person refuses the purpose as such.';
   END IF;
   hash := cdp_internal.notice_of(p.purpose_id, notice);
   s := cdp_internal.consent_subjects(identifiers, customer, status <> 'granted');
@@ -189,7 +194,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.record_consent(text, text, text, jsonb, bigint, text, boolean, text, jsonb, timestamptz, timestamptz, text, text) IS
-'Writes what a person said about a purpose: SELECT * FROM cdp.record_consent(''web'', ''marketing'', ''granted'', ''{"email": "..."}'', channel => ''email'', notice => ''en 1''). status: granted, denied, withdrawn. The person by identifiers (each gets the record; unknown ones become customers of their own; link them with cdp.identify()) or by customer (a refusal goes to all identifiers, a grant to the strongest). channel '''': every one. explicit false: it was imported or inferred, and never overrides a refusal. notice: the text that was shown, by hash or version. effective_at: when it was said (NULL: now), in the past or the future; expires_at: when a grant runs out. message_id: the same record with the same one again changes nothing; a word that says nothing (undefined, null) counts as none. Identifiers that can identify nobody are left out, with a WARNING. Holds from this call on, within this transaction, for every reader of the gate; waiting messages that it forbids are cancelled. Returns result (written, repeated, or suppressed: an erased person, nothing is kept), the ledger rows, the customers, and the messages cancelled. Errors: 22023 bad argument, unknown source, purpose or notice; 22008 no credible time; 23505 the message_id was given to another record; P0002 no such customer; 40001 erased meanwhile; 55000 before cdp.setup().';
+'Writes what a person said about a purpose: SELECT * FROM cdp.record_consent(''web'', ''marketing'', ''granted'', ''{"email": "..."}'', channel => ''email'', notice => ''en 1''). status: granted, denied, withdrawn. The person by identifiers (each gets the record; unknown ones become customers of their own; link them with cdp.identify()) or by customer (a refusal goes to all identifiers, a grant to the strongest). channel '''': every one; a refusal of one channel only of a purpose that is no messaging raises a WARNING, for reports ask without a channel. explicit false: it was imported or inferred, and never overrides a refusal. notice: the text that was shown, by hash or version. effective_at: when it was said (NULL: now), in the past or the future; expires_at: when a grant runs out. message_id: the same record with the same one again changes nothing; a word that says nothing (undefined, null) counts as none. Identifiers that can identify nobody are left out, with a WARNING. Holds from this call on, within this transaction, for every reader of the gate; waiting messages that it forbids are cancelled. Returns result (written, repeated, or suppressed: an erased person, nothing is kept), the ledger rows, the customers, and the messages cancelled. Errors: 22023 bad argument, unknown source, purpose or notice; 22008 no credible time; 23505 the message_id was given to another record; P0002 no such customer; 40001 erased meanwhile; 55000 before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.require_whole_ledger() RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp

@@ -1,14 +1,8 @@
 -- The ledger of consent: what may be written and by whom, idempotency, quarantine, suppression, roles; and the outbox,
 -- from which a withdrawal takes messages within its own transaction.
-SELECT plan(80);
+SELECT plan(82);
 SET client_min_messages = error;
 SELECT cdp.add_source('web'), cdp.add_source('crm');
-CREATE FUNCTION pg_temp.warned(command text) RETURNS text LANGUAGE plpgsql AS $$
-DECLARE reason text;
-BEGIN
-  EXECUTE command INTO reason;
-  RETURN reason;
-END $$;
 
 -- Purposes and notices.
 SELECT is((SELECT string_agg(name || ' ' || rule, ', ' ORDER BY purpose_id) FROM cdp_data.purpose_all), 'analytics opt_out, personalisation opt_out, marketing opt_in, sharing opt_in, service off', 'built-in purposes');
@@ -211,6 +205,13 @@ SELECT is((SELECT string_agg(DISTINCT call, ' ' ORDER BY call) FROM tried WHERE 
 SELECT is((SELECT string_agg(DISTINCT call, ' ' ORDER BY call) FROM tried WHERE detail ~ 'Failing row' OR octet_length(message || detail || hint) > 1500), NULL, 'no error shows a row, nor all that was typed');
 SELECT is((SELECT string_agg(DISTINCT call, ' ' ORDER BY call) FROM tried WHERE code <> 'taken' AND code NOT LIKE '22007' AND hint = ''), NULL, 'each says what to do');
 SELECT is((SELECT string_agg(call, ' ' ORDER BY call) FROM tried WHERE word IS NULL AND code = 'taken'), NULL, 'NULL is taken by none');
+
+-- What is recorded, and yet is less than it seems, is told.
+\setenv DATABASE :DBNAME
+\set some `psql -qXAt -d "$DATABASE" -c "SELECT result FROM cdp.record_consent('web', 'marketing', 'withdrawn', jsonb_build_object('email', 'no address', 'cookie', 'w1', 'user_id', ''))" 2>&1`
+SELECT matches(:'some'::text, '^WARNING:  the consent is not recorded for all identifiers\nDETAIL:  email: bad_email[.]\nHINT: .*\nwritten$', 'an identifier that is none is told, an empty one is not');
+\set channel `psql -qXAt -d "$DATABASE" -c "SELECT string_agg(r.result, ' ') FROM (VALUES ('analytics', 'web', 'denied'), ('analytics', '', 'denied'), ('marketing', 'email', 'denied'), ('analytics', 'web', 'granted')) v (purpose, channel, status), cdp.record_consent('web', v.purpose, v.status, jsonb_build_object('cookie', 'w1'), channel => v.channel) r" 2>&1`
+SELECT matches(:'channel'::text, '^WARNING:  what is done for "analytics" without a channel goes on\nDETAIL: [^\n]* web [^\n]*\nHINT: [^\n]*\nwritten written written written$', 'a refusal that reports do not hear is told');
 SELECT * FROM finish();
 DROP OWNED BY consent_test_kept, consent_test_owner, consent_test_analyst, consent_test_privacy, consent_test_reader;
 DROP ROLE consent_test_kept, consent_test_owner, consent_test_analyst, consent_test_privacy, consent_test_reader;
