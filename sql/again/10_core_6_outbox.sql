@@ -136,11 +136,11 @@ LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   UPDATE cdp_data.outbox o SET state = 'sent', sent_at = clock_timestamp(), last_error = NULL
-  WHERE o.outbox_id = outbox_sent.outbox_id AND o.state IN ('taken', 'waiting');
+  WHERE o.outbox_id = outbox_sent.outbox_id AND (o.state = 'taken' OR o.state = 'waiting' AND o.attempts > 0); -- what nobody took was not sent
   RETURN FOUND;
 END
 $$;
-COMMENT ON FUNCTION cdp.outbox_sent(bigint) IS 'Reports that a message was delivered. False when there is no such message in delivery.';
+COMMENT ON FUNCTION cdp.outbox_sent(bigint) IS 'Reports that a message was delivered. False when there is no such message in delivery, nor one that was taken before and waits to be tried again.';
 
 CREATE OR REPLACE FUNCTION cdp.outbox_failed(outbox_id bigint, error text, retry boolean DEFAULT true) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp

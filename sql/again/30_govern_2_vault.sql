@@ -132,12 +132,12 @@ DECLARE
 BEGIN
   PERFORM cdp_internal.require_setup();
   IF kind IS NULL THEN
-    RAISE EXCEPTION 'table % has no column "%"', target, left(column_name, 63) USING ERRCODE = 'undefined_column';
+    RAISE EXCEPTION 'table % has no column "%"', target, left(column_name, 63) USING ERRCODE = 'undefined_column', HINT = 'Make it first, of type text.';
   ELSIF kind <> 'text'::regtype OR (SELECT c.relkind FROM pg_class c WHERE c.oid = target) <> 'r' THEN
     RAISE EXCEPTION 'an encrypted column has type text and stands in an ordinary table'
       USING ERRCODE = 'wrong_object_type', DETAIL = format('Type %s.', kind), HINT = 'Name each partition by itself.';
   ELSIF coalesce(context, '') = '' THEN
-    RAISE EXCEPTION 'context must not be empty' USING ERRCODE = 'invalid_parameter_value';
+    RAISE EXCEPTION 'context must not be empty' USING ERRCODE = 'invalid_parameter_value', HINT = 'Give the word that was given to cdp.encrypt_text().';
   END IF;
   INSERT INTO cdp_data.encrypted_column AS e (table_name, column_name, context, same_for_same)
   SELECT format('%I.%I', n.nspname, c.relname), add_encrypted_column.column_name, add_encrypted_column.context, add_encrypted_column.same_for_same
@@ -391,7 +391,7 @@ DECLARE
   again pg_catalog.int8;
 BEGIN
   IF pages IS NULL OR pages OPERATOR(pg_catalog.<) 1 THEN
-    RAISE EXCEPTION 'pages must be a whole number from 1 on' USING ERRCODE = 'invalid_parameter_value';
+    RAISE EXCEPTION 'pages must be a whole number from 1 on' USING ERRCODE = 'invalid_parameter_value', DETAIL = pg_catalog.format('Got %s.', coalesce(pages::pg_catalog.text, 'NULL'));
   END IF;
   COMMIT;
   -- A row that a writer moved or held meanwhile is found by the next pass; the last one finds nothing.

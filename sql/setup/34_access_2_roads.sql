@@ -121,12 +121,15 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_
 AS $$
 BEGIN
   PERFORM cdp_data.require_source(source);
+  IF customer IS NOT NULL THEN
+    PERFORM cdp_data.require_all_sources('customers by their numbers are');
+  END IF;
   SELECT r.result, r.consent_ids, r.customer_ids, r.cancelled INTO result, consent_ids, customer_ids, cancelled
   FROM cdp.record_consent(source, purpose, status, identifiers, customer, channel, explicit, notice, evidence, effective_at, expires_at, legal_basis, message_id) r;
 END
 $$;
 REVOKE ALL ON FUNCTION cdp_api.record_consent(text, text, text, jsonb, bigint, text, boolean, text, jsonb, timestamptz, timestamptz, text, text) FROM PUBLIC;
-COMMENT ON FUNCTION cdp_api.record_consent(text, text, text, jsonb, bigint, text, boolean, text, jsonb, timestamptz, timestamptz, text, text) IS 'cdp.record_consent() for the connector role. Definer: as cdp_api.identify().';
+COMMENT ON FUNCTION cdp_api.record_consent(text, text, text, jsonb, bigint, text, boolean, text, jsonb, timestamptz, timestamptz, text, text) IS 'cdp.record_consent() for the connector role. Definer: as cdp_api.identify(). Error 42501 for a role that is kept to some sources and names a customer by number.';
 -- The deliverer is told what to send; that he may read nothing else is the point.
 CREATE OR REPLACE FUNCTION cdp_api.outbox_take(destination text, max_messages integer DEFAULT 100, lease interval DEFAULT '5 minutes')
 RETURNS TABLE (outbox_id bigint, kind text, payload jsonb, dedup_key text, attempt integer)
@@ -149,6 +152,7 @@ CREATE OR REPLACE FUNCTION cdp_api.outbox_sent(outbox_id bigint) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+  PERFORM cdp_data.require_all_sources('messages are made of the values');
   RETURN cdp.outbox_sent(outbox_id);
 END
 $$;
@@ -158,6 +162,7 @@ CREATE OR REPLACE FUNCTION cdp_api.outbox_failed(outbox_id bigint, error text, r
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+  PERFORM cdp_data.require_all_sources('messages are made of the values');
   RETURN cdp.outbox_failed(outbox_id, error, retry);
 END
 $$;

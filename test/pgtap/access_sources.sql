@@ -1,6 +1,6 @@
 -- Roles that are kept to some sources: policies of the owner's own go on to hold for everybody else, and what runs with the
 -- owner's rights, which no row security binds, tells them nothing of all sources.
-SELECT plan(31);
+SELECT plan(36);
 SET client_min_messages = error;
 CREATE ROLE kept_analyst;
 CREATE ROLE kept_agency;
@@ -83,12 +83,17 @@ SELECT throws_ok('SELECT * FROM cdp.retention_plan()', '42501', 'the retention p
 SET ROLE kept_hub;
 SELECT is((SELECT status FROM cdp_api.track('shop', 'click', '{"email": "bob@example.org"}')), 'written', 'a connector brings what its source has');
 SELECT throws_ok($$SELECT * FROM cdp_api.outbox_take('mailer')$$, '42501', 'messages are made of the values of all sources', 'and gets no messages about people of all');
+SELECT throws_ok('SELECT cdp_api.outbox_sent(1)', '42501', 'messages are made of the values of all sources', 'nor says that it sent one');
+SELECT throws_ok($$SELECT cdp_api.outbox_failed(1, 'x', false)$$, '42501', 'messages are made of the values of all sources', 'nor that it failed');
+SELECT throws_ok(format($$SELECT cdp_api.record_consent('shop', 'marketing', 'granted', customer => %s, channel => 'email')$$, :ann), '42501', 'customers by their numbers are of all sources', 'nobody is consented for by his number');
+SELECT is((SELECT result FROM cdp_api.record_consent('shop', 'marketing', 'granted', '{"email": "bob@example.org"}', channel => 'email')), 'written', 'only by what names him');
 RESET ROLE;
 SELECT cdp.restrict_to_sources('kept_officer', NULL), cdp.restrict_to_sources('kept_hub', NULL) \g /dev/null
 SET ROLE kept_officer;
 SELECT is(cdp.reveal(:ann, 'city'), 'Graz', 'lifted, he reads again');
 SELECT is((SELECT cdp.fulfil_request(:request) ->> 'format'), 'pg_cdp subject export 1', 'and answers');
 SET ROLE kept_hub;
+SELECT is(cdp_api.outbox_sent((SELECT 1)), false, 'what nobody took was not sent');
 SELECT is((SELECT payload ->> 'to' FROM cdp_api.outbox_take('mailer')), 'ann@example.org', 'and the connector delivers');
 RESET ROLE;
 SELECT is((SELECT count(*) FROM cdp_data.audit WHERE action = 'reveal'), 2::bigint, 'what was refused left no trace of a read');

@@ -74,6 +74,10 @@ append_to_file("$dir/own", "9 $two\n");
 like(answer("SET cdp.key_file = '$dir/own'; SELECT cdp.version(); SHOW cdp.key_file", extra_params => [ '-U', 'clerk' ]), qr/must be (superuser|a superuser)|permission denied/, 'a role may not look');
 like(answer("SET cdp.key_file = '$dir/own'; SELECT cdp.version(); RESET SESSION AUTHORIZATION; SELECT cdp_internal.key_ids()", extra_params => [ '-U', 'clerk' ]), qr/\{1\}/, 'nor set it before the library is there');
 like(answer("SELECT cdp.version(); SET cdp.key_file = '$dir/own'", extra_params => [ '-U', 'clerk' ]), qr/permission denied to set parameter/, 'nor after');
+chmod 0600, "$dir/own";
+$sql->("ALTER DATABASE postgres SET cdp.key_file = '$dir/own'");
+is(answer('SELECT cdp_internal.key_ids()'), '{9}', 'a database may have a file of its own');
+$sql->('ALTER DATABASE postgres RESET cdp.key_file');
 
 # Suppressed people: without their key nothing comes in, by any road.
 $sql->("SELECT cdp.add_source('shop'); SELECT * FROM cdp.identify('shop', '{\"email\": \"gone\@example.org\"}');
