@@ -281,3 +281,12 @@ END
 $$;
 COMMENT ON FUNCTION cdp_internal.require_text(text, text, integer, text, text) IS
 'Error 22023 when a text is NULL, blank, longer than so many bytes, or does not match the pattern (collation C; NULL: no control signs); what: the name of the argument.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.blank_words() RETURNS text[]
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN ARRAY['n/a', '#n/a', 'n.a.', 'null', '(null)', '<null>', '\n', 'nil', 'none', '(none)', '<none>', 'undefined', '(undefined)', 'nan',
+  '[object object]', 'unknown', '(unknown)', 'not set', '(not set)', 'not provided', '(not provided)', 'not available', 'not applicable',
+  'empty', '(empty)', '(blank)', 'tbd', '-', '--', '---', '—', '.', '...', '?', '??', '???', '/', '_', 'unbekannt', 'inconnu', 'desconocido', 'неизвестно',
+  '无', '暂无', '没有', '未知', '不详', '空', '未填写', '未设置', '不明', 'なし', '없음'];
+COMMENT ON FUNCTION cdp_internal.blank_words() IS
+'Words, in lower case, that say nothing about anybody: such a value counts as blank, such a key as missing. cdp_data.attribute.blanks replaces the list for one attribute.';

@@ -136,6 +136,17 @@ $$;
 COMMENT ON FUNCTION cdp_internal.staging_text(regclass, text) IS
 'SQL that reads a staging column (table alias s) as text; NULL::text when the table has no such column.';
 
+-- Builds the expression of a key: what a broken export calls undefined is no record, and not the same one each time.
+CREATE OR REPLACE FUNCTION cdp_internal.staging_key(expression text) RETURNS text
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN format('CASE WHEN cdp_internal.word_of(%1$s, %2$L) IS NULL THEN %1$s END', expression, cdp_internal.blank_words());
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.staging_key(text) IS
+'SQL that gives what an expression of type text gives, but NULL for a word of cdp_internal.blank_words().';
+
 -- Builds the expression of the time column: text is parsed, a local time is put into the zone, a moment is taken.
 CREATE OR REPLACE FUNCTION cdp_internal.staging_time(staging regclass, zone text) RETURNS text
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -161,7 +172,7 @@ CREATE OR REPLACE FUNCTION cdp_internal.load_reasons() RETURNS TABLE (code text,
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
 SELECT * FROM (VALUES
-  ('bad_key', 'source_key is missing or longer than 800 bytes'),
+  ('bad_key', 'source_key is missing, longer than 800 bytes, or a word that says nothing, such as null'),
   ('no_time', 'occurred_at is missing'),
   ('bad_time', 'the time is no ISO 8601 time such as 2026-01-31 23:59:59+08'),
   ('endless_time', 'occurred_at is infinite'),
@@ -251,7 +262,7 @@ FROM (
       %27$s AS origin
     FROM %28$s s OFFSET 0) p
   OFFSET 0) q$sql$,
-    currency, not_before, not_after, raw ->> 'source_key',
+    currency, not_before, not_after, cdp_internal.staging_key(raw ->> 'source_key'),
     cdp_internal.staging_time(staging, zone), raw ->> 'occurred_at', raw ->> 'identifier',
     CASE WHEN identifier_type IS NULL THEN raw ->> 'identifier_type'
       ELSE format('coalesce(nullif(%s, ''''), %L)', raw ->> 'identifier_type', identifier_type) END, types.names, types.ids,
@@ -259,7 +270,7 @@ FROM (
     kinds.names, kinds.ids, raw ->> 'value', raw ->> 'currency', currencies,
     CASE WHEN json_column THEN 's.properties' ELSE format('cdp_internal.parse_json(%s)', raw ->> 'properties') END,
     CASE WHEN json_column THEN 'NULL::text' ELSE raw ->> 'properties' END,
-    raw ->> 'refers_to', raw ->> 'flags',
+    cdp_internal.staging_key(raw ->> 'refers_to'), raw ->> 'flags',
     raw ->> 'source', raw ->> 'medium', raw ->> 'campaign', raw ->> 'referrer_host', raw ->> 'add_way', raw ->> 'qr_scene',
     CASE WHEN bare THEN quote_literal(cdp_internal.origin_hash('', '', '', '', '', '')) || '::uuid'
       ELSE format('cdp_internal.origin_hash(%s, %s, %s, %s, %s, %s)', raw ->> 'source', raw ->> 'medium', raw ->> 'campaign',

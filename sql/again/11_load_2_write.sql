@@ -69,6 +69,18 @@ $$;
 COMMENT ON FUNCTION cdp_internal.load_begin(text, text, text) IS
 'Locks the source until the transaction ends and opens a ledger row. Returns load_id. Errors: 22023 unknown source, 55000 before cdp.setup().';
 
+CREATE OR REPLACE FUNCTION cdp_internal.load_keep_arguments(load bigint, time_zone text, identifier_type text, kind text) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  UPDATE cdp_data.load l
+  SET arguments = jsonb_strip_nulls(jsonb_build_object('time_zone', load_keep_arguments.time_zone, 'identifier_type', load_keep_arguments.identifier_type, 'kind', load_keep_arguments.kind))
+  WHERE l.load_id = load AND num_nonnulls(load_keep_arguments.time_zone, load_keep_arguments.identifier_type, load_keep_arguments.kind) > 0;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.load_keep_arguments(bigint, text, text, text) IS
+'Notes in the ledger row of a load what rows without a zone, identifier type or kind of their own were read with, for cdp.retry_quarantine(). NULL: nothing was given.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.batch_memory() RETURNS text
 LANGUAGE sql STABLE PARALLEL SAFE
 RETURN greatest(pg_size_bytes(current_setting('work_mem')), pg_size_bytes(current_setting('maintenance_work_mem'))) / 1024 || 'kB';
@@ -513,14 +525,20 @@ BEGIN
       written := cdp_internal.load_write(load, src);
       inserted := written - corrected;
       RETURN;
-    EXCEPTION WHEN unique_violation THEN
-      GET STACKED DIAGNOSTICS violated = CONSTRAINT_NAME;
-      IF violated <> 'touchpoint_key_pkey' THEN
-        RAISE;
-      ELSIF current_setting('transaction_isolation') <> 'read committed' THEN -- looking again would show the same
-        RAISE EXCEPTION 'a record of the load came by a call since the snapshot'
-          USING ERRCODE = 'serialization_failure', HINT = 'Run the transaction again.';
-      END IF;
+    EXCEPTION
+      WHEN unique_violation THEN
+        GET STACKED DIAGNOSTICS violated = CONSTRAINT_NAME;
+        IF violated <> 'touchpoint_key_pkey' THEN
+          RAISE;
+        ELSIF current_setting('transaction_isolation') <> 'read committed' THEN -- looking again would show the same
+          RAISE EXCEPTION 'a record of the load came by a call since the snapshot'
+            USING ERRCODE = 'serialization_failure', HINT = 'Run the transaction again.';
+        END IF;
+      WHEN deadlock_detected THEN
+        -- A call refers to a record of the load that refers to the call's: what the load claimed is free again.
+        IF attempt >= 4 THEN
+          RAISE;
+        END IF;
     END;
   END LOOP;
   RAISE EXCEPTION 'records of the load come by calls faster than they can be written'
@@ -596,6 +614,7 @@ BEGIN
   PERFORM cdp_internal.check_staging(staging, ARRAY['source_key', 'occurred_at', 'identifier']
     || CASE WHEN identifier_type IS NULL THEN ARRAY['identifier_type'] END || CASE WHEN kind IS NULL THEN ARRAY['kind'] END);
   SELECT l.source_id INTO src FROM cdp_data.load l WHERE l.load_id = load_touchpoints.load_id;
+  PERFORM cdp_internal.load_keep_arguments(load_id, time_zone, identifier_type, kind);
   -- A load is maintenance: one at a time, and it sorts and hashes whole tables.
   PERFORM set_config('work_mem', cdp_internal.batch_memory(), true);
   PERFORM cdp_internal.drop_load_tables();

@@ -24,7 +24,7 @@ BEGIN
   FROM pg_temp.cdp_load_move m JOIN cdp_data.touchpoint_key k USING (touchpoint_id)
     JOIN cdp_data.touchpoint t ON (t.customer_id, t.occurred_at, t.touchpoint_id) = (k.customer_id, k.occurred_at, k.touchpoint_id)
   WHERE k.source_id = src
-    -- The ids of a load stand together, so its BRIN index finds the keys without reading all of them.
+    -- The ids of a load stand together, so the index finds their keys in one place.
     AND k.touchpoint_id BETWEEN (SELECT min(y.touchpoint_id) FROM pg_temp.cdp_load_move y) AND (SELECT max(y.touchpoint_id) FROM pg_temp.cdp_load_move y)
   UNION ALL
   SELECT t.touchpoint_id, t.load_id, t.source_key, t.customer_id, t.occurred_at, t.refers_to, t.flags < 0, t.retraction_id, 0
@@ -297,9 +297,10 @@ AS $$
 DECLARE
   src text;
   what text;
+  given jsonb;
 BEGIN
   PERFORM cdp_internal.require_setup();
-  SELECT s.name, l.kind INTO src, what FROM cdp_data.load l JOIN cdp_data.source s USING (source_id) WHERE l.load_id = load FOR NO KEY UPDATE OF s;
+  SELECT s.name, l.kind, l.arguments INTO src, what, given FROM cdp_data.load l JOIN cdp_data.source s USING (source_id) WHERE l.load_id = load FOR NO KEY UPDATE OF s;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'there is no load %', load
       USING ERRCODE = 'invalid_parameter_value', HINT = 'See cdp_data.load for the ledger of loads.';
@@ -312,7 +313,7 @@ BEGIN
   PERFORM cdp_internal.drop_temp_tables('{cdp_load_again}');
   EXECUTE format('SELECT * FROM cdp_internal.%I($1, $2, $3, $4, $5, $6)', 'retry_rows_' || what)
   INTO load_id, rows_read, inserted, corrected, unchanged, quarantined, orphaned
-  USING load, src, time_zone, identifier_type, kind, format('quarantine of load %s', load);
+  USING load, src, coalesce(time_zone, given ->> 'time_zone'), coalesce(identifier_type, given ->> 'identifier_type'), coalesce(kind, given ->> 'kind'), format('quarantine of load %s', load);
   PERFORM cdp_internal.drop_temp_tables('{cdp_load_again}');
   UPDATE cdp_data.quarantine q SET retried_by_load = retry_quarantine.load_id
   WHERE q.load_id = load AND q.retried_by_load IS NULL AND q.code NOT IN ('superseded', 'suppressed');
@@ -320,4 +321,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.retry_quarantine(bigint, text, text, text) IS
-'Loads the rows that a load of touchpoints, events or customers put into quarantine once more, as a load of its own: after a kind or an identifier type was added, the contract was mended, or their original column was. Rows that fail again are in quarantine under the new load; rows whose record a later load has brought meanwhile are passed over, and each row is tried once. time_zone, identifier_type and kind mean what they mean in the load; give them again if it had them. Returns the counts of the new load (orphaned 0 for customers). Errors: 22023 no such load, 55000 a load of another kind, or a contract that is not live.';
+'Loads the rows that a load of touchpoints, events or customers put into quarantine once more, as a load of its own: after a kind or an identifier type was added, the contract was mended, or their original column was. Rows that fail again are in quarantine under the new load; rows whose record a later load has brought meanwhile are passed over, and each row is tried once. time_zone, identifier_type and kind mean what they mean in the load; NULL: as they were given to it. Returns the counts of the new load (orphaned 0 for customers). Errors: 22023 no such load, 55000 a load of another kind, or a contract that is not live.';

@@ -14,15 +14,13 @@ CREATE OR REPLACE FUNCTION cdp_internal.currency_of_record(source_id integer, ke
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  -- A batch that corrects the record waits for us, or we for it; the next statement sees what it wrote.
-  PERFORM FROM cdp_data.touchpoint_key k WHERE k.source_id = currency_of_record.source_id AND k.source_key = key FOR SHARE;
   RETURN (
     SELECT t.currency FROM cdp_data.touchpoint_key k JOIN cdp_data.touchpoint t USING (customer_id, occurred_at, touchpoint_id)
     WHERE k.source_id = currency_of_record.source_id AND k.source_key = key AND t.flags >= 0);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.currency_of_record(integer, text) IS
-'The currency that a row takes which refers to this record and names none, for calls; holds the record''s key until the transaction ends. NULL: that of the reports.';
+'The currency that a row takes which refers to this record and names none, for calls, which hold its key. NULL: that of the reports.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.load_currencies(src integer) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp

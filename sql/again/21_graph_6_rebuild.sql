@@ -146,10 +146,11 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 BEGIN
   RETURN ARRAY[
-    (SELECT coalesce(sum(hash_record_extended(ROW(i.identifier_id, i.state, i.first_seen), 0)), 0) FROM cdp_data.identifier i),
+    (SELECT coalesce(sum(hash_record_extended(ROW(i.identifier_id, i.state, i.first_seen, i.value), 0)), 0) FROM cdp_data.identifier i),
     (SELECT coalesce(sum(hash_record_extended(ROW(l.link_id, l.state, l.weight, l.first_seen, l.changed_at), 0)), 0) FROM cdp_data.link l),
     (SELECT coalesce(sum(hash_record_extended(ROW(a.alert_id, a.resolved_at, a.resolved_by IS NULL), 0)), 0) FROM cdp_data.identity_alert a WHERE a.kind = 'super_node'),
-    (SELECT hash_record_extended(ROW(r.rules, r.reasons), 0) FROM cdp_internal.resolve_rules() r)];
+    (SELECT hash_record_extended(ROW(r.rules, r.reasons), 0) FROM cdp_internal.resolve_rules() r),
+    (SELECT sum(hash_record_extended(ROW(t.type_id, t.supernode_degree), 0)) FROM cdp_data.identifier_type_all t)];
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.rebuild_mark() IS

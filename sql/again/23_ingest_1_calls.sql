@@ -198,11 +198,11 @@ DECLARE
   t text := btrim(given);
 BEGIN
   -- Else all that a broken sender calls "undefined" would be one record, and the second would be lost.
-  RETURN CASE WHEN t <> '' AND lower(t) <> ALL (cdp_internal.attribute_blanks()) THEN t END;
+  RETURN CASE WHEN t <> '' AND cdp_internal.word_of(t, cdp_internal.blank_words()) IS NULL THEN t END;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.said_key(text) IS
-'A key as a caller or a message gives it, without blanks at its ends; NULL when it is missing, blank or a word that says nothing (undefined, null, ...: cdp_internal.attribute_blanks()).';
+'A key as a caller or a message gives it, without blanks at its ends; NULL when it is missing, blank or a word that says nothing (undefined, null, ...: cdp_internal.blank_words()).';
 
 CREATE OR REPLACE FUNCTION cdp_internal.call_read(
   source text, identifiers jsonb, occurred_at timestamptz, message_id text,

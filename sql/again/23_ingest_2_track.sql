@@ -112,15 +112,15 @@ DECLARE
   owner bigint;
   there boolean;
 BEGIN
-  SELECT k.touchpoint_id, k.customer_id INTO id, owner FROM cdp_data.touchpoint_key k
-  WHERE k.source_id = touch_refers.source_id AND k.source_key = refers_key;
-  there := FOUND;
-  IF NOT there THEN
-    PERFORM cdp_internal.claim_keys(touch_refers.source_id, ARRAY[refers_key]);
+  FOR nth IN 1 .. 2 LOOP
+    -- Whoever takes the record back or gives it to another customer waits for us, or we for him: he notes those who
+    -- refer to it.
     SELECT k.touchpoint_id, k.customer_id INTO id, owner FROM cdp_data.touchpoint_key k
-    WHERE k.source_id = touch_refers.source_id AND k.source_key = refers_key;
+    WHERE k.source_id = touch_refers.source_id AND k.source_key = refers_key FOR SHARE;
     there := FOUND;
-  END IF;
+    EXIT WHEN there OR nth = 2;
+    PERFORM cdp_internal.claim_keys(touch_refers.source_id, ARRAY[refers_key]);
+  END LOOP;
   IF NOT there THEN
     -- As a load does: the number that the record had or that is kept for it, else one is reserved now.
     id := coalesce(
@@ -138,7 +138,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.touch_refers(bigint, integer, text, bigint, timestamptz) IS
-'The touchpoint_id of a record that a row of a customer (home_id) refers to; reserved when the record is not there. What reports must know about references that cross customers goes to touchpoint_awaited.';
+'The touchpoint_id of a record that a row of a customer (home_id) refers to; reserved when the record is not there. Holds the key of the record until the transaction ends. What reports must know about references that cross customers goes to touchpoint_awaited.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.touch_write(
   load_id bigint, source_id integer, key text, home_id bigint, identifier_id bigint, at timestamptz, origin_id integer, campaign_id integer,
@@ -152,7 +152,7 @@ DECLARE
   reserved bigint;
   awaited boolean;
 BEGIN
-  IF touch_write.flags < 0 THEN -- only now: who writes the record has done so, or waits
+  IF touch_write.flags < 0 THEN -- only now: touch_refers() holds the record
     code := coalesce(cdp_internal.currency_of_record(source_id, refers_key), code);
   END IF;
   -- A record that was here before, or that somebody referred to, takes the id that it has.
@@ -249,11 +249,14 @@ BEGIN
     status := 'suppressed';
     RETURN;
   END IF;
-  known := cdp_internal.touch_known(c.source_id, c.key);
-  IF known.touchpoint_id IS NULL THEN
-    load := cdp_internal.live_load(c.source_id, now());
-    PERFORM cdp_internal.ensure_partition_of(c.at);
-    o := cdp_internal.call_origin(coalesce(origin, '{}'));
+  FOR nth IN 1 .. 4 LOOP
+    known := cdp_internal.touch_known(c.source_id, c.key);
+    EXIT WHEN known.touchpoint_id IS NOT NULL;
+    IF nth = 1 THEN
+      load := cdp_internal.live_load(c.source_id, now());
+      PERFORM cdp_internal.ensure_partition_of(c.at);
+      o := cdp_internal.call_origin(coalesce(origin, '{}'));
+    END IF;
     BEGIN
       r := cdp_internal.identify_in(load, c.source_id, c.type_ids, c.vals, c.at, c.key, 'identify');
       IF attributes <> '{}' THEN
@@ -268,9 +271,19 @@ BEGIN
       refused := c.refused || r.rejected || coalesce(told, '[]');
       PERFORM cdp_data.audit_write('track', 'load ' || load, customer_id, cdp_internal.call_trace(created, merged));
       RETURN;
-    EXCEPTION WHEN SQLSTATE 'CDPTW' THEN
-      known := cdp_internal.touch_known(c.source_id, c.key);
+    EXCEPTION
+      WHEN SQLSTATE 'CDPTW' THEN
+        NULL;
+      WHEN deadlock_detected THEN
+        -- Two records told at once that refer to each other: what this one claimed is free again, so the other goes on.
+        IF nth = 4 THEN
+          RAISE;
+        END IF;
     END;
+  END LOOP;
+  IF known.touchpoint_id IS NULL THEN
+    RAISE EXCEPTION 'others write this record and take it back faster than it can be looked at'
+      USING ERRCODE = 'serialization_failure', DETAIL = 'Tried 4 times.', HINT = 'Call again.';
   END IF;
   status := 'repeated';
   touchpoint_id := known.touchpoint_id;

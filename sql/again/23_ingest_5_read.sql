@@ -197,7 +197,7 @@ FROM (
     CASE WHEN time_field IS NOT NULL THEN format('WHEN q.c%1$s IS DISTINCT FROM ''empty'' AND (q.at IS NULL OR NOT isfinite(q.at)) THEN ''bad_time''
       WHEN q.at < %2$L OR q.at > %3$L THEN ''absurd_time''', time_field, not_before, not_after) ELSE '' END,
     CASE WHEN x.required IS NULL THEN 'NULL::integer' ELSE format('CASE %s END', x.required) END,
-    CASE WHEN key_field IS NULL THEN format('cdp_internal.parse_key(CASE %s END)', x.made_key) ELSE format('cdp_internal.parse_key(q.f%s)', key_field) END,
+    CASE WHEN key_field IS NULL THEN format('cdp_internal.parse_key(CASE %s END)', x.made_key) ELSE format('cdp_internal.parse_key(%s)', cdp_internal.staging_key('q.f' || key_field)) END,
     CASE WHEN time_field IS NULL THEN 'now()' ELSE format('CASE WHEN q.c%1$s = ''empty'' THEN now() ELSE cdp_internal.parse_time(q.f%1$s, %2$L) END', time_field, zone) END,
     x.codes, x.known, x.raw,
     (SELECT format('%I.%I', n.nspname, c.relname) FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = staging),

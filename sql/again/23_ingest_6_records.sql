@@ -482,6 +482,7 @@ DECLARE
   work_mem text := current_setting('work_mem');
 BEGIN
   SELECT b.load_id, b.source_id INTO load_id, src FROM cdp_internal.record_begin(source, 'customer', note, trial) b;
+  PERFORM cdp_internal.load_keep_arguments(load_id, time_zone, NULL, NULL);
   PERFORM set_config('work_mem', cdp_internal.batch_memory(), true);
   seen := cdp_internal.record_read(load_id, src, 'customer', staging, time_zone);
   rows_read := seen.rows_read;

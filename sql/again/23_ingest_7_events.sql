@@ -111,6 +111,7 @@ DECLARE
   work_mem text := current_setting('work_mem');
 BEGIN
   SELECT b.load_id, b.source_id INTO load_id, src FROM cdp_internal.record_begin(source, 'event', note, trial) b;
+  PERFORM cdp_internal.load_keep_arguments(load_id, time_zone, NULL, kind);
   PERFORM set_config('work_mem', cdp_internal.batch_memory(), true);
   IF NOT EXISTS (SELECT FROM cdp_data.source_field f WHERE f.source_id = src AND f.record_kind = 'event') THEN
     PERFORM cdp_internal.check_staging(staging, ARRAY['source_key', 'occurred_at'] || CASE WHEN kind IS NULL THEN ARRAY['kind'] END);

@@ -129,6 +129,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   by_contract boolean := EXISTS (SELECT FROM cdp_data.source_field f WHERE f.source_id = src AND f.record_kind = record_again.record_kind);
+  names text[] := ARRAY(SELECT DISTINCT jsonb_object_keys(q.original) FROM cdp_internal.quarantine_open(load) q WHERE jsonb_typeof(q.original) = 'object');
   list text;
   n bigint;
 BEGIN
@@ -139,27 +140,25 @@ BEGIN
     SELECT DISTINCT CASE WHEN f.field ~ '^[$][.]' THEN split_part(f.field, '.', 2) ELSE f.field END AS name
     FROM cdp_data.source_field f WHERE f.source_id = src AND f.record_kind = record_again.record_kind
     UNION ALL
-    SELECT k.name
-    FROM (SELECT DISTINCT jsonb_object_keys(q.original) AS name FROM cdp_internal.quarantine_open(load) q WHERE jsonb_typeof(q.original) = 'object') k
-    WHERE NOT by_contract AND (
-      EXISTS (SELECT FROM cdp_data.identifier_type_all t WHERE t.name = k.name)
-      OR CASE record_again.record_kind WHEN 'event' THEN k.name = ANY (cdp_internal.touch_columns())
-        ELSE k.name IN ('source_key', 'observed_at') OR EXISTS (SELECT FROM cdp_data.attribute_all a WHERE a.name = k.name) END)
+    SELECT k.name FROM unnest(names) AS k (name)
+    WHERE NOT by_contract AND k.name = ANY (CASE record_again.record_kind WHEN 'event' THEN cdp_internal.touch_columns() ELSE '{source_key,observed_at}' END)
+    UNION
+    SELECT t.name FROM cdp_internal.field_targets(names) t
+    WHERE NOT by_contract AND (t.target_kind = 'identifier' OR record_again.record_kind = 'customer')
     UNION ALL
     -- Without any row there still is a load, of none.
     SELECT v.name
     FROM (SELECT t.name FROM cdp_data.identifier_type_all t WHERE t.role <> 'ignore' ORDER BY t.type_id LIMIT 1) v
     WHERE NOT by_contract AND NOT EXISTS (
-      SELECT FROM cdp_internal.quarantine_open(load) q, jsonb_object_keys(q.original) x JOIN cdp_data.identifier_type_all t ON t.name = x AND t.role <> 'ignore')) c;
+      SELECT FROM cdp_internal.field_targets(names) x JOIN cdp_data.identifier_type_all t ON x.target_kind = 'identifier' AND t.name = x.target_name AND t.role <> 'ignore')) c;
   IF record_kind = 'event' AND NOT by_contract THEN
     list := concat(list, (SELECT string_agg(format(', o.row ->> %L AS %I', m, m), '') FROM unnest('{source_key,occurred_at,kind}'::text[]) m
-      WHERE NOT EXISTS (SELECT FROM cdp_internal.quarantine_open(load) q WHERE q.original ? m)));
+      WHERE m <> ALL (names)));
   END IF;
   EXECUTE format('CREATE TEMP TABLE cdp_load_again AS SELECT %s
     FROM cdp_internal.quarantine_open($1) q CROSS JOIN LATERAL (SELECT cdp_internal.open_fields(q.original, $4) AS row OFFSET 0) o
     WHERE NOT cdp_internal.record_told_later($1, $2, $3, q.original) ORDER BY q.row_no', list)
-  USING load, src, record_kind, cdp_internal.secret_places(src, (
-    SELECT jsonb_object_agg(k.name, '') FROM (SELECT DISTINCT jsonb_object_keys(q.original) AS name FROM cdp_internal.quarantine_open(load) q WHERE jsonb_typeof(q.original) = 'object') k));
+  USING load, src, record_kind, cdp_internal.secret_places(src, (SELECT jsonb_object_agg(k, '') FROM unnest(names) k));
   GET DIAGNOSTICS n = ROW_COUNT;
   RETURN n;
 END

@@ -47,15 +47,6 @@ END;
 COMMENT ON FUNCTION cdp.attribute_builtin() IS
 'Built-in attributes, numbers below 1000; columns as in cdp_data.attribute. Never changes a number. With your own: cdp_data.attribute_all.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.attribute_blanks() RETURNS text[]
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN ARRAY['n/a', '#n/a', 'n.a.', 'null', '(null)', '<null>', '\n', 'nil', 'none', '(none)', '<none>', 'undefined', '(undefined)', 'nan',
-  '[object object]', 'unknown', '(unknown)', 'not set', '(not set)', 'not provided', '(not provided)', 'not available', 'not applicable',
-  'empty', '(empty)', '(blank)', 'tbd', '-', '--', '---', '—', '.', '...', '?', '??', '???', '/', '_', 'unbekannt', 'inconnu', 'desconocido', 'неизвестно',
-  '无', '暂无', '没有', '未知', '不详', '空', '未填写', '未设置', '不明', 'なし', '없음'];
-COMMENT ON FUNCTION cdp_internal.attribute_blanks() IS
-'Words, in lower case, that say nothing about anybody: such a value counts as blank. cdp_data.attribute.blanks replaces the list for one attribute.';
-
 CREATE OR REPLACE FUNCTION cdp_internal.attribute_margin() RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN E' \u0001\u0002\u0003\u0004\u0005\u0006\u0007\b\t\n\u000b\f\r\u000e\u000f\u0010\u0011\u0012\u0013\u0014\u0015\u0016\u0017\u0018\u0019\u001a\u001b\u001c\u001d\u001e\u001f\u007f'
@@ -74,7 +65,7 @@ DECLARE
   moment timestamptz;
   j jsonb;
 BEGIN
-  IF coalesce(l, '') = '' OR l = ANY (coalesce(blanks, cdp_internal.attribute_blanks())) THEN
+  IF coalesce(l, '') = '' OR l = ANY (coalesce(blanks, cdp_internal.blank_words())) THEN
     RETURN;
   ELSIF octet_length(t) > most THEN
     code := 'too_long';
@@ -129,7 +120,7 @@ BEGIN
           INTO j, code
           FROM (SELECT DISTINCT ON (i.item COLLATE "C") i.item, i.raw
                 FROM (SELECT btrim(x #>> '{}', cdp_internal.attribute_margin()) AS item, x AS raw FROM jsonb_array_elements(j) x) i
-                WHERE i.item <> '' AND lower(i.item) <> ALL (coalesce(blanks, cdp_internal.attribute_blanks()))
+                WHERE i.item <> '' AND lower(i.item) <> ALL (coalesce(blanks, cdp_internal.blank_words()))
                 ORDER BY i.item COLLATE "C", i.raw) e;
           IF code IS NOT NULL OR j = '[]' THEN
             RETURN;

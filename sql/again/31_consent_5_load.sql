@@ -8,7 +8,7 @@ CREATE OR REPLACE FUNCTION cdp_internal.consent_reasons() RETURNS TABLE (code te
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
 SELECT * FROM (VALUES
-  ('bad_key'::text, 'source_key is missing or longer than 800 bytes'::text),
+  ('bad_key'::text, 'source_key is missing, longer than 800 bytes, or a word that says nothing, such as null'::text),
   ('unknown_identifier_type', 'identifier_type is missing or not in cdp_data.identifier_type_all'),
   ('ignored_identifier', 'role of the identifier type is ignore'),
   ('bad_identifier', 'identifier is missing, longer than 800 bytes, or not what its type asks for'),
@@ -111,7 +111,7 @@ FROM (
     FROM (SELECT DISTINCT t.purpose_id, w.word, t.sha256 FROM cdp_data.notice t
           CROSS JOIN LATERAL (VALUES (encode(t.sha256, 'hex')), (t.version), (t.language || ' ' || t.version)) w (word)) v
     GROUP BY v.purpose_id, v.word HAVING count(*) = 1) n ON n.purpose_id = q.purpose_id AND n.word = q.notice$sql$,
-    types.ignored, raw ->> 'source_key',
+    types.ignored, cdp_internal.staging_key(raw ->> 'source_key'),
     CASE WHEN identifier_type IS NULL THEN raw ->> 'identifier_type' ELSE format('coalesce(nullif(%s, ''''), %L)', raw ->> 'identifier_type', identifier_type) END,
     types.names, types.ids, raw ->> 'identifier', cdp_internal.identifier_rules(),
     CASE WHEN purpose IS NULL THEN raw ->> 'purpose' ELSE format('coalesce(nullif(%s, ''''), %L)', raw ->> 'purpose', purpose) END,

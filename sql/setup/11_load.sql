@@ -45,7 +45,7 @@ SELECT cdp_internal.declare_impersonal('core', 'cdp_data.' || v.t, string_to_arr
   ('currency_rate', '*', 'codes and rates'), ('touch_kind', '*', 'names of kinds'), ('identifier_type', '*', 'names and rules of types'),
   ('feed_cursor', '*', 'names of consumers'), ('job', '*', 'names and commands of jobs; errors hold no personal values'),
   ('job_run', '*', 'errors hold no personal values'), ('destination', '*', 'names of systems'), ('suppression_epoch', '*', 'a counter'),
-  ('load', 'kind state note', 'the note is who loads to keep free of names'),
+  ('load', 'kind state note arguments', 'the note is who loads to keep free of names'),
   ('load_confirmed', 'touchpoints', 'numbers of rows of a load'),
   ('identifier', 'state', 'a fixed word'), ('identifier_block', 'pattern note', 'patterns fit many'),
   ('touchpoint', 'currency', 'a code'), ('touchpoint_retracted', 'currency', 'a code'),
@@ -78,3 +78,11 @@ CREATE INDEX IF NOT EXISTS outbox_words_idx ON cdp_data.outbox USING gin (cdp_in
 
 -- step: origin words
 CREATE INDEX IF NOT EXISTS origin_words_idx ON cdp_data.origin USING gin (cdp_internal.origin_tokens(source, medium, campaign, referrer_host, add_way, qr_scene));
+
+-- step: arguments of loads
+ALTER TABLE cdp_data.load ADD COLUMN IF NOT EXISTS arguments jsonb;
+COMMENT ON COLUMN cdp_data.load.arguments IS 'time_zone, identifier_type and kind that were given to the load, for rows without their own; NULL: none was.';
+
+-- step: words of contents, all of them
+-- Its hashes once ended after some 4,000 words: an index that was made then does not find the rest.
+REINDEX INDEX cdp_data.quarantine_content_idx;

@@ -33,7 +33,7 @@ COMMENT ON COLUMN cdp_data.attribute.source_order IS 'Strategy source_order: nam
 COMMENT ON COLUMN cdp_data.attribute.sensitivity IS 'internal: says nothing about a person by itself; personal; sensitive: needs a purpose of its own.';
 COMMENT ON COLUMN cdp_data.attribute.pattern IS 'Regular expression that the stored form must match; collation C. NULL: anything.';
 COMMENT ON COLUMN cdp_data.attribute.aliases IS 'Other spellings: what came (any case) and what is stored, {"m": "male"}; null for a spelling that says nothing.';
-COMMENT ON COLUMN cdp_data.attribute.blanks IS 'Words that say nothing, in lower case, in place of cdp_internal.attribute_blanks(); NULL: those.';
+COMMENT ON COLUMN cdp_data.attribute.blanks IS 'Words that say nothing, in lower case, in place of cdp_internal.blank_words(); NULL: those.';
 COMMENT ON COLUMN cdp_data.attribute.encrypted IS 'Values are stored encrypted with the newest key of the key file and read with cdp.reveal(). Switched on by cdp.encrypt_attribute().';
 
 -- step: attribute guard

@@ -1,5 +1,5 @@
 -- Columns of every type are read alike in every session; arrays are lists; columns of which nothing is made are told.
-SELECT plan(28);
+SELECT plan(29);
 SELECT cdp.add_source('crm', 'Asia/Shanghai'), cdp.add_source('again', 'Asia/Shanghai'), cdp.add_source('shop');
 SELECT cdp.add_attribute('digest', 'text'), cdp.add_attribute('facts', 'json');
 CREATE TYPE pair AS (a integer, b text);
@@ -97,4 +97,8 @@ SELECT cdp.declare_contract('late', 'event', (SELECT jsonb_agg(x) FROM (SELECT j
 UPDATE cdp_data.source_contract SET status = 'live';
 SELECT cdp.load_events('late', 'broad');
 SELECT is((SELECT count(*) FROM cdp_data.touchpoint t, jsonb_object_keys(t.properties) k WHERE k ~ '^attr'), 450::bigint, 'or properties of an event');
+-- A key that says nothing is none, here as in calls.
+CREATE TABLE nameless AS SELECT v AS source_key, 'n' || n || '@example.org' AS email FROM unnest(ARRAY['undefined', 'N/A', 'fine']) WITH ORDINALITY u (v, n);
+SELECT load_id AS nameless FROM cdp.load_customers((SELECT min(name) FROM cdp_data.source), 'nameless') \gset
+SELECT is((SELECT string_agg(code, ' ') FROM cdp_data.quarantine WHERE load_id = :nameless), 'bad_key bad_key', 'a word that says nothing is no key of a customer');
 SELECT * FROM finish();

@@ -1,6 +1,6 @@
 -- Rows in quarantine are tried again: of customers and of events, by contract and by names of columns.
 BEGIN;
-SELECT plan(30);
+SELECT plan(36);
 CALL cdp.setup(timezone => 'Asia/Shanghai', currency => 'CNY');
 SET LOCAL client_min_messages = warning;
 SET LOCAL DateStyle = 'German, DMY';
@@ -80,5 +80,24 @@ SELECT is((SELECT string_agg(field || filled || valid, ' ' ORDER BY field) FROM 
 SELECT is((SELECT string_agg(field || filled || valid, ' ' ORDER BY field) FROM cdp_data.source_quality WHERE load_id = :trial), 'birthday21 city22 membership_points21 note21 user_id22', 'or would be');
 SELECT is((SELECT count(*) FROM cdp_data.attribute_value WHERE load_id = :load), 5::bigint, 'as many as are stored');
 SELECT throws_ok('SELECT * FROM cdp.retry_quarantine(0)', '22023', NULL, 'no such load');
+
+-- Columns that have a name in another spelling are tried again with it.
+SELECT cdp.add_source('far');
+CREATE TABLE spelled AS SELECT * FROM (VALUES ('s1', 'sam@example.org', 'Sam', 'never'), ('s2', 'tom@example.org', 'Tom', '2026-03-01 10:00')) v (source_key, "Email", "firstName", observed_at);
+SELECT load_id AS bad FROM cdp.load_customers('far', 'spelled', 'America/New_York') \gset
+UPDATE cdp_data.quarantine SET original = original || '{"observed_at": "2026-03-01 09:00"}' WHERE load_id = :bad;
+SELECT results_eq(format('SELECT rows_read, inserted, quarantined FROM cdp.retry_quarantine(%s)', :bad), 'VALUES (1::bigint, 1::bigint, 0::bigint)', 'a record with columns of another spelling comes in');
+SELECT is((SELECT p.doc -> 'values' ->> 'first_name' FROM cdp_internal.profile_rows(ARRAY[cdp.customer_of('email', 'sam@example.org')]) p), 'Sam', 'with all that it says');
+SELECT is((SELECT observed_at FROM cdp_data.customer_record WHERE source_key = 's1'), '2026-03-01 09:00-05'::timestamptz, 'in the zone that was given to the load');
+CREATE TABLE seen AS SELECT * FROM (VALUES ('v1', 'never', '9')) v (source_key, occurred_at, "userId");
+SELECT load_id AS bad FROM cdp.load_events('far', 'seen', 'America/New_York', 'visit') \gset
+UPDATE cdp_data.quarantine SET original = original || '{"occurred_at": "2026-03-01 09:00"}' WHERE load_id = :bad;
+SELECT results_eq(format('SELECT rows_read, inserted, quarantined FROM cdp.retry_quarantine(%s)', :bad), 'VALUES (1::bigint, 1::bigint, 0::bigint)', 'so does an event, of the kind that was given to the load');
+SELECT is((SELECT occurred_at FROM cdp_data.touchpoint_key WHERE source_key = 'v1'), '2026-03-01 09:00-05'::timestamptz, 'in its zone');
+-- A load of touchpoints remembers as much.
+CREATE TABLE plain AS SELECT 'p1' AS source_key, 'never' AS occurred_at, '9' AS identifier;
+SELECT load_id AS bad FROM cdp.load_touchpoints('far', 'plain', 'America/New_York', 'user_id', 'visit') \gset
+UPDATE cdp_data.quarantine SET original = original || '{"occurred_at": "2026-03-01 09:00"}' WHERE load_id = :bad;
+SELECT results_eq(format('SELECT rows_read, inserted, quarantined FROM cdp.retry_quarantine(%s)', :bad), 'VALUES (1::bigint, 1::bigint, 0::bigint)', 'and a touchpoint, which has no type and kind of its own either');
 SELECT * FROM finish();
 ROLLBACK;

@@ -1,6 +1,6 @@
 -- What one load does: reads any shape of staging, is idempotent, corrects, refuses bad rows with a reason, refers, feeds.
 BEGIN;
-SELECT plan(51);
+SELECT plan(53);
 SET LOCAL timezone = 'UTC';
 SELECT throws_ok($$SELECT * FROM cdp.load_touchpoints('shop', 'pg_class')$$, '22023', 'unknown source "shop"', 'an unknown source is an error');
 SELECT cdp.add_source('shop', 'America/New_York') AS shop \gset
@@ -160,5 +160,11 @@ SELECT results_eq(format('SELECT l.inserted, q.code FROM cdp_data.load l JOIN cd
   $$VALUES (0::bigint, 'absurd_time')$$, 'a row older than the retention goes to quarantine');
 UPDATE cdp_data.setting SET touchpoint_retention = NULL;
 SELECT is((SELECT count(*) FROM cdp_data.load WHERE rows_read <> inserted + corrected + unchanged + quarantined), 0::bigint, 'the counts of every load add up');
+-- A word that says nothing is no key, or all that a broken export calls undefined would be one record.
+CREATE TABLE nameless AS SELECT v.source_key, timestamptz '2026-03-01 10:00+08' AS occurred_at, 'user_id' AS identifier_type, 'n1' AS identifier, v.kind, v.value, v.refers_to
+FROM (VALUES ('undefined', 'visit', NULL, NULL), (' NULL ', 'visit', NULL, NULL), ('无', 'visit', NULL, NULL), ('no word', 'refund', -1, 'undefined')) v (source_key, kind, value, refers_to);
+SELECT load_id AS nameless FROM cdp.load_touchpoints((SELECT min(name) FROM cdp_data.source), 'nameless') \gset
+SELECT results_eq(format('SELECT code, count(*) FROM cdp_data.quarantine WHERE load_id = %s GROUP BY 1', :nameless), $$VALUES ('bad_key', 3::bigint)$$, 'a word that says nothing is no key');
+SELECT is((SELECT array_agg(refers_to IS NULL) FROM cdp_data.touchpoint WHERE load_id = :nameless), '{t}'::boolean[], 'and no record to refer to');
 SELECT * FROM finish();
 ROLLBACK;
