@@ -29,6 +29,13 @@
 #define CDP_MODULE_MAGIC PG_MODULE_MAGIC
 #endif
 
+/* The number of the running transaction among those of its session; takes storage/proc.h. */
+#if PG_VERSION_NUM >= 170000
+#define CDP_LOCAL_TRANSACTION (MyProc->vxid.lxid)
+#else
+#define CDP_LOCAL_TRANSACTION (MyProc->lxid)
+#endif
+
 /* Stands before the declaration of a function that does not return. */
 #ifdef pg_noreturn
 #define CDP_NORETURN pg_noreturn

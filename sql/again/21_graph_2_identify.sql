@@ -11,6 +11,12 @@ AS 'MODULE_PATHNAME', 'cdp_identify_in';
 COMMENT ON FUNCTION cdp_internal.identify_in(bigint, integer, smallint[], text[], timestamptz, text, text) IS
 'One record that shows these identifiers (as cdp_internal.clean_identifiers() gives them) of one person. Makes the unknown ones, links all of them, and makes their customers one, as far as the rules let them: the weakest that would break one is left out. Returns customer_id (the root; NULL without an identifier), identifier_id and home_id of the strongest that may carry the record''s facts, created (the customer is new), merged (customers that lost their id to this one), rejected ([{"type", "reason"}]: who belongs to somebody else, and why). load_id gives the links their support; at is the time of the record; cause goes to the ledger. A record that tells nothing new writes nothing. Errors: 22004 load, time or cause missing, 54000 more than 50 identifiers, 40001 in REPEATABLE READ and SERIALIZABLE when somebody else works on the same customers: try again.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.calls_follow() RETURNS void
+LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS 'MODULE_PATHNAME', 'cdp_sql_calls_follow';
+COMMENT ON FUNCTION cdp_internal.calls_follow() IS
+'Says that this transaction takes in several records. Each of them then has its customers for itself: a call that shares a large customer with others must not want it alone later in the same transaction, or two such transactions wait for each other.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.identify_find(INOUT type_ids smallint[], vals text[], OUT ids bigint[], OUT stops text[])
 LANGUAGE c VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'cdp_identify_find';

@@ -107,7 +107,7 @@ CREATE OR REPLACE FUNCTION cdp_internal.require_seen(customers bigint[]) RETURNS
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS 'MODULE_PATHNAME', 'cdp_sql_require_seen';
 COMMENT ON FUNCTION cdp_internal.require_seen(bigint[]) IS
-'Error 40001 in REPEATABLE READ and SERIALIZABLE when somebody was merged into one of these customers, whose rows the caller has locked, after the snapshot of the transaction; nothing in READ COMMITTED. A merge writes no row of the customer that stays, so the lock alone does not tell. NULL numbers are passed over.';
+'Error 40001 in REPEATABLE READ and SERIALIZABLE when somebody was merged into one of these customers, whose rows the caller has locked, after the snapshot of the transaction; nothing in READ COMMITTED. A merge writes no row of the customer that stays, so the lock alone does not tell. Where max_identifiers_per_customer is NULL a new link need not write one either: then all that the customers hold is compared. NULL numbers are passed over.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.lock_customers(identifiers bigint[], far boolean DEFAULT false, customers bigint[] DEFAULT NULL) RETURNS bigint[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan

@@ -542,6 +542,9 @@ BEGIN
   -- A batch: what stands beside the list holds for each message that does not say otherwise, but for the batch's own number.
   list := CASE jsonb_typeof(message) WHEN 'array' THEN message WHEN 'object' THEN CASE WHEN jsonb_typeof(message -> 'batch') = 'array' THEN message -> 'batch' END END;
   common := CASE WHEN jsonb_typeof(message) = 'object' AND list IS NOT NULL THEN message - ARRAY['batch', 'messageId'] ELSE '{}' END;
+  IF list IS NOT NULL THEN
+    PERFORM cdp_internal.calls_follow();
+  END IF;
   FOR one IN SELECT e FROM jsonb_array_elements(coalesce(list, jsonb_build_array(message))) e LOOP
     IF common <> '{}' AND jsonb_typeof(one) = 'object' THEN
       one := common || one || CASE WHEN jsonb_typeof(common -> 'context') = 'object'
@@ -584,6 +587,7 @@ BEGIN
   written := 0;
   refused := 0;
   PERFORM cdp_internal.guard_batch(); -- before rows of the quarantine, which an erasure may want
+  PERFORM cdp_internal.calls_follow();
   FOR q IN SELECT x.quarantine_id, x.original, x.created_at FROM cdp_data.quarantine x WHERE x.load_id = retry_messages.load_id AND x.retried_by_load IS NULL
       ORDER BY x.quarantine_id FOR UPDATE LOOP
     m := cdp_internal.message_in(l.name, l.source_id, cdp_internal.open_fields(q.original, cdp_internal.secret_places(l.source_id, q.original)), q.created_at);

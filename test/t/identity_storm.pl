@@ -61,6 +61,13 @@ my ($merges, $share) = split /\|/, $node->safe_psql('postgres',
 cmp_ok($merges, '>', 20, "plain: $merges merges");
 cmp_ok($share, '<', 0.6, "plain: the largest customer has a share of $share: not saturated");
 
+# Large customers that records share, while others take them apart, merge them away, load and rebuild.
+my %beside = (link => 5, forbid => 2, quarantine => 3, unmerge => 8, allow => 3, release => 3, revert => 3, retry => 3, load => 5, rebuild => 1);
+storm('shared', 2000, '--transactions=' . 15 * $length, 'shared@1000' => "${draw}SELECT storm.beside(:tag, :x, :y)",
+	map { ("shared_$_\@$beside{$_}" => "SELECT storm.other('$_', :tag)") } keys %beside);
+cmp_ok($node->safe_psql('postgres', q{SELECT max(n) FROM (SELECT count(*) AS n FROM twin.place() GROUP BY root) c}), '>', 100, 'shared: there was a large one');
+is($node->safe_psql('postgres', 'SELECT count(*) FROM cdp.identity_check()'), 0, 'and the promise of cdp.identity_check() holds');
+
 unlike(slurp_file($node->logfile), qr/deadlock detected|PANIC|TRAP/, 'the log knows no deadlock and no crash');
 
 done_testing();

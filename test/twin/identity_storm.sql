@@ -32,6 +32,11 @@ BEGIN
 END
 $$;
 
+-- One as a source tells it, which a revert of its load does not miss.
+CREATE FUNCTION storm.beside(tag text, x bigint, y bigint) RETURNS void LANGUAGE sql AS $$
+  SELECT cdp.identify('storm' || x % 4, jsonb_build_object('free1', jsonb_build_array(tag || x, tag || y)), '{}', now())
+$$;
+
 -- A record under rules.
 CREATE FUNCTION storm.mixed(tag text, n integer, x bigint, y bigint) RETURNS void LANGUAGE plpgsql AS $$
 DECLARE

@@ -8,10 +8,10 @@
  * and value, rows of known ones by type and value, roots by customer_id, links
  * by their ends, support.  A root may move between the look-up and its lock;
  * then everything is rolled back to before the first lock and tried again,
- * because a lock asked for later could be out of order.  Whatever changes what
- * a root holds also writes its row or a line of the ledger: a transaction that
- * works on an older snapshot (REPEATABLE READ) then fails with 40001 instead of
- * judging by what it cannot see (identify_lock.c).
+ * because a lock asked for later could be out of order.  Records that need not
+ * wait for each other share a root (identify_lock.c, with how a transaction on
+ * an older snapshot notices what it cannot see, and fails with 40001 instead of
+ * judging).
  */
 #include "cdp.h"
 
@@ -21,6 +21,7 @@
 #include "executor/spi.h"
 #include "nodes/makefuncs.h"
 #include "storage/lmgr.h"
+#include "storage/proc.h"
 #include "utils/resowner.h"
 #include "utils/timestamp.h"
 
@@ -29,6 +30,10 @@
 #define ATTEMPTS 100
 
 CDP_FUNCTION(cdp_identify_in);
+CDP_FUNCTION(cdp_sql_calls_follow);
+
+/* The transaction in which this session last took a record in, or said that it takes in several. */
+static LocalTransactionId last_transaction = InvalidLocalTransactionId;
 
 /* What a call tells. */
 typedef struct Answer
@@ -48,7 +53,7 @@ typedef struct Attempt
 	int			missing;		/* identifiers that nobody knows */
 	int64		guess;			/* home of the new ones until the judge has spoken */
 	int64		made;			/* number of a new customer, 0: none */
-	int64		winner;			/* of all held, when there are several */
+	int64		winner;			/* of all held, 0: there is none */
 	bool		may_tell;		/* of a merge before the locks */
 	bool		told;			/* that all held become the winner */
 	TimestampTz locked_at;
@@ -279,11 +284,12 @@ write_identifiers(CdpRecord *r, Attempt *t)
 	for (int i = 0; i < r->k; i++)
 	{
 		CdpOne	   *one = &r->one[i];
-		bool		stale = may_be_free(one);
+		/* Who shares a root counts the neighbours of an identifier under the lock of its row. */
+		bool		alone = may_be_free(one) || (r->shared != 0 && cdp_may_crowd(r, i));
 
-		if (!one->fresh && (stale || needs_note(one, r->at)))
+		if (!one->fresh && (alone || needs_note(one, r->at)))
 			old[n++] = one->id;
-		lock_all |= stale;
+		lock_all |= alone;
 		if (!one->fresh && one->stop == NULL && one->root != 0 && (t->guess == 0 || i == r->first_hub))
 			t->guess = one->root;
 		maybe += cdp_may_crowd(r, i);
@@ -300,6 +306,8 @@ write_identifiers(CdpRecord *r, Attempt *t)
 	/* Whoever may turn out to be shared by too many is locked here as well: later would be out of order. */
 	if (r->k > 1 && maybe > 0)
 		t->ncrowded = cdp_crowded(r, r->k - 1, t->crowded);
+	if (t->ncrowded > 0)
+		r->shared = 0;
 	memcpy(old + n, t->crowded, t->ncrowded * sizeof(int64));
 	n += t->ncrowded;
 	if (n > 0)
@@ -314,11 +322,10 @@ write_identifiers(CdpRecord *r, Attempt *t)
 	return true;
 }
 
-/* Step 2: roots. False when one of them is none any more, or somebody belongs elsewhere by now. */
-static bool
-hold_roots(CdpRecord *r, Attempt *t)
+/* Asks what can be asked before the roots are locked, to hold them shortly: the anchor and the age of a root never change, its size seldom. */
+static void
+look_ahead(CdpRecord *r, Attempt *t)
 {
-	/* What can be asked before is, to hold them shortly: the anchor and the age of a root never change, its size seldom. */
 	if (r->nheld > 1)
 	{
 		int64		id[CDP_RECORD_MAX];
@@ -327,7 +334,29 @@ hold_roots(CdpRecord *r, Attempt *t)
 			id[i] = r->held[i].id;
 		t->winner = cdp_winner(r->lists, id, r->nheld);
 	}
+	else if (r->nheld == 1)
+		t->winner = r->held[0].id;
 	cdp_count_before(r);
+}
+
+/* Says which root the record shares with others, if all of its identifiers are known and no rule asks for more. */
+static void
+choose_shared(CdpRecord *r, Attempt *t)
+{
+	r->shared = 0;
+	if (t->missing > 0)
+		return;					/* new ones are counted when they have their numbers */
+	look_ahead(r, t);
+	if (r->may_share && cdp_may_share(r, t->winner))
+		r->shared = t->winner;
+}
+
+/* Step 2: roots. False when one of them is none any more, or somebody belongs elsewhere by now. */
+static bool
+hold_roots(CdpRecord *r, Attempt *t)
+{
+	if (t->missing > 0 || t->ncrowded > 0)
+		look_ahead(r, t);
 	if (r->nheld > 1 && t->may_tell && cdp_expect_union(r))
 	{
 		cdp_tell_merge(r->joined, r->njoined, t->winner);
@@ -454,7 +483,7 @@ settle_links(CdpRecord *r, Attempt *t, const Answer *a)
 static void
 write_merge(CdpRecord *r, Attempt *t, const Answer *a)
 {
-	if (r->njoined > 0 && (t->nneed > 0 || t->missing > 0))
+	if (r->njoined > 0 && (t->nneed > 0 || t->missing > 0) && (r->shared == 0 || a->nmerged > 0))
 		cdp_write_roots(r->joined, r->njoined, a->customer_id);
 	if (a->nmerged > 0)
 	{
@@ -521,9 +550,16 @@ quarantine(CdpRecord *r, Attempt *t, Answer *a)
 static bool
 attempt(CdpRecord *r, Attempt *t, Answer *a)
 {
+	choose_shared(r, t);
 	if (!write_identifiers(r, t) || !hold_roots(r, t))
 		return false;
 	cdp_judge(r);
+	/* A rule asks for more than others leave as it is: once more, with the root for this call alone. */
+	if (r->shared != 0 && (r->njoined != r->nheld || (r->njoined > 1 && r->unread != r->shared)))
+	{
+		r->may_share = false;
+		return false;
+	}
 	settle_customers(r, t, a);
 	/* What was told too soon is taken back with the rest. */
 	if (t->told && (a->nmerged != r->nheld - 1 || a->customer_id != t->winner))
@@ -665,6 +701,33 @@ identify(CdpRecord *r, Answer *a)
 			 errhint("Try the transaction again.")));
 }
 
+/*
+ * Whether the call may share a root with others: the first of its transaction,
+ * when it is not known that more follow.  Who shares a root and wants it alone
+ * later would wait for another who does the same, and that one for him.  And
+ * its snapshot must not be older than its locks.
+ */
+static bool
+is_first_call(void)
+{
+#ifdef CDP_UNION_UNSAFE
+	return false;
+#else
+	bool		first = last_transaction != CDP_LOCAL_TRANSACTION;
+
+	last_transaction = CDP_LOCAL_TRANSACTION;
+	return first && !IsolationUsesXactSnapshot();
+#endif
+}
+
+/* calls_follow(): nothing; see its comment in SQL. */
+Datum
+cdp_sql_calls_follow(PG_FUNCTION_ARGS)
+{
+	last_transaction = CDP_LOCAL_TRANSACTION;
+	PG_RETURN_VOID();
+}
+
 /* Refuses arguments that make no record. */
 static void
 check_arguments(FunctionCallInfo fcinfo)
@@ -706,6 +769,7 @@ cdp_identify_in(PG_FUNCTION_ARGS)
 	a = palloc(sizeof(Answer));
 	begin_answer(a);
 	r->k = 0;
+	r->may_share = is_first_call();
 	r->load_id = PG_GETARG_INT64(0);
 	r->no_source = PG_ARGISNULL(1);
 	r->source_id = PG_GETARG_DATUM(1);

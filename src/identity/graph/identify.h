@@ -51,7 +51,9 @@ typedef enum CdpStatement
 	CDP_CROWDED,
 	CDP_ANCHORS,
 	CDP_LOCK_ROOTS,
+	CDP_SHARE_ROOT,
 	CDP_WRITE_ROOTS,
+	CDP_HOLDING,
 	CDP_UNDER,
 	CDP_MEMBERS_OF,
 	CDP_BELOW,
@@ -165,6 +167,9 @@ typedef struct CdpRecord
 	CdpPair		pair[2 * CDP_RECORD_MAX];
 	int			nheld;
 	CdpHeld		held[CDP_RECORD_MAX];	/* roots to lock: those that may join, then those of crowded identifiers */
+	bool		may_share;		/* hold a root beside other records */
+	int64		shared;			/* the one of held for which it does, 0: none */
+	int64		unread;			/* the one of whom the judge need not know more than that it is large, 0: none */
 	struct CdpCensus *census;	/* of the roots that may join, counted before the locks; NULL: not counted */
 	int			njoined;		/* what the judge found: the roots that become one */
 	int64		joined[CDP_RECORD_MAX];
@@ -206,6 +211,7 @@ extern bool cdp_lock_roots(CdpRecord *r);
 /* identify_judge.c: what may become one. */
 extern void cdp_count_before(CdpRecord *r);
 extern bool cdp_expect_union(const CdpRecord *r);
+extern bool cdp_may_share(const CdpRecord *r, int64 winner);
 extern int64 cdp_winner(const CdpLists *lists, const int64 *root, int n);
 extern void cdp_judge(CdpRecord *r);
 

@@ -62,6 +62,7 @@ typedef struct CdpVerdict
 	int64		blocker;
 	int			nsizes;			/* of roots, then of new identifiers */
 	int32		size[2 * CDP_RECORD_MAX];	/* -1: not counted */
+	int64		unread;			/* the root of whom nothing more can matter, 0: none */
 } CdpVerdict;
 
 /* Adds to the count of a part's type. */
@@ -448,7 +449,12 @@ count_enough(Question *q, CdpCensus *c, CdpVerdict *v)
 		if (c->near || whole_limited(q, c, v))
 			cut = 0;
 		else if (cut_off == 1)
+		{
+			for (int i = 0; i < q->nroots; i++)
+				if (v->size[i] < 0)
+					v->unread = q->root[i];
 			return false;
+		}
 		else					/* until one at most is larger: as much work as the second largest asks for */
 			cut = cut > PG_INT32_MAX / 8 ? 0 : cut * 8;
 	}
@@ -469,6 +475,7 @@ judge_union(Question *q, CdpVerdict *v)
 
 	v->reason = NULL;
 	v->blocker = 0;
+	v->unread = 0;
 	q->roots = cdp_ids(q->root, q->nroots);
 	q->freshs = cdp_ids(q->fresh, q->nfresh);
 	if (!count_enough(q, &c, v))
@@ -667,6 +674,44 @@ cdp_expect_union(const CdpRecord *r)
 }
 
 /*
+ * Whether a record may hold the winner among its roots beside others who come
+ * to him, because he becomes or stays one with all of them whatever else comes:
+ * no size is too large, nobody is attached but once or linked with so many,
+ * and, by the same census, he is large, nobody else is, and none of their
+ * identifiers has a limit.
+ */
+bool
+cdp_may_share(const CdpRecord *r, int64 winner)
+{
+	const CdpCensus *c = r->census;
+
+	if (r->lists->most > 0)
+		return false;
+	for (int i = 0; i < r->k; i++)
+	{
+		const CdpOne *one = &r->one[i];
+
+		if (one->fresh || one->stop != NULL || one->paired || one->type->attach_only)
+			return false;
+	}
+	if (r->nheld == 1)
+		return true;
+	if (!cdp_expect_union(r))
+		return false;
+	for (int i = 0; i < r->njoined; i++)
+		if ((size_of(c, i) >= first_cut(r->lists)) != (r->joined[i] == winner))
+			return false;
+	for (int i = 0; i < c->ncounts; i++)
+	{
+		const CdpType *t = cdp_type(r->lists, c->count[i].type_id);
+
+		if (t != NULL && t->most > 0 && r->joined[c->count[i].part] != winner)
+			return false;
+	}
+	return true;
+}
+
+/*
  * Which identifiers of a record become one customer.  The union of all is
  * tried first; when a rule forbids it, they are taken in one by one, the hub
  * first and then the strongest, and whoever breaks a rule is left out with the
@@ -680,6 +725,7 @@ cdp_judge(CdpRecord *r)
 				own = {0};
 	bool		paired = parties(r, &all);
 
+	r->unread = 0;
 	for (int i = 0; i < r->k; i++)
 	{
 		CdpOne	   *one = &r->one[i];
@@ -699,7 +745,10 @@ cdp_judge(CdpRecord *r)
 		judge_union(&q, &v);
 		memcpy(r->size, v.size, r->njoined * sizeof(int32));
 		if (v.reason == NULL)
+		{
+			r->unread = v.unread;
 			return;
+		}
 	}
 	for (int i = 0; i < r->k; i++)
 		r->one[i].accepted = false;

@@ -11,11 +11,23 @@
  * as any transaction runs, its report or its waiting neighbour, everybody would
  * have to step over all of them.
  *
+ * Where customers may have any size, records need not wait for each other that
+ * bring somebody to one large root, or link what it has, if the verdict on each
+ * is the same whoever else comes.  They lock its row FOR SHARE, which keeps it
+ * a root and keeps its identifiers with it, and the rows of those whom they
+ * bring FOR NO KEY UPDATE like everybody.  cdp_may_share() tells before the
+ * locks when that will do, and the judge under them whether it did.  All other
+ * work on a root shuts them out.  A call never asks for more of a root that it
+ * shares: where it has to, it gives all its locks back first.  They commit in
+ * any order, so the newest line does not tell of all of them, and a link leaves
+ * the row as it is: under the locks that matters to nobody, for the root is
+ * large, and of a large one no more is counted than that.
+ *
  * A transaction on an older snapshot (REPEATABLE READ) gets 40001 from
  * PostgreSQL where the row was written; where it was not, the newest line of
- * now is compared with the newest one in its snapshot.  Lines are looked up
- * without the rights of the user: of their content nothing is told but whether
- * there is a newer one.
+ * now is compared with the newest one in its snapshot, and where roots may be
+ * shared, all that the root holds.  Lines are looked up without the rights of
+ * the user: of their content nothing is told but whether there is a newer one.
  *
  * With CDP_UNION_UNSAFE the union step takes no locks and looks nobody up
  * again.  That is the peer of a benchmark (test/bench/identity/unsafe.c) and
@@ -34,6 +46,7 @@
 #include "executor/spi.h"
 #include "executor/tuptable.h"
 #include "nodes/makefuncs.h"
+#include "storage/lmgr.h"
 #include "tcop/dest.h"
 #include "utils/fmgroids.h"
 #include "utils/lsyscache.h"
@@ -144,14 +157,52 @@ cdp_find_merges(CdpRecord *r)
 #endif
 }
 
-/* Raises the error of a transaction whose snapshot does not show a merge into a root. */
-CDP_NORETURN static void
-raise_unseen(int64 root)
+/* What a root holds, as a snapshot shows it. */
+typedef struct Holding
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
-			 errmsg("customer %lld took in others since the snapshot of this transaction", (long long) root),
-			 errhint("Try the transaction again.")));
+	int64		n;
+	int64		digest;
+} Holding;
+
+/* Counts a root's identifiers and links, with a digest of which they are and how the links stand. */
+static Holding
+count_holding(int64 root, Snapshot snapshot)
+{
+	Datum		arg = Int64GetDatum(root);
+	Holding		holding;
+
+	PushActiveSnapshot(snapshot);
+	cdp_read(CDP_HOLDING, &arg, NULL);
+	holding.n = cdp_cell_int8(0, 1);
+	holding.digest = cdp_cell_int8(0, 2);
+	cdp_done();
+	PopActiveSnapshot();
+	return holding;
+}
+
+/*
+ * Error 40001 when the snapshot of the transaction does not show all that came
+ * to a root: by its newest merge, or where it may be shared by all that it holds.
+ */
+static void
+require_seen(const Ledger *l, int64 root, Snapshot now, bool shareable)
+{
+	bool		seen;
+
+	if (shareable)
+	{
+		Holding		here = count_holding(root, now),
+					before = count_holding(root, GetTransactionSnapshot());
+
+		seen = here.n == before.n && here.digest == before.digest;
+	}
+	else
+		seen = newest_merge(l, root, now) == newest_merge(l, root, GetTransactionSnapshot());
+	if (!seen)
+		ereport(ERROR,
+				(errcode(ERRCODE_T_R_SERIALIZATION_FAILURE),
+				 errmsg("customer %lld changed after the snapshot of this transaction", (long long) root),
+				 errhint("Try the transaction again.")));
 }
 
 /* require_seen(customers): nothing, or error 40001; see its comment in SQL. */
@@ -164,21 +215,25 @@ cdp_sql_require_seen(PG_FUNCTION_ARGS)
 	int			n;
 	Ledger		ledger;
 	Snapshot	now;
+	bool		shareable;
 
 	if (!IsolationUsesXactSnapshot())
 		PG_RETURN_VOID();
 	deconstruct_array(array, INT8OID, sizeof(int64), true, TYPALIGN_DOUBLE, &id, &isnull, &n);
 	CommandCounterIncrement();
+	SPI_connect();
+	shareable = cdp_lists()->most == 0;
 	now = RegisterSnapshot(GetLatestSnapshot());
 	open_ledger(&ledger);
 	for (int i = 0; i < n; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
-		if (!isnull[i] && newest_merge(&ledger, DatumGetInt64(id[i]), now) != newest_merge(&ledger, DatumGetInt64(id[i]), GetTransactionSnapshot()))
-			raise_unseen(DatumGetInt64(id[i]));
+		if (!isnull[i])
+			require_seen(&ledger, DatumGetInt64(id[i]), now, shareable);
 	}
 	close_ledger(&ledger);
 	UnregisterSnapshot(now);
+	SPI_finish();
 	PG_RETURN_VOID();
 }
 
@@ -241,14 +296,65 @@ note_growth(CdpRecord *r)
 	for (int i = 0; i < r->nheld; i++)
 	{
 		CdpHeld    *held = &r->held[i];
-		int64		newest = newest_merge(&ledger, held->id, now);
 
-		if (IsolationUsesXactSnapshot() && newest != newest_merge(&ledger, held->id, GetTransactionSnapshot()))
-			raise_unseen(held->id);
-		held->grown = held->version.merge_id != newest;
+		/* What else comes to a shared root plays no part. */
+		held->grown = held->id != r->shared && held->version.merge_id != newest_merge(&ledger, held->id, now);
+		if (IsolationUsesXactSnapshot())
+			require_seen(&ledger, held->id, now, r->lists->most == 0);
 	}
 	close_ledger(&ledger);
 	UnregisterSnapshot(now);
+}
+
+/* Runs a statement that locks roots. False when one of them is none any more. */
+static bool
+lock_some(CdpStatement which, Datum arg, RootReceiver *receiver)
+{
+	cdp_run_to(which, &arg, &receiver->pub);
+	return !receiver->moved;
+}
+
+/* The same for those of the record's roots that are below, or above, the one that is shared; for all when none is. */
+static bool
+lock_alone(CdpRecord *r, bool above, RootReceiver *receiver)
+{
+	int64		id[CDP_RECORD_MAX];
+	int			n = 0;
+	Datum		arg;
+	bool		all;
+
+	for (int i = 0; i < r->nheld; i++)
+		if (r->shared == 0 || (r->held[i].id != r->shared && (r->held[i].id > r->shared) == above))
+			id[n++] = r->held[i].id;
+	if (n == 0)
+		return true;
+	arg = cdp_ids(id, n);
+	all = lock_some(CDP_LOCK_ROOTS, arg, receiver);
+	pfree(DatumGetPointer(arg));
+	return all;
+}
+
+/*
+ * Locks the shared root.  Those who wait for it alone go first: they hold the
+ * lock of its tuple while they wait, and those who share would pass them for
+ * ever.  False when it is no root any more.
+ */
+static bool
+lock_shared(CdpRecord *r, RootReceiver *receiver)
+{
+	Relation	customer = table_openrv(makeRangeVar("cdp_data", "customer", -1), RowShareLock);
+	uint64		before = receiver->roots;
+
+	for (int i = 0; i < r->nheld; i++)
+	{
+		if (r->held[i].id == r->shared)
+		{
+			LockTuple(customer, &r->held[i].version.tid, RowShareLock);
+			UnlockTuple(customer, &r->held[i].version.tid, RowShareLock);
+		}
+	}
+	table_close(customer, NoLock);
+	return lock_some(CDP_SHARE_ROOT, Int64GetDatum(r->shared), receiver) && receiver->roots > before;
 }
 
 #endif							/* CDP_UNION_UNSAFE */
@@ -268,19 +374,17 @@ cdp_lock_roots(CdpRecord *r)
 	return true;
 #else
 	RootReceiver receiver = {{receive_root, start_rows, end_rows, end_rows, DestNone}, r, 0, false};
-	int64		id[CDP_RECORD_MAX];
-	Datum		arg;
 
 	for (int i = 0; i < r->nheld; i++)
 	{
-		id[i] = r->held[i].id;
 		r->held[i].changed = true;	/* a root that is not there */
 		r->held[i].grown = true;
 	}
-	arg = cdp_ids(id, r->nheld);
-	cdp_run_to(CDP_LOCK_ROOTS, &arg, &receiver.pub);
-	pfree(DatumGetPointer(arg));
-	if (receiver.roots == 0 || receiver.moved)
+	if (!lock_alone(r, false, &receiver))
+		return false;
+	if (r->shared != 0 && !(lock_shared(r, &receiver) && lock_alone(r, true, &receiver)))
+		return false;
+	if (receiver.roots == 0)
 		return false;
 	note_growth(r);
 	return true;

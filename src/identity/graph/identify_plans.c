@@ -148,9 +148,18 @@ static Statement statements[CDP_STATEMENTS] = {
 	[CDP_LOCK_ROOTS] = {
 		"SELECT c.customer_id, c.parent_id, c.xmin, c.ctid FROM cdp_data.customer c WHERE c.customer_id = ANY ($1) ORDER BY c.customer_id FOR NO KEY UPDATE",
 	{INT8ARRAYOID}},
+	/* Beside others who do the same; not beside those who lock roots as above. */
+	[CDP_SHARE_ROOT] = {
+		"SELECT c.customer_id, c.parent_id, c.xmin, c.ctid FROM cdp_data.customer c WHERE c.customer_id = $1 FOR SHARE",
+	{INT8OID}},
 	[CDP_WRITE_ROOTS] = {
 		"UPDATE cdp_data.customer SET parent_id = $2 WHERE customer_id = ANY ($1)",
 	{INT8ARRAYOID, INT8OID}},
+	[CDP_HOLDING] = {
+		"SELECT pg_catalog.count(*), pg_catalog.bit_xor(pg_catalog.hash_record_extended(ROW(m.identifier_id, l.link_id, l.state), 0)) "
+		"FROM cdp_internal.members($1) m LEFT JOIN LATERAL ("
+		"SELECT x.link_id, x.state FROM cdp_data.link x WHERE x.a_id = m.identifier_id OFFSET 0) l ON true",
+	{INT8OID}},
 	/* Of customers: their identifiers, who was merged into them directly, and whether an unmerge moved something there. */
 	[CDP_UNDER] = {
 		"SELECT u.n, x.what, x.id, x.type_id, x.near FROM unnest($1) WITH ORDINALITY AS u (id, n) CROSS JOIN LATERAL ("
