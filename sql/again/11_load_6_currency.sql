@@ -11,7 +11,7 @@ COMMENT ON FUNCTION cdp_internal.follows_flag() IS
 'The bit of touchpoint.flags of a row with money that refers to a record and named no currency: the sign, as flags of sources are from 0 on.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.currency_of_record(source_id integer, key text) RETURNS text
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   RETURN (
