@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Slow checks, each in a copy of the checkout under build/deep (or its stand-in, see env.sh):
-#   static    cppcheck, clang's analyzer and gcc's over the C source
+#   static    cppcheck and clang's analyzer over the C source
 #   ubsan     every golden, concurrency and pgTAP test with a library built with -fsanitize=undefined
-#   fuzz      random input for types, options and journeys on that library (test/fuzz)
+#   fuzz      random input on that library: types, options, models, texts, messages, envelopes (test/fuzz)
 #   assert    the same suites on a server built from Debian's source with assertions
 #   valgrind  the files of test/valgrind.list on that server under valgrind
 #   crash     the TAP tests of crash and standby

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Random input for types, options and journeys: runs every file of test/fuzz on a throw-away cluster.
+# Random input for types, options, models, texts, messages and envelopes: runs every file of test/fuzz on a throw-away cluster.
 #   fuzz.sh [rounds [seed]]      a failure prints its seed, with which it comes again
 # A file fails when the server dies, the sanitizer speaks, or an error is an internal one (SQLSTATE class XX, but for
 # data_corrupted, which is the right answer to bytes that make no sense).
