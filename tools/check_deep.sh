@@ -107,10 +107,11 @@ do_valgrind() {
 	rm -rf "$logs"
 	mkdir -p "$logs"
 	chmod 777 "$logs"
-	# pg_ctl starts this in place of postgres; the children carry valgrind along.
+	# pg_ctl starts this in place of postgres; the children carry valgrind along. VALGRIND_OPTS=--track-origins=yes
+	# tells where what is not initialised comes from, and takes twice as long.
 	cat >"$top/build/postgres_valgrind" <<-SH
 		#!/bin/sh
-		exec valgrind --quiet --trace-children=yes --track-origins=yes --leak-check=no --read-var-info=no \
+		exec valgrind --quiet --trace-children=yes --leak-check=no --read-var-info=no \
 		  --suppressions=$top/build/valgrind.supp --error-markers=VALGRINDERROR-BEGIN,VALGRINDERROR-END \
 		  --log-file=$logs/%p.log $top/build/server/lib/postgresql/$CDP_PG_MAJOR/bin/postgres "\$@"
 	SH
