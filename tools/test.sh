@@ -61,7 +61,7 @@ run_checks() {
 
 # Golden output and concurrency specs. pg_regress looks for expected/ in its output folder first.
 run_regress() { # folder suffix program
-	local dir=$CDP_WORK/test/$1 names=() file
+	local dir=$CDP_WORK/test/$1 names=() options=() file
 	for file in test/"$1"/*."$2"; do
 		[ -f "$file" ] && names+=("$(basename "$file" ".$2")")
 	done
@@ -70,7 +70,12 @@ run_regress() { # folder suffix program
 	start_cluster
 	mkdir -p "$dir"
 	ln -sfn "$CDP_TOP/expected" "$dir/expected"
-	(cd "$dir" && "$3" --inputdir="$CDP_TOP/test" --outputdir="$dir" --bindir="$CDP_BIN" --dbname="cdp_$1" "${names[@]}") |
+	if [ -f "test/$1/shared.sql" ]; then # what the files share
+		psql -qX -d postgres -v ON_ERROR_STOP=1 -c "CREATE DATABASE cdp_$1"
+		psql -qX -d "cdp_$1" -v ON_ERROR_STOP=1 -f "test/$1/shared.sql"
+		options=(--use-existing)
+	fi
+	(cd "$dir" && "$3" --inputdir="$CDP_TOP/test" --outputdir="$dir" --bindir="$CDP_BIN" --dbname="cdp_$1" "${options[@]}" "${names[@]}") |
 		tee "$dir/out" || true
 	[ ! -s "$dir/regression.diffs" ] || cat "$dir/regression.diffs"
 	# PostgreSQL 15 prints "test x ... ok", 16 and later TAP.
