@@ -23,14 +23,14 @@ CREATE FUNCTION pg_temp.object(keys text[], most integer) RETURNS jsonb LANGUAGE
 CREATE FUNCTION pg_temp.message() RETURNS jsonb LANGUAGE sql AS $$
   SELECT CASE WHEN random() < 0.03 THEN pg_temp.value(3) ELSE
     jsonb_build_object('type', CASE WHEN random() < 0.95 THEN to_jsonb(pg_temp.pick('identify', 'track', 'track', 'track', 'page', 'screen', 'group', 'alias', 'Track ')) ELSE pg_temp.value(1) END)
-    || CASE WHEN random() < 0.8 THEN jsonb_build_object(pg_temp.pick('userId', 'anonymousId'), pg_temp.pick('u1', 'u2', 'u3', 'a4', 'a5', 'anna@x.example')) ELSE '{}' END
+    || CASE WHEN random() < 0.95 THEN jsonb_build_object('groupId', 'g1', 'previousId', 'a4', pg_temp.pick('userId', 'anonymousId'), pg_temp.pick('u1', 'u2', 'u3', 'a4', 'a5', 'anna@x.example')) ELSE '{}' END
     || CASE WHEN random() < 0.8 THEN jsonb_build_object('event', pg_temp.pick('Order Completed', 'Order Refunded', 'Product Viewed', 'Signed Up', pg_temp.junk())) ELSE '{}' END
     || CASE WHEN random() < 0.5 THEN jsonb_build_object('messageId', to_jsonb(pg_temp.pick('m1', 'm2', floor(random() * 1000)::text, pg_temp.junk()))) ELSE '{}' END
     || CASE WHEN random() < 0.5 THEN jsonb_build_object('timestamp', to_jsonb(pg_temp.pick('2024-01-02T03:04:05Z', '2024-02-03T03:04:05+08:00', '2024-03-01'))) ELSE '{}' END
     || CASE WHEN random() < 0.6 THEN jsonb_build_object('properties', pg_temp.object('{revenue,total,value,currency,order_id,products,email,url,referrer,name,coupon,$event}', 6)) ELSE '{}' END
     || CASE WHEN random() < 0.6 THEN jsonb_build_object('traits', pg_temp.object('{email,phone,name,firstName,lastName,birthday,city,address,company,gender,age,title,userId,createdAt}', 6)) ELSE '{}' END
     || CASE WHEN random() < 0.5 THEN jsonb_build_object('context', pg_temp.object('{traits,campaign,page,referrer,ip,userAgent,timezone,locale,groupId}', 4)) ELSE '{}' END
-    || CASE WHEN random() < 0.3 THEN pg_temp.object('{userId,anonymousId,groupId,previousId,messageId,timestamp,sentAt,receivedAt,originalTimestamp,event,name,channel,version,integrations}', 4) ELSE '{}' END END $$;
+    || CASE WHEN random() < 0.15 THEN pg_temp.object('{userId,anonymousId,groupId,previousId,messageId,timestamp,sentAt,receivedAt,originalTimestamp,event,name,channel,version,integrations}', 4) ELSE '{}' END END $$;
 CREATE FUNCTION pg_temp.fields() RETURNS jsonb LANGUAGE sql AS $$
   SELECT CASE WHEN random() < 0.05 THEN pg_temp.value(2) ELSE (SELECT jsonb_agg(CASE WHEN random() < 0.03 THEN pg_temp.value(1) ELSE jsonb_build_object('field', pg_temp.pick('mail', 'city', 'sum', 'day', '$.a.b', 'k' || floor(random() * 50), pg_temp.junk()),
       'target', pg_temp.pick('identifier email', 'identifier user_id', 'attribute city', 'attribute full_name', 'ignore', 'property', 'property x', 'touchpoint value', 'touchpoint source_key', 'touchpoint occurred_at', 'touchpoint kind', 'record source_key', pg_temp.junk()))
@@ -74,6 +74,10 @@ BEGIN
     BEGIN
       kind := pg_temp.pick('customer', 'event');
       fields := pg_temp.fields();
+      IF random() < 0.7 AND jsonb_typeof(fields) = 'array' THEN -- what a contract of its kind has to have
+        fields := fields || '{"field": "m0", "target": "identifier email"}' || CASE kind WHEN 'event' THEN
+          '[{"field": "k0", "target": "touchpoint source_key"}, {"field": "t0", "target": "touchpoint occurred_at"}, {"field": "w0", "target": "touchpoint kind"}]' ELSE '[]' END::jsonb;
+      END IF;
       IF NOT EXISTS (SELECT FROM cdp.check_contract(kind, fields)) THEN
         PERFORM cdp.declare_contract('fuzz contracts', kind, fields);
         declared := declared + 1;
