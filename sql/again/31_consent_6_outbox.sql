@@ -31,17 +31,19 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp 
 AS $$
 DECLARE
   roots bigint[];
+  customers bigint[];
   held bigint[];
 BEGIN
   -- Before customers and summaries, as everybody does who wants all three (cdp_internal.outbox_close()).
   LOCK TABLE cdp_data.outbox IN ROW EXCLUSIVE MODE;
   LOOP
     roots := ARRAY(SELECT DISTINCT cdp_internal.identifier_root(i) AS r FROM unnest(identifier_ids) i ORDER BY r);
-    -- A merge or an unmerge may have ended while this waited; who holds root and parts keeps the next one away.
-    EXIT WHEN roots = held;
-    held := roots;
-    PERFORM FROM cdp_data.customer c WHERE c.customer_id IN (SELECT u FROM unnest(roots) r, cdp_internal.customers_under(r) u)
-    ORDER BY c.customer_id FOR UPDATE;
+    customers := ARRAY(SELECT DISTINCT u FROM unnest(roots) r, cdp_internal.customers_under(r) u ORDER BY u);
+    -- A merge or an unmerge may have ended while this waited, also one that left the roots as they are; who holds root and
+    -- parts keeps the next one away.
+    EXIT WHEN customers = held;
+    held := customers;
+    PERFORM FROM cdp_data.customer c WHERE c.customer_id = ANY (customers) ORDER BY c.customer_id FOR UPDATE;
   END LOOP;
   RETURN roots;
 END
