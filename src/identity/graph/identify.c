@@ -20,8 +20,10 @@
 #include "catalog/pg_type_d.h"
 #include "executor/spi.h"
 #include "nodes/makefuncs.h"
+#include "nodes/plannodes.h"
 #include "storage/lmgr.h"
 #include "storage/proc.h"
+#include "tcop/pquery.h"
 #include "utils/resowner.h"
 #include "utils/timestamp.h"
 
@@ -701,11 +703,29 @@ identify(CdpRecord *r, Answer *a)
 			 errhint("Try the transaction again.")));
 }
 
+#ifndef CDP_UNION_UNSAFE
+/* Whether the session's statement is a query that calls functions for one row, by itself and not inside BEGIN and COMMIT. */
+static bool
+is_single_call(void)
+{
+	PlannedStmt *statement;
+	Plan	   *plan;
+
+	if (IsTransactionBlock() || ActivePortal == NULL || list_length(ActivePortal->stmts) != 1)
+		return false;
+	statement = linitial_node(PlannedStmt, ActivePortal->stmts);
+	if (statement->commandType != CMD_SELECT || statement->planTree == NULL)
+		return false;
+	plan = statement->planTree;
+	return IsA(plan, Result) ? outerPlan(plan) == NULL : IsA(plan, FunctionScan) && plan->plan_rows <= 1;
+}
+#endif
+
 /*
  * Whether the call may share a root with others: the first of its transaction,
- * when it is not known that more follow.  Who shares a root and wants it alone
- * later would wait for another who does the same, and that one for him.  And
- * its snapshot must not be older than its locks.
+ * when no more are to be expected.  Who shares a root and wants it alone later
+ * would wait for another who does the same, and that one for him.  And its
+ * snapshot must not be older than its locks.
  */
 static bool
 is_first_call(void)
@@ -716,7 +736,7 @@ is_first_call(void)
 	bool		first = last_transaction != CDP_LOCAL_TRANSACTION;
 
 	last_transaction = CDP_LOCAL_TRANSACTION;
-	return first && !IsolationUsesXactSnapshot();
+	return first && !IsolationUsesXactSnapshot() && is_single_call();
 #endif
 }
 
