@@ -678,7 +678,8 @@ cdp_expect_union(const CdpRecord *r)
  * to him, because he becomes or stays one with all of them whatever else comes:
  * no size is too large, nobody is attached but once or linked with so many,
  * and, by the same census, he is large, nobody else is, and none of their
- * identifiers has a limit.
+ * identifiers has a limit.  A record that only links what one root has changes
+ * no size: to it his own does not matter.
  */
 bool
 cdp_may_share(const CdpRecord *r, int64 winner)

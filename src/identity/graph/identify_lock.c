@@ -12,7 +12,7 @@
  * have to step over all of them.
  *
  * Where customers may have any size, records need not wait for each other that
- * bring somebody to one large root, or link what it has, if the verdict on each
+ * bring somebody to one large root, or link what one has, if the verdict on each
  * is the same whoever else comes.  They lock its row FOR SHARE, which keeps it
  * a root and keeps its identifiers with it, and the rows of those whom they
  * bring FOR NO KEY UPDATE like everybody.  cdp_may_share() tells before the
@@ -20,8 +20,9 @@
  * work on a root shuts them out.  A call never asks for more of a root that it
  * shares: where it has to, it gives all its locks back first.  They commit in
  * any order, so the newest line does not tell of all of them, and a link leaves
- * the row as it is: under the locks that matters to nobody, for the root is
- * large, and of a large one no more is counted than that.
+ * the row as it is: under the locks that matters to nobody, for a root that
+ * others join is large, and of a large one no more is counted than that, and a
+ * link changes no count.
  *
  * A transaction on an older snapshot (REPEATABLE READ) gets 40001 from
  * PostgreSQL where the row was written; where it was not, the newest line of
