@@ -15,23 +15,20 @@
 
 #include "cdp.h"
 
+#include "base/micro.h"
+#include "base/rows/memory.h"
+#include "base/rows/labels.h"
 #include "lib/stringinfo.h"
 #include "utils/jsonb.h"
 #include "utils/timestamp.h"
 
 /* Weights of a conversion are whole units of 1e-15, money is whole micro-units. */
 #define CDP_UNITS_ONE INT64CONST(1000000000000000)
-#define CDP_MICRO INT64CONST(1000000)
-/* No one value may reach this many currency units, nor all together this many. */
-#define CDP_VALUE_LIMIT 9.2e12
-#define CDP_VALUE_SUM_LIMIT (((int128) 160000000000000000) * CDP_MICRO)
 
 #define CDP_MAX_MODELS 100
 #define CDP_MAX_ORDER 50
 #define CDP_MAX_PARAMETERS 10000
-#define CDP_MAX_LABELS (1 << 24)
 #define CDP_MAX_MILESTONES 2
-#define CDP_NO_LABEL PG_UINT32_MAX
 #define CDP_UNATTRIBUTED "(unattributed)"
 
 typedef enum CdpModelKind
@@ -125,15 +122,6 @@ typedef struct CdpOptions
 	bool		need_pathtable;
 } CdpOptions;
 
-/* The labels of an input, sorted: C order for text, by number for integers. */
-typedef struct CdpLabels
-{
-	int			n;
-	bool		is_int;
-	char	  **name;			/* integers as decimal text */
-	int32	   *code;			/* integers only, else NULL */
-} CdpLabels;
-
 /* One whole journey, oldest touch first. */
 typedef struct CdpJourney
 {
@@ -156,9 +144,8 @@ typedef struct CdpJourney
 #define CDP_NO_ID PG_INT64_MIN
 
 /* settings.c */
-extern int	cdp_attribution_memory; /* kB */
+extern CdpPassMemory cdp_attribution_memory;
 extern void cdp_attribution_settings(void);
-extern Size cdp_attribution_memory_bytes(void);
 
 /* options.c */
 extern CdpOptions *cdp_options_from_jsonb(Jsonb *jsonb, MemoryContext cxt);
@@ -169,14 +156,8 @@ extern bool cdp_options_equal(const CdpOptions *a, const CdpOptions *b, const ch
 /* modelname.c */
 extern void cdp_model_parse(const char *text, const CdpOptions *o, CdpModel *model);
 
-/* labels.c */
-extern int	cdp_label_find(const CdpLabels *labels, const char *name);
+/* modelname.c */
 extern void cdp_labels_refuse_reserved(const CdpLabels *labels);
-extern bool cdp_labels_equal(const CdpLabels *a, const CdpLabels *b);
-extern CdpLabels *cdp_labels_union(const CdpLabels *a, const CdpLabels *b, uint32 **map_a,
-								   uint32 **map_b);
-extern void cdp_labels_write(const CdpLabels *labels, StringInfo buf);
-extern CdpLabels *cdp_labels_read(StringInfo buf);
 
 /* rules.c: pure C, arrays in, arrays out */
 typedef struct CdpRuleWork

@@ -321,3 +321,14 @@ cdp_model_parse(const char *text, const CdpOptions *o, CdpModel *model)
 			 errmsg("unknown attribution model \"%s\"", start_of(model->name)),
 			 cdp_suggest_hint(name, model_names, lengthof(model_names))));
 }
+
+/* Refuses a label that results use for what nobody earned: its rows could not be told apart. */
+void
+cdp_labels_refuse_reserved(const CdpLabels *labels)
+{
+	if (!labels->is_int && cdp_label_find(labels, CDP_UNATTRIBUTED) >= 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_RESERVED_NAME),
+				 errmsg("label \"%s\" is reserved", CDP_UNATTRIBUTED),
+				 errhint("Give these touches another label, such as 'unknown', or a NULL label to leave them out.")));
+}

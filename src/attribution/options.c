@@ -8,6 +8,7 @@
  */
 #include "attribution/options.h"
 
+#include "base/option.h"
 #include "base/suggest.h"
 #include "catalog/pg_type.h"
 #include "utils/array.h"
@@ -58,96 +59,14 @@ static const char *const conversion_touch_words[] = {"no", "later", "also"};
 static const char *const fallback_words[] = {"none", "plain"};
 static const char *const two_touch_words[] = {"adobe", "split"};
 
-/* Raises the error for an option whose value has the wrong form. */
-static void
-bad_option(OptionField field, const char *expected)
+/* What a field is called in errors; palloc'd. */
+static const CdpOptionName *
+name_of(OptionField field)
 {
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("invalid value for attribution option \"%s\"", option_names[field]),
-			 errdetail("%s is expected.", expected),
-			 errhint("Options are made with cdp.attribution_options(...).")));
-}
+	CdpOptionName *option = palloc(sizeof(CdpOptionName));
 
-/* The text of a JSON string; palloc'd. */
-static char *
-read_text(OptionField field, const JsonbValue *v)
-{
-	if (v->type != jbvString)
-		bad_option(field, "Text");
-	return pnstrdup(v->val.string.val, v->val.string.len);
-}
-
-/* A JSON boolean. */
-static bool
-read_bool(OptionField field, const JsonbValue *v)
-{
-	if (v->type != jbvBool)
-		bad_option(field, "true or false");
-	return v->val.boolean;
-}
-
-/* The index of a JSON string in a list of words, with a hint when it is none of them. */
-static int
-read_word(OptionField field, const JsonbValue *v, const char *const *words, int n)
-{
-	char	   *text = read_text(field, v);
-
-	for (int i = 0; i < n; i++)
-		if (pg_strcasecmp(text, words[i]) == 0)
-			return i;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("unknown value \"%s\" for attribution option \"%s\"", text, option_names[field]),
-			 cdp_suggest_hint(text, words, n)));
-}
-
-/* A whole number above zero. */
-static int
-read_count(OptionField field, const JsonbValue *v)
-{
-	Numeric		number;
-	int32		result;
-
-	if (v->type != jbvNumeric)
-		bad_option(field, "A whole number");
-	number = v->val.numeric;
-	if (numeric_is_nan(number) || numeric_is_inf(number))
-		bad_option(field, "A whole number");
-	result = DatumGetInt32(DirectFunctionCall1(numeric_int4, NumericGetDatum(number)));
-	if (result < 1 || !DatumGetBool(DirectFunctionCall2(numeric_eq, NumericGetDatum(number),
-														DirectFunctionCall1(int4_numeric, Int32GetDatum(result)))))
-		bad_option(field, "A whole number above 0");
-	return result;
-}
-
-/* A list of texts (one text counts as a list of one); palloc'd. */
-static char **
-read_list(OptionField field, const JsonbValue *v, int *n)
-{
-	JsonbIterator *it;
-	JsonbIteratorToken token;
-	JsonbValue	item;
-	char	  **list;
-	int			size;
-
-	*n = 0;
-	if (v->type == jbvString)
-	{
-		list = palloc(sizeof(char *));
-		list[(*n)++] = read_text(field, v);
-		return list;
-	}
-	if (v->type != jbvBinary || !JsonContainerIsArray(v->val.binary.data) ||
-		JsonContainerIsScalar(v->val.binary.data))
-		bad_option(field, "A list of texts");
-	size = JsonContainerSize(v->val.binary.data);
-	list = palloc(sizeof(char *) * Max(size, 1));
-	it = JsonbIteratorInit(v->val.binary.data);
-	while ((token = JsonbIteratorNext(&it, &item, true)) != WJB_DONE)
-		if (token == WJB_ELEM)
-			list[(*n)++] = read_text(field, &item);
-	return list;
+	*option = (CdpOptionName) {"attribution", "cdp.attribution_options", option_names[field]};
+	return option;
 }
 
 /* The lookback of each kind of touch, sorted by name. */
@@ -160,7 +79,7 @@ read_kinds(CdpOptions *o, const JsonbValue *v)
 	int			size;
 
 	if (v->type != jbvBinary || !JsonContainerIsObject(v->val.binary.data))
-		bad_option(OPTION_LOOKBACK_BY_KIND, "An object such as {\"view\": \"1 day\"}");
+		cdp_option_bad(name_of(OPTION_LOOKBACK_BY_KIND), "An object such as {\"view\": \"1 day\"}");
 	size = JsonContainerSize(v->val.binary.data);
 	o->kind = palloc(sizeof(char *) * Max(size, 1));
 	o->kind_lookback = palloc(sizeof(int64) * Max(size, 1));
@@ -180,7 +99,7 @@ read_kinds(CdpOptions *o, const JsonbValue *v)
 									 memcmp(item.val.string.val, "unbounded", 9) == 0))
 			duration = PG_INT64_MAX;
 		else
-			duration = cdp_duration_from_text(read_text(OPTION_LOOKBACK_BY_KIND, &item), "lookback");
+			duration = cdp_duration_from_text(cdp_option_text(name_of(OPTION_LOOKBACK_BY_KIND), &item), "lookback");
 		for (; i > 0 && strcmp(o->kind[i - 1], name) > 0; i--)
 		{
 			o->kind[i] = o->kind[i - 1];
@@ -248,7 +167,7 @@ static void
 read_models(CdpOptions *o, char **text, int n)
 {
 	if (n == 0)
-		bad_option(OPTION_MODELS, "At least one model");
+		cdp_option_bad(name_of(OPTION_MODELS), "At least one model");
 	if (n > CDP_MAX_MODELS)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
@@ -279,17 +198,17 @@ read_field(CdpOptions *o, OptionField field, const JsonbValue *v, bool *null_pat
 	switch (field)
 	{
 		case OPTION_DIALECT:
-			cdp_dialect_apply(o, read_text(field, v));
+			cdp_dialect_apply(o, cdp_option_text(name_of(field), v));
 			break;
 		case OPTION_LOOKBACK:
 			if (v->type == jbvString && v->val.string.len == 9 &&
 				memcmp(v->val.string.val, "unbounded", 9) == 0)
 				o->lookback = PG_INT64_MAX;
 			else
-				o->lookback = cdp_duration_from_text(read_text(field, v), "lookback");
+				o->lookback = cdp_duration_from_text(cdp_option_text(name_of(field), v), "lookback");
 			break;
 		case OPTION_MODELS:
-			list = read_list(field, v, &n);
+			list = cdp_option_list(name_of(field), v, &n);
 			n = join_split_models(list, n);
 			read_models(o, list, n);
 			break;
@@ -297,61 +216,61 @@ read_field(CdpOptions *o, OptionField field, const JsonbValue *v, bool *null_pat
 			read_kinds(o, v);
 			break;
 		case OPTION_MAX_TOUCHES:
-			o->max_touches = read_count(field, v);
+			o->max_touches = cdp_option_count(name_of(field), v);
 			break;
 		case OPTION_JOURNEY:
-			o->reset = read_word(field, v, journey_words, lengthof(journey_words)) == 1;
+			o->reset = cdp_option_word(name_of(field), v, journey_words, lengthof(journey_words)) == 1;
 			break;
 		case OPTION_EXCLUDE:
-			o->exclude = read_list(field, v, &o->nexclude);
+			o->exclude = cdp_option_list(name_of(field), v, &o->nexclude);
 			break;
 		case OPTION_INCLUDE:
-			o->include = read_list(field, v, &o->ninclude);
+			o->include = cdp_option_list(name_of(field), v, &o->ninclude);
 			break;
 		case OPTION_COLLAPSE:
-			o->collapse = read_bool(field, v);
+			o->collapse = cdp_option_bool(name_of(field), v);
 			break;
 		case OPTION_CONVERSION_IS_TOUCH:
-			o->conversion_is_touch = read_word(field, v, conversion_touch_words, lengthof(conversion_touch_words));
+			o->conversion_is_touch = cdp_option_word(name_of(field), v, conversion_touch_words, lengthof(conversion_touch_words));
 			break;
 		case OPTION_FALLBACK:
-			o->fallback_plain = read_word(field, v, fallback_words, lengthof(fallback_words)) == 1;
+			o->fallback_plain = cdp_option_word(name_of(field), v, fallback_words, lengthof(fallback_words)) == 1;
 			break;
 		case OPTION_TWO_TOUCH:
-			o->two_touch_split = read_word(field, v, two_touch_words, lengthof(two_touch_words)) == 1;
+			o->two_touch_split = cdp_option_word(name_of(field), v, two_touch_words, lengthof(two_touch_words)) == 1;
 			break;
 		case OPTION_MILESTONES:
-			o->milestone = read_list(field, v, &o->nmilestones);
+			o->milestone = cdp_option_list(name_of(field), v, &o->nmilestones);
 			if (o->nmilestones > CDP_MAX_MILESTONES)
-				bad_option(field, psprintf("A list of at most %d kinds", CDP_MAX_MILESTONES));
+				cdp_option_bad(name_of(field), psprintf("A list of at most %d kinds", CDP_MAX_MILESTONES));
 			break;
 		case OPTION_NULL_PATHS:
-			o->null_paths = read_bool(field, v);
+			o->null_paths = cdp_option_bool(name_of(field), v);
 			*null_paths_given = true;
 			break;
 		case OPTION_PATHS:
-			o->paths = read_bool(field, v);
+			o->paths = cdp_option_bool(name_of(field), v);
 			break;
 		case OPTION_CREDITS:
-			o->credits = read_bool(field, v);
+			o->credits = cdp_option_bool(name_of(field), v);
 			break;
 		case OPTION_GROUPING:
-			o->grouping = read_text(field, v);
+			o->grouping = cdp_option_text(name_of(field), v);
 			break;
 		case OPTION_TIME_ZONE:
-			o->time_zone = read_text(field, v);
+			o->time_zone = cdp_option_text(name_of(field), v);
 			break;
 		case OPTION_SINCE:
-			o->since = cdp_time_from_text(read_text(field, v));
+			o->since = cdp_time_from_text(cdp_option_text(name_of(field), v), "attribution options");
 			break;
 		case OPTION_UNTIL:
-			o->until = cdp_time_from_text(read_text(field, v));
+			o->until = cdp_time_from_text(cdp_option_text(name_of(field), v), "attribution options");
 			break;
 		case OPTION_AS_OF:
-			o->as_of = cdp_time_from_text(read_text(field, v));
+			o->as_of = cdp_time_from_text(cdp_option_text(name_of(field), v), "attribution options");
 			break;
 		case OPTION_LABEL_NAMES:
-			o->label_name = read_list(field, v, &o->nlabel_names);
+			o->label_name = cdp_option_list(name_of(field), v, &o->nlabel_names);
 			break;
 		case OPTION_FIELDS:
 			break;
@@ -684,7 +603,7 @@ append_argument(FunctionCallInfo fcinfo, int arg, OptionField field, Oid type, S
 				for (int i = 0; i < n; i++)
 				{
 					if (nulls[i])
-						bad_option(field, "A list without NULLs");
+						cdp_option_bad(name_of(field), "A list without NULLs");
 					appendStringInfoChar(buf, i == 0 ? '[' : ',');
 					escape_json(buf, TextDatumGetCString(items[i]));
 				}

@@ -14,7 +14,7 @@ SELECT is((SELECT customers FROM (SELECT cdp.attribution_pass(i, timestamptz '20
 SELECT diag('peak grew by kB: ' || t.peak() - kb) FROM t.start;
 SELECT cmp_ok(t.peak() - kb, '<', 60000::bigint, 'leave no names behind') FROM t.start;
 SELECT throws_ok($$SELECT cdp.attribution_pass(i::text, timestamptz '2026-01-01', 'a', 1.0, cdp.attribution_options(models => '{last}', credits => true)) FROM generate_series(1, 100000::bigint) i$$,
-  '54000', 'customers of attribution credits do not fit into memory', 'names of text keys are bounded');
+  '54000', 'customers of attribution do not fit into memory', 'names of text keys are bounded');
 SELECT throws_ok($$SELECT cdp.attribution_pass(i, timestamptz '2026-01-01', 'a', 1.0, cdp.attribution_options(models => '{last}', credits => true)) FROM generate_series(1, 500000::bigint) i$$,
   '54000', 'journeys of an attribution result take more than 8 MB', 'kept journeys are bounded by the setting');
 RESET cdp.attribution_memory;

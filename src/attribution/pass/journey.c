@@ -8,23 +8,15 @@
  */
 #include "attribution/pass/journey.h"
 
+#include "base/rows/groups.h"
+
 #include "utils/builtins.h"
 
-/* Customers of a partition, numbered as they come. */
+/* Customers of a partition; a bit for each slot that was taken when the conversions were numbered. */
 typedef struct Groups
 {
-	uint32		n;
-	uint32		room;
-	uint32		slots;			/* a power of two */
-	struct GroupSlot
-	{
-		uint64		key;
-		uint32		group;		/* number + 1, 0 = free */
-	}		   *slot;
-	uint64	   *key2;			/* [room], wide keys only */
-	uint64	   *key;			/* [room] */
-	uint32	   *count;			/* [room] rows; after the scatter where the next group starts */
-	uint64	   *filter;			/* a bit for each slot: taken when the conversions were numbered */
+	CdpGroups	of;
+	uint64	   *filter;
 	uint32		filter_slots;
 } Groups;
 
@@ -36,7 +28,7 @@ typedef struct Scratch
 {
 	Size		rows;
 	uint32	   *group;			/* of each row: kept slim touches, narrow and other touches, conversions */
-	const CdpSlimTouch **kept;	/* slim touches that may have to be walked */
+	const CdpSlimRow **kept;	/* slim touches that may have to be walked */
 	uint64		nkept;
 	CdpItem    *item;
 	CdpItem    *sorted;
@@ -44,121 +36,21 @@ typedef struct Scratch
 	Groups		groups;
 } Scratch;
 
-/* Spreads a key over the slots; other bits than those that chose the partition. */
-static inline uint32
-slot_of(uint64 key, uint64 key2, uint32 slots)
-{
-	uint64		hash = (key ^ (key2 * UINT64CONST(0xFF51AFD7ED558CCD))) * UINT64CONST(0xC4CEB9FE1A85EC53);
-
-	return (uint32) (hash >> 32) & (slots - 1);
-}
-
-/* Makes the table empty, and right for the first customers. */
-static void
-reset_groups(Groups *g, MemoryContext cxt)
-{
-	if (g->slot == NULL)
-	{
-		g->slots = 16384;
-		g->room = g->slots / 2;
-		g->slot = MemoryContextAlloc(cxt, sizeof(*g->slot) * g->slots);
-		g->key = MemoryContextAlloc(cxt, sizeof(uint64) * g->room);
-		g->key2 = MemoryContextAlloc(cxt, sizeof(uint64) * g->room);
-		g->count = MemoryContextAlloc(cxt, sizeof(uint32) * g->room);
-	}
-	g->n = 0;
-	memset(g->slot, 0, sizeof(*g->slot) * g->slots);
-}
-
-/* Doubles the table. */
-static void
-grow_groups(Groups *g)
-{
-	Size		slots = (Size) g->slots * 2;
-
-	g->room *= 2;
-	g->key = repalloc_huge(g->key, sizeof(uint64) * g->room);
-	g->key2 = repalloc_huge(g->key2, sizeof(uint64) * g->room);
-	g->count = repalloc_huge(g->count, sizeof(uint32) * g->room);
-	g->slot = repalloc_huge(g->slot, sizeof(*g->slot) * slots);
-	memset(g->slot, 0, sizeof(*g->slot) * slots);
-	g->slots = (uint32) slots;
-	for (uint32 i = 0; i < g->n; i++)
-	{
-		uint32		at = slot_of(g->key[i], g->key2[i], g->slots);
-
-		while (g->slot[at].group != 0)
-			at = (at + 1) & (g->slots - 1);
-		g->slot[at].key = g->key[i];
-		g->slot[at].group = i + 1;
-	}
-}
-
-/* The number of a customer; a new one is added. */
-static inline uint32
-find_group(Groups *g, uint64 key, uint64 key2, bool wide)
-{
-	uint32		at = slot_of(key, key2, g->slots);
-	uint32		i;
-
-	for (; g->slot[at].group != 0; at = (at + 1) & (g->slots - 1))
-	{
-		i = g->slot[at].group - 1;
-		if (g->slot[at].key == key && (!wide || g->key2[i] == key2))
-			return i;
-	}
-	if (g->n == g->room)
-	{
-		grow_groups(g);
-		at = slot_of(key, key2, g->slots);
-		while (g->slot[at].group != 0)
-			at = (at + 1) & (g->slots - 1);
-	}
-	i = g->n++;
-	g->slot[at].key = key;
-	g->slot[at].group = i + 1;
-	g->key[i] = key;
-	g->key2[i] = key2;
-	g->count[i] = 0;
-	return i;
-}
-
-/* Visits the rows of one kind, chunk by chunk: body sees `row`, of the given type, and `number`. */
-#define FOR_ROWS(s, kind_, partition, type, row, number, body) \
-	do { \
-		const CdpStream *stream_ = &(s)->stream[kind_][partition]; \
-		uint64		left_ = stream_->rows; \
-		int			bytes_ = (s)->row_bytes[kind_]; \
-		number = 0; \
-		for (int c_ = 0; left_ > 0; c_++) \
-		{ \
-			const char *at_ = stream_->chunk[c_]; \
-			uint64		here_ = Min(left_, (uint64) (s)->chunk_rows[kind_]); \
-			left_ -= here_; \
-			CHECK_FOR_INTERRUPTS(); \
-			for (; here_ > 0; here_--, at_ += bytes_, number++) \
-			{ \
-				const type *row = (const type *) at_; \
-				body \
-			} \
-		} \
-	} while (0)
-
 /* Marks the first slots that customers were put into; kept small, so that asking it costs next to nothing. */
 static void
 make_filter(Groups *g, bool wide, MemoryContext cxt)
 {
-	if (g->filter_slots != g->slots)
+	if (g->filter_slots != g->of.slots)
 	{
 		if (g->filter != NULL)
 			pfree(g->filter);
-		g->filter = MemoryContextAllocHuge(cxt, g->slots / 8);
-		g->filter_slots = g->slots;
+		g->filter = MemoryContextAllocHuge(cxt, g->of.slots / 8);
+		g->filter_slots = g->of.slots;
 	}
-	memset(g->filter, 0, g->slots / 8);
-	for (uint32 i = 0; i < g->n; i++)
+	memset(g->filter, 0, g->of.slots / 8);
+	for (uint32 i = 0; i < g->of.n; i++)
 	{
-		uint32		at = slot_of(g->key[i], wide ? g->key2[i] : 0, g->slots);
+		uint32		at = cdp_group_slot(g->of.key[i], wide ? g->of.key2[i] : 0, g->of.slots);
 
 		g->filter[at / 64] |= UINT64CONST(1) << (at % 64);
 	}
@@ -168,13 +60,13 @@ make_filter(Groups *g, bool wide, MemoryContext cxt)
 static inline uint32
 find_converting(const Groups *g, uint64 key, uint64 key2, bool wide)
 {
-	uint32		at = slot_of(key, key2, g->slots);
+	uint32		at = cdp_group_slot(key, key2, g->of.slots);
 
 	if (likely((g->filter[at / 64] >> (at % 64) & 1) == 0))
 		return NO_GROUP;
-	for (; g->slot[at].group != 0; at = (at + 1) & (g->slots - 1))
-		if (g->slot[at].key == key && (!wide || g->key2[g->slot[at].group - 1] == key2))
-			return g->slot[at].group - 1;
+	for (; g->of.slot[at].group != 0; at = (at + 1) & (g->of.slots - 1))
+		if (g->of.slot[at].key == key && (!wide || g->of.key2[g->of.slot[at].group - 1] == key2))
+			return g->of.slot[at].group - 1;
 	return NO_GROUP;
 }
 
@@ -182,10 +74,10 @@ find_converting(const Groups *g, uint64 key, uint64 key2, bool wide)
 static inline uint32
 group_touch(Groups *g, uint64 key, uint64 key2, bool wide, bool all)
 {
-	uint32		group = all ? find_group(g, key, key2, wide) : find_converting(g, key, key2, wide);
+	uint32		group = all ? cdp_group_find(&g->of, key, key2, wide) : find_converting(g, key, key2, wide);
 
 	if (group != NO_GROUP)
-		g->count[group]++;
+		g->of.count[group]++;
 	return group;
 }
 
@@ -199,14 +91,14 @@ group_slim(CdpWalk *w, Scratch *x, bool all)
 {
 	const CdpStore *s = w->store;
 	Groups	   *g = &x->groups;
-	const CdpSlimTouch **kept = x->kept;
+	const CdpSlimRow **kept = x->kept;
 	bool		every = w->excluded != NULL;	/* all are looked at, to count them */
 	uint64		n = 0;
 	uint64		i;
 
 	if (all)
 	{
-		FOR_ROWS(s, CDP_STORE_SLIM, w->partition, CdpSlimTouch, row, i,
+		CDP_FOR_ROWS(s, CDP_STORE_SLIM, w->partition, CdpSlimRow, row, i,
 		{
 			kept[i] = row;
 			x->group[i] = group_touch(g, row->key, 0, false, true);
@@ -214,9 +106,9 @@ group_slim(CdpWalk *w, Scratch *x, bool all)
 		x->nkept = i;
 		return;
 	}
-	FOR_ROWS(s, CDP_STORE_SLIM, w->partition, CdpSlimTouch, row, i,
+	CDP_FOR_ROWS(s, CDP_STORE_SLIM, w->partition, CdpSlimRow, row, i,
 	{
-		uint32		at = slot_of(row->key, 0, g->slots);
+		uint32		at = cdp_group_slot(row->key, 0, g->of.slots);
 
 		kept[n] = row;
 		n += every | (g->filter[at / 64] >> (at % 64) & 1);
@@ -240,11 +132,11 @@ group_rows(CdpWalk *w, Scratch *x)
 	bool		all = w->options->need_nulls;
 	uint64		nslim = s->stream[CDP_STORE_SLIM][w->partition].rows;
 	uint64		nnarrow = s->stream[CDP_STORE_NARROW][w->partition].rows;
-	uint64		ntouches = s->stream[CDP_STORE_TOUCH][w->partition].rows;
+	uint64		ntouches = s->stream[CDP_STORE_FULL][w->partition].rows;
 	uint32	   *group_of = x->group + nslim + nnarrow + ntouches;
 	uint64		i;
 
-	FOR_ROWS(s, CDP_STORE_CONVERSION, w->partition, uint64, row, i,
+	CDP_FOR_ROWS(s, CDP_STORE_VALUED, w->partition, uint64, row, i,
 	{
 		if ((row[2] >> 48) & CDP_ROW_NO_KEY)
 		{
@@ -252,19 +144,19 @@ group_rows(CdpWalk *w, Scratch *x)
 			cdp_walk_lonely(w, row);
 			continue;
 		}
-		group_of[i] = find_group(g, row[0], wide ? row[3] : 0, wide);
-		g->count[group_of[i]]++;
+		group_of[i] = cdp_group_find(&g->of, row[0], wide ? row[3] : 0, wide);
+		g->of.count[group_of[i]]++;
 	});
 	if (!all)
 		make_filter(g, wide, w->cxt);
 	group_slim(w, x, all);
 	group_of = x->group + nslim;
-	FOR_ROWS(s, CDP_STORE_NARROW, w->partition, uint64, row, i,
+	CDP_FOR_ROWS(s, CDP_STORE_NARROW, w->partition, uint64, row, i,
 	{
 		group_of[i] = group_touch(g, row[0], wide ? row[2] : 0, wide, all);
 	});
 	group_of += nnarrow;
-	FOR_ROWS(s, CDP_STORE_TOUCH, w->partition, uint64, row, i,
+	CDP_FOR_ROWS(s, CDP_STORE_FULL, w->partition, uint64, row, i,
 	{
 		group_of[i] = group_touch(g, row[0], wide ? row[3] : 0, wide, all);
 	});
@@ -291,7 +183,7 @@ scatter_touch(CdpWalk *w, Scratch *x, uint32 group, uint64 word)
 		return;
 	}
 	/* Nothing else is to be looked up, so the row's number is not kept. */
-	item = &x->item[x->groups.count[group]++];
+	item = &x->item[x->groups.of.count[group]++];
 	item->at = cdp_store_narrow_at(word);
 	item->rank = w->rank[label];
 	item->row = 0;
@@ -304,16 +196,9 @@ scatter_rows(CdpWalk *w, Scratch *x)
 	CdpStore   *s = w->store;
 	Groups	   *g = &x->groups;
 	const uint32 *group_of = x->group;
-	uint32		start = 0;
 	uint64		i;
 
-	for (uint32 k = 0; k < g->n; k++)
-	{
-		uint32		count = g->count[k];
-
-		g->count[k] = start;
-		start += count;
-	}
+	cdp_groups_starts(&g->of);
 	for (i = 0; i < x->nkept; i++)
 	{
 		if ((i & 4095) == 0)
@@ -321,12 +206,12 @@ scatter_rows(CdpWalk *w, Scratch *x)
 		scatter_touch(w, x, group_of[i], cdp_store_slim_word(x->kept[i]));
 	}
 	group_of += s->stream[CDP_STORE_SLIM][w->partition].rows;
-	FOR_ROWS(s, CDP_STORE_NARROW, w->partition, uint64, row, i,
+	CDP_FOR_ROWS(s, CDP_STORE_NARROW, w->partition, uint64, row, i,
 	{
 		scatter_touch(w, x, group_of[i], row[1]);
 	});
 	group_of += i;
-	FOR_ROWS(s, CDP_STORE_TOUCH, w->partition, uint64, row, i,
+	CDP_FOR_ROWS(s, CDP_STORE_FULL, w->partition, uint64, row, i,
 	{
 		uint32		group = group_of[i];
 		uint32		label = (uint32) row[2];
@@ -337,13 +222,13 @@ scatter_rows(CdpWalk *w, Scratch *x)
 			count_unwalked(w, label);
 			continue;
 		}
-		item = &x->item[g->count[group]++];
+		item = &x->item[g->of.count[group]++];
 		item->at = (int64) row[1];
 		item->rank = likely(label != CDP_NO_LABEL) ? w->rank[label] : CDP_CLASS_MILESTONE << 30;
 		item->row = (uint32) i;
 	});
 	group_of += i;
-	FOR_ROWS(s, CDP_STORE_CONVERSION, w->partition, uint64, row, i,
+	CDP_FOR_ROWS(s, CDP_STORE_VALUED, w->partition, uint64, row, i,
 	{
 		uint32		group = group_of[i];
 		uint32		label = (uint32) row[2];
@@ -352,7 +237,7 @@ scatter_rows(CdpWalk *w, Scratch *x)
 
 		if (group == NO_GROUP)
 			continue;
-		item = &x->item[g->count[group]++];
+		item = &x->item[g->of.count[group]++];
 		item->at = (int64) row[1];
 		item->rank = (uint32) (refund ? CDP_CLASS_REFUND : CDP_CLASS_CONVERSION) << 30 |
 			(label != CDP_NO_LABEL ? w->conversion_rank[label] + 1 : CDP_ITEM_NO_LABEL);
@@ -375,52 +260,80 @@ reserve_scratch(Scratch *x, Size rows, MemoryContext cxt)
 	x->rows = rows + rows / 8;
 	x->group = MemoryContextAllocHuge(cxt, sizeof(uint32) * x->rows);
 	x->item = MemoryContextAllocHuge(cxt, sizeof(CdpItem) * x->rows);
-	x->kept = MemoryContextAllocHuge(cxt, sizeof(CdpSlimTouch *) * x->rows);
+	x->kept = MemoryContextAllocHuge(cxt, sizeof(CdpSlimRow *) * x->rows);
 }
 
-/* Whether the rows are in order already. */
-static inline bool
-is_sorted(const CdpItem *items, int n)
+/*
+ * Orders rows of equal time: by id, or without ids touch before milestone before
+ * conversion before refund, label, value. Everything that distinguishes two rows
+ * takes part, so that the result does not depend on the order of the input.
+ */
+static int
+compare_rows(const CdpItem *a, const CdpItem *b, const void *arg)
 {
-	for (int i = 1; i < n; i++)
-		if (items[i - 1].at >= items[i].at)
-			return false;
-	return true;
+	const CdpWalk *w = arg;
+	const CdpStore *s = w->store;
+	int			kind_a = CDP_ITEM_CLASS(a->rank) >= CDP_CLASS_CONVERSION;
+	int			kind_b = CDP_ITEM_CLASS(b->rank) >= CDP_CLASS_CONVERSION;
+	const uint64 *x;
+	const uint64 *y;
+	int			c = 0;
+
+	/* Without ids, touches of equal rank are alike. */
+	if (!CDP_ID_WORD(s) && a->rank != b->rank)
+		return a->rank < b->rank ? -1 : 1;
+	if (!CDP_ID_WORD(s) && !kind_a)
+		return 0;
+	x = cdp_store_at(s, kind_a, w->partition, a->row);
+	y = cdp_store_at(s, kind_b, w->partition, b->row);
+	if (CDP_ID_WORD(s))
+		c = cdp_compare_int64(x[CDP_ID_WORD(s)], y[CDP_ID_WORD(s)]);
+	if (c == 0)
+		c = cdp_compare_int64(a->rank, b->rank);
+	if (c == 0 && kind_a)
+		c = cdp_compare_int64(x[s->value_word], y[s->value_word]);
+	if (c == 0)
+		c = cdp_compare_int64(x[2] >> 32, y[2] >> 32);
+	if (c == 0 && CDP_SESSION_WORD(s))
+		c = cdp_compare_int64(x[CDP_SESSION_WORD(s)], y[CDP_SESSION_WORD(s)]);
+	return c;
 }
+
+/* What visiting the partitions needs. */
+typedef struct Visit
+{
+	CdpWalk    *walk;
+	Scratch    *scratch;
+} Visit;
 
 /* Sorts and walks each customer of a loaded partition. */
 static void
-walk_partition(CdpWalk *w, Scratch *x)
+walk_partition(CdpStore *s, int partition, void *arg)
 {
-	CdpStore   *s = w->store;
+	CdpWalk    *w = ((Visit *) arg)->walk;
+	Scratch    *x = ((Visit *) arg)->scratch;
 	Groups	   *g = &x->groups;
-	Size		rows = cdp_store_rows(s, w->partition);
+	Size		rows = cdp_store_rows(s, partition);
 	uint32		begin = 0;
 
-	if (rows == 0)
-		return;
-	if (rows > PG_INT32_MAX / 2)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("too many rows of few customers for one attribution pass"),
-				 errdetail("%zu rows share one of %d partitions.", rows, CDP_STORE_PARTITIONS),
-				 errhint("Lower cdp.attribution_memory, so that the rows are divided further, or report a shorter interval.")));
+	w->store = s;
+	w->partition = partition;
 	reserve_scratch(x, rows, w->cxt);
-	reset_groups(g, w->cxt);
+	cdp_groups_reset(&g->of, w->cxt);
 	group_rows(w, x);
 	scatter_rows(w, x);
 	if (w->options->need_nulls)
-		w->sums->counter[CDP_COUNT_CUSTOMERS] += g->n;
-	for (uint32 k = 0; k < g->n; k++)
+		w->sums->counter[CDP_COUNT_CUSTOMERS] += g->of.n;
+	for (uint32 k = 0; k < g->of.n; k++)
 	{
-		uint32		end = g->count[k];
+		uint32		end = g->of.count[k];
 		int			n = (int) (end - begin);
 
 		if (n == 0)
 			continue;
 		if ((k & 255) == 0)
 			CHECK_FOR_INTERRUPTS();
-		if (!is_sorted(x->item + begin, n))
+		if (!cdp_items_sorted(x->item + begin, n))
 		{
 			if (n > x->sorted_room)
 			{
@@ -429,61 +342,15 @@ walk_partition(CdpWalk *w, Scratch *x)
 				x->sorted_room = n;
 				x->sorted = MemoryContextAllocHuge(w->cxt, sizeof(CdpItem) * n);
 			}
-			cdp_items_sort(w, x->item + begin, x->sorted, n);
+			cdp_items_sort(x->item + begin, x->sorted, n, compare_rows, w);
 		}
 		if (w->options->credits)
-			w->customer = cdp_pass_customer(w->pass, g->key[k], g->key2[k]);
+			w->customer = cdp_pass_customer(w->pass, g->of.key[k], g->of.key2[k]);
 		cdp_walk_customer(w, x->item + begin, n);
 		/* The names of text keys are the pass's; of others this is a text for the moment. */
 		if (w->options->credits && w->pass->key_type != CDP_KEY_TEXT)
 			pfree(unconstify(char *, w->customer));
 		begin = end;
-	}
-}
-
-/* Raises the error for a customer whose rows do not fit into memory. */
-static void
-customer_too_large(const CdpStore *s, int partition, Size need)
-{
-	ereport(ERROR,
-			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-			 errmsg("the rows of one customer do not fit into the memory of an attribution pass"),
-			 errdetail(UINT64_FORMAT " rows need about %zu kB, half of %d kB is there for them.",
-					   cdp_store_rows(s, partition),
-					   need / 1024, cdp_attribution_memory),
-			 errhint("Raise cdp.attribution_memory, or filter out customers that are no persons, such as bots and shared devices.")));
-}
-
-/* Walks every partition of a store; one that is too large is divided further. */
-static void
-walk_store(CdpWalk *w, CdpStore *s, Scratch *x)
-{
-	for (int p = 0; p < CDP_STORE_PARTITIONS; p++)
-	{
-		uint64		rows = cdp_store_rows(s, p);
-		Size		need = cdp_store_bytes(s, p) + rows * (sizeof(CdpItem) + sizeof(uint32) + sizeof(CdpSlimTouch *));
-
-		CHECK_FOR_INTERRUPTS();
-		if (rows == 0)
-			continue;
-		if (need > cdp_attribution_memory_bytes() / 2)
-		{
-			CdpStore   *finer;
-
-			if (s->level >= 2)
-				customer_too_large(s, p, need);
-			finer = cdp_store_create(w->cxt, s->wide_key, s->id_word != 0, s->session_word != 0,
-									 s->level + 1, s->limit / 2);
-			cdp_store_refine(s, p, finer);
-			walk_store(w, finer, x);
-			cdp_store_close(finer);
-			continue;
-		}
-		cdp_store_load(s, p);
-		w->store = s;
-		w->partition = p;
-		walk_partition(w, x);
-		cdp_store_release(s, p);
 	}
 }
 
@@ -571,7 +438,7 @@ named_labels(const CdpPass *pass, uint32 **rank)
 	uint32	   *number = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(uint32) * Max(in->n, 1));
 	uint32	   *name_rank;
 
-	cdp_intern_init(&names, false, CurrentMemoryContext);
+	cdp_intern_init(&names, false, CurrentMemoryContext, &cdp_attribution_memory);
 	for (uint32 i = 0; i < in->n; i++)
 	{
 		int32		code = in->is_int ? in->code[i] : 0;
@@ -596,7 +463,7 @@ cdp_pass_finish(CdpPass *pass)
 {
 	MemoryContext old = MemoryContextSwitchTo(pass->cxt);
 	CdpWalk    *w = palloc0(sizeof(CdpWalk));
-	Scratch    *x = palloc0(sizeof(Scratch));
+	Visit		visit = {.walk = w, .scratch = palloc0(sizeof(Scratch))};
 	uint32	   *rank;
 	uint32	   *conversion_rank;
 	CdpLabels  *labels;
@@ -618,7 +485,7 @@ cdp_pass_finish(CdpPass *pass)
 	w->kind_lookback = kind_lookbacks(pass, &w->longest);
 	if (pass->nreferences > 1)
 		qsort(pass->reference, pass->nreferences, sizeof(CdpReference), compare_references);
-	walk_store(w, pass->store, x);
+	cdp_store_visit(pass->store, sizeof(CdpItem) + sizeof(uint32) + sizeof(CdpSlimRow *), walk_partition, &visit);
 	cdp_walk_orphans(w);
 	MemoryContextSwitchTo(old);
 	return w->sums;

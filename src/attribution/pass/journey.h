@@ -6,15 +6,9 @@
 #define CDP_JOURNEY_H
 
 #include "attribution/pass/pass.h"
+#include "base/rows/order.h"
 
-/* One row, as far as the order needs it. */
-typedef struct CdpItem
-{
-	int64		at;
-	uint32		rank;			/* class (2 bits: touch, milestone, conversion, refund) and label */
-	uint32		row;			/* in the partition's stream */
-} CdpItem;
-
+/* The rank of an item: class (2 bits: touch, milestone, conversion, refund) and label. */
 #define CDP_ITEM_CLASS(rank) ((rank) >> 30)
 #define CDP_ITEM_LABEL(rank) ((rank) & 0x3FFFFFFF)
 /* Conversions without label come before those with one, so theirs is 0 and the others count from 1. */
@@ -83,8 +77,5 @@ typedef struct CdpWalk
 extern void cdp_walk_customer(CdpWalk *w, const CdpItem *items, int n);
 extern void cdp_walk_lonely(CdpWalk *w, const uint64 *row);
 extern void cdp_walk_orphans(CdpWalk *w);
-
-/* order.c */
-extern void cdp_items_sort(const CdpWalk *w, CdpItem *items, CdpItem *scratch, int n);
 
 #endif							/* CDP_JOURNEY_H */

@@ -8,50 +8,12 @@
  */
 #include "attribution/pass/pass.h"
 
-#include "common/hashfn.h"
-#include "nodes/primnodes.h"
-#include "utils/uuid.h"
 
 typedef enum ValueType
 {
 	VALUE_NUMERIC,
 	VALUE_FLOAT
 } ValueType;
-
-/* The name of a customer with a text key, kept for credits. */
-typedef struct CustomerName
-{
-	uint64		key[2];
-	char	   *name;
-} CustomerName;
-
-/* Tells whether an argument of the aggregate at hand may differ from row to row. */
-bool
-cdp_options_vary(FunctionCallInfo fcinfo, int arg)
-{
-	Aggref	   *aggref = AggGetAggref(fcinfo);
-	Node	   *node;
-
-	if (aggref == NULL || list_length(aggref->args) < arg)
-		return true;
-	node = (Node *) list_nth_node(TargetEntry, aggref->args, arg - 1)->expr;
-	return !IsA(node, Const) && !IsA(node, Param);
-}
-
-/* Refuses options that differ from those of the first row: which one came first would decide. */
-void
-cdp_options_same(FunctionCallInfo fcinfo, int arg, const Jsonb *given)
-{
-	Jsonb	   *now = PG_ARGISNULL(arg) ? NULL : PG_GETARG_JSONB_P(arg);
-
-	if (now == NULL ? given == NULL : given != NULL && VARSIZE(now) == VARSIZE(given) &&
-		memcmp(now, given, VARSIZE(now)) == 0)
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-			 errmsg("attribution options differ from row to row"),
-			 errhint("Give the same options for all rows, or GROUP BY what they depend on.")));
-}
 
 /* What the executor closes when it ends without asking for the result, as LIMIT makes it do. */
 typedef struct CdpPassFiles
@@ -98,7 +60,7 @@ start_pass(FunctionCallInfo fcinfo, CdpKeyType key_type, bool int_labels, bool w
 	pass = palloc0(sizeof(CdpPass));
 	pass->cxt = cxt;
 	pass->given = PG_ARGISNULL(5) ? NULL : PG_GETARG_JSONB_P_COPY(5);
-	pass->vary = cdp_options_vary(fcinfo, 5);
+	pass->vary = cdp_option_varies(fcinfo, 5);
 	pass->options = cdp_options_from_jsonb(pass->given, cxt);
 	if (!wide)
 		refuse_without_kinds(pass->options);
@@ -107,63 +69,27 @@ start_pass(FunctionCallInfo fcinfo, CdpKeyType key_type, bool int_labels, bool w
 	pass->keep_kinds = wide && (pass->options->nkinds > 0 || pass->options->nmilestones > 0);
 	pass->keep_conversion_labels = pass->options->conversion_is_touch != CDP_CONVERSION_NO_TOUCH ||
 		pass->options->need_sessions;
-	pass->store = cdp_store_create(cxt, key_type != CDP_KEY_BIGINT, wide,
-								   wide && pass->options->need_sessions, 0,
-								   cdp_attribution_memory_bytes() / 2);
+	pass->store = cdp_store_create(cxt, key_type != CDP_KEY_BIGINT, wide ? 1 + pass->options->need_sessions : 0,
+								   &cdp_attribution_memory);
 	pass->files = MemoryContextAlloc(aggregate, sizeof(CdpPassFiles));
 	pass->files->store = pass->store;
 	AggRegisterCallback(fcinfo, close_files, PointerGetDatum(pass->files));
-	cdp_intern_init(&pass->labels, int_labels, cxt);
-	cdp_intern_init(&pass->conversion_labels, int_labels, cxt);
-	cdp_intern_init(&pass->kinds, int_labels, cxt);
+	cdp_intern_init(&pass->labels, int_labels, cxt, &cdp_attribution_memory);
+	cdp_intern_init(&pass->conversion_labels, int_labels, cxt, &cdp_attribution_memory);
+	cdp_intern_init(&pass->kinds, int_labels, cxt, &cdp_attribution_memory);
 	for (int m = 0; m < CDP_MAX_MILESTONES; m++)
 		pass->milestone[m] = -1;
-	pass->unpartitioned_left = 64 * 1024;
 	if (pass->options->credits && key_type == CDP_KEY_TEXT)
-	{
-		HASHCTL		ctl = {.keysize = 2 * sizeof(uint64), .entrysize = sizeof(CustomerName), .hcxt = cxt};
-
-		pass->customers = hash_create("cdp customers", 1024, &ctl, HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
-	}
+		pass->customers = cdp_key_names_create(cxt, &cdp_attribution_memory);
 	MemoryContextSwitchTo(old);
 	return pass;
-}
-
-/* Keeps the name of a customer, once. */
-static void
-remember_customer(CdpPass *pass, const uint64 *key, const char *text, int len)
-{
-	bool		found;
-	CustomerName *entry = hash_search(pass->customers, key, HASH_ENTER, &found);
-
-	if (found)
-		return;
-	pass->customer_bytes += sizeof(CustomerName) + len + 64;
-	if (pass->customer_bytes > cdp_attribution_memory_bytes() / 4)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("customers of attribution credits do not fit into memory"),
-				 errdetail("%ld customers take more than a quarter of %d kB.",
-						   hash_get_num_entries(pass->customers), cdp_attribution_memory),
-				 errhint("Raise cdp.attribution_memory, give bigint or uuid keys, or ask for credits of fewer customers.")));
-	entry->name = MemoryContextAlloc(pass->cxt, len + 1);
-	memcpy(entry->name, text, len);
-	entry->name[len] = '\0';
 }
 
 /* The name of a customer, for credits; palloc'd or shared. */
 const char *
 cdp_pass_customer(const CdpPass *pass, uint64 key, uint64 key2)
 {
-	uint64		wide[2] = {key, key2};
-	CustomerName *entry;
-
-	if (pass->key_type == CDP_KEY_BIGINT)
-		return psprintf(INT64_FORMAT, (int64) key);
-	if (pass->key_type == CDP_KEY_UUID)
-		return DatumGetCString(DirectFunctionCall1(uuid_out, UUIDPGetDatum((pg_uuid_t *) wide)));
-	entry = hash_search(pass->customers, wide, HASH_FIND, NULL);
-	return entry ? entry->name : "";
+	return cdp_key_name(pass->key_type, pass->customers, key, key2);
 }
 
 /* The number of a kind plus one; a new one is compared with the milestones. */
@@ -206,12 +132,12 @@ add_reference(CdpPass *pass, int64 conversion_id, int64 at, int64 value, const u
 	if (pass->nreferences == pass->reference_room)
 	{
 		pass->reference_room = Max(256, pass->reference_room * 2);
-		if (pass->reference_room * sizeof(CdpReference) > cdp_attribution_memory_bytes() / 4)
+		if (pass->reference_room * sizeof(CdpReference) > cdp_pass_memory_bytes(&cdp_attribution_memory) / 4)
 			ereport(ERROR,
 					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 					 errmsg("refunds of attribution do not fit into memory"),
 					 errdetail(INT64_FORMAT " refunds that name their conversion take more than a quarter of %d kB.",
-							   pass->nreferences, cdp_attribution_memory),
+							   pass->nreferences, cdp_attribution_memory.kilobytes),
 					 errhint("Raise cdp.attribution_memory, or report a shorter interval.")));
 		pass->reference = pass->reference == NULL
 			? MemoryContextAlloc(pass->cxt, sizeof(CdpReference) * pass->reference_room)
@@ -221,63 +147,13 @@ add_reference(CdpPass *pass, int64 conversion_id, int64 at, int64 value, const u
 		.key = {key[0], key[1]}, .has_key = has_key};
 }
 
-/* The label of a row as a number. */
-static pg_attribute_always_inline uint32
-label_number(CdpIntern *labels, Datum label, bool int_labels)
-{
-	text	   *t;
-
-	if (int_labels)
-		return cdp_intern_int(labels, DatumGetInt32(label));
-	t = (text *) DatumGetPointer(label);
-	if (unlikely(VARATT_IS_EXTENDED(t) && !VARATT_IS_SHORT(t)))
-		t = pg_detoast_datum_packed(t);
-	return cdp_intern_text(labels, VARDATA_ANY(t), VARSIZE_ANY_EXHDR(t));
-}
-
-/* The key of a row as one or two words. */
-static pg_attribute_always_inline void
-read_key(CdpPass *pass, Datum datum, CdpKeyType type, uint64 *key)
-{
-	if (type == CDP_KEY_BIGINT)
-	{
-		key[0] = (uint64) DatumGetInt64(datum);
-		key[1] = 0;
-	}
-	else if (type == CDP_KEY_UUID)
-		memcpy(key, DatumGetPointer(datum), 16);
-	else
-	{
-		text	   *t = (text *) DatumGetPointer(datum);
-		const unsigned char *data;
-		int			len;
-
-		if (unlikely(VARATT_IS_EXTENDED(t) && !VARATT_IS_SHORT(t)))
-			t = pg_detoast_datum_packed(t);
-		data = (const unsigned char *) VARDATA_ANY(t);
-		len = VARSIZE_ANY_EXHDR(t);
-		key[0] = hash_bytes_extended(data, len, UINT64CONST(0x9E3779B97F4A7C15));
-		key[1] = hash_bytes_extended(data, len, UINT64CONST(0xC2B2AE3D27D4EB4F));
-		if (pass->customers != NULL)
-			remember_customer(pass, key, (const char *) data, len);
-	}
-}
-
 /* Fills the words of id and session, where rows have them. */
 static inline void
 put_wide(FunctionCallInfo fcinfo, CdpPass *pass, uint64 *row)
 {
-	row[pass->store->id_word] = (uint64) (PG_ARGISNULL(6) ? CDP_NO_ID : PG_GETARG_INT64(6));
-	if (pass->store->session_word)
-		row[pass->store->session_word] = (uint64) (PG_ARGISNULL(8) ? CDP_NO_ID : PG_GETARG_INT64(8));
-}
-
-/* Moves the rows to partitions once there are many. */
-static inline void
-count_row(CdpPass *pass)
-{
-	if (pass->unpartitioned_left > 0 && --pass->unpartitioned_left == 0)
-		cdp_store_partition_now(pass->store);
+	row[CDP_ID_WORD(pass->store)] = (uint64) (PG_ARGISNULL(6) ? CDP_NO_ID : PG_GETARG_INT64(6));
+	if (CDP_SESSION_WORD(pass->store))
+		row[CDP_SESSION_WORD(pass->store)] = (uint64) (PG_ARGISNULL(8) ? CDP_NO_ID : PG_GETARG_INT64(8));
 }
 
 /* Packs a conversion or refund; returns nothing, counts what it leaves out. */
@@ -307,18 +183,18 @@ add_conversion(FunctionCallInfo fcinfo, CdpPass *pass, CdpKeyType key_type, bool
 	if (PG_ARGISNULL(1))
 		flags |= CDP_ROW_NO_KEY;
 	else
-		read_key(pass, PG_GETARG_DATUM(1), key_type, key);
+		cdp_key_read(PG_GETARG_DATUM(1), key_type, pass->customers, key);
 	if (wide && !PG_ARGISNULL(9))
 	{
 		add_reference(pass, PG_GETARG_INT64(9), at, micro < 0 ? micro : -micro, key, !PG_ARGISNULL(1));
 		return;
 	}
 	if (!PG_ARGISNULL(3) && !negative)
-		label = label_number(pass->keep_conversion_labels ? &pass->labels : &pass->conversion_labels,
+		label = cdp_intern_label(pass->keep_conversion_labels ? &pass->labels : &pass->conversion_labels,
 							 PG_GETARG_DATUM(3), int_labels);
 	if (pass->keep_kinds && !PG_ARGISNULL(7))
 		kind = kind_number(pass, PG_GETARG_DATUM(7));
-	row = cdp_store_row(store, CDP_STORE_CONVERSION, cdp_store_place(store, key[0], key[1]));
+	row = cdp_store_row(store, CDP_STORE_VALUED, cdp_store_place(store, key[0], key[1]));
 	row[0] = key[0];
 	row[1] = (uint64) at;
 	row[2] = label | kind << 32 | flags << 48;
@@ -327,7 +203,7 @@ add_conversion(FunctionCallInfo fcinfo, CdpPass *pass, CdpKeyType key_type, bool
 	if (wide)
 		put_wide(fcinfo, pass, row);
 	row[store->value_word] = (uint64) micro;
-	count_row(pass);
+	cdp_store_count(store);
 }
 
 /* Takes one row; all arguments but the state are those of cdp.attribution_pass. */
@@ -349,7 +225,7 @@ take_row(FunctionCallInfo fcinfo, CdpKeyType key_type, bool int_labels, ValueTyp
 	{
 		pass = (CdpPass *) PG_GETARG_POINTER(0);
 		if (unlikely(pass->vary))
-			cdp_options_same(fcinfo, 5, pass->given);
+			cdp_option_same(fcinfo, 5, pass->given, "attribution");
 	}
 	store = pass->store;
 	pass->counter[CDP_COUNT_ROWS]++;
@@ -399,17 +275,17 @@ take_row(FunctionCallInfo fcinfo, CdpKeyType key_type, bool int_labels, ValueTyp
 	}
 	if (!PG_ARGISNULL(3))
 	{
-		label = label_number(&pass->labels, PG_GETARG_DATUM(3), int_labels);
+		label = cdp_intern_label(&pass->labels, PG_GETARG_DATUM(3), int_labels);
 		pass->counter[CDP_COUNT_TOUCHES]++;
 	}
-	read_key(pass, PG_GETARG_DATUM(1), key_type, key);
+	cdp_key_read(PG_GETARG_DATUM(1), key_type, pass->customers, key);
 	if (!wide && likely(cdp_store_fits_narrow(at, label)))
 	{
 		if (key_type == CDP_KEY_BIGINT && key[0] <= PG_UINT32_MAX)
 		{
 			cdp_store_put_slim(cdp_store_row(store, CDP_STORE_SLIM, cdp_store_place(store, key[0], 0)), key[0],
 							   cdp_store_narrow(at, label));
-			count_row(pass);
+			cdp_store_count(store);
 			PG_RETURN_POINTER(pass);
 		}
 		row = cdp_store_row(store, CDP_STORE_NARROW, cdp_store_place(store, key[0], key[1]));
@@ -417,10 +293,10 @@ take_row(FunctionCallInfo fcinfo, CdpKeyType key_type, bool int_labels, ValueTyp
 		row[1] = cdp_store_narrow(at, label);
 		if (key_type != CDP_KEY_BIGINT)
 			row[2] = key[1];
-		count_row(pass);
+		cdp_store_count(store);
 		PG_RETURN_POINTER(pass);
 	}
-	row = cdp_store_row(store, CDP_STORE_TOUCH, cdp_store_place(store, key[0], key[1]));
+	row = cdp_store_row(store, CDP_STORE_FULL, cdp_store_place(store, key[0], key[1]));
 	row[0] = key[0];
 	row[1] = (uint64) at;
 	row[2] = label | kind << 32 | flags << 48;
@@ -428,7 +304,7 @@ take_row(FunctionCallInfo fcinfo, CdpKeyType key_type, bool int_labels, ValueTyp
 		row[3] = key[1];
 	if (wide)
 		put_wide(fcinfo, pass, row);
-	count_row(pass);
+	cdp_store_count(store);
 	PG_RETURN_POINTER(pass);
 }
 

@@ -11,7 +11,7 @@
 static void
 reserve_touches(CdpWalk *w, int n)
 {
-	bool		wide = w->store->id_word != 0;
+	bool		wide = CDP_ID_WORD(w->store) != 0;
 	Size		room;
 
 	if (n <= w->touch_room)
@@ -33,7 +33,7 @@ reserve_touches(CdpWalk *w, int n)
 	{
 		GROW(id);
 		GROW(out_id);
-		if (w->store->session_word)
+		if (CDP_SESSION_WORD(w->store))
 		{
 			GROW(session);
 			GROW(out_session);
@@ -76,9 +76,9 @@ add_touch(CdpWalk *w, uint32 label, int64 at, const uint64 *row)
 	w->at[n] = at;
 	if (row != NULL)
 	{
-		w->id[n] = (int64) row[w->store->id_word];
+		w->id[n] = (int64) row[CDP_ID_WORD(w->store)];
 		if (w->session != NULL)
-			w->session[n] = (int64) row[w->store->session_word];
+			w->session[n] = (int64) row[CDP_SESSION_WORD(w->store)];
 		if (w->kind != NULL)
 			w->kind[n] = (uint16) (row[2] >> 32);
 	}
@@ -167,8 +167,8 @@ read_conversion(CdpWalk *w, CdpConversion *c, const uint64 *row, uint32 label)
 	const CdpStore *s = w->store;
 
 	c->at = (int64) row[1];
-	c->id = s->id_word ? (int64) row[s->id_word] : CDP_NO_ID;
-	c->session = s->session_word ? (int64) row[s->session_word] : CDP_NO_ID;
+	c->id = CDP_ID_WORD(s) ? (int64) row[CDP_ID_WORD(s)] : CDP_NO_ID;
+	c->session = CDP_SESSION_WORD(s) ? (int64) row[CDP_SESSION_WORD(s)] : CDP_NO_ID;
 	c->net = (int64) row[s->value_word];
 	c->label = label;
 	c->refunds = 0;
@@ -190,7 +190,7 @@ read_items(CdpWalk *w, const CdpItem *items, int n)
 {
 	const CdpStore *s = w->store;
 	CdpMilestone milestone[CDP_MAX_MILESTONES];
-	bool		wide = s->id_word != 0;
+	bool		wide = CDP_ID_WORD(s) != 0;
 	CdpConversionTouch touch_rule = w->options->conversion_is_touch;
 
 	for (int m = 0; m < CDP_MAX_MILESTONES; m++)

@@ -47,7 +47,7 @@ begin_journey(CdpJourneyLog *log)
 static void
 check_limit(const CdpJourneyLog *log)
 {
-	Size		limit = Min(CDP_LOG_LIMIT, cdp_attribution_memory_bytes() / 2);
+	Size		limit = Min(CDP_LOG_LIMIT, cdp_pass_memory_bytes(&cdp_attribution_memory) / 2);
 
 	if (log->bytes.len > limit)
 		ereport(ERROR,

@@ -162,16 +162,16 @@ replay_state(FunctionCallInfo fcinfo, int options_arg)
 	{
 		state = (ReplayState *) PG_GETARG_POINTER(0);
 		if (state->vary)
-			cdp_options_same(fcinfo, options_arg, state->given);
+			cdp_option_same(fcinfo, options_arg, state->given, "attribution");
 		return state;
 	}
 	old = MemoryContextSwitchTo(aggregate);
 	state = palloc0(sizeof(ReplayState));
 	state->cxt = aggregate;
 	state->given = PG_ARGISNULL(options_arg) ? NULL : PG_GETARG_JSONB_P_COPY(options_arg);
-	state->vary = cdp_options_vary(fcinfo, options_arg);
+	state->vary = cdp_option_varies(fcinfo, options_arg);
 	state->options = cdp_options_from_jsonb(state->given, aggregate);
-	cdp_intern_init(&state->labels, false, aggregate);
+	cdp_intern_init(&state->labels, false, aggregate, &cdp_attribution_memory);
 	state->log = cdp_log_create(aggregate);
 	MemoryContextSwitchTo(old);
 	return state;

@@ -73,14 +73,14 @@ cdp_sums_create(const CdpOptions *o, const CdpLabels *labels, MemoryContext cxt)
 	MemoryContext old = MemoryContextSwitchTo(cxt);
 	CdpSums    *s = palloc0(sizeof(CdpSums));
 	Size		cells = (Size) o->nmodels * (labels->n + 1);
-	Size		limit = cdp_attribution_memory_bytes() / 4;
+	Size		limit = cdp_pass_memory_bytes(&cdp_attribution_memory) / 4;
 
 	if (cells * 2 * sizeof(int128) > limit)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("attribution sums do not fit into memory"),
 				 errdetail("%d models of %d labels take %zu kB, a quarter of %d kB is there for them.",
-						   o->nmodels, labels->n, cells * 2 * sizeof(int128) / 1024, cdp_attribution_memory),
+						   o->nmodels, labels->n, cells * 2 * sizeof(int128) / 1024, cdp_attribution_memory.kilobytes),
 				 errhint("Raise cdp.attribution_memory, name fewer models, or group by channel or campaign.")));
 	s->cxt = cxt;
 	s->options = o;

@@ -102,7 +102,4 @@ extern CdpSums *cdp_sums_from_datum(Datum partial, MemoryContext cxt);
 /* totals.c */
 extern void cdp_sums_model_units(CdpSums *s, int model, int128 *conversions, int128 *value);
 
-/* numbers.c */
-extern Datum cdp_numeric_from_scaled(int128 units, int scale);
-
 #endif							/* CDP_SUMS_H */

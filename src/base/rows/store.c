@@ -1,12 +1,12 @@
 /*
  * store.c
- *		Packed rows of a pass: appended to chunks of partitions by customer,
- *		and from there to temporary files when they outgrow the memory setting.
+ *		Packed rows of a pass: appended to chunks of partitions by key, and
+ *		from there to temporary files when they outgrow the memory setting.
  *
  * Small inputs stay in one partition. All chunks have one size, so that a chunk
  * that went to a file serves any other partition.
  */
-#include "attribution/pass/store.h"
+#include "base/rows/store.h"
 
 #include <sys/mman.h>
 
@@ -17,37 +17,46 @@
 #define CHUNKS_AT_ONCE_LARGE 1024
 #define HUGE_PAGE ((uintptr_t) 2 * 1024 * 1024)
 #define ROWS_BEFORE_PARTITIONS (64 * 1024)
+/* Times that a partition is divided further by other bits of the hash. */
+#define MOST_LEVELS 2
 
-/* Makes an empty store in cxt; which words a row has is fixed here. */
-CdpStore *
-cdp_store_create(MemoryContext cxt, bool wide_key, bool ids, bool sessions, int level, Size limit)
+/* Makes an empty store of a level in cxt. */
+static CdpStore *
+create_store(MemoryContext cxt, bool wide_key, int extra_words, const CdpPassMemory *memory, int level, Size limit)
 {
 	CdpStore   *s = MemoryContextAllocZero(cxt, sizeof(CdpStore));
-	int			words = 3;
+	int			words = 3 + wide_key;
 
 	s->cxt = cxt;
+	s->memory = memory;
 	s->wide_key = wide_key;
-	words += wide_key;
-	if (ids)
-		s->id_word = words++;
-	if (sessions)
-		s->session_word = words++;
-	s->row_bytes[CDP_STORE_TOUCH] = words * sizeof(uint64);
+	s->extra_words = extra_words;
+	s->extra_word = extra_words > 0 ? words : 0;
+	words += extra_words;
+	s->row_bytes[CDP_STORE_FULL] = words * sizeof(uint64);
 	s->value_word = words;
-	s->row_bytes[CDP_STORE_CONVERSION] = (words + 1) * sizeof(uint64);
+	s->row_bytes[CDP_STORE_VALUED] = (words + 1) * sizeof(uint64);
 	s->row_bytes[CDP_STORE_NARROW] = (2 + wide_key) * sizeof(uint64);
-	s->row_bytes[CDP_STORE_SLIM] = sizeof(CdpSlimTouch);
+	s->row_bytes[CDP_STORE_SLIM] = sizeof(CdpSlimRow);
 	if (wide_key)
 	{
-		s->key2_word[CDP_STORE_TOUCH] = s->key2_word[CDP_STORE_CONVERSION] = 3;
+		s->key2_word[CDP_STORE_FULL] = s->key2_word[CDP_STORE_VALUED] = 3;
 		s->key2_word[CDP_STORE_NARROW] = 2;
 	}
 	for (int kind = 0; kind < CDP_STORE_KINDS; kind++)
 		s->chunk_rows[kind] = CHUNK_BYTES / s->row_bytes[kind];
 	s->level = level;
 	s->partitioned = level > 0;
+	s->unpartitioned_left = s->partitioned ? 0 : ROWS_BEFORE_PARTITIONS;
 	s->limit = limit;
 	return s;
+}
+
+/* Makes an empty store in cxt; which words a row has is fixed here. Half of it is for its rows. */
+CdpStore *
+cdp_store_create(MemoryContext cxt, bool wide_key, int extra_words, const CdpPassMemory *memory)
+{
+	return create_store(cxt, wide_key, extra_words, memory, 0, cdp_pass_memory_bytes(memory) / 2);
 }
 
 /* Writes the full chunks of a stream to its file and takes them back. */
@@ -163,7 +172,7 @@ place_of(const CdpStore *s, int kind, const char *row)
 	const uint64 *words = (const uint64 *) row;
 
 	if (kind == CDP_STORE_SLIM)
-		return cdp_store_place(s, ((const CdpSlimTouch *) row)->key, 0);
+		return cdp_store_place(s, ((const CdpSlimRow *) row)->key, 0);
 	return cdp_store_place(s, words[0], s->wide_key ? words[s->key2_word[kind]] : 0);
 }
 
@@ -206,8 +215,8 @@ cdp_store_partition_now(CdpStore *s)
 }
 
 /* Bytes of the rows of a partition, in memory and in files. */
-Size
-cdp_store_bytes(const CdpStore *s, int partition)
+static Size
+partition_bytes(const CdpStore *s, int partition)
 {
 	Size		bytes = 0;
 
@@ -218,8 +227,8 @@ cdp_store_bytes(const CdpStore *s, int partition)
 }
 
 /* Brings the rows of a partition back into memory. */
-void
-cdp_store_load(CdpStore *s, int partition)
+static void
+load_partition(CdpStore *s, int partition)
 {
 	for (int kind = 0; kind < CDP_STORE_KINDS; kind++)
 	{
@@ -230,7 +239,7 @@ cdp_store_load(CdpStore *s, int partition)
 		if (stream->spilled == 0)
 			continue;
 		if (BufFileSeek(stream->file, 0, 0, SEEK_SET) != 0)
-			ereport(ERROR, (errcode_for_file_access(), errmsg("could not rewind a temporary file of attribution: %m")));
+			ereport(ERROR, (errcode_for_file_access(), errmsg("could not rewind a temporary file of %s: %m", s->memory->pass)));
 		/* Whole chunks come from the file; the one in memory is the last. */
 		stream->chunk = NULL;
 		stream->nchunks = stream->room = 0;
@@ -240,7 +249,7 @@ cdp_store_load(CdpStore *s, int partition)
 
 			CHECK_FOR_INTERRUPTS();
 			if (BufFileRead(stream->file, chunk, bytes) != bytes)
-				ereport(ERROR, (errcode_for_file_access(), errmsg("could not read a temporary file of attribution: %m")));
+				ereport(ERROR, (errcode_for_file_access(), errmsg("could not read a temporary file of %s: %m", s->memory->pass)));
 		}
 		for (int c = 0; c < tail.nchunks; c++)
 		{
@@ -260,8 +269,8 @@ cdp_store_load(CdpStore *s, int partition)
 }
 
 /* Gives the memory of a partition back to the store. */
-void
-cdp_store_release(CdpStore *s, int partition)
+static void
+release_partition(CdpStore *s, int partition)
 {
 	for (int kind = 0; kind < CDP_STORE_KINDS; kind++)
 	{
@@ -281,8 +290,8 @@ cdp_store_release(CdpStore *s, int partition)
 }
 
 /* Moves the rows of a partition into a store that divides by further bits of the hash. */
-void
-cdp_store_refine(CdpStore *s, int partition, CdpStore *finer)
+static void
+refine_partition(CdpStore *s, int partition, CdpStore *finer)
 {
 	Size		bytes = 0;
 
@@ -293,7 +302,7 @@ cdp_store_refine(CdpStore *s, int partition, CdpStore *finer)
 		char	   *buffer = palloc(CHUNK_BYTES);
 
 		if (stream->file != NULL && BufFileSeek(stream->file, 0, 0, SEEK_SET) != 0)
-			ereport(ERROR, (errcode_for_file_access(), errmsg("could not rewind a temporary file of attribution: %m")));
+			ereport(ERROR, (errcode_for_file_access(), errmsg("could not rewind a temporary file of %s: %m", s->memory->pass)));
 		for (uint64 done = 0; done < stream->spilled + stream->rows; done += s->chunk_rows[kind])
 		{
 			uint64		rows = Min(stream->spilled + stream->rows - done, (uint64) s->chunk_rows[kind]);
@@ -304,7 +313,7 @@ cdp_store_refine(CdpStore *s, int partition, CdpStore *finer)
 			{
 				bytes = rows * row_bytes;
 				if (BufFileRead(stream->file, buffer, bytes) != bytes)
-					ereport(ERROR, (errcode_for_file_access(), errmsg("could not read a temporary file of attribution: %m")));
+					ereport(ERROR, (errcode_for_file_access(), errmsg("could not read a temporary file of %s: %m", s->memory->pass)));
 			}
 			else
 				row = stream->chunk[(done - stream->spilled) / s->chunk_rows[kind]];
@@ -313,7 +322,7 @@ cdp_store_refine(CdpStore *s, int partition, CdpStore *finer)
 		}
 		pfree(buffer);
 	}
-	cdp_store_release(s, partition);
+	release_partition(s, partition);
 }
 
 /* Closes the files; the memory belongs to the context. */
@@ -321,5 +330,57 @@ void
 cdp_store_close(CdpStore *s)
 {
 	for (int p = 0; p < CDP_STORE_PARTITIONS; p++)
-		cdp_store_release(s, p);
+		release_partition(s, p);
+}
+
+/* Raises the error for a key whose rows do not fit into memory. */
+static void
+key_too_large(const CdpStore *s, int partition, Size need)
+{
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("the rows of one customer do not fit into the memory of a pass"),
+			 errdetail(UINT64_FORMAT " rows of %s need about %zu kB, half of %d kB is there for them.",
+					   cdp_store_rows(s, partition), s->memory->pass, need / 1024, s->memory->kilobytes),
+			 errhint("Raise %s, or filter out customers that are no persons, such as bots and shared devices.",
+					 s->memory->setting)));
+}
+
+/*
+ * Visits every partition, loaded, and gives its memory back; one that is too
+ * large, with so many bytes of scratch for each row, is divided further.
+ */
+void
+cdp_store_visit(CdpStore *s, Size scratch_of_row, CdpVisitPartition visit, void *arg)
+{
+	for (int p = 0; p < CDP_STORE_PARTITIONS; p++)
+	{
+		uint64		rows = cdp_store_rows(s, p);
+		Size		need = partition_bytes(s, p) + rows * scratch_of_row;
+
+		CHECK_FOR_INTERRUPTS();
+		if (rows == 0)
+			continue;
+		if (need > cdp_pass_memory_bytes(s->memory) / 2)
+		{
+			CdpStore   *finer;
+
+			if (s->level >= MOST_LEVELS)
+				key_too_large(s, p, need);
+			finer = create_store(s->cxt, s->wide_key, s->extra_words, s->memory, s->level + 1, s->limit / 2);
+			refine_partition(s, p, finer);
+			cdp_store_visit(finer, scratch_of_row, visit, arg);
+			cdp_store_close(finer);
+			continue;
+		}
+		if (rows > PG_INT32_MAX / 2)
+			ereport(ERROR,
+					(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+					 errmsg("too many rows of few customers for one pass"),
+					 errdetail(UINT64_FORMAT " rows of %s share one of %d partitions.", rows, s->memory->pass, CDP_STORE_PARTITIONS),
+					 errhint("Lower %s, so that the rows are divided further, or ask for a shorter interval.", s->memory->setting)));
+		load_partition(s, p);
+		visit(s, p, arg);
+		release_partition(s, p);
+	}
 }

@@ -1,8 +1,8 @@
 /*
  * durations.c
- *		Exact durations and times of the options, to and from text.
+ *		Exact durations and times of options, to and from text.
  */
-#include "attribution/options.h"
+#include "base/durations.h"
 
 #include "common/int.h"
 #include "datatype/timestamp.h"
@@ -105,9 +105,9 @@ has_zone(const char *text)
 		(len > 3 && pg_strcasecmp(text + len - 3, "UTC") == 0);
 }
 
-/* Reads a time; one without a zone would depend on the session and is refused. */
+/* Reads a time of what errors call so; one without a zone would depend on the session and is refused. */
 int64
-cdp_time_from_text(const char *text)
+cdp_time_from_text(const char *text, const char *what)
 {
 	MemoryContext cxt = CurrentMemoryContext;
 	volatile bool bad = false;
@@ -132,7 +132,7 @@ cdp_time_from_text(const char *text)
 	if (bad)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-				 errmsg("invalid time in attribution options"),
+				 errmsg("invalid time in %s", what),
 				 errhint("Write a time with its zone, such as '2026-01-31 00:00:00+00'.")));
 	return at;
 }

@@ -1,12 +1,12 @@
 /*
- * numbers.c
+ * micro.c
  *		Money in and out: numeric and float8 to 64-bit micro-units, 128-bit
  *		units to numeric.
  *
  * A numeric is read as it is stored, in digits of 10000; going through text or
  * numeric arithmetic would cost more than the rest of a row.
  */
-#include "attribution/pass/pass.h"
+#include "base/micro.h"
 
 #include <math.h>
 

@@ -2,14 +2,15 @@
  * intern.c
  *		Numbers distinct labels and kinds as rows bring them.
  */
-#include "attribution/pass/pass.h"
+#include "base/rows/intern.h"
 
 /* Prepares an empty table whose memory is in cxt. */
 void
-cdp_intern_init(CdpIntern *in, bool is_int, MemoryContext cxt)
+cdp_intern_init(CdpIntern *in, bool is_int, MemoryContext cxt, const CdpPassMemory *memory)
 {
 	memset(in, 0, sizeof(*in));
 	in->cxt = cxt;
+	in->memory = memory;
 	in->is_int = is_int;
 	in->slots = 64;
 	in->room = 32;
@@ -57,7 +58,7 @@ grow(CdpIntern *in)
 	if (in->n >= CDP_MAX_LABELS)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("too many distinct labels for attribution"),
+				 errmsg("too many distinct labels for %s", in->memory->pass),
 				 errdetail("At most %d are possible.", CDP_MAX_LABELS),
 				 errhint("Group by channel or campaign instead of by touch.")));
 	in->room *= 2;
@@ -116,12 +117,12 @@ cdp_intern_text_slow(CdpIntern *in, const char *text, uint32 len)
 	in->text[number][len] = '\0';
 	in->len[number] = len;
 	in->bytes += len + 64;
-	if (in->bytes > cdp_attribution_memory_bytes() / 4)
+	if (in->bytes > cdp_pass_memory_bytes(in->memory) / 4)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("labels of attribution do not fit into memory"),
-				 errdetail("%u distinct labels take more than a quarter of %d kB.", in->n, cdp_attribution_memory),
-				 errhint("Raise cdp.attribution_memory, or group by channel or campaign.")));
+				 errmsg("labels of %s do not fit into memory", in->memory->pass),
+				 errdetail("%u distinct labels take more than a quarter of %d kB.", in->n, in->memory->kilobytes),
+				 errhint("Raise %s, or group by channel or campaign.", in->memory->setting)));
 	return number;
 }
 

@@ -1,8 +1,8 @@
 /*
  * labels.c
- *		The sorted labels of an input: search, union, and their bytes.
+ *		The sorted labels of a pass: search, union, and their bytes.
  */
-#include "attribution/attribution.h"
+#include "base/rows/labels.h"
 
 #include "base/wire.h"
 #include "libpq/pqformat.h"
@@ -48,17 +48,6 @@ cdp_label_find(const CdpLabels *labels, const char *name)
 			high = middle - 1;
 	}
 	return -1;
-}
-
-/* Refuses a label that results use for what nobody earned: its rows could not be told apart. */
-void
-cdp_labels_refuse_reserved(const CdpLabels *labels)
-{
-	if (!labels->is_int && cdp_label_find(labels, CDP_UNATTRIBUTED) >= 0)
-		ereport(ERROR,
-				(errcode(ERRCODE_RESERVED_NAME),
-				 errmsg("label \"%s\" is reserved", CDP_UNATTRIBUTED),
-				 errhint("Give these touches another label, such as 'unknown', or a NULL label to leave them out.")));
 }
 
 /* Tells whether both have the same labels. */

@@ -1,0 +1,38 @@
+/*
+ * by_key.h
+ *		The rows of a pass, one key after another, each in order of time.
+ */
+#ifndef CDP_BY_KEY_H
+#define CDP_BY_KEY_H
+
+#include "base/rows/order.h"
+#include "base/rows/store.h"
+
+/* The item of a row that is nothing but time and label. */
+#define CDP_BARE_ROW PG_UINT32_MAX
+
+/* All rows of one key; an item's rank is the place of its label among the sorted ones. */
+typedef struct CdpKeyRows
+{
+	CdpStore   *store;
+	int			partition;
+	uint64		key;
+	uint64		key2;
+	const CdpItem *item;
+	int			n;
+} CdpKeyRows;
+
+typedef void (*CdpVisitKey) (const CdpKeyRows *rows, void *arg);
+
+extern void cdp_by_key(CdpStore *s, const uint32 *rank, CdpVisitKey visit, void *arg);
+
+/* The words of a row that has more than time and label; NULL for others. */
+static inline const uint64 *
+cdp_key_row(const CdpKeyRows *rows, const CdpItem *item)
+{
+	if (item->row == CDP_BARE_ROW)
+		return NULL;
+	return cdp_store_at(rows->store, CDP_STORE_FULL, rows->partition, item->row);
+}
+
+#endif							/* CDP_BY_KEY_H */
