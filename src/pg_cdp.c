@@ -5,6 +5,7 @@
 #include "cdp.h"
 
 #include "attribution/attribution.h"
+#include "journey/funnel.h"
 #include "base/keyfile.h"
 #include "identity/components/components.h"
 #include "utils/guc.h"
@@ -19,6 +20,7 @@ _PG_init(void)
 {
 	cdp_keyfile_settings();
 	cdp_attribution_settings();
+	cdp_journey_settings();
 	cdp_components_settings();
 	MarkGUCPrefixReserved("cdp");
 }

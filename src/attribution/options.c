@@ -384,48 +384,6 @@ cdp_options_from_text(const char *json, MemoryContext cxt)
 	return cdp_options_from_jsonb(jsonb, cxt);
 }
 
-/* Appends a list of texts as JSON. */
-static void
-append_list(StringInfo buf, char *const *list, int n)
-{
-	appendStringInfoChar(buf, '[');
-	for (int i = 0; i < n; i++)
-	{
-		if (i > 0)
-			appendStringInfoChar(buf, ',');
-		escape_json(buf, list[i]);
-	}
-	appendStringInfoChar(buf, ']');
-}
-
-/* Appends a duration as a JSON string. */
-static void
-append_duration(StringInfo buf, int64 duration)
-{
-	appendStringInfoChar(buf, '"');
-	cdp_duration_append(buf, duration);
-	appendStringInfoChar(buf, '"');
-}
-
-/* Appends a time as a JSON string. */
-static void
-append_time(StringInfo buf, int64 at)
-{
-	appendStringInfoChar(buf, '"');
-	cdp_time_append(buf, at);
-	appendStringInfoChar(buf, '"');
-}
-
-/* Appends "text" or null. */
-static void
-append_text(StringInfo buf, const char *text)
-{
-	if (text == NULL)
-		appendStringInfoString(buf, "null");
-	else
-		escape_json(buf, text);
-}
-
 /* Appends the canonical JSON value of one field. */
 void
 cdp_options_write_field(const CdpOptions *o, int field, StringInfo buf)
@@ -433,10 +391,10 @@ cdp_options_write_field(const CdpOptions *o, int field, StringInfo buf)
 	switch ((OptionField) field)
 	{
 		case OPTION_DIALECT:
-			append_text(buf, o->dialect);
+			cdp_option_append_text(buf, o->dialect);
 			break;
 		case OPTION_LOOKBACK:
-			append_duration(buf, o->lookback);
+			cdp_option_append_duration(buf, o->lookback);
 			break;
 		case OPTION_MODELS:
 			appendStringInfoChar(buf, '[');
@@ -456,7 +414,7 @@ cdp_options_write_field(const CdpOptions *o, int field, StringInfo buf)
 					appendStringInfoChar(buf, ',');
 				escape_json(buf, o->kind[i]);
 				appendStringInfoChar(buf, ':');
-				append_duration(buf, o->kind_lookback[i]);
+				cdp_option_append_duration(buf, o->kind_lookback[i]);
 			}
 			appendStringInfoChar(buf, '}');
 			break;
@@ -467,28 +425,28 @@ cdp_options_write_field(const CdpOptions *o, int field, StringInfo buf)
 				appendStringInfoString(buf, "null");
 			break;
 		case OPTION_JOURNEY:
-			append_text(buf, journey_words[o->reset]);
+			cdp_option_append_text(buf, journey_words[o->reset]);
 			break;
 		case OPTION_EXCLUDE:
-			append_list(buf, o->exclude, o->nexclude);
+			cdp_option_append_list(buf, o->exclude, o->nexclude);
 			break;
 		case OPTION_INCLUDE:
-			append_list(buf, o->include, o->ninclude);
+			cdp_option_append_list(buf, o->include, o->ninclude);
 			break;
 		case OPTION_COLLAPSE:
 			appendStringInfoString(buf, o->collapse ? "true" : "false");
 			break;
 		case OPTION_CONVERSION_IS_TOUCH:
-			append_text(buf, conversion_touch_words[o->conversion_is_touch]);
+			cdp_option_append_text(buf, conversion_touch_words[o->conversion_is_touch]);
 			break;
 		case OPTION_FALLBACK:
-			append_text(buf, fallback_words[o->fallback_plain]);
+			cdp_option_append_text(buf, fallback_words[o->fallback_plain]);
 			break;
 		case OPTION_TWO_TOUCH:
-			append_text(buf, two_touch_words[o->two_touch_split]);
+			cdp_option_append_text(buf, two_touch_words[o->two_touch_split]);
 			break;
 		case OPTION_MILESTONES:
-			append_list(buf, o->milestone, o->nmilestones);
+			cdp_option_append_list(buf, o->milestone, o->nmilestones);
 			break;
 		case OPTION_NULL_PATHS:
 			appendStringInfoString(buf, o->null_paths ? "true" : "false");
@@ -500,19 +458,19 @@ cdp_options_write_field(const CdpOptions *o, int field, StringInfo buf)
 			appendStringInfoString(buf, o->credits ? "true" : "false");
 			break;
 		case OPTION_GROUPING:
-			append_text(buf, o->grouping);
+			cdp_option_append_text(buf, o->grouping);
 			break;
 		case OPTION_TIME_ZONE:
-			append_text(buf, o->time_zone);
+			cdp_option_append_text(buf, o->time_zone);
 			break;
 		case OPTION_SINCE:
-			append_time(buf, o->since);
+			cdp_option_append_time(buf, o->since);
 			break;
 		case OPTION_UNTIL:
-			append_time(buf, o->until);
+			cdp_option_append_time(buf, o->until);
 			break;
 		case OPTION_AS_OF:
-			append_time(buf, o->as_of);
+			cdp_option_append_time(buf, o->as_of);
 			break;
 		case OPTION_WRITTEN:
 		case OPTION_FIELDS:
@@ -562,57 +520,6 @@ cdp_options_equal(const CdpOptions *a, const CdpOptions *b, const char **which)
 	return equal;
 }
 
-/* Appends one argument of cdp.attribution_options() as a JSON member, when it is not NULL. */
-static void
-append_argument(FunctionCallInfo fcinfo, int arg, OptionField field, Oid type, StringInfo buf)
-{
-	if (PG_ARGISNULL(arg))
-		return;
-	appendStringInfo(buf, ",\"%s\":", option_names[field]);
-	switch (type)
-	{
-		case TEXTOID:
-			escape_json(buf, text_to_cstring(PG_GETARG_TEXT_PP(arg)));
-			break;
-		case BOOLOID:
-			appendStringInfoString(buf, PG_GETARG_BOOL(arg) ? "true" : "false");
-			break;
-		case INT4OID:
-			appendStringInfo(buf, "%d", PG_GETARG_INT32(arg));
-			break;
-		case TIMESTAMPTZOID:
-			append_time(buf, PG_GETARG_TIMESTAMPTZ(arg));
-			break;
-		case INTERVALOID:
-			append_duration(buf, cdp_duration_from_interval(PG_GETARG_INTERVAL_P(arg), "lookback"));
-			break;
-		case JSONBOID:
-			{
-				Jsonb	   *j = PG_GETARG_JSONB_P(arg);
-
-				JsonbToCString(buf, &j->root, VARSIZE(j));
-				break;
-			}
-		case TEXTARRAYOID:
-			{
-				Datum	   *items;
-				bool	   *nulls;
-				int			n;
-
-				deconstruct_array(PG_GETARG_ARRAYTYPE_P(arg), TEXTOID, -1, false, TYPALIGN_INT, &items, &nulls, &n);
-				for (int i = 0; i < n; i++)
-				{
-					if (nulls[i])
-						cdp_option_bad(name_of(field), "A list without NULLs");
-					appendStringInfoChar(buf, i == 0 ? '[' : ',');
-					escape_json(buf, TextDatumGetCString(items[i]));
-				}
-				appendStringInfoString(buf, n == 0 ? "[]" : "]");
-				break;
-			}
-	}
-}
-
 CDP_FUNCTION(cdp_attribution_options);
 
 /* cdp.attribution_options(...): checked options as canonical jsonb, in the caller's context. */
@@ -642,7 +549,7 @@ cdp_attribution_options(PG_FUNCTION_ARGS)
 	initStringInfo(&buf);
 	appendStringInfoString(&buf, "{\"dialect\":null");
 	for (int i = 0; i < lengthof(arguments); i++)
-		append_argument(fcinfo, i, arguments[i].field, arguments[i].type, &buf);
+		cdp_option_append_argument(fcinfo, i, name_of(arguments[i].field), arguments[i].type, &buf);
 	if (unbounded)
 	{
 		if (!PG_ARGISNULL(1))

@@ -5,8 +5,12 @@
  */
 #include "base/option.h"
 
+#include "base/durations.h"
 #include "base/suggest.h"
+#include "catalog/pg_type.h"
 #include "nodes/primnodes.h"
+#include "utils/array.h"
+#include "utils/json.h"
 #include "utils/numeric.h"
 
 /* Raises the error for an option whose value has the wrong form. */
@@ -99,6 +103,115 @@ cdp_option_list(const CdpOptionName *option, const JsonbValue *v, int *n)
 		if (token == WJB_ELEM)
 			list[(*n)++] = cdp_option_text(option, &item);
 	return list;
+}
+
+/* Appends a list of texts as JSON. */
+void
+cdp_option_append_list(StringInfo buf, char *const *list, int n)
+{
+	appendStringInfoChar(buf, '[');
+	for (int i = 0; i < n; i++)
+	{
+		if (i > 0)
+			appendStringInfoChar(buf, ',');
+		escape_json(buf, list[i]);
+	}
+	appendStringInfoChar(buf, ']');
+}
+
+/* Appends a duration as a JSON string. */
+void
+cdp_option_append_duration(StringInfo buf, int64 duration)
+{
+	appendStringInfoChar(buf, '"');
+	cdp_duration_append(buf, duration);
+	appendStringInfoChar(buf, '"');
+}
+
+/* Appends a time as a JSON string. */
+void
+cdp_option_append_time(StringInfo buf, int64 at)
+{
+	appendStringInfoChar(buf, '"');
+	cdp_time_append(buf, at);
+	appendStringInfoChar(buf, '"');
+}
+
+/* Appends "text" or null. */
+void
+cdp_option_append_text(StringInfo buf, const char *text)
+{
+	if (text == NULL)
+		appendStringInfoString(buf, "null");
+	else
+		escape_json(buf, text);
+}
+
+/* Appends an array of texts or of durations. */
+static void
+append_array(ArrayType *array, Oid type, const CdpOptionName *option, StringInfo buf)
+{
+	Datum	   *items;
+	bool	   *nulls;
+	int			n;
+
+	if (type == TEXTARRAYOID)
+		deconstruct_array(array, TEXTOID, -1, false, TYPALIGN_INT, &items, &nulls, &n);
+	else
+		deconstruct_array(array, INTERVALOID, sizeof(Interval), false, TYPALIGN_DOUBLE, &items, &nulls, &n);
+	appendStringInfoChar(buf, '[');
+	for (int i = 0; i < n; i++)
+	{
+		if (nulls[i])
+			cdp_option_bad(option, "A list without NULLs");
+		if (i > 0)
+			appendStringInfoChar(buf, ',');
+		if (type == TEXTARRAYOID)
+			escape_json(buf, TextDatumGetCString(items[i]));
+		else
+			cdp_option_append_duration(buf, cdp_duration_from_interval(DatumGetIntervalP(items[i]), option->name));
+	}
+	appendStringInfoChar(buf, ']');
+}
+
+/* Appends one argument of a function that makes options as a JSON member, unless it is NULL. */
+void
+cdp_option_append_argument(FunctionCallInfo fcinfo, int arg, const CdpOptionName *option, Oid type, StringInfo buf)
+{
+	if (PG_ARGISNULL(arg))
+		return;
+	appendStringInfo(buf, ",\"%s\":", option->name);
+	switch (type)
+	{
+		case TEXTOID:
+			escape_json(buf, text_to_cstring(PG_GETARG_TEXT_PP(arg)));
+			break;
+		case BOOLOID:
+			appendStringInfoString(buf, PG_GETARG_BOOL(arg) ? "true" : "false");
+			break;
+		case INT4OID:
+			appendStringInfo(buf, "%d", PG_GETARG_INT32(arg));
+			break;
+		case TIMESTAMPTZOID:
+			cdp_option_append_time(buf, PG_GETARG_TIMESTAMPTZ(arg));
+			break;
+		case INTERVALOID:
+			cdp_option_append_duration(buf, cdp_duration_from_interval(PG_GETARG_INTERVAL_P(arg), option->name));
+			break;
+		case JSONBOID:
+			{
+				Jsonb	   *j = PG_GETARG_JSONB_P(arg);
+
+				JsonbToCString(buf, &j->root, VARSIZE(j));
+				break;
+			}
+		case TEXTARRAYOID:
+		case INTERVALARRAYOID:
+			append_array(PG_GETARG_ARRAYTYPE_P(arg), type, option, buf);
+			break;
+		default:
+			elog(ERROR, "options have no arguments of type %u", type);
+	}
 }
 
 /* Tells whether an argument of the aggregate at hand may differ from row to row. */

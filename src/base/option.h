@@ -8,6 +8,7 @@
 
 #include "cdp.h"
 
+#include "lib/stringinfo.h"
 #include "utils/jsonb.h"
 
 /* What an option is called in errors. */
@@ -24,6 +25,13 @@ extern bool cdp_option_bool(const CdpOptionName *option, const JsonbValue *v);
 extern int	cdp_option_word(const CdpOptionName *option, const JsonbValue *v, const char *const *words, int n);
 extern int	cdp_option_count(const CdpOptionName *option, const JsonbValue *v);
 extern char **cdp_option_list(const CdpOptionName *option, const JsonbValue *v, int *n);
+
+extern void cdp_option_append_list(StringInfo buf, char *const *list, int n);
+extern void cdp_option_append_duration(StringInfo buf, int64 duration);
+extern void cdp_option_append_time(StringInfo buf, int64 at);
+extern void cdp_option_append_text(StringInfo buf, const char *text);
+extern void cdp_option_append_argument(FunctionCallInfo fcinfo, int arg, const CdpOptionName *option, Oid type,
+									   StringInfo buf);
 
 extern bool cdp_option_varies(FunctionCallInfo fcinfo, int arg);
 extern void cdp_option_same(FunctionCallInfo fcinfo, int arg, const Jsonb *given, const char *room);

@@ -2,9 +2,8 @@
  * by_key.c
  *		Groups the rows of each partition by key and visits key after key.
  *
- * Rows of one time stand in the order of their further words (the first of which
- * is the id in passes that have one), then of label, class and flags; so what a
- * visitor sees does not depend on the order of the input.
+ * The pass says how rows of one time are ordered, by all that distinguishes them,
+ * so that what a visitor sees does not depend on the order of the input.
  */
 #include "base/rows/by_key.h"
 
@@ -14,8 +13,8 @@
 typedef struct Scratch
 {
 	const uint32 *rank;
+	CdpTieOrder ties;
 	CdpVisitKey visit;
-	void	   *arg;
 	MemoryContext cxt;
 	CdpGroups	groups;
 	Size		rows;
@@ -25,27 +24,6 @@ typedef struct Scratch
 	int			sorted_room;
 	CdpKeyRows	key_rows;
 } Scratch;
-
-/* Orders rows of one time. */
-static int
-compare_rows(const CdpItem *a, const CdpItem *b, const void *arg)
-{
-	const CdpKeyRows *rows = arg;
-	const uint64 *x = cdp_key_row(rows, a);
-	const uint64 *y = cdp_key_row(rows, b);
-	const CdpStore *s = rows->store;
-	int			c = 0;
-
-	/* A bare row has neither class nor flags. */
-	if (x != NULL && y != NULL)
-		for (int i = 0; i < s->extra_words && c == 0; i++)
-			c = cdp_compare_int64(x[s->extra_word + i], y[s->extra_word + i]);
-	if (c == 0)
-		c = cdp_compare_int64(a->rank, b->rank);
-	if (c == 0)
-		c = cdp_compare_int64(x == NULL ? 0 : x[2] >> 32, y == NULL ? 0 : y[2] >> 32);
-	return c;
-}
 
 /* Makes room for the rows of a partition. */
 static void
@@ -153,26 +131,27 @@ visit_partition(CdpStore *s, int partition, void *arg)
 				x->sorted_room = rows->n;
 				x->sorted = MemoryContextAllocHuge(x->cxt, sizeof(CdpItem) * rows->n);
 			}
-			cdp_items_sort(item, x->sorted, rows->n, compare_rows, rows);
+			cdp_items_sort(item, x->sorted, rows->n, x->ties, rows);
 		}
-		x->visit(rows, x->arg);
+		x->visit(rows);
 		begin = x->groups.count[k];
 	}
 }
 
 /*
  * Visits all keys of a store, in no order that a result may show; rank is the
- * place of each label's number. Memory is in the store's context. Valued rows are
+ * place of each label's number; ties gets the CdpKeyRows as its arg. Memory is in the store's context. Valued rows are
  * the attribution room's own and not visited.
  */
 void
-cdp_by_key(CdpStore *s, const uint32 *rank, CdpVisitKey visit, void *arg)
+cdp_by_key(CdpStore *s, const uint32 *rank, CdpTieOrder ties, CdpVisitKey visit, void *arg)
 {
 	Scratch    *x = MemoryContextAllocZero(s->cxt, sizeof(Scratch));
 
 	x->rank = rank;
+	x->ties = ties;
 	x->visit = visit;
-	x->arg = arg;
+	x->key_rows.arg = arg;
 	x->cxt = s->cxt;
 	cdp_store_visit(s, sizeof(CdpItem) + sizeof(uint32), visit_partition, x);
 }

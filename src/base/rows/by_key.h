@@ -20,11 +20,12 @@ typedef struct CdpKeyRows
 	uint64		key2;
 	const CdpItem *item;
 	int			n;
+	void	   *arg;			/* the visitor's */
 } CdpKeyRows;
 
-typedef void (*CdpVisitKey) (const CdpKeyRows *rows, void *arg);
+typedef void (*CdpVisitKey) (const CdpKeyRows *rows);
 
-extern void cdp_by_key(CdpStore *s, const uint32 *rank, CdpVisitKey visit, void *arg);
+extern void cdp_by_key(CdpStore *s, const uint32 *rank, CdpTieOrder ties, CdpVisitKey visit, void *arg);
 
 /* The words of a row that has more than time and label; NULL for others. */
 static inline const uint64 *
@@ -33,6 +34,13 @@ cdp_key_row(const CdpKeyRows *rows, const CdpItem *item)
 	if (item->row == CDP_BARE_ROW)
 		return NULL;
 	return cdp_store_at(rows->store, CDP_STORE_FULL, rows->partition, item->row);
+}
+
+/* One further word of a row; NULL stands for a bare row, which has none. */
+static inline int64
+cdp_key_word(const CdpKeyRows *rows, const uint64 *row, int n)
+{
+	return row == NULL ? 0 : (int64) row[rows->store->extra_word + n];
 }
 
 #endif							/* CDP_BY_KEY_H */

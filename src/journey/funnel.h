@@ -1,0 +1,127 @@
+/*
+ * funnel.h
+ *		Funnels: how far each customer goes through a list of steps.
+ *
+ * The way of a row: funnel_pass.c stores it when its label is a step or may
+ * break a chain; at the end funnel_walk.c goes through each customer's rows and
+ * finds the furthest chain; funnel_partial.c keeps the counts as a value of type
+ * cdp.funnel_partial, which funnel_rows.c opens.
+ */
+#ifndef CDP_FUNNEL_H
+#define CDP_FUNNEL_H
+
+#include "cdp.h"
+
+#include "base/rows/by_key.h"
+#include "base/rows/labels.h"
+#include "base/rows/memory.h"
+#include "lib/stringinfo.h"
+#include "utils/jsonb.h"
+
+#define CDP_MAX_STEPS 64
+
+typedef enum CdpFunnelOrder
+{
+	CDP_FUNNEL_ORDERED,			/* other rows may come between two steps */
+	CDP_FUNNEL_STRICT,			/* none may */
+	CDP_FUNNEL_UNORDERED		/* the steps come in any order */
+} CdpFunnelOrder;
+
+typedef struct CdpFunnelOptions
+{
+	int			nsteps;
+	char	  **step;			/* as typed: labels that count, divided by | */
+	int64		within;			/* from the first step to any other; PG_INT64_MAX = unbounded */
+	int			nstep_within;	/* 0, or nsteps - 1 */
+	int64	   *step_within;	/* [step - 1], from the step before */
+	int			nexclude;
+	char	  **exclude;
+	int			exclude_from;	/* a chain breaks between these two steps, counted from 1 */
+	int			exclude_to;
+	CdpFunnelOrder order;
+	bool		ties_count;		/* rows of one time may be two steps, in the order of their ids */
+	bool		breakdown_last; /* the last step reached names the breakdown, not the first */
+	bool		durations;
+	int64		since;			/* of the first step; DT_NOBEGIN = no limit */
+	int64		until;			/* DT_NOEND = no limit */
+	int64		as_of;			/* DT_NOEND = no limit */
+} CdpFunnelOptions;
+
+/* Microseconds between steps, of all customers; sorted when the pass ends. */
+typedef struct CdpDurations
+{
+	int64	   *value;
+	int64		n;
+	int64		room;
+} CdpDurations;
+
+/* One step of one breakdown. */
+typedef struct CdpFunnelCell
+{
+	int64		customers;		/* who came at least this far */
+	CdpDurations previous;		/* from the step before */
+	CdpDurations first;			/* from the first step */
+} CdpFunnelCell;
+
+/* Counts of rows that a pass left out. */
+typedef enum CdpFunnelCounter
+{
+	CDP_FUNNEL_ROWS,
+	CDP_FUNNEL_NO_KEY,
+	CDP_FUNNEL_UNTIMED,
+	CDP_FUNNEL_LATER,			/* at or after as_of */
+	CDP_FUNNEL_CUSTOMERS,		/* with at least one row of a step */
+	CDP_FUNNEL_COUNTERS
+} CdpFunnelCounter;
+
+typedef struct CdpFunnelSums
+{
+	MemoryContext cxt;
+	const CdpFunnelOptions *options;
+	CdpLabels  *breakdown;		/* at least one, "" when the pass has none */
+	bool		broken_down;
+	CdpFunnelCell *cell;		/* [breakdown][step] */
+	Size		bytes;			/* of durations */
+	int64		counter[CDP_FUNNEL_COUNTERS];
+} CdpFunnelSums;
+
+/* The furthest chain of one customer. */
+typedef struct CdpFunnelChain
+{
+	int			level;			/* steps reached, 0 = none */
+	int64		at[CDP_MAX_STEPS];
+	uint32		breakdown;		/* of the row that names it */
+} CdpFunnelChain;
+
+/* A row as the walk sees it. */
+typedef struct CdpFunnelEvent
+{
+	int64		at;
+	uint64		steps;			/* a bit for each step that it may be */
+	bool		excluded;
+	uint32		breakdown;
+} CdpFunnelEvent;
+
+typedef struct CdpFunnelWalk CdpFunnelWalk;
+
+/* funnel_options.c */
+extern CdpFunnelOptions *cdp_funnel_options_read(Jsonb *jsonb, MemoryContext cxt);
+extern void cdp_funnel_options_write(const CdpFunnelOptions *o, StringInfo buf);
+extern char **cdp_funnel_step_labels(const char *step, int *n);
+
+/* funnel_walk.c: arrays in, a chain out */
+extern CdpFunnelWalk *cdp_funnel_walk_create(const CdpFunnelOptions *o, MemoryContext cxt);
+extern void cdp_funnel_walk(CdpFunnelWalk *w, const CdpFunnelEvent *event, int n, CdpFunnelChain *chain);
+
+/* funnel_partial.c */
+extern CdpFunnelSums *cdp_funnel_sums_create(const CdpFunnelOptions *o, CdpLabels *breakdown, bool broken_down,
+											 MemoryContext cxt);
+extern void cdp_funnel_sums_add(CdpFunnelSums *s, const CdpFunnelChain *chain, uint32 breakdown);
+extern Datum cdp_funnel_sums_to_datum(CdpFunnelSums *s);
+extern CdpFunnelSums *cdp_funnel_sums_from_datum(Datum partial, MemoryContext cxt);
+
+/* settings.c */
+extern CdpPassMemory cdp_journey_memory;
+extern void cdp_journey_settings(void);
+
+#endif							/* CDP_FUNNEL_H */
