@@ -72,3 +72,8 @@ CREATE OR REPLACE FUNCTION cdp_internal.dense_lookup(codes integer[], id integer
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'cdp_dense_lookup';
 COMMENT ON FUNCTION cdp_internal.dense_lookup(integer[], integer) IS
 'codes[id] without a join or a scan of the array: NULL outside of it and where it is 0. Build codes with dense_codes(). Error 2202E: not one-dimensional from 1, or with NULLs.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.dense_name(names text[], code integer) RETURNS text
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'cdp_dense_name';
+COMMENT ON FUNCTION cdp_internal.dense_name(text[], integer) IS
+'names[code] for passes over millions of rows: a parameter or constant is taken apart once, not walked along at each row. NULL outside of it. Error 2202E: not one-dimensional, or with NULLs.';

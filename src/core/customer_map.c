@@ -76,6 +76,7 @@ CDP_FUNCTION(cdp_customer_root);
 CDP_FUNCTION(cdp_dense_codes_add);
 CDP_FUNCTION(cdp_dense_codes_final);
 CDP_FUNCTION(cdp_dense_lookup);
+CDP_FUNCTION(cdp_dense_name);
 
 /* Home slot of an id among nslots. */
 static inline uint32
@@ -534,4 +535,50 @@ cdp_dense_lookup(PG_FUNCTION_ARGS)
 	if (code == 0)
 		PG_RETURN_NULL();
 	PG_RETURN_INT32(code);
+}
+
+/* The names of dense_name() taken apart, kept with the call. */
+typedef struct NameCache
+{
+	int			n;
+	Datum	   *name;			/* into a copy of the array */
+} NameCache;
+
+/* Takes an array of names apart, in a copy of its own in cxt. */
+static NameCache *
+open_names(FunctionCallInfo fcinfo, MemoryContext cxt)
+{
+	MemoryContext old = MemoryContextSwitchTo(cxt);
+	NameCache  *names = palloc(sizeof(NameCache));
+	ArrayType  *a = PG_GETARG_ARRAYTYPE_P_COPY(0);
+
+	if (ARR_NDIM(a) > 1 || ARR_HASNULL(a) || ARR_ELEMTYPE(a) != TEXTOID)
+		ereport(ERROR,
+				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
+				 errmsg("names must be a one-dimensional text array without NULLs"),
+				 errdetail("It has %d dimensions.", ARR_NDIM(a))));
+	deconstruct_array(a, TEXTOID, -1, false, TYPALIGN_INT, &names->name, NULL, &names->n);
+	MemoryContextSwitchTo(old);
+	return names;
+}
+
+/* dense_name(names text[], code): names[code] without a walk along the array; NULL outside of it. */
+Datum
+cdp_dense_name(PG_FUNCTION_ARGS)
+{
+	NameCache  *names = fcinfo->flinfo->fn_extra;
+	int32		code = PG_GETARG_INT32(1);
+
+	if (names == NULL)
+	{
+		/* Kept only where all rows bring the same array. */
+		bool		stable = get_fn_expr_arg_stable(fcinfo->flinfo, 0);
+
+		names = open_names(fcinfo, stable ? fcinfo->flinfo->fn_mcxt : CurrentMemoryContext);
+		if (stable)
+			fcinfo->flinfo->fn_extra = names;
+	}
+	if (code < 1 || code > names->n)
+		PG_RETURN_NULL();
+	PG_RETURN_DATUM(names->name[code - 1]);
 }

@@ -93,14 +93,14 @@ typedef struct CdpFunnelChain
 	uint32		breakdown;		/* of the row that names it */
 } CdpFunnelChain;
 
-/* A row as the walk sees it. */
-typedef struct CdpFunnelEvent
+/* Rows of one time as the walk sees them; with ties by id, those of one time and id. */
+typedef struct CdpFunnelMoment
 {
 	int64		at;
-	uint64		steps;			/* a bit for each step that it may be */
+	uint64		steps;			/* a bit for each step that one of them may be */
 	bool		excluded;
-	uint32		breakdown;
-} CdpFunnelEvent;
+	uint32		breakdown[CDP_MAX_STEPS];	/* of the first row of each such step */
+} CdpFunnelMoment;
 
 typedef struct CdpFunnelWalk CdpFunnelWalk;
 
@@ -109,14 +109,16 @@ extern CdpFunnelOptions *cdp_funnel_options_read(Jsonb *jsonb, MemoryContext cxt
 extern void cdp_funnel_options_write(const CdpFunnelOptions *o, StringInfo buf);
 extern char **cdp_funnel_step_labels(const char *step, int *n);
 
-/* funnel_walk.c: arrays in, a chain out */
+/* funnel_walk.c: the moments of a customer in, a chain out */
 extern CdpFunnelWalk *cdp_funnel_walk_create(const CdpFunnelOptions *o, MemoryContext cxt);
-extern void cdp_funnel_walk(CdpFunnelWalk *w, const CdpFunnelEvent *event, int n, CdpFunnelChain *chain);
+extern void cdp_funnel_begin(CdpFunnelWalk *w);
+extern bool cdp_funnel_moment(CdpFunnelWalk *w, const CdpFunnelMoment *m);
+extern const CdpFunnelChain *cdp_funnel_chain(const CdpFunnelWalk *w);
 
 /* funnel_partial.c */
 extern CdpFunnelSums *cdp_funnel_sums_create(const CdpFunnelOptions *o, CdpLabels *breakdown, bool broken_down,
 											 MemoryContext cxt);
-extern void cdp_funnel_sums_add(CdpFunnelSums *s, const CdpFunnelChain *chain, uint32 breakdown);
+extern void cdp_funnel_sums_add(CdpFunnelSums *s, const CdpFunnelChain *chain);
 extern Datum cdp_funnel_sums_to_datum(CdpFunnelSums *s);
 extern CdpFunnelSums *cdp_funnel_sums_from_datum(Datum partial, MemoryContext cxt);
 

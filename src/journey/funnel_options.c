@@ -179,6 +179,7 @@ check_labels(const CdpFunnelOptions *o)
 		label[k] = cdp_funnel_step_labels(o->step[k], &n[k]);
 		for (int i = 0; i < n[k]; i++)
 		{
+			CHECK_FOR_INTERRUPTS();
 			if (label[k][i][0] == '\0')
 				cdp_option_bad(name_of(FUNNEL_STEPS), "A label, or several divided by |,");
 			for (int e = 0; e < o->nexclude; e++)

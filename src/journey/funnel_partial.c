@@ -9,7 +9,16 @@
 #include "journey/funnel.h"
 
 #include "base/wire.h"
+#include "common/int.h"
 #include "libpq/pqformat.h"
+
+#define ST_SORT sort_durations
+#define ST_ELEMENT_TYPE int64
+#define ST_COMPARE(a, b) ((*(a) > *(b)) - (*(a) < *(b)))
+#define ST_SCOPE static
+#define ST_CHECK_FOR_INTERRUPTS
+#define ST_DEFINE
+#include "lib/sort_template.h"
 
 #define PARTIAL_VERSION 1
 
@@ -70,32 +79,31 @@ reserve_durations(CdpFunnelSums *s, CdpDurations *d, int64 n)
 	d->room = room;
 }
 
+/* Adds one duration; such as no 64 bits hold, between the ends of the calendar, are the longest. */
+static inline void
+add_duration(CdpFunnelSums *s, CdpDurations *d, int64 from, int64 to)
+{
+	uint64		distance = (uint64) to - (uint64) from;
+
+	if (d->n == d->room)
+		reserve_durations(s, d, 1);
+	d->value[d->n++] = (int64) Min(distance, (uint64) PG_INT64_MAX);
+}
+
 /* Counts the chain of one customer. */
 void
-cdp_funnel_sums_add(CdpFunnelSums *s, const CdpFunnelChain *chain, uint32 breakdown)
+cdp_funnel_sums_add(CdpFunnelSums *s, const CdpFunnelChain *chain)
 {
 	for (int k = 0; k < chain->level; k++)
 	{
-		CdpFunnelCell *cell = cell_of(s, breakdown, k);
+		CdpFunnelCell *cell = cell_of(s, chain->breakdown, k);
 
 		cell->customers++;
 		if (k == 0 || !s->options->durations)
 			continue;
-		reserve_durations(s, &cell->previous, 1);
-		cell->previous.value[cell->previous.n++] = chain->at[k] - chain->at[k - 1];
-		reserve_durations(s, &cell->first, 1);
-		cell->first.value[cell->first.n++] = chain->at[k] - chain->at[0];
+		add_duration(s, &cell->previous, chain->at[k - 1], chain->at[k]);
+		add_duration(s, &cell->first, chain->at[0], chain->at[k]);
 	}
-}
-
-/* Orders durations. */
-static int
-compare_durations(const void *a, const void *b)
-{
-	int64		x = *(const int64 *) a;
-	int64		y = *(const int64 *) b;
-
-	return (x > y) - (x < y);
 }
 
 /* Appends durations in order, each as distance from the one before. */
@@ -106,7 +114,7 @@ write_durations(CdpDurations *d, StringInfo buf)
 
 	CHECK_FOR_INTERRUPTS();
 	if (d->n > 1)
-		qsort(d->value, d->n, sizeof(int64), compare_durations);
+		sort_durations(d->value, d->n);
 	cdp_wire_put_uint(buf, d->n);
 	for (int64 i = 0; i < d->n; i++)
 	{
@@ -178,6 +186,48 @@ read_count(StringInfo buf)
 	return n;
 }
 
+/* Reads the options of a value, which must be such as we write: the same funnel has the same bytes. */
+static CdpFunnelOptions *
+read_options(StringInfo buf, MemoryContext cxt)
+{
+	CdpFunnelOptions *volatile o = NULL;
+	char	   *text = cdp_wire_get_text(buf);
+	StringInfoData again;
+
+	/* Reading them holds nothing that an error would leave behind. */
+	PG_TRY();
+	{
+		o = cdp_funnel_options_read(DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text))), cxt);
+	}
+	PG_CATCH();
+	{
+		if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_DATA_EXCEPTION)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(cxt);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	if (o == NULL)
+		cdp_wire_broken("options of a funnel");
+	initStringInfo(&again);
+	cdp_funnel_options_write(o, &again);
+	if (strcmp(again.data, text) != 0)
+		cdp_wire_broken("form of the options of a funnel");
+	return o;
+}
+
+/* Refuses counts that no pass could have made: a customer has one chain and at least one row. */
+static void
+check_counts(const CdpFunnelSums *s)
+{
+	int128		customers = 0;
+
+	for (int b = 0; b < s->breakdown->n; b++)
+		customers += cell_of(s, b, 0)->customers;
+	if (customers > s->counter[CDP_FUNNEL_CUSTOMERS] || s->counter[CDP_FUNNEL_CUSTOMERS] > s->counter[CDP_FUNNEL_ROWS])
+		cdp_wire_broken("number of customers");
+}
+
 /* Reads sums and checks all of them; they live in cxt. */
 CdpFunnelSums *
 cdp_funnel_sums_from_datum(Datum partial, MemoryContext cxt)
@@ -187,16 +237,15 @@ cdp_funnel_sums_from_datum(Datum partial, MemoryContext cxt)
 	StringInfoData buf = {.data = VARDATA(bytes), .len = VARSIZE(bytes) - VARHDRSZ, .maxlen = VARSIZE(bytes) - VARHDRSZ};
 	CdpFunnelOptions *o;
 	CdpFunnelSums *s;
-	bool		broken_down;
-	char	   *options;
+	int			broken_down;
 
 	if (cdp_wire_get_byte(&buf) != PARTIAL_VERSION)
 		cdp_wire_broken("version of a funnel");
-	options = cdp_wire_get_text(&buf);
-	o = cdp_funnel_options_read(DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(options))), cxt);
-	broken_down = cdp_wire_get_byte(&buf) != 0;
-	s = cdp_funnel_sums_create(o, cdp_labels_read(&buf), broken_down, cxt);
-	if (s->breakdown->n < 1 || s->breakdown->is_int)
+	o = read_options(&buf, cxt);
+	broken_down = cdp_wire_get_byte(&buf);
+	s = cdp_funnel_sums_create(o, cdp_labels_read(&buf), broken_down != 0, cxt);
+	if (broken_down > 1 || s->breakdown->is_int ||
+		(broken_down == 0 && (s->breakdown->n != 1 || s->breakdown->name[0][0] != '\0')))
 		cdp_wire_broken("breakdowns");
 	for (int i = 0; i < CDP_FUNNEL_COUNTERS; i++)
 		s->counter[i] = read_count(&buf);
@@ -215,6 +264,7 @@ cdp_funnel_sums_from_datum(Datum partial, MemoryContext cxt)
 		}
 	if (buf.cursor != buf.len)
 		cdp_wire_broken("length of a funnel");
+	check_counts(s);
 	MemoryContextSwitchTo(old);
 	return s;
 }
@@ -268,32 +318,41 @@ add_durations(CdpFunnelSums *s, CdpDurations *into, const CdpDurations *from)
 	into->n += from->n;
 }
 
-/* Adds the cells of one result to another, whose breakdowns include its own. */
+/* Adds a count to another. */
 static void
-add_cells(CdpFunnelSums *into, const CdpFunnelSums *from, const uint32 *place)
+add_count(int64 *into, int64 n)
 {
+	if (pg_add_s64_overflow(*into, n, into))
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("funnels count too much to be added"),
+				 errhint("Results of a pass never do; take the values as the database gave them.")));
+}
+
+/* Adds one result to another, whose breakdowns include its own. */
+static void
+add_sums(CdpFunnelSums *into, const CdpFunnelSums *from, const uint32 *place)
+{
+	for (int i = 0; i < CDP_FUNNEL_COUNTERS; i++)
+		add_count(&into->counter[i], from->counter[i]);
 	for (int b = 0; b < from->breakdown->n; b++)
 		for (int k = 0; k < from->options->nsteps; k++)
 		{
 			CdpFunnelCell *cell = cell_of(into, place[b], k);
 			const CdpFunnelCell *other = cell_of(from, b, k);
 
-			cell->customers += other->customers;
+			add_count(&cell->customers, other->customers);
 			add_durations(into, &cell->previous, &other->previous);
 			add_durations(into, &cell->first, &other->first);
 		}
 }
 
-/* Both results as one, new in cxt; refuses those of different funnels. */
-static CdpFunnelSums *
-merge_sums(const CdpFunnelSums *a, const CdpFunnelSums *b, MemoryContext cxt)
+/* Refuses to add results of different funnels. */
+static void
+check_same_funnel(const CdpFunnelSums *a, const CdpFunnelSums *b)
 {
 	StringInfoData left;
 	StringInfoData right;
-	CdpFunnelSums *s;
-	CdpLabels  *breakdown;
-	uint32	   *place_a;
-	uint32	   *place_b;
 
 	initStringInfo(&left);
 	initStringInfo(&right);
@@ -305,21 +364,42 @@ merge_sums(const CdpFunnelSums *a, const CdpFunnelSums *b, MemoryContext cxt)
 				 errmsg("funnels with different options cannot be added"),
 				 errdetail("One has %s, the other %s.", left.data, right.data),
 				 errhint("Make both with the same cdp.funnel_options(...), with a breakdown or without.")));
-	breakdown = cdp_labels_union(a->breakdown, b->breakdown, &place_a, &place_b);
-	s = cdp_funnel_sums_create(a->options, breakdown, a->broken_down, cxt);
-	for (int i = 0; i < CDP_FUNNEL_COUNTERS; i++)
-		s->counter[i] = a->counter[i] + b->counter[i];
-	add_cells(s, a, place_a);
-	add_cells(s, b, place_b);
-	return s;
+	pfree(left.data);
+	pfree(right.data);
 }
 
-/* The state of cdp.funnel_merge: one result at a time has a context of its own. */
+/* The state of cdp.funnel_merge: what is added up, in a context of its own. */
 typedef struct MergeState
 {
 	MemoryContext cxt;
 	CdpFunnelSums *sums;
 } MergeState;
+
+/* Makes room for the breakdowns of a result in the state; place of each of them among the state's, in the current context. */
+static uint32 *
+make_places(MergeState *state, const CdpFunnelSums *next, MemoryContext aggregate)
+{
+	uint32	   *place_old;
+	uint32	   *place_next;
+	CdpLabels  *all = cdp_labels_union(state->sums->breakdown, next->breakdown, &place_old, &place_next);
+	MemoryContext cxt;
+	MemoryContext old;
+	CdpFunnelSums *wider;
+
+	if (all->n == state->sums->breakdown->n)
+		return place_next;
+	cxt = AllocSetContextCreate(aggregate, "cdp funnel merge", ALLOCSET_DEFAULT_SIZES);
+	old = MemoryContextSwitchTo(cxt);
+	wider = cdp_funnel_sums_create(state->sums->options, all, true, cxt);
+	add_sums(wider, state->sums, place_old);
+	/* Through its bytes, as it shares options and labels with what goes now. */
+	wider = cdp_funnel_sums_from_datum(cdp_funnel_sums_to_datum(wider), cxt);
+	MemoryContextSwitchTo(old);
+	MemoryContextDelete(state->cxt);
+	state->cxt = cxt;
+	state->sums = wider;
+	return place_next;
+}
 
 /* One result of cdp.funnel_merge; NULL adds nothing. */
 Datum
@@ -343,21 +423,20 @@ cdp_funnel_merge_add(PG_FUNCTION_ARGS)
 	old = MemoryContextSwitchTo(cxt);
 	next = cdp_funnel_sums_from_datum(PG_GETARG_DATUM(1), cxt);
 	if (state == NULL)
+	{
 		state = MemoryContextAllocZero(aggregate, sizeof(MergeState));
+		state->cxt = cxt;
+		state->sums = next;
+	}
 	else
 	{
-		MemoryContext both = AllocSetContextCreate(aggregate, "cdp funnel merge", ALLOCSET_DEFAULT_SIZES);
+		uint32	   *place;
 
-		MemoryContextSwitchTo(both);
-		next = merge_sums(state->sums, next, both);
-		/* What it is added from goes, but for the options and labels that it shares. */
-		next = cdp_funnel_sums_from_datum(cdp_funnel_sums_to_datum(next), both);
-		MemoryContextDelete(state->cxt);
+		check_same_funnel(state->sums, next);
+		place = make_places(state, next, aggregate);
+		add_sums(state->sums, next, place);
 		MemoryContextDelete(cxt);
-		cxt = both;
 	}
-	state->cxt = cxt;
-	state->sums = next;
 	MemoryContextSwitchTo(old);
 	PG_RETURN_POINTER(state);
 }

@@ -13,6 +13,7 @@
 #include "base/rows/key.h"
 #include "catalog/pg_type.h"
 #include "journey/pass.h"
+#include "port/pg_bitutils.h"
 
 #define ARG_KEY 1
 #define ARG_AT 2
@@ -32,23 +33,82 @@ typedef struct LabelUse
 
 typedef struct FunnelPass
 {
-	CdpJourneyPass base;
+	CdpJourneyPass base;		/* labels: those that the options name, in the order of their numbers */
 	CdpFunnelOptions *options;
 	CdpIntern	breakdowns;
 	bool		has_breakdown;
 	bool		has_id;
-	LabelUse   *use;			/* [label] */
+	LabelUse   *use;			/* [label], then one for all labels that the options do not name */
 	uint32		use_room;
+	uint32		other;
 	int64		counter[CDP_FUNNEL_COUNTERS];
 
 	/* while it finishes */
 	uint32	   *breakdown_rank;
-	CdpFunnelWalk *walk;
-	CdpFunnelEvent *event;
-	int			event_room;
 	uint32	   *label_at;		/* number of the label at each rank */
+	CdpFunnelWalk *walk;
+	CdpFunnelMoment moment;
 	CdpFunnelSums *sums;
 } FunnelPass;
+
+/* Makes a label of the options known and gives its meaning; labels of integer columns are integers. */
+static LabelUse *
+name_label(FunnelPass *pass, const char *name)
+{
+	CdpIntern  *labels = &pass->base.labels;
+	uint32		before = labels->n;
+	uint32		number;
+	char	   *end;
+	long		code;
+
+	if (!labels->is_int)
+		number = cdp_intern_text(labels, name, strlen(name));
+	else
+	{
+		errno = 0;
+		code = strtol(name, &end, 10);
+		if (end == name || *end != '\0' || errno != 0 || code < PG_INT32_MIN || code > PG_INT32_MAX)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("label \"%s\" of a funnel is no integer", name),
+					 errdetail("The labels of the rows are integers."),
+					 errhint("Name labels by their digits, or give the rows labels of type text.")));
+		number = cdp_intern_int(labels, (int32) code);
+	}
+	if (labels->n > before)
+	{
+		if (labels->n >= pass->use_room)
+		{
+			pass->use_room *= 2;
+			pass->use = repalloc_huge(pass->use, sizeof(LabelUse) * pass->use_room);
+		}
+		pass->use[number] = (LabelUse) {0};
+	}
+	return &pass->use[number];
+}
+
+/* Makes the labels that count known; all others are one to the pass, however many there are. */
+static void
+name_labels(FunnelPass *pass)
+{
+	const CdpFunnelOptions *o = pass->options;
+
+	pass->use_room = 64;
+	pass->use = palloc(sizeof(LabelUse) * pass->use_room);
+	for (int k = 0; k < o->nsteps; k++)
+	{
+		int			n;
+		char	  **label = cdp_funnel_step_labels(o->step[k], &n);
+
+		for (int i = 0; i < n; i++)
+			name_label(pass, label[i])->steps |= UINT64CONST(1) << k;
+	}
+	for (int e = 0; e < o->nexclude; e++)
+		name_label(pass, o->exclude[e])->excluded = true;
+	pass->base.labels.closed = true;
+	pass->other = pass->base.labels.n;
+	pass->use[pass->other] = (LabelUse) {0};
+}
 
 /* Starts a pass at its first row. */
 static FunnelPass *
@@ -67,41 +127,9 @@ start_pass(FunctionCallInfo fcinfo)
 				 errhint("Call cdp.funnel_pass(key, at, label, options, breakdown, id); a breakdown may be NULL.")));
 	cdp_journey_store(fcinfo, &pass->base, pass->has_breakdown + pass->has_id);
 	cdp_intern_init(&pass->breakdowns, false, pass->base.cxt, &cdp_journey_memory);
-	pass->use_room = 64;
-	pass->use = palloc(sizeof(LabelUse) * pass->use_room);
+	name_labels(pass);
 	MemoryContextSwitchTo(old);
 	return pass;
-}
-
-/* Finds out what a new label means. */
-static void
-learn_label(FunnelPass *pass, uint32 number)
-{
-	const CdpFunnelOptions *o = pass->options;
-	const char *name = cdp_journey_label(&pass->base.labels, number);
-	LabelUse	use = {0};
-
-	for (int k = 0; k < o->nsteps; k++)
-	{
-		int			n;
-		char	  **label = cdp_funnel_step_labels(o->step[k], &n);
-
-		for (int i = 0; i < n; i++)
-		{
-			if (strcmp(label[i], name) == 0)
-				use.steps |= UINT64CONST(1) << k;
-			pfree(label[i]);
-		}
-		pfree(label);
-	}
-	for (int e = 0; e < o->nexclude; e++)
-		use.excluded |= strcmp(o->exclude[e], name) == 0;
-	if (number == pass->use_room)
-	{
-		pass->use_room *= 2;
-		pass->use = repalloc_huge(pass->use, sizeof(LabelUse) * pass->use_room);
-	}
-	pass->use[number] = use;
 }
 
 /* The number of the breakdown of a row. */
@@ -120,9 +148,7 @@ Datum
 cdp_funnel_add(PG_FUNCTION_ARGS)
 {
 	FunnelPass *pass;
-	CdpIntern  *labels;
 	uint32		label;
-	uint32		before;
 	uint64		key[2];
 	uint64	   *row;
 	int64		at;
@@ -136,17 +162,15 @@ cdp_funnel_add(PG_FUNCTION_ARGS)
 			cdp_option_same(fcinfo, ARG_OPTIONS, pass->base.given, "funnel");
 	}
 	pass->counter[CDP_FUNNEL_ROWS]++;
-	/* Without a label a row is no step; it still comes between two of a strict funnel. */
-	if (PG_ARGISNULL(ARG_LABEL) && pass->options->order != CDP_FUNNEL_STRICT)
-		PG_RETURN_POINTER(pass);
-	labels = &pass->base.labels;
-	before = labels->n;
-	label = PG_ARGISNULL(ARG_LABEL) ? cdp_journey_no_label(&pass->base)
-		: cdp_intern_label(labels, PG_GETARG_DATUM(ARG_LABEL), labels->is_int);
-	if (unlikely(labels->n > before))
-		learn_label(pass, label);
-	if (pass->use[label].steps == 0 && !pass->use[label].excluded && pass->options->order != CDP_FUNNEL_STRICT)
-		PG_RETURN_POINTER(pass);
+	label = PG_ARGISNULL(ARG_LABEL) ? CDP_NO_LABEL
+		: cdp_intern_label(&pass->base.labels, PG_GETARG_DATUM(ARG_LABEL), pass->base.labels.is_int);
+	if (label == CDP_NO_LABEL)
+	{
+		/* No step and nothing excluded; still it comes between two steps of a strict funnel. */
+		if (pass->options->order != CDP_FUNNEL_STRICT)
+			PG_RETURN_POINTER(pass);
+		label = pass->other;
+	}
 	if (PG_ARGISNULL(ARG_KEY))
 	{
 		pass->counter[CDP_FUNNEL_NO_KEY]++;
@@ -194,35 +218,75 @@ compare_ties(const CdpItem *a, const CdpItem *b, const void *arg)
 	return c;
 }
 
+/* Gathers the rows of the moment that begins with row i; returns where the next one begins. */
+static int
+next_moment(FunnelPass *pass, const CdpKeyRows *rows, int i)
+{
+	CdpFunnelMoment *m = &pass->moment;
+	bool		by_id = pass->options->ties_count;
+	int64		id = by_id ? cdp_key_word(rows, cdp_key_row(rows, &rows->item[i]), 0) : 0;
+
+	m->at = rows->item[i].at;
+	m->steps = 0;
+	m->excluded = false;
+	for (; i < rows->n && rows->item[i].at == m->at; i++)
+	{
+		const CdpItem *item = &rows->item[i];
+		const LabelUse *use = &pass->use[pass->label_at[item->rank]];
+		uint64		steps = use->steps & ~m->steps;
+		uint32		breakdown;
+
+		if (by_id && cdp_key_word(rows, cdp_key_row(rows, item), 0) != id)
+			break;
+		m->excluded |= use->excluded;
+		if (steps == 0)
+			continue;
+		m->steps |= steps;
+		breakdown = pass->has_breakdown ? pass->breakdown_rank[cdp_key_word(rows, cdp_key_row(rows, item), pass->has_id)] : 0;
+		for (; steps != 0; steps &= steps - 1)
+			m->breakdown[pg_rightmost_one_pos64(steps)] = breakdown;
+	}
+	return i;
+}
+
 /* Finds the furthest chain of one customer and counts it. */
 static void
 visit_customer(const CdpKeyRows *rows)
 {
 	FunnelPass *pass = rows->arg;
-	CdpFunnelChain chain;
+	const CdpFunnelChain *chain = cdp_funnel_chain(pass->walk);
 	bool		is_step = false;
+	bool		done = false;
+	uint32		moments = 0;
 
-	if (rows->n > pass->event_room)
+	cdp_funnel_begin(pass->walk);
+	for (int i = 0; i < rows->n && !done;)
 	{
-		pass->event_room = rows->n + rows->n / 4;
-		if (pass->event != NULL)
-			pfree(pass->event);
-		pass->event = MemoryContextAllocHuge(pass->base.cxt, sizeof(CdpFunnelEvent) * (Size) pass->event_room);
-	}
-	for (int i = 0; i < rows->n; i++)
-	{
-		const CdpItem *item = &rows->item[i];
-		const LabelUse *use = &pass->use[pass->label_at[item->rank]];
-		uint64		number = cdp_key_word(rows, cdp_key_row(rows, item), pass->has_id);
-
-		pass->event[i] = (CdpFunnelEvent) {.at = item->at, .steps = use->steps, .excluded = use->excluded,
-			.breakdown = pass->has_breakdown ? pass->breakdown_rank[number] : 0};
-		is_step |= use->steps != 0;
+		i = next_moment(pass, rows, i);
+		if ((++moments & 4095) == 0)
+			CHECK_FOR_INTERRUPTS();
+		is_step |= pass->moment.steps != 0;
+		done = cdp_funnel_moment(pass->walk, &pass->moment);
 	}
 	pass->counter[CDP_FUNNEL_CUSTOMERS] += is_step;
-	cdp_funnel_walk(pass->walk, pass->event, rows->n, &chain);
-	if (chain.level > 0)
-		cdp_funnel_sums_add(pass->sums, &chain, chain.breakdown);
+	if (chain->level > 0)
+		cdp_funnel_sums_add(pass->sums, chain);
+}
+
+/* The places of all labels, those that the options do not name behind the others. */
+static uint32 *
+rank_labels(FunnelPass *pass)
+{
+	uint32	   *sorted;
+	uint32	   *rank = palloc(sizeof(uint32) * (pass->other + 1));
+
+	(void) cdp_intern_sorted(&pass->base.labels, &sorted);
+	memcpy(rank, sorted, sizeof(uint32) * pass->other);
+	rank[pass->other] = pass->other;
+	pass->label_at = palloc(sizeof(uint32) * (pass->other + 1));
+	for (uint32 i = 0; i <= pass->other; i++)
+		pass->label_at[rank[i]] = i;
+	return rank;
 }
 
 CDP_FUNCTION(cdp_funnel_final);
@@ -241,10 +305,7 @@ cdp_funnel_final(PG_FUNCTION_ARGS)
 		PG_RETURN_NULL();
 	pass = (FunnelPass *) PG_GETARG_POINTER(0);
 	old = MemoryContextSwitchTo(pass->base.cxt);
-	(void) cdp_intern_sorted(&pass->base.labels, &rank);
-	pass->label_at = MemoryContextAllocHuge(pass->base.cxt, sizeof(uint32) * Max(pass->base.labels.n, 1));
-	for (uint32 i = 0; i < pass->base.labels.n; i++)
-		pass->label_at[rank[i]] = i;
+	rank = rank_labels(pass);
 	if (!pass->has_breakdown)
 		(void) cdp_intern_text(&pass->breakdowns, "", 0);
 	breakdowns = cdp_intern_sorted(&pass->breakdowns, &pass->breakdown_rank);

@@ -17,6 +17,8 @@
  */
 #include "journey/funnel.h"
 
+#include "port/pg_bitutils.h"
+
 /* The newest end of a chain at a level: the times of its steps. */
 typedef struct End
 {
@@ -25,11 +27,24 @@ typedef struct End
 	int64		at[CDP_MAX_STEPS];
 } End;
 
+/* The steps seen so far in a funnel whose steps come in any order. */
+typedef struct Seen
+{
+	uint64		steps;			/* a bit for each step with a row that may still count */
+	int64		newest[CDP_MAX_STEPS];
+	uint32		breakdown[CDP_MAX_STEPS];
+	uint64		opening_steps;	/* those with such a row before options->until, which may be the first */
+	int64		opening[CDP_MAX_STEPS];
+	uint32		opening_breakdown[CDP_MAX_STEPS];
+} Seen;
+
 struct CdpFunnelWalk
 {
 	const CdpFunnelOptions *options;
 	End		   *end;			/* [step] */
 	int			used;			/* levels that may have an end */
+	Seen	   *seen;			/* of steps in any order */
+	CdpFunnelChain chain;		/* the furthest so far */
 };
 
 /* A walk in cxt, for any number of customers. */
@@ -39,7 +54,10 @@ cdp_funnel_walk_create(const CdpFunnelOptions *o, MemoryContext cxt)
 	CdpFunnelWalk *w = MemoryContextAllocZero(cxt, sizeof(CdpFunnelWalk));
 
 	w->options = o;
-	w->end = MemoryContextAllocZero(cxt, sizeof(End) * o->nsteps);
+	if (o->order == CDP_FUNNEL_UNORDERED)
+		w->seen = MemoryContextAllocZero(cxt, sizeof(Seen));
+	else
+		w->end = MemoryContextAllocZero(cxt, sizeof(End) * o->nsteps);
 	return w;
 }
 
@@ -62,69 +80,57 @@ may_follow(const CdpFunnelWalk *w, int level, int64 at)
 		(o->nstep_within == 0 || !is_beyond(o->step_within[level], end->at[level], at));
 }
 
-/* Moves the end of the level before to this one; from now on it may be gone on from. */
-static void
+/* Moves the end of the level before to this one. */
+static inline void
 reach(CdpFunnelWalk *w, int level, int64 at, uint32 breakdown)
 {
 	End		   *end = &w->end[level];
 
-	if (level > 0)
-		memcpy(end->at, w->end[level - 1].at, sizeof(int64) * level);
+	for (int k = 0; k < level; k++)
+		end->at[k] = w->end[level - 1].at[k];
 	end->at[level] = at;
 	end->breakdown = level == 0 || w->options->breakdown_last ? breakdown : w->end[level - 1].breakdown;
-	w->used = Max(w->used, level + 1);
 }
 
-/* Walks rows of one time in a funnel whose steps come in order. */
+/* Goes on with the chains of a funnel whose steps come in order. */
 static void
-walk_moment(CdpFunnelWalk *w, const CdpFunnelEvent *event, int n, CdpFunnelChain *chain)
+walk_ordered(CdpFunnelWalk *w, const CdpFunnelMoment *m)
 {
 	const CdpFunnelOptions *o = w->options;
 	uint64		reached = 0;
-	bool		excluded = false;
-	int64		at = event[0].at;
 
 	/* From the last step down, so that a level is moved on before it is reached anew. */
-	for (int k = Min(w->used, o->nsteps - 1); k >= 0; k--)
-		for (int i = 0; i < n; i++)
-		{
-			if ((event[i].steps >> k & 1) == 0)
-				continue;
-			if (k == 0 ? at < o->since || at >= o->until : !may_follow(w, k - 1, at))
-				break;
-			reach(w, k, at, event[i].breakdown);
-			reached |= UINT64CONST(1) << k;
-			break;
-		}
-	for (int i = 0; i < n; i++)
-		excluded |= event[i].excluded;
-	for (int k = 0; k < w->used; k++)
+	for (uint64 left = m->steps; left != 0;)
 	{
-		End		   *end = &w->end[k];
+		int			k = pg_leftmost_one_pos64(left);
 
-		if ((reached >> k & 1) != 0)
-			end->open = true;
-		else if (o->order == CDP_FUNNEL_STRICT || (excluded && k >= o->exclude_from - 1 && k < o->exclude_to - 1))
-			end->open = false;
-		if ((reached >> k & 1) != 0 && k + 1 > chain->level)
-		{
-			chain->level = k + 1;
-			chain->breakdown = end->breakdown;
-			memcpy(chain->at, end->at, sizeof(int64) * (k + 1));
-		}
+		left ^= UINT64CONST(1) << k;
+		if (k > w->used || (k == 0 ? m->at < o->since || m->at >= o->until : !may_follow(w, k - 1, m->at)))
+			continue;
+		reach(w, k, m->at, m->breakdown[k]);
+		reached |= UINT64CONST(1) << k;
+	}
+	/* What this moment reached stays open; what had been reached before may end here. */
+	if (o->order == CDP_FUNNEL_STRICT)
+		for (int k = 0; k < w->used; k++)
+			w->end[k].open = false;
+	else if (m->excluded)
+		for (int k = o->exclude_from - 1; k < Min(o->exclude_to - 1, w->used); k++)
+			w->end[k].open = false;
+	for (; reached != 0; reached &= reached - 1)
+	{
+		int			k = pg_rightmost_one_pos64(reached);
+		const End  *end = &w->end[k];
+
+		w->end[k].open = true;
+		w->used = Max(w->used, k + 1);
+		if (k < w->chain.level)
+			continue;
+		w->chain.level = k + 1;
+		w->chain.breakdown = end->breakdown;
+		memcpy(w->chain.at, end->at, sizeof(int64) * (k + 1));
 	}
 }
-
-/* The steps seen so far in a funnel whose steps come in any order. */
-typedef struct Seen
-{
-	uint64		steps;			/* a bit for each step with a row that may still count */
-	int64		newest[CDP_MAX_STEPS];
-	uint32		breakdown[CDP_MAX_STEPS];
-	uint64		opening_steps;	/* those with such a row before options->until, which may be the first */
-	int64		opening[CDP_MAX_STEPS];
-	uint32		opening_breakdown[CDP_MAX_STEPS];
-} Seen;
 
 /* The seen steps within the limit in order of their newest rows; returns how many. */
 static int
@@ -132,11 +138,12 @@ steps_in_window(const CdpFunnelOptions *o, const Seen *seen, int64 at, int *orde
 {
 	int			n = 0;
 
-	for (int k = 0; k < o->nsteps; k++)
+	for (uint64 left = seen->steps; left != 0; left &= left - 1)
 	{
+		int			k = pg_rightmost_one_pos64(left);
 		int			place = n;
 
-		if ((seen->steps >> k & 1) == 0 || is_beyond(o->within, seen->newest[k], at))
+		if (is_beyond(o->within, seen->newest[k], at))
 			continue;
 		for (; place > 0 && seen->newest[order[place - 1]] > seen->newest[k]; place--)
 			order[place] = order[place - 1];
@@ -157,10 +164,13 @@ open_earlier(const CdpFunnelOptions *o, const Seen *seen, int64 at, int *order)
 	int			best = -1;
 	int			place = 0;
 
-	for (int k = 0; k < o->nsteps; k++)
-		if ((seen->opening_steps >> k & 1) != 0 && !is_beyond(o->within, seen->opening[k], at) &&
-			(best < 0 || seen->opening[k] > seen->opening[best]))
+	for (uint64 left = seen->opening_steps; left != 0; left &= left - 1)
+	{
+		int			k = pg_rightmost_one_pos64(left);
+
+		if (!is_beyond(o->within, seen->opening[k], at) && (best < 0 || seen->opening[k] > seen->opening[best]))
 			best = k;
+	}
 	if (best < 0)
 		return false;
 	while (order[place] != best)
@@ -171,97 +181,94 @@ open_earlier(const CdpFunnelOptions *o, const Seen *seen, int64 at, int *order)
 	return true;
 }
 
-/* Notes the steps of rows of one time. */
+/* Notes the steps of a moment. */
 static void
-see_moment(const CdpFunnelOptions *o, Seen *seen, const CdpFunnelEvent *event, int n)
+see_moment(const CdpFunnelOptions *o, Seen *seen, const CdpFunnelMoment *m)
 {
-	for (int i = 0; i < n; i++)
-		for (int k = 0; k < o->nsteps; k++)
-		{
-			if ((event[i].steps >> k & 1) == 0)
-				continue;
-			seen->newest[k] = event[i].at;
-			seen->breakdown[k] = event[i].breakdown;
-			seen->steps |= UINT64CONST(1) << k;
-			if (event[i].at >= o->until)
-				continue;
-			seen->opening[k] = event[i].at;
-			seen->opening_breakdown[k] = event[i].breakdown;
-			seen->opening_steps |= UINT64CONST(1) << k;
-		}
+	for (uint64 left = m->steps; left != 0; left &= left - 1)
+	{
+		int			k = pg_rightmost_one_pos64(left);
+
+		seen->newest[k] = m->at;
+		seen->breakdown[k] = m->breakdown[k];
+		if (m->at >= o->until)
+			continue;
+		seen->opening[k] = m->at;
+		seen->opening_breakdown[k] = m->breakdown[k];
+	}
+	seen->steps |= m->steps;
+	if (m->at < o->until)
+		seen->opening_steps |= m->steps;
 }
 
-/* Finds the moment with the most steps in the window that ends there, the first of such. */
+/* Forgets what was seen before a moment: it lies on the other side of an excluded row. */
 static void
-walk_unordered(const CdpFunnelOptions *o, const CdpFunnelEvent *event, int n, CdpFunnelChain *chain)
+forget_before(Seen *seen, int64 at)
 {
-	Seen		seen = {0};
-	int			next;
-
-	for (int i = 0; i < n && chain->level < o->nsteps; i = next)
+	for (uint64 left = seen->steps; left != 0; left &= left - 1)
 	{
-		int			order[CDP_MAX_STEPS];
-		int64		at = event[i].at;
-		bool		excluded = false;
-		bool		earlier;
-		int			level;
+		int			k = pg_rightmost_one_pos64(left);
 
-		for (next = i; next < n && event[next].at == at; next++)
-			excluded |= event[next].excluded;
-		if ((i & 1023) == 0)
-			CHECK_FOR_INTERRUPTS();
-		if (at < o->since)
-			continue;
-		see_moment(o, &seen, event + i, next - i);
-		order[0] = 0;
-		level = steps_in_window(o, &seen, at, order);
-		earlier = level > chain->level && seen.newest[order[0]] >= o->until;
-		if (level > chain->level && (!earlier || open_earlier(o, &seen, at, order)))
-		{
-			chain->level = level;
-			for (int k = 0; k < level; k++)
-				chain->at[k] = k == 0 && earlier ? seen.opening[order[0]] : seen.newest[order[k]];
-			chain->breakdown = o->breakdown_last && level > 1 ? seen.breakdown[order[level - 1]]
-				: earlier ? seen.opening_breakdown[order[0]] : seen.breakdown[order[0]];
-		}
-		if (!excluded)
-			continue;
-		/* What was seen before lies on the other side of the excluded row. */
-		for (int k = 0; k < o->nsteps; k++)
-		{
-			if (seen.newest[k] < at)
-				seen.steps &= ~(UINT64CONST(1) << k);
-			if (seen.opening[k] < at)
-				seen.opening_steps &= ~(UINT64CONST(1) << k);
-		}
+		if (seen->newest[k] < at)
+			seen->steps &= ~(UINT64CONST(1) << k);
+		if (seen->opening[k] < at)
+			seen->opening_steps &= ~(UINT64CONST(1) << k);
 	}
 }
 
-/* Finds the chain that counts among rows in order of time. */
-void
-cdp_funnel_walk(CdpFunnelWalk *w, const CdpFunnelEvent *event, int n, CdpFunnelChain *chain)
+/* Looks for more steps than so far in the window that ends at a moment. */
+static void
+walk_unordered(CdpFunnelWalk *w, const CdpFunnelMoment *m)
 {
 	const CdpFunnelOptions *o = w->options;
+	Seen	   *seen = w->seen;
+	CdpFunnelChain *chain = &w->chain;
+	int			order[CDP_MAX_STEPS];
+	int			level;
+	bool		earlier;
 
-	chain->level = 0;
-	if (o->order == CDP_FUNNEL_UNORDERED)
-	{
-		walk_unordered(o, event, n, chain);
+	if (m->at < o->since)
 		return;
-	}
-	for (int k = 0; k < w->used; k++)
-		w->end[k].open = false;
-	w->used = 0;
-	for (int i = 0; i < n && chain->level < o->nsteps;)
+	see_moment(o, seen, m);
+	order[0] = 0;
+	level = m->steps == 0 ? 0 : steps_in_window(o, seen, m->at, order);
+	earlier = level > chain->level && seen->newest[order[0]] >= o->until;
+	if (level > chain->level && (!earlier || open_earlier(o, seen, m->at, order)))
 	{
-		int			next = i + 1;
-
-		if (!o->ties_count)
-			while (next < n && event[next].at == event[i].at)
-				next++;
-		if ((i & 4095) == 0)
-			CHECK_FOR_INTERRUPTS();
-		walk_moment(w, event + i, next - i, chain);
-		i = next;
+		chain->level = level;
+		for (int k = 0; k < level; k++)
+			chain->at[k] = k == 0 && earlier ? seen->opening[order[0]] : seen->newest[order[k]];
+		chain->breakdown = o->breakdown_last && level > 1 ? seen->breakdown[order[level - 1]]
+			: earlier ? seen->opening_breakdown[order[0]] : seen->breakdown[order[0]];
 	}
+	if (m->excluded)
+		forget_before(seen, m->at);
+}
+
+/* Begins with a customer. */
+void
+cdp_funnel_begin(CdpFunnelWalk *w)
+{
+	w->chain.level = 0;
+	w->used = 0;
+	if (w->seen != NULL)
+		w->seen->steps = w->seen->opening_steps = 0;
+}
+
+/* Goes on to the next moment of the customer, of a later time or id; returns whether the last step is reached. */
+bool
+cdp_funnel_moment(CdpFunnelWalk *w, const CdpFunnelMoment *m)
+{
+	if (w->seen != NULL)
+		walk_unordered(w, m);
+	else
+		walk_ordered(w, m);
+	return w->chain.level == w->options->nsteps;
+}
+
+/* The furthest chain since the beginning; the walk keeps it until the next customer. */
+const CdpFunnelChain *
+cdp_funnel_chain(const CdpFunnelWalk *w)
+{
+	return &w->chain;
 }

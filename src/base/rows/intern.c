@@ -19,8 +19,11 @@ cdp_intern_init(CdpIntern *in, bool is_int, MemoryContext cxt, const CdpPassMemo
 	in->len = MemoryContextAlloc(cxt, sizeof(uint32) * in->room);
 	in->hash = MemoryContextAlloc(cxt, sizeof(uint32) * in->room);
 	in->code = MemoryContextAlloc(cxt, sizeof(int32) * in->room);
-	if (!is_int)
-		in->recent = MemoryContextAllocZero(cxt, sizeof(CdpRecentText) * CDP_RECENT_TEXTS);
+	if (is_int)
+		return;
+	in->recent = MemoryContextAllocZero(cxt, sizeof(CdpRecentText) * CDP_RECENT_TEXTS);
+	for (int i = 0; i < CDP_RECENT_TEXTS; i++)
+		in->recent[i].number = CDP_RECENT_FREE;
 }
 
 /* Mixes two 64-bit words into one. */
@@ -96,7 +99,7 @@ add_entry(CdpIntern *in, uint32 hash)
 	return in->n++;
 }
 
-/* The number of a text; new ones are copied. */
+/* The number of a text; new ones are copied, unless the table is closed. */
 uint32
 cdp_intern_text_slow(CdpIntern *in, const char *text, uint32 len)
 {
@@ -111,6 +114,8 @@ cdp_intern_text_slow(CdpIntern *in, const char *text, uint32 len)
 		if (in->hash[i] == hash && in->len[i] == len && memcmp(in->text[i], text, len) == 0)
 			return in->last = i;
 	}
+	if (in->closed)
+		return CDP_NO_LABEL;
 	number = add_entry(in, hash);
 	in->text[number] = MemoryContextAlloc(in->cxt, (Size) len + 1);
 	memcpy(in->text[number], text, len);
@@ -139,6 +144,8 @@ cdp_intern_int(CdpIntern *in, int32 code)
 	for (; in->slot[at] != 0; at = (at + 1) & (in->slots - 1))
 		if (in->code[in->slot[at] - 1] == code)
 			return in->last = in->slot[at] - 1;
+	if (in->closed)
+		return CDP_NO_LABEL;
 	number = add_entry(in, hash);
 	in->code[number] = code;
 	in->text[number] = NULL;

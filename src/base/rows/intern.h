@@ -14,6 +14,7 @@ typedef struct CdpIntern
 	MemoryContext cxt;
 	const CdpPassMemory *memory;
 	bool		is_int;
+	bool		closed;			/* new labels are told by CDP_NO_LABEL, not added */
 	uint32		n;
 	uint32		room;
 	uint32		slots;			/* a power of two */
@@ -31,13 +32,14 @@ typedef struct CdpIntern
 #define CDP_RECENT_TEXTS 1024
 #define CDP_RECENT_SHIFT 54
 #define CDP_RECENT_BYTES 16
+#define CDP_RECENT_FREE (CDP_NO_LABEL - 1)
 
 typedef struct CdpRecentText
 {
 	uint64		head;
 	uint64		tail;
 	uint32		len;
-	uint32		number;			/* + 1, 0 = free */
+	uint32		number;			/* CDP_RECENT_FREE = nothing stands here */
 } CdpRecentText;
 
 extern void cdp_intern_init(CdpIntern *in, bool is_int, MemoryContext cxt, const CdpPassMemory *memory);
@@ -85,13 +87,13 @@ cdp_intern_text(CdpIntern *in, const char *text, uint32 len)
 	cdp_text_words(text, len, &head, &tail);
 	recent = &in->recent[((head ^ (tail * UINT64CONST(0xC2B2AE3D27D4EB4F)) ^ len) *
 						  UINT64CONST(0x9E3779B97F4A7C15)) >> CDP_RECENT_SHIFT];
-	if (likely(recent->head == head && recent->tail == tail && recent->len == len && recent->number != 0))
-		return recent->number - 1;
-	recent->number = cdp_intern_text_slow(in, text, len) + 1;
+	if (likely(recent->head == head && recent->tail == tail && recent->len == len && recent->number != CDP_RECENT_FREE))
+		return recent->number;
+	recent->number = cdp_intern_text_slow(in, text, len);
 	recent->head = head;
 	recent->tail = tail;
 	recent->len = len;
-	return recent->number - 1;
+	return recent->number;
 }
 
 /* The number of a label as a row brings it. */
