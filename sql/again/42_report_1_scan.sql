@@ -5,6 +5,20 @@
 --
 -- All functions here only read: they work on a hot standby.
 
+CREATE OR REPLACE FUNCTION cdp_internal.touchpoint_root_sql()
+RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN 'cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), t.customer_id, t.identifier_id)';
+COMMENT ON FUNCTION cdp_internal.touchpoint_root_sql() IS
+'SQL text of the root customer to whom touchpoint t belongs now: merges and unmerges take effect by it, without a join.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.hidden_flags(bots boolean, internal boolean)
+RETURNS integer
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN coalesce(bots, false) THEN 0 ELSE 1 END + CASE WHEN coalesce(internal, false) THEN 0 ELSE 2 END;
+COMMENT ON FUNCTION cdp_internal.hidden_flags(boolean, boolean) IS
+'The flags of touchpoints that a report leaves out: bots (1) and internal traffic (2), unless it asks for them.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.attribution_kinds(names text[], purpose text)
 RETURNS smallint[]
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -13,13 +27,14 @@ DECLARE
   ids smallint[];
   missing text;
 BEGIN
-  -- purpose 'touch' and 'conversion' are flags of the list; 'milestone' takes any kind
+  -- purpose 'touch', 'conversion' and 'milestone' are flags of the list; any other takes every kind
   IF names IS NULL THEN
     RETURN (SELECT coalesce(array_agg(k.kind_id ORDER BY k.kind_id), '{}')
             FROM cdp_data.touch_kind_all k
             WHERE CASE purpose WHEN 'touch' THEN k.is_touch
                                WHEN 'conversion' THEN k.is_conversion
-                               ELSE k.is_milestone END
+                               WHEN 'milestone' THEN k.is_milestone
+                               ELSE true END
               AND (k.allowed_purposes IS NULL OR 'analytics' = ANY (k.allowed_purposes)));
   END IF;
   SELECT n INTO missing FROM unnest(names) n
@@ -31,13 +46,13 @@ BEGIN
         HINT = format('Kinds are: %s.', (SELECT string_agg(k.name, ', ' ORDER BY k.name) FROM cdp_data.touch_kind_all k));
   END IF;
   PERFORM cdp_internal.require_purpose('analytics', 'kinds', names,
-    CASE purpose WHEN 'touch' THEN '/touch_kinds' WHEN 'conversion' THEN '/conversion_kinds' WHEN 'milestone' THEN '/milestones' ELSE '/lookback_by_kind' END);
+    CASE purpose WHEN 'touch' THEN '/touch_kinds' WHEN 'conversion' THEN '/conversion_kinds' WHEN 'milestone' THEN '/milestones' WHEN 'lookback' THEN '/lookback_by_kind' ELSE '/' || purpose END);
   SELECT coalesce(array_agg(k.kind_id ORDER BY array_position(names, k.name)), '{}') INTO ids
   FROM cdp_data.touch_kind_all k WHERE k.name = ANY (names);
   RETURN ids;
 END $$;
 COMMENT ON FUNCTION cdp_internal.attribution_kinds(text[], text) IS
-'Ids of kinds of touchpoint, in the order of the names; NULL names mean all kinds that the list marks for the purpose (touch, conversion or milestone) and that may be used for analytics. Error 22023 for a name that is not in the list, or that may not be used (E_PURPOSE with the path to it).';
+'Ids of kinds of touchpoint, in the order of the names; NULL names mean all kinds that the list marks for the purpose (touch, conversion or milestone; with any other word, all kinds) and that may be used for analytics. Error 22023 for a name that is not in the list, or that may not be used (E_PURPOSE with the path to it: another word of purpose is the argument that named it, as in ''steps'').';
 
 CREATE OR REPLACE FUNCTION cdp_internal.attribution_codes(group_by text,
   OUT names text[], OUT by_origin int[], OUT by_campaign int[])
@@ -146,7 +161,7 @@ BEGIN
     'refunds', (SELECT coalesce(jsonb_agg(k.kind_id ORDER BY k.kind_id), '[]') FROM cdp_data.touch_kind_all k WHERE k.name IN ('refund', 'chargeback')),
     'touches', to_jsonb(cdp_internal.attribution_kinds(touches, 'touch')),
     'customers', to_jsonb(customers),
-    'hidden_flags', CASE WHEN coalesce(bots, false) THEN 0 ELSE 1 END + CASE WHEN coalesce(internal, false) THEN 0 ELSE 2 END,
+    'hidden_flags', cdp_internal.hidden_flags(bots, internal),
     'currency', coalesce(currency, (SELECT s.currency FROM cdp_data.setting s)),
     'time_zone', (SELECT s.timezone FROM cdp_data.setting s),
     'missing_rate', coalesce(missing_rate, 'error'),
@@ -259,8 +274,8 @@ AS $$
 DECLARE
   result bigint[];
 BEGIN
-  EXECUTE format('SELECT coalesce(array_agg(f.id ORDER BY f.id), ''{}'') FROM (SELECT DISTINCT ON (x.key) x.id FROM (SELECT cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), t.customer_id, t.identifier_id) AS key, t.occurred_at AS at, t.touchpoint_id AS id FROM cdp_data.touchpoint t WHERE t.kind_id = ANY (%L::smallint[]) AND t.kind_id <> ALL (%L::smallint[]) AND t.refers_to IS NULL AND coalesce(t.value, 0) >= 0 AND t.flags & %s = 0 AND t.occurred_at < %L::timestamptz) x ORDER BY x.key, x.at, x.id) f',
-    translate(own->>'conversions', '[] ', '{}'), translate(own->>'refunds', '[] ', '{}'), own->>'hidden_flags', coalesce(as_of, 'infinity'))
+  EXECUTE format('SELECT coalesce(array_agg(f.id ORDER BY f.id), ''{}'') FROM (SELECT DISTINCT ON (x.key) x.id FROM (SELECT %s AS key, t.occurred_at AS at, t.touchpoint_id AS id FROM cdp_data.touchpoint t WHERE t.kind_id = ANY (%L::smallint[]) AND t.kind_id <> ALL (%L::smallint[]) AND t.refers_to IS NULL AND coalesce(t.value, 0) >= 0 AND t.flags & %s = 0 AND t.occurred_at < %L::timestamptz) x ORDER BY x.key, x.at, x.id) f',
+    cdp_internal.touchpoint_root_sql(), translate(own->>'conversions', '[] ', '{}'), translate(own->>'refunds', '[] ', '{}'), own->>'hidden_flags', coalesce(as_of, 'infinity'))
     INTO result;
   RETURN result;
 END $$;
@@ -353,7 +368,7 @@ DECLARE
   parted record;
   source text := 'cdp_data.touchpoint t';
   first_ids bigint[];
-  own_key text := 'cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), t.customer_id, t.identifier_id)';
+  own_key text := cdp_internal.touchpoint_root_sql();
   key text := own_key;
   gate bytea;
   asked boolean := roots IS NULL AND root_from IS NULL AND NOT own ? 'first_only'; -- a report of its own, not a part of one

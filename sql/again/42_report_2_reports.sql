@@ -5,7 +5,7 @@ CREATE OR REPLACE FUNCTION cdp_internal.attribution_kind_ids(lookback_by_kind js
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  SELECT jsonb_object_agg((cdp_internal.attribution_kinds(ARRAY[e.key], 'any'))[1]::text, e.value)
+  SELECT jsonb_object_agg((cdp_internal.attribution_kinds(ARRAY[e.key], 'lookback'))[1]::text, e.value)
   INTO by_id FROM jsonb_each(lookback_by_kind) e;
 END $$;
 COMMENT ON FUNCTION cdp_internal.attribution_kind_ids(jsonb) IS
@@ -107,12 +107,12 @@ BEGIN
     SELECT count(DISTINCT x.key) FILTER (WHERE x.is_touch OR x.value IS NOT NULL), count(*) FILTER (WHERE x.value >= 0 AND x.refers_to IS NULL AND x.kind_id <> ALL (%L::smallint[])),
       coalesce(round(sum(x.value), 6), 0), count(*) FILTER (WHERE x.is_touch AND x.value IS NULL)
     FROM (
-      SELECT coalesce(o.root, cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), t.customer_id, t.identifier_id)) AS key,
+      SELECT coalesce(o.root, %s) AS key,
         %s AS value, t.kind_id = ANY (%L::smallint[]) AS is_touch, t.refers_to, t.kind_id
       FROM cdp_data.touchpoint t LEFT JOIN (SELECT DISTINCT u.id, u.root FROM unnest($4, $5) u (id, root)) o ON o.id = t.refers_to
       WHERE t.occurred_at >= $2 AND t.occurred_at < $3 AND t.flags & %s = 0 OFFSET 0) x
     WHERE NOT cdp_internal.bitmap_has($1, x.key)$query$,
-    translate(own->>'refunds', '[] ', '{}'), cdp_internal.attribution_value_sql(own), translate(own->>'touches', '[] ', '{}'), own->>'hidden_flags')
+    translate(own->>'refunds', '[] ', '{}'), cdp_internal.touchpoint_root_sql(), cdp_internal.attribution_value_sql(own), translate(own->>'touches', '[] ', '{}'), own->>'hidden_flags')
   INTO customers, conversions, value, touches
   USING gate, coalesce(since, '-infinity'), coalesce(until, 'infinity'), crossing.ids || parted.ids, crossing.roots || parted.roots;
   IF customers > 0 AND customers < cdp_internal.minimum_audience() THEN

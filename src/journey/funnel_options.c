@@ -9,6 +9,7 @@
 #include "base/option.h"
 #include "base/suggest.h"
 #include "catalog/pg_type.h"
+#include "utils/array.h"
 #include "utils/json.h"
 
 typedef enum FunnelField
@@ -323,4 +324,19 @@ cdp_funnel_options(PG_FUNCTION_ARGS)
 	resetStringInfo(&buf);
 	cdp_funnel_options_write(cdp_funnel_options_read(DatumGetJsonbP(json), CurrentMemoryContext), &buf);
 	PG_RETURN_DATUM(DirectFunctionCall1(jsonb_in, CStringGetDatum(buf.data)));
+}
+
+CDP_FUNCTION(cdp_funnel_labels);
+
+/* The labels of a step as an array, in the caller's context. */
+Datum
+cdp_funnel_labels(PG_FUNCTION_ARGS)
+{
+	int			n;
+	char	  **label = cdp_funnel_step_labels(text_to_cstring(PG_GETARG_TEXT_PP(0)), &n);
+	Datum	   *item = palloc(sizeof(Datum) * n);
+
+	for (int i = 0; i < n; i++)
+		item[i] = CStringGetTextDatum(label[i]);
+	PG_RETURN_ARRAYTYPE_P(construct_array(item, n, TEXTOID, -1, false, TYPALIGN_INT));
 }
