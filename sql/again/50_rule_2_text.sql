@@ -11,3 +11,9 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'cdp_segment_rule_text';
 COMMENT ON FUNCTION cdp.segment_rule_text(jsonb) IS
 'The text of a segment rule, of one line where it is short; cdp.segment_rule reads it back to the same rule. NULL gives NULL. Errors: 22023 with the path of what no text can say (a key or value that rules do not have), 54001 when nested more than 100 deep.';
+
+CREATE OR REPLACE FUNCTION cdp.segment_describe(rule jsonb, language text DEFAULT 'en') RETURNS text
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'cdp_segment_describe';
+COMMENT ON FUNCTION cdp.segment_describe(jsonb, text) IS
+'A segment rule in plain words, one clause a line, groups by indentation. language: en (default), zh, or expansion: the rule as JSONB text with named behaviours replaced by what they stand for (first_time, stopped by did; regularly by did with periods, resumed by did with gap: two forms that rules themselves do not take; 36500 days and 100 years stand for ever). Constants of the rule appear as they are. NULL gives NULL. Errors: 22023 for an unknown language, or with the path of what is no rule; 54001 when nested more than 100 deep.';

@@ -120,6 +120,7 @@ typedef struct CdpTextNode
 	bool		breaks_listed;
 	char	   *ties;			/* seq */
 
+	bool		expanded;		/* regularly, resumed: told as what it stands for */
 	char	   *after;			/* resumed: the pause */
 	JsonbValue *at_least;		/* regularly */
 	JsonbValue *of;

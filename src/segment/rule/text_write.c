@@ -154,6 +154,33 @@ write_sequence(JsonbParseState **out, const CdpTextNode *node)
 		pushJsonbValue(out, WJB_END_ARRAY, NULL);
 }
 
+/* Writes a number of a nested object: {"gte": n}. */
+static void
+write_bound(JsonbParseState **out, const char *key, JsonbValue *v)
+{
+	write_key(out, key);
+	pushJsonbValue(out, WJB_VALUE, v);
+}
+
+/* Writes what a behaviour stands for that no other atom can say. */
+static void
+write_expanded(JsonbParseState **out, const CdpTextNode *node)
+{
+	write_events(out, node, "did");
+	write_window(out, &node->window);
+	write_key(out, node->kind == TEXT_REGULARLY ? "periods" : "gap");
+	pushJsonbValue(out, WJB_BEGIN_OBJECT, NULL);
+	if (node->kind == TEXT_REGULARLY)
+	{
+		write_bound(out, "of", node->of);
+		write_text(out, "unit", node->unit);
+		write_bound(out, "gte", node->at_least);
+	}
+	else
+		write_text(out, "gte", node->after);
+	pushJsonbValue(out, WJB_END_OBJECT, NULL);
+}
+
 /* Writes a named behaviour. */
 static void
 write_behaviour(JsonbParseState **out, const CdpTextNode *node, const char *key)
@@ -163,10 +190,8 @@ write_behaviour(JsonbParseState **out, const CdpTextNode *node, const char *key)
 	write_text(out, "after", node->after);
 	if (node->kind != TEXT_REGULARLY)
 		return;
-	write_key(out, "at_least");
-	pushJsonbValue(out, WJB_VALUE, node->at_least);
-	write_key(out, "of");
-	pushJsonbValue(out, WJB_VALUE, node->of);
+	write_bound(out, "at_least", node->at_least);
+	write_bound(out, "of", node->of);
 	write_text(out, "unit", node->unit);
 }
 
@@ -217,7 +242,10 @@ write_keys(JsonbParseState **out, const CdpTextNode *node)
 		case TEXT_REGULARLY:
 		case TEXT_STOPPED:
 		case TEXT_RESUMED:
-			write_behaviour(out, node, named[node->kind]);
+			if (node->expanded)
+				write_expanded(out, node);
+			else
+				write_behaviour(out, node, named[node->kind]);
 			break;
 		case TEXT_RANK:
 			write_key(out, "rank");
