@@ -1,7 +1,8 @@
 -- Governance room, erasure: what happens in the tables of the rooms below. Rooms above have a function of the same shape.
 --
 -- Each erase_of_<room>(customers, homes, identifiers, fresh, mode) works on the rows of one person, whose locks the caller
--- holds, and tells what it did. fresh is the unlinked customer that keeps the touches; NULL in mode delete.
+-- holds, and tells what it did. Those of rooms above come after core's, when touches have moved and identifiers are gone;
+-- what needs the values of identifiers is in an erase_of_values_<room>, which comes before. fresh is the unlinked customer that keeps the touches; NULL in mode delete.
 
 CREATE OR REPLACE FUNCTION cdp_internal.erase_tokens(identifiers bigint[]) RETURNS bigint[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp

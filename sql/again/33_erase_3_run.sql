@@ -133,7 +133,7 @@ BEGIN
   END IF;
   -- The identifiers, by which the others find their rows, go with core; what is computed from touches comes after it.
   FOR room IN SELECT f FROM cdp_internal.room_functions('erase_of_', 5) f
-    ORDER BY coalesce(array_position(ARRAY['erase_of_identity', 'erase_of_consent', 'erase_of_core'], f), 4), f
+    ORDER BY CASE WHEN starts_with(f, 'erase_of_values_') THEN 0 ELSE coalesce(array_position(ARRAY['erase_of_identity', 'erase_of_consent', 'erase_of_core'], f), 4) END, f
   LOOP
     EXECUTE format('SELECT jsonb_agg(jsonb_build_object(''table'', x.table_name, ''action'', x.action, ''rows'', CASE x.action WHEN ''unlink'' THEN cdp_internal.coarse(x.n) ELSE x.n END)) FROM cdp_internal.%I($1, $2, $3, $4, $5) x WHERE x.n > 0', room)
       INTO more USING p.customers, p.homes, p.identifiers, fresh, mode;

@@ -95,6 +95,17 @@ SELECT cdp.load_consents('crm', 'public.cs', identifier_type => 'email', purpose
 SELECT cdp.outbox_put('mailer', 'upsert', '{"name": "Erika Musterfräulein"}', 'erika-1', cdp.customer_of('user_id', 'u-erika-77')), cdp.outbox_put('mailer', 'upsert', '{"n": 1}', 'for erika.muster@beispiel.example'),
   cdp.outbox_put('mailer', 'upsert', '{"to": "erika.muster@beispiel.example"}');
 
+-- A list that she is on, a segment that she is in, and what runs note about her.
+SELECT cdp.upload_list('guests', 'user_id', '{u-erika-77,u4}');
+INSERT INTO cdp_data.segment (segment_id, name, purpose) VALUES (900, 'regulars', 'service');
+INSERT INTO cdp_data.segment_chunk (segment_id, chunk, bits, customers) SELECT 900, c.chunk, c.bits, c.customers
+FROM cdp.roaring_chunks((SELECT cdp.roaring_build(x) FROM unnest(ARRAY[cdp.customer_of('user_id', 'u-erika-77'), cdp.customer_of('user_id', 'u4')]) x)) c;
+SELECT cdp_internal.segment_partition('2026-04-20');
+INSERT INTO cdp_data.segment_transition (segment_id, customer_id, at, entered, cause, version, run_id)
+SELECT 900, x, '2026-04-20', true, 'event', 1, 1 FROM unnest(ARRAY[cdp.customer_of('user_id', 'u-erika-77'), cdp.customer_of('user_id', 'u4')]) x;
+INSERT INTO cdp_data.segment_defect (run_id, segment_id, customer_id, missing) VALUES (1, 900, cdp.customer_of('user_id', 'u-erika-77'), true);
+INSERT INTO cdp_data.segment_flip (customer_id, at) VALUES (cdp.customer_of('user_id', 'u-erika-77'), '2026-05-01');
+
 -- A table of the user's own, by customer and by identifier, and a column of his own in ours.
 CREATE SCHEMA my;
 CREATE TABLE my.ticket (id int PRIMARY KEY, mail text, body text);
