@@ -17,7 +17,7 @@ CREATE OR REPLACE FUNCTION cdp.funnel_options(
 LANGUAGE c IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'cdp_funnel_options';
 COMMENT ON FUNCTION cdp.funnel_options(text[], interval, interval[], text, text, text[], jsonb, text, boolean, timestamptz, timestamptz, timestamptz) IS
-'Options of a funnel, checked, in canonical form; all but steps may be left out or NULL. steps: 1 to 64 in order, each a label or several divided by | (''{visit,cart|wishlist,purchase}''; \| is a bar in a label); integer labels as digits. within: from the first step to any other, exact, days are 24 hours, 0 < t <= within; default unbounded. step_within: one limit for each step but the first, from the step before. step_order: ordered (default; other rows may come between), strict (no row of the pass may), unordered (any order; a step is then the n-th distinct one). ties: apart (default: rows of one time are never two steps) or by_id (they are, in the order of their ids; needs the call with ids). exclude: labels that break a chain when they come strictly between two steps, of all steps or of exclude_between such as ''[1, 3]''. breakdown: whether the row of the first step (default first) or of the last one reached (last) names it. durations => false leaves the times between steps out. since <= first step < until; rows at or after as_of are ignored. Errors 22023 with the nearest name for what is unknown.';
+'Options of a funnel, checked, in canonical form; all but steps may be left out or NULL. steps: 1 to 64 in order, each a label or several divided by | (''{visit,cart|wishlist,purchase}''; \| is a bar in a label); integer labels as digits. within: from the first step to any other, exact, days are 24 hours, 0 < t <= within; default unbounded. step_within: one limit for each step but the first, from the step before. step_order: ordered (default; other rows may come between), strict (no row of the pass may), unordered (any order; a step is then the n-th distinct one). ties: apart (default: rows of one time are never two steps) or by_id (they are, in the order of their ids, rows of one id never; needs a call with ids). exclude: labels that break a chain when they come strictly between two steps, of all steps or of exclude_between such as ''[1, 3]''. breakdown: whether the row of the first step (default first) or of the last one reached (last) names it. durations => false leaves the times between steps out. since <= first step < until; rows at or after as_of are ignored. Errors 22023 with the nearest name for what is unknown.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.funnel_add(internal, anynonarray, timestamptz, anycompatiblenonarray, jsonb) RETURNS internal
 LANGUAGE c IMMUTABLE PARALLEL SAFE
@@ -30,6 +30,12 @@ LANGUAGE c IMMUTABLE PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'cdp_funnel_add';
 COMMENT ON FUNCTION cdp_internal.funnel_add(internal, anynonarray, timestamptz, anycompatiblenonarray, jsonb, text) IS
 'Adds one row to the state of cdp.funnel_pass(key, at, label, options, breakdown).';
+
+CREATE OR REPLACE FUNCTION cdp_internal.funnel_add(internal, anynonarray, timestamptz, anycompatiblenonarray, jsonb, bigint) RETURNS internal
+LANGUAGE c IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'cdp_funnel_add';
+COMMENT ON FUNCTION cdp_internal.funnel_add(internal, anynonarray, timestamptz, anycompatiblenonarray, jsonb, bigint) IS
+'Adds one row to the state of cdp.funnel_pass(key, at, label, options, id).';
 
 CREATE OR REPLACE FUNCTION cdp_internal.funnel_add(internal, anynonarray, timestamptz, anycompatiblenonarray, jsonb, text, bigint) RETURNS internal
 LANGUAGE c IMMUTABLE PARALLEL SAFE
@@ -53,7 +59,13 @@ CREATE OR REPLACE AGGREGATE cdp.funnel_pass(key anynonarray, at timestamptz, lab
   SFUNC = cdp_internal.funnel_add, STYPE = internal, FINALFUNC = cdp_internal.funnel_final, FINALFUNC_MODIFY = READ_WRITE, PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE cdp.funnel_pass(anynonarray, timestamptz, anycompatiblenonarray, jsonb, text) IS
-'As cdp.funnel_pass(key, at, label, options), counted apart by the breakdown of the chain''s first (or last) row; NULL is "(none)".';
+'As cdp.funnel_pass(key, at, label, options), counted apart by the breakdown of the chain''s first (or last) row; NULL is "(none)". Breakdowns that nobody is in are left out.';
+
+CREATE OR REPLACE AGGREGATE cdp.funnel_pass(key anynonarray, at timestamptz, label anycompatiblenonarray, options jsonb, id bigint) (
+  SFUNC = cdp_internal.funnel_add, STYPE = internal, FINALFUNC = cdp_internal.funnel_final, FINALFUNC_MODIFY = READ_WRITE, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE cdp.funnel_pass(anynonarray, timestamptz, anycompatiblenonarray, jsonb, bigint) IS
+'As cdp.funnel_pass(key, at, label, options), with the ids that order rows of one time when the option ties is by_id; rows without id come last.';
 
 CREATE OR REPLACE AGGREGATE cdp.funnel_pass(key anynonarray, at timestamptz, label anycompatiblenonarray, options jsonb, breakdown text, id bigint) (
   SFUNC = cdp_internal.funnel_add, STYPE = internal, FINALFUNC = cdp_internal.funnel_final, FINALFUNC_MODIFY = READ_WRITE, PARALLEL = SAFE
@@ -86,7 +98,7 @@ RETURNS TABLE (breakdown text, step integer, labels text, customers bigint, drop
 LANGUAGE c STABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'cdp_funnel_steps';
 COMMENT ON FUNCTION cdp.funnel_steps(cdp.funnel_partial) IS
-'The steps of a funnel, by breakdown (NULL when there is none) and step: customers who came at least this far, how many of them went no further, their share of the step before and of the first (six places, NULL over nobody), and exact median, mean and ninth decile (interpolated as percentile_cont) of the time from the step before and from the first, in days of 24 hours, rounded to microseconds; NULL for the first step, for nobody, and with durations => false. In an unordered funnel step n is the n-th distinct one and labels is NULL. NULL gives no rows.';
+'The steps of a funnel, by breakdown (NULL when there is none) and step: customers who came at least this far, how many of them went no further, their share of the step before and of the first (rounded to six places, NULL over nobody), and exact median, mean and ninth decile (interpolated as percentile_cont) of the time from the step before and from the first, in days of 24 hours, rounded to microseconds; NULL for the first step, for nobody, and with durations => false. In an unordered funnel step n is the n-th distinct one and labels is NULL. NULL gives no rows.';
 
 CREATE OR REPLACE FUNCTION cdp.funnel_summary(partial cdp.funnel_partial)
 RETURNS TABLE (rows bigint, without_key bigint, without_time bigint, after_as_of bigint, customers bigint, options jsonb)

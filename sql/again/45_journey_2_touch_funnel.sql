@@ -80,7 +80,7 @@ BEGIN
   END IF;
   rows := cdp_internal.journey_rows(by, breakdown_by, kinds, since, least(as_of, cdp_internal.journey_end(until, reach)), customer_ids, bots, internal);
   EXECUTE format('SELECT cdp.funnel_pass(r.key, r.at, r.label, %L::jsonb%s) FROM (%s) r', options,
-      CASE WHEN options->>'ties' = 'by_id' THEN ', r.breakdown, r.id' WHEN breakdown_by IS NOT NULL THEN ', r.breakdown' END, rows.query)
+      concat(CASE WHEN breakdown_by IS NOT NULL THEN ', r.breakdown' END, CASE WHEN options->>'ties' = 'by_id' THEN ', r.id' END), rows.query)
     INTO result
     USING rows.names, rows.codes, rows.campaigns, rows.breakdown_names, rows.breakdown_codes, rows.breakdown_campaigns, rows.members, rows.roots, rows.gate;
   IF result IS NULL AND breakdown_by IS NULL THEN
@@ -94,7 +94,7 @@ BEGIN
     SELECT c.*, lag(c.shown, 1, c.shown) OVER w AS before_shown, lead(c.shown, 1, c.shown) OVER w AS next_shown, first_value(c.shown) OVER w AS first_shown
     FROM cell c WINDOW w AS (PARTITION BY c.breakdown ORDER BY c.step)
   )
-  SELECT CASE WHEN breakdown_by IS NOT NULL THEN c.breakdown END, c.step, c.labels, CASE WHEN c.shown THEN c.customers END, CASE WHEN c.shown AND c.next_shown THEN c.dropped END,
+  SELECT c.breakdown, c.step, c.labels, CASE WHEN c.shown THEN c.customers END, CASE WHEN c.shown AND c.next_shown THEN c.dropped END,
     CASE WHEN c.shown AND c.before_shown THEN c.of_previous END, CASE WHEN c.shown AND c.first_shown THEN c.of_first END,
     CASE WHEN c.shown THEN c.median_from_previous END, CASE WHEN c.shown THEN c.mean_from_previous END, CASE WHEN c.shown THEN c.p90_from_previous END,
     CASE WHEN c.shown THEN c.median_from_first END, CASE WHEN c.shown THEN c.mean_from_first END, CASE WHEN c.shown THEN c.p90_from_first END

@@ -143,12 +143,33 @@ read_durations(CdpFunnelSums *s, CdpDurations *d, int64 n, StringInfo buf)
 	}
 }
 
+/* The breakdowns that somebody is in, with their places in *place; in the current context. */
+static CdpLabels *
+used_breakdowns(const CdpFunnelSums *s, int **place)
+{
+	CdpLabels  *used = palloc0(sizeof(CdpLabels));
+	Size		n = Max(s->breakdown->n, 1);
+
+	used->name = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(char *) * n);
+	*place = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(int) * n);
+	for (int b = 0; b < s->breakdown->n; b++)
+	{
+		if (s->broken_down && cell_of(s, b, 0)->customers == 0)
+			continue;
+		used->name[used->n] = s->breakdown->name[b];
+		(*place)[used->n++] = b;
+	}
+	return used;
+}
+
 /* The bytes of sums, in the current context; sorts their durations. */
 Datum
 cdp_funnel_sums_to_datum(CdpFunnelSums *s)
 {
 	StringInfoData buf;
 	StringInfoData options;
+	int		   *place;
+	CdpLabels  *used = used_breakdowns(s, &place);
 
 	initStringInfo(&buf);
 	appendStringInfoSpaces(&buf, VARHDRSZ);
@@ -157,13 +178,13 @@ cdp_funnel_sums_to_datum(CdpFunnelSums *s)
 	cdp_funnel_options_write(s->options, &options);
 	cdp_wire_put_text(&buf, options.data);
 	pq_sendbyte(&buf, s->broken_down);
-	cdp_labels_write(s->breakdown, &buf);
+	cdp_labels_write(used, &buf);
 	for (int i = 0; i < CDP_FUNNEL_COUNTERS; i++)
 		cdp_wire_put_uint(&buf, s->counter[i]);
-	for (int b = 0; b < s->breakdown->n; b++)
+	for (int b = 0; b < used->n; b++)
 		for (int k = 0; k < s->options->nsteps; k++)
 		{
-			CdpFunnelCell *cell = cell_of(s, b, k);
+			CdpFunnelCell *cell = cell_of(s, place[b], k);
 
 			cdp_wire_put_uint(&buf, cell->customers);
 			if (k == 0 || !s->options->durations)
@@ -255,7 +276,7 @@ cdp_funnel_sums_from_datum(Datum partial, MemoryContext cxt)
 			CdpFunnelCell *cell = cell_of(s, b, k);
 
 			cell->customers = read_count(&buf);
-			if (k > 0 && cell->customers > cell_of(s, b, k - 1)->customers)
+			if (k > 0 ? cell->customers > cell_of(s, b, k - 1)->customers : s->broken_down && cell->customers == 0)
 				cdp_wire_broken("order of steps");
 			if (k == 0 || !o->durations)
 				continue;
@@ -375,6 +396,19 @@ typedef struct MergeState
 	CdpFunnelSums *sums;
 } MergeState;
 
+/* A copy of labels that shares nothing, in the current context. */
+static CdpLabels *
+copy_labels(const CdpLabels *labels)
+{
+	CdpLabels  *copy = palloc0(sizeof(CdpLabels));
+
+	copy->n = labels->n;
+	copy->name = MemoryContextAllocHuge(CurrentMemoryContext, sizeof(char *) * Max((Size) labels->n, 1));
+	for (int i = 0; i < labels->n; i++)
+		copy->name[i] = pstrdup(labels->name[i]);
+	return copy;
+}
+
 /* Makes room for the breakdowns of a result in the state; place of each of them among the state's, in the current context. */
 static uint32 *
 make_places(MergeState *state, const CdpFunnelSums *next, MemoryContext aggregate)
@@ -384,16 +418,18 @@ make_places(MergeState *state, const CdpFunnelSums *next, MemoryContext aggregat
 	CdpLabels  *all = cdp_labels_union(state->sums->breakdown, next->breakdown, &place_old, &place_next);
 	MemoryContext cxt;
 	MemoryContext old;
+	StringInfoData options;
 	CdpFunnelSums *wider;
 
 	if (all->n == state->sums->breakdown->n)
 		return place_next;
+	initStringInfo(&options);
+	cdp_funnel_options_write(state->sums->options, &options);
 	cxt = AllocSetContextCreate(aggregate, "cdp funnel merge", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(cxt);
-	wider = cdp_funnel_sums_create(state->sums->options, all, true, cxt);
+	wider = cdp_funnel_sums_create(cdp_funnel_options_read(DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(options.data))), cxt),
+								   copy_labels(all), true, cxt);
 	add_sums(wider, state->sums, place_old);
-	/* Through its bytes, as it shares options and labels with what goes now. */
-	wider = cdp_funnel_sums_from_datum(cdp_funnel_sums_to_datum(wider), cxt);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(state->cxt);
 	state->cxt = cxt;

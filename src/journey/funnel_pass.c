@@ -19,8 +19,7 @@
 #define ARG_AT 2
 #define ARG_LABEL 3
 #define ARG_OPTIONS 4
-#define ARG_BREAKDOWN 5
-#define ARG_ID 6
+#define ARG_FURTHER 5			/* breakdown, id, or breakdown and id */
 
 #define NO_BREAKDOWN "(none)"
 
@@ -36,7 +35,10 @@ typedef struct FunnelPass
 	CdpJourneyPass base;		/* labels: those that the options name, in the order of their numbers */
 	CdpFunnelOptions *options;
 	CdpIntern	breakdowns;
+	int			breakdown_arg;	/* 0 = none */
+	int			id_arg;
 	bool		has_breakdown;
+	uint64		named_by;		/* steps whose row may name the breakdown */
 	bool		has_id;
 	LabelUse   *use;			/* [label], then one for all labels that the options do not name */
 	uint32		use_room;
@@ -118,27 +120,36 @@ start_pass(FunctionCallInfo fcinfo)
 	MemoryContext old = MemoryContextSwitchTo(pass->base.cxt);
 
 	pass->options = cdp_funnel_options_read(pass->base.given, pass->base.cxt);
-	pass->has_breakdown = PG_NARGS() > ARG_BREAKDOWN;
-	pass->has_id = PG_NARGS() > ARG_ID;
+	for (int arg = ARG_FURTHER; arg < PG_NARGS(); arg++)
+	{
+		if (get_fn_expr_argtype(fcinfo->flinfo, arg) == INT8OID)
+			pass->id_arg = arg;
+		else
+			pass->breakdown_arg = arg;
+	}
+	pass->has_breakdown = pass->breakdown_arg > 0;
+	pass->has_id = pass->id_arg > 0;
 	if (pass->options->ties_count && !pass->has_id)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("funnel option \"ties\" needs the ids of the rows"),
-				 errhint("Call cdp.funnel_pass(key, at, label, options, breakdown, id); a breakdown may be NULL.")));
+				 errhint("Call cdp.funnel_pass(key, at, label, options, id), or (key, at, label, options, breakdown, id).")));
 	cdp_journey_store(fcinfo, &pass->base, pass->has_breakdown + pass->has_id);
 	cdp_intern_init(&pass->breakdowns, false, pass->base.cxt, &cdp_journey_memory);
+	(void) cdp_intern_text(&pass->breakdowns, NO_BREAKDOWN, strlen(NO_BREAKDOWN));
+	pass->named_by = pass->options->breakdown_last || pass->options->order == CDP_FUNNEL_UNORDERED ? ~UINT64CONST(0) : 1;
 	name_labels(pass);
 	MemoryContextSwitchTo(old);
 	return pass;
 }
 
-/* The number of the breakdown of a row. */
+/* The number of the breakdown of a row; 0, which is none, also where the row can not name it. */
 static uint32
-breakdown_number(FunctionCallInfo fcinfo, FunnelPass *pass)
+breakdown_number(FunctionCallInfo fcinfo, FunnelPass *pass, uint32 label)
 {
-	if (PG_ARGISNULL(ARG_BREAKDOWN))
-		return cdp_intern_text(&pass->breakdowns, NO_BREAKDOWN, strlen(NO_BREAKDOWN));
-	return cdp_intern_label(&pass->breakdowns, PG_GETARG_DATUM(ARG_BREAKDOWN), false);
+	if (PG_ARGISNULL(pass->breakdown_arg) || (pass->use[label].steps & pass->named_by) == 0)
+		return 0;
+	return cdp_intern_label(&pass->breakdowns, PG_GETARG_DATUM(pass->breakdown_arg), false);
 }
 
 CDP_FUNCTION(cdp_funnel_add);
@@ -192,9 +203,9 @@ cdp_funnel_add(PG_FUNCTION_ARGS)
 	if (row != NULL)
 	{
 		if (pass->has_id)
-			row[pass->base.store->extra_word] = (uint64) (PG_ARGISNULL(ARG_ID) ? PG_INT64_MAX : PG_GETARG_INT64(ARG_ID));
+			row[pass->base.store->extra_word] = (uint64) (PG_ARGISNULL(pass->id_arg) ? PG_INT64_MAX : PG_GETARG_INT64(pass->id_arg));
 		if (pass->has_breakdown)
-			row[pass->base.store->extra_word + pass->has_id] = breakdown_number(fcinfo, pass);
+			row[pass->base.store->extra_word + pass->has_id] = breakdown_number(fcinfo, pass, label);
 	}
 	cdp_store_count(pass->base.store);
 	PG_RETURN_POINTER(pass);
@@ -306,9 +317,9 @@ cdp_funnel_final(PG_FUNCTION_ARGS)
 	pass = (FunnelPass *) PG_GETARG_POINTER(0);
 	old = MemoryContextSwitchTo(pass->base.cxt);
 	rank = rank_labels(pass);
-	if (!pass->has_breakdown)
-		(void) cdp_intern_text(&pass->breakdowns, "", 0);
 	breakdowns = cdp_intern_sorted(&pass->breakdowns, &pass->breakdown_rank);
+	if (!pass->has_breakdown)
+		breakdowns->name[0] = pstrdup("");
 	pass->sums = cdp_funnel_sums_create(pass->options, breakdowns, pass->has_breakdown, pass->base.cxt);
 	pass->walk = cdp_funnel_walk_create(pass->options, pass->base.cxt);
 	cdp_by_key(pass->base.store, rank, compare_ties, visit_customer, pass);

