@@ -34,6 +34,7 @@ END $$;
 DO $$
 DECLARE
   field bytea;
+  object oid;
   bytes bytea;
   s cdp.component_set;
   opened bigint := 0;
@@ -47,7 +48,9 @@ BEGIN
         s := field::text::cdp.component_set;
       ELSE
         bytes := '\x5047434f50590aff0d0a000000000000000000'::bytea || '\x0001'::bytea || int4send(length(field)) || field || '\xffff'::bytea;
-        PERFORM lo_export(lo, current_setting('fuzz.file')), lo_unlink(lo) FROM lo_from_bytea(0, bytes) AS lo;
+        object := lo_from_bytea(0, bytes); -- statements of their own: one does not see the object that it makes
+        PERFORM lo_export(object, current_setting('fuzz.file'));
+        PERFORM lo_unlink(object);
         TRUNCATE came;
         EXECUTE format('COPY came FROM %L (FORMAT binary)', current_setting('fuzz.file'));
         SELECT c.s INTO s FROM came c;

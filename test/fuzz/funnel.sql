@@ -90,6 +90,7 @@ DO $$
 DECLARE
   bytes bytea;
   field bytea;
+  object oid;
   p cdp.funnel_partial;
   opened bigint := 0;
 BEGIN
@@ -102,7 +103,9 @@ BEGIN
       ELSE
         -- As binary COPY: header, one field, trailer.
         bytes := '\x5047434f50590aff0d0a000000000000000000'::bytea || '\x0001'::bytea || int4send(length(field)) || field || '\xffff'::bytea;
-        PERFORM lo_export(lo, current_setting('fuzz.file')), lo_unlink(lo) FROM lo_from_bytea(0, bytes) AS lo;
+        object := lo_from_bytea(0, bytes); -- statements of their own: one does not see the object that it makes
+        PERFORM lo_export(object, current_setting('fuzz.file'));
+        PERFORM lo_unlink(object);
         TRUNCATE arrived;
         EXECUTE format('COPY arrived FROM %L (FORMAT binary)', current_setting('fuzz.file'));
         SELECT a.p INTO p FROM arrived a;

@@ -57,6 +57,7 @@ DECLARE
   p cdp.attribution_partial;
   opened bigint := 0;
   field bytea;
+  object oid;
 BEGIN
   CREATE TEMP TABLE arrived (p cdp.attribution_partial);
   FOR round IN 1 .. current_setting('fuzz.rounds')::integer LOOP
@@ -74,7 +75,9 @@ BEGIN
         SELECT cdp_internal.attribution_partial_send(s.p) INTO field FROM seed_value s ORDER BY random() LIMIT 1;
         field := pg_temp.mutate(field);
         bytes := '\x5047434f50590aff0d0a000000000000000000'::bytea || '\x0001'::bytea || int4send(length(field)) || field || '\xffff'::bytea;
-        PERFORM lo_export(lo, current_setting('fuzz.file')), lo_unlink(lo) FROM lo_from_bytea(0, bytes) AS lo;
+        object := lo_from_bytea(0, bytes); -- statements of their own: one does not see the object that it makes
+        PERFORM lo_export(object, current_setting('fuzz.file'));
+        PERFORM lo_unlink(object);
         TRUNCATE arrived;
         EXECUTE format('COPY arrived FROM %L (FORMAT binary)', current_setting('fuzz.file'));
         SELECT a.p INTO p FROM arrived a;

@@ -1,7 +1,7 @@
 -- The type cdp.funnel_partial: the same bytes whatever the order of rows, workers, zone and memory; shards of customers add
 -- up to the whole; bytes that nobody should trust.
 BEGIN;
-SELECT plan(44);
+SELECT plan(48);
 SET LOCAL client_min_messages = error;
 CREATE SCHEMA t;
 SELECT setseed(0.61) \g /dev/null
@@ -90,6 +90,9 @@ CREATE TABLE t.small AS SELECT decode(substr(cdp.funnel_pass(k, at, label, o, co
 SELECT is((SELECT string_agg(DISTINCT s, ' ') FROM (SELECT t.tried(substr(b, 1, n)) AS s FROM t.small, generate_series(0, length(b) - 1) n) x), '22P03', 'cut anywhere, it is refused');
 SELECT is((SELECT string_agg(DISTINCT s, ' ' ORDER BY s) FROM (SELECT t.tried(set_byte(b, n, (get_byte(b, n) # x) & 255)) AS s FROM t.small, generate_series(0, length(b) - 1) n, unnest('{1,16,128,255}'::int[]) x) x), '22P03 fine', 'each byte changed: refused, or the value that the bytes say');
 SELECT is((SELECT string_agg(DISTINCT s, ' ') FROM (SELECT t.tried(overlay(b PLACING '\xffffffffffffffff7f' FROM n)) AS s FROM t.small, generate_series(1, length(b)) n) x), '22P03', 'huge counts anywhere');
+CREATE TABLE t.one AS SELECT decode(substr(cdp.funnel_pass(1, now(), 'a', cdp.funnel_options('{a}'))::text, 3), 'hex') AS b;
+SELECT is(right(encode(b, 'hex'), 12), '010000000101', 'a row, three that were left out, a customer, who came to the first step') FROM t.one;
+SELECT is(t.tried(substr(b, 1, length(b) - 6) || decode(changed, 'hex')), '22P03', 'more customers than rows, or than had any: ' || changed) FROM t.one, unnest('{010000000102,010000000201,030000000102}'::text[]) changed;
 SELECT throws_ok($$SELECT 'hello'::cdp.funnel_partial$$, '22P02', NULL, 'text that is no value');
 SELECT * FROM finish();
 ROLLBACK;
