@@ -109,6 +109,54 @@ cdp_micro_from_numeric(struct varlena *number, int64 *micro)
 	return negative && ndigits > 0;
 }
 
+/*
+ * Micro-units of a stored numeric that is a whole number of them below 9e18 in
+ * absolute value; false for all others, NaN and infinity too.
+ */
+bool
+cdp_micro_exact(struct varlena *number, int64 *micro)
+{
+	const char *p = VARDATA_ANY(number);
+	int			len = VARSIZE_ANY_EXHDR(number);
+	uint16		header;
+	int			weight;
+	bool		negative;
+	int			ndigits;
+	int64		sum = 0;
+	int			i = 0;
+
+	memcpy(&header, p, sizeof(header));
+	p += sizeof(header);
+	if (!(header & NUMERIC_SHORT_FORM) || (header & NUMERIC_SIGN_BITS) == NUMERIC_SPECIAL_FORM)
+		return false;
+	negative = (header & NUMERIC_SHORT_NEGATIVE) != 0;
+	weight = (header & NUMERIC_SHORT_WEIGHT_SIGN ? ~NUMERIC_SHORT_WEIGHT : 0) | (header & NUMERIC_SHORT_WEIGHT);
+	ndigits = (len - (int) sizeof(header)) / (int) sizeof(int16);
+	if (ndigits > 0 && weight >= 3)
+	{
+		int16		first;
+
+		memcpy(&first, p, sizeof(first));
+		if (weight > 3 || first >= 9)	/* 9 * 10^12 and more */
+			return false;
+	}
+	for (int power = ndigits > 0 ? weight : -3; power >= -2 || i < ndigits; power--)
+	{
+		int16		digit = 0;
+
+		if (i < ndigits)
+			memcpy(&digit, p + i++ * sizeof(int16), sizeof(int16));
+		if (power > -2)
+			sum = sum * 10000 + digit;
+		else if (power == -2 && digit % 100 == 0)
+			sum = sum * 100 + digit / 100;
+		else if (digit != 0)
+			return false;
+	}
+	*micro = negative ? -sum : sum;
+	return true;
+}
+
 /* Micro-units of a float8, rounded half away from zero; errors when out of range. */
 int64
 cdp_micro_from_float(double value)

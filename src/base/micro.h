@@ -13,6 +13,7 @@
 #define CDP_VALUE_SUM_LIMIT (((int128) 160000000000000000) * CDP_MICRO)
 
 extern bool cdp_micro_from_numeric(struct varlena *number, int64 *micro);
+extern bool cdp_micro_exact(struct varlena *number, int64 *micro);
 extern int64 cdp_micro_from_float(double value);
 extern Datum cdp_numeric_from_scaled(int128 units, int scale);
 
