@@ -8,6 +8,7 @@
 #include "journey/funnel.h"
 #include "base/keyfile.h"
 #include "identity/components/components.h"
+#include "segment/segment.h"
 #include "segment/value/value.h"
 #include "utils/guc.h"
 
@@ -23,6 +24,7 @@ _PG_init(void)
 	cdp_attribution_settings();
 	cdp_journey_settings();
 	cdp_components_settings();
+	cdp_segment_settings();
 	cdp_value_settings();
 	MarkGUCPrefixReserved("cdp");
 }
