@@ -21,6 +21,7 @@ for my $file (@files) {
 		  if $call =~ /\berrmsg(?:_plural)?\s*\(\s*"((?=[A-Z][a-z])\w+)/;
 	}
 	complain("$file: looks at PG_VERSION_NUM; that belongs in src/cdp.h") if $file ne 'src/cdp.h' && $c =~ /PG_VERSION_NUM/;
+	complain("$file: pg_attribute_noreturn() is not in PostgreSQL 18; put CDP_NORETURN before the declaration") if $file ne 'src/cdp.h' && $c =~ /pg_attribute_noreturn/;
 	complain("$file: reads ->attrs[] directly; use TupleDescAttr") if $c =~ /->\s*attrs\s*\[/;
 	next unless $file =~ /\.c$/;
 	# A function starts where a line in the first column is "name(" below its return type and ends at "}" in the first column.

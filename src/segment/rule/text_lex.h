@@ -31,9 +31,9 @@ typedef struct CdpLexer
 
 extern void cdp_lex_start(CdpLexer *lexer, const char *text);
 extern void cdp_lex_step(CdpLexer *lexer);
-extern void cdp_lex_expected(CdpLexer *lexer, const char *expected,
-							 const char *const *words, int nwords) pg_attribute_noreturn();
-extern void cdp_lex_refuse(CdpLexer *lexer, int at, const char *why, const char *hint) pg_attribute_noreturn();
+CDP_NORETURN extern void cdp_lex_expected(CdpLexer *lexer, const char *expected,
+										  const char *const *words, int nwords);
+CDP_NORETURN extern void cdp_lex_refuse(CdpLexer *lexer, int at, const char *why, const char *hint);
 extern bool cdp_lex_is(const CdpToken *token, const char *word);
 
 #endif							/* CDP_SEGMENT_TEXT_LEX_H */
