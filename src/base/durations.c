@@ -35,12 +35,11 @@ cdp_duration_from_interval(const Interval *interval, const char *what)
 	return result;
 }
 
-/* The same from text, independent of the session's settings. */
-int64
-cdp_duration_from_text(const char *text, const char *what)
+/* An interval from text, independent of the session's settings. */
+void
+cdp_interval_from_text(const char *text, const char *what, Interval *interval)
 {
 	struct pg_itm_in itm = {0};
-	Interval	interval;
 	int			dtype = DTK_DELTA;
 	int			nf;
 	char	   *field[MAXDATEFIELDS];
@@ -52,8 +51,17 @@ cdp_duration_from_text(const char *text, const char *what)
 		error = DecodeInterval(field, ftype, nf, INTERVAL_FULL_RANGE, &dtype, &itm);
 	if (error == DTERR_BAD_FORMAT)
 		error = DecodeISO8601Interval(unconstify(char *, text), &dtype, &itm);
-	if (error != 0 || dtype != DTK_DELTA || itmin2interval(&itm, &interval) != 0)
+	if (error != 0 || dtype != DTK_DELTA || itmin2interval(&itm, interval) != 0)
 		bad_duration(what, "It is no interval.", "Write for example '30 days' or '12 hours'.");
+}
+
+/* The microseconds of an interval from text. */
+int64
+cdp_duration_from_text(const char *text, const char *what)
+{
+	Interval	interval;
+
+	cdp_interval_from_text(text, what, &interval);
 	return cdp_duration_from_interval(&interval, what);
 }
 

@@ -11,6 +11,7 @@
 #include "utils/timestamp.h"
 
 extern int64 cdp_duration_from_interval(const Interval *interval, const char *what);
+extern void cdp_interval_from_text(const char *text, const char *what, Interval *interval);
 extern int64 cdp_duration_from_text(const char *text, const char *what);
 extern void cdp_duration_append(StringInfo buf, int64 duration);
 extern void cdp_time_append(StringInfo buf, int64 at);

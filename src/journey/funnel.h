@@ -14,7 +14,7 @@
 
 #include "base/rows/by_key.h"
 #include "base/rows/labels.h"
-#include "base/rows/memory.h"
+#include "journey/pass.h"
 #include "lib/stringinfo.h"
 #include "utils/jsonb.h"
 
@@ -121,9 +121,5 @@ extern CdpFunnelSums *cdp_funnel_sums_create(const CdpFunnelOptions *o, CdpLabel
 extern void cdp_funnel_sums_add(CdpFunnelSums *s, const CdpFunnelChain *chain);
 extern Datum cdp_funnel_sums_to_datum(CdpFunnelSums *s);
 extern CdpFunnelSums *cdp_funnel_sums_from_datum(Datum partial, MemoryContext cxt);
-
-/* settings.c */
-extern CdpPassMemory cdp_journey_memory;
-extern void cdp_journey_settings(void);
 
 #endif							/* CDP_FUNNEL_H */

@@ -59,24 +59,8 @@ name_label(FunnelPass *pass, const char *name)
 {
 	CdpIntern  *labels = &pass->base.labels;
 	uint32		before = labels->n;
-	uint32		number;
-	char	   *end;
-	long		code;
+	uint32		number = cdp_journey_named(&pass->base, name);
 
-	if (!labels->is_int)
-		number = cdp_intern_text(labels, name, strlen(name));
-	else
-	{
-		errno = 0;
-		code = strtol(name, &end, 10);
-		if (end == name || *end != '\0' || errno != 0 || code < PG_INT32_MIN || code > PG_INT32_MAX)
-			ereport(ERROR,
-					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("label \"%s\" of a funnel is no integer", name),
-					 errdetail("The labels of the rows are integers."),
-					 errhint("Name labels by their digits, or give the rows labels of type text.")));
-		number = cdp_intern_int(labels, (int32) code);
-	}
 	if (labels->n > before)
 	{
 		if (labels->n >= pass->use_room)

@@ -6,7 +6,6 @@
 
 #include "base/option.h"
 #include "catalog/pg_type.h"
-#include "journey/funnel.h"
 #include "utils/lsyscache.h"
 
 /* What the executor closes when it ends without asking for the result, as LIMIT makes it do. */
@@ -107,9 +106,22 @@ cdp_journey_label(const CdpIntern *labels, uint32 number)
 	return labels->is_int ? psprintf("%d", (int) labels->code[number]) : labels->text[number];
 }
 
-/* The number that stands for a missing label; no label of the options can be it. */
+/* The number of a label that the options name; labels of integer columns are integers. */
 uint32
-cdp_journey_no_label(CdpJourneyPass *pass)
+cdp_journey_named(CdpJourneyPass *pass, const char *name)
 {
-	return pass->labels.is_int ? cdp_intern_int(&pass->labels, PG_INT32_MIN) : cdp_intern_text(&pass->labels, "", 0);
+	char	   *end;
+	long		code;
+
+	if (!pass->labels.is_int)
+		return cdp_intern_text(&pass->labels, name, strlen(name));
+	errno = 0;
+	code = strtol(name, &end, 10);
+	if (end == name || *end != '\0' || errno != 0 || code < PG_INT32_MIN || code > PG_INT32_MAX)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("label \"%s\" of the options is no integer", name),
+				 errdetail("The labels of the rows are integers."),
+				 errhint("Name labels by their digits, or give the rows labels of type text.")));
+	return cdp_intern_int(&pass->labels, (int32) code);
 }

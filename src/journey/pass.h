@@ -32,7 +32,11 @@ extern void *cdp_journey_start(FunctionCallInfo fcinfo, Size size, int key_arg, 
 extern void cdp_journey_store(FunctionCallInfo fcinfo, CdpJourneyPass *pass, int extra_words);
 extern void cdp_journey_finished(CdpJourneyPass *pass);
 extern const char *cdp_journey_label(const CdpIntern *labels, uint32 number);
-extern uint32 cdp_journey_no_label(CdpJourneyPass *pass);
+extern uint32 cdp_journey_named(CdpJourneyPass *pass, const char *name);
+
+/* settings.c */
+extern CdpPassMemory cdp_journey_memory;
+extern void cdp_journey_settings(void);
 
 /* The key of a row as one or two words. */
 static inline void

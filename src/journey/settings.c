@@ -2,7 +2,7 @@
  * settings.c
  *		The settings of the journey room.
  */
-#include "journey/funnel.h"
+#include "journey/pass.h"
 
 #include <limits.h>
 
