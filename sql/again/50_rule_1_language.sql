@@ -19,3 +19,9 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1000 ROWS 10
 AS 'MODULE_PATHNAME', 'cdp_rule_uses';
 COMMENT ON FUNCTION cdp_internal.rule_uses(jsonb) IS
 'What a rule names, each once, in order of first use: what is attr, kind, property, channel, channel_group, campaign, source, segment, list, trait, rank (name is the canonical text of the condition), consent or holdout. No row for NULL. Errors: 22023 with the first error of the form of the rule.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.rule_plan(rules jsonb, catalog jsonb, as_of timestamptz, paths boolean DEFAULT false) RETURNS jsonb
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 10000
+AS 'MODULE_PATHNAME', 'cdp_rule_plan';
+COMMENT ON FUNCTION cdp_internal.rule_plan(jsonb, jsonb, timestamptz, boolean) IS
+'The plan by which the engines evaluate rules at one moment: names as numbers, constants as typed values, windows as moments, every identical condition, atom and node once; its form is told in docs/segments.md. rules is an array of {"id", "name", "rule", and "purpose" where it is to be checked}, with every segment that another names; their order does not matter. catalog as cdp_internal.segment_catalog() makes it. Moments are microseconds, days are days, both since 2000-01-01 (UTC). With paths, each segment tells which node stands for each part of its rule. The same arguments give the same bytes. NULL for NULL. Errors: 22023 with the first error of a rule, for a circle of segments or one that is missing, 55000 for a rank without threshold, 22008 for as_of outside the years 1000 to 9890.';
