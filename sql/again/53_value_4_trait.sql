@@ -26,8 +26,8 @@ DECLARE
   s cdp_data.trait_setting;
   summaries cdp.customer_summary[];
   fits record;
-  fit_id integer;
-  money_id integer;
+  of_purchases integer;
+  of_money integer;
   t record;
 BEGIN
   PERFORM cdp_internal.require_setup();
@@ -41,8 +41,8 @@ BEGIN
     RAISE WARNING 'traits of models have no values: %', SQLERRM;
     fits := (SELECT r FROM (SELECT NULL::jsonb AS fit, NULL::jsonb AS money_fit) r);
   END;
-  fit_id := cdp_internal.trait_fit(fits.fit, refresh_traits.as_of);
-  money_id := cdp_internal.trait_fit(fits.money_fit, refresh_traits.as_of);
+  of_purchases := cdp_internal.trait_fit(fits.fit, refresh_traits.as_of);
+  of_money := cdp_internal.trait_fit(fits.money_fit, refresh_traits.as_of);
   CREATE TEMP TABLE cdp_trait_new ON COMMIT DROP AS
   SELECT x.name, r.key::bigint AS customer_id, x.value::double precision AS value
   FROM cdp.rfm_scores(summaries, s.scores, s.method, s.ties, s.monetary) r
@@ -63,7 +63,7 @@ BEGIN
     ON CONFLICT ON CONSTRAINT trait_value_pkey DO UPDATE SET value = excluded.value WHERE v.value <> excluded.value;
     GET DIAGNOSTICS written = ROW_COUNT;
     UPDATE cdp_data.trait d SET definition = to_jsonb(s) - 'only_row', as_of = refresh_traits.as_of, refreshed_at = clock_timestamp(),
-      fit_id = CASE d.name WHEN 'ltv' THEN coalesce(money_id, fit_id) WHEN 'p_alive' THEN fit_id WHEN 'expected_purchases' THEN fit_id END
+      fit_id = CASE d.name WHEN 'ltv' THEN of_money WHEN 'p_alive' THEN of_purchases WHEN 'expected_purchases' THEN of_purchases END
     WHERE d.trait_id = t.trait_id;
     RETURN NEXT;
   END LOOP;

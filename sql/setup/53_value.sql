@@ -50,7 +50,7 @@ COMMENT ON TABLE cdp_data.trait IS 'Figures of customers that rules may ask for:
 COMMENT ON COLUMN cdp_data.trait.kind IS 'rfm: scores; model: from a fitted model; own: yours, filled by you.';
 COMMENT ON COLUMN cdp_data.trait.allowed_purposes IS 'Purposes for which values may be used, of cdp_data.purpose_all; NULL: every one.';
 COMMENT ON COLUMN cdp_data.trait.definition IS 'What the values were made with: the row of cdp_data.trait_setting at that time.';
-COMMENT ON COLUMN cdp_data.trait.fit_id IS 'The model of cdp_data.value_fit behind the values.';
+COMMENT ON COLUMN cdp_data.trait.fit_id IS 'The model of cdp_data.value_fit behind the values; of ltv that of money, which stands beside that of expected_purchases.';
 COMMENT ON COLUMN cdp_data.trait.as_of IS 'The end of what the values know. NULL: never made.';
 COMMENT ON COLUMN cdp_data.trait.refreshed_at IS 'When values were last made; another value than before (not a later one) tells that they are other ones.';
 
