@@ -7,7 +7,7 @@ SET client_min_messages = error;
 SELECT setval('cdp_data.customer_customer_id_seq', 10000), setval('cdp_data.identifier_identifier_id_seq', 10000) \g /dev/null
 DELETE FROM cdp_data.unlinked_reserve;
 INSERT INTO cdp_data.touchpoint (customer_id, identifier_id, occurred_at, origin_id, source_id, load_id, kind_id, value, currency, refers_to)
-SELECT 150, 300, '2026-04-02 00:00+00', 901, 900, 900, 80, -10, 'CNY', v FROM (VALUES (0), (999999999)) r(v); -- what they refund never came
+SELECT 19, 38, '2026-04-02 00:00+00', 901, 900, 900, 80, -10, 'CNY', v FROM (VALUES (0), (999999999)) r(v); -- what they refund never came
 CREATE TABLE pg_temp.allowed (root bigint PRIMARY KEY);
 CREATE FUNCTION pg_temp.settle() RETURNS void LANGUAGE sql AS $$
   TRUNCATE pg_temp.allowed;
