@@ -48,7 +48,7 @@ row_properties(CdpRowReader *r)
 		SET_VARSIZE(json, VARSIZE_SHORT(given) - VARHDRSZ_SHORT + VARHDRSZ);
 	}
 	else
-		json = (Jsonb *) PG_DETOAST_DATUM(given);
+		json = (Jsonb *) PG_DETOAST_DATUM(PointerGetDatum(given));
 	if (JsonContainerIsObject(&json->root))
 		r->properties = &json->root;
 	return r->properties;
