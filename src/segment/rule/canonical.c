@@ -363,6 +363,17 @@ put_node(StringInfo out, const RuleNode *node)
 	appendStringInfoChar(out, '}');
 }
 
+/* Canonical JSON of one condition on events, palloc'd. */
+char *
+cdp_rule_cond_text(const RuleCond *cond)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	put_cond(&out, cond);
+	return out.data;
+}
+
 /* Canonical JSON of one node, palloc'd. */
 char *
 cdp_rule_node_text(const RuleNode *node)

@@ -8,6 +8,7 @@
 #include "segment/rule/rule.h"
 
 extern void cdp_rule_put_const(StringInfo out, const RuleConst *c);
+extern char *cdp_rule_cond_text(const RuleCond *cond);
 extern char *cdp_rule_node_text(const RuleNode *node);
 extern char *cdp_rule_text(const Rule *rule);
 

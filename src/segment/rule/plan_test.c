@@ -5,7 +5,6 @@
  */
 #include "segment/rule/plan.h"
 
-#include "utils/fmgrprotos.h"
 #include "utils/json.h"
 
 /* Is the comparison the complement of a primitive one? */
@@ -34,20 +33,6 @@ primitive(RuleOp op)
 	}
 }
 
-/* Order of two constants of one type. */
-static int
-compare_consts(const void *pa, const void *pb)
-{
-	const RuleConst *a = pa,
-			   *b = pb;
-
-	if (a->timed)
-		return a->time < b->time ? -1 : a->time > b->time;
-	if (a->type == RULE_NUMBER)
-		return DatumGetInt32(DirectFunctionCall2(numeric_cmp, NumericGetDatum(a->number), NumericGetDatum(b->number)));
-	return strcmp(a->text, b->text);
-}
-
 /* Appends a constant as the plan holds it: times as numbers. */
 void
 cdp_plan_put_value(StringInfo out, const RuleConst *c)
@@ -66,9 +51,9 @@ put_in(StringInfo out, const RuleTest *test, const char *op_key)
 	int			n = 1;
 
 	memcpy(value, test->value, sizeof(RuleConst) * test->n);
-	qsort(value, test->n, sizeof(RuleConst), compare_consts);
+	qsort(value, test->n, sizeof(RuleConst), cdp_rule_compare_consts);
 	for (int i = 1; i < test->n; i++)
-		if (compare_consts(&value[i], &value[n - 1]) != 0)
+		if (cdp_rule_compare_consts(&value[i], &value[n - 1]) != 0)
 			value[n++] = value[i];
 	appendStringInfo(out, ",\"%s\":\"%s\",\"%s\":", op_key, n == 1 ? "eq" : "in", n == 1 ? "value" : "values");
 	for (int i = 0; i < n; i++)

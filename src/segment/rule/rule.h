@@ -306,6 +306,7 @@ extern bool cdp_rule_fit_number(RuleReader *r, RuleTest *test, const char *of);
 extern bool cdp_rule_fit_text(RuleReader *r, RuleTest *test, const char *of);
 extern bool cdp_rule_fit_count(RuleReader *r, RuleTest *test, const char *of);
 extern const char *cdp_rule_value_path(const RuleTest *test, int i);
+extern int	cdp_rule_compare_consts(const void *pa, const void *pb);
 extern int	cdp_rule_op_names(uint32 ops, const char **names);
 
 /* condition.c: conditions on events */
@@ -327,6 +328,9 @@ extern void cdp_rule_allowed(RuleReader *r, const JsonbContainer *entry, const c
 extern int64 cdp_rule_entry_id(const JsonbContainer *entry);
 extern bool cdp_rule_resolve_attribute(RuleReader *r, const char *name, const char *path, RuleAttribute *out, bool *encrypted);
 extern void cdp_rule_check_cycle(RuleReader *r, const char *name, const char *path);
+
+/* warn.c: what is allowed and hardly meant */
+extern void cdp_rule_warnings(RuleReader *r);
 
 /* parse.c: the whole rule */
 extern void cdp_rule_reader_init(RuleReader *r, const JsonbContainer *catalog);

@@ -48,6 +48,8 @@ cdp_rule_check(PG_FUNCTION_ARGS)
 		cdp_rule_error(&r, "", "E_TYPE", "Write {\"v\": 1, \"where\": {...}}.", "a rule must be an object");
 	else
 		cdp_rule_read(&r, PG_GETARG_JSONB_P(0));
+	if (r.errors == 0)
+		cdp_rule_warnings(&r);
 	InitMaterializedSRF(fcinfo, 0);
 	for (int i = 0; i < r.n; i++)
 	{

@@ -341,3 +341,19 @@ cdp_rule_fit_attribute(RuleReader *r, RuleTest *test, const char *name, RuleType
 	}
 	return false;
 }
+
+/* Order of two constants; of two types, by type. */
+int
+cdp_rule_compare_consts(const void *pa, const void *pb)
+{
+	const RuleConst *a = pa,
+			   *b = pb;
+
+	if (a->type != b->type || a->timed != b->timed)
+		return a->type != b->type ? (int) a->type - (int) b->type : (int) a->timed - (int) b->timed;
+	if (a->timed)
+		return a->time < b->time ? -1 : a->time > b->time;
+	if (a->type == RULE_NUMBER)
+		return DatumGetInt32(DirectFunctionCall2(numeric_cmp, NumericGetDatum(a->number), NumericGetDatum(b->number)));
+	return strcmp(a->text, b->text);
+}
