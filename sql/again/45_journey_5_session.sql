@@ -84,11 +84,11 @@ COMMENT ON AGGREGATE cdp.session_merge(cdp.session_partial) IS
 'Adds results of disjoint customers, of shards for instance: equals the pass over all of them. Errors 22023 when they were made with different options.';
 
 CREATE OR REPLACE FUNCTION cdp.session_table(partial cdp.session_partial)
-RETURNS TABLE (starts_at timestamptz, sessions bigint, customers bigint, rows bigint, bounces bigint, bounce_rate numeric, median_length interval, mean_length interval, p90_length interval, median_rows numeric, mean_rows numeric, p90_rows numeric)
+RETURNS TABLE (starts_at timestamptz, sessions bigint, customers bigint, rows bigint, bounces bigint, bounced bigint, bounce_rate numeric, median_length interval, mean_length interval, p90_length interval, median_rows numeric, mean_rows numeric, p90_rows numeric)
 LANGUAGE c STABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'cdp_session_table';
 COMMENT ON FUNCTION cdp.session_table(cdp.session_partial) IS
-'Sessions by the period in which they began, and as last row, with starts_at NULL, all together: sessions, distinct customers, rows, sessions of one row (bounces) and their share (six places), exact median, mean and ninth decile (interpolated as percentile_cont) of the time from first to last row, rounded to microseconds, and of the rows in a session, to six places; NULL with durations => false and over nothing. Periods without a session have no row. NULL gives no rows.';
+'Sessions by the period in which they began, and as last row, with starts_at NULL, all together: sessions, distinct customers, rows, sessions of one row (bounces), distinct customers with such a one, their share of the sessions (six places), exact median, mean and ninth decile (interpolated as percentile_cont) of the time from first to last row, rounded to microseconds, and of the rows in a session, to six places; NULL with durations => false and over nothing. Periods without a session have no row. NULL gives no rows.';
 
 CREATE OR REPLACE FUNCTION cdp.session_summary(partial cdp.session_partial)
 RETURNS TABLE (rows bigint, without_key bigint, without_time bigint, after_as_of bigint, customers bigint, sessions bigint, options jsonb)

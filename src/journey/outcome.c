@@ -494,16 +494,16 @@ cdp_outcome_summary(FunctionCallInfo fcinfo, const CdpOutcomeKind *kind)
 	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	CdpOutcome *o;
 	StringInfoData options;
-	Datum		values[CDP_COUNTERS + 1];
-	bool		nulls[CDP_COUNTERS + 1] = {false};
+	Datum		values[CDP_SHOWN_COUNTERS + 1];
+	bool		nulls[CDP_SHOWN_COUNTERS + 1] = {false};
 
 	InitMaterializedSRF(fcinfo, 0);
 	o = cdp_outcome_from_datum(kind, PG_GETARG_DATUM(0), CurrentMemoryContext);
-	for (int i = 0; i < CDP_COUNTERS; i++)
+	for (int i = 0; i < CDP_SHOWN_COUNTERS; i++)
 		values[i] = Int64GetDatum(o->counter[i]);
 	initStringInfo(&options);
 	cdp_fields_write(kind->fields, o->options, &options);
-	values[CDP_COUNTERS] = DirectFunctionCall1(jsonb_in, CStringGetDatum(options.data));
+	values[CDP_SHOWN_COUNTERS] = DirectFunctionCall1(jsonb_in, CStringGetDatum(options.data));
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	return (Datum) 0;
 }

@@ -12,7 +12,9 @@
 #include "journey/pass.h"
 #include "journey/tally.h"
 
-/* Counts of rows and customers; they add. */
+/* Counts of rows and customers; they add. All but the last are shown of every pass. */
+#define CDP_SHOWN_COUNTERS CDP_COUNT_BOUNCED
+
 typedef enum CdpCounter
 {
 	CDP_COUNT_ROWS,				/* all that the pass was given */
@@ -21,6 +23,7 @@ typedef enum CdpCounter
 	CDP_COUNT_LATER,			/* at or after as_of */
 	CDP_COUNT_CUSTOMERS,		/* that the result is about */
 	CDP_COUNT_PATHS,			/* paths, stays, sessions or entries into cohorts */
+	CDP_COUNT_BOUNCED,			/* customers with a session of one row */
 	CDP_COUNTERS
 } CdpCounter;
 

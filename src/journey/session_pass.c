@@ -77,7 +77,10 @@ typedef struct SessionPass
 	bool		has_campaign;
 	bool		has_id;
 	CdpIntern	campaigns;
-	uint32	   *campaign_rank;	/* while it finishes */
+
+	/* while it finishes */
+	uint32	   *campaign_rank;
+	bool		bounced;		/* the customer at hand has had a session of one row */
 } SessionPass;
 
 /* Half an hour apart, by days of UTC. */
@@ -232,8 +235,10 @@ count_session(SessionPass *pass, const CdpSession *s, int64 rows)
 	if (o->durations)
 		cdp_span_add(&t->memory, &e->times, rows * CDP_MICRO);
 	key[0] = KEY_BOUNCES;
-	if (rows == 1)
-		(void) cdp_tally_count(t, key, 3);
+	if (rows > 1)
+		return;
+	(void) cdp_tally_count(t, key, 3);
+	pass->bounced = true;
 }
 
 /* Divides the rows of one customer into sessions. */
@@ -248,6 +253,7 @@ visit_customer(const CdpKeyRows *rows)
 	int			first = 0;
 
 	pass->out->tally->customer++;
+	pass->bounced = false;
 	for (int i = 0; i < rows->n; i++)
 	{
 		int64		campaign = campaign_place(pass, rows, &rows->item[i]);
@@ -264,6 +270,7 @@ visit_customer(const CdpKeyRows *rows)
 	}
 	count_session(pass, &session, rows->n - first);
 	pass->out->counter[CDP_COUNT_CUSTOMERS] += pass->out->counter[CDP_COUNT_PATHS] > known;
+	pass->out->counter[CDP_COUNT_BOUNCED] += pass->bounced;
 }
 
 CDP_FUNCTION(cdp_session_final);
@@ -300,20 +307,21 @@ put_rows(const CdpSpans *d, Datum *values, bool *nulls)
 
 /* One row of sessions: those of a period, or all. */
 static void
-put_sessions(ReturnSetInfo *rsinfo, const int64 *starts_at, const CdpTallyEntry *sessions, const CdpTallyEntry *rows, int64 bounces)
+put_sessions(ReturnSetInfo *rsinfo, const int64 *starts_at, const CdpTallyEntry *sessions, const CdpTallyEntry *rows, const CdpTallyEntry *bounces)
 {
-	Datum		values[12];
-	bool		nulls[12] = {false};
+	Datum		values[13];
+	bool		nulls[13] = {false};
 
 	nulls[0] = starts_at == NULL;
 	values[0] = TimestampTzGetDatum(starts_at == NULL ? 0 : *starts_at);
 	values[1] = Int64GetDatum(sessions->count);
 	values[2] = Int64GetDatum(sessions->customers);
 	values[3] = Int64GetDatum((int64) sessions->value);
-	values[4] = Int64GetDatum(bounces);
-	values[5] = cdp_share(bounces, sessions->count, &nulls[5]);
-	cdp_spans_put(&sessions->times, values + 6, nulls + 6);
-	put_rows(&rows->times, values + 9, nulls + 9);
+	values[4] = Int64GetDatum(bounces->count);
+	values[5] = Int64GetDatum(bounces->customers);
+	values[6] = cdp_share(bounces->count, sessions->count, &nulls[6]);
+	cdp_spans_put(&sessions->times, values + 7, nulls + 7);
+	put_rows(&rows->times, values + 10, nulls + 10);
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 }
 
@@ -330,7 +338,7 @@ cdp_session_table(PG_FUNCTION_ARGS)
 	CdpTallyEntry **order;
 	CdpTallyEntry all = {0};
 	CdpTallyEntry all_rows = {0};
-	int64		all_bounces = 0;
+	CdpTallyEntry all_bounces = {0};
 
 	InitMaterializedSRF(fcinfo, 0);
 	out = cdp_outcome_from_datum(&session_kind, PG_GETARG_DATUM(0), CurrentMemoryContext);
@@ -347,15 +355,17 @@ cdp_session_table(PG_FUNCTION_ARGS)
 
 		CHECK_FOR_INTERRUPTS();
 		rows = rows == NULL ? &none : rows;
-		put_sessions(rsinfo, &starts_at, order[i], rows, bounces == NULL ? 0 : bounces->count);
+		bounces = bounces == NULL ? &none : bounces;
+		put_sessions(rsinfo, &starts_at, order[i], rows, bounces);
 		cdp_tally_add(out->tally, &all, order[i]);
 		cdp_tally_add(out->tally, &all_rows, rows);
-		all_bounces += bounces == NULL ? 0 : bounces->count;
+		cdp_tally_add(out->tally, &all_bounces, bounces);
 	}
 	/* A customer may have sessions in several periods. */
 	all.customers = out->counter[CDP_COUNT_CUSTOMERS];
+	all_bounces.customers = out->counter[CDP_COUNT_BOUNCED];
 	cdp_spans_sort(&all.times);
 	cdp_spans_sort(&all_rows.times);
-	put_sessions(rsinfo, NULL, &all, &all_rows, all_bounces);
+	put_sessions(rsinfo, NULL, &all, &all_rows, &all_bounces);
 	return (Datum) 0;
 }

@@ -37,11 +37,11 @@ BEGIN
   END LOOP;
 END $$;
 CREATE FUNCTION t.median(f float8[], share float8) RETURNS interval LANGUAGE sql AS $$ SELECT justify_hours(make_interval(secs => percentile_cont(share) WITHIN GROUP (ORDER BY u))) FROM unnest(f) u $$;
-CREATE FUNCTION t.twin(o jsonb) RETURNS TABLE (starts_at timestamptz, sessions bigint, customers bigint, rows bigint, bounces bigint, bounce_rate numeric, median interval, p90 interval, median_rows numeric, mean_rows numeric, p90_rows numeric) LANGUAGE sql AS $$
+CREATE FUNCTION t.twin(o jsonb) RETURNS TABLE (starts_at timestamptz, sessions bigint, customers bigint, rows bigint, bounces bigint, bounced bigint, bounce_rate numeric, median interval, p90 interval, median_rows numeric, mean_rows numeric, p90_rows numeric) LANGUAGE sql AS $$
   WITH s AS (SELECT customer, session, min(at) AS first, extract(epoch FROM max(at) - min(at))::float8 AS length, count(*) AS n FROM t.row GROUP BY 1, 2),
   asked AS (SELECT *, CASE o ->> 'period' WHEN '1 months' THEN date_trunc('month', first, o ->> 'time_zone') WHEN '7 days' THEN date_trunc('week', first, o ->> 'time_zone')
     WHEN '1 days' THEN date_trunc('day', first, o ->> 'time_zone') ELSE date_trunc('hour', first) END AS starts_at FROM s WHERE first >= (o ->> 'since')::timestamptz AND first < (o ->> 'until')::timestamptz)
-  SELECT starts_at, count(*), count(DISTINCT customer), coalesce(sum(n), 0)::bigint, count(*) FILTER (WHERE n = 1), round(count(*) FILTER (WHERE n = 1)::numeric / nullif(count(*), 0), 6),
+  SELECT starts_at, count(*), count(DISTINCT customer), coalesce(sum(n), 0)::bigint, count(*) FILTER (WHERE n = 1), count(DISTINCT customer) FILTER (WHERE n = 1), round(count(*) FILTER (WHERE n = 1)::numeric / nullif(count(*), 0), 6),
     t.median(array_agg(length), 0.5), t.median(array_agg(length), 0.9), (percentile_cont(0.5) WITHIN GROUP (ORDER BY n))::numeric, round(avg(n), 6), round((percentile_cont(0.9) WITHIN GROUP (ORDER BY n))::numeric, 6)
   FROM asked GROUP BY GROUPING SETS (starts_at, ()) $$;
 CREATE FUNCTION t.random_options() RETURNS jsonb LANGUAGE plpgsql AS $$
@@ -67,7 +67,7 @@ BEGIN
     END IF;
     PERFORM t.walk(o, form = 2, form > 0);
     SELECT found + count(*) INTO found FROM t.row WHERE session > 1;
-    d := concat_ws(E'\n', t.apart(format('SELECT starts_at, sessions, customers, rows, bounces, bounce_rate, median_length, p90_length, median_rows, mean_rows, p90_rows FROM cdp.session_table(%L)', p), format('SELECT * FROM t.twin(%L)', o)),
+    d := concat_ws(E'\n', t.apart(format('SELECT starts_at, sessions, customers, rows, bounces, bounced, bounce_rate, median_length, p90_length, median_rows, mean_rows, p90_rows FROM cdp.session_table(%L)', p), format('SELECT * FROM t.twin(%L)', o)),
       -- the window function, where its order is that of the walk
       CASE WHEN form = 2 THEN t.apart(format($q$SELECT customer, at, nr, cdp.session_number(at, %L, %L, %L::text[] @> ARRAY[label], campaign) OVER w FROM (
         SELECT *, row_number() OVER w AS nr FROM t.event WHERE isfinite(at) AND customer IS NOT NULL AND at < %L
