@@ -6,11 +6,11 @@ SELECT setseed(0.31);
 
 -- Each set mixes forms: scattered ids, crowded ones, runs, over a few containers and the last one.
 CREATE TEMP TABLE member AS
-SELECT s AS set, id FROM generate_series(1, 24) s CROSS JOIN LATERAL (
+SELECT s AS set, id FROM generate_series(1, 16) s CROSS JOIN LATERAL (
   SELECT floor(random() * (ARRAY[300, 70000, 400000])[1 + s % 3])::bigint AS id FROM generate_series(1, (ARRAY[0, 40, 3000, 20000])[1 + s % 4])
   UNION SELECT f.base + g FROM (SELECT floor(random() * 200000)::bigint AS base FROM generate_series(1, s % 5)) f, generate_series(0, s * 97) g
   UNION SELECT 4294967295 - floor(random() * 50)::bigint FROM generate_series(1, s % 2)) m;
-CREATE TEMP TABLE sets AS SELECT s AS set, (SELECT cdp.roaring_build(id) FROM member m WHERE m.set = s) AS bits FROM generate_series(1, 24) s;
+CREATE TEMP TABLE sets AS SELECT s AS set, (SELECT cdp.roaring_build(id) FROM member m WHERE m.set = s) AS bits FROM generate_series(1, 16) s;
 CREATE INDEX ON member (set, id);
 ANALYZE member;
 
@@ -19,7 +19,7 @@ SELECT is_empty('SELECT set, id FROM member EXCEPT SELECT set, cdp.roaring_ids(b
 SELECT is_empty('SELECT set FROM sets WHERE cdp.roaring_count(bits) <> (SELECT count(*) FROM member m WHERE m.set = sets.set)', 'counts');
 SELECT is_empty($$SELECT FROM sets, generate_series(0, 400000, 997) i WHERE cdp.roaring_has(bits, i) <> EXISTS (SELECT FROM member m WHERE m.set = sets.set AND m.id = i)$$, 'has, of ids in and out');
 SELECT is_empty('SELECT FROM member m JOIN sets USING (set) WHERE id % 7 = 0 AND NOT cdp.roaring_has(bits, id)', 'has, of members');
-SELECT is((SELECT array_agg(cdp.roaring_has(bits, i)) FROM sets, unnest('{-1,4294967296,9223372036854775807}'::bigint[]) i WHERE set = 23), '{f,f,f}', 'a number that is no id is in no set');
+SELECT is((SELECT array_agg(cdp.roaring_has(bits, i)) FROM sets, unnest('{-1,4294967296,9223372036854775807}'::bigint[]) i WHERE set = 15), '{f,f,f}', 'a number that is no id is in no set');
 
 CREATE TEMP TABLE pair AS SELECT x.set AS a, y.set AS b, x.bits AS p, y.bits AS q FROM sets x, sets y WHERE (x.set + y.set) % 3 = 0;
 CREATE FUNCTION pg_temp.ids(bits bytea) RETURNS SETOF bigint LANGUAGE sql AS 'SELECT cdp.roaring_ids(bits)';
@@ -35,7 +35,7 @@ SELECT is(pg_temp.wrong('roaring_or', 'UNION'), 0::bigint, 'or');
 SELECT is(pg_temp.wrong('roaring_andnot', 'EXCEPT'), 0::bigint, 'and not');
 SELECT is_empty($$SELECT FROM (SELECT array_agg(bits ORDER BY set) AS all_sets FROM sets) s, cdp.roaring_overlap(all_sets) o
   WHERE o.common <> (SELECT count(*) FROM (SELECT id FROM member WHERE set = o.a INTERSECT SELECT id FROM member WHERE set = o.b) x)$$, 'overlaps');
-SELECT is((SELECT count(*) FROM (SELECT array_agg(bits ORDER BY set) AS all_sets FROM sets) s, cdp.roaring_overlap(all_sets) o WHERE a <= b), 300::bigint, 'each pair once, and each set with itself');
+SELECT is((SELECT count(*) FROM (SELECT array_agg(bits ORDER BY set) AS all_sets FROM sets) s, cdp.roaring_overlap(all_sets) o WHERE a <= b), 136::bigint, 'each pair once, and each set with itself');
 SELECT is_empty('SELECT FROM pair WHERE cdp.roaring_andnot(p, q) <> cdp.roaring_andnot(p, cdp.roaring_and(p, q))', 'a - b = a - (a and b)');
 SELECT is_empty('SELECT FROM pair WHERE cdp.roaring_or(cdp.roaring_andnot(p, q), cdp.roaring_or(cdp.roaring_and(p, q), cdp.roaring_andnot(q, p))) <> cdp.roaring_or(p, q)', 'three parts make the union');
 SELECT is_empty('SELECT FROM pair JOIN sets r ON r.set = 7 WHERE cdp.roaring_andnot(r.bits, cdp.roaring_or(p, q)) <> cdp.roaring_and(cdp.roaring_andnot(r.bits, p), cdp.roaring_andnot(r.bits, q))', 'De Morgan');

@@ -341,7 +341,8 @@ cdp_roaring_overlap(PG_FUNCTION_ARGS)
 		ereport(ERROR,
 				(errcode(ERRCODE_ARRAY_SUBSCRIPT_ERROR),
 				 errmsg("the sets must come as an array of one dimension"),
-				 errdetail("It has %d.", ARR_NDIM(a))));
+				 errdetail("It has %d.", ARR_NDIM(a)),
+				 errhint("Make it with array_agg() or ARRAY[...] of bytea.")));
 	InitMaterializedSRF(fcinfo, 0);
 	deconstruct_array(a, BYTEAOID, -1, false, TYPALIGN_INT, &element, &isnull, &n);
 	set = palloc(Max(n, 1) * sizeof(CdpRoaring *));

@@ -193,26 +193,23 @@ cdp_bits_open(CdpBits *b, const void *bytes, Size len)
 		broken("some follow the last container", len);
 }
 
-/* The container of a key, or -1. */
+/* The first container of this key or a higher one; the number of containers when there is none. */
 int32
-cdp_bits_find(const CdpBits *b, uint32 key)
+cdp_bits_from(const CdpBits *b, uint32 key)
 {
 	int32		low = 0,
-				high = b->n - 1;
+				high = b->n;
 
-	while (low <= high)
+	while (low < high)
 	{
 		int32		mid = (low + high) / 2;
-		uint32		found = get16(b->heads + 4 * (Size) mid);
 
-		if (found == key)
-			return mid;
-		if (found < key)
+		if (get16(b->heads + 4 * (Size) mid) < key)
 			low = mid + 1;
 		else
-			high = mid - 1;
+			high = mid;
 	}
-	return -1;
+	return low;
 }
 
 /* Whether a container of a list holds the lower half of an id. */
@@ -238,13 +235,15 @@ list_has(const CdpContainer *c, uint32 low_half)
 bool
 cdp_bits_has(const CdpBits *b, uint32 id)
 {
-	int32		i = cdp_bits_find(b, id >> 16);
+	int32		i = cdp_bits_from(b, id >> 16);
 	uint32		v = id & 0xFFFF;
 	CdpContainer c;
 
-	if (i < 0)
+	if (i == b->n)
 		return false;
 	cdp_bits_container(b, i, &c);
+	if (c.key != id >> 16)
+		return false;
 	if (c.kind == CDP_BITS)
 		return (c.data[v / 8] >> (v % 8)) & 1;
 	if (c.kind == CDP_LIST)
@@ -304,8 +303,9 @@ void
 cdp_writer_begin(CdpWriter *w)
 {
 	w->n = w->nruns = 0;
-	w->head = palloc(MAX_CONTAINERS * sizeof(uint32));
-	w->run = palloc0(MAX_CONTAINERS / 8);
+	w->room = 16;
+	w->head = palloc(w->room * sizeof(uint32));
+	w->is_run = palloc(w->room * sizeof(bool));
 	initStringInfo(&w->body);
 }
 
@@ -387,11 +387,17 @@ cdp_writer_add(CdpWriter *w, uint32 key, const uint64 *words)
 
 	if (count == 0)
 		return;
+	if (w->n == w->room)
+	{
+		w->room *= 2;
+		w->head = repalloc(w->head, w->room * sizeof(uint32));
+		w->is_run = repalloc(w->is_run, w->room * sizeof(bool));
+	}
 	w->head[w->n] = key | (count - 1) << 16;
 	runs = count_runs(words);
-	if (2 + 4 * runs < plain)
+	w->is_run[w->n] = 2 + 4 * runs < plain;
+	if (w->is_run[w->n])
 	{
-		w->run[w->n / 8] |= 1 << (w->n % 8);
 		w->nruns++;
 		put_runs(&w->body, words, runs);
 	}
@@ -400,6 +406,20 @@ cdp_writer_add(CdpWriter *w, uint32 key, const uint64 *words)
 	else
 		put_list(&w->body, words);
 	w->n++;
+}
+
+/* Appends a bit for each container: whether it is one of runs. */
+static void
+put_flags(const CdpWriter *w, StringInfo out)
+{
+	for (int32 i = 0; i < w->n; i += 8)
+	{
+		unsigned char flags = 0;
+
+		for (int32 j = i; j < Min(i + 8, w->n); j++)
+			flags |= w->is_run[j] << (j - i);
+		appendStringInfoCharMacro(out, (char) flags);
+	}
 }
 
 /* Appends offsets: each container's place from the start of the set. */
@@ -414,7 +434,7 @@ put_offsets(const CdpWriter *w, StringInfo out, Size pos)
 		uint32		count = (w->head[i] >> 16) + 1;
 
 		appendBinaryStringInfo(out, (char *) &place, sizeof(place));
-		if ((w->run[i / 8] >> (i % 8)) & 1)
+		if (w->is_run[i])
 			at += 2 + 4 * get16(w->body.data + at);
 		else
 			at += count > CDP_FEW ? CDP_CHUNK_BYTES : 2 * count;
@@ -430,7 +450,7 @@ cdp_writer_end(CdpWriter *w, StringInfo out)
 
 	appendBinaryStringInfo(out, (char *) &cookie, sizeof(cookie));
 	if (w->nruns > 0)
-		appendBinaryStringInfo(out, (char *) w->run, (w->n + 7) / 8);
+		put_flags(w, out);
 	else
 		appendBinaryStringInfo(out, (char *) &w->n, sizeof(w->n));
 	appendBinaryStringInfo(out, (char *) w->head, w->n * sizeof(uint32));
@@ -438,6 +458,6 @@ cdp_writer_end(CdpWriter *w, StringInfo out)
 		put_offsets(w, out, out->len - start + sizeof(uint32) * w->n);
 	appendBinaryStringInfo(out, w->body.data, w->body.len);
 	pfree(w->head);
-	pfree(w->run);
+	pfree(w->is_run);
 	pfree(w->body.data);
 }

@@ -71,6 +71,32 @@ cdp_roaring_set_read(const void *bytes, Size len)
 	return hang(h, roaring_bitmap_portable_deserialize_safe(bytes, len));
 }
 
+/* Makes a set of some containers of checked bytes, from first to before end. */
+CdpRoaring *
+cdp_roaring_set_slice(const CdpBits *b, int32 first, int32 end)
+{
+	CdpRoaring *h = new_handle();
+	uint64	   *words = palloc(CDP_CHUNK_BYTES);
+	CdpWriter	w;
+	StringInfoData out;
+
+	cdp_writer_begin(&w);
+	for (int32 i = first; i < end; i++)
+	{
+		CdpContainer c;
+
+		cdp_bits_container(b, i, &c);
+		cdp_container_words(&c, words);
+		cdp_writer_add(&w, c.key, words);
+	}
+	initStringInfo(&out);
+	cdp_writer_end(&w, &out);
+	hang(h, roaring_bitmap_portable_deserialize_safe(out.data, out.len));
+	pfree(out.data);
+	pfree(words);
+	return h;
+}
+
 /* Makes a copy. */
 CdpRoaring *
 cdp_roaring_set_copy(const CdpRoaring *a)
@@ -158,20 +184,17 @@ cdp_roaring_set_free(CdpRoaring *a)
 	a->r = NULL;
 }
 
-/* The set as portable bytes in the smallest form, whatever form CRoaring keeps; palloc'd. */
-bytea *
-cdp_roaring_set_write(CdpRoaring *a)
+/* Adds the containers of a set to a writer. */
+void
+cdp_roaring_set_append(const CdpRoaring *a, CdpWriter *w)
 {
 	Size		len = roaring_bitmap_portable_size_in_bytes(a->r);
 	char	   *raw = MemoryContextAllocHuge(CurrentMemoryContext, len);
 	uint64	   *words = palloc(CDP_CHUNK_BYTES);
 	CdpBits		b;
-	CdpWriter	w;
-	StringInfoData out;
 
 	roaring_bitmap_portable_serialize(a->r, raw);
 	cdp_bits_open(&b, raw, len);
-	cdp_writer_begin(&w);
 	for (int32 i = 0; i < b.n; i++)
 	{
 		CdpContainer c;
@@ -179,14 +202,25 @@ cdp_roaring_set_write(CdpRoaring *a)
 		CHECK_FOR_INTERRUPTS();
 		cdp_bits_container(&b, i, &c);
 		cdp_container_words(&c, words);
-		cdp_writer_add(&w, c.key, words);
+		cdp_writer_add(w, c.key, words);
 	}
+	pfree(b.at);
 	pfree(words);
+	pfree(raw);
+}
+
+/* The set as portable bytes in the smallest form, whatever form CRoaring keeps; palloc'd. */
+bytea *
+cdp_roaring_set_write(const CdpRoaring *a)
+{
+	CdpWriter	w;
+	StringInfoData out;
+
+	cdp_writer_begin(&w);
+	cdp_roaring_set_append(a, &w);
 	initStringInfo(&out);
 	appendStringInfoSpaces(&out, VARHDRSZ);
 	cdp_writer_end(&w, &out);
-	pfree(b.at);
-	pfree(raw);
 	SET_VARSIZE(out.data, out.len);
 	return (bytea *) out.data;
 }

@@ -90,7 +90,7 @@ typedef struct CdpBits
 
 extern void cdp_bits_open(CdpBits *b, const void *bytes, Size len);
 extern void cdp_bits_container(const CdpBits *b, int32 i, CdpContainer *c);
-extern int32 cdp_bits_find(const CdpBits *b, uint32 key);
+extern int32 cdp_bits_from(const CdpBits *b, uint32 key);
 extern bool cdp_bits_has(const CdpBits *b, uint32 id);
 extern void cdp_container_words(const CdpContainer *c, uint64 *words);
 
@@ -98,9 +98,10 @@ extern void cdp_container_words(const CdpContainer *c, uint64 *words);
 typedef struct CdpWriter
 {
 	int32		n;
+	int32		room;
 	int32		nruns;			/* containers of runs */
-	uint32	   *head;			/* key and count - 1, CDP_HEADS of them allocated */
-	unsigned char *run;
+	uint32	   *head;			/* key and count - 1 of each */
+	bool	   *is_run;
 	StringInfoData body;
 } CdpWriter;
 
@@ -113,6 +114,7 @@ typedef struct CdpRoaring CdpRoaring;
 
 extern CdpRoaring *cdp_roaring_set_empty(void);
 extern CdpRoaring *cdp_roaring_set_read(const void *bytes, Size len);
+extern CdpRoaring *cdp_roaring_set_slice(const CdpBits *b, int32 first, int32 end);
 extern CdpRoaring *cdp_roaring_set_copy(const CdpRoaring *a);
 extern CdpRoaring *cdp_roaring_set_and(const CdpRoaring *a, const CdpRoaring *b);
 extern CdpRoaring *cdp_roaring_set_or(const CdpRoaring *a, const CdpRoaring *b);
@@ -123,7 +125,8 @@ extern void cdp_roaring_set_andnot_with(CdpRoaring *a, const CdpRoaring *b);
 extern uint64 cdp_roaring_set_count(const CdpRoaring *a);
 extern uint64 cdp_roaring_set_count_and(const CdpRoaring *a, const CdpRoaring *b);
 extern uint64 cdp_roaring_set_count_andnot(const CdpRoaring *a, const CdpRoaring *b);
-extern bytea *cdp_roaring_set_write(CdpRoaring *a);
+extern bytea *cdp_roaring_set_write(const CdpRoaring *a);
+extern void cdp_roaring_set_append(const CdpRoaring *a, CdpWriter *w);
 extern void cdp_roaring_set_free(CdpRoaring *a);
 
 #endif							/* CDP_SEGMENT_ROARING_H */
