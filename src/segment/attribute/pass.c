@@ -11,6 +11,7 @@
 #include "access/htup_details.h"
 #include "base/option.h"
 #include "catalog/pg_type_d.h"
+#include "common/int.h"
 #include "executor/executor.h"
 #include "segment/rule/rule.h"
 #include "segment/segment.h"
@@ -68,7 +69,7 @@ start_pass(FunctionCallInfo fcinfo)
 	before = MemoryContextSwitchTo(cxt);
 	s = palloc0(sizeof(AttrPass));
 	s->cxt = cxt;
-	s->given = (Jsonb *) DatumGetPointer(PG_DETOAST_DATUM_COPY(PG_GETARG_DATUM(3)));
+	s->given = (Jsonb *) PG_DETOAST_DATUM_COPY(PG_GETARG_DATUM(3));
 	s->plan_varies = cdp_option_varies(fcinfo, 3);
 	s->has_horizon = !PG_ARGISNULL(4);
 	s->horizon = s->has_horizon ? PG_GETARG_TIMESTAMPTZ(4) : 0;
