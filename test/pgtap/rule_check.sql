@@ -1,7 +1,7 @@
 -- The rule language: each error with its code and exact path, many errors at once, rules of every form, hostile and huge ones.
 BEGIN;
 \ir rule_catalog.inc
-SELECT plan(244);
+SELECT plan(245);
 CREATE FUNCTION pg_temp.found(rule jsonb, catalog jsonb) RETURNS text LANGUAGE sql
 AS $$SELECT coalesce(string_agg(path || ' ' || code, E'\n'), '') FROM cdp_internal.rule_check(rule, catalog) WHERE severity = 'error'$$;
 
@@ -286,6 +286,7 @@ SELECT is(pg_temp.found(jsonb_build_object('where', jsonb_build_object('attr', r
 -- What a rule names; a catalogue that is none.
 SELECT is((SELECT string_agg(what || ' ' || name, ', ') FROM cdp_internal.rule_uses('{"where":{"all":[{"segment":"a"},{"not":{"segment":"b"}},{"segment":"a"},{"attr":"x","eq":1},{"rank":{"trait":"t"},"top":"05%"},{"list":"l"},{"consent":"c"},{"holdout":"h"},{"did":"k","where":{"all":[{"prop":"p","eq":1},{"field":"channel","in":["e","f"]}]}}]}}')),
   'segment a, segment b, attr x, trait t, rank {"rank":{"trait":"t"},"top":"5%"}, list l, consent c, holdout h, kind k, property p, channel e, channel f', 'rule_uses');
+SELECT is((SELECT count(hint) FROM cdp_internal.rule_check(pg_temp.wide(500, '{"list":"pres"}'), :'catalog')), 100::bigint, 'near names are looked for in the first errors only');
 SELECT throws_ok($$SELECT * FROM cdp_internal.rule_check('{"where":{"attr":"a","eq":1}}', '{"attributes":{"a":{"type":"blob"}}}')$$, '22023', 'the catalogue of rules is malformed', 'an unknown type in the catalogue');
 SELECT throws_ok($$SELECT * FROM cdp_internal.rule_check('{"where":{"list":"a"}}', '[]')$$, '22023', 'the catalogue of rules must be an object', 'a catalogue that is an array');
 SELECT * FROM finish();

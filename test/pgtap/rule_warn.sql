@@ -1,7 +1,7 @@
 -- Warnings about rules without errors: each by its path, and on random rules against every value that there can be.
 BEGIN;
 \ir rule_catalog.inc
-SELECT plan(68);
+SELECT plan(72);
 CREATE FUNCTION pg_temp.warned(rule jsonb, catalog jsonb) RETURNS text LANGUAGE sql
 AS $$SELECT coalesce(string_agg(path || ' ' || code, E'\n'), '') FROM cdp_internal.rule_check(rule, catalog)$$;
 CREATE TEMP TABLE cases (n integer GENERATED ALWAYS AS IDENTITY, node jsonb, nulls text, expected text);
@@ -71,7 +71,10 @@ INSERT INTO cases (node, nulls, expected) VALUES
   ('{"any":[{"attr":"age","gt":5},{"not":{"attr":"age","gt":5}}]}', 'sql', ''),
   ('{"any":[{"attr":"country","prefix":"C"},{"not":{"attr":"country","prefix":"C"}}]}', 'sql', ''),
   ('{"any":[{"list":"press"},{"not":{"list":"press"}}]}', 'sql', '/where W_ALWAYS'),
-  ('{"all":[{"attr":"age","exists":false},{"attr":"age","neq":3}]}', 'sql', '/where W_EMPTY');
+  ('{"all":[{"attr":"age","exists":false},{"attr":"age","neq":3}]}', 'sql', '/where W_EMPTY'),
+  ('{"all":[{"trait":"rfm_r","exists":false},{"trait":"rfm_r","neq":3}]}', 'sql', '/where/all/1 W_NULL_NEGATION'),
+  ('{"any":[{"trait":"rfm_r","gt":3},{"not":{"trait":"rfm_r","gt":3}}]}', 'sql', E'/where W_ALWAYS\n/where/any/1/not W_NULL_NEGATION'),
+  ('{"not":{"rank":{"trait":"rfm_m"},"top":1}}', 'sql', '/where/not W_NULL_NEGATION'), ('{"not":{"rank":{"attr":"ltv"},"top":1}}', 'sql', '');
 SELECT is(pg_temp.warned(jsonb_build_object('nulls', nulls, 'where', node), :'catalog'), expected, nulls || ' ' || left(node::text, 100)) FROM cases ORDER BY n;
 SELECT is((SELECT count(*) FROM cases, cdp_internal.rule_check(jsonb_build_object('nulls', nulls, 'where', node), :'catalog') c
   WHERE severity <> 'warning' OR code !~ '^W_[A-Z_]+$' OR message !~ '^[a-z]' OR coalesce(hint, '') = ''), 0::bigint, 'each warning has a code, a message in lower case and a hint');

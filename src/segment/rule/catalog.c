@@ -21,15 +21,26 @@ bad_catalog(const char *section, const char *name)
 			 errhint("Take the catalogue from cdp_internal.segment_catalog().")));
 }
 
-/* Hint with the names of a section that are near. */
-static const char *
-near_names(const JsonbContainer *section, const char *name)
+#define HINTED_ERRORS 100		/* more errors of one rule go without a look for near names */
+
+/* Hint with the names among the keys of a section (NULL: it is empty) that are near. */
+const char *
+cdp_rule_near_key(RuleReader *r, const JsonbContainer *section, const char *name)
 {
 	int			n;
-	const char **names = cdp_rule_keys(section, &n);
-	const char *hint = cdp_rule_near(name, names, n);
+	const char **names;
+	const char *hint;
 
-	return hint != NULL ? hint : n == 0 ? "There are none yet." : NULL;
+	if (section == NULL || JsonContainerSize(section) == 0)
+		return "There are none yet.";
+	if (r->errors >= HINTED_ERRORS)
+		return NULL;
+	names = cdp_rule_keys(section, &n);
+	hint = cdp_rule_near(name, names, n);
+	for (int i = 0; i < n; i++)
+		pfree(unconstify(char *, names[i]));
+	pfree(names);
+	return hint;
 }
 
 /* The entry of a name in a section (an object, an array or a number: its container or NULL); notes an error when it has none. */
@@ -44,7 +55,7 @@ find_entry(RuleReader *r, const char *section, const char *name, const char *pat
 		bad_catalog(section, name);
 	entry = entries == NULL ? NULL : cdp_rule_get(entries, name);
 	if (entry == NULL)
-		cdp_rule_error(r, path, code, entries == NULL ? "There are none yet." : near_names(entries, name),
+		cdp_rule_error(r, path, code, cdp_rule_near_key(r, entries, name),
 					   "%s %s is not known", what, cdp_rule_quote(name));
 	return entry;
 }
@@ -186,6 +197,7 @@ void
 cdp_rule_check_cycle(RuleReader *r, const char *name, const char *path)
 {
 	const JsonbContainer *segments = cdp_rule_object(r->catalog == NULL ? NULL : cdp_rule_get(r->catalog, "segments"));
+	RuleTable	seen = {0};
 	Reached    *reached;
 	int			n = 1,
 				room = 64;
@@ -194,6 +206,7 @@ cdp_rule_check_cycle(RuleReader *r, const char *name, const char *path)
 		return;
 	reached = palloc(sizeof(Reached) * room);
 	reached[0] = (Reached) {name, -1};
+	cdp_rule_table_add(&seen, name);
 	for (int at = 0; at < n; at++)
 	{
 		const JsonbContainer *entry = cdp_rule_object(cdp_rule_get(segments, reached[at].name));
@@ -209,14 +222,11 @@ cdp_rule_check_cycle(RuleReader *r, const char *name, const char *path)
 		{
 			JsonbValue *item = cdp_rule_item(uses, i);
 			char	   *used;
-			bool		known = false;
 
 			if (item->type != jbvString)
 				bad_catalog("segments", reached[at].name);
 			used = cdp_rule_string(item);
-			for (int k = 0; k < n && !known; k++)
-				known = strcmp(reached[k].name, used) == 0;
-			if (known)
+			if (cdp_rule_table_add(&seen, used) < n)
 				continue;
 			if (n == room)
 				reached = repalloc(reached, sizeof(Reached) * (room *= 2));

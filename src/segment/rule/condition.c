@@ -21,14 +21,11 @@ cdp_rule_check_prop(RuleReader *r, const char *path, const char *prop, const Rul
 		const JsonbContainer *props = kind == NULL ? NULL : cdp_rule_object(cdp_rule_get(kind, "properties"));
 		const JsonbContainer *entry = props == NULL ? NULL : cdp_rule_object(cdp_rule_get(props, prop));
 		JsonbValue *closed = kind == NULL ? NULL : cdp_rule_get(kind, "closed");
-		int			n;
-		const char **names;
 
 		cdp_rule_allowed(r, entry, path, "property", prop);
 		if (entry != NULL || props == NULL || closed == NULL || closed->type != jbvBool || !closed->val.boolean)
 			continue;
-		names = cdp_rule_keys(props, &n);
-		cdp_rule_error(r, path, "E_UNKNOWN_PROPERTY", cdp_rule_near(prop, names, n),
+		cdp_rule_error(r, path, "E_UNKNOWN_PROPERTY", cdp_rule_near_key(r, props, prop),
 					   "events of the kind %s have no property %s", cdp_rule_quote(events->name[i]), cdp_rule_quote(prop));
 	}
 }
@@ -41,8 +38,6 @@ check_field_names(RuleReader *r, RuleCond *cond)
 	static const char *const codes[] = {"E_UNKNOWN_CHANNEL", "E_UNKNOWN_CHANNEL", "E_UNKNOWN_CAMPAIGN", "E_UNKNOWN_SOURCE"};
 	static const char *const what[] = {"channel", "channel group", "campaign", "source"};
 	const JsonbContainer *section;
-	int			n = 0;
-	const char **names;
 	uint32		named = RULE_BIT(RULE_EQ) | RULE_BIT(RULE_NEQ) | RULE_IN_OPS;
 
 	if (!(named & RULE_BIT(cond->test.op)))
@@ -56,9 +51,8 @@ check_field_names(RuleReader *r, RuleCond *cond)
 	{
 		if (section != NULL && cdp_rule_get(section, cond->test.value[i].text) != NULL)
 			continue;
-		names = section == NULL ? NULL : cdp_rule_keys(section, &n);
 		cdp_rule_error(r, cdp_rule_value_path(&cond->test, i), codes[cond->field],
-					   names == NULL || n == 0 ? "There are none yet." : cdp_rule_near(cond->test.value[i].text, names, n),
+					   cdp_rule_near_key(r, section, cond->test.value[i].text),
 					   "%s %s is not known", what[cond->field], cdp_rule_quote(cond->test.value[i].text));
 	}
 }

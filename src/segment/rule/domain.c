@@ -122,6 +122,29 @@ cdp_domain_complement(Domain d, bool missing)
 	return d;
 }
 
+/* A copy with cuts of its own. */
+Domain
+cdp_domain_copy(const Domain *d)
+{
+	Domain		out = *d;
+
+	out.cut = palloc_extended(sizeof(DomainCut) * Max(d->n, 1), MCXT_ALLOC_HUGE);
+	if (d->n > 0)
+		memcpy(out.cut, d->cut, sizeof(DomainCut) * d->n);
+	return out;
+}
+
+/* Lets another set into the first one, by both or either; the cuts of both are freed. */
+void
+cdp_domain_add(Domain *d, Domain *other, bool both)
+{
+	Domain		out = cdp_domain_combine(d, other, both);
+
+	pfree(d->cut);
+	pfree(other->cut);
+	*d = out;
+}
+
 /* Order of two cuts. */
 static int
 compare_cuts(const DomainCut *a, const DomainCut *b)
@@ -142,7 +165,7 @@ cdp_domain_combine(const Domain *a, const Domain *b, bool both)
 	int			i = 0,
 				j = 0;
 
-	out.cut = palloc(sizeof(DomainCut) * Max(a->n + b->n, 1));
+	out.cut = palloc_extended(sizeof(DomainCut) * Max(a->n + b->n, 1), MCXT_ALLOC_HUGE);
 	out.missing = both ? a->missing && b->missing : a->missing || b->missing;
 	out.low = in = both ? in_a && in_b : in_a || in_b;
 	while (i < a->n || j < b->n)
@@ -192,6 +215,8 @@ cdp_domain_empty(const Domain *d, DomainKind kind, bool can_miss)
 	Domain		all = universe(kind);
 	Domain		rest = cdp_domain_combine(d, &all, true);
 
+	pfree(all.cut);
+	pfree(rest.cut);
 	return !rest.low && rest.n == 0 && !(can_miss && d->missing);
 }
 

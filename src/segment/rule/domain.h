@@ -36,6 +36,8 @@ extern Domain cdp_domain_test(const RuleTest *test, DomainKind kind);
 extern Domain cdp_domain_point(int64 value);
 extern Domain cdp_domain_complement(Domain d, bool missing);
 extern Domain cdp_domain_combine(const Domain *a, const Domain *b, bool both);
+extern Domain cdp_domain_copy(const Domain *d);
+extern void cdp_domain_add(Domain *d, Domain *other, bool both);
 extern bool cdp_domain_empty(const Domain *d, DomainKind kind, bool can_miss);
 extern bool cdp_domain_full(const Domain *d, DomainKind kind, bool can_miss);
 

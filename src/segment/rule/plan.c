@@ -30,7 +30,7 @@ typedef struct PlanRules
 {
 	int			n;
 	PlanRule   *rule;
-	PlanTable	names;			/* numbered as the rules */
+	RuleTable	names;			/* numbered as the rules */
 } PlanRules;
 
 /* Ends the call for rules that do not come as agreed. */
@@ -72,18 +72,19 @@ read_rule(PlanRule *out, const JsonbContainer *catalog, const JsonbContainer *it
 static void
 link_rule(PlanRules *rules, PlanRule *rule, const RuleReader *r)
 {
-	rule->ref = palloc(sizeof(int) * Max(r->nuses, 1));
-	for (int i = 0; i < r->nuses; i++)
+	rule->ref = palloc(sizeof(int) * Max(r->uses.n, 1));
+	for (int i = 0; i < r->uses.n; i++)
 	{
+		const char *name = r->uses.text[i] + strlen("segment ");
 		int			at;
 
-		if (strcmp(r->use[i].what, "segment") != 0)
+		if (strncmp(r->uses.text[i], "segment ", strlen("segment ")) != 0)
 			continue;
-		at = cdp_plan_find(&rules->names, r->use[i].name);
+		at = cdp_rule_table_find(&rules->names, name);
 		if (at < 0)
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("segment %s is not among the rules of the plan", cdp_rule_quote(r->use[i].name)),
+					 errmsg("segment %s is not among the rules of the plan", cdp_rule_quote(name)),
 					 errdetail("Segment %s names it.", cdp_rule_quote(rule->name)),
 					 errhint("Hand in the rules of all segments that others name.")));
 		rule->ref[rule->nrefs++] = at;
@@ -119,7 +120,7 @@ read_rules(PlanRules *rules, Jsonb *jsonb, const JsonbContainer *catalog)
 	}
 	qsort(rules->rule, rules->n, sizeof(PlanRule), compare_rules);
 	for (int i = 0; i < rules->n; i++)
-		if (cdp_plan_add(&rules->names, rules->rule[i].name) != i || (i > 0 && rules->rule[i].id == rules->rule[i - 1].id))
+		if (cdp_rule_table_add(&rules->names, rules->rule[i].name) != i || (i > 0 && rules->rule[i].id == rules->rule[i - 1].id))
 			bad_rules(rules->rule[i].node);
 	for (int i = 0; i < rules->n; i++)
 	{
@@ -172,7 +173,7 @@ parts_node(PlanMaker *m, PlanRules *rules, const RuleNode *node)
 static int
 segment_node(PlanMaker *m, const PlanRules *rules, const RuleNode *node)
 {
-	const PlanRule *used = &rules->rule[cdp_plan_find(&rules->names, node->name)];
+	const PlanRule *used = &rules->rule[cdp_rule_table_find(&rules->names, node->name)];
 
 	if (!used->rule->sql_nulls && !m->rule->sql_nulls)
 		return used->node;
@@ -276,7 +277,7 @@ compile_after_refs(PlanMaker *m, PlanRules *rules, int start, bool paths)
 
 /* Appends a table of the plan. */
 static void
-put_table(StringInfo out, const char *key, const PlanTable *t)
+put_table(StringInfo out, const char *key, const RuleTable *t)
 {
 	appendStringInfo(out, ",\"%s\":[", key);
 	for (int i = 0; i < t->n; i++)

@@ -11,16 +11,6 @@
 
 #include "segment/rule/canonical.h"
 
-/* Distinct texts, numbered in order of first use. */
-typedef struct PlanTable
-{
-	int			n,
-				room,
-				nslots;
-	char	  **text;
-	int		   *slot;			/* open addressing; -1 is free */
-} PlanTable;
-
 typedef enum PlanNodeKind
 {
 	PLAN_LEAF, PLAN_EVERYBODY, PLAN_NOBODY, PLAN_NOT, PLAN_LIST
@@ -48,7 +38,7 @@ typedef struct PlanMaker
 {
 	const JsonbContainer *catalog;
 	TimestampTz as_of;
-	PlanTable	conditions,
+	RuleTable	conditions,
 				events,
 				attributes,
 				sets,
@@ -70,10 +60,6 @@ typedef struct PlanMaker
 	int			today;			/* day of as_of in its zone */
 	StringInfo	paths;			/* its nodes by path, or NULL */
 } PlanMaker;
-
-/* plan_table.c */
-extern int	cdp_plan_add(PlanTable *t, const char *text);
-extern int	cdp_plan_find(const PlanTable *t, const char *text);
 
 /* plan_window.c */
 extern void cdp_plan_boundary(PlanMaker *m, int64 at);

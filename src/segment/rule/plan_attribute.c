@@ -27,7 +27,7 @@ static int
 finish_attribute(PlanMaker *m, StringInfo out)
 {
 	appendStringInfoChar(out, '}');
-	return cdp_plan_leaf(m, "attribute", cdp_plan_add(&m->attributes, out->data));
+	return cdp_plan_leaf(m, "attribute", cdp_rule_table_add(&m->attributes, out->data));
 }
 
 /* The day a duration of whole days or months after today, or before it when the sign is below 0. */
@@ -190,7 +190,7 @@ static int
 finish_set(PlanMaker *m, StringInfo out)
 {
 	appendStringInfoChar(out, '}');
-	return cdp_plan_leaf(m, "set", cdp_plan_add(&m->sets, out->data));
+	return cdp_plan_leaf(m, "set", cdp_rule_table_add(&m->sets, out->data));
 }
 
 /* The node of a list, consent, holdout or trait. */

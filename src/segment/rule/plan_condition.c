@@ -80,7 +80,7 @@ put_ids(StringInfo out, IdSet *set)
 static int
 constant(PlanMaker *m, bool value)
 {
-	return cdp_plan_add(&m->conditions, value ? "{\"everything\":true}" : "{\"nothing\":true}");
+	return cdp_rule_table_add(&m->conditions, value ? "{\"everything\":true}" : "{\"nothing\":true}");
 }
 
 /* The complement of a condition. */
@@ -93,7 +93,7 @@ not_cond(PlanMaker *m, int i)
 		return constant(m, m->conditions.text[i][2] == 'n');
 	if (sscanf(m->conditions.text[i], "{\"not\":%d}", &inner) == 1)
 		return inner;
-	return cdp_plan_add(&m->conditions, psprintf("{\"not\":%d}", i));
+	return cdp_rule_table_add(&m->conditions, psprintf("{\"not\":%d}", i));
 }
 
 /* Order of two condition numbers. */
@@ -133,7 +133,7 @@ list_cond(PlanMaker *m, bool all, int *part, int n)
 	for (int i = 0; i < k; i++)
 		appendStringInfo(&out, "%s%d", i == 0 ? (all ? "{\"all\":[" : "{\"any\":[") : ",", part[i]);
 	appendStringInfoString(&out, "]}");
-	return cdp_plan_add(&m->conditions, out.data);
+	return cdp_rule_table_add(&m->conditions, out.data);
 }
 
 /* The condition that an event comes from origins, campaigns or sources whose name meets the comparison (NULL: has any name). */
@@ -174,7 +174,7 @@ named_cond(PlanMaker *m, RuleField field, const RuleTest *test)
 		put_ids(&out, &campaigns);
 	}
 	appendStringInfoChar(&out, '}');
-	return cdp_plan_add(&m->conditions, out.data);
+	return cdp_rule_table_add(&m->conditions, out.data);
 }
 
 /* A comparison of a name: its complement leaves out, under the logic of SQL, events without one. */
@@ -218,10 +218,10 @@ test_cond(PlanMaker *m, const RuleCond *cond, const RuleTest *test, bool positiv
 	if (negated && m->rule->sql_nulls && test->op != RULE_EXISTS)
 	{
 		appendStringInfoString(&out, ",\"complement\":true}");
-		return cdp_plan_add(&m->conditions, out.data);
+		return cdp_rule_table_add(&m->conditions, out.data);
 	}
 	appendStringInfoChar(&out, '}');
-	return negated ? not_cond(m, cdp_plan_add(&m->conditions, out.data)) : cdp_plan_add(&m->conditions, out.data);
+	return negated ? not_cond(m, cdp_rule_table_add(&m->conditions, out.data)) : cdp_rule_table_add(&m->conditions, out.data);
 }
 
 /* has_any and has_all as any and all of has. */
@@ -280,7 +280,7 @@ cdp_plan_put_kinds(PlanMaker *m, StringInfo out, const RuleEvents *events)
 	qsort(ids.id, ids.n, sizeof(int64), compare_ids);
 	for (int i = 0; i < ids.n; i++)
 	{
-		cdp_plan_add(&m->kinds, psprintf(INT64_FORMAT, ids.id[i]));
+		cdp_rule_table_add(&m->kinds, psprintf(INT64_FORMAT, ids.id[i]));
 		appendStringInfo(out, "%s{\"kind\":" INT64_FORMAT, out->data[out->len - 1] == '[' ? "" : ",", ids.id[i]);
 		if (cond >= 0)
 			appendStringInfo(out, ",\"if\":%d", cond);

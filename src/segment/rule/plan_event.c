@@ -30,7 +30,7 @@ static int
 finish_atom(PlanMaker *m, StringInfo out)
 {
 	appendStringInfoChar(out, '}');
-	return cdp_plan_leaf(m, "event", cdp_plan_add(&m->events, out->data));
+	return cdp_plan_leaf(m, "event", cdp_rule_table_add(&m->events, out->data));
 }
 
 /* The node that says: at least so many. */

@@ -9,7 +9,7 @@ static int
 add_node(PlanMaker *m, PlanNodeKind kind, int child, const char *text)
 {
 	int			known = m->nodes.n;
-	int			i = cdp_plan_add(&m->nodes, text);
+	int			i = cdp_rule_table_add(&m->nodes, text);
 
 	if (m->nodes.n == known)
 		return i;

@@ -182,17 +182,9 @@ cdp_rule_near(const char *word, const char *const *names, int n)
 	return psprintf("Known: %s.", all.data);
 }
 
-/* Notes that the rule names something, once; both texts are kept, not copied. */
+/* Notes that the rule names something, once; what is one word. */
 void
 cdp_rule_use(RuleReader *r, const char *what, const char *name)
 {
-	for (int i = 0; i < r->nuses; i++)
-		if (strcmp(r->use[i].what, what) == 0 && strcmp(r->use[i].name, name) == 0)
-			return;
-	if (r->nuses == r->uses_room)
-	{
-		r->uses_room = r->uses_room == 0 ? 16 : r->uses_room * 2;
-		r->use = r->use == NULL ? palloc(sizeof(RuleUse) * r->uses_room) : repalloc(r->use, sizeof(RuleUse) * r->uses_room);
-	}
-	r->use[r->nuses++] = (RuleUse) {what, name};
+	cdp_rule_table_add(&r->uses, psprintf("%s %s", what, name));
 }

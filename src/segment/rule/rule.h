@@ -27,6 +27,16 @@
 #define RULE_MAX_PERIODS 400
 #define RULE_MAX_COUNT 1000000000
 
+/* Distinct texts, numbered in order of first use. */
+typedef struct RuleTable
+{
+	int			n,
+				room,
+				nslots;
+	char	  **text;
+	int		   *slot;			/* open addressing; -1 is free */
+} RuleTable;
+
 /* Comparisons; their order is that of cdp_rule_op_name. */
 typedef enum RuleOp
 {
@@ -236,17 +246,8 @@ typedef struct RuleReader
 	int			errors;
 	int			left_out;		/* messages above RULE_MAX_MESSAGES */
 	RuleMessage *message;
-	int			nuses;			/* what the rule names, in order of first use */
-	int			uses_room;
-	struct RuleUse *use;
+	RuleTable	uses;			/* what the rule names, in order of first use: "what name" */
 } RuleReader;
-
-/* Something that a rule names. */
-typedef struct RuleUse
-{
-	const char *what;
-	const char *name;
-} RuleUse;
 
 /* report.c: messages, paths, names of things */
 extern void cdp_rule_error(RuleReader *r, const char *path, const char *code, const char *hint,
@@ -263,6 +264,10 @@ extern const char *cdp_rule_agg_name(RuleAgg agg);
 extern const char *cdp_rule_field_name(RuleField field);
 extern const char *cdp_rule_type_name(RuleType type);
 extern const char *cdp_rule_unit_name(RuleUnit unit);
+
+/* table.c: distinct texts */
+extern int	cdp_rule_table_add(RuleTable *t, const char *text);
+extern int	cdp_rule_table_find(const RuleTable *t, const char *text);
 
 /* read.c: values out of JSONB */
 extern JsonbValue *cdp_rule_get(const JsonbContainer *object, const char *key);
@@ -325,6 +330,7 @@ extern bool cdp_rule_read_resumed(RuleReader *r, const JsonbContainer *object, R
 extern const JsonbContainer *cdp_rule_lookup(RuleReader *r, const char *section, const char *name, const char *path,
 											 const char *code, const char *what);
 extern void cdp_rule_allowed(RuleReader *r, const JsonbContainer *entry, const char *path, const char *what, const char *name);
+extern const char *cdp_rule_near_key(RuleReader *r, const JsonbContainer *section, const char *name);
 extern int64 cdp_rule_entry_id(const JsonbContainer *entry);
 extern bool cdp_rule_resolve_attribute(RuleReader *r, const char *name, const char *path, RuleAttribute *out, bool *encrypted);
 extern void cdp_rule_check_cycle(RuleReader *r, const char *name, const char *path);

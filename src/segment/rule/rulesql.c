@@ -111,13 +111,15 @@ cdp_rule_uses(PG_FUNCTION_ARGS)
 	cdp_rule_read(&r, PG_GETARG_JSONB_P(0));
 	cdp_rule_throw(&r, NULL);
 	InitMaterializedSRF(fcinfo, 0);
-	for (int i = 0; i < r.nuses; i++)
+	for (int i = 0; i < r.uses.n; i++)
 	{
+		const char *use = r.uses.text[i];
+		const char *blank = strchr(use, ' ');
 		Datum		values[2];
 		bool		nulls[2] = {false};
 
-		values[0] = CStringGetTextDatum(r.use[i].what);
-		values[1] = CStringGetTextDatum(r.use[i].name);
+		values[0] = PointerGetDatum(cstring_to_text_with_len(use, blank - use));
+		values[1] = CStringGetTextDatum(blank + 1);
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	return (Datum) 0;

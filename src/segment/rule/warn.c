@@ -10,6 +10,8 @@
 #include "segment/rule/canonical.h"
 #include "segment/rule/domain.h"
 
+#define MAX_POINTS 100			/* longer lists are not looked into */
+
 typedef enum TermKind
 {
 	TERM_ALL, TERM_ANY, TERM_NOT, TERM_LEAF
@@ -27,7 +29,8 @@ typedef struct Term
 	Domain		domain;
 	DomainKind	values;
 	bool		can_miss;
-	bool		two_valued;		/* also under the logic of SQL: exists */
+	bool		kleene;			/* unknown, under the logic of SQL, for a missing value */
+	bool		asks;			/* exists: true */
 	bool		negated;		/* neq and its kin */
 	const char *without;		/* who passes a negation without a value, in words, or NULL */
 	const char *hint;			/* how to leave them out */
@@ -95,8 +98,8 @@ is_set(const RuleTest *test)
  * two types do not speak of the same value.
  */
 static Term *
-value_leaf(const RuleReader *r, const char *path, const char *operand, bool declared, const char *what, const RuleTest *test,
-		   DomainKind values, const char *text)
+value_leaf(const RuleReader *r, const char *path, const char *operand, bool declared, bool kleene, const char *what,
+		   const RuleTest *test, DomainKind values, const char *text)
 {
 	Term	   *t = opaque_leaf(r, path, text);
 	bool		boolean = test->n > 0 && test->value[0].type == RULE_BOOLEAN && test->op != RULE_EXISTS;
@@ -104,14 +107,15 @@ value_leaf(const RuleReader *r, const char *path, const char *operand, bool decl
 
 	t->what = what;
 	t->negated = test->op == RULE_NEQ || test->op == RULE_NOT_IN || test->op == RULE_NOT_BETWEEN || test->op == RULE_NOT_CONTAINS;
-	t->can_miss = r->rule->sql_nulls;
-	if (!is_set(test))
+	t->kleene = kleene && r->rule->sql_nulls && test->op != RULE_EXISTS;
+	t->can_miss = t->kleene;
+	if (!is_set(test) || test->n > MAX_POINTS)
 		return t;
-	t->two_valued = test->op == RULE_EXISTS;
+	t->asks = test->op == RULE_EXISTS && strcmp(test->value[0].text, "true") == 0;
 	t->can_miss = true;
 	t->values = boolean ? DOMAIN_SWITCH : values;
 	t->domain = cdp_domain_test(&shown, t->values);
-	if (r->rule->sql_nulls && !t->two_valued)
+	if (t->kleene)
 		t->domain.missing = false;
 	t->key = declared ? operand : psprintf("%s %d", operand, test->op == RULE_EXISTS ? -1 : (int) test->value[0].type);
 	return t;
@@ -121,7 +125,7 @@ value_leaf(const RuleReader *r, const char *path, const char *operand, bool decl
 static void
 set_missing(Term *t, const RuleTest *test, const char *without, const char *hint)
 {
-	if (test->op == RULE_EXISTS)
+	if (test->op == RULE_EXISTS || t->kleene)
 		return;
 	t->without = without;
 	t->hint = hint;
@@ -156,7 +160,7 @@ cond_term(const RuleReader *r, const RuleCond *cond)
 		return t;
 	}
 	what = psprintf("%s %s", cond->kind == RULE_COND_PROP ? "property" : "field", cdp_rule_quote(name));
-	t = value_leaf(r, cond->path, what, false, what, &cond->test, DOMAIN_VALUES, cdp_rule_cond_text(cond));
+	t = value_leaf(r, cond->path, what, false, true, what, &cond->test, DOMAIN_VALUES, cdp_rule_cond_text(cond));
 	set_missing(t, &cond->test, psprintf("events without %s", what),
 				psprintf("To leave them out, add {\"%s\": %s, \"exists\": true} in one \"all\".", cond->kind == RULE_COND_PROP ? "prop" : "field", cdp_rule_quote(name)));
 	return t;
@@ -173,8 +177,7 @@ check_events(RuleReader *r, const RuleEvents *events)
 		return;
 	t = cond_term(r, events->where);
 	judge(r, t);
-	if (!r->rule->sql_nulls)
-		check_negation(r, t, true, NULL);
+	check_negation(r, t, true, NULL);
 }
 
 /* The leaf of an aggregate of events; atoms over the same events share its key. */
@@ -195,10 +198,10 @@ event_leaf(const RuleReader *r, const RuleNode *node)
 	operand = psprintf("%s %s %s", cdp_rule_node_text(&bare), cdp_rule_agg_name(agg), node->prop == NULL ? "" : node->prop);
 	if (counts)
 		test = node->agg == RULE_ONCE ? once : whole_test(&node->test);
-	t = value_leaf(r, node->path, operand, counts || agg <= RULE_MAX, psprintf("the %s of these events", cdp_rule_agg_name(agg)), &test,
-				   counts ? DOMAIN_COUNT : DOMAIN_VALUES, cdp_rule_node_text(node));
+	t = value_leaf(r, node->path, operand, counts || agg <= RULE_MAX, true, psprintf("the %s of these events", cdp_rule_agg_name(agg)),
+				   &test, counts ? DOMAIN_COUNT : DOMAIN_VALUES, cdp_rule_node_text(node));
 	if (counts || agg == RULE_SUM)
-		t->can_miss = t->domain.missing = false;
+		t->can_miss = t->domain.missing = t->kleene = false;
 	else
 		set_missing(t, &test, psprintf("customers without %s", t->what),
 					"To leave them out, add a condition that one of these events with a value was done.");
@@ -243,7 +246,7 @@ named_leaf(const RuleReader *r, const RuleNode *node)
 	const char *what = psprintf("%s %s", node->kind == RULE_ATTR ? "attribute" : "trait", cdp_rule_quote(node->name));
 	const char *key = psprintf("%s %s", node->kind == RULE_ATTR ? "attribute" : "trait", node->name);
 	bool		whole = node->kind == RULE_ATTR && (node->attribute.type == RULE_TYPE_INTEGER || node->attribute.type == RULE_TYPE_DATE);
-	Term	   *t = value_leaf(r, node->path, key, true, what, &node->test, whole ? DOMAIN_WHOLE : DOMAIN_VALUES, cdp_rule_node_text(node));
+	Term	   *t = value_leaf(r, node->path, key, true, node->kind == RULE_ATTR, what, &node->test, whole ? DOMAIN_WHOLE : DOMAIN_VALUES, cdp_rule_node_text(node));
 
 	set_missing(t, &node->test, psprintf("customers without %s", what),
 				psprintf("To leave them out, add {\"%s\": %s, \"exists\": true} in one \"all\".", node->kind == RULE_ATTR ? "attr" : "trait", cdp_rule_quote(node->name)));
@@ -277,8 +280,8 @@ node_term(RuleReader *r, const RuleNode *node)
 			if (node->kind == RULE_RANK)
 			{
 				t->what = psprintf("%s %s", node->of_trait ? "trait" : "attribute", cdp_rule_quote(node->name));
-				t->can_miss = r->rule->sql_nulls;
-				t->without = psprintf("customers without %s", t->what);
+				t->kleene = t->can_miss = !node->of_trait && r->rule->sql_nulls;
+				t->without = t->kleene ? NULL : psprintf("customers without %s", t->what);
 				t->hint = "To leave them out, ask beside it whether there is a value.";
 			}
 			return t;
@@ -298,7 +301,9 @@ single(const RuleReader *r, const Term *t, bool positive, Domain *out)
 		return single(r, t->child[0], !positive, out);
 	if (t->kind == TERM_LEAF)
 	{
-		*out = positive ? t->domain : cdp_domain_complement(t->domain, t->two_valued || !r->rule->sql_nulls ? !t->domain.missing : false);
+		*out = cdp_domain_copy(&t->domain);
+		if (!positive)
+			*out = cdp_domain_complement(*out, t->kleene ? false : !out->missing);
 		return t;
 	}
 	for (int i = 0; i < t->n; i++)
@@ -308,7 +313,10 @@ single(const RuleReader *r, const Term *t, bool positive, Domain *out)
 
 		if (other == NULL || (leaf != NULL && strcmp(other->key, leaf->key) != 0))
 			return NULL;
-		*out = leaf == NULL ? d : cdp_domain_combine(out, &d, both);
+		if (leaf == NULL)
+			*out = d;
+		else
+			cdp_domain_add(out, &d, both);
 		leaf = other;
 	}
 	return leaf;
@@ -336,7 +344,7 @@ collect(const RuleReader *r, const Term *t, bool positive, bool both, Group *gro
 	for (int i = 0; i < n; i++)
 		if (strcmp(group[i].leaf->key, leaf->key) == 0)
 		{
-			group[i].domain = cdp_domain_combine(&group[i].domain, &d, both);
+			cdp_domain_add(&group[i].domain, &d, both);
 			return n;
 		}
 	group[n] = (Group) {leaf, d};
@@ -408,7 +416,7 @@ asks_for_value(const Term *all, const Term *leaf)
 	{
 		const Term *t = all->child[i];
 
-		if (t->kind == TERM_LEAF && t != leaf && t->two_valued && !t->domain.missing && strcmp(t->what, leaf->what) == 0)
+		if (t->kind == TERM_LEAF && t != leaf && t->asks && strcmp(t->what, leaf->what) == 0)
 			return true;
 	}
 	return false;
@@ -435,6 +443,5 @@ cdp_rule_warnings(RuleReader *r)
 	Term	   *t = node_term(r, r->rule->where);
 
 	judge(r, t);
-	if (!r->rule->sql_nulls)
-		check_negation(r, t, true, NULL);
+	check_negation(r, t, true, NULL);
 }

@@ -1,14 +1,14 @@
 /*
- * plan_table.c
- *		Distinct texts of a plan: the same text gets the same number.
+ * table.c
+ *		Distinct texts: the same text gets the same number.
  */
-#include "segment/rule/plan.h"
+#include "segment/rule/rule.h"
 
 #include "common/hashfn.h"
 
 /* The slot of a text: where it is, or the free one where it belongs. */
 static int
-find_slot(const PlanTable *t, const char *text)
+find_slot(const RuleTable *t, const char *text)
 {
 	uint32		at = hash_bytes((const unsigned char *) text, strlen(text)) & (t->nslots - 1);
 
@@ -19,7 +19,7 @@ find_slot(const PlanTable *t, const char *text)
 
 /* Doubles the slots, at most half of which are taken. */
 static void
-grow(PlanTable *t)
+grow(RuleTable *t)
 {
 	t->room = t->room == 0 ? 32 : t->room * 2;
 	t->nslots = t->room * 2;
@@ -34,14 +34,14 @@ grow(PlanTable *t)
 
 /* The number of a text, or -1 when it has none. */
 int
-cdp_plan_find(const PlanTable *t, const char *text)
+cdp_rule_table_find(const RuleTable *t, const char *text)
 {
 	return t->n == 0 ? -1 : t->slot[find_slot(t, text)];
 }
 
 /* The number of a text, which is kept, not copied, when it is new. */
 int
-cdp_plan_add(PlanTable *t, const char *text)
+cdp_rule_table_add(RuleTable *t, const char *text)
 {
 	int			at;
 
