@@ -27,3 +27,26 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'cdp_segment_pass_nothing';
 COMMENT ON FUNCTION cdp_internal.segment_pass_nothing(jsonb) IS
 'What cdp_internal.segment_pass gives over no rows at all: nobody was met, and each atom tells what it says of customers without events. Error 22023 for what is no plan.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.segment_explain_add(internal, bigint, timestamptz, integer, integer, integer, integer, numeric, jsonb, bigint, jsonb, timestamptz) RETURNS internal
+LANGUAGE c IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'cdp_segment_explain_add';
+COMMENT ON FUNCTION cdp_internal.segment_explain_add(internal, bigint, timestamptz, integer, integer, integer, integer, numeric, jsonb, bigint, jsonb, timestamptz) IS
+'Adds one row to the state of cdp_internal.segment_explain_pass.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.segment_explain_finish(internal) RETURNS jsonb
+LANGUAGE c IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'cdp_segment_explain_final';
+COMMENT ON FUNCTION cdp_internal.segment_explain_finish(internal) IS
+'Final function of cdp_internal.segment_explain_pass.';
+
+CREATE OR REPLACE AGGREGATE cdp_internal.segment_explain_pass(customer bigint, at timestamptz, kind integer, origin integer, campaign integer, source integer, value numeric, properties jsonb, id bigint, plan jsonb, horizon timestamptz) (
+  SFUNC = cdp_internal.segment_explain_add,
+  STYPE = internal,
+  SSPACE = 10000,
+  FINALFUNC = cdp_internal.segment_explain_finish,
+  FINALFUNC_MODIFY = READ_WRITE,
+  PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE cdp_internal.segment_explain_pass(bigint, timestamptz, integer, integer, integer, integer, numeric, jsonb, bigint, jsonb, timestamptz) IS
+'Explains the event atoms of a plan for one customer, whose events are the rows; arguments as of cdp_internal.segment_pass. A list with an object for each atom: atom (number from 0), result (true, false, null = unknown), observed (number of events, days, periods or distinct values in the window; sum, average, least or greatest number; first or last value; moment of the event after the gap; moment of the first step of the chain; null when there is none), evidence (ids of at most 20 events it stands on, newest first; of a sequence the chain with the latest start), flips_at (when the answer may change without new data, up to the horizon, in UTC; null when it does not or no horizon is given). NULL without rows. Errors: as of segment_pass, and 22023 for rows of several customers.';

@@ -211,12 +211,17 @@ typedef struct CdpWalk
 	/* results of an explanation */
 	CdpTruth   *truth;			/* [atom] */
 	int64	   *atom_flip;		/* [atom] */
+	Jsonb	   *explained;
 } CdpWalk;
 
 /* event_walk.c */
 extern CdpWalk *cdp_event_walk(CdpEventPass *pass, bool explain);
 extern int	cdp_event_find(const CdpWalk *w, int counter, int64 from, int64 to, int64 nth);
-extern CdpTruth cdp_event_answer(CdpWalk *w, int atom, CdpState *st);
+extern bool cdp_event_reads(const CdpWalk *w, int counter, int item);
+extern Numeric cdp_event_number(CdpEventOp op, const CdpState *st);
+
+/* event_explain.c */
+extern void cdp_event_explain(CdpWalk *w);
 
 /* event_seq.c */
 extern void cdp_seq_reset(CdpWalk *w, const CdpCounter *c);

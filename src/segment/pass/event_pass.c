@@ -218,6 +218,15 @@ cdp_segment_pass_add(PG_FUNCTION_ARGS)
 	return take_row(fcinfo, false);
 }
 
+CDP_FUNCTION(cdp_segment_explain_add);
+
+/* One row of cdp_internal.segment_explain_pass. */
+Datum
+cdp_segment_explain_add(PG_FUNCTION_ARGS)
+{
+	return take_row(fcinfo, true);
+}
+
 /* The bytes of a finished walk, in the current context. */
 static bytea *
 result_bytes(CdpWalk *w)

@@ -170,7 +170,7 @@ take_other(CdpWalk *w, const CdpCounter *c, CdpState *st, const CdpAction *a, in
 	if (a->word >= 0)
 	{
 		word = row[w->pass->store->extra_word + a->word];
-		if (c->op == CDP_OP_DISTINCT ? word == CDP_WORD_NO_SCALAR : (int64) word == CDP_WORD_NO_NUMBER)
+		if (c->op >= CDP_OP_DISTINCT ? word == CDP_WORD_NO_SCALAR : (int64) word == CDP_WORD_NO_NUMBER)
 			return;
 	}
 	if (c->op == CDP_OP_GAP)
@@ -222,6 +222,18 @@ take_other(CdpWalk *w, const CdpCounter *c, CdpState *st, const CdpAction *a, in
 	}
 }
 
+/* Whether a counter reads a row. */
+bool
+cdp_event_reads(const CdpWalk *w, int counter, int item)
+{
+	const CdpClass *class = &w->pass->class[w->rows->item[item].rank];
+
+	for (int k = 0; k < class->nactions; k++)
+		if (class->action[k].counter == (uint32) counter)
+			return true;
+	return false;
+}
+
 /* The place of the nth row of a counter in [from, to), -1 when there are fewer. */
 int
 cdp_event_find(const CdpWalk *w, int counter, int64 from, int64 to, int64 nth)
@@ -229,13 +241,9 @@ cdp_event_find(const CdpWalk *w, int counter, int64 from, int64 to, int64 nth)
 	for (int i = 0; i < w->n; i++)
 	{
 		const CdpItem *item = &w->rows->item[i];
-		const CdpClass *class = &w->pass->class[item->rank];
 
-		if (item->at < from || item->at >= to)
-			continue;
-		for (int k = 0; k < class->nactions; k++)
-			if (class->action[k].counter == (uint32) counter && --nth == 0)
-				return i;
+		if (item->at >= from && item->at < to && cdp_event_reads(w, counter, i) && --nth == 0)
+			return i;
 	}
 	return -1;
 }
@@ -265,42 +273,42 @@ answer_count(CdpWalk *w, int atom, const CdpCounter *c, const CdpState *st)
 	return CDP_FALSE;
 }
 
+/* The sum (of an average, too), the least or greatest number of a customer; palloc'd. */
+Numeric
+cdp_event_number(CdpEventOp op, const CdpState *st)
+{
+	bool		adds = op == CDP_OP_SUM || op == CDP_OP_AVG;
+	Datum		whole = cdp_numeric_from_scaled(adds ? st->sum : (int128) st->a, 6);
+
+	if (st->odd == NULL)
+		return DatumGetNumeric(whole);
+	if (adds)
+		return DatumGetNumeric(DirectFunctionCall2(numeric_add, whole, NumericGetDatum(st->odd)));
+	if (st->leaving == 0)
+		return st->odd;
+	return DatumGetNumeric(DirectFunctionCall2(op == CDP_OP_MIN ? numeric_smaller : numeric_larger, whole, NumericGetDatum(st->odd)));
+}
+
 /* Compares the sum, average, least or greatest number of a customer. */
 static bool
 compare_numbers(const CdpCompare *compare, CdpEventOp op, const CdpState *st)
 {
-	Numeric		number;
-	Datum		whole;
+	CdpCompare	scaled = *compare;
+	CdpConst	constant = compare->value[0];
 
-	if (likely(st->odd == NULL))
+	if (likely(st->odd == NULL && op != CDP_OP_AVG))
 	{
-		if (op == CDP_OP_SUM)
-			return st->sum >= compare->lo && st->sum <= compare->hi;
-		if (op == CDP_OP_MIN || op == CDP_OP_MAX)
-			return st->a >= compare->lo && st->a <= compare->hi;
+		int128		micro = op == CDP_OP_SUM ? st->sum : (int128) st->a;
+
+		return micro >= compare->lo && micro <= compare->hi;
 	}
+	if (op != CDP_OP_AVG)
+		return cdp_compare_numeric(compare, cdp_event_number(op, st));
 	/* An average is compared as the sum with as many times the constant, so that nothing is rounded. */
-	whole = cdp_numeric_from_scaled(op == CDP_OP_SUM || op == CDP_OP_AVG ? st->sum : (int128) st->a, 6);
-	if (st->odd == NULL)
-		number = DatumGetNumeric(whole);
-	else if (op == CDP_OP_SUM || op == CDP_OP_AVG)
-		number = DatumGetNumeric(DirectFunctionCall2(numeric_add, whole, NumericGetDatum(st->odd)));
-	else if (st->leaving == 0)
-		number = st->odd;
-	else
-		number = DatumGetNumeric(DirectFunctionCall2(op == CDP_OP_MIN ? numeric_smaller : numeric_larger,
-													 whole, NumericGetDatum(st->odd)));
-	if (op == CDP_OP_AVG)
-	{
-		CdpCompare	scaled = *compare;
-		CdpConst	constant = compare->value[0];
-
-		constant.numeric = DatumGetNumeric(DirectFunctionCall2(numeric_mul, NumericGetDatum(constant.numeric),
-															   DirectFunctionCall1(int8_numeric, Int64GetDatum(st->n))));
-		scaled.value = &constant;
-		return cdp_compare_numeric(&scaled, number);
-	}
-	return cdp_compare_numeric(compare, number);
+	constant.numeric = DatumGetNumeric(DirectFunctionCall2(numeric_mul, NumericGetDatum(constant.numeric),
+														   DirectFunctionCall1(int8_numeric, Int64GetDatum(st->n))));
+	scaled.value = &constant;
+	return cdp_compare_numeric(&scaled, cdp_event_number(op, st));
 }
 
 /* Answers an atom over numbers. */
@@ -362,8 +370,8 @@ answer_witness(CdpWalk *w, int atom, const CdpCounter *c, int64 latest, int64 fi
 }
 
 /* Answers an atom of the customer at hand; its counter has seen all rows. */
-CdpTruth
-cdp_event_answer(CdpWalk *w, int atom, CdpState *st)
+static CdpTruth
+answer_atom(CdpWalk *w, int atom, CdpState *st)
 {
 	const CdpCounter *c = &w->plan->counter[w->plan->atom[atom].counter];
 	int64		pending = NO_TIME;
@@ -494,6 +502,23 @@ keep_flip(CdpWalk *w)
 	w->flips[w->nflips++] = (CdpFlip) {.at = w->flip, .customer = (uint32) w->rows->key};
 }
 
+/* Raises the error for answers that take more memory than they may; asked now and then. */
+static void
+check_sets(const CdpWalk *w)
+{
+	Size		bytes = w->seen.memory;
+
+	for (int i = 0; i < w->plan->natoms; i++)
+		bytes += w->yes[i].memory + w->unknown[i].memory;
+	if (bytes > cdp_pass_memory_bytes(&cdp_segment_memory) / 2)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("the answers of a segment pass do not fit into memory"),
+				 errdetail("Sets of customers of %d atoms need %zu kB, half of %d kB is there for them.", w->plan->natoms,
+						   bytes / 1024, cdp_segment_memory.kilobytes),
+				 errhint("Raise cdp.segment_memory, or evaluate fewer rules at a time.")));
+}
+
 /* Answers the atoms of a counter and keeps the answers. */
 static void
 answer_counter(CdpWalk *w, int counter)
@@ -502,7 +527,7 @@ answer_counter(CdpWalk *w, int counter)
 
 	for (int atom = c->first_atom; atom < c->first_atom + c->natoms; atom++)
 	{
-		CdpTruth	truth = cdp_event_answer(w, atom, &w->state[counter]);
+		CdpTruth	truth = answer_atom(w, atom, &w->state[counter]);
 
 		if (w->truth != NULL)
 			w->truth[atom] = truth;
@@ -532,9 +557,13 @@ visit_customer(const CdpKeyRows *rows)
 			touch(w, w->always[i]);
 	for (int i = 0; i < w->ntouched; i++)
 		answer_counter(w, w->touched[i]);
-	if (w->truth == NULL)
+	if (w->truth != NULL)
+		cdp_event_explain(w);
+	else
 	{
 		cdp_idset_add(&w->seen, (uint32) rows->key);
+		if ((w->epoch & 0x3FFF) == 0)
+			check_sets(w);
 		if (w->flip != NO_TIME)
 			keep_flip(w);
 	}
@@ -580,7 +609,7 @@ cdp_event_walk(CdpEventPass *pass, bool explain)
 	w->always = palloc(sizeof(uint32) * Max(plan->ncounters, 1));
 	for (int i = 0; i < plan->ncounters; i++)
 	{
-		if (plan->counter[i].always)
+		if (plan->counter[i].always || explain)
 			w->always[w->nalways++] = i;
 		if (plan->counter[i].op == CDP_OP_SEQ && (explain || plan->counter[i].seq->linked) && w->links == NULL)
 			w->links = cdp_link_create(pass->cxt);
@@ -608,5 +637,11 @@ cdp_event_walk(CdpEventPass *pass, bool explain)
 	for (uint32 i = 0; i < pass->class_number.n; i++)
 		rank[i] = i;
 	cdp_by_key(pass->store, rank, compare_ties, visit_customer, w);
+	if (explain && w->explained == NULL)
+	{
+		CdpKeyRows	nothing = {.arg = w};
+
+		visit_customer(&nothing);
+	}
 	return w;
 }

@@ -352,7 +352,7 @@ read_threshold(const Reader *r, const JsonbContainer *object, CdpEventOp op, Cdp
 
 /* Reads what an atom counts. */
 static void
-read_counter(const Reader *r, const JsonbContainer *object, CdpEventOp op, const CdpAtom *atom)
+read_counter(const Reader *r, const JsonbContainer *object, CdpEventOp op, const CdpAtom *atom, bool explain)
 {
 	CdpPlan    *plan = r->plan;
 	CdpCounter *c = &plan->counter[plan->ncounters];
@@ -374,6 +374,8 @@ read_counter(const Reader *r, const JsonbContainer *object, CdpEventOp op, const
 		c->slot = cdp_plan_slot(plan, CDP_SLOT_SCALAR, &key, 1);
 		c->scratch = plan->ndistinct++;
 	}
+	else if (explain && op > CDP_OP_DISTINCT && op <= CDP_OP_LAST)
+		c->slot = cdp_plan_slot(plan, CDP_SLOT_SCALAR, &key, 1); /* to be shown */
 	else if (op == CDP_OP_DAYS)
 		c->zone = read_zone(r, object);
 	else if (op == CDP_OP_GAP && (c->gap = read_duration(r, object, "gap", 1)) < 0)
@@ -412,7 +414,7 @@ cdp_plan_events(CdpPlan *plan, const JsonbContainer *root, bool explain)
 			bad(&r, "\"op\" is none of the known ones");
 		read_threshold(&r, object, op, atom);
 		if (explain || !shares_counter(before, object, op))
-			read_counter(&r, object, op, atom);
+			read_counter(&r, object, op, atom, explain);
 		atom->counter = plan->ncounters - 1;
 		c = &plan->counter[atom->counter];
 		c->natoms++;
