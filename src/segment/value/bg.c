@@ -22,6 +22,7 @@ enum
 #define CLOSED_RATIO 0.9
 #define CLOSED_NEAR_ONE 1e-3
 #define CLOSED_C 0.5
+#define CLOSED_DIFFERENCE 1e-6
 
 /* log of the chance to survive n tries to drop out. */
 static double
@@ -116,10 +117,13 @@ cdp_bg_mean_closed(const double *q, double horizon, bool *sure)
 	double		c = q[A] + q[B] - 1;
 	double		z = horizon / (q[ALPHA] + horizon);
 	double		series = 0;
+	double		difference;
 
 	*sure = c > CLOSED_C && z <= CLOSED_RATIO && fabs(q[A] - 1) > CLOSED_NEAR_ONE && q[A] < CLOSED_PARAMETER &&
 		fabs(c - q[R]) < CLOSED_PARAMETER && cdp_hyp2f1_series(c - q[R], q[A] - 1, c, z, &series);
-	return c / (q[A] - 1) * (1 - exp((q[A] - 1) * log1p(-z)) * series);
+	difference = 1 - exp((q[A] - 1) * log1p(-z)) * series;
+	*sure &= fabs(difference) > CLOSED_DIFFERENCE;
+	return c / (q[A] - 1) * difference;
 }
 
 /* Rates and horizon of the integral. */

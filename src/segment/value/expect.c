@@ -146,6 +146,8 @@ cdp_lifetime_value(PG_FUNCTION_ARGS)
 	double		alive = fit->model->alive(fit->p, &h);
 	double		q[CDP_MODEL_PARAMETERS];
 	double		before = 0;
+	double		bought_before = 0;
+	double		bought;
 	double		sum = 0;
 
 	if (!(fabs(value) <= CDP_MAX_VALUE) || !(rate > -1 && rate <= CDP_MAX_VALUE) || !(step > 0 && horizon / step <= MAX_STEPS))
@@ -160,7 +162,10 @@ cdp_lifetime_value(PG_FUNCTION_ARGS)
 		double		until = fmin(i * step, horizon);
 
 		CHECK_FOR_INTERRUPTS();
-		sum += (fit->model->mean(q, until) - (before > 0 ? fit->model->mean(q, before) : 0)) / pow(1 + rate, until / step);
+		/* both are rounded, so that next to nothing might be less than that */
+		bought = fit->model->mean(q, until);
+		sum += fmax(bought - bought_before, 0) / pow(1 + rate, until / step);
+		bought_before = bought;
 		before = until;
 	}
 	return result_of(value * alive * sum);
