@@ -1,7 +1,7 @@
 -- Customer value and traits over our own touchpoints: equal to passes over plain joins through merges, moved
 -- identifiers, refunds, currencies and consents; erasures, refreshes, roles.
 BEGIN;
-SELECT plan(36);
+SELECT plan(43);
 SET client_min_messages = error;
 \ir report_data.inc
 SELECT setval('cdp_data.customer_customer_id_seq', 10000), setval('cdp_data.identifier_identifier_id_seq', 10000) \g /dev/null
@@ -54,6 +54,25 @@ SELECT throws_ok($$SELECT * FROM cdp.customer_value('2026-06-01 00:00+08', conve
 SELECT throws_ok($$SELECT * FROM cdp.customer_value('2026-01-01 12:00+08')$$, '22000', NULL, 'too early to tell a model');
 SELECT is((SELECT count(*) FROM cdp.customer_value('2020-01-01 00:00+08')), 0::bigint, 'nobody yet');
 
+-- Who may read, and what it leaves.
+SELECT count(*) FROM cdp.customer_value('2026-06-01 00:00+08', customer_ids => '{21}') \g /dev/null
+SELECT is((SELECT count(*) FROM cdp_data.audit WHERE action = 'read' AND object = 'customer_value' AND customer_id = 20), 1::bigint, 'the read of one customer is logged with his number');
+CREATE ROLE value_test_analyst;
+CREATE ROLE value_test_reader;
+CALL cdp.setup(analyst => 'value_test_analyst', reader => 'value_test_reader');
+GRANT USAGE ON SCHEMA public TO value_test_analyst, value_test_reader;
+SELECT string_agg(quote_ident(n.nspname), ',') AS temp FROM pg_namespace n WHERE n.oid = pg_my_temp_schema() \gset
+GRANT ALL ON ALL TABLES IN SCHEMA :temp TO value_test_analyst, value_test_reader;
+GRANT ALL ON ALL SEQUENCES IN SCHEMA :temp TO value_test_analyst, value_test_reader;
+SET ROLE value_test_reader;
+SELECT throws_ok($$SELECT * FROM cdp.customer_value('2026-06-01 00:00+08')$$, '42501', NULL, 'who may not read touchpoints sees no customer''s value');
+SELECT throws_ok('SELECT * FROM cdp_bi.customer_trait', '42501', NULL, 'nor traits');
+SET ROLE value_test_analyst;
+SELECT is((SELECT count(*) FROM cdp.customer_value('2026-06-01 00:00+08')), (SELECT customers FROM pg_temp.fits LIMIT 1), 'an analyst does');
+SELECT lives_ok('SELECT * FROM cdp_bi.customer_trait', 'and may read traits');
+SELECT throws_ok($$SELECT * FROM cdp.refresh_traits('2026-06-01 00:00+08')$$, '42501', NULL, 'not make them');
+RESET ROLE;
+
 -- Traits.
 CREATE FUNCTION pg_temp.trait_differ() RETURNS text LANGUAGE sql AS $$
   WITH want AS (
@@ -84,6 +103,7 @@ SELECT count(*) FROM cdp.refresh_traits('2026-06-01 00:00+08') \g /dev/null
 SELECT ok((cdp.erase_customer(50) -> 'tables') @> '[{"table": "cdp_data.trait_value", "action": "delete", "rows": 7}]', 'an erasure takes his traits, and says so');
 SELECT is((SELECT count(*) FROM cdp_data.trait_value WHERE customer_id = 50), 0::bigint, 'at once');
 SET LOCAL transaction_read_only = on;
-SELECT lives_ok($$SELECT * FROM cdp.customer_value('2026-06-01 00:00+08')$$, 'figures are read where nothing can be written');
+SELECT lives_ok($$SELECT * FROM cdp.customer_value_fit('2026-06-01 00:00+08')$$, 'models can be fitted where nothing can be written');
+SELECT throws_ok($$SELECT * FROM cdp.customer_value('2026-06-01 00:00+08')$$, '25006', NULL, 'single customers are not shown where the read cannot be logged');
 SELECT * FROM finish();
 ROLLBACK;
