@@ -15,6 +15,7 @@
 #include "base/rows/by_key.h"
 #include "base/rows/labels.h"
 #include "journey/pass.h"
+#include "journey/spans.h"
 #include "lib/stringinfo.h"
 #include "utils/jsonb.h"
 
@@ -47,20 +48,12 @@ typedef struct CdpFunnelOptions
 	int64		as_of;			/* DT_NOEND = no limit */
 } CdpFunnelOptions;
 
-/* Microseconds between steps, of all customers; sorted when the pass ends. */
-typedef struct CdpDurations
-{
-	int64	   *value;
-	int64		n;
-	int64		room;
-} CdpDurations;
-
 /* One step of one breakdown. */
 typedef struct CdpFunnelCell
 {
 	int64		customers;		/* who came at least this far */
-	CdpDurations previous;		/* from the step before */
-	CdpDurations first;			/* from the first step */
+	CdpSpans	previous;		/* from the step before */
+	CdpSpans	first;			/* from the first step */
 } CdpFunnelCell;
 
 /* Counts of rows that a pass left out. */
@@ -76,12 +69,11 @@ typedef enum CdpFunnelCounter
 
 typedef struct CdpFunnelSums
 {
-	MemoryContext cxt;
+	CdpSpanMemory memory;
 	const CdpFunnelOptions *options;
 	CdpLabels  *breakdown;		/* at least one, "" when the pass has none */
 	bool		broken_down;
 	CdpFunnelCell *cell;		/* [breakdown][step] */
-	Size		bytes;			/* of durations */
 	int64		counter[CDP_FUNNEL_COUNTERS];
 } CdpFunnelSums;
 

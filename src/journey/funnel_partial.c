@@ -12,14 +12,6 @@
 #include "common/int.h"
 #include "libpq/pqformat.h"
 
-#define ST_SORT sort_durations
-#define ST_ELEMENT_TYPE int64
-#define ST_COMPARE(a, b) ((*(a) > *(b)) - (*(a) < *(b)))
-#define ST_SCOPE static
-#define ST_CHECK_FOR_INTERRUPTS
-#define ST_DEFINE
-#include "lib/sort_template.h"
-
 #define PARTIAL_VERSION 1
 
 CDP_FUNCTION(cdp_funnel_in);
@@ -50,44 +42,12 @@ cdp_funnel_sums_create(const CdpFunnelOptions *o, CdpLabels *breakdown, bool bro
 				 errdetail("%d breakdowns of %d steps take more than a quarter of %d kB.", breakdown->n, o->nsteps,
 						   cdp_journey_memory.kilobytes),
 				 errhint("Break down by something coarser, or raise %s.", cdp_journey_memory.setting)));
-	s->cxt = cxt;
+	s->memory.cxt = cxt;
 	s->options = o;
 	s->breakdown = breakdown;
 	s->broken_down = broken_down;
 	s->cell = MemoryContextAllocExtended(cxt, sizeof(CdpFunnelCell) * Max(cells, 1), MCXT_ALLOC_ZERO | MCXT_ALLOC_HUGE);
 	return s;
-}
-
-/* Makes room for n more durations. */
-static void
-reserve_durations(CdpFunnelSums *s, CdpDurations *d, int64 n)
-{
-	int64		room = d->room;
-
-	if (d->n + n <= d->room)
-		return;
-	room = Max(d->n + n, room + room / 2 + 16);
-	s->bytes += (room - d->room) * sizeof(int64);
-	if (s->bytes > cdp_pass_memory_bytes(&cdp_journey_memory) / 2)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("the durations of a funnel do not fit into memory"),
-				 errdetail("They take more than half of %d kB.", cdp_journey_memory.kilobytes),
-				 errhint("Raise %s, or leave them out: cdp.funnel_options(..., durations => false).", cdp_journey_memory.setting)));
-	d->value = d->value == NULL ? MemoryContextAllocHuge(s->cxt, sizeof(int64) * room)
-		: repalloc_huge(d->value, sizeof(int64) * room);
-	d->room = room;
-}
-
-/* Adds one duration; such as no 64 bits hold, between the ends of the calendar, are the longest. */
-static inline void
-add_duration(CdpFunnelSums *s, CdpDurations *d, int64 from, int64 to)
-{
-	uint64		distance = (uint64) to - (uint64) from;
-
-	if (d->n == d->room)
-		reserve_durations(s, d, 1);
-	d->value[d->n++] = (int64) Min(distance, (uint64) PG_INT64_MAX);
 }
 
 /* Counts the chain of one customer. */
@@ -101,45 +61,8 @@ cdp_funnel_sums_add(CdpFunnelSums *s, const CdpFunnelChain *chain)
 		cell->customers++;
 		if (k == 0 || !s->options->durations)
 			continue;
-		add_duration(s, &cell->previous, chain->at[k - 1], chain->at[k]);
-		add_duration(s, &cell->first, chain->at[0], chain->at[k]);
-	}
-}
-
-/* Appends durations in order, each as distance from the one before. */
-static void
-write_durations(CdpDurations *d, StringInfo buf)
-{
-	int64		previous = 0;
-
-	CHECK_FOR_INTERRUPTS();
-	if (d->n > 1)
-		sort_durations(d->value, d->n);
-	cdp_wire_put_uint(buf, d->n);
-	for (int64 i = 0; i < d->n; i++)
-	{
-		cdp_wire_put_uint(buf, d->value[i] - previous);
-		previous = d->value[i];
-	}
-}
-
-/* Reads durations, of which there must be n. */
-static void
-read_durations(CdpFunnelSums *s, CdpDurations *d, int64 n, StringInfo buf)
-{
-	int64		at = 0;
-
-	if (cdp_wire_get_count(buf, 1, "durations") != n)
-		cdp_wire_broken("number of durations");
-	reserve_durations(s, d, n);
-	for (int64 i = 0; i < n; i++)
-	{
-		uint64		step = cdp_wire_get_uint(buf);
-
-		if (step > (uint64) (PG_INT64_MAX - at))
-			cdp_wire_broken("duration");
-		at += step;
-		d->value[d->n++] = at;
+		cdp_span_add(&s->memory, &cell->previous, cdp_distance(chain->at[k - 1], chain->at[k]));
+		cdp_span_add(&s->memory, &cell->first, cdp_distance(chain->at[0], chain->at[k]));
 	}
 }
 
@@ -189,8 +112,8 @@ cdp_funnel_sums_to_datum(CdpFunnelSums *s)
 			cdp_wire_put_uint(&buf, cell->customers);
 			if (k == 0 || !s->options->durations)
 				continue;
-			write_durations(&cell->previous, &buf);
-			write_durations(&cell->first, &buf);
+			cdp_spans_write(&cell->previous, &buf);
+			cdp_spans_write(&cell->first, &buf);
 		}
 	SET_VARSIZE(buf.data, buf.len);
 	return PointerGetDatum(buf.data);
@@ -280,8 +203,10 @@ cdp_funnel_sums_from_datum(Datum partial, MemoryContext cxt)
 				cdp_wire_broken("order of steps");
 			if (k == 0 || !o->durations)
 				continue;
-			read_durations(s, &cell->previous, cell->customers, &buf);
-			read_durations(s, &cell->first, cell->customers, &buf);
+			cdp_spans_read(&s->memory, &cell->previous, &buf);
+			cdp_spans_read(&s->memory, &cell->first, &buf);
+			if (cell->previous.n != cell->customers || cell->first.n != cell->customers)
+				cdp_wire_broken("number of durations");
 		}
 	if (buf.cursor != buf.len)
 		cdp_wire_broken("length of a funnel");
@@ -328,17 +253,6 @@ cdp_funnel_send(PG_FUNCTION_ARGS)
 	PG_RETURN_BYTEA_P(cdp_wire_binary(VARDATA_ANY(bytes), VARSIZE_ANY_EXHDR(bytes)));
 }
 
-/* Appends the durations of one result to those of another. */
-static void
-add_durations(CdpFunnelSums *s, CdpDurations *into, const CdpDurations *from)
-{
-	if (from->n == 0)
-		return;
-	reserve_durations(s, into, from->n);
-	memcpy(into->value + into->n, from->value, sizeof(int64) * from->n);
-	into->n += from->n;
-}
-
 /* Adds a count to another. */
 static void
 add_count(int64 *into, int64 n)
@@ -363,8 +277,8 @@ add_sums(CdpFunnelSums *into, const CdpFunnelSums *from, const uint32 *place)
 			const CdpFunnelCell *other = cell_of(from, b, k);
 
 			add_count(&cell->customers, other->customers);
-			add_durations(into, &cell->previous, &other->previous);
-			add_durations(into, &cell->first, &other->first);
+			cdp_spans_append(&into->memory, &cell->previous, &other->previous);
+			cdp_spans_append(&into->memory, &cell->first, &other->first);
 		}
 }
 

@@ -61,14 +61,6 @@ cdp_funnel_walk_create(const CdpFunnelOptions *o, MemoryContext cxt)
 	return w;
 }
 
-/* Whether two times are further apart than a limit allows. */
-static inline bool
-is_beyond(int64 limit, int64 earlier, int64 later)
-{
-	/* Unsigned, as the distance of two times need not fit into 64 bits with a sign. */
-	return limit != PG_INT64_MAX && (uint64) later - (uint64) earlier > (uint64) limit;
-}
-
 /* Whether a row of this time may go on from the end of a level. */
 static inline bool
 may_follow(const CdpFunnelWalk *w, int level, int64 at)
@@ -76,8 +68,8 @@ may_follow(const CdpFunnelWalk *w, int level, int64 at)
 	const CdpFunnelOptions *o = w->options;
 	const End  *end = &w->end[level];
 
-	return end->open && !is_beyond(o->within, end->at[0], at) &&
-		(o->nstep_within == 0 || !is_beyond(o->step_within[level], end->at[level], at));
+	return end->open && !cdp_is_beyond(o->within, end->at[0], at) &&
+		(o->nstep_within == 0 || !cdp_is_beyond(o->step_within[level], end->at[level], at));
 }
 
 /* Moves the end of the level before to this one. */
@@ -143,7 +135,7 @@ steps_in_window(const CdpFunnelOptions *o, const Seen *seen, int64 at, int *orde
 		int			k = pg_rightmost_one_pos64(left);
 		int			place = n;
 
-		if (is_beyond(o->within, seen->newest[k], at))
+		if (cdp_is_beyond(o->within, seen->newest[k], at))
 			continue;
 		for (; place > 0 && seen->newest[order[place - 1]] > seen->newest[k]; place--)
 			order[place] = order[place - 1];
@@ -168,7 +160,7 @@ open_earlier(const CdpFunnelOptions *o, const Seen *seen, int64 at, int *order)
 	{
 		int			k = pg_rightmost_one_pos64(left);
 
-		if (!is_beyond(o->within, seen->opening[k], at) && (best < 0 || seen->opening[k] > seen->opening[best]))
+		if (!cdp_is_beyond(o->within, seen->opening[k], at) && (best < 0 || seen->opening[k] > seen->opening[best]))
 			best = k;
 	}
 	if (best < 0)

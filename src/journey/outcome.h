@@ -121,18 +121,4 @@ cdp_outcome_takes(FunctionCallInfo fcinfo, CdpOutcome *o, int key_arg, int at_ar
 	return false;
 }
 
-/* Whether two times are further apart than a limit allows; unsigned, as their distance need not fit with a sign. */
-static inline bool
-cdp_is_beyond(int64 limit, int64 earlier, int64 later)
-{
-	return limit != PG_INT64_MAX && (uint64) later - (uint64) earlier > (uint64) limit;
-}
-
-/* The time between two times, as much of it as fits. */
-static inline int64
-cdp_distance(int64 earlier, int64 later)
-{
-	return (int64) Min((uint64) later - (uint64) earlier, (uint64) PG_INT64_MAX);
-}
-
 #endif							/* CDP_JOURNEY_OUTCOME_H */

@@ -9,6 +9,14 @@
 #include "journey/pass.h"
 #include "utils/timestamp.h"
 
+#define ST_SORT sort_values
+#define ST_ELEMENT_TYPE int64
+#define ST_COMPARE(a, b) ((*(a) > *(b)) - (*(a) < *(b)))
+#define ST_SCOPE static
+#define ST_CHECK_FOR_INTERRUPTS
+#define ST_DEFINE
+#include "lib/sort_template.h"
+
 /* Counts bytes of a result; error 54000 when it takes more than half of the setting. */
 void
 cdp_span_take(CdpSpanMemory *m, Size bytes)
@@ -24,26 +32,18 @@ cdp_span_take(CdpSpanMemory *m, Size bytes)
 }
 
 /* Makes room for n more values. */
-static void
-reserve(CdpSpanMemory *m, CdpSpans *d, int64 n)
+void
+cdp_spans_reserve(CdpSpanMemory *m, CdpSpans *d, int64 n)
 {
 	int64		room = d->room;
 
 	if (d->n + n <= d->room)
 		return;
-	room = Max(d->n + n, room + room / 2 + 4);
+	room = Max(d->n + n, room + room / 2 + 8);
 	cdp_span_take(m, (room - d->room) * sizeof(int64));
 	d->value = d->value == NULL ? MemoryContextAllocHuge(m->cxt, sizeof(int64) * room)
 		: repalloc_huge(d->value, sizeof(int64) * room);
 	d->room = room;
-}
-
-/* Adds one value. */
-void
-cdp_span_add(CdpSpanMemory *m, CdpSpans *d, int64 value)
-{
-	reserve(m, d, 1);
-	d->value[d->n++] = value;
 }
 
 /* Appends the values of one list to another. */
@@ -52,19 +52,9 @@ cdp_spans_append(CdpSpanMemory *m, CdpSpans *into, const CdpSpans *from)
 {
 	if (from->n == 0)
 		return;
-	reserve(m, into, from->n);
+	cdp_spans_reserve(m, into, from->n);
 	memcpy(into->value + into->n, from->value, sizeof(int64) * from->n);
 	into->n += from->n;
-}
-
-/* Orders values. */
-static int
-compare_values(const void *a, const void *b)
-{
-	int64		x = *(const int64 *) a;
-	int64		y = *(const int64 *) b;
-
-	return (x > y) - (x < y);
 }
 
 /* Puts values in order. */
@@ -73,7 +63,7 @@ cdp_spans_sort(CdpSpans *d)
 {
 	CHECK_FOR_INTERRUPTS();
 	if (d->n > 1)
-		qsort(d->value, d->n, sizeof(int64), compare_values);
+		sort_values(d->value, d->n);
 }
 
 /* Appends values in order, each as distance from the one before; none is below zero. */
@@ -98,7 +88,7 @@ cdp_spans_read(CdpSpanMemory *m, CdpSpans *d, StringInfo buf)
 	int64		n = cdp_wire_get_count(buf, 1, "durations");
 	int64		at = 0;
 
-	reserve(m, d, n);
+	cdp_spans_reserve(m, d, n);
 	for (int64 i = 0; i < n; i++)
 	{
 		uint64		step = cdp_wire_get_uint(buf);

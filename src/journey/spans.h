@@ -26,7 +26,7 @@ typedef struct CdpSpanMemory
 } CdpSpanMemory;
 
 extern void cdp_span_take(CdpSpanMemory *m, Size bytes);
-extern void cdp_span_add(CdpSpanMemory *m, CdpSpans *d, int64 value);
+extern void cdp_spans_reserve(CdpSpanMemory *m, CdpSpans *d, int64 n);
 extern void cdp_spans_append(CdpSpanMemory *m, CdpSpans *into, const CdpSpans *from);
 extern void cdp_spans_sort(CdpSpans *d);
 extern void cdp_spans_write(CdpSpans *d, StringInfo buf);
@@ -36,5 +36,28 @@ extern int64 cdp_spans_quantile(const CdpSpans *d, int numerator, int denominato
 extern int64 cdp_spans_mean(const CdpSpans *d);
 extern void cdp_spans_put(const CdpSpans *d, Datum *values, bool *nulls);
 extern Datum cdp_share(int64 part, int64 whole, bool *isnull);
+
+/* Adds one value. */
+static inline void
+cdp_span_add(CdpSpanMemory *m, CdpSpans *d, int64 value)
+{
+	if (d->n == d->room)
+		cdp_spans_reserve(m, d, 1);
+	d->value[d->n++] = value;
+}
+
+/* Whether two times are further apart than a limit allows; unsigned, as their distance need not fit with a sign. */
+static inline bool
+cdp_is_beyond(int64 limit, int64 earlier, int64 later)
+{
+	return limit != PG_INT64_MAX && (uint64) later - (uint64) earlier > (uint64) limit;
+}
+
+/* The time between two times; such as no 64 bits hold, between the ends of the calendar, are the longest. */
+static inline int64
+cdp_distance(int64 earlier, int64 later)
+{
+	return (int64) Min((uint64) later - (uint64) earlier, (uint64) PG_INT64_MAX);
+}
 
 #endif							/* CDP_JOURNEY_SPANS_H */

@@ -70,8 +70,8 @@ SELECT throws_ok($$SELECT cdp.funnel_pass(k, now(), 'a', jsonb_build_object('ste
 SELECT throws_ok($$SELECT cdp.funnel_pass(1, now(), 'a', cdp.funnel_options('{a}', ties => 'by_id'))$$, '22023', 'funnel option "ties" needs the ids of the rows', 'ids that are not there');
 SELECT throws_ok($$SELECT cdp.funnel_pass(1.5, now(), 'a', cdp.funnel_options('{a}'))$$, '42804', NULL, 'a key of another type');
 SELECT throws_ok($$SELECT cdp.funnel_pass(1, now(), true, cdp.funnel_options('{a}'))$$, '42804', NULL, 'a label of another type');
-SELECT throws_ok($$SELECT cdp.funnel_pass(1, now(), 7, cdp.funnel_options('{7,7x}'))$$, '22023', 'label "7x" of a funnel is no integer', 'names of integer labels');
-SELECT throws_ok($$SELECT cdp.funnel_pass(1, now(), 7, cdp.funnel_options('{99999999999}'))$$, '22023', 'label "99999999999" of a funnel is no integer', 'one that no integer can be');
+SELECT throws_ok($$SELECT cdp.funnel_pass(1, now(), 7, cdp.funnel_options('{7,7x}'))$$, '22023', 'label "7x" of the options is no integer', 'names of integer labels');
+SELECT throws_ok($$SELECT cdp.funnel_pass(1, now(), 7, cdp.funnel_options('{99999999999}'))$$, '22023', 'label "99999999999" of the options is no integer', 'one that no integer can be');
 
 -- Hostile text is a label like any other.
 CREATE FUNCTION pg_temp.alone(l text) RETURNS text LANGUAGE sql AS $$
