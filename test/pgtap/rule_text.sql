@@ -1,6 +1,6 @@
 -- The text of segment rules: what each construct is in JSONB, that text and JSONB go round without a loss, and what errors say.
 BEGIN;
-SELECT plan(111);
+SELECT plan(114);
 SET client_min_messages = error;
 \ir ../twin/segment_rules.sql
 
@@ -109,6 +109,11 @@ SELECT is((SELECT string_agg(t, E'\n') FROM (SELECT cdp.segment_rule_text(j) AS 
 SELECT is((SELECT count(*) FROM unnest(ARRAY['"attr"', '"count"', '"days"', '"sum"', '"avg"', '"min"', '"max"', '"distinct"', '"first_value"', '"last_value"', '"first_time"', '"regularly"', '"stopped"', '"resumed"',
   '"seq"', '"absent"', '"same"', '"total"', '"ties"', '"not_between": \[', '"not_between": {', '"segment"', '"list"', '"trait"', '"rank"', '"consent"', '"holdout"', '"has_any"', '"anniversary_next"', '"this"', '"previous"', '"since"', '"until"', '"nulls"', '"tz"']) w
   WHERE NOT EXISTS (SELECT FROM random_rule WHERE j::text ~ w)), 0::bigint, 'and the random rules hold every construct');
+
+SELECT is((SELECT string_agg(j::text, E'\n') FROM (SELECT cdp_internal.rule_canonical(j) AS j FROM (SELECT j FROM random_rule WHERE NOT EXISTS (SELECT FROM cdp_internal.rule_check(j, NULL) c WHERE c.severity = 'error') OFFSET 0) x) x
+  WHERE cdp.segment_rule(cdp.segment_rule_text(j)) <> j), NULL, 'canonical forms come back the same');
+SELECT is((SELECT count(*) FROM random_rule, cdp_internal.rule_check(j, twin.segment_catalog()) c WHERE n % 2 = 0 AND c.severity = 'error'), 0::bigint, 'the sensible ones are without an error');
+SELECT cmp_ok((SELECT count(*) FROM random_rule WHERE n % 2 = 1 AND EXISTS (SELECT FROM cdp_internal.rule_check(j, twin.segment_catalog()) c WHERE c.severity = 'error')), '>', 500::bigint, 'and of the others many have one');
 
 -- Errors: where, what was expected, what may be meant.
 CREATE FUNCTION pg_temp.err(t text) RETURNS text LANGUAGE plpgsql AS $$
