@@ -281,6 +281,18 @@ RETURN CASE WHEN merged <> '{}' THEN jsonb_build_object('merged', merged) WHEN c
 COMMENT ON FUNCTION cdp_internal.call_trace(boolean, bigint[]) IS
 'What the audit notes of a call beside its customer: {"merged": [customers]} or {"created": true}; NULL when it changed nobody''s number.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.call_newcomers(type_ids smallint[], vals text[]) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  PERFORM cdp_internal.feed_write(ARRAY(
+    SELECT DISTINCT cdp_internal.identifier_root(i.identifier_id) AS root
+    FROM unnest(type_ids, vals) AS u (type_id, value) JOIN cdp_data.identifier i ON i.type_id = u.type_id AND i.value = u.value ORDER BY root), 'identify');
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.call_newcomers(smallint[], text[]) IS
+'Tells the change feed about the customers to whom these identifiers belong now: for a call that made some of them and tells nothing else of all of them.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.record_in(
   call text, c record, attributes jsonb,
   OUT status text, OUT customer_id bigint, OUT created boolean, OUT merged bigint[], OUT refused jsonb, OUT load_id bigint, OUT identifier_id bigint, OUT home_id bigint)
@@ -288,7 +300,8 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   r record;
-  told jsonb;
+  told record;
+  fresh boolean;
 BEGIN
   created := false;
   merged := '{}';
@@ -302,9 +315,12 @@ BEGIN
   IF identifier_id IS NULL THEN
     load_id := cdp_internal.live_load(c.source_id, now());
     BEGIN
+      fresh := EXISTS (SELECT FROM unnest(c.type_ids, c.vals) AS u (type_id, value)
+        WHERE NOT EXISTS (SELECT FROM cdp_data.identifier i WHERE i.type_id = u.type_id AND i.value = u.value));
       r := cdp_internal.identify_in(load_id, c.source_id, c.type_ids, c.vals, c.at, c.key, call);
-      IF attributes <> '{}' THEN
-        SELECT w.refused INTO told FROM cdp_internal.attributes_write(load_id, c.source_id, r.home_id, r.identifier_id, attributes, c.at, false) w;
+      SELECT w.refused, w.written INTO told FROM cdp_internal.attributes_write(load_id, c.source_id, r.home_id, r.identifier_id, attributes, c.at, false) w;
+      IF fresh AND (told.written = 0 OR r.rejected <> '[]') THEN
+        PERFORM cdp_internal.call_newcomers(c.type_ids, c.vals);
       END IF;
       IF NOT cdp_internal.message_note(c.source_id, c.key, load_id, call, r.identifier_id, c.at) THEN
         RAISE EXCEPTION 'the message came twice at once' USING ERRCODE = 'CDPTW';
@@ -313,7 +329,7 @@ BEGIN
       customer_id := r.customer_id;
       created := r.created;
       merged := r.merged;
-      refused := c.refused || r.rejected || coalesce(told, '[]');
+      refused := c.refused || r.rejected || told.refused;
       identifier_id := r.identifier_id;
       home_id := r.home_id;
       PERFORM cdp_data.audit_write(call, 'load ' || load_id, customer_id, cdp_internal.call_trace(created, merged));

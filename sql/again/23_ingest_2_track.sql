@@ -262,6 +262,9 @@ BEGIN
       IF attributes <> '{}' THEN
         SELECT w.refused INTO told FROM cdp_internal.attributes_write(load, c.source_id, r.home_id, r.identifier_id, attributes, c.at, false) w;
       END IF;
+      IF r.rejected <> '[]' THEN
+        PERFORM cdp_internal.call_newcomers(c.type_ids, c.vals); -- the touchpoint tells of one customer only
+      END IF;
       touchpoint_id := cdp_internal.touch_write(load, c.source_id, c.key, r.home_id, r.identifier_id, c.at, o.origin_id, o.campaign_id,
         kind_id, flags, value, currency, properties, refers_key);
       status := 'written';

@@ -8,7 +8,7 @@ CREATE OR REPLACE FUNCTION cdp_internal.drop_record_tables() RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  PERFORM cdp_internal.drop_temp_tables(ARRAY['cdp_load_field', 'cdp_load_record', 'cdp_load_value', 'cdp_load_known', 'cdp_load_ids',
+  PERFORM cdp_internal.drop_temp_tables(ARRAY['cdp_load_field', 'cdp_load_record', 'cdp_load_value', 'cdp_load_known', 'cdp_load_fresh', 'cdp_load_ids',
     'cdp_load_link', 'cdp_load_attribute', 'cdp_load_stage', 'cdp_load_same']);
 END
 $$;

@@ -85,6 +85,7 @@ AS $$
 DECLARE
   n bigint;
 BEGIN
+  CREATE TEMP TABLE cdp_load_fresh (identifier_id bigint);
   -- New identifiers that a record shows together get one number set aside for that record, which becomes their
   -- customer unless the links know better; who stands alone gets a customer at once. Strongest first, for the lowest
   -- number of a customer is its anchor; written in the order of type and value, as every load does.
@@ -103,7 +104,9 @@ BEGIN
     INSERT INTO cdp_data.identifier AS i (identifier_id, type_id, value, customer_id, first_seen, last_seen)
     SELECT n.identifier_id, n.type_id, n.value, n.customer_id, n.first_at, n.last_at FROM named n ORDER BY n.type_id, n.value COLLATE "C"
     ON CONFLICT (type_id, value) DO NOTHING
-    RETURNING i.customer_id
+    RETURNING i.customer_id, i.identifier_id
+  ), fresh AS (
+    INSERT INTO pg_temp.cdp_load_fresh SELECT m.identifier_id FROM made m
   )
   INSERT INTO cdp_data.customer (customer_id, parent_id)
   SELECT m.customer_id, m.customer_id FROM made m WHERE NOT EXISTS (SELECT FROM aside a WHERE a.id = m.customer_id);
@@ -126,7 +129,19 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.record_identifiers() IS
-'Makes the unknown identifiers of pg_temp.cdp_load_value and numbers all of them in pg_temp.cdp_load_known. Keeps first_seen and last_seen. Those that records show with others have as customer, until cdp_internal.load_links() runs, a number without a row. Returns how many identifiers the batch has.';
+'Makes the unknown identifiers of pg_temp.cdp_load_value and numbers all of them in pg_temp.cdp_load_known. Keeps first_seen and last_seen; pg_temp.cdp_load_fresh has the new ones. Those that records show with others have as customer, until cdp_internal.load_links() runs, a number without a row. Returns how many identifiers the batch has.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.record_newcomers() RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  -- Of whom a record tells nothing but who he is, nothing else tells the feed.
+  PERFORM cdp_internal.feed_write(array_agg(DISTINCT i.customer_id), 'identify')
+  FROM pg_temp.cdp_load_fresh f JOIN cdp_data.identifier i USING (identifier_id) HAVING count(*) > 0;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.record_newcomers() IS
+'Tells the change feed about the customers of the identifiers that the batch made; to be called once its links are there.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.record_ids(load bigint, kept boolean) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -511,6 +526,7 @@ BEGIN
     PERFORM cdp_internal.record_ids(load_id, true);
     PERFORM cdp_internal.record_retry_links();
     SELECT l.links, l.rejected INTO links, links_rejected FROM cdp_internal.load_links(load_id, src) l;
+    PERFORM cdp_internal.record_newcomers();
     PERFORM cdp_internal.record_attributes(load_id, src, true);
     kept := cdp_internal.record_keep(load_id, src);
     PERFORM cdp_internal.record_close(load_id, src);

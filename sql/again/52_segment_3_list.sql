@@ -97,7 +97,7 @@ END
 $$;
 COMMENT ON FUNCTION cdp.upload_list(text, text, text[], text, text) IS
 'Puts people on a list for rules ({"list": "..."}) by an identifier: SELECT * FROM cdp.upload_list(''press'', ''email'', ARRAY[''a@example.org'']). mode add, replace (the list is these values), or remove. Returns the match report: given; matched (known identifiers) and how many customers they are now; not_found (kept as keyed digests until they come in, when there is a key file); invalid (can not be read), duplicates (came again in one form), blocked (identify nobody), suppressed (erased people; not kept); on_list (rows of the list now). No value is kept. The list follows merges and unmerges. Errors: 22023 unknown type or mode, or an empty name; 55000 before cdp.setup().';
-CREATE OR REPLACE FUNCTION cdp.upload_list(name text, identifier_type text, "table" regclass, column_name name, mode text DEFAULT 'add', description text DEFAULT NULL,
+CREATE OR REPLACE FUNCTION cdp.upload_list_from(name text, identifier_type text, "table" regclass, column_name name, mode text DEFAULT 'add', description text DEFAULT NULL,
   OUT list_id integer, OUT given bigint, OUT matched bigint, OUT customers bigint, OUT not_found bigint, OUT invalid bigint, OUT duplicates bigint, OUT blocked bigint,
   OUT suppressed bigint, OUT on_list bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -110,11 +110,11 @@ BEGIN
   END IF;
   EXECUTE format('SELECT array_agg(x.%I::text) FROM %s x', column_name, "table") INTO vals;
   SELECT u.* INTO list_id, given, matched, customers, not_found, invalid, duplicates, blocked, suppressed, on_list
-  FROM cdp.upload_list(upload_list.name, upload_list.identifier_type, vals, upload_list.mode, upload_list.description) u;
+  FROM cdp.upload_list(upload_list_from.name, upload_list_from.identifier_type, vals, upload_list_from.mode, upload_list_from.description) u;
 END
 $$;
-COMMENT ON FUNCTION cdp.upload_list(text, text, regclass, name, text, text) IS
-'The same with the values of a column of a table or view that the caller may read. Errors also 42703: no such column.';
+COMMENT ON FUNCTION cdp.upload_list_from(text, text, regclass, name, text, text) IS
+'cdp.upload_list() with the values of a column of a table or view that the caller may read. Errors also 42703: no such column.';
 
 CREATE OR REPLACE FUNCTION cdp.drop_list(name text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp

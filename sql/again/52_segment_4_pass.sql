@@ -96,8 +96,7 @@ BEGIN
         cdp_internal.segment_rows_sql(plan, few))
       INTO result USING kinds, after, upto, members, roots, plan, horizon;
   END IF;
-  -- A pass that met no row does not know its plan.
-  RETURN coalesce(result, (SELECT cdp_internal.segment_pass(NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, segment_scan.plan, segment_scan.horizon)));
+  RETURN coalesce(result, cdp_internal.segment_pass_nothing(plan));
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.segment_scan(jsonb, timestamptz, bigint[]) IS

@@ -270,18 +270,18 @@ AS $$
 DECLARE
   clock record;
   upto pg_snapshot;
-  gate_at timestamptz;
+  asked_at timestamptz;
   started timestamptz := clock_timestamp();
   changed record;
-  basis jsonb;
+  stands_on jsonb;
   wanted integer[];
   purposes text[];
   origins boolean;
   good integer[];
   part integer[];
   roots bigint[];
-  horizon timestamptz;
-  boundary bigint;
+  upto_flip timestamptz;
+  moves_at bigint;
   s record;
   counts record;
   work record;
@@ -305,16 +305,16 @@ BEGIN
   END IF;
   -- The feed is read up to a snapshot before profiles are made: what they lack then comes with the next run.
   upto := pg_current_snapshot();
-  gate_at := clock_timestamp();
+  asked_at := clock_timestamp();
   PERFORM cdp.refresh_profiles();
   SELECT coalesce(array_agg(DISTINCT u.name) FILTER (WHERE u.what = 'consent'), '{}') || 'analytics'::text, bool_or(u.what IN ('channel', 'channel_group', 'campaign'))
   INTO purposes, origins
   FROM cdp_internal.segment_closure(wanted) c JOIN cdp_data.segment g ON g.segment_id = c.used_id JOIN cdp_data.segment_version v ON v.segment_id = g.segment_id AND v.version = g.version
     LEFT JOIN LATERAL cdp_internal.rule_uses(v.rule) u ON true;
-  basis := cdp_internal.segment_basis(coalesce(origins, false));
+  stands_on := cdp_internal.segment_basis(coalesce(origins, false));
   changed := cdp_internal.segment_changed(upto, at, clock.gate_at, ARRAY(SELECT p.name FROM cdp_data.purpose_all p WHERE p.name = ANY (purposes)));
   roots := ARRAY(SELECT c.customer_id FROM cdp_data.customer c WHERE c.customer_id = ANY (changed.ids) AND c.parent_id = c.customer_id ORDER BY 1);
-  reason := cdp_internal.segment_why_full(clock, at, basis, changed.everybody, cardinality(roots));
+  reason := cdp_internal.segment_why_full(clock, at, stands_on, changed.everybody, cardinality(roots));
   ran := CASE WHEN kind = 'tick' AND reason IS NULL THEN 'tick' WHEN kind = 'tick' THEN 'full' ELSE kind END;
   PERFORM cdp_internal.list_arrivals(CASE WHEN ran = 'tick' THEN cdp_internal.attribution_members(roots) END);
   CREATE TEMP TABLE cdp_segment_work ON COMMIT DROP AS SELECT * FROM cdp_internal.segment_worklist(wanted, ran <> 'tick');
@@ -327,26 +327,26 @@ BEGIN
     INSERT INTO cdp_data.segment_run AS q (kind, reason, as_of, started_at) VALUES (ran, reason, at, started) RETURNING q.run_id INTO run_id;
     CREATE TEMP TABLE cdp_segment_count (segment_id integer PRIMARY KEY, through_null bigint) ON COMMIT DROP;
     IF ran = 'tick' THEN
-      horizon := clock.horizon;
-      boundary := extract(epoch FROM clock.boundary - timestamptz '2000-01-01 00:00:00+00') * 1000000;
+      upto_flip := clock.horizon;
+      moves_at := extract(epoch FROM clock.boundary - timestamptz '2000-01-01 00:00:00+00') * 1000000;
       touched := cardinality(roots);
       part := ARRAY(SELECT w.segment_id FROM pg_temp.cdp_segment_work w WHERE w.error IS NULL AND w.changed IS NOT NULL ORDER BY 1);
       DELETE FROM cdp_data.segment_flip f WHERE f.customer_id = ANY (changed.ids);
     ELSE
       -- An hour more than a day, so that the nightly pass finds the flips of the whole day.
-      horizon := at + interval '25 hours';
+      upto_flip := at + interval '25 hours';
       part := good;
       DELETE FROM cdp_data.segment_flip;
     END IF;
     -- Over everybody: all segments in a pass, those whose rule changed in a tick.
-    work := cdp_internal.segment_part(run_id, at, horizon, NULL, part, changed.ids, changed.causes, CASE WHEN reason LIKE '% changed' THEN 'rule' ELSE 'expiry' END);
-    boundary := least(boundary, work.boundary);
+    work := cdp_internal.segment_part(run_id, at, upto_flip, NULL, part, changed.ids, changed.causes, CASE WHEN reason LIKE '% changed' THEN 'rule' ELSE 'expiry' END);
+    moves_at := least(moves_at, work.boundary);
     entered := work.entered;
     "left" := work."left";
     IF ran = 'tick' AND changed.ids <> '{}' THEN
       good := ARRAY(SELECT g FROM unnest(good) g WHERE g <> ALL (part));
-      work := cdp_internal.segment_part(run_id, at, horizon, roots, good, changed.ids, changed.causes, 'event');
-      boundary := least(boundary, work.boundary);
+      work := cdp_internal.segment_part(run_id, at, upto_flip, roots, good, changed.ids, changed.causes, 'event');
+      moves_at := least(moves_at, work.boundary);
       entered := entered + work.entered;
       "left" := "left" + work."left";
     END IF;
@@ -374,8 +374,8 @@ BEGIN
     DROP TABLE pg_temp.cdp_segment_count;
   END IF;
   DROP TABLE pg_temp.cdp_segment_work;
-  UPDATE cdp_data.segment_clock c SET as_of = at, gate_at = segment_run.gate_at, basis = segment_run.basis,
-    horizon = coalesce(segment_run.horizon, c.horizon), boundary = CASE WHEN run_id IS NULL THEN c.boundary ELSE cdp_internal.plan_moment(segment_run.boundary) END;
+  UPDATE cdp_data.segment_clock c SET as_of = at, gate_at = asked_at, basis = stands_on,
+    horizon = coalesce(upto_flip, c.horizon), boundary = CASE WHEN run_id IS NULL THEN c.boundary ELSE cdp_internal.plan_moment(moves_at) END;
   PERFORM cdp.feed_advance('segment', upto);
 END
 $$;

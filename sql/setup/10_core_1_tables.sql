@@ -445,7 +445,7 @@ CREATE TABLE IF NOT EXISTS cdp_data.change_feed (
 COMMENT ON TABLE cdp_data.change_feed IS 'What changed about whom: written by loads, merges, consent and erasure, read with cdp.feed_read(). Trimmed by cdp.maintain() once every consumer has read it.';
 COMMENT ON COLUMN cdp_data.change_feed.xid IS 'Writing transaction: consumers compare it with their snapshot, so that a transaction that commits late is not missed.';
 COMMENT ON COLUMN cdp_data.change_feed.customer_id IS 'Home customer; NULL means: take every customer for changed.';
-COMMENT ON COLUMN cdp_data.change_feed.cause IS 'load, revert, merge, unmerge, consent, erasure, refund, ...';
+COMMENT ON COLUMN cdp_data.change_feed.cause IS 'load, identify (somebody new, or by a new identifier), revert, merge, unmerge, consent, erasure, refund, ...';
 COMMENT ON COLUMN cdp_data.change_feed.occurred_from IS 'Earliest time of the touchpoints concerned, occurred_to the latest; NULL: all of them.';
 CREATE TABLE IF NOT EXISTS cdp_data.feed_cursor (
   consumer text COLLATE "C" PRIMARY KEY CHECK (consumer <> ''),
