@@ -105,6 +105,7 @@ INSERT INTO cdp_data.segment_transition (segment_id, customer_id, at, entered, c
 SELECT 900, x, '2026-04-20', true, 'event', 1, 1 FROM unnest(ARRAY[cdp.customer_of('user_id', 'u-erika-77'), cdp.customer_of('user_id', 'u4')]) x;
 INSERT INTO cdp_data.segment_defect (run_id, segment_id, customer_id, missing) VALUES (1, 900, cdp.customer_of('user_id', 'u-erika-77'), true);
 INSERT INTO cdp_data.segment_flip (customer_id, at) VALUES (cdp.customer_of('user_id', 'u-erika-77'), '2026-05-01');
+INSERT INTO cdp_data.trait_value (trait_id, customer_id, value) VALUES (900, cdp.customer_of('user_id', 'u-erika-77'), 5);
 
 -- A table of the user's own, by customer and by identifier, and a column of his own in ours.
 CREATE SCHEMA my;
