@@ -22,6 +22,7 @@
 #define ARG_FURTHER 5			/* breakdown, id, or breakdown and id */
 
 #define NO_BREAKDOWN "(none)"
+#define MAX_CODES 65536
 
 /* What a label means in the funnel. */
 typedef struct LabelUse
@@ -40,9 +41,13 @@ typedef struct FunnelPass
 	bool		has_breakdown;
 	uint64		named_by;		/* steps whose row may name the breakdown */
 	bool		has_id;
+	bool		strict;
 	LabelUse   *use;			/* [label], then one for all labels that the options do not name */
 	uint32		use_room;
 	uint32		other;
+	uint32	   *of_code;		/* [code - first_code]: numbers of integer labels that lie close together, else NULL */
+	int32		first_code;
+	uint32		codes;
 	int64		counter[CDP_FUNNEL_COUNTERS];
 
 	/* while it finishes */
@@ -73,6 +78,30 @@ name_label(FunnelPass *pass, const char *name)
 	return &pass->use[number];
 }
 
+/* A table from integer labels to their numbers, where it is small: cheaper than a search at each row. */
+static void
+table_codes(FunnelPass *pass)
+{
+	const CdpIntern *labels = &pass->base.labels;
+	int32		low = PG_INT32_MAX;
+	int32		high = PG_INT32_MIN;
+
+	for (uint32 i = 0; i < labels->n; i++)
+	{
+		low = Min(low, labels->code[i]);
+		high = Max(high, labels->code[i]);
+	}
+	if ((int64) high - low >= MAX_CODES)
+		return;
+	pass->first_code = low;
+	pass->codes = high - low + 1;
+	pass->of_code = palloc(sizeof(uint32) * pass->codes);
+	for (uint32 code = 0; code < pass->codes; code++)
+		pass->of_code[code] = CDP_NO_LABEL;
+	for (uint32 i = 0; i < labels->n; i++)
+		pass->of_code[labels->code[i] - low] = i;
+}
+
 /* Makes the labels that count known; all others are one to the pass, however many there are. */
 static void
 name_labels(FunnelPass *pass)
@@ -94,6 +123,8 @@ name_labels(FunnelPass *pass)
 	pass->base.labels.closed = true;
 	pass->other = pass->base.labels.n;
 	pass->use[pass->other] = (LabelUse) {0};
+	if (pass->base.labels.is_int)
+		table_codes(pass);
 }
 
 /* Starts a pass at its first row. */
@@ -113,6 +144,7 @@ start_pass(FunctionCallInfo fcinfo)
 	}
 	pass->has_breakdown = pass->breakdown_arg > 0;
 	pass->has_id = pass->id_arg > 0;
+	pass->strict = pass->options->order == CDP_FUNNEL_STRICT;
 	if (pass->options->ties_count && !pass->has_id)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -136,51 +168,43 @@ breakdown_number(FunctionCallInfo fcinfo, FunnelPass *pass, uint32 label)
 	return cdp_intern_label(&pass->breakdowns, PG_GETARG_DATUM(pass->breakdown_arg), false);
 }
 
-CDP_FUNCTION(cdp_funnel_add);
-
-/* One row of cdp.funnel_pass; the state lives in the aggregate's context. */
-Datum
-cdp_funnel_add(PG_FUNCTION_ARGS)
+/* The number of the label of a row, CDP_NO_LABEL when no option names it. */
+static inline uint32
+label_number(FunctionCallInfo fcinfo, FunnelPass *pass)
 {
-	FunnelPass *pass;
-	uint32		label;
+	uint32		code;
+
+	if (PG_ARGISNULL(ARG_LABEL))
+		return CDP_NO_LABEL;
+	if (pass->of_code == NULL)
+		return cdp_intern_label(&pass->base.labels, PG_GETARG_DATUM(ARG_LABEL), pass->base.labels.is_int);
+	code = (uint32) PG_GETARG_INT32(ARG_LABEL) - (uint32) pass->first_code;
+	return code < pass->codes ? pass->of_code[code] : CDP_NO_LABEL;
+}
+
+/* Stores a row that counts; apart, as most rows of a table do not. */
+static pg_noinline void
+store_row(FunctionCallInfo fcinfo, FunnelPass *pass, uint32 label)
+{
 	uint64		key[2];
 	uint64	   *row;
 	int64		at;
 
-	if (unlikely(PG_ARGISNULL(0)))
-		pass = start_pass(fcinfo);
-	else
-	{
-		pass = (FunnelPass *) PG_GETARG_POINTER(0);
-		if (unlikely(pass->base.vary))
-			cdp_option_same(fcinfo, ARG_OPTIONS, pass->base.given, "funnel");
-	}
-	pass->counter[CDP_FUNNEL_ROWS]++;
-	label = PG_ARGISNULL(ARG_LABEL) ? CDP_NO_LABEL
-		: cdp_intern_label(&pass->base.labels, PG_GETARG_DATUM(ARG_LABEL), pass->base.labels.is_int);
-	if (label == CDP_NO_LABEL)
-	{
-		/* No step and nothing excluded; still it comes between two steps of a strict funnel. */
-		if (pass->options->order != CDP_FUNNEL_STRICT)
-			PG_RETURN_POINTER(pass);
-		label = pass->other;
-	}
 	if (PG_ARGISNULL(ARG_KEY))
 	{
 		pass->counter[CDP_FUNNEL_NO_KEY]++;
-		PG_RETURN_POINTER(pass);
+		return;
 	}
 	if (PG_ARGISNULL(ARG_AT) || TIMESTAMP_NOT_FINITE(PG_GETARG_TIMESTAMPTZ(ARG_AT)))
 	{
 		pass->counter[CDP_FUNNEL_UNTIMED]++;
-		PG_RETURN_POINTER(pass);
+		return;
 	}
 	at = PG_GETARG_TIMESTAMPTZ(ARG_AT);
 	if (at >= pass->options->as_of)
 	{
 		pass->counter[CDP_FUNNEL_LATER]++;
-		PG_RETURN_POINTER(pass);
+		return;
 	}
 	cdp_journey_key(fcinfo, &pass->base, ARG_KEY, key);
 	row = cdp_journey_row(&pass->base, key, at, label);
@@ -192,6 +216,31 @@ cdp_funnel_add(PG_FUNCTION_ARGS)
 			row[pass->base.store->extra_word + pass->has_id] = breakdown_number(fcinfo, pass, label);
 	}
 	cdp_store_count(pass->base.store);
+}
+
+CDP_FUNCTION(cdp_funnel_add);
+
+/* One row of cdp.funnel_pass; the state lives in the aggregate's context. */
+Datum
+cdp_funnel_add(PG_FUNCTION_ARGS)
+{
+	FunnelPass *pass;
+	uint32		label;
+
+	if (unlikely(PG_ARGISNULL(0)))
+		pass = start_pass(fcinfo);
+	else
+	{
+		pass = (FunnelPass *) PG_GETARG_POINTER(0);
+		if (unlikely(pass->base.vary))
+			cdp_option_same(fcinfo, ARG_OPTIONS, pass->base.given, "funnel");
+	}
+	pass->counter[CDP_FUNNEL_ROWS]++;
+	label = label_number(fcinfo, pass);
+	if (label != CDP_NO_LABEL)
+		store_row(fcinfo, pass, label);
+	else if (pass->strict)
+		store_row(fcinfo, pass, pass->other);	/* no step, yet it comes between two */
 	PG_RETURN_POINTER(pass);
 }
 

@@ -1,7 +1,7 @@
 -- Funnels whose answer can be read off: ties, repeats, limits, exclusions, breakdowns, times to convert, and what is
 -- known to go wrong in the window functions of other systems.
 BEGIN;
-SELECT plan(46);
+SELECT plan(47);
 SET client_min_messages = error;
 CREATE SCHEMA t;
 -- Events such as 'a@0 b@1': label and minute, in that order of ids. Customers who came to each step.
@@ -68,6 +68,10 @@ SELECT is(t.minutes('c@0 a@3 c@4 b@12', cdp.funnel_options('{a,b,c}', '10 minute
 SELECT is((SELECT string_agg(s.customers::text, ',' ORDER BY s.step) FROM (SELECT cdp.funnel_pass(k::uuid, at, l, cdp.funnel_options('{1,-2147483648|2}', step_order => 'strict')) AS p
   FROM (VALUES ('00000000-0000-0000-0000-000000000001', timestamptz '2026-01-01Z', 1), ('00000000-0000-0000-0000-000000000001', '2026-01-02Z', NULL), ('00000000-0000-0000-0000-000000000002', '2026-01-01Z', 1),
     ('00000000-0000-0000-0000-000000000002', '2026-01-02Z', -2147483648)) v (k, at, l)) f, cdp.funnel_steps(f.p) s), '2,1', 'no label is a row between, and no label of any number');
+SELECT is((SELECT string_agg(s.customers::text, ',' ORDER BY s.step) FROM (SELECT cdp.funnel_pass(1, at, l, cdp.funnel_options('{-1,2|70000}', exclude => '{9}')) AS p
+  FROM (VALUES (timestamptz '2026-01-01Z', 9), ('2026-01-02Z', -1), ('2026-01-03Z', 70001), ('2026-01-03Z', -2), ('2026-01-03Z', 0), ('2026-01-04Z', 70000)) v (at, l)) f, cdp.funnel_steps(f.p) s)
+  || (SELECT string_agg(s.customers::text, ',' ORDER BY s.step) FROM (SELECT cdp.funnel_pass(1, at, l, cdp.funnel_options('{-1,2|7}', exclude => '{9}')) AS p
+  FROM (VALUES (timestamptz '2026-01-01Z', -1), ('2026-01-02Z', 8), ('2026-01-02Z', 10), ('2026-01-02Z', -2), ('2026-01-03Z', 7)) v (at, l)) f, cdp.funnel_steps(f.p) s), '1,11,1', 'integers near each other and far');
 SELECT is((SELECT s::text FROM (SELECT cdp.funnel_pass(k, at, l, cdp.funnel_options('{a,b}', as_of => '2026-01-05Z')) AS p
   FROM (VALUES (1, timestamptz '2026-01-01Z', 'a'), (NULL, '2026-01-01Z', 'a'), (1, NULL, 'a'), (1, 'infinity', 'a'), (2, '2026-01-06Z', 'a'), (3, '2026-01-01Z', 'z'), (4, '2026-01-01Z', 'b'), (5, '2026-01-01Z', NULL)) v (k, at, l)) f,
   LATERAL (SELECT rows, without_key, without_time, after_as_of, customers FROM cdp.funnel_summary(f.p)) s), '(8,1,2,1,2)', 'what was left out is counted');

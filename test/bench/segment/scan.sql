@@ -1,0 +1,2 @@
+-- The floor: the cheapest thing that reads every row of the table.
+SELECT count(*) FROM events;
