@@ -1,7 +1,7 @@
 -- What an analyst's role may do: run every report, also after merges and unmerges, and change nothing;
 -- what a reader of the views may do; and that all of it works in a read-only transaction.
 BEGIN;
-SELECT plan(24);
+SELECT plan(31);
 SET client_min_messages = error;
 \ir report_data.inc
 SELECT cdp.record_consent('test source', 'analytics', 'denied', customer => c) AS refused FROM generate_series(30, 40) c; -- the gate asks on the analyst's behalf
@@ -38,6 +38,7 @@ SET ROLE report_test_reader;
 SELECT is((SELECT count(*) FROM cdp_bi.attribution_day), 0::bigint, 'who is kept to some sources sees no day: it is of all of them');
 RESET ROLE;
 SET ROLE report_test_analyst;
+SELECT cmp_ok((SELECT count(*) FROM cdp.journey_state('[{"name": "visitor", "enter": "visit"}]')), '>', 100::bigint, 'where customers stand in a journey, which is logged');
 SET TRANSACTION READ ONLY;
 SELECT is((SELECT jsonb_agg(t) FROM cdp.attribution(models => '{last,markov}') t), (SELECT jsonb_agg(t) FROM direct t), 'the report');
 SELECT is((SELECT jsonb_agg(t) FROM cdp.attribution_rollup('main') t), (SELECT jsonb_agg(t) FROM direct t), 'the roll-up with what changed since');
@@ -51,6 +52,8 @@ SELECT lives_ok($$ SELECT * FROM cdp.attribution_data_check() $$, 'the data chec
 SELECT is((SELECT count(*) FROM cdp.attribution_data_check() WHERE finding = 'quarantine'), 0::bigint, 'which leaves out what the role may not read');
 SELECT lives_ok($$ SELECT * FROM cdp.funnel('{visit,purchase}', breakdown_by => 'campaign') $$, 'funnels');
 SELECT throws_ok($$ SELECT * FROM cdp.funnel('{/,/cart}', by => 'property:page') $$, '42501', NULL, 'but not by properties');
+SELECT lives_ok('SELECT * FROM cdp.' || call, 'journeys: ' || call) FROM unnest(ARRAY[$$retention('{visit}', '{purchase}', with_value => true)$$, $$paths('{visit}', '{purchase}')$$, $$journey_links(by => 'channel')$$,
+  $$sessions(by_campaign => true)$$, $$journey_stages('[{"name": "visitor", "enter": "visit"}, {"name": "buyer", "enter": "purchase"}]')$$, $$journey_flows('[{"name": "visitor", "enter": "visit"}]')$$]) call;
 SELECT lives_ok($$ SELECT * FROM cdp_internal.health_of_attribution() $$, 'health of the room');
 SELECT throws_ok($$ SELECT * FROM cdp.refresh_attribution() $$, NULL, NULL, 'no refresh');
 SELECT throws_ok($$ SELECT cdp.define_attribution_rollup('mine') $$, NULL, NULL, 'no new roll-up');
