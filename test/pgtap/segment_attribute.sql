@@ -1,7 +1,7 @@
 -- The pass over profiles against plain SQL: every comparison and type, as columns and as members of JSON, over random rows with NULLs,
 -- JSON null, missing keys and values of other types; moments at which ranges change by themselves; rows and plans that do not fit.
 BEGIN;
-SELECT plan(36);
+SELECT plan(38);
 SET client_min_messages = error;
 SELECT setseed(0.17);
 
@@ -166,6 +166,10 @@ SELECT is(pg_temp.try(a), x, t) FROM (VALUES
 SELECT throws_ok($$SELECT cdp_internal.segment_attribute_pass(customer_id, p, pg_temp.plan(jsonb_build_array(jsonb_build_object('column', 'name', 'type', 'text', 'op', 'eq', 'value', name))), NULL) FROM person p WHERE name IS NOT NULL$$, '22023', NULL, 'one plan for all rows');
 SELECT throws_ok($$SELECT cdp_internal.segment_attribute_pass(c, p, plan, NULL) FROM person p, one_plan, unnest('{0}'::bigint[]) c$$, '22003', NULL, 'a number that is no customer');
 SELECT throws_ok($$SELECT cdp_internal.segment_attribute_pass(customer_id, p, NULL, NULL) FROM person p$$, '22004', NULL, 'a plan must be there');
+-- More atoms than one row of answers holds, and more attributes than a row of PostgreSQL can have.
+SELECT is((SELECT sum(cdp.roaring_count(customers)) FROM (SELECT cdp_internal.segment_attribute_pass(n, r, (SELECT pg_temp.plan(jsonb_agg(jsonb_build_object('column', 'n', 'type', 'integer', 'op', 'lte', 'value', c) ORDER BY c)) FROM generate_series(1, 2300) c), NULL) AS p
+  FROM (SELECT generate_series(1, 2500) AS n) r) x, cdp_internal.segment_pass_events(p) WHERE cdp.roaring_count(customers) = atom + 1), 2646150::numeric, 'thousands of atoms');
+SELECT throws_ok($$SELECT cdp_internal.segment_attribute_pass(customer_id, p, (SELECT pg_temp.plan(jsonb_agg(jsonb_build_object('json', 'attributes', 'key', c::text, 'type', 'text', 'op', 'eq', 'value', 'x'))) FROM generate_series(1, 1601) c), NULL) FROM person p$$, '54000', 'the segments read too many attributes in one pass', 'thousands of attributes');
 SELECT is((SELECT cdp.roaring_count(customers) FROM (SELECT cdp_internal.segment_attribute_pass(7, r, plan, NULL) AS p FROM one_plan, (SELECT 'a'::text AS name) r) x, cdp_internal.segment_pass_events(p) WHERE atom = 0), 1::bigint, 'rows without a named type');
 SELECT * FROM finish();
 ROLLBACK;

@@ -55,6 +55,8 @@ typedef enum CdpAttrOp
 
 #define CDP_ATTR_OPS 14
 
+#define CDP_ATTR_MAX_FIELDS 1600	/* what a row of PostgreSQL can have */
+
 /* A value that atoms look at: one column of the row that they see. */
 typedef struct CdpAttrField
 {
@@ -87,7 +89,6 @@ typedef struct CdpAttrAtom
 	int			npairs;
 	int		   *pair;			/* month * 100 + day: first and last of each */
 	pg_tz	   *zone;			/* in which the days of moments are told */
-	ExprState  *state;			/* NULL: an anniversary */
 	CdpIdSet	yes;
 	CdpIdSet	unknown;
 } CdpAttrAtom;

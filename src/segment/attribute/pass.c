@@ -13,6 +13,7 @@
 #include "catalog/pg_type_d.h"
 #include "common/int.h"
 #include "executor/executor.h"
+#include "nodes/makefuncs.h"
 #include "segment/rule/rule.h"
 #include "segment/segment.h"
 #include "utils/date.h"
@@ -20,6 +21,7 @@
 #include "utils/typcache.h"
 
 #define CHECK_MEMORY_EVERY 4096	/* rows */
+#define GROUP 1000				/* atoms that are answered together, as columns of one row */
 
 /* The state of the aggregate. */
 typedef struct AttrPass
@@ -40,6 +42,7 @@ typedef struct AttrPass
 	TupleTableSlot *row;
 	TupleTableSlot *values;
 	ExprContext *econtext;
+	ProjectionInfo **answers;	/* of each group of atoms */
 	/* with a horizon */
 	CdpFlip    *flip;
 	int64		nflips;
@@ -79,11 +82,32 @@ start_pass(FunctionCallInfo fcinfo)
 	return s;
 }
 
+/* Compiles some atoms into one program that fills a row of answers; an anniversary is no expression and left NULL. */
+static ProjectionInfo *
+compile_group(AttrPass *s, int first, int end)
+{
+	TupleDesc	desc = CreateTemplateTupleDesc(end - first);
+	List	   *targets = NIL;
+
+	for (int i = first; i < end; i++)
+	{
+		Expr	   *e = cdp_attr_expression(s->plan, i);
+
+		if (e == NULL)
+			e = (Expr *) makeNullConst(BOOLOID, -1, InvalidOid);
+		TupleDescInitEntry(desc, i - first + 1, NULL, BOOLOID, -1, 0);
+		targets = lappend(targets, makeTargetEntry(e, i - first + 1, NULL, false));
+	}
+	return ExecBuildProjectionInfo(targets, s->econtext, MakeSingleTupleTableSlot(desc, &TTSOpsVirtual), NULL,
+								   s->values->tts_tupleDescriptor);
+}
+
 /* Compiles the plan for rows of a type. */
 static void
 bind_rows(AttrPass *s, HeapTupleHeader header)
 {
 	MemoryContext before = MemoryContextSwitchTo(s->cxt);
+	int			natoms = s->plan->natoms;
 	TupleDesc	rows;
 
 	s->row_type = HeapTupleHeaderGetTypeId(header);
@@ -95,12 +119,9 @@ bind_rows(AttrPass *s, HeapTupleHeader header)
 	s->row = MakeSingleTupleTableSlot(rows, &TTSOpsHeapTuple);
 	s->values = MakeSingleTupleTableSlot(cdp_attr_desc(s->plan), &TTSOpsVirtual);
 	s->econtext = CreateStandaloneExprContext();
-	for (int i = 0; i < s->plan->natoms; i++)
-	{
-		Expr	   *e = cdp_attr_expression(s->plan, i);
-
-		s->plan->atom[i].state = e == NULL ? NULL : ExecInitExpr(e, NULL);
-	}
+	s->answers = palloc(sizeof(ProjectionInfo *) * Max((natoms + GROUP - 1) / GROUP, 1));
+	for (int first = 0; first < natoms; first += GROUP)
+		s->answers[first / GROUP] = compile_group(s, first, Min(first + GROUP, natoms));
 	s->bound = true;
 	MemoryContextSwitchTo(before);
 }
@@ -189,6 +210,7 @@ static void
 add_row(AttrPass *s, uint32 customer, HeapTupleHeader header)
 {
 	HeapTupleData tuple;
+	TupleTableSlot *answers = NULL;
 
 	if (!s->bound)
 		bind_rows(s, header);
@@ -210,10 +232,15 @@ add_row(AttrPass *s, uint32 customer, HeapTupleHeader header)
 		bool		isnull = s->values->tts_isnull[a->field];
 		bool		yes;
 
-		if (a->state != NULL)
-			yes = DatumGetBool(ExecEvalExprSwitchContext(a->state, s->econtext, &isnull));
-		else
+		if (i % GROUP == 0)
+			answers = ExecProject(s->answers[i / GROUP]);
+		if (a->op == CDP_ATTR_ANNIVERSARY)
 			yes = !isnull && anniversary(a, s->values->tts_values[a->field]);
+		else
+		{
+			yes = DatumGetBool(answers->tts_values[i % GROUP]);
+			isnull = answers->tts_isnull[i % GROUP];
+		}
 		if (isnull)
 			cdp_idset_add(&a->unknown, customer);
 		else if (yes)

@@ -80,6 +80,12 @@ find_field(CdpAttrPlan *plan, const CdpAttrField *wanted)
 			(f->key == NULL ? wanted->key == NULL : wanted->key != NULL && strcmp(f->key, wanted->key) == 0))
 			return i;
 	}
+	if (plan->nfields == CDP_ATTR_MAX_FIELDS)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("the segments read too many attributes in one pass"),
+				 errdetail("At most %d are read, and whether there is a value counts as one more.", CDP_ATTR_MAX_FIELDS),
+				 errhint("Evaluate the segments in several groups.")));
 	plan->field[plan->nfields] = *wanted;
 	return plan->nfields++;
 }
@@ -217,7 +223,7 @@ cdp_attr_read(Jsonb *json)
 	if (list == NULL || plan->natoms > MAX_ATOMS)
 		cdp_plan_bad("plan", -1, "\"attributes\" is missing or too long");
 	plan->atom = palloc0(sizeof(CdpAttrAtom) * Max(plan->natoms, 1));
-	plan->field = palloc0(sizeof(CdpAttrField) * Max(plan->natoms, 1));
+	plan->field = palloc0(sizeof(CdpAttrField) * Min(Max(plan->natoms, 1), CDP_ATTR_MAX_FIELDS));
 	for (int i = 0; i < plan->natoms; i++)
 	{
 		CHECK_FOR_INTERRUPTS();
