@@ -1,6 +1,6 @@
 -- Plans and rows that the event pass must refuse or leave out: an error that says where, never a crash or a silent false.
 BEGIN;
-SELECT plan(112);
+SELECT plan(114);
 SET LOCAL client_min_messages = error;
 CREATE SCHEMA t;
 CREATE TABLE t.good AS SELECT '{"v": 1, "as_of": 1000000, "tz": "UTC", "kinds": [1, 2],
@@ -24,7 +24,7 @@ FROM t.good, (VALUES
   ('{conditions,0,op}', '"like"'), ('{conditions,0,op}', 'drop'), ('{conditions,0,op}', '"prefix"'), ('{conditions,0,op}', '"between"'), ('{conditions,0,value}', 'drop'), ('{conditions,0,value}', '[1]'), ('{conditions,0,value}', '{}'),
   ('{conditions,0,prop}', '5'), ('{conditions,0,complement}', '1'), ('{conditions,1,origins}', '["x"]'), ('{conditions,1,origins}', '[3000000000]'), ('{conditions,2,all}', '[2]'), ('{conditions,2,all}', '[-1]'), ('{conditions,2,all}', '[0, 4]'),
   ('{conditions,3,not}', '3'), ('{conditions,3,not}', '"x"'), ('{conditions,4,field}', '"currency"'), ('{conditions,4,values}', '[1]'), ('{conditions,4,values}', '[1, 2, 3]'), ('{conditions,4,values}', '["a", "b"]'), ('{conditions,4,values}', '[1, "b"]'),
-  ('{events,0,op}', '"median"'), ('{events,0,op}', 'drop'), ('{events,0,of}', '3'), ('{events,0,of,0,kind}', '3'), ('{events,0,of,0,kind}', 'drop'), ('{events,0,of,0,if}', '5'), ('{events,0,of,0,if}', '-1'), ('{events,0,window}', 'drop'), ('{events,0,window}', '[]'),
+  ('{events,0,op}', '"median"'), ('{events,0,op}', 'drop'), ('{events,0,of}', '3'), ('{events,0,of}', 'drop'), ('{events,6,steps,1,of}', 'drop'), ('{events,0,of,0,kind}', '3'), ('{events,0,of,0,kind}', 'drop'), ('{events,0,of,0,if}', '5'), ('{events,0,of,0,if}', '-1'), ('{events,0,window}', 'drop'), ('{events,0,window}', '[]'),
   ('{events,0,window,to}', 'drop'), ('{events,0,window,slide_from}', '5'), ('{events,0,window,slide_from}', '-1'), ('{events,0,window,slide_to}', '1'), ('{events,0,window,from}', 'drop'), ('{events,0,window,from}', '-9223372036854775808'),
   ('{events,0,cmp}', '"lt"'), ('{events,0,cmp}', 'drop'), ('{events,0,value}', '0'), ('{events,0,value}', '1.5'), ('{events,1,tz}', '"Mars/Base"'), ('{events,2,field}', 'drop'), ('{events,2,value}', '"5"'), ('{events,2,cmp}', '"prefix"'),
   ('{events,3,values}', '[]'), ('{events,3,values}', '["a", 1]'), ('{events,3,cmp}', '"exists"'), ('{events,4,bounds}', '[5]'), ('{events,4,bounds}', '[5, 5]'), ('{events,4,bounds}', '[5, "x"]'), ('{events,5,gap}', '0'), ('{events,5,gap}', 'drop'),

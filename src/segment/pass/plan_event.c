@@ -143,6 +143,8 @@ read_of(const Reader *r, const JsonbContainer *object, const char *list_key, uin
 	int			n;
 	const JsonbContainer *list = cdp_plan_array(object, list_key, "events", r->at, &n);
 
+	if (list == NULL && mask != CDP_SEQ_BREAK)
+		bad(r, psprintf("\"%s\" is missing", list_key));
 	for (int i = 0; i < n; i++)
 	{
 		const JsonbContainer *entry = cdp_plan_element(list, i, "events", r->at);
