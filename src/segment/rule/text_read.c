@@ -78,7 +78,7 @@ cdp_text_is_field(const char *name)
 }
 
 /* Refuses what the text form cannot say. */
-static void CDP_NORETURN
+CDP_NORETURN static void
 refuse(const char *path, const char *why)
 {
 	ereport(ERROR,
