@@ -3,7 +3,7 @@
 BEGIN;
 SELECT plan(33);
 SET client_min_messages = error;
-SELECT setseed(0.23);
+SELECT setseed(0.51);
 
 -- The population, some of whom no pass met, and some outside of it whom passes met.
 CREATE TEMP TABLE person AS
@@ -15,8 +15,7 @@ CREATE TEMP TABLE said AS
 SELECT kind, atom, unseen, id, CASE WHEN kind <> 'set' AND NOT CASE kind WHEN 'event' THEN has_events ELSE has_profile END THEN unseen
   ELSE CASE floor(random() * CASE WHEN kind = 'attribute' OR atom > 3 THEN 3 ELSE 2 END)::integer WHEN 0 THEN true WHEN 1 THEN false END END AS answer
 FROM (VALUES ('event', 0, false), ('event', 1, true), ('event', 2, false), ('event', 3, true), ('event', 4, NULL), ('attribute', 0, NULL), ('attribute', 1, NULL),
-  ('attribute', 2, false), ('set', 0, false), ('set', 1, false), ('set', 4, false)) a (kind, atom, unseen), person;
-UPDATE said SET atom = 2 WHERE kind = 'set' AND atom = 4;
+  ('attribute', 2, false), ('set', 0, false), ('set', 1, false), ('set', 2, false)) a (kind, atom, unseen), person;
 
 -- A pass of these answers: the layout of passresult.c.
 CREATE FUNCTION pg_temp.le(v bigint, n integer) RETURNS bytea LANGUAGE sql AS
@@ -33,8 +32,7 @@ CREATE FUNCTION pg_temp.pass(what text) RETURNS bytea LANGUAGE sql AS $$
 $$;
 CREATE TEMP TABLE given AS
 SELECT pg_temp.pass('event') AS events, pg_temp.pass('attribute') AS attributes, (SELECT cdp.roaring_build(id) FROM person WHERE member) AS population,
-  (SELECT array_agg(b ORDER BY atom) FROM (SELECT atom, cdp.roaring_build(id) FILTER (WHERE answer) AS b FROM said WHERE kind = 'set' GROUP BY atom) x) AS sets,
-  (SELECT array_agg(b ORDER BY atom) FROM (SELECT atom, cdp.roaring_build(id) FILTER (WHERE answer IS NULL) AS b FROM said WHERE kind = 'set' GROUP BY atom) x) AS unknown;
+  (SELECT array_agg(b ORDER BY atom) FROM (SELECT atom, cdp.roaring_build(id) FILTER (WHERE answer) AS b FROM said WHERE kind = 'set' GROUP BY atom) x) AS sets;
 SELECT is((SELECT count(*) FROM given, cdp_internal.segment_pass_events(events) WHERE unseen IS NULL), 1::bigint, 'the passes made here are read');
 
 -- Random nodes, each over nodes before it.
@@ -81,7 +79,7 @@ BEGIN
   END LOOP;
 END $$;
 CREATE TEMP TABLE got AS
-SELECT p, c.segment_id / 2 AS node, c.segment_id % 2 = 1 AS sql, c.members, c.through_null FROM plan, given, cdp_internal.segment_combine(plan, population, events, attributes, sets, unknown) c;
+SELECT p, c.segment_id / 2 AS node, c.segment_id % 2 = 1 AS sql, c.members, c.through_null FROM plan, given, cdp_internal.segment_combine(plan, population, events, attributes, sets) c;
 SELECT is((SELECT count(*) FROM got), 400::bigint, 'a row for each segment');
 SELECT is_empty($$SELECT p, node, sql FROM got WHERE members <> (SELECT cdp.roaring_build(id) FROM truth t WHERE t.p = got.p AND t.node = got.node AND CASE WHEN got.sql THEN t.sql ELSE t.set END)$$, 'members by either logic');
 SELECT is_empty($$SELECT p, node FROM got WHERE through_null <> CASE WHEN sql THEN 0 ELSE (SELECT count(*) FROM truth t WHERE t.p = got.p AND t.node = got.node AND t.set AND t.sql IS NOT TRUE) END$$, 'members through a missing value');
@@ -93,7 +91,7 @@ SELECT is((SELECT jsonb_agg(through_null) FROM got WHERE node < 11 AND NOT sql),
 
 -- Laws, in both logics: over all pairs of nodes of one plan.
 CREATE FUNCTION pg_temp.members(extra jsonb, node integer, nulls text) RETURNS bytea LANGUAGE sql AS $$
-  SELECT members FROM plan, given, cdp_internal.segment_combine(jsonb_set(jsonb_set(plan, '{nodes}', (plan -> 'nodes') || extra), '{segments}', jsonb_build_array(jsonb_build_object('id', 1, 'node', node, 'nulls', nulls))), population, events, attributes, sets, unknown)
+  SELECT members FROM plan, given, cdp_internal.segment_combine(jsonb_set(jsonb_set(plan, '{nodes}', (plan -> 'nodes') || extra), '{segments}', jsonb_build_array(jsonb_build_object('id', 1, 'node', node, 'nulls', nulls))), population, events, attributes, sets)
   WHERE p = 2
 $$;
 CREATE TEMP TABLE two AS SELECT x AS a, y AS b, l AS nulls FROM unnest('{4,6,33}'::integer[]) x, unnest('{2,7,41,66}'::integer[]) y, unnest('{set,sql}'::text[]) l;
@@ -107,7 +105,7 @@ SELECT is_empty($$SELECT a, nulls FROM two WHERE pg_temp.members(jsonb_build_arr
 
 -- Slices: the least memory cuts the ids finer and changes nothing.
 SET cdp.segment_memory = '16MB';
-SELECT is_empty($$SELECT plan.p, c.segment_id FROM plan, given, cdp_internal.segment_combine(jsonb_set(plan.plan, '{nodes}', (plan.plan -> 'nodes') || (SELECT jsonb_agg('{"nobody":true}'::jsonb) FROM generate_series(1, 900))), population, events, attributes, sets, unknown) c
+SELECT is_empty($$SELECT plan.p, c.segment_id FROM plan, given, cdp_internal.segment_combine(jsonb_set(plan.plan, '{nodes}', (plan.plan -> 'nodes') || (SELECT jsonb_agg('{"nobody":true}'::jsonb) FROM generate_series(1, 900))), population, events, attributes, sets) c
   JOIN got g ON g.node = c.segment_id / 2 AND g.sql = (c.segment_id % 2 = 1) WHERE g.p = plan.p AND (g.members <> c.members OR g.through_null <> c.through_null)$$, 'little memory changes no answer');
 RESET cdp.segment_memory;
 SELECT is((SELECT count(*) FROM plan, given, cdp_internal.segment_combine(plan, '\x3a30000000000000', events, attributes, sets) WHERE cdp.roaring_count(members) = 0 AND through_null = 0), 400::bigint, 'nobody is in any segment of nobody');

@@ -41,7 +41,6 @@ typedef struct Combine
 	Pass		events;
 	Pass		attributes;
 	CdpBits    *set;
-	CdpBits    *set_unknown;
 	NodeValue  *value;
 	CdpWriter  *members;		/* of each segment */
 	int64	   *through_null;
@@ -172,20 +171,6 @@ pass_atom(const Combine *c, Pass *pass, int atom, NodeValue *v)
 	v->unknown = or_null(unknown);
 }
 
-/* The sets of a set atom. */
-static void
-set_atom(const Combine *c, int atom, NodeValue *v)
-{
-	v->set = in_slice(c, &c->set[atom]);
-	if (c->set_unknown != NULL)
-	{
-		CdpRoaring *unknown = in_slice(c, &c->set_unknown[atom]);
-
-		cdp_roaring_set_andnot_with(unknown, v->set);
-		v->unknown = or_null(unknown);
-	}
-}
-
 /* Who is in a node by one of the logics; a new set. */
 static CdpRoaring *
 members_of(const NodeValue *v, bool sql_nulls)
@@ -265,7 +250,7 @@ compute_node(Combine *c, int index)
 			pass_atom(c, &c->attributes, node->atom, v);
 			break;
 		case CDP_NODE_SET:
-			set_atom(c, node->atom, v);
+			v->set = in_slice(c, &c->set[node->atom]);
 			break;
 		case CDP_NODE_ALL:
 		case CDP_NODE_ANY:
@@ -395,8 +380,6 @@ open_arguments(FunctionCallInfo fcinfo, Combine *c)
 	open_pass(&c->events, PG_ARGISNULL(2) ? NULL : PG_GETARG_BYTEA_PP(2), c->plan->nevents, "events");
 	open_pass(&c->attributes, PG_ARGISNULL(3) ? NULL : PG_GETARG_BYTEA_PP(3), c->plan->nattributes, "profiles");
 	c->set = open_sets(PG_ARGISNULL(4) ? NULL : PG_GETARG_ARRAYTYPE_P(4), c->plan->nsets);
-	if (!PG_ARGISNULL(5))
-		c->set_unknown = open_sets(PG_GETARG_ARRAYTYPE_P(5), c->plan->nsets);
 	c->value = palloc0(sizeof(NodeValue) * Max(c->plan->nnodes, 1));
 	c->members = palloc(sizeof(CdpWriter) * Max(c->plan->nsegments, 1));
 	c->through_null = palloc0(sizeof(int64) * Max(c->plan->nsegments, 1));
@@ -404,7 +387,7 @@ open_arguments(FunctionCallInfo fcinfo, Combine *c)
 		cdp_writer_begin(&c->members[i]);
 }
 
-/* segment_combine(plan, population, events, attributes, sets, unknown): a row for each segment. */
+/* segment_combine(plan, population, events, attributes, sets): a row for each segment. */
 Datum
 cdp_segment_combine(PG_FUNCTION_ARGS)
 {
