@@ -266,9 +266,9 @@ DECLARE
   population bytea := cdp_internal.segment_population();
   word text := coalesce(atom ->> 'top', atom ->> 'bottom');
 BEGIN
-  SELECT count(*) INTO customers FROM cdp_internal.rank_values(atom) v WHERE cdp.roaring_has(population, v.customer_id);
+  SELECT count(*) INTO customers FROM cdp_internal.rank_values(atom) v WHERE v.customer_id IN (SELECT cdp.roaring_ids(population));
   -- A share of n customers is the least number of them that is not below it.
-  SELECT v.value INTO threshold FROM cdp_internal.rank_values(atom) v WHERE cdp.roaring_has(population, v.customer_id)
+  SELECT v.value INTO threshold FROM cdp_internal.rank_values(atom) v WHERE v.customer_id IN (SELECT cdp.roaring_ids(population))
   ORDER BY CASE WHEN atom ? 'top' THEN -v.value ELSE v.value END
   OFFSET greatest(0, least(customers, CASE WHEN word LIKE '%\%' THEN ceil(customers * rtrim(word, '% ')::numeric / 100) ELSE word::numeric END)::bigint - 1) LIMIT 1;
 END

@@ -168,7 +168,6 @@ BEGIN
     INSERT INTO cdp_data.segment_flip AS f (customer_id, at)
     SELECT x.customer_id, min(x.at)
     FROM (SELECT * FROM cdp_internal.segment_pass_flips(events) UNION ALL SELECT * FROM cdp_internal.segment_pass_flips(attributes)) x
-    WHERE cdp.roaring_has(population, x.customer_id)
     GROUP BY x.customer_id
     ON CONFLICT ON CONSTRAINT segment_flip_pkey DO UPDATE SET at = least(f.at, excluded.at) WHERE excluded.at < f.at;
   END IF;
