@@ -22,7 +22,8 @@ DECLARE
 BEGIN
   FOR batch IN 1 .. current_setting('twin.batches')::integer LOOP
     as_of := moments[1 + batch % cardinality(moments)];
-    PERFORM twin.segment_data(as_of, 40, 420);
+    PERFORM set_config('twin.narrow', CASE WHEN batch % 2 = 0 THEN 'on' ELSE 'off' END, true);
+    PERFORM twin.segment_data(as_of, 40, CASE batch % 4 WHEN 0 THEN 150 ELSE 400 END);
     ANALYZE twin.event;
     vip := twin.segment_rule(0, false);
     lapsed := jsonb_build_object('v', 1, 'where', jsonb_build_object('all', jsonb_build_array('{"segment": "vip"}'::jsonb, twin.rule_node(0, 0, false))));
@@ -50,6 +51,27 @@ BEGIN
       ('complement', (SELECT count(*) FROM jsonb_array_elements(got->'11') x WHERE got->'15' @> x) = 0
         AND (batch % 3 = 0 OR jsonb_array_length(got->'11') + jsonb_array_length(got->'15') = (SELECT count(*) FROM twin.customer)))) l(name, holds);
   END LOOP;
+END $$;
+
+-- Days of the year about the end of February, and the runs of absence that end just then, or a microsecond later.
+CREATE TEMP TABLE edge AS SELECT *, NULL::bigint[] AS members, NULL::bigint[] AS twin FROM (
+  SELECT row_number() OVER (PARTITION BY m) AS id, m::timestamptz AS as_of, cdp.segment_rule(t || o) AS rule
+  FROM unnest(ARRAY['2024-02-28 12:00+08', '2024-02-29 12:00+08', '2024-03-01 12:00+08', '2025-02-27 12:00+08', '2025-02-28 12:00+08', '2025-03-01 12:00+08', '2025-03-02 12:00+08', '2025-12-31 12:00+08']) m,
+    unnest(ARRAY['birthday anniversary in next 1 day', 'birthday anniversary in next 2 days', 'birthday anniversary in next 70 days', 'signed_up anniversary in next 3 days', 'birthday anniversary in next 366 days',
+      'seq(view -> no visit within 1 hour)', 'seq(view -> no visit within 1 hour same product_id)', 'seq(view -> visit within 2 hours; total 2 hours)', 'seq(view -> visit within 2 hours same product_id -> order within 1 hour; total 2 hours)',
+      'seq(view -> visit -> order; total 3 hours)', 'seq(view -> visit -> order same product_id; total 3 hours; without refund)', 'resumed(view after 2 hours last 5 hours)']) t,
+    unnest(ARRAY['', '; nulls sql']) o) x;
+DO $$
+DECLARE
+  m timestamptz;
+BEGIN
+  PERFORM set_config('twin.narrow', 'on', true);
+  FOR m IN SELECT DISTINCT as_of FROM edge ORDER BY 1 LOOP
+    PERFORM twin.segment_data(m, 40, 150);
+    UPDATE edge SET members = e.members, twin = twin.segment_members(rule, twin.segment_catalog(), m) FROM twin.engine((SELECT jsonb_agg(jsonb_build_object('id', id, 'name', id::text, 'rule', rule)) FROM edge WHERE as_of = m), twin.segment_catalog(), m) e
+      WHERE edge.as_of = m AND edge.id = e.id;
+  END LOOP;
+  INSERT INTO answer SELECT 0, id, rule, as_of, members, twin FROM edge;
 END $$;
 
 CREATE TEMP VIEW difference AS

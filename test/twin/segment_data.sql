@@ -6,6 +6,7 @@ CREATE FUNCTION twin.some_moment(as_of timestamptz) RETURNS timestamptz LANGUAGE
 DECLARE
   tz text := twin.pick('Asia/Shanghai', 'Asia/Shanghai', 'UTC', 'America/New_York', 'Europe/Berlin', 'Australia/Lord_Howe');
 BEGIN
+  IF twin.narrow() THEN RETURN as_of + (3 - twin.upto(15)) * interval '1 hour' + CASE WHEN random() < 0.1 THEN twin.pick(-1, 1) * interval '1 microsecond' ELSE interval '0' END; END IF;
   RETURN CASE twin.upto(9)
     WHEN 0 THEN as_of - twin.upto(60) * interval '24 hours'                        -- the edge of a fixed window, and as_of itself
     WHEN 1 THEN ((as_of AT TIME ZONE tz)::date - twin.upto(120))::timestamp AT TIME ZONE tz  -- a local midnight

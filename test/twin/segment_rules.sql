@@ -38,6 +38,9 @@ CREATE FUNCTION twin.odd() RETURNS text LANGUAGE sql VOLATILE AS $$
 CREATE FUNCTION twin.name(nonsense float8, VARIADIC names text[]) RETURNS text LANGUAGE sql VOLATILE AS $$
   SELECT CASE WHEN random() < nonsense THEN twin.odd() ELSE twin.pick(VARIADIC names) END $$;
 
+-- While the setting twin.narrow is on, data and durations lie on whole hours within a day, so that edges are met all the time.
+CREATE FUNCTION twin.narrow() RETURNS boolean LANGUAGE sql STABLE AS $$ SELECT coalesce(current_setting('twin.narrow', true), 'off') = 'on' $$;
+
 -- A duration, fixed or also of the calendar, at least some days long.
 CREATE FUNCTION twin.span(nonsense float8, fixed boolean) RETURNS text LANGUAGE plpgsql VOLATILE AS $$
 DECLARE
@@ -48,6 +51,7 @@ BEGIN
   IF random() < nonsense THEN
     RETURN twin.pick('0 days', '-3 days', '1000000 years', '5', 'days', '1 fortnight', '2 days 3 hours', '1.5 hours', '007 days', twin.odd());
   END IF;
+  IF twin.narrow() THEN RETURN twin.pick('1 hour', '2 hours', '3 hours', '5 hours', '60 minutes'); END IF;
   IF unit = 'second' THEN n := n * 1000; END IF;
   RETURN n || ' ' || unit || CASE WHEN n = 1 THEN '' ELSE 's' END;
 END $$;
