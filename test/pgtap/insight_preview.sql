@@ -1,7 +1,7 @@
 -- Size of rules before they are kept: the sample and its interval, several rules in one pass, everybody, small groups; what
 -- segments share.
 BEGIN;
-SELECT plan(40);
+SELECT plan(42);
 SET client_min_messages = error;
 INSERT INTO cdp_data.source (source_id, name) VALUES (900, 'shop');
 INSERT INTO cdp_data.load (load_id, source_id, state) VALUES (900, 900, 'done');
@@ -32,7 +32,7 @@ SELECT results_eq(format($$SELECT * FROM cdp.segment_preview(%L, 'marketing', as
 SELECT is((SELECT (looked_at, hits)::text FROM cdp.segment_preview(:'may', sample => 0.6, as_of => :'at')),
   (SELECT (count(*), count(*) FILTER (WHERE i % 10 < 3))::text FROM generate_series(1, 3000) i WHERE cdp_internal.in_sample(i, 0.6)), 'a larger one');
 SELECT is((SELECT (customers, low, high)::text FROM cdp.segment_preview(:'may', sample => 1, as_of => :'at')), '(900,900,900)', 'all of them');
-SELECT is((SELECT customers FROM cdp.segment_preview(:'may', exact => true, as_of => '2026-05-20 00:00+00')), 20::bigint, 'as of an earlier moment');
+SELECT is((SELECT customers FROM cdp.segment_preview(:'may', exact => true, as_of => '2026-04-10 00:00+00')), 20::bigint, 'as of an earlier moment');
 SELECT is((SELECT customers FROM cdp.segment_preview('count("purchase") >= 2', exact => true, as_of => :'at')), 20::bigint, 'a rule as text');
 
 -- The interval: published figures, and how often it holds the truth.
@@ -47,7 +47,7 @@ SELECT cmp_ok((SELECT count(*) FILTER (WHERE 900 BETWEEN i.low AND i.high) FROM 
     CROSS JOIN LATERAL cdp_internal.sample_interval((SELECT count(*) FROM cdp.roaring_ids(x.s) m WHERE m % 10 < 3), cdp.roaring_count(x.s), 3000) i), '>=', 368::bigint, 'half of a population: the truth is within for 95 of 100 samples, less chance');
 SELECT cmp_ok((SELECT count(*) FILTER (WHERE 900 BETWEEN i.low AND i.high) FROM generate_series(1, 400) seed
     CROSS JOIN LATERAL (SELECT cdp.roaring_sample((SELECT cdp.roaring_build(c) FROM generate_series(1, 3000) c), 0.5, seed) AS s OFFSET 0) x
-    CROSS JOIN LATERAL cdp_internal.sample_interval((SELECT count(*) FROM cdp.roaring_ids(x.s) m WHERE m % 10 < 3), cdp.roaring_count(x.s), 3000) i), '<=', 396::bigint, 'and not for nearly all: it is no wider than it must be');
+    CROSS JOIN LATERAL cdp_internal.sample_interval((SELECT count(*) FROM cdp.roaring_ids(x.s) m WHERE m % 10 < 3), cdp.roaring_count(x.s), 3000) i), '<=', 391::bigint, 'and not for nearly all: it is no wider than it must be');
 
 -- Several rules; segments and ranks in them; missing values.
 SELECT is((SELECT array_agg(customers ORDER BY nth) FROM cdp.segment_preview(jsonb_build_array(:'twice'::jsonb, :'may'::jsonb, :'twice'::jsonb), exact => true, as_of => :'at')), '{20,900,20}', 'several rules, each its row');
@@ -64,7 +64,7 @@ SELECT is((SELECT (customers, everybody)::text FROM cdp.segment_preview(:'may', 
 -- Errors.
 SELECT throws_ok($$SELECT * FROM cdp.segment_preview('{"where": {"attr": "citty", "eq": "x"}}')$$, '22023', 'attribute "citty" is not known', 'an unknown name');
 SELECT throws_ok($$SELECT * FROM cdp.segment_preview('did("purchase")', 'fun')$$, '22023', NULL, 'an unknown purpose');
-SELECT throws_ok(format('SELECT * FROM cdp.segment_preview(%L, sample => %s)', :'may', s), '22023', 'a sample is a share of customers from 0 to 1', 'sample ' || s) FROM unnest('{5,-0.1,''NaN'',NULL}'::text[]) s;
+SELECT throws_ok(format('SELECT * FROM cdp.segment_preview(%L, sample => %L)', :'may', s), '22023', 'a sample is a share of customers from 0 to 1', 'sample ' || coalesce(s, 'NULL')) FROM unnest('{5,-0.1,NaN,NULL}'::text[]) s;
 
 -- Small groups.
 UPDATE cdp_data.setting SET minimum_audience = 50;
