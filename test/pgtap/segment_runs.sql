@@ -1,6 +1,6 @@
 -- Segments from their making to their end: versions, runs and their causes, audiences, purposes, the past, what an audit mends.
 -- Commits, so without a transaction around.
-SELECT plan(81);
+SELECT plan(86);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC') AS shop \gset
 CREATE FUNCTION pg_temp.members(name text) RETURNS text LANGUAGE sql AS $$ SELECT string_agg(i.value, ' ' ORDER BY i.value) FROM cdp.segment_members(name) m JOIN cdp_data.identifier i ON i.customer_id = m AND i.type_id = 1 $$;
@@ -189,6 +189,20 @@ SELECT is(pg_temp.members('best'), 'b c', 'by the threshold of the snapshot');
 SELECT cdp.refresh_ranks();
 SELECT run_id AS run FROM cdp.segment_tick('2026-06-10 00:19+00') \gset
 SELECT is(pg_temp.changes(:run), 'best -b rule', 'and by the next one');
+
+-- Who may: a marketer reads, and does not write.
+CREATE ROLE segment_runs_marketer;
+CALL cdp.setup(marketer => 'segment_runs_marketer');
+SET ROLE segment_runs_marketer;
+SELECT lives_ok($$SELECT cdp.segment_members('best'), cdp.segment_members('best', '2026-06-10 00:18+00')$$, 'a marketer sees members');
+SELECT lives_ok($$SELECT cdp.segment_audience('best')$$, 'audiences');
+SELECT lives_ok(format('SELECT cdp.customer_segments(%s)', :c), 'the segments of a customer');
+SELECT lives_ok($$SELECT (SELECT count(*) FROM cdp_bi.segment_member), (SELECT count(*) FROM cdp_bi.segment_overview), (SELECT count(*) FROM cdp_bi.segment_size_daily), (SELECT count(*) FROM cdp.segment_check('did(purchase)', 'marketing'))$$, 'views and checks');
+SELECT throws_ok($$SELECT cdp.create_segment('mine', 'did(purchase)', 'service')$$, '42501', NULL, 'and makes none');
+RESET ROLE;
+DELETE FROM cdp_data.role_name WHERE role_name = 'segment_runs_marketer';
+DROP OWNED BY segment_runs_marketer;
+DROP ROLE segment_runs_marketer;
 
 -- Retention.
 UPDATE cdp_data.setting SET transition_retention = interval '1 day';
