@@ -213,11 +213,11 @@ $$;
 COMMENT ON FUNCTION cdp_internal.segment_pointer(jsonb, text) IS
 'JSON Pointer to the first place where a rule names the segment; NULL when it does not.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.segment_check_as(rule jsonb, purpose text, self text) RETURNS TABLE (path text, code text, severity text, message text, hint text)
+CREATE OR REPLACE FUNCTION cdp_internal.segment_check_as(rule jsonb, purpose text, self text, names jsonb DEFAULT NULL) RETURNS TABLE (path text, code text, severity text, message text, hint text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  catalog jsonb := cdp_internal.segment_catalog(purpose, self);
+  catalog jsonb := coalesce(names, cdp_internal.segment_catalog()) || jsonb_build_object('purpose', purpose, 'self', self);
   bad boolean := false;
 BEGIN
   FOR path, code, severity, message, hint IN SELECT c.* FROM cdp_internal.rule_check(segment_check_as.rule, catalog) c LOOP
@@ -238,8 +238,8 @@ BEGIN
   ORDER BY 1, 4;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.segment_check_as(jsonb, text, text) IS
-'cdp.segment_check() of a rule for a purpose (NULL: none) as the one of a segment (NULL: of none).';
+COMMENT ON FUNCTION cdp_internal.segment_check_as(jsonb, text, text, jsonb) IS
+'cdp.segment_check() of a rule for a purpose (NULL: none) as the one of a segment (NULL: of none). names: cdp_internal.segment_catalog(), for who checks many; NULL: it is made.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.read_rule(rule text) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp

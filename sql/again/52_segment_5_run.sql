@@ -61,6 +61,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
   s record;
+  names jsonb;
 BEGIN
   FOR s IN
     SELECT b.segment_id, b.version, b.basis, g.name, g.purpose, v.rule, t.basis AS was, t.error AS known
@@ -76,8 +77,9 @@ BEGIN
     known := s.known;
     error := s.known;
     IF again OR changed IS NOT NULL THEN
+      names := coalesce(names, cdp_internal.segment_catalog());
       error := (SELECT format('%s at %s: %s', c.code, coalesce(nullif(c.path, ''), 'the top'), c.message)
-        FROM cdp_internal.segment_check_as(s.rule, s.purpose, s.name) c WHERE c.severity = 'error' LIMIT 1);
+        FROM cdp_internal.segment_check_as(s.rule, s.purpose, s.name, names) c WHERE c.severity = 'error' LIMIT 1);
     END IF;
     RETURN NEXT;
   END LOOP;
