@@ -1,7 +1,7 @@
 -- Segment room, insight: how many customers a rule would have, before it is kept. A sample is drawn by a hash of the customer
 -- and read through the index, so that the same rule gives the same answer again; several rules share one pass.
 
-CREATE OR REPLACE FUNCTION cdp_internal.unsaved_plan(rules jsonb, as_of timestamptz) RETURNS jsonb
+CREATE OR REPLACE FUNCTION cdp_internal.unsaved_plan(rules jsonb, as_of timestamptz, paths boolean DEFAULT false) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -25,11 +25,11 @@ BEGIN
       FROM cdp_data.segment s JOIN cdp_data.segment_version v USING (segment_id, version) WHERE s.segment_id = ANY (named)
       UNION ALL
       -- Longer than the name of a segment may be, so that none has it.
-      SELECT jsonb_build_object('id', first + r.nth, 'name', rpad('rule ' || r.nth, 201), 'rule', r.value) FROM jsonb_array_elements(rules) WITH ORDINALITY AS r (value, nth)) x), catalog, as_of);
+      SELECT jsonb_build_object('id', first + r.nth, 'name', rpad('rule ' || r.nth, 201), 'rule', r.value) FROM jsonb_array_elements(rules) WITH ORDINALITY AS r (value, nth)) x), catalog, as_of, paths);
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.unsaved_plan(jsonb, timestamptz) IS
-'The plan of an array of canonical rules that belong to no segment, and of the segments that they name, at a moment. The rules are the last segments of the plan, in their order. Reads only: a rank without a snapshot is computed. Errors: 22023 a rule does not check.';
+COMMENT ON FUNCTION cdp_internal.unsaved_plan(jsonb, timestamptz, boolean) IS
+'The plan of an array of canonical rules that belong to no segment, and of the segments that they name, at a moment. The rules are the last segments of the plan, in their order; paths as cdp_internal.rule_plan() has it. Reads only: a rank without a snapshot is computed. Errors: 22023 a rule does not check.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.sample_interval(hits bigint, tries bigint, everybody bigint, OUT low bigint, OUT high bigint)
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp

@@ -1,0 +1,50 @@
+-- Why a customer is in a segment: each part of the rule for those who are in and those who are not, the whole as the engines
+-- find it, evidence and thresholds, missing values under both logics, who may not be asked about.
+BEGIN;
+SELECT plan(17);
+SET client_min_messages = error;
+SELECT cdp.add_source('shop', 'UTC');
+SELECT cdp.track('shop', 'purchase', jsonb_build_object('user_id', u), '{}', at::timestamptz, u || at, v, 'CNY')
+FROM (VALUES ('a', '2026-05-01 10:00+00', 50), ('a', '2026-05-20 10:00+00', 60), ('b', '2026-05-10 10:00+00', 500), ('c', '2026-03-01 10:00+00', 20)) AS x (u, at, v);
+SELECT cdp.track('shop', 'visit', jsonb_build_object('user_id', u), '{}', at::timestamptz, u || at) FROM (VALUES ('a', '2026-05-19 10:00+00'), ('b', '2026-05-02 10:00+00'), ('c', '2026-05-24 10:00+00')) AS x (u, at);
+SELECT cdp.identify('shop', '{"user_id": "a"}', '{"city": "Xian"}', '2026-05-01'), cdp.identify('shop', '{"user_id": "d"}', '{"city": "Rome"}', '2026-05-01');
+SELECT cdp.refresh_profiles();
+SELECT cdp.upload_list('press', 'user_id', '{a,d}');
+\set at '2026-05-25 00:00+00'
+CREATE FUNCTION pg_temp.id(v text) RETURNS bigint LANGUAGE sql AS $$ SELECT cdp.customer_of('user_id', v) $$;
+CREATE FUNCTION pg_temp.ids(u text, at text) RETURNS bigint[] LANGUAGE sql AS $$
+  SELECT array_agg(t.touchpoint_id ORDER BY 1) FROM cdp_data.touchpoint t WHERE t.customer_id = pg_temp.id(u) AND t.occurred_at = ANY (at::timestamptz[]) $$;
+SELECT cdp.create_segment(n, ('{"where": ' || r || '}')::jsonb || CASE WHEN n LIKE '%sql' THEN '{"nulls": "sql"}' ELSE '{}' END::jsonb, 'service') FROM (VALUES
+  ('one', '{"all": [{"any": [{"attr": "city", "eq": "Xian"}, {"attr": "revenue", "gte": 300}]}, {"not": {"did": "refund", "last": "90 days"}}, {"did": "purchase", "last": "30 days", "count": {"gte": 2}}]}'),
+  ('not set', '{"not": {"attr": "city", "eq": "Xian"}}'), ('not sql', '{"not": {"attr": "city", "eq": "Xian"}}'), ('few', '{"did": "purchase", "last": "30 days", "count": {"between": [1, 1]}}'),
+  ('seq', '{"seq": [{"did": "visit"}, {"did": "purchase", "within": "2 days"}]}'), ('new', '{"first_time": "purchase", "last": "30 days"}'), ('list', '{"any": [{"list": "press"}, {"segment": "one"}]}'),
+  ('both', '{"all": [{"segment": "not sql"}, {"not": {"segment": "few"}}]}'), ('last', '{"did": "purchase", "last_value": {"field": "value"}, "gt": 55}'),
+  ('lapsed sql', '{"all": [{"not": {"attr": "city", "in": ["Xian", "Rome"]}}, {"did": "purchase", "avg": {"field": "value"}, "lt": 100}]}')) AS x (n, r);
+
+-- The whole is what a run finds, for everybody and every segment.
+CREATE TEMP TABLE found AS SELECT r.segment_id, r.members FROM cdp_internal.segment_results(cdp_internal.segment_plan(ARRAY(SELECT segment_id FROM cdp_data.segment), :'at'), NULL, NULL, cdp_internal.segment_population()) r;
+SELECT is((SELECT string_agg(format('%s %s', s.name, u), ', ') FROM cdp_data.segment s JOIN found f USING (segment_id) CROSS JOIN unnest('{a,b,c,d}'::text[]) u
+  WHERE cdp.roaring_has(f.members, pg_temp.id(u)) IS DISTINCT FROM (SELECT coalesce(e.result, false) FROM cdp.segment_explain(s.name, pg_temp.id(u), :'at') e WHERE e.path = '/where')), NULL, 'in or out as by a run');
+SELECT cmp_ok((SELECT count(*) FROM found f CROSS JOIN unnest('{a,b,c,d}'::text[]) u WHERE cdp.roaring_has(f.members, pg_temp.id(u))), '>', 10::bigint, 'many are in');
+-- Each part.
+CREATE TEMP TABLE a AS SELECT * FROM cdp.segment_explain('one', pg_temp.id('a'), :'at');
+SELECT is((SELECT array_agg(path || ' ' || depth || ' ' || result) FROM a), '{/where 0 true,/where/all/0 1 true,/where/all/0/any/0 2 true,/where/all/0/any/1 2 false,/where/all/1 1 true,/where/all/1/not 2 false,/where/all/2 1 true}', 'every part, in the order of the rule');
+SELECT is((SELECT array_agg(concat_ws(' ', observed, threshold) ORDER BY path) FROM a WHERE NOT path IN ('/where', '/where/all/0', '/where/all/1')), ARRAY['"Xian" {"eq": "Xian"}', '110.000000 {"gte": 300}', '0', '2 {"count": {"gte": 2}}'], 'what was found beside what is asked');
+SELECT is((SELECT evidence FROM a WHERE path = '/where/all/2'), pg_temp.ids('a', '{2026-05-01 10:00+00,2026-05-20 10:00+00}'), 'on which touchpoints');
+SELECT is((SELECT flips_at FROM a WHERE path = '/where/all/2'), '2026-05-31 10:00:00.000001+00'::timestamptz, 'and until when');
+SELECT is((SELECT sentence FROM a WHERE path = '/where/all/2'), 'they did purchase at least 2 times in the last 30 days.', 'in words');
+SELECT isnt((SELECT e.sentence FROM cdp.segment_explain('few', pg_temp.id('a'), :'at', 'zh') e), (SELECT e.sentence FROM cdp.segment_explain('few', pg_temp.id('a'), :'at') e), 'in those of another language');
+SELECT is((SELECT (e.observed, e.evidence)::text FROM cdp.segment_explain('seq', pg_temp.id('a'), :'at') e), (SELECT ('"2026-05-19T10:00:00+00:00"'::jsonb, pg_temp.ids('a', '{2026-05-19 10:00+00,2026-05-20 10:00+00}'))::text), 'a sequence tells its chain');
+SELECT is((SELECT (e.observed, e.result)::text FROM cdp.segment_explain('few', pg_temp.id('d'), :'at') e), '(0,f)', 'who has no touchpoints has none');
+-- Missing values.
+SELECT is((SELECT array_agg(coalesce(result::text, 'unknown')) FROM cdp.segment_explain('not set', pg_temp.id('b'), :'at')), '{true,false}', 'no city is not Xian');
+SELECT is((SELECT array_agg(coalesce(result::text, 'unknown')) FROM cdp.segment_explain('not sql', pg_temp.id('b'), :'at')), '{unknown,unknown}', 'or unknown');
+-- It is logged; errors.
+SELECT is((SELECT count(*) FROM cdp_data.audit WHERE action = 'read' AND object = 'segment_explain' AND customer_id = pg_temp.id('d')), 11::bigint, 'each look is logged');
+SELECT throws_ok($$SELECT * FROM cdp.segment_explain('none', 1)$$, '42704', NULL, 'an unknown segment');
+SELECT throws_ok($$SELECT * FROM cdp.segment_explain('one', 99999)$$, '22023', NULL, 'an unknown customer');
+SELECT cdp.record_consent('shop', 'analytics', 'denied', customer => pg_temp.id('a'));
+SELECT throws_ok($$SELECT * FROM cdp.segment_explain('one', pg_temp.id('a'))$$, '55000', NULL, 'who refused analytics is not looked at');
+SELECT is((SELECT count(*) FROM cdp_data.rank_threshold), 0::bigint, 'nothing is written but the log');
+SELECT * FROM finish();
+ROLLBACK;
