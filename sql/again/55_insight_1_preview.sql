@@ -62,6 +62,22 @@ $$;
 COMMENT ON FUNCTION cdp_internal.sample_interval(bigint, bigint, bigint) IS
 'Between which numbers of everybody the true number lies with 95 % confidence when a random sample of tries had hits: the score interval of Wilson (1927), tries counted as tries * (N - 1) / (N - tries) for the finite population N (Cochran 1977, 2.6), rounded outward, within what the sample leaves possible. Hits when all were looked at, 0 to everybody without a try. NULL when an argument is NULL.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.preview_rule(rule jsonb, purpose text, nth bigint) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  f record;
+BEGIN
+  SELECT c.path, c.code, c.message, c.hint INTO f FROM cdp_internal.segment_check_as(preview_rule.rule, preview_rule.purpose, NULL) c WHERE c.severity = 'error' LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION '%', f.message
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = format('%s at %s of rule %s.', f.code, coalesce(nullif(f.path, ''), 'the top'), nth), HINT = coalesce(nullif(f.hint, ''), 'cdp.segment_check(rule, purpose) tells all errors.');
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.preview_rule(jsonb, text, bigint) IS
+'Error 22023 with the first finding when a rule, the nth of a call, has an error for the purpose (NULL: none).';
+
 CREATE OR REPLACE FUNCTION cdp.segment_preview(rule jsonb, purpose text DEFAULT NULL, sample double precision DEFAULT 0.005, exact boolean DEFAULT false, as_of timestamptz DEFAULT NULL)
 RETURNS TABLE (nth integer, customers bigint, low bigint, high bigint, share double precision, everybody bigint, looked_at bigint, hits bigint, through_null bigint, examples bigint[])
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -70,7 +86,6 @@ DECLARE
   least_people integer;
   rules jsonb := '[]';
   one record;
-  f record;
   plan jsonb;
   population bytea;
   drawn bytea;
@@ -85,11 +100,7 @@ BEGIN
     RAISE EXCEPTION 'a sample is a share of customers from 0 to 1' USING ERRCODE = 'invalid_parameter_value', DETAIL = format('Given is %s.', coalesce(sample::text, 'NULL'));
   END IF;
   FOR one IN SELECT r.value, r.n FROM jsonb_array_elements(CASE jsonb_typeof(rule) WHEN 'array' THEN rule ELSE jsonb_build_array(rule) END) WITH ORDINALITY AS r (value, n) LOOP
-    SELECT c.path, c.code, c.message, c.hint INTO f FROM cdp_internal.segment_check_as(one.value, segment_preview.purpose, NULL) c WHERE c.severity = 'error' LIMIT 1;
-    IF FOUND THEN
-      RAISE EXCEPTION '%', f.message
-        USING ERRCODE = 'invalid_parameter_value', DETAIL = format('%s at %s of rule %s.', f.code, coalesce(nullif(f.path, ''), 'the top'), one.n), HINT = coalesce(nullif(f.hint, ''), 'cdp.segment_check(rule, purpose) tells all errors.');
-    END IF;
+    PERFORM cdp_internal.preview_rule(one.value, segment_preview.purpose, one.n);
     rules := rules || jsonb_build_array(cdp_internal.rule_canonical(one.value));
   END LOOP;
   IF rules = '[]' THEN
