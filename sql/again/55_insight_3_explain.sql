@@ -16,7 +16,7 @@ $$;
 COMMENT ON FUNCTION cdp_internal.plan_nodes(jsonb, text) IS
 'A plan whose segments are its nodes: segment i + 1 is node i, and after all of them come their opposites in the same order; nulls: set or sql.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.plan_leaves(plan jsonb, node integer) RETURNS TABLE (what text, nth integer)
+CREATE OR REPLACE FUNCTION cdp_internal.plan_leaves(plan jsonb, node integer, through boolean DEFAULT false) RETURNS TABLE (what text, nth integer)
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -26,14 +26,14 @@ BEGIN
     UNION
     SELECT c.value::text::integer
     FROM below b CROSS JOIN LATERAL (SELECT plan -> 'nodes' -> b.n AS spec) s
-      CROSS JOIN LATERAL jsonb_array_elements(coalesce(s.spec -> 'all', s.spec -> 'any', jsonb_build_array(s.spec -> 'not'))) c
-    WHERE s.spec ?| '{all,any,not}'
+      CROSS JOIN LATERAL jsonb_array_elements(coalesce(s.spec -> 'all', s.spec -> 'any', jsonb_build_array(coalesce(s.spec -> 'not', s.spec -> 'members')))) c
+    WHERE s.spec ?| '{all,any,not}' OR through AND s.spec ? 'members'
   )
   SELECT k.key, k.value::text::integer FROM below b CROSS JOIN LATERAL jsonb_each(plan -> 'nodes' -> b.n) k WHERE k.key IN ('event', 'attribute', 'set') ORDER BY 1, 2;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.plan_leaves(jsonb, integer) IS
-'The atoms that a node of a plan stands on: what (event, attribute, set) and their numbers. Those of other segments that it names as a whole are not among them.';
+COMMENT ON FUNCTION cdp_internal.plan_leaves(jsonb, integer, boolean) IS
+'The atoms that a node of a plan stands on: what (event, attribute, set) and their numbers. through: with those of segments that stand in it as a whole, of another logic.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.explain_events(plan jsonb, root bigint, horizon timestamptz) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
