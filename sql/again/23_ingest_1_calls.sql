@@ -281,13 +281,25 @@ RETURN CASE WHEN merged <> '{}' THEN jsonb_build_object('merged', merged) WHEN c
 COMMENT ON FUNCTION cdp_internal.call_trace(boolean, bigint[]) IS
 'What the audit notes of a call beside its customer: {"merged": [customers]} or {"created": true}; NULL when it changed nobody''s number.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.call_fresh(type_ids smallint[], vals text[]) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off -- by key, in small tables too
+AS $$
+BEGIN
+  RETURN EXISTS (SELECT FROM unnest(type_ids, vals) AS u (type_id, value)
+    WHERE (SELECT i.identifier_id FROM cdp_data.identifier i WHERE i.type_id = u.type_id AND i.value = u.value) IS NULL);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.call_fresh(smallint[], text[]) IS
+'Whether some of these identifiers are not known yet.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.call_newcomers(type_ids smallint[], vals text[]) RETURNS void
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off -- by key, in small tables too
 AS $$
 BEGIN
   PERFORM cdp_internal.feed_write(ARRAY(
     SELECT DISTINCT cdp_internal.identifier_root(i.identifier_id) AS root
-    FROM unnest(type_ids, vals) AS u (type_id, value) JOIN cdp_data.identifier i ON i.type_id = u.type_id AND i.value = u.value ORDER BY root), 'identify');
+    FROM unnest(type_ids, vals) AS u (type_id, value)
+      CROSS JOIN LATERAL (SELECT k.identifier_id FROM cdp_data.identifier k WHERE k.type_id = u.type_id AND k.value = u.value OFFSET 0) i ORDER BY root), 'identify');
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.call_newcomers(smallint[], text[]) IS
@@ -315,8 +327,7 @@ BEGIN
   IF identifier_id IS NULL THEN
     load_id := cdp_internal.live_load(c.source_id, now());
     BEGIN
-      fresh := EXISTS (SELECT FROM unnest(c.type_ids, c.vals) AS u (type_id, value)
-        WHERE NOT EXISTS (SELECT FROM cdp_data.identifier i WHERE i.type_id = u.type_id AND i.value = u.value));
+      fresh := cdp_internal.call_fresh(c.type_ids, c.vals);
       r := cdp_internal.identify_in(load_id, c.source_id, c.type_ids, c.vals, c.at, c.key, call);
       SELECT w.refused, w.written INTO told FROM cdp_internal.attributes_write(load_id, c.source_id, r.home_id, r.identifier_id, attributes, c.at, false) w;
       IF fresh AND (told.written = 0 OR r.rejected <> '[]') THEN
