@@ -13,7 +13,11 @@ BEGIN
   SELECT jsonb_agg(DISTINCT to_jsonb(u)) INTO uses FROM jsonb_array_elements(rules) r CROSS JOIN LATERAL cdp_internal.rule_uses(r.value) u;
   named := ARRAY(SELECT s.segment_id FROM jsonb_array_elements(uses) u JOIN cdp_data.segment s ON s.name = u.value ->> 'name' WHERE u.value ->> 'what' = 'segment');
   named := ARRAY(SELECT DISTINCT c.used_id FROM cdp_internal.segment_closure(named) c);
-  catalog := cdp_internal.segment_catalog(NULL, NULL, true);
+  -- The origins of channels and campaigns are many, and are looked up only for rules that name one.
+  catalog := cdp_internal.segment_catalog(NULL, NULL,
+    EXISTS (SELECT FROM jsonb_array_elements(uses) u WHERE u.value ->> 'what' IN ('channel', 'channel_group', 'campaign'))
+    OR EXISTS (SELECT FROM cdp_data.segment s JOIN cdp_data.segment_version v USING (segment_id, version) CROSS JOIN LATERAL cdp_internal.rule_uses(v.rule) u
+      WHERE s.segment_id = ANY (named) AND u.what IN ('channel', 'channel_group', 'campaign')));
   -- A rank that no segment has yet has no snapshot: it is taken for this call only.
   catalog := jsonb_set(catalog, '{ranks}', (
     SELECT coalesce(jsonb_object_agg(x.name, (x.atom -> 'rank') || jsonb_build_object(CASE WHEN x.atom ? 'top' THEN 'gte' ELSE 'lte' END, (cdp_internal.rank_limit(x.atom)).threshold)), '{}')
