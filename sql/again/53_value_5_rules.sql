@@ -31,3 +31,15 @@ END
 $$;
 COMMENT ON FUNCTION cdp_internal.segment_set_of_trait(jsonb, bigint[]) IS
 'The customers whose value of a trait, of the last refresh, fits the set atom of a plan ({"trait": id, "op": exists, eq, lt, lte, gt, gte or between, "value" or "values"}), as a Roaring bitmap; constants are compared as double precision, as values are kept. roots: only these; NULL: all. Error 22023: another op.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.segment_values_of_trait(name text) RETURNS TABLE (customer_id bigint, value numeric)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET extra_float_digits = 1
+AS $$
+BEGIN
+  -- By its shortest text: a cast keeps 15 digits, so that whoever stands on the limit would fall below it.
+  RETURN QUERY SELECT v.customer_id, v.value::text::numeric FROM cdp_data.trait t JOIN cdp_data.trait_value v USING (trait_id)
+  WHERE t.name = segment_values_of_trait.name AND abs(v.value) < 'infinity';
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.segment_values_of_trait(text) IS
+'Customers with their value of a trait, for ranks: exactly the number that is kept. Infinite values have no rank.';

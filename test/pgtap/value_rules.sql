@@ -1,6 +1,6 @@
 -- Traits in rules: named in the catalogue, compared by every operator, evaluated anew after a refresh, bound to their purposes.
 -- Commits, so without a transaction around.
-SELECT plan(11);
+SELECT plan(12);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC') AS shop \gset
 CREATE FUNCTION pg_temp.members(name text) RETURNS text LANGUAGE sql AS $$ SELECT string_agg(i.value, ' ' ORDER BY i.value) FROM cdp.segment_members(name) m JOIN cdp_data.identifier i ON i.customer_id = m AND i.type_id = 1 $$;
@@ -35,6 +35,12 @@ BEGIN
 END $$;
 SELECT is_empty($$SELECT name, m, p FROM (SELECT name, pg_temp.members('op ' || name) AS m, pg_temp.plain(atom, condition) AS p FROM rule) x WHERE m IS DISTINCT FROM p$$, 'every operator');
 SELECT cmp_ok((SELECT count(DISTINCT pg_temp.members('op ' || name)) FROM rule), '>=', 8::bigint, 'which tells apart');
+-- Ranks: the limit is a member's own value, whatever its digits.
+SELECT count(*) FROM (SELECT cdp.create_segment('top ' || k, format('top %s by trait p_alive', k), 'service') FROM generate_series(1, 3) k) x \g /dev/null
+SELECT run_id FROM cdp.segment_tick('2026-06-01 00:02:30+00') \gset
+SELECT is_empty($$SELECT * FROM (SELECT k, pg_temp.members('top ' || k) AS m,
+    (SELECT string_agg(i.value, ' ' ORDER BY i.value) FROM cdp_bi.customer_trait t JOIN cdp_data.identifier i ON i.customer_id = t.customer_id AND i.type_id = 1
+      WHERE t.trait = 'p_alive' AND (SELECT count(*) FROM cdp_bi.customer_trait o WHERE o.trait = 'p_alive' AND o.value > t.value) < k) AS p FROM generate_series(1, 3) k) x WHERE m IS DISTINCT FROM p OR m IS NULL$$, 'the top of a trait, ties all in');
 SELECT is((SELECT defects FROM cdp.audit_segments('2026-06-01 00:03+00')), 0::bigint, 'ticks and a pass agree');
 
 -- A purpose that does not allow it.
