@@ -105,6 +105,10 @@ else
 fi
 echo "$step. what each channel earned, by model: SELECT * FROM cdp.attribution();"
 psql -qX -v ON_ERROR_STOP=1 -P footer=off -f report.sql
+if [ -z "$data" ]; then
+	echo "7. who saw the shop, was in contact with it, and bought, within 30 days: SELECT * FROM cdp.funnel(...);"
+	psql -qX -v ON_ERROR_STOP=1 -P footer=off -f funnel.sql
+fi
 echo "Try next:"
 echo
 if [ -n "$data" ]; then cat next_own.sql; else cat next.sql; fi
