@@ -102,22 +102,48 @@ $$;
 COMMENT ON FUNCTION cdp_internal.segment_scan(jsonb, timestamptz, bigint[]) IS
 'The event atoms of a plan over the touchpoints of everybody, or of these roots, as cdp_internal.segment_pass() gives them. horizon: up to which later touchpoints, and changes without new data, are looked for; NULL: neither. Never NULL.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.segment_columns(plan jsonb) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  columns text;
+  closed text;
+BEGIN
+  -- Only what the plan names: who may not read the rest may still ask, and long columns stay where they are.
+  SELECT string_agg(format('p.%I', c.attname), ', ' ORDER BY c.attnum),
+    string_agg(x.names, ', ' ORDER BY x.names) FILTER (WHERE NOT has_column_privilege('cdp_data.profile', c.attnum, 'SELECT'))
+  INTO columns, closed
+  FROM (
+    SELECT coalesce(a.value ->> 'json', a.value ->> 'column') AS name, string_agg(DISTINCT quote_ident(coalesce(a.value ->> 'key', a.value ->> 'column')), ', ') AS names
+    FROM jsonb_array_elements(plan -> 'attributes') a GROUP BY 1) x
+    RIGHT JOIN pg_attribute c ON c.attname = x.name
+  WHERE c.attrelid = 'cdp_data.profile'::regclass AND c.attnum > 0 AND NOT c.attisdropped AND (x.name IS NOT NULL OR c.attname = 'customer_id');
+  IF closed IS NOT NULL THEN
+    RAISE EXCEPTION 'permission denied to read personal attributes'
+      USING ERRCODE = 'insufficient_privilege', DETAIL = format('Asked for: %s.', left(closed, 500)), HINT = 'Ask for internal attributes and figures of profiles, or have it done by somebody with the part privacy.';
+  END IF;
+  RETURN columns;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.segment_columns(jsonb) IS
+'SQL text: customer_id and the columns of cdp_data.profile p from which the attribute atoms of a plan are read, as the system catalogue has them, quoted; a name that is no column is left out. Error 42501 with the names of the attributes that the caller may not read.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.segment_profiles(plan jsonb, horizon timestamptz, roots bigint[]) RETURNS bytea
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
   result bytea;
 BEGIN
-  IF plan -> 'attributes' <> '[]' AND roots IS NULL THEN
-    SELECT cdp_internal.segment_attribute_pass(p.customer_id, p, segment_profiles.plan, segment_profiles.horizon) INTO result FROM cdp_data.profile p;
-  ELSIF plan -> 'attributes' <> '[]' THEN
-    SELECT cdp_internal.segment_attribute_pass(p.customer_id, p, segment_profiles.plan, segment_profiles.horizon) INTO result FROM cdp_data.profile p WHERE p.customer_id = ANY (roots);
+  IF plan -> 'attributes' <> '[]' THEN
+    EXECUTE format('SELECT cdp_internal.segment_attribute_pass(x.customer_id, x, $1, $2) FROM (SELECT %s FROM cdp_data.profile p%s) x',
+        cdp_internal.segment_columns(plan), CASE WHEN roots IS NOT NULL THEN ' WHERE p.customer_id = ANY ($3)' ELSE '' END)
+      INTO result USING plan, horizon, roots;
   END IF;
-  RETURN coalesce(result, (SELECT cdp_internal.segment_attribute_pass(NULL, NULL::cdp_data.profile, segment_profiles.plan, segment_profiles.horizon)));
+  RETURN coalesce(result, (SELECT cdp_internal.segment_attribute_pass(NULL, NULL, segment_profiles.plan, segment_profiles.horizon)));
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.segment_profiles(jsonb, timestamptz, bigint[]) IS
-'The attribute atoms of a plan over the profiles of everybody, or of these roots, as cdp_internal.segment_attribute_pass() gives them; profiles are as of the last cdp.refresh_profiles(). Never NULL.';
+'The attribute atoms of a plan over the profiles of everybody, or of these roots, as cdp_internal.segment_attribute_pass() gives them; of profiles only the columns are read that the plan names, as of the last cdp.refresh_profiles(). Never NULL. Error 42501: the caller may not read one of them.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.segment_set(spec jsonb, roots bigint[]) RETURNS bytea
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off

@@ -57,12 +57,17 @@ COMMENT ON FUNCTION cdp_internal.explain_events(jsonb, bigint, timestamptz) IS
 CREATE OR REPLACE FUNCTION cdp_internal.explain_attributes(plan jsonb, root bigint, horizon timestamptz) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
+DECLARE
+  profile jsonb;
 BEGIN
+  IF plan -> 'attributes' <> '[]' THEN
+    EXECUTE format('SELECT to_jsonb(x) FROM (SELECT %s FROM cdp_data.profile p WHERE p.customer_id = $1) x', cdp_internal.segment_columns(plan)) INTO profile USING root;
+  END IF;
   RETURN (
     SELECT coalesce(jsonb_agg(jsonb_build_object(
-        'observed', CASE WHEN a.value ? 'column' THEN to_jsonb(p) -> (a.value ->> 'column') ELSE to_jsonb(p) -> (a.value ->> 'json') -> (a.value ->> 'key') END,
+        'observed', CASE WHEN a.value ? 'column' THEN profile -> (a.value ->> 'column') ELSE profile -> (a.value ->> 'json') -> (a.value ->> 'key') END,
         'flips_at', (SELECT f.at FROM cdp_internal.segment_pass_flips(cdp_internal.segment_profiles(plan || jsonb_build_object('attributes', jsonb_build_array(a.value)), horizon, ARRAY[root])) f)) ORDER BY a.nth), '[]')
-    FROM jsonb_array_elements(plan -> 'attributes') WITH ORDINALITY AS a (value, nth) LEFT JOIN cdp_data.profile p ON p.customer_id = root);
+    FROM jsonb_array_elements(plan -> 'attributes') WITH ORDINALITY AS a (value, nth));
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.explain_attributes(jsonb, bigint, timestamptz) IS

@@ -75,11 +75,12 @@ BEGIN
   FROM jsonb_each(cdp_internal.segment_attributes()) e LEFT JOIN cdp_data.attribute_all a ON a.name = e.key
   WHERE NOT e.value ? 'encrypted' AND coalesce(a.sensitivity = 'internal', e.key <> 'birth_year') AND (NOT e.value ? 'purposes' OR e.value -> 'purposes' ? 'analytics')
     AND (e.value ->> 'type' IN ('text', 'boolean', 'integer', 'numeric') OR e.value ->> 'type' IN ('date', 'timestamp') AND e.value ? 'column')
+    AND has_column_privilege('cdp_data.profile', coalesce(e.value ->> 'json', e.value ->> 'column'), 'SELECT')
   ORDER BY e.key;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.told_attributes() IS
-'Attributes and figures of profiles by which reports may divide customers: internal ones, not encrypted, allowed for analytics, single values (no lists; days and moments only of own columns). form: word, number or moment; expression: SQL text of the value over cdp_data.profile p (moments as seconds since 1970).';
+'Attributes and figures of profiles by which reports may divide customers: internal ones, not encrypted, allowed for analytics, single values (no lists; days and moments only of own columns), of columns of cdp_data.profile that the caller may read. form: word, number or moment; expression: SQL text of the value over cdp_data.profile p (moments as seconds since 1970).';
 
 CREATE OR REPLACE FUNCTION cdp_internal.composition(a bytea, b bytea, name text, form text, expression text) RETURNS TABLE (bucket text, n_a bigint, n_b bigint)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET timezone = 'UTC' SET datestyle = 'ISO'
@@ -115,7 +116,7 @@ DECLARE
 BEGIN
   IF unknown IS NOT NULL THEN
     RAISE EXCEPTION 'attribute "%" can not be told of', left(unknown, 100)
-      USING ERRCODE = 'invalid_parameter_value', DETAIL = 'Only internal attributes with single values that analytics may use are.', HINT = cdp_internal.did_you_mean(unknown, ARRAY(SELECT t.name FROM cdp_internal.told_attributes() t), '');
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = 'Only internal attributes with single values that analytics may use, and you may read, are.', HINT = cdp_internal.did_you_mean(unknown, ARRAY(SELECT t.name FROM cdp_internal.told_attributes() t), '');
   END IF;
   RETURN QUERY
   WITH cell AS MATERIALIZED (

@@ -49,6 +49,8 @@ DECLARE
   ids integer[] := ARRAY(SELECT g.segment_id FROM cdp_data.segment g WHERE g.state IN ('active', 'paused') UNION SELECT s.segment_id);
   plan jsonb := cdp_internal.segment_plan(ids, coalesce(segment_explain_plan.as_of, now()));
   population bytea;
+  own integer[];
+  known integer[];
   events bytea;
   attributes bytea;
   leaf record;
@@ -56,8 +58,12 @@ DECLARE
 BEGIN
   IF counted THEN
     population := cdp_internal.segment_population();
-    events := cdp_internal.segment_scan(plan, NULL, NULL);
-    attributes := cdp_internal.segment_profiles(plan, NULL, NULL);
+    -- The atoms of this one only: the others may read what the caller may not.
+    SELECT coalesce(array_agg(l.nth) FILTER (WHERE l.what = 'event'), '{}'), coalesce(array_agg(l.nth) FILTER (WHERE l.what = 'attribute'), '{}') INTO own, known
+    FROM jsonb_array_elements(plan -> 'segments') p CROSS JOIN LATERAL cdp_internal.plan_leaves(plan, (p.value ->> 'node')::integer, true) l
+    WHERE (p.value ->> 'id')::integer = s.segment_id;
+    events := cdp_internal.segment_scan(plan || jsonb_build_object('events', (SELECT coalesce(jsonb_agg(plan -> 'events' -> i.n ORDER BY i.place), '[]') FROM unnest(own) WITH ORDINALITY AS i (n, place))), NULL, NULL);
+    attributes := cdp_internal.segment_profiles(plan || jsonb_build_object('attributes', (SELECT coalesce(jsonb_agg(plan -> 'attributes' -> i.n ORDER BY i.place), '[]') FROM unnest(known) WITH ORDINALITY AS i (n, place))), NULL, NULL);
   END IF;
   FOR leaf IN
     WITH used AS MATERIALIZED (
@@ -76,7 +82,7 @@ BEGIN
       customers := cdp.roaring_count(cdp.roaring_and(cdp_internal.segment_set(plan -> 'sets' -> leaf.nth, NULL), population));
     ELSIF counted THEN
       SELECT e.*, cdp.roaring_count(cdp.roaring_andnot(population, cdp_internal.segment_pass_seen(x.result))) AS unmet INTO r
-      FROM (SELECT CASE what WHEN 'event' THEN events ELSE attributes END AS result) x CROSS JOIN LATERAL cdp_internal.segment_pass_events(x.result) e WHERE e.atom = leaf.nth;
+      FROM (SELECT CASE what WHEN 'event' THEN events ELSE attributes END AS result) x CROSS JOIN LATERAL cdp_internal.segment_pass_events(x.result) e WHERE e.atom = array_position(CASE what WHEN 'event' THEN own ELSE known END, leaf.nth) - 1;
       customers := cdp.roaring_count(cdp.roaring_and(r.customers, population)) + CASE WHEN r.unseen THEN r.unmet ELSE 0 END;
       unknown := cdp.roaring_count(cdp.roaring_and(r.unknown, population)) + CASE WHEN r.unseen IS NULL THEN r.unmet ELSE 0 END;
     END IF;
@@ -87,4 +93,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.segment_explain_plan(text, boolean, timestamptz) IS
-'What a run over everybody reads for a segment, a row for each condition (atom) that its rule and those of the segments in it stand on: what (event, attribute, set), atom as in the plan (docs/segments.md, Plans), reads: kinds of touchpoints, attribute, list; shared_with: the other active or paused segments that stand on the same, which is computed once. counted: runs the pass of them all and tells for how many customers the atom is true, and for how many unknown (NULL: not counted, sets are never unknown; and fewer than cdp_data.setting.minimum_audience). Reads only. Errors: 42704 no such segment, 22023 a rule no longer checks.';
+'What a run over everybody reads for a segment, a row for each condition (atom) that its rule and those of the segments in it stand on: what (event, attribute, set), atom as in the plan (docs/segments.md, Plans), reads: kinds of touchpoints, attribute, list; shared_with: the other active or paused segments that stand on the same, which is computed once. counted: runs a pass of them and tells for how many customers the atom is true, and for how many unknown (NULL: not counted, sets are never unknown; and fewer than cdp_data.setting.minimum_audience). Reads only. Errors: 42704 no such segment, 22023 a rule no longer checks.';

@@ -153,9 +153,17 @@ cannot("the_$_", q{SELECT cdp.restrict_to_sources('the_reader', '{crm}')}, '4250
 
 # Single calls, as docs/access.md lists them: who may gets an answer, everybody else 42501.
 my $who = $node->safe_psql($db, q{SELECT customer_id FROM cdp_data.identifier WHERE value = 'lena@example.com'});
+$node->safe_psql($db, q{SET ROLE keeper; SELECT cdp.create_segment(n, r, 'marketing') FROM (VALUES ('buyers', 'did(purchase) or country = ''AT'''), ('namesakes', 'last_name = ''Novak''')) v (n, r);
+	SELECT cdp.segment_tick()});
 my ($one, $two) = split /\|/, $node->safe_psql($db, qq{SELECT min(identifier_id), max(identifier_id) FROM cdp_data.identifier WHERE customer_id = $who});
 my @call = (
 	[ 'admin analyst marketer finance privacy', "cdp.customer_360($who)", "count(*) FROM cdp.customer_timeline($who)", 'count(*) FROM cdp.attribution()', 'count(*) FROM cdp.attribution_data_check()' ],
+	[ 'admin analyst marketer finance privacy', q{count(*) FROM cdp.segment_preview('city = ''Graz'' or gender is known')}, q{count(*) FROM cdp.segment_compare(cdp.segment_rule('did(purchase)'), cdp.segment_rule('country = ''AT'''))},
+		"count(*) FROM cdp.segment_explain('buyers', $who)", q{count(*) FROM cdp.segment_explain_plan('buyers', true)} ],
+	[ 'admin analyst marketer privacy', q{count(*) FROM cdp.segment_drivers('buyers')} ],
+	[ 'admin analyst marketer privacy connector', q{count(*) FROM cdp.segment_overlap()}, q{count(*) FROM cdp.segment_drift('buyers', now())}, q{count(*) FROM cdp.segment_members('buyers')} ],
+	[ 'privacy', q{count(*) FROM cdp.segment_preview('last_name = ''Novak''')}, q{count(*) FROM cdp.segment_compare(cdp.segment_rule('everybody'), cdp.segment_rule('region = ''x'''))},
+		"count(*) FROM cdp.segment_explain('namesakes', $who)" ],
 	[ 'admin analyst marketer privacy', "cdp.customer_asof($who, now())", 'count(*) FROM cdp_bi.customer_masked' ],
 	[ 'admin analyst marketer finance privacy connector', "cdp.consent_allowed($who, 'marketing', 'email')", "count(*) FROM cdp.consented_customers('marketing', 'email')", "cdp.outbox_refusal('mailer', 'offer', $who)",
 		"cdp.request_export('x', 5)", 'count(*) FROM cdp.access_review()' ],
@@ -179,6 +187,7 @@ for my $line (@call) {
 	}
 }
 like((as('the_analyst', q{SELECT cdp.customer_of('email', 'lena@example.com')}))[2], qr/permission denied to look people up by their identifiers/, 'whom it takes is said');
+like((as('the_analyst', q{SELECT * FROM cdp.segment_preview('first_name = ''Lena'' and region = ''x'' and city = ''Graz''')}))[2], qr/permission denied to read personal attributes\nDETAIL:  Asked for: first_name, region\.\nHINT:  Ask for internal/, 'and what is personal of a rule');
 
 # The connector: by its roads only.
 my $shop_only = (as('the_analyst', q{SELECT * FROM cdp.attribution(models => '{last,linear,markov}') ORDER BY label, model}))[1];
