@@ -107,6 +107,13 @@ INSERT INTO cdp_data.segment_defect (run_id, segment_id, customer_id, missing) V
 INSERT INTO cdp_data.segment_flip (customer_id, at) VALUES (cdp.customer_of('user_id', 'u-erika-77'), '2026-05-01');
 INSERT INTO cdp_data.trait_value (trait_id, customer_id, value) VALUES (900, cdp.customer_of('user_id', 'u-erika-77'), 5);
 
+-- A run that spoke to her, an address of hers that bounced, and feedback of hers that found no run.
+INSERT INTO cdp_data.campaign_run (campaign_run_id, name, seed) VALUES (900, 'spring', 1);
+INSERT INTO cdp_data.campaign_exposure (campaign_run_id, customer_id, arm, variant, exposed_at, state)
+SELECT 900, x, 'treatment', 'a', '2026-04-20', 'sent' FROM unnest(ARRAY[cdp.customer_of('user_id', 'u-erika-77'), cdp.customer_of('user_id', 'u4')]) x;
+INSERT INTO cdp_data.channel_bounce (identifier_id, channel, bounced_at) VALUES (public.id_of('user_id', 'u-erika-77'), 'email', '2026-04-21'), (public.id_of('user_id', 'u4'), 'email', '2026-04-21');
+INSERT INTO cdp_data.campaign_stray (touchpoint_id, customer_id, occurred_at, run) VALUES (-900, cdp.customer_of('user_id', 'u-erika-77'), '2026-04-21', 'to Erika Musterfräulein');
+
 -- A table of the user's own, by customer and by identifier, and a column of his own in ours.
 CREATE SCHEMA my;
 CREATE TABLE my.ticket (id int PRIMARY KEY, mail text, body text);
