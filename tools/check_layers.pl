@@ -6,7 +6,7 @@ use FindBin;
 
 chdir "$FindBin::Bin/.." or die $!;
 my %rank = (base => 0, core => 10, identity => 20, governance => 30, attribution => 40, journey => 45,
-	segment => 50, referral => 70, connector => 80, engagement => 85, bi => 90);
+	segment => 50, activation => 60, referral => 70, connector => 80, engagement => 85, bi => 90);
 my $bad = 0;
 sub complain { print "$_[0]\n"; $bad = 1 }
 sub slurp { local (@ARGV, $/) = @_; return scalar <> }

@@ -199,7 +199,7 @@ BEGIN ATOMIC
   ORDER BY 1;
 END;
 COMMENT ON FUNCTION cdp_internal.room_functions(text, integer, "char") IS
-'Names of the functions (kind p: procedures) in cdp_internal with which the rooms take part in what core does, by how their names begin. Procedures maintain_room_...() belong to cdp.maintain() and may commit. health_of_...() belong to cdp.health() and return (severity, finding, detail, remedy). When a load is reverted or retried, load_identifiers_...(load_id) returns identifiers of the load beside those of its touchpoints, before anything is written; load_changed_...(load_id, to_state) follows in the same transaction, after the load has its new state and its touchpoints are settled, while pg_temp.cdp_load_version still tells which these are. outbox_refusal_of_...() says why a message must not go out.';
+'Names of the functions (kind p: procedures) in cdp_internal with which the rooms take part in what core does, by how their names begin. Procedures maintain_room_...() belong to cdp.maintain() and may commit. health_of_...() belong to cdp.health() and return (severity, finding, detail, remedy). When a load is reverted or retried, load_identifiers_...(load_id) returns identifiers of the load beside those of its touchpoints, before anything is written; load_changed_...(load_id, to_state) follows in the same transaction, after the load has its new state and its touchpoints are settled, while pg_temp.cdp_load_version still tells which these are. outbox_refusal_of_...() says why a message must not go out, outbox_refusals_of_...() the same of many.';
 
 CREATE OR REPLACE PROCEDURE cdp.maintain()
 LANGUAGE plpgsql

@@ -68,6 +68,67 @@ $$;
 COMMENT ON FUNCTION cdp.outbox_put(text, text, jsonb, text, bigint, timestamptz) IS
 'Writes a message for a destination; it is delivered once this transaction commits, not before not_before. Returns its number, or NULL when a message with the same dedup_key stands there already, or when the message is refused: then a WARNING says why, as cdp.outbox_refusal() does. Waits for a transaction that takes the customer''s consent away, which waits for this one to end. Needs the rights of the tables'' owner. Error 23503: unknown destination.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.outbox_refusals(destination text, kind text, customers bigint[], payloads jsonb[]) RETURNS text[]
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+DECLARE
+  name text;
+  reasons text[] := array_fill(NULL::text, ARRAY[cardinality(customers)]);
+BEGIN
+  IF customers = '{}' THEN
+    RETURN reasons;
+  END IF;
+  -- Every room that refuses one message (outbox_refusal_of_<room>) refuses many by outbox_refusals_of_<room>(destination,
+  -- kind, customers, payloads): a row (n, reason) for each message, counted from 1, that must not go.
+  FOREACH name IN ARRAY ARRAY(SELECT cdp_internal.room_functions('outbox_refusals_of_', 4)) LOOP
+    EXECUTE format('SELECT array_agg(coalesce(w.reason, h.reason) ORDER BY w.n) FROM unnest($5) WITH ORDINALITY AS w (reason, n)
+      LEFT JOIN cdp_internal.%I($1, $2, $3, $4) AS h (n, reason) ON h.n = w.n', name) INTO reasons USING destination, kind, customers, payloads, reasons;
+  END LOOP;
+  RETURN reasons;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.outbox_refusals(text, text, bigint[], jsonb[]) IS
+'cdp.outbox_refusal() of many messages of one kind, each with the customer and payload at its place: the reasons, NULL where it would be taken. Empty without messages.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.outbox_put_many(
+  destination text, kind text, customers bigint[], payloads jsonb[], dedup_keys text[], not_before timestamptz DEFAULT NULL)
+RETURNS TABLE (n integer, outbox_id bigint, refusal text)
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+  reasons text[];
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  IF NOT EXISTS (SELECT FROM cdp_data.destination d WHERE d.destination = outbox_put_many.destination) THEN
+    RAISE EXCEPTION 'unknown destination "%"', destination
+      USING ERRCODE = 'foreign_key_violation', HINT = 'Make it first: INSERT INTO cdp_data.destination (destination, purpose) VALUES (...)';
+  ELSIF (cardinality(customers) = cardinality(payloads) AND cardinality(customers) = cardinality(dedup_keys)) IS NOT TRUE THEN
+    RAISE EXCEPTION 'customers, payloads and dedup_keys must be as many'
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = format('They are %s, %s and %s.', cardinality(customers), cardinality(payloads), cardinality(dedup_keys));
+  END IF;
+  -- Whoever is about to take consent away keeps these for himself: what they allow is asked once he has ended.
+  LOCK TABLE cdp_data.outbox IN ROW EXCLUSIVE MODE;
+  PERFORM FROM cdp_data.customer c WHERE c.customer_id = ANY (customers) ORDER BY c.customer_id FOR KEY SHARE;
+  reasons := cdp_internal.outbox_refusals(destination, kind, customers, payloads);
+  RETURN QUERY
+  WITH wanted AS MATERIALIZED (
+    SELECT w.n::integer AS n, w.customer, w.payload, w.dedup_key, w.reason,
+      CASE WHEN w.reason IS NULL THEN nextval(pg_get_serial_sequence('cdp_data.outbox', 'outbox_id')) END AS id
+    FROM unnest(customers, payloads, dedup_keys, reasons) WITH ORDINALITY AS w (customer, payload, dedup_key, reason, n)
+  ), put AS (
+    INSERT INTO cdp_data.outbox AS o (outbox_id, destination, kind, payload, dedup_key, customer_id, next_attempt_at)
+    SELECT w.id, outbox_put_many.destination, outbox_put_many.kind, w.payload, w.dedup_key, w.customer, coalesce(not_before, now())
+    FROM wanted w WHERE w.reason IS NULL ORDER BY w.n
+    ON CONFLICT ON CONSTRAINT outbox_destination_dedup_key_key DO NOTHING
+    RETURNING o.outbox_id
+  )
+  SELECT w.n, p.outbox_id, w.reason FROM wanted w LEFT JOIN put p ON p.outbox_id = w.id ORDER BY w.n;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.outbox_put_many(text, text, bigint[], jsonb[], text[], timestamptz) IS
+'cdp.outbox_put() of many messages of one kind to a destination, at one go: each has the customer (NULL: nobody''s), payload and dedup_key (NULL: none) at its place. Returns a row for each, n counting from 1: outbox_id of what was written; refusal, why it was refused, without a warning; neither when a message with the same dedup_key stands there already, or came earlier in the call. Locks customers in the order of their ids. Needs the rights of the tables'' owner. Errors: 23503 unknown destination, 22023 arrays of different length, 23502 a NULL payload.';
+
 CREATE OR REPLACE FUNCTION cdp.outbox_take(destination text, max_messages integer DEFAULT 100, lease interval DEFAULT '5 minutes')
 RETURNS TABLE (outbox_id bigint, kind text, payload jsonb, dedup_key text, attempt integer)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp

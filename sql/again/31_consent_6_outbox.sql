@@ -26,6 +26,39 @@ $$;
 COMMENT ON FUNCTION cdp_internal.outbox_refusal_of_consent(text, text, bigint, jsonb) IS
 'The gate of consent before the outbox (cdp.outbox_refusal()): refuses for a destination without a known purpose, without a customer, and without the consent that the purpose''s rule asks for on the destination''s channel. Lets erasures (kind erase, no customer) pass. NULL: nothing against it.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.outbox_refusals_of_consent(destination text, kind text, customers bigint[], payloads jsonb[])
+RETURNS TABLE (n bigint, reason text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+  d record;
+  map bytea;
+  customer_map bytea := cdp_internal.customer_map();
+BEGIN
+  SELECT x.purpose, x.channel, p.purpose_id, p.rule INTO d
+  FROM cdp_data.destination x LEFT JOIN cdp_data.purpose_all p ON p.name = x.purpose WHERE x.destination = outbox_refusals_of_consent.destination;
+  IF d.rule = 'off' THEN
+    RETURN;
+  ELSIF d.rule IS NOT NULL THEN
+    -- The places of many are found more slowly than all summaries are read.
+    map := cdp_internal.consent_bitmap_of(d.purpose_id, d.rule, d.channel, CASE WHEN cardinality(customers) <= 1000 THEN
+      ARRAY(SELECT DISTINCT cdp_internal.customer_root(customer_map, NULL, c, NULL) FROM unnest(customers) c WHERE c IS NOT NULL) END);
+  END IF;
+  RETURN QUERY
+  SELECT w.n, CASE
+    WHEN d.purpose IS NULL THEN 'the destination has no purpose; name one in cdp_data.destination.purpose'
+    WHEN d.rule IS NULL THEN format('the destination''s purpose "%s" is unknown', d.purpose)
+    WHEN w.customer IS NULL THEN format('it names no customer whose consent to %s could be asked', d.purpose)
+    ELSE format('no consent of customer %s to %s%s', w.customer, d.purpose, CASE WHEN d.channel <> '' THEN ' by ' || d.channel ELSE '' END) END
+  FROM unnest(customers) WITH ORDINALITY AS w (customer, n) LEFT JOIN cdp_data.customer c ON c.customer_id = w.customer
+  WHERE NOT (kind = 'erase' AND w.customer IS NULL)
+    AND (map IS NULL OR c.customer_id IS NULL OR NOT cdp_internal.bitmap_has(map, cdp_internal.customer_root(customer_map, NULL, w.customer, NULL)));
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.outbox_refusals_of_consent(text, text, bigint[], jsonb[]) IS
+'The same gate for many messages (cdp_internal.outbox_refusals()), by one bitmap: a row for each that it refuses, with its place and the reason.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.consent_hold(identifier_ids bigint[]) RETURNS bigint[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$

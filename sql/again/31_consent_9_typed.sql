@@ -178,3 +178,30 @@ END
 $$;
 COMMENT ON FUNCTION cdp_internal.outbox_refusal_of_purpose(text, text, bigint, jsonb) IS
 'The gate of purposes before the outbox: refuses a message whose payload carries, in its object attributes, one that is not declared for the destination or that may not be used for its purpose, or whose attributes are no object. NULL: nothing against it.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.outbox_refusals_of_purpose(destination text, kind text, customers bigint[], payloads jsonb[])
+RETURNS TABLE (n bigint, reason text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+  d record;
+  closed text[];
+BEGIN
+  SELECT x.purpose, x.attributes INTO d FROM cdp_data.destination x JOIN cdp_data.purpose_all p ON p.name = x.purpose WHERE x.destination = outbox_refusals_of_purpose.destination;
+  closed := ARRAY(SELECT a.name FROM cdp_data.attribute_all a WHERE a.allowed_purposes IS NOT NULL AND (d.purpose = ANY (a.allowed_purposes)) IS NOT TRUE ORDER BY a.name);
+  RETURN QUERY
+  SELECT x.n, x.reason FROM (
+    SELECT w.n, CASE WHEN jsonb_typeof(w.attributes) <> 'object' THEN 'attributes at /attributes are no object of names and values'
+      ELSE coalesce((
+          SELECT format('attribute at %s is not declared for the destination', '/attributes' || cdp_internal.json_pointer(left(min(k COLLATE "C"), 63)))
+          FROM jsonb_object_keys(w.attributes) k WHERE d.attributes IS NOT NULL AND (k = ANY (d.attributes)) IS NOT TRUE HAVING count(*) > 0), (
+          SELECT format('attribute at %s may not be used for %s', '/attributes' || cdp_internal.json_pointer(f.name), d.purpose)
+          FROM unnest(closed) WITH ORDINALITY AS f (name, nth) WHERE w.attributes ? f.name ORDER BY f.nth LIMIT 1)) END AS reason
+    FROM (SELECT p.n, p.customer, p.payload -> 'attributes' AS attributes FROM unnest(customers, payloads) WITH ORDINALITY AS p (customer, payload, n) OFFSET 0) w
+    WHERE coalesce(jsonb_typeof(w.attributes), 'null') <> 'null' AND NOT (kind = 'erase' AND w.customer IS NULL)) x
+  WHERE x.reason IS NOT NULL;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.outbox_refusals_of_purpose(text, text, bigint[], jsonb[]) IS
+'The same gate for many messages (cdp_internal.outbox_refusals()): a row for each that it refuses, with its place and the reason.';

@@ -355,6 +355,20 @@ $$;
 COMMENT ON FUNCTION cdp_internal.outbox_refusal_of_erasure(text, text, bigint, jsonb) IS
 'The gate of erasure before the outbox: nothing is sent about a customer who was erased, or is being erased now. NULL: nothing against it.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.outbox_refusals_of_erasure(destination text, kind text, customers bigint[], payloads jsonb[])
+RETURNS TABLE (n bigint, reason text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+  SELECT w.n, format('customer %s was erased: receipt %s', e.customer_id, e.receipt_id)
+  FROM unnest(customers) WITH ORDINALITY AS w (customer, n) JOIN cdp_data.erased_customer e ON e.customer_id = w.customer;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.outbox_refusals_of_erasure(text, text, bigint[], jsonb[]) IS
+'The same gate for many messages (cdp_internal.outbox_refusals()), whose customers the caller has locked, so that an erasure that was under way has ended: a row for each that it refuses, with its place and the reason.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.lift_in(identifier_type text, value text, reason text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$

@@ -210,6 +210,19 @@ $$;
 COMMENT ON FUNCTION cdp_internal.outbox_refusal_of_gates(text, text, bigint, jsonb) IS
 'The gates of data quality before the outbox (cdp.outbox_refusal()): refuses while a gate of the destination is closed. Erasures (kind erase) pass. NULL: nothing against it.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.outbox_refusals_of_gates(destination text, kind text, customers bigint[], payloads jsonb[])
+RETURNS TABLE (n bigint, reason text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+DECLARE
+  held text := CASE WHEN kind IS DISTINCT FROM 'erase' THEN cdp_internal.outbox_hold_of_gates(destination) END;
+BEGIN
+  RETURN QUERY SELECT g::bigint, held FROM generate_series(1, cardinality(customers)) g WHERE held IS NOT NULL;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.outbox_refusals_of_gates(text, text, bigint[], jsonb[]) IS
+'The same gate for many messages (cdp_internal.outbox_refusals()): a row for each while a gate of the destination is closed.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.health_of_gates()
 RETURNS TABLE (severity text, finding text, detail text, remedy text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
