@@ -8,7 +8,7 @@
 
 #include "utils/guc.h"
 
-CdpPassMemory	cdp_attribution_memory = {"attribution", "cdp.attribution_memory", 1024 * 1024};
+CdpPassMemory	cdp_attribution_memory = {"attribution", "cdp.attribution_memory", 1024 * 1024, "group by channel or campaign"};
 
 /* Defines the settings; called once, when the library is loaded. */
 void

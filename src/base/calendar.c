@@ -202,7 +202,8 @@ cdp_calendar_start(const CdpCalendar *c, int64 number)
 
 	if (c->period.micro > 0)
 	{
-		if (pg_mul_s64_overflow(number, c->period.micro, &result) || pg_add_s64_overflow(result, c->origin, &result))
+		if (pg_mul_s64_overflow(number, c->period.micro, &result) || pg_add_s64_overflow(result, c->origin, &result) ||
+			!IS_VALID_TIMESTAMP(result))
 			return number > 0 ? DT_NOEND : DT_NOBEGIN;
 		return result;
 	}

@@ -22,6 +22,9 @@ typedef struct CdpPeriod
 
 typedef struct CdpCalendar CdpCalendar;
 
+/* No time falls into a period whose number is further from 0, and thousands may be added to it. */
+#define CDP_LAST_PERIOD (PG_INT64_MAX - 1000000)
+
 extern CdpPeriod cdp_period_from_text(const char *text, const char *what);
 extern void cdp_period_append(StringInfo buf, CdpPeriod period);
 extern pg_tz *cdp_zone_from_text(const char *name);

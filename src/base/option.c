@@ -69,9 +69,11 @@ cdp_option_count(const CdpOptionName *option, const JsonbValue *v)
 	number = v->val.numeric;
 	if (numeric_is_nan(number) || numeric_is_inf(number))
 		cdp_option_bad(option, "A whole number");
+	if (DatumGetBool(DirectFunctionCall2(numeric_gt, NumericGetDatum(number), DirectFunctionCall1(int4_numeric, Int32GetDatum(PG_INT32_MAX)))) ||
+		DatumGetBool(DirectFunctionCall2(numeric_lt, NumericGetDatum(number), DirectFunctionCall1(int4_numeric, Int32GetDatum(1)))))
+		cdp_option_bad(option, "A whole number above 0");
 	result = DatumGetInt32(DirectFunctionCall1(numeric_int4, NumericGetDatum(number)));
-	if (result < 1 || !DatumGetBool(DirectFunctionCall2(numeric_eq, NumericGetDatum(number),
-														DirectFunctionCall1(int4_numeric, Int32GetDatum(result)))))
+	if (!DatumGetBool(DirectFunctionCall2(numeric_eq, NumericGetDatum(number), DirectFunctionCall1(int4_numeric, Int32GetDatum(result)))))
 		cdp_option_bad(option, "A whole number above 0");
 	return result;
 }

@@ -117,7 +117,8 @@ cdp_journey_named(CdpJourneyPass *pass, const char *name)
 		return cdp_intern_text(&pass->labels, name, strlen(name));
 	errno = 0;
 	code = strtol(name, &end, 10);
-	if (end == name || *end != '\0' || errno != 0 || code < PG_INT32_MIN || code > PG_INT32_MAX)
+	/* Only as the number is written, so that options that compare labels as text see the same ones. */
+	if (end == name || *end != '\0' || errno != 0 || code < PG_INT32_MIN || code > PG_INT32_MAX || strcmp(psprintf("%ld", code), name) != 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("label \"%s\" of the options is no integer", name),

@@ -70,6 +70,7 @@ compare_nodes(const void *a, const void *b)
 	const CdpTallyEntry *x = *(CdpTallyEntry *const *) a;
 	const CdpTallyEntry *y = *(CdpTallyEntry *const *) b;
 
+	CHECK_FOR_INTERRUPTS();
 	if (x->count != y->count)
 		return x->count > y->count ? -1 : 1;
 	/* In the order in which they were read, which is that of their keys. */
@@ -330,7 +331,6 @@ cdp_path_top(PG_FUNCTION_ARGS)
 	for (uint32 i = 0; i < t->n; i++)
 		if (cdp_tally_key(t, &t->entry[i])[0] == CDP_KEY_PATH)
 			path[n++] = &t->entry[i];
-	CHECK_FOR_INTERRUPTS();
 	qsort(path, n, sizeof(CdpTallyEntry *), compare_nodes);
 	for (uint32 i = 0; i < n; i++)
 	{

@@ -143,7 +143,7 @@ retention_valid(const CdpOutcome *out, const CdpTallyEntry *e)
 	if (e->n < 3 || e->count < 1 || e->customers != e->count || e->times.n > 0)
 		return false;
 	number = cdp_tally_number(key + 1);
-	if (number > PG_INT64_MAX / 4 || number < PG_INT64_MIN / 4)
+	if (number > CDP_LAST_PERIOD || number < -CDP_LAST_PERIOD)
 		return false;
 	if (key[0] == KEY_SIZE)
 		return e->n == 3 && e->value == 0;

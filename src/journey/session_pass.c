@@ -121,7 +121,7 @@ session_valid(const CdpOutcome *out, const CdpTallyEntry *e)
 	if (e->n != 3 || e->customers < 1)
 		return false;
 	number = cdp_tally_number(key + 1);
-	if (number > PG_INT64_MAX / 4 || number < PG_INT64_MIN / 4 || e->times.n != (o->durations && key[0] != KEY_BOUNCES ? e->count : 0))
+	if (number > CDP_LAST_PERIOD || number < -CDP_LAST_PERIOD || e->times.n != (o->durations && key[0] != KEY_BOUNCES ? e->count : 0))
 		return false;
 	if (key[0] == KEY_SESSIONS)
 		return e->value >= e->count && e->value <= PG_INT64_MAX;

@@ -8,7 +8,7 @@
 
 #include "utils/guc.h"
 
-CdpPassMemory cdp_journey_memory = {"journeys", "cdp.journey_memory", 1024 * 1024};
+CdpPassMemory cdp_journey_memory = {"journeys", "cdp.journey_memory", 1024 * 1024, "label kinds of pages instead of single ones"};
 
 /* Defines the settings; called once, when the library is loaded. */
 void

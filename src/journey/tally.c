@@ -155,6 +155,7 @@ compare_entries(const void *a, const void *b, void *arg)
 	const CdpTallyEntry *x = *(CdpTallyEntry *const *) a;
 	const CdpTallyEntry *y = *(CdpTallyEntry *const *) b;
 
+	CHECK_FOR_INTERRUPTS();
 	for (uint32 i = 0; i < Min(x->n, y->n); i++)
 		if (cdp_tally_key(t, x)[i] != cdp_tally_key(t, y)[i])
 			return cdp_tally_key(t, x)[i] < cdp_tally_key(t, y)[i] ? -1 : 1;
@@ -169,7 +170,6 @@ cdp_tally_sorted(const CdpTally *t)
 
 	for (uint32 i = 0; i < t->n; i++)
 		order[i] = &t->entry[i];
-	CHECK_FOR_INTERRUPTS();
 	qsort_arg(order, t->n, sizeof(CdpTallyEntry *), compare_entries, unconstify(CdpTally *, t));
 	return order;
 }

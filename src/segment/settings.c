@@ -8,7 +8,7 @@
 
 #include "utils/guc.h"
 
-CdpPassMemory cdp_segment_memory = {"segments", "cdp.segment_memory", 1024 * 1024};
+CdpPassMemory cdp_segment_memory = {"segments", "cdp.segment_memory", 1024 * 1024, "name fewer properties of events"};
 
 /* Defines the settings; called once, when the library is loaded. */
 void

@@ -1,6 +1,6 @@
 -- Bad input to funnels: every option refuses what it cannot mean, with a name and a hint; hostile text stays text.
 BEGIN;
-SELECT plan(60);
+SELECT plan(61);
 SET client_min_messages = error;
 CREATE FUNCTION pg_temp.refused(call text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE m text;
@@ -48,7 +48,7 @@ SELECT is(pg_temp.refused(call), '22023 ' || message, call) FROM (VALUES
   ($$'{a,b}', breakdown => 'middle'$$, 'unknown value "middle" for funnel option "breakdown"'),
   ($$'{a,b}', since => '2026-01-02Z', until => '2026-01-02Z'$$, 'funnel option "since" is not before "until"'),
   ($$'{a,b}', since => 'infinity'$$, 'funnel option "since" is not before "until"')) v (call, message);
-SELECT is(pg_temp.refused($$'{a,b,c}', exclude => '{x}', exclude_between => '[99999999999, 2]'$$), '22003 integer out of range', 'a step beyond all numbers');
+SELECT is(pg_temp.refused($$'{a,b,c}', exclude => '{x}', exclude_between => '[99999999999, 2]'$$), '22023 invalid value for funnel option "exclude_between"', 'a step beyond all numbers');
 
 -- As raw jsonb, of any shape.
 CREATE FUNCTION pg_temp.raw(o jsonb) RETURNS text LANGUAGE plpgsql AS $$
@@ -71,6 +71,7 @@ SELECT throws_ok($$SELECT cdp.funnel_pass(1, now(), 'a', cdp.funnel_options('{a}
 SELECT throws_ok($$SELECT cdp.funnel_pass(1.5, now(), 'a', cdp.funnel_options('{a}'))$$, '42804', NULL, 'a key of another type');
 SELECT throws_ok($$SELECT cdp.funnel_pass(1, now(), true, cdp.funnel_options('{a}'))$$, '42804', NULL, 'a label of another type');
 SELECT throws_ok($$SELECT cdp.funnel_pass(1, now(), 7, cdp.funnel_options('{7,7x}'))$$, '22023', 'label "7x" of the options is no integer', 'names of integer labels');
+SELECT throws_ok($$SELECT cdp.funnel_pass(1, now(), 7, cdp.funnel_options('{7,07}', step_order => 'unordered'))$$, '22023', 'label "07" of the options is no integer', 'one number in two forms, which would be two labels to the options and one to the rows');
 SELECT throws_ok($$SELECT cdp.funnel_pass(1, now(), 7, cdp.funnel_options('{99999999999}'))$$, '22023', 'label "99999999999" of the options is no integer', 'one that no integer can be');
 
 -- Hostile text is a label like any other.

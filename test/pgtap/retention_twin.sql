@@ -1,6 +1,6 @@
 -- Retention equals a plain-SQL twin on random rows and options, in zones whose clocks change; known tables; hostile input.
 BEGIN;
-SELECT plan(28);
+SELECT plan(29);
 SET LOCAL client_min_messages = error;
 SET LOCAL jit = off;
 CREATE SCHEMA t;
@@ -95,6 +95,11 @@ SELECT is(t.hand('x@2026-01-01 00:00+00,x@2026-01-09 00:00+00', cdp.retention_op
 SELECT is((SELECT string_agg(format('%s:%s', r.period, r.value), ' ') FROM (SELECT cdp.retention_pass(k, at, 'x', cdp.retention_options(period => 'day', kind => 'cumulative', entry_returns => true), v) AS p
   FROM (VALUES (1, timestamptz '2026-01-01 10:00+00', 5.5), (1, '2026-01-02 10:00+00', -1), (2, '2026-01-01 11:00+00', NULL), (2, '2026-01-03 00:00+00', 0.000001)) e (k, at, v)) f, cdp.retention_table(f.p) r),
   '0:5.5 1:4.5 2:4.500001', 'what a cohort is worth by then, refunds taken off');
+
+-- The ends of the calendar in the shortest periods.
+SELECT is((SELECT string_agg(format('%s %s', (r.cohort AT TIME ZONE 'UTC')::text, r.size), ', ' ORDER BY r.cohort) FROM (
+  SELECT cdp.retention_pass(i, at, 'x', '{"period": "1 microseconds", "periods": 1}') AS p FROM unnest('{4713-01-01 BC,294276-12-31 23:59:59.999999+00}'::timestamptz[]) WITH ORDINALITY u (at, i)) f, cdp.retention_table(f.p) r WHERE r.period = 0),
+  '4713-01-01 00:00:00 BC 1, 294276-12-31 23:59:59.999999 1', 'a microsecond of the last year is a period like any other');
 
 -- Adding, orders, spilling.
 CREATE TABLE t.whole AS SELECT cdp.retention_pass(customer, at, label, '{"period": "day", "entry": "each_period"}', value) AS p FROM t.event;

@@ -63,7 +63,7 @@ grow(CdpIntern *in)
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("too many distinct labels for %s", in->memory->pass),
 				 errdetail("At most %d are possible.", CDP_MAX_LABELS),
-				 errhint("Group by channel or campaign instead of by touch.")));
+				 errhint("Make them fewer: %s.", in->memory->fewer)));
 	in->room *= 2;
 	in->slots *= 2;
 	in->text = repalloc_huge(in->text, sizeof(char *) * in->room);
@@ -99,6 +99,19 @@ add_entry(CdpIntern *in, uint32 hash)
 	return in->n++;
 }
 
+/* Counts the memory of a new label; error 54000 when all take more than a quarter of the setting. */
+static void
+take_bytes(CdpIntern *in, Size bytes)
+{
+	in->bytes += bytes;
+	if (in->bytes > cdp_pass_memory_bytes(in->memory) / 4)
+		ereport(ERROR,
+				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+				 errmsg("labels of %s do not fit into memory", in->memory->pass),
+				 errdetail("%u distinct labels take more than a quarter of %d kB.", in->n, in->memory->kilobytes),
+				 errhint("Raise %s, or %s.", in->memory->setting, in->memory->fewer)));
+}
+
 /* The number of a text; new ones are copied, unless the table is closed. */
 uint32
 cdp_intern_text_slow(CdpIntern *in, const char *text, uint32 len)
@@ -121,13 +134,7 @@ cdp_intern_text_slow(CdpIntern *in, const char *text, uint32 len)
 	memcpy(in->text[number], text, len);
 	in->text[number][len] = '\0';
 	in->len[number] = len;
-	in->bytes += len + 64;
-	if (in->bytes > cdp_pass_memory_bytes(in->memory) / 4)
-		ereport(ERROR,
-				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("labels of %s do not fit into memory", in->memory->pass),
-				 errdetail("%u distinct labels take more than a quarter of %d kB.", in->n, in->memory->kilobytes),
-				 errhint("Raise %s, or group by channel or campaign.", in->memory->setting)));
+	take_bytes(in, len + 64);
 	return number;
 }
 
@@ -150,6 +157,7 @@ cdp_intern_int(CdpIntern *in, int32 code)
 	in->code[number] = code;
 	in->text[number] = NULL;
 	in->len[number] = 0;
+	take_bytes(in, 64);
 	return number;
 }
 

@@ -12,6 +12,7 @@ typedef struct CdpPassMemory
 	const char *pass;			/* such as "attribution" */
 	const char *setting;		/* such as "cdp.attribution_memory" */
 	int			kilobytes;
+	const char *fewer;			/* what makes the labels fewer, such as "group by channel" */
 } CdpPassMemory;
 
 /* The limit in bytes. */

@@ -364,13 +364,17 @@ cdp_store_visit(CdpStore *s, Size scratch_of_row, CdpVisitPartition visit, void 
 		if (need > cdp_pass_memory_bytes(s->memory) / 2)
 		{
 			CdpStore   *finer;
+			MemoryContext cxt;
 
 			if (s->level >= MOST_LEVELS)
 				key_too_large(s, p, need);
-			finer = create_store(s->cxt, s->wide_key, s->extra_words, s->memory, s->level + 1, s->limit / 2);
+			/* Of its own: the next partition that is divided needs the memory again. */
+			cxt = AllocSetContextCreate(s->cxt, "cdp finer store", ALLOCSET_DEFAULT_SIZES);
+			finer = create_store(cxt, s->wide_key, s->extra_words, s->memory, s->level + 1, s->limit / 2);
 			refine_partition(s, p, finer);
 			cdp_store_visit(finer, scratch_of_row, visit, arg);
 			cdp_store_close(finer);
+			MemoryContextDelete(cxt);
 			continue;
 		}
 		if (rows > PG_INT32_MAX / 2)

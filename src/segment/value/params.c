@@ -17,7 +17,7 @@
 #define LEAST_PARAMETER 1e-12
 #define LARGEST_PARAMETER 1e12
 
-CdpPassMemory cdp_value_memory = {"customer value", "cdp.value_memory", 1024 * 1024};
+CdpPassMemory cdp_value_memory = {"customer value", "cdp.value_memory", 1024 * 1024, "value fewer kinds of touchpoints"};
 
 /* Defines the settings; called once, when the library is loaded. */
 void
