@@ -100,13 +100,6 @@ AS 'MODULE_PATHNAME', 'cdp_in_sample';
 COMMENT ON FUNCTION cdp_internal.in_sample(bigint, double precision, bigint) IS
 'Whether a sample of that fraction (0 to 1) takes the customer: decided by a hash of id and seed (mixing steps of splitmix64), so that it is the same at any time and on any machine, and a larger fraction takes all that a smaller one takes. NULL when an argument is NULL. Error 22023: fraction.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.wilson_interval(
-  hits bigint, tries bigint, confidence double precision DEFAULT 0.95, OUT low double precision, OUT high double precision)
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
-AS 'MODULE_PATHNAME', 'cdp_wilson_interval';
-COMMENT ON FUNCTION cdp_internal.wilson_interval(bigint, bigint, double precision) IS
-'Between which shares (0 to 1) the true share lies when tries independent draws had that many hits: the score interval of Wilson (1927) without continuity correction, two-sided. 0 and 1 without a try. NULL when an argument is NULL. Errors: 22023 hits not in 0 to tries, or confidence not between 0 and 1.';
-
 CREATE OR REPLACE FUNCTION cdp_internal.segment_pass_events(result bytea) RETURNS TABLE (atom integer, customers bytea, unknown bytea, unseen boolean)
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'cdp_segment_pass_events';

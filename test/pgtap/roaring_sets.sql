@@ -1,7 +1,7 @@
 -- Functions on sets of customers against plain SQL over random sets, thin, crowded and in runs; laws of set algebra; what NULL gives;
 -- samples and intervals.
 BEGIN;
-SELECT plan(36);
+SELECT plan(34);
 SELECT setseed(0.31);
 
 -- Each set mixes forms: scattered ids, crowded ones, runs, over a few containers and the last one.
@@ -70,10 +70,5 @@ SELECT is((SELECT array_agg(DISTINCT cdp.roaring_count(cdp.roaring_andnot(cdp.ro
 SELECT cmp_ok((SELECT abs(cdp.roaring_count(cdp.roaring_and(cdp.roaring_sample(bits, 0.1, 1), cdp.roaring_sample(bits, 0.1, 2))) - 1000) FROM everyone), '<', 160::bigint, 'two seeds are independent');
 SELECT is((SELECT ARRAY[cdp.roaring_count(cdp.roaring_sample(bits, 0)), cdp.roaring_count(cdp.roaring_sample(bits, 1))] FROM everyone), '{0,100000}', 'nobody, and everybody');
 SELECT throws_ok($$SELECT cdp_internal.in_sample(1, f) FROM unnest('{1.01,-0.1,NaN}'::double precision[]) f$$, '22023', NULL, 'a fraction outside of 0 to 1 is refused');
-
--- Newcombe (1998), table I, method 3: 81 of 263, 15 of 148, 0 of 20, 1 of 29.
-SELECT is((SELECT string_agg(format('%s %s', round(low::numeric, 4), round(high::numeric, 4)), ', ' ORDER BY o) FROM (VALUES (1, 81, 263), (2, 15, 148), (3, 0, 20), (4, 1, 29)) v (o, h, n), cdp_internal.wilson_interval(h, n)),
-  '0.2553 0.3662, 0.0624 0.1605, 0.0000 0.1611, 0.0061 0.1718', 'intervals as published');
-SELECT is((SELECT w::text FROM cdp_internal.wilson_interval(0, 0) w), '(0,1)', 'no try says nothing');
 SELECT * FROM finish();
 ROLLBACK;

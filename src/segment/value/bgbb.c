@@ -9,6 +9,7 @@
 
 #include <math.h>
 
+#include "base/distribution.h"
 #include "segment/value/model.h"
 #include "segment/value/special.h"
 

@@ -8,8 +8,8 @@
 
 #include <math.h>
 
+#include "base/distribution.h"
 #include "segment/value/model.h"
-#include "segment/value/special.h"
 
 enum
 {

@@ -2,20 +2,14 @@
  * special.c
  *		Special functions of the models of purchases. See special.h.
  *
- * Models subtract logarithms of gamma functions of large numbers, so the ratio is
- * computed as one thing. Where a series converges slowly or cancels, integrals
- * of positive functions take its place.
+ * Where a series converges slowly or cancels, integrals of positive functions take
+ * its place.
  */
 #include "cdp.h"
 
 #include <math.h>
 
 #include "segment/value/special.h"
-
-/* Up to so many factors a ratio of gammas is a product. */
-#define PRODUCT_FACTORS 32
-/* From here on Stirling's series has all digits. */
-#define STIRLING 16.0
 
 #define SERIES_TERMS 5000
 /* A sum this much smaller than its largest term has lost digits. */
@@ -28,32 +22,6 @@
 #define MEAN_LEVELS 10
 /* exp(-MEAN_TAIL) is nothing. */
 #define MEAN_TAIL 60.0
-
-/* What Stirling's series adds to (z - 1/2) log z - z + log(2 pi) / 2. */
-static double
-stirling_rest(double z)
-{
-	double		y = 1 / (z * z);
-
-	return (1.0 / 12 - y * (1.0 / 360 - y * (1.0 / 1260 - y * (1.0 / 1680 - y / 1188)))) / z;
-}
-
-/* log(Gamma(z + s) / Gamma(z)) for z > 0 and z + s > 0, without the cancellation of a difference. */
-double
-cdp_lgamma_ratio(double z, double s)
-{
-	if (s >= 0 && s <= PRODUCT_FACTORS && s == floor(s) && z < 1e9)
-	{
-		double		product = 1;
-
-		for (int i = 0; i < (int) s; i++)
-			product *= z + i;
-		return log(product);
-	}
-	if (z >= STIRLING && z + s >= STIRLING)
-		return (z - 0.5) * log1p(s / z) + s * log(z + s) - s + stirling_rest(z + s) - stirling_rest(z);
-	return lgamma(z + s) - lgamma(z);
-}
 
 /* log(exp(a) + exp(b)). */
 double
