@@ -114,6 +114,10 @@ SELECT 900, x, 'treatment', 'a', '2026-04-20', 'sent' FROM unnest(ARRAY[cdp.cust
 INSERT INTO cdp_data.channel_bounce (identifier_id, channel, bounced_at) VALUES (public.id_of('user_id', 'u-erika-77'), 'email', '2026-04-21'), (public.id_of('user_id', 'u4'), 'email', '2026-04-21');
 INSERT INTO cdp_data.campaign_stray (touchpoint_id, customer_id, occurred_at, run) VALUES (-900, cdp.customer_of('user_id', 'u-erika-77'), '2026-04-21', 'to Erika Musterfräulein');
 
+-- The arm of a holdout that was kept of her.
+INSERT INTO cdp_data.holdout_assignment (holdout_id, customer_id, arm, assigned_at)
+SELECT 900, x, 'treatment', '2026-04-20' FROM unnest(ARRAY[cdp.customer_of('user_id', 'u-erika-77'), cdp.customer_of('user_id', 'u4')]) x;
+
 -- A table of the user's own, by customer and by identifier, and a column of his own in ours.
 CREATE SCHEMA my;
 CREATE TABLE my.ticket (id int PRIMARY KEY, mail text, body text);
