@@ -13,6 +13,7 @@
 #define PG_RETURN_INT32(x) return (Datum) (x)
 #define PG_RETURN_INT64(x) return (Datum) (x)
 #define PG_RETURN_BOOL(x) return (Datum) (x)
+#define pg_attribute_noreturn() __attribute__((noreturn))
 #define ERROR 21
 #define ereport(level, rest) do { if ((level) >= ERROR) abort(); } while (0)
 #define elog(level, ...) do { if ((level) >= ERROR) abort(); } while (0)

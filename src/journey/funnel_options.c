@@ -92,7 +92,7 @@ read_between(CdpFunnelOptions *o, const JsonbValue *v)
 	JsonbIterator *it;
 	JsonbIteratorToken token;
 	JsonbValue	item;
-	int			step[2];
+	int			step[2] = {0, 0};
 	int			n = 0;
 
 	if (v->type != jbvBinary || !JsonContainerIsArray(v->val.binary.data) || JsonContainerSize(v->val.binary.data) != 2)

@@ -202,6 +202,7 @@ read_key(const CdpOutcome *o, StringInfo buf, uint32 **key, int *room)
 static int
 compare_keys(const uint32 *a, uint32 na, const uint32 *b, uint32 nb)
 {
+	Assert(a != NULL && (b != NULL || nb == 0));
 	for (uint32 i = 0; i < Min(na, nb); i++)
 		if (a[i] != b[i])
 			return a[i] < b[i] ? -1 : 1;

@@ -239,6 +239,7 @@ document_value(const CdpAttrField *f, Jsonb *document, bool *isnull)
 	JsonbContainer *root = &document->root;
 	JsonbValue	v;
 
+	Assert(document != NULL);
 	*isnull = true;
 	if (f->key != NULL)
 	{

@@ -175,6 +175,7 @@ pass_atom(const Combine *c, Pass *pass, int atom, NodeValue *v)
 static CdpRoaring *
 members_of(const NodeValue *v, bool sql_nulls)
 {
+	Assert(v != NULL);
 	return sql_nulls && v->unknown != NULL ? cdp_roaring_set_andnot(v->set, v->unknown) : cdp_roaring_set_copy(v->set);
 }
 
@@ -257,6 +258,7 @@ compute_node(Combine *c, int index)
 			list_node(c, node, v);
 			break;
 		case CDP_NODE_NOT:
+			Assert(child != NULL);
 			v->set = cdp_roaring_set_andnot(c->everybody, child->set);
 			v->unknown = child->unknown == NULL ? NULL : cdp_roaring_set_copy(child->unknown);
 			break;

@@ -169,6 +169,7 @@ take_other(CdpWalk *w, const CdpCounter *c, CdpState *st, const CdpAction *a, in
 
 	if (a->word >= 0)
 	{
+		Assert(row != NULL);	/* rows with words are kept in full */
 		word = row[w->pass->store->extra_word + a->word];
 		if (c->op >= CDP_OP_DISTINCT ? word == CDP_WORD_NO_SCALAR : (int64) word == CDP_WORD_NO_NUMBER)
 			return;

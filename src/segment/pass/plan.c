@@ -32,7 +32,7 @@ cdp_plan_slot(CdpPlan *plan, CdpSlotType type, const int *key, int nkeys)
 
 	for (int i = 0; i < n; i++)
 		if (plan->slot[i].type == type && plan->slot[i].nkeys == nkeys &&
-			memcmp(plan->slot[i].key, key, sizeof(int) * nkeys) == 0)
+			(nkeys == 0 || memcmp(plan->slot[i].key, key, sizeof(int) * nkeys) == 0))
 			return i;
 	if ((n & (n - 1)) == 0)
 	{
@@ -44,7 +44,8 @@ cdp_plan_slot(CdpPlan *plan, CdpSlotType type, const int *key, int nkeys)
 	s->type = type;
 	s->nkeys = nkeys;
 	s->key = palloc(sizeof(int) * Max(nkeys, 1));
-	memcpy(s->key, key, sizeof(int) * nkeys);
+	if (nkeys > 0)
+		memcpy(s->key, key, sizeof(int) * nkeys);
 	return plan->nslots++;
 }
 

@@ -41,6 +41,7 @@ find_stretch(CdpZone *zone, int64 at)
 	int			changes;
 	CdpOffset  *o;
 
+	Assert(zone->offset != NULL);
 	for (int i = 0; i < zone->n; i++)
 		if (at >= zone->offset[i].from && at < zone->offset[i].to)
 		{

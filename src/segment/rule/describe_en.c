@@ -93,8 +93,9 @@ say_test(StringInfo out, const CdpTextTest *test, bool negated)
 		"lies in the last", "lies in the next", "lies before the last", "has its anniversary in the next"
 	};
 	CdpTextOp	op = negated ? cdp_text_opposite(test) : test->op;
-	JsonbValue *v = test->values != NIL ? linitial(test->values) : NULL;
+	JsonbValue *v = test->values != NIL ? linitial(test->values) : NULL;	/* only a list may be empty */
 
+	Assert(v != NULL || cdp_text_ops[op].operand == OPERAND_LIST);
 	switch (cdp_text_ops[op].operand)
 	{
 		case OPERAND_TRUTH:

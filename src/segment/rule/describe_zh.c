@@ -106,9 +106,10 @@ say_test(StringInfo out, const CdpTextTest *test, bool negated)
 		{"在最近", "内"}, {"在未来", "内"}, {"早于最近", ""}, {"的周年日在未来", "内"}
 	};
 	CdpTextOp	op = negated ? cdp_text_opposite(test) : test->op;
-	JsonbValue *v = test->values != NIL ? linitial(test->values) : NULL;
+	JsonbValue *v = test->values != NIL ? linitial(test->values) : NULL;	/* only a list may be empty */
 
-	if (op == TEXT_EXISTS)
+	Assert(v != NULL || cdp_text_ops[op].operand == OPERAND_LIST);
+	if (cdp_text_ops[op].operand == OPERAND_TRUTH)
 	{
 		appendStringInfoString(out, v->val.boolean != negated ? " 有值" : " 没有值");
 		return;

@@ -34,7 +34,7 @@ typedef struct PlanRules
 } PlanRules;
 
 /* Ends the call for rules that do not come as agreed. */
-static void
+CDP_NORETURN static void
 bad_rules(int i)
 {
 	ereport(ERROR,
@@ -225,21 +225,14 @@ make_node(PlanMaker *m, PlanRules *rules, const RuleNode *node)
 static void
 compile_rule(PlanMaker *m, PlanRules *rules, PlanRule *rule, bool paths)
 {
-	StringInfoData text;
-
 	m->rule = rule->rule;
 	m->today = cdp_rule_today(m->as_of, rule->rule->zone);
-	m->paths = NULL;
-	if (paths)
-	{
-		initStringInfo(&text);
-		m->paths = &text;
-	}
+	m->paths = paths ? makeStringInfo() : NULL;
 	rule->node = make_node(m, rules, rule->rule->where);
 	if (paths)
 	{
-		appendStringInfoChar(&text, '}');
-		rule->paths = text.data;
+		appendStringInfoChar(m->paths, '}');
+		rule->paths = m->paths->data;
 	}
 	rule->done = true;
 }

@@ -81,7 +81,7 @@ static void
 simplex_step(Task *t, Corner *simplex)
 {
 	int			n = t->search->n;
-	double		middle[CDP_MAX_VARIABLES];
+	double		middle[CDP_MAX_VARIABLES] = {0};
 	Corner		reflected;
 	Corner		other;
 
@@ -122,7 +122,7 @@ static double
 nelder_mead(Task *t, double *x, double value, double size, int steps)
 {
 	int			n = t->search->n;
-	Corner		simplex[CDP_MAX_VARIABLES + 1];
+	Corner		simplex[CDP_MAX_VARIABLES + 1] = {0};
 
 	for (int c = 0; c <= n; c++)
 	{
@@ -248,7 +248,7 @@ bfgs(Task *t, double *x, double *value)
 	while (t->result->gradient > t->search->tolerance && t->result->iterations < t->search->max_iterations && stalled < STALLED)
 	{
 		double		step[CDP_MAX_VARIABLES];
-		double		next[CDP_MAX_VARIABLES];
+		double		next[CDP_MAX_VARIABLES] = {0};
 		double		before[CDP_MAX_VARIABLES];
 		double		slope = propose(t, inverse, gradient, held, step);
 		double		length = 1;
