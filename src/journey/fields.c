@@ -8,7 +8,9 @@
 #include "base/durations.h"
 #include "base/option.h"
 #include "base/suggest.h"
+#include "base/wire.h"
 #include "catalog/pg_type.h"
+#include "utils/fmgrprotos.h"
 #include "utils/json.h"
 
 #define AT(type, options, field) ((type *) ((char *) (options) + (field)->offset))
@@ -16,7 +18,7 @@
 
 /* Types of the arguments of a function that makes options, by kind of field. */
 static const Oid argument_types[] = {
-	TEXTARRAYOID, INTERVALOID, TEXTOID, BOOLOID, INT4OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, JSONBOID,
+	TEXTARRAYOID, INTERVALOID, TEXTOID, BOOLOID, INT4OID, TIMESTAMPTZOID, TEXTOID, TEXTOID, INTERVALARRAYOID, JSONBOID,
 };
 
 StaticAssertDecl(lengthof(argument_types) == CDP_FIELD_OTHER + 1, "types of fields differ from their kinds");
@@ -37,6 +39,26 @@ cdp_fields_bad(const CdpFields *fields, const char *name, const char *expected)
 	cdp_option_bad(&option, expected);
 }
 
+/* A duration from text. */
+static int64
+read_duration(const char *text, const char *name)
+{
+	return strcmp(text, "unbounded") == 0 ? PG_INT64_MAX : cdp_duration_from_text(text, name);
+}
+
+/* Reads a list of durations. */
+static CdpDurations
+read_durations(const CdpOptionName *option, const JsonbValue *v)
+{
+	CdpDurations list;
+	char	  **text = cdp_option_list(option, v, &list.n);
+
+	list.item = palloc(sizeof(int64) * Max(list.n, 1));
+	for (int i = 0; i < list.n; i++)
+		list.item[i] = read_duration(text[i], option->name);
+	return list;
+}
+
 /* Reads one field. */
 static void
 read_field(const CdpFields *fields, const CdpField *field, void *options, const JsonbValue *v)
@@ -50,8 +72,7 @@ read_field(const CdpFields *fields, const CdpField *field, void *options, const 
 			AT(CdpTexts, options, field)->item = cdp_option_list(&option, v, &AT(CdpTexts, options, field)->n);
 			break;
 		case CDP_FIELD_DURATION:
-			text = cdp_option_text(&option, v);
-			*AT(int64, options, field) = strcmp(text, "unbounded") == 0 ? PG_INT64_MAX : cdp_duration_from_text(text, field->name);
+			*AT(int64, options, field) = read_duration(cdp_option_text(&option, v), field->name);
 			break;
 		case CDP_FIELD_WORD:
 			*AT(int, options, field) = cdp_option_word(&option, v, field->words, field->nwords);
@@ -72,6 +93,9 @@ read_field(const CdpFields *fields, const CdpField *field, void *options, const 
 			break;
 		case CDP_FIELD_PERIOD:
 			*AT(CdpPeriod, options, field) = cdp_period_from_text(cdp_option_text(&option, v), field->name);
+			break;
+		case CDP_FIELD_DURATIONS:
+			*AT(CdpDurations, options, field) = read_durations(&option, v);
 			break;
 		case CDP_FIELD_OTHER:
 			fields->read_other(options, v);
@@ -127,6 +151,43 @@ cdp_fields_read(const CdpFields *fields, Jsonb *jsonb, MemoryContext cxt)
 	return options;
 }
 
+/* Reads the options out of a value of a result, where text that makes none is what is wrong (22P03). All in cxt. */
+void *
+cdp_fields_read_text(const CdpFields *fields, const char *text, MemoryContext cxt)
+{
+	MemoryContext old = CurrentMemoryContext;
+	void	   *volatile options = NULL;
+
+	/* Reading them holds nothing that an error would leave behind. */
+	PG_TRY();
+	{
+		options = cdp_fields_read(fields, DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text))), cxt);
+	}
+	PG_CATCH();
+	{
+		if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_DATA_EXCEPTION)
+			PG_RE_THROW();
+		MemoryContextSwitchTo(old);
+		FlushErrorState();
+	}
+	PG_END_TRY();
+	if (options == NULL)
+		cdp_wire_broken("options");
+	return options;
+}
+
+/* Appends a list of durations, null when there are none. */
+static void
+write_durations(const CdpDurations *list, StringInfo buf)
+{
+	for (int i = 0; i < list->n; i++)
+	{
+		appendStringInfoChar(buf, i == 0 ? '[' : ',');
+		cdp_option_append_duration(buf, list->item[i]);
+	}
+	appendStringInfoString(buf, list->n > 0 ? "]" : "null");
+}
+
 /* Appends one field as JSON. */
 static void
 write_field(const CdpFields *fields, const CdpField *field, const void *options, StringInfo buf)
@@ -158,6 +219,9 @@ write_field(const CdpFields *fields, const CdpField *field, const void *options,
 			appendStringInfoChar(buf, '"');
 			cdp_period_append(buf, *KEPT(CdpPeriod, options, field));
 			appendStringInfoChar(buf, '"');
+			break;
+		case CDP_FIELD_DURATIONS:
+			write_durations(KEPT(CdpDurations, options, field), buf);
 			break;
 		case CDP_FIELD_OTHER:
 			fields->write_other(options, buf);

@@ -18,6 +18,13 @@ typedef struct CdpTexts
 	char	  **item;
 } CdpTexts;
 
+/* A list of durations in microseconds, PG_INT64_MAX = unbounded. */
+typedef struct CdpDurations
+{
+	int			n;
+	int64	   *item;
+} CdpDurations;
+
 /* What a field holds, and the member of the options it is kept in. */
 typedef enum CdpFieldKind
 {
@@ -29,6 +36,7 @@ typedef enum CdpFieldKind
 	CDP_FIELD_TIME,				/* int64, DT_NOBEGIN or DT_NOEND = no limit */
 	CDP_FIELD_ZONE,				/* char *, a time zone */
 	CDP_FIELD_PERIOD,			/* CdpPeriod */
+	CDP_FIELD_DURATIONS,		/* CdpDurations */
 	CDP_FIELD_OTHER				/* read and written by functions of the pass */
 } CdpFieldKind;
 
@@ -60,6 +68,7 @@ typedef struct CdpFields
 
 CDP_NORETURN extern void cdp_fields_bad(const CdpFields *fields, const char *name, const char *expected);
 extern void *cdp_fields_read(const CdpFields *fields, Jsonb *jsonb, MemoryContext cxt);
+extern void *cdp_fields_read_text(const CdpFields *fields, const char *text, MemoryContext cxt);
 extern void cdp_fields_write(const CdpFields *fields, const void *options, StringInfo buf);
 extern Datum cdp_fields_make(FunctionCallInfo fcinfo, const CdpFields *fields);
 extern bool cdp_texts_have(const CdpTexts *texts, const char *text);

@@ -14,10 +14,10 @@
 
 #include "base/rows/by_key.h"
 #include "base/rows/labels.h"
+#include "journey/fields.h"
 #include "journey/pass.h"
 #include "journey/spans.h"
 #include "lib/stringinfo.h"
-#include "utils/jsonb.h"
 
 #define CDP_MAX_STEPS 64
 
@@ -28,20 +28,29 @@ typedef enum CdpFunnelOrder
 	CDP_FUNNEL_UNORDERED		/* the steps come in any order */
 } CdpFunnelOrder;
 
+/* Rows of one time may be two steps, in the order of their ids. */
+#define CDP_FUNNEL_TIES_BY_ID 1
+/* The last step reached names the breakdown, not the first. */
+#define CDP_FUNNEL_BREAKDOWN_LAST 1
+
+/* Two steps, counted from 1. */
+typedef struct CdpFunnelRange
+{
+	int			from;
+	int			to;
+} CdpFunnelRange;
+
 typedef struct CdpFunnelOptions
 {
-	int			nsteps;
-	char	  **step;			/* as typed: labels that count, divided by | */
+	CdpTexts	steps;			/* as typed: labels that count, divided by | */
 	int64		within;			/* from the first step to any other; PG_INT64_MAX = unbounded */
-	int			nstep_within;	/* 0, or nsteps - 1 */
-	int64	   *step_within;	/* [step - 1], from the step before */
-	int			nexclude;
-	char	  **exclude;
-	int			exclude_from;	/* a chain breaks between these two steps, counted from 1 */
-	int			exclude_to;
-	CdpFunnelOrder order;
-	bool		ties_count;		/* rows of one time may be two steps, in the order of their ids */
-	bool		breakdown_last; /* the last step reached names the breakdown, not the first */
+	CdpDurations step_within;	/* none, or one for each step but the first, from the step before */
+	int			step_order;		/* a CdpFunnelOrder */
+	int			ties;
+	CdpTexts	exclude;
+	int			ranges;			/* 1, or one for each excluded label */
+	CdpFunnelRange *exclude_between;	/* where excluded rows break a chain */
+	int			breakdown;
 	bool		durations;
 	int64		since;			/* of the first step; DT_NOBEGIN = no limit */
 	int64		until;			/* DT_NOEND = no limit */
@@ -90,15 +99,14 @@ typedef struct CdpFunnelMoment
 {
 	int64		at;
 	uint64		steps;			/* a bit for each step that one of them may be */
-	bool		excluded;
+	uint64		breaks;			/* and for each behind which one of them breaks a chain */
 	uint32		breakdown[CDP_MAX_STEPS];	/* of the first row of each such step */
 } CdpFunnelMoment;
 
 typedef struct CdpFunnelWalk CdpFunnelWalk;
 
 /* funnel_options.c */
-extern CdpFunnelOptions *cdp_funnel_options_read(Jsonb *jsonb, MemoryContext cxt);
-extern void cdp_funnel_options_write(const CdpFunnelOptions *o, StringInfo buf);
+extern const CdpFields cdp_funnel_fields;
 extern char **cdp_funnel_step_labels(const char *step, int *n);
 
 /* funnel_walk.c: the moments of a customer in, a chain out */

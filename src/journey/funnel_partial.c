@@ -25,7 +25,7 @@ CDP_FUNCTION(cdp_funnel_merge_final);
 static inline CdpFunnelCell *
 cell_of(const CdpFunnelSums *s, int breakdown, int step)
 {
-	return &s->cell[(Size) breakdown * s->options->nsteps + step];
+	return &s->cell[(Size) breakdown * s->options->steps.n + step];
 }
 
 /* Empty sums in cxt; breakdown is kept, not copied. */
@@ -33,13 +33,13 @@ CdpFunnelSums *
 cdp_funnel_sums_create(const CdpFunnelOptions *o, CdpLabels *breakdown, bool broken_down, MemoryContext cxt)
 {
 	CdpFunnelSums *s = MemoryContextAllocZero(cxt, sizeof(CdpFunnelSums));
-	Size		cells = (Size) breakdown->n * o->nsteps;
+	Size		cells = (Size) breakdown->n * o->steps.n;
 
 	if (cells * sizeof(CdpFunnelCell) > cdp_pass_memory_bytes(&cdp_journey_memory) / 4)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("a funnel has too many breakdowns"),
-				 errdetail("%d breakdowns of %d steps take more than a quarter of %d kB.", breakdown->n, o->nsteps,
+				 errdetail("%d breakdowns of %d steps take more than a quarter of %d kB.", breakdown->n, o->steps.n,
 						   cdp_journey_memory.kilobytes),
 				 errhint("Break down by something coarser, or raise %s.", cdp_journey_memory.setting)));
 	s->memory.cxt = cxt;
@@ -98,14 +98,14 @@ cdp_funnel_sums_to_datum(CdpFunnelSums *s)
 	appendStringInfoSpaces(&buf, VARHDRSZ);
 	pq_sendbyte(&buf, PARTIAL_VERSION);
 	initStringInfo(&options);
-	cdp_funnel_options_write(s->options, &options);
+	cdp_fields_write(&cdp_funnel_fields, s->options, &options);
 	cdp_wire_put_text(&buf, options.data);
 	pq_sendbyte(&buf, s->broken_down);
 	cdp_labels_write(used, &buf);
 	for (int i = 0; i < CDP_FUNNEL_COUNTERS; i++)
 		cdp_wire_put_uint(&buf, s->counter[i]);
 	for (int b = 0; b < used->n; b++)
-		for (int k = 0; k < s->options->nsteps; k++)
+		for (int k = 0; k < s->options->steps.n; k++)
 		{
 			CdpFunnelCell *cell = cell_of(s, place[b], k);
 
@@ -134,27 +134,12 @@ read_count(StringInfo buf)
 static CdpFunnelOptions *
 read_options(StringInfo buf, MemoryContext cxt)
 {
-	CdpFunnelOptions *volatile o = NULL;
 	char	   *text = cdp_wire_get_text(buf);
+	CdpFunnelOptions *o = cdp_fields_read_text(&cdp_funnel_fields, text, cxt);
 	StringInfoData again;
 
-	/* Reading them holds nothing that an error would leave behind. */
-	PG_TRY();
-	{
-		o = cdp_funnel_options_read(DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text))), cxt);
-	}
-	PG_CATCH();
-	{
-		if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_DATA_EXCEPTION)
-			PG_RE_THROW();
-		MemoryContextSwitchTo(cxt);
-		FlushErrorState();
-	}
-	PG_END_TRY();
-	if (o == NULL)
-		cdp_wire_broken("options of a funnel");
 	initStringInfo(&again);
-	cdp_funnel_options_write(o, &again);
+	cdp_fields_write(&cdp_funnel_fields, o, &again);
 	if (strcmp(again.data, text) != 0)
 		cdp_wire_broken("form of the options of a funnel");
 	return o;
@@ -194,7 +179,7 @@ cdp_funnel_sums_from_datum(Datum partial, MemoryContext cxt)
 	for (int i = 0; i < CDP_FUNNEL_COUNTERS; i++)
 		s->counter[i] = read_count(&buf);
 	for (int b = 0; b < s->breakdown->n; b++)
-		for (int k = 0; k < o->nsteps; k++)
+		for (int k = 0; k < o->steps.n; k++)
 		{
 			CdpFunnelCell *cell = cell_of(s, b, k);
 
@@ -271,7 +256,7 @@ add_sums(CdpFunnelSums *into, const CdpFunnelSums *from, const uint32 *place)
 	for (int i = 0; i < CDP_FUNNEL_COUNTERS; i++)
 		add_count(&into->counter[i], from->counter[i]);
 	for (int b = 0; b < from->breakdown->n; b++)
-		for (int k = 0; k < from->options->nsteps; k++)
+		for (int k = 0; k < from->options->steps.n; k++)
 		{
 			CdpFunnelCell *cell = cell_of(into, place[b], k);
 			const CdpFunnelCell *other = cell_of(from, b, k);
@@ -291,8 +276,8 @@ check_same_funnel(const CdpFunnelSums *a, const CdpFunnelSums *b)
 
 	initStringInfo(&left);
 	initStringInfo(&right);
-	cdp_funnel_options_write(a->options, &left);
-	cdp_funnel_options_write(b->options, &right);
+	cdp_fields_write(&cdp_funnel_fields, a->options, &left);
+	cdp_fields_write(&cdp_funnel_fields, b->options, &right);
 	if (strcmp(left.data, right.data) != 0 || a->broken_down != b->broken_down)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
@@ -338,11 +323,10 @@ make_places(MergeState *state, const CdpFunnelSums *next, MemoryContext aggregat
 	if (all->n == state->sums->breakdown->n)
 		return place_next;
 	initStringInfo(&options);
-	cdp_funnel_options_write(state->sums->options, &options);
+	cdp_fields_write(&cdp_funnel_fields, state->sums->options, &options);
 	cxt = AllocSetContextCreate(aggregate, "cdp funnel merge", ALLOCSET_DEFAULT_SIZES);
 	old = MemoryContextSwitchTo(cxt);
-	wider = cdp_funnel_sums_create(cdp_funnel_options_read(DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(options.data))), cxt),
-								   copy_labels(all), true, cxt);
+	wider = cdp_funnel_sums_create(cdp_fields_read_text(&cdp_funnel_fields, options.data, cxt), copy_labels(all), true, cxt);
 	add_sums(wider, state->sums, place_old);
 	MemoryContextSwitchTo(old);
 	MemoryContextDelete(state->cxt);

@@ -27,8 +27,8 @@
 /* What a label means in the funnel. */
 typedef struct LabelUse
 {
-	uint64		steps;
-	bool		excluded;
+	uint64		steps;			/* a bit for each that it may be */
+	uint64		breaks;			/* and for each behind which it breaks a chain */
 } LabelUse;
 
 typedef struct FunnelPass
@@ -110,16 +110,21 @@ name_labels(FunnelPass *pass)
 
 	pass->use_room = 64;
 	pass->use = palloc(sizeof(LabelUse) * pass->use_room);
-	for (int k = 0; k < o->nsteps; k++)
+	for (int k = 0; k < o->steps.n; k++)
 	{
 		int			n;
-		char	  **label = cdp_funnel_step_labels(o->step[k], &n);
+		char	  **label = cdp_funnel_step_labels(o->steps.item[k], &n);
 
 		for (int i = 0; i < n; i++)
 			name_label(pass, label[i])->steps |= UINT64CONST(1) << k;
 	}
-	for (int e = 0; e < o->nexclude; e++)
-		name_label(pass, o->exclude[e])->excluded = true;
+	for (int e = 0; e < o->exclude.n; e++)
+	{
+		const CdpFunnelRange *r = &o->exclude_between[o->ranges > 1 ? e : 0];
+
+		for (int k = r->from; k < r->to; k++)
+			name_label(pass, o->exclude.item[e])->breaks |= UINT64CONST(1) << (k - 1);
+	}
 	pass->base.labels.closed = true;
 	pass->other = pass->base.labels.n;
 	pass->use[pass->other] = (LabelUse) {0};
@@ -134,7 +139,7 @@ start_pass(FunctionCallInfo fcinfo)
 	FunnelPass *pass = cdp_journey_start(fcinfo, sizeof(FunnelPass), ARG_KEY, ARG_LABEL, ARG_OPTIONS);
 	MemoryContext old = MemoryContextSwitchTo(pass->base.cxt);
 
-	pass->options = cdp_funnel_options_read(pass->base.given, pass->base.cxt);
+	pass->options = cdp_fields_read(&cdp_funnel_fields, pass->base.given, pass->base.cxt);
 	for (int arg = ARG_FURTHER; arg < PG_NARGS(); arg++)
 	{
 		if (get_fn_expr_argtype(fcinfo->flinfo, arg) == INT8OID)
@@ -144,8 +149,8 @@ start_pass(FunctionCallInfo fcinfo)
 	}
 	pass->has_breakdown = pass->breakdown_arg > 0;
 	pass->has_id = pass->id_arg > 0;
-	pass->strict = pass->options->order == CDP_FUNNEL_STRICT;
-	if (pass->options->ties_count && !pass->has_id)
+	pass->strict = pass->options->step_order == CDP_FUNNEL_STRICT;
+	if (pass->options->ties == CDP_FUNNEL_TIES_BY_ID && !pass->has_id)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("funnel option \"ties\" needs the ids of the rows"),
@@ -153,7 +158,7 @@ start_pass(FunctionCallInfo fcinfo)
 	cdp_journey_store(fcinfo, &pass->base, pass->has_breakdown + pass->has_id);
 	cdp_intern_init(&pass->breakdowns, false, pass->base.cxt, &cdp_journey_memory);
 	(void) cdp_intern_text(&pass->breakdowns, NO_BREAKDOWN, strlen(NO_BREAKDOWN));
-	pass->named_by = pass->options->breakdown_last || pass->options->order == CDP_FUNNEL_UNORDERED ? ~UINT64CONST(0) : 1;
+	pass->named_by = pass->options->breakdown == CDP_FUNNEL_BREAKDOWN_LAST || pass->options->step_order == CDP_FUNNEL_UNORDERED ? ~UINT64CONST(0) : 1;
 	name_labels(pass);
 	MemoryContextSwitchTo(old);
 	return pass;
@@ -267,12 +272,12 @@ static int
 next_moment(FunnelPass *pass, const CdpKeyRows *rows, int i)
 {
 	CdpFunnelMoment *m = &pass->moment;
-	bool		by_id = pass->options->ties_count;
+	bool		by_id = pass->options->ties == CDP_FUNNEL_TIES_BY_ID;
 	int64		id = by_id ? cdp_key_word(rows, cdp_key_row(rows, &rows->item[i]), 0) : 0;
 
 	m->at = rows->item[i].at;
 	m->steps = 0;
-	m->excluded = false;
+	m->breaks = 0;
 	for (; i < rows->n && rows->item[i].at == m->at; i++)
 	{
 		const CdpItem *item = &rows->item[i];
@@ -282,7 +287,7 @@ next_moment(FunnelPass *pass, const CdpKeyRows *rows, int i)
 
 		if (by_id && cdp_key_word(rows, cdp_key_row(rows, item), 0) != id)
 			break;
-		m->excluded |= use->excluded;
+		m->breaks |= use->breaks;
 		if (steps == 0)
 			continue;
 		m->steps |= steps;

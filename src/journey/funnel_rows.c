@@ -22,10 +22,10 @@ cdp_funnel_steps(PG_FUNCTION_ARGS)
 	s = cdp_funnel_sums_from_datum(PG_GETARG_DATUM(0), CurrentMemoryContext);
 	for (int b = 0; b < s->breakdown->n; b++)
 	{
-		const CdpFunnelCell *cell = &s->cell[(Size) b * s->options->nsteps];
+		const CdpFunnelCell *cell = &s->cell[(Size) b * s->options->steps.n];
 
 		CHECK_FOR_INTERRUPTS();
-		for (int k = 0; k < s->options->nsteps; k++)
+		for (int k = 0; k < s->options->steps.n; k++)
 		{
 			Datum		values[13];
 			bool		nulls[13] = {false};
@@ -33,10 +33,10 @@ cdp_funnel_steps(PG_FUNCTION_ARGS)
 			values[0] = CStringGetTextDatum(s->breakdown->name[b]);
 			nulls[0] = !s->broken_down;
 			values[1] = Int32GetDatum(k + 1);
-			values[2] = CStringGetTextDatum(s->options->step[k]);
-			nulls[2] = s->options->order == CDP_FUNNEL_UNORDERED;
+			values[2] = CStringGetTextDatum(s->options->steps.item[k]);
+			nulls[2] = s->options->step_order == CDP_FUNNEL_UNORDERED;
 			values[3] = Int64GetDatum(cell[k].customers);
-			values[4] = Int64GetDatum(cell[k].customers - (k + 1 < s->options->nsteps ? cell[k + 1].customers : cell[k].customers));
+			values[4] = Int64GetDatum(cell[k].customers - (k + 1 < s->options->steps.n ? cell[k + 1].customers : cell[k].customers));
 			values[5] = cdp_share(cell[k].customers, cell[Max(k - 1, 0)].customers, &nulls[5]);
 			values[6] = cdp_share(cell[k].customers, cell[0].customers, &nulls[6]);
 			cdp_spans_put(&cell[k].previous, values + 7, nulls + 7);
@@ -62,7 +62,7 @@ cdp_funnel_summary(PG_FUNCTION_ARGS)
 	for (int i = 0; i < CDP_FUNNEL_COUNTERS; i++)
 		values[i] = Int64GetDatum(s->counter[i]);
 	initStringInfo(&options);
-	cdp_funnel_options_write(s->options, &options);
+	cdp_fields_write(&cdp_funnel_fields, s->options, &options);
 	values[CDP_FUNNEL_COUNTERS] = DirectFunctionCall1(jsonb_in, CStringGetDatum(options.data));
 	tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	return (Datum) 0;

@@ -54,10 +54,10 @@ cdp_funnel_walk_create(const CdpFunnelOptions *o, MemoryContext cxt)
 	CdpFunnelWalk *w = MemoryContextAllocZero(cxt, sizeof(CdpFunnelWalk));
 
 	w->options = o;
-	if (o->order == CDP_FUNNEL_UNORDERED)
+	if (o->step_order == CDP_FUNNEL_UNORDERED)
 		w->seen = MemoryContextAllocZero(cxt, sizeof(Seen));
 	else
-		w->end = MemoryContextAllocZero(cxt, sizeof(End) * o->nsteps);
+		w->end = MemoryContextAllocZero(cxt, sizeof(End) * o->steps.n);
 	return w;
 }
 
@@ -69,7 +69,7 @@ may_follow(const CdpFunnelWalk *w, int level, int64 at)
 	const End  *end = &w->end[level];
 
 	return end->open && !cdp_is_beyond(o->within, end->at[0], at) &&
-		(o->nstep_within == 0 || !cdp_is_beyond(o->step_within[level], end->at[level], at));
+		(o->step_within.n == 0 || !cdp_is_beyond(o->step_within.item[level], end->at[level], at));
 }
 
 /* Moves the end of the level before to this one. */
@@ -81,7 +81,7 @@ reach(CdpFunnelWalk *w, int level, int64 at, uint32 breakdown)
 	for (int k = 0; k < level; k++)
 		end->at[k] = w->end[level - 1].at[k];
 	end->at[level] = at;
-	end->breakdown = level == 0 || w->options->breakdown_last ? breakdown : w->end[level - 1].breakdown;
+	end->breakdown = level == 0 || w->options->breakdown == CDP_FUNNEL_BREAKDOWN_LAST ? breakdown : w->end[level - 1].breakdown;
 }
 
 /* Goes on with the chains of a funnel whose steps come in order. */
@@ -103,12 +103,12 @@ walk_ordered(CdpFunnelWalk *w, const CdpFunnelMoment *m)
 		reached |= UINT64CONST(1) << k;
 	}
 	/* What this moment reached stays open; what had been reached before may end here. */
-	if (o->order == CDP_FUNNEL_STRICT)
+	if (o->step_order == CDP_FUNNEL_STRICT)
 		for (int k = 0; k < w->used; k++)
 			w->end[k].open = false;
-	else if (m->excluded)
-		for (int k = o->exclude_from - 1; k < Min(o->exclude_to - 1, w->used); k++)
-			w->end[k].open = false;
+	else
+		for (uint64 left = m->breaks; left != 0; left &= left - 1)
+			w->end[pg_rightmost_one_pos64(left)].open = false;
 	for (; reached != 0; reached &= reached - 1)
 	{
 		int			k = pg_rightmost_one_pos64(reached);
@@ -230,10 +230,10 @@ walk_unordered(CdpFunnelWalk *w, const CdpFunnelMoment *m)
 		chain->level = level;
 		for (int k = 0; k < level; k++)
 			chain->at[k] = k == 0 && earlier ? seen->opening[order[0]] : seen->newest[order[k]];
-		chain->breakdown = o->breakdown_last && level > 1 ? seen->breakdown[order[level - 1]]
+		chain->breakdown = o->breakdown == CDP_FUNNEL_BREAKDOWN_LAST && level > 1 ? seen->breakdown[order[level - 1]]
 			: earlier ? seen->opening_breakdown[order[0]] : seen->breakdown[order[0]];
 	}
-	if (m->excluded)
+	if (m->breaks != 0)
 		forget_before(seen, m->at);
 }
 
@@ -255,7 +255,7 @@ cdp_funnel_moment(CdpFunnelWalk *w, const CdpFunnelMoment *m)
 		walk_unordered(w, m);
 	else
 		walk_ordered(w, m);
-	return w->chain.level == w->options->nsteps;
+	return w->chain.level == w->options->steps.n;
 }
 
 /* The furthest chain since the beginning; the walk keeps it until the next customer. */

@@ -265,30 +265,6 @@ read_standings(CdpOutcome *o, StringInfo buf)
 	}
 }
 
-/* Reads options out of a value, where bytes that are no options are what is wrong. */
-static void *
-read_options(const CdpOutcomeKind *kind, const char *text, MemoryContext cxt)
-{
-	MemoryContext old = CurrentMemoryContext;
-	void	   *volatile options = NULL;
-
-	PG_TRY();
-	{
-		options = cdp_fields_read(kind->fields, DatumGetJsonbP(DirectFunctionCall1(jsonb_in, CStringGetDatum(text))), cxt);
-	}
-	PG_CATCH();
-	{
-		if (ERRCODE_TO_CATEGORY(geterrcode()) != ERRCODE_DATA_EXCEPTION)
-			PG_RE_THROW();
-		MemoryContextSwitchTo(old);
-		FlushErrorState();
-	}
-	PG_END_TRY();
-	if (options == NULL)
-		cdp_wire_broken("options");
-	return options;
-}
-
 /* Reads a result and checks all of it; it lives in cxt. */
 CdpOutcome *
 cdp_outcome_from_datum(const CdpOutcomeKind *kind, Datum value, MemoryContext cxt)
@@ -300,7 +276,7 @@ cdp_outcome_from_datum(const CdpOutcomeKind *kind, Datum value, MemoryContext cx
 
 	if (cdp_wire_get_byte(&buf) != OUTCOME_VERSION)
 		cdp_wire_broken("version");
-	o = cdp_outcome_create(kind, read_options(kind, cdp_wire_get_text(&buf), cxt), cxt);
+	o = cdp_outcome_create(kind, cdp_fields_read_text(kind->fields, cdp_wire_get_text(&buf), cxt), cxt);
 	if (kind->labelled)
 		o->labels = cdp_labels_read(&buf);
 	for (int i = 0; i < CDP_COUNTERS; i++)
@@ -420,7 +396,7 @@ merge(const CdpOutcome *a, const CdpOutcome *b, MemoryContext cxt)
 				 errmsg("results of %s with different options cannot be added", kind->maker),
 				 errdetail("One has %s, the other %s.", left.data, right.data),
 				 errhint("Make both with the same %s(...) and labels of one type.", kind->fields->maker)));
-	o = cdp_outcome_create(kind, read_options(kind, left.data, cxt), cxt);
+	o = cdp_outcome_create(kind, cdp_fields_read_text(kind->fields, left.data, cxt), cxt);
 	if (kind->labelled)
 	{
 		o->labels = cdp_labels_union(a->labels, b->labels, &map_a, &map_b);

@@ -21,7 +21,7 @@ BEGIN
     BEGIN
       IF round % 3 = 0 THEN -- raw jsonb, of any shape
         SELECT jsonb_object_agg(names[1 + floor(random() * cardinality(names))::integer],
-          pg_temp.pick('1', '-1', '"a"', '["a", "b"]', '[]', '{}', 'null', 'true', '"30 days"', '[["a"]]', '[1, 2]', '[2, 1e9]', '["unbounded"]', '{"a":[1]}', '1e30', '"infinity"', '"strict"', '"2026-01-02 00:00:00+00"')::jsonb)
+          pg_temp.pick('1', '-1', '"a"', '["a", "b"]', '[]', '{}', 'null', 'true', '"30 days"', '[["a"]]', '[[1, 2], [1, 3]]', '[1, 2]', '[2, 1e9]', '["unbounded"]', '{"a":[1]}', '1e30', '"infinity"', '"strict"', '"2026-01-02 00:00:00+00"')::jsonb)
         INTO options FROM generate_series(0, floor(random() * 4)::integer);
         options := CASE WHEN random() < 0.8 THEN '{"steps": ["c0", "c1|c2"]}'::jsonb ELSE '{}' END || coalesce(options, '{}');
       ELSE
@@ -32,7 +32,7 @@ BEGIN
         IF random() < 0.5 THEN call := call || ', step_order => ' || pg_temp.pick('''strict''', '''unordered''', '''ordered''', '''x''', 'NULL'); END IF;
         IF random() < 0.3 THEN call := call || ', ties => ' || pg_temp.pick('''apart''', '''by_id''', '''x'''); END IF;
         IF random() < 0.4 THEN call := call || ', exclude => ' || pg_temp.pick('''{c3}''', '''{c5,c6}''', '''{c0,c1,c2,c3,c4}''', '''{NULL}''', '''{}''', '''{""}'''); END IF;
-        IF random() < 0.3 THEN call := call || ', exclude_between => ' || pg_temp.pick('''[1, 2]''', '''[2, 3]''', '''[1, 64]''', '''[]''', '''"x"'''); END IF;
+        IF random() < 0.3 THEN call := call || ', exclude_between => ' || pg_temp.pick('''[1, 2]''', '''[2, 3]''', '''[[1, 2], [2, 3]]''', '''[[1, 3]]''', '''[[1, 2], 7]''', '''[1, 64]''', '''[]''', '''"x"'''); END IF;
         IF random() < 0.3 THEN call := call || ', breakdown => ''last'''; END IF;
         IF random() < 0.2 THEN call := call || ', durations => false'; END IF;
         IF random() < 0.3 THEN call := call || ', since => ' || pg_temp.pick('''2026-01-05Z''', '''infinity''', '''-infinity''', '''4713-01-01Z BC'''); END IF;

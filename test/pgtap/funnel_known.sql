@@ -1,7 +1,7 @@
 -- Funnels whose answer can be read off: ties, repeats, limits, exclusions, breakdowns, times to convert, and what is
 -- known to go wrong in the window functions of other systems.
 BEGIN;
-SELECT plan(47);
+SELECT plan(50);
 SET client_min_messages = error;
 CREATE SCHEMA t;
 -- Events such as 'a@0 b@1': label and minute, in that order of ids. Customers who came to each step.
@@ -47,6 +47,9 @@ SELECT is(t.funnel('a@0 x@1 a@2 b@3', cdp.funnel_options('{a,b}', exclude => '{x
 SELECT is(t.funnel('a@0 x@1 b@2 c@3', cdp.funnel_options('{a,b,c}', exclude => '{x}', exclude_between => '[2, 3]')), '1,1,1', 'between the second and third it is not there');
 SELECT is(t.funnel('a@0 b@2 x@3 c@4', cdp.funnel_options('{a,b,c}', exclude => '{x}', exclude_between => '[2, 3]')), '1,1,0', 'here it is');
 
+SELECT is(string_agg(t.funnel(e, cdp.funnel_options('{a,b,c}', exclude => '{x,y}', exclude_between => '[[1, 2], [2, 3]]')), ' ' ORDER BY n), '1,1,1 1,1,0 1,0,0', 'each excluded label between steps of its own')
+FROM unnest('{a@0 y@1 b@2 x@3 c@4,a@0 b@2 y@3 c@4,a@0 x@1 b@2 c@4}'::text[]) WITH ORDINALITY u (e, n);
+
 -- Ties and repeats: one event is never two steps, and the order of storage decides nothing.
 SELECT is(t.funnel('a@0 b@0', cdp.funnel_options('{a,b}')) || ' ' || t.funnel('b@0 a@0', cdp.funnel_options('{a,b}')), '1,0 1,0', 'rows of one time are no two steps');
 SELECT is(t.funnel('a@0 b@0', cdp.funnel_options('{a,b}', ties => 'by_id')) || ' ' || t.funnel('b@0 a@0', cdp.funnel_options('{a,b}', ties => 'by_id')), '1,1 1,0', 'unless their ids order them');
@@ -63,6 +66,9 @@ SELECT is(t.funnel('a@0 b@1 a@1 b@2 a@2 c@2', cdp.funnel_options('{a,b,c}')), '1
 SELECT is(t.funnel('c@0 a@1 b@2', cdp.funnel_options('{a,b,c}', step_order => 'unordered')), '1,1,1', 'steps in any order');
 SELECT is(t.funnel('c@0 a@9 b@12', cdp.funnel_options('{a,b,c}', '10 minutes', step_order => 'unordered')), '1,1,0', 'two within the window');
 SELECT is(t.minutes('c@0 a@3 c@4 b@12', cdp.funnel_options('{a,b,c}', '10 minutes', step_order => 'unordered')), '1,9', 'the newest of each step count');
+
+SELECT is(t.funnel('c@0 a@0 b@3', cdp.funnel_options('{a,b,c}', '3 minutes', step_order => 'unordered')), '1,1,1', 'also at one time');
+SELECT is(t.minutes('c@0 a@0 b@3', cdp.funnel_options('{a,b,c}', step_order => 'unordered')), '0,3', 'which takes no time');
 
 -- Labels that are integers, missing ones, keys of other types.
 SELECT is((SELECT string_agg(s.customers::text, ',' ORDER BY s.step) FROM (SELECT cdp.funnel_pass(k::uuid, at, l, cdp.funnel_options('{1,-2147483648|2}', step_order => 'strict')) AS p

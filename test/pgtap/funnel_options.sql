@@ -1,6 +1,6 @@
 -- Bad input to funnels: every option refuses what it cannot mean, with a name and a hint; hostile text stays text.
 BEGIN;
-SELECT plan(61);
+SELECT plan(70);
 SET client_min_messages = error;
 CREATE FUNCTION pg_temp.refused(call text) RETURNS text LANGUAGE plpgsql AS $$
 DECLARE m text;
@@ -42,6 +42,12 @@ SELECT is(pg_temp.refused(call), '22023 ' || message, call) FROM (VALUES
   ($$'{a,b,c}', exclude => '{x}', exclude_between => '[1.5, 2]'$$, 'invalid value for funnel option "exclude_between"'),
   ($$'{a,b,c}', exclude => '{x}', exclude_between => '[[1], 2]'$$, 'invalid value for funnel option "exclude_between"'),
   ($$'{a,b,c}', exclude => '{x}', exclude_between => '{"a": 1}'$$, 'invalid value for funnel option "exclude_between"'),
+  ($$'{a,b,c}', exclude => '{x}', exclude_between => '[]'$$, 'invalid value for funnel option "exclude_between"'),
+  ($$'{a,b,c}', exclude => '{x}', exclude_between => '[[1, 2], [2, 3]]'$$, 'invalid value for funnel option "exclude_between"'),
+  ($$'{a,b,c}', exclude => '{x,y}', exclude_between => '[[1, 2], [2, 4]]'$$, 'invalid value for funnel option "exclude_between"'),
+  ($$'{a,b,c}', exclude => '{x,y}', exclude_between => '[[1, 2], 3]'$$, 'invalid value for funnel option "exclude_between"'),
+  ($$'{a,b,c}', exclude => '{x,y}', exclude_between => '[[1, 2], {"a": 1}]'$$, 'invalid value for funnel option "exclude_between"'),
+  ($$'{a,b,c}', exclude => '{x,y}', exclude_between => '[[1, 2], [1, 3]]', step_order => 'unordered'$$, 'invalid value for funnel option "exclude_between"'),
   ($$'{a,b,c}', exclude => '{x}', exclude_between => '7'$$, 'invalid value for funnel option "exclude_between"'),
   ($$'{a,b,c}', exclude => '{x}', exclude_between => '[1, 2]', step_order => 'unordered'$$, 'invalid value for funnel option "exclude_between"'),
   ($$'{a|b,b}', step_order => 'unordered'$$, 'label "b" is in two steps of an unordered funnel'),
@@ -49,6 +55,8 @@ SELECT is(pg_temp.refused(call), '22023 ' || message, call) FROM (VALUES
   ($$'{a,b}', since => '2026-01-02Z', until => '2026-01-02Z'$$, 'funnel option "since" is not before "until"'),
   ($$'{a,b}', since => 'infinity'$$, 'funnel option "since" is not before "until"')) v (call, message);
 SELECT is(pg_temp.refused($$'{a,b,c}', exclude => '{x}', exclude_between => '[99999999999, 2]'$$), '22023 invalid value for funnel option "exclude_between"', 'a step beyond all numbers');
+
+SELECT is(cdp.funnel_options('{a,b,c}', exclude => '{x,y}', exclude_between => b) -> 'exclude_between', w, 'steps to exclude between: ' || b::text) FROM (VALUES ('[[1, 2], [1, 2]]'::jsonb, '[1, 2]'::jsonb), ('[[1, 2], [2, 3]]', '[[1, 2], [2, 3]]'), ('[[2, 3]]', '[2, 3]')) v (b, w);
 
 -- As raw jsonb, of any shape.
 CREATE FUNCTION pg_temp.raw(o jsonb) RETURNS text LANGUAGE plpgsql AS $$

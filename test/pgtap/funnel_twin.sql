@@ -28,7 +28,9 @@ CREATE FUNCTION t.chains(o jsonb) RETURNS TABLE (customer int, times timestamptz
       AND (o -> 'step_within' = 'null' OR o -> 'step_within' ->> (c.k - 1) = 'unbounded' OR r.at - c.times[c.k] <= (o -> 'step_within' ->> (c.k - 1))::interval)
       AND NOT EXISTS (SELECT FROM row b WHERE b.customer = c.customer
         AND (CASE WHEN o ->> 'ties' = 'by_id' THEN (b.at, b.id) > (c.times[c.k], c.ids[c.k]) AND (b.at, b.id) < (r.at, r.id) ELSE b.at > c.times[c.k] AND b.at < r.at END)
-        AND (o ->> 'step_order' = 'strict' OR o -> 'exclude' ? b.label AND c.k >= (o -> 'exclude_between' ->> 0)::int AND c.k < (o -> 'exclude_between' ->> 1)::int))),
+        AND (o ->> 'step_order' = 'strict' OR EXISTS (SELECT FROM jsonb_array_elements_text(o -> 'exclude') WITH ORDINALITY x (l, n),
+            LATERAL (SELECT CASE jsonb_typeof(o -> 'exclude_between' -> 0) WHEN 'array' THEN o -> 'exclude_between' -> (x.n - 1)::int ELSE o -> 'exclude_between' END AS r) r
+          WHERE x.l = b.label AND c.k >= (r.r ->> 0)::int AND c.k < (r.r ->> 1)::int)))),
   best AS (
     SELECT DISTINCT ON (c.customer) c.* FROM chain c
     ORDER BY c.customer, c.k DESC, c.times[c.k], CASE WHEN o ->> 'ties' = 'by_id' THEN c.ids[c.k] END, c.times[1] DESC,
@@ -65,13 +67,15 @@ CREATE FUNCTION t.random_options() RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
   steps text[] := ARRAY(SELECT t.pick('a', 'b', 'c', 'd', 'a|b', 'c|d') FROM generate_series(1, 1 + floor(sqrt(random()) * 5)::int));
   n int := cardinality(steps);
+  excluded text[] := CASE WHEN random() < 0.7 THEN t.pick('{x}', '{y}', '{x,y}', '{x,x}')::text[] END;
   since timestamptz := timestamptz '2026-03-01' + make_interval(hours => floor(random() * 10)::int);
 BEGIN
   RETURN cdp.funnel_options(steps, within => t.pick('2 hours', '7 hours', '20 hours', NULL)::interval,
     step_within => CASE WHEN n > 1 AND random() < 0.4 THEN ARRAY(SELECT t.pick('1 hour', '3 hours', '12 hours')::interval FROM generate_series(2, n)) END,
     step_order => t.pick('ordered', 'ordered', 'strict'), ties => t.pick('apart', 'apart', 'by_id'), breakdown => t.pick('first', 'last'),
-    exclude => CASE WHEN random() < 0.6 THEN t.pick('{x}', '{y}')::text[] END,
-    exclude_between => CASE WHEN n > 2 AND random() < 0.8 THEN t.pick('[1, 2]', '[2, 3]', '[1, 3]')::jsonb END,
+    exclude => excluded,
+    exclude_between => CASE WHEN n < 3 OR random() < 0.2 THEN NULL WHEN random() < 0.5 THEN t.pick('[1, 2]', '[2, 3]', '[1, 3]')::jsonb
+      ELSE (SELECT jsonb_agg(t.pick('[1, 2]', '[2, 3]', '[1, 3]')::jsonb) FROM unnest(excluded)) END,
     since => since, until => since + make_interval(hours => 1 + floor(random() * 25)::int), as_of => timestamptz '2026-03-01' + make_interval(hours => 20 + floor(random() * 15)::int));
 END $$;
 -- Options whose answers differ, up to three of them.
