@@ -117,3 +117,9 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE ROWS 10000
 AS 'MODULE_PATHNAME', 'cdp_segment_pass_flips';
 COMMENT ON FUNCTION cdp_internal.segment_pass_flips(bytea) IS
 'When the answer of an atom may change for a customer without new data: a row for each customer with such a moment up to the horizon of the pass, by id, with the earliest one. No row for NULL. Error 22P03: bytes that are no result of a pass.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.segment_pass_join(results bytea[]) RETURNS bytea
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'cdp_segment_pass_join';
+COMMENT ON FUNCTION cdp_internal.segment_pass_join(bytea[]) IS
+'Results of passes with one plan over different customers as the result of one pass over all of them. NULL for none. Errors: 22004 a NULL among them, 22023 plans of different length, 22P03 bytes that are no result of a pass.';

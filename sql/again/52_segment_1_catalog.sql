@@ -33,9 +33,13 @@ CREATE OR REPLACE FUNCTION cdp_internal.segment_kinds() RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  -- What the planner knows of the table: a look into it would read all of it for a kind that never came.
-  common text := (SELECT s.most_common_vals::text FROM pg_stats s WHERE s.schemaname = 'cdp_data' AND s.tablename = 'touchpoint' AND s.attname = 'kind_id' AND s.inherited);
-  seen smallint[] := common::smallint[];
+  -- What the planner knows of the table and its partitions: a look into them would read all of them for a kind that never
+  -- came. NULL: it knows nothing yet.
+  seen smallint[] := (
+    SELECT array_agg(k) FROM pg_stats s CROSS JOIN LATERAL unnest(s.most_common_vals::text::smallint[] || s.histogram_bounds::text::smallint[]) k
+    WHERE s.schemaname = 'cdp_data' AND s.attname = 'kind_id'
+      AND (s.tablename = 'touchpoint' AND s.inherited
+        OR s.tablename IN (SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid WHERE i.inhparent = 'cdp_data.touchpoint'::regclass)));
 BEGIN
   RETURN (
     SELECT jsonb_object_agg(k.name, jsonb_strip_nulls(jsonb_build_object('id', k.kind_id, 'seen', CASE WHEN seen IS NULL THEN true ELSE k.kind_id = ANY (seen) END,
@@ -49,7 +53,21 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.segment_kinds() IS
-'The kinds of touchpoints that rules may name: {"name": {"id", "seen" (false: the planner''s statistics know none), "purposes", "properties": {"key": {"purposes"}}}}; purposes absent: every one.';
+'The kinds of touchpoints that rules may name: {"name": {"id", "seen" (false: the planner''s statistics of touchpoints know none, or next to none), "purposes", "properties": {"key": {"purposes"}}}}; purposes absent: every one.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.segment_closed(catalog jsonb) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  listed boolean := (SELECT s.property_policy = 'listed' FROM cdp_data.setting s);
+BEGIN
+  RETURN catalog || jsonb_build_object('kinds', (
+    SELECT jsonb_object_agg(k.key, CASE WHEN listed OR k.value ? 'properties' THEN '{"properties": {}}'::jsonb || k.value || '{"closed": true}' ELSE k.value END)
+    FROM jsonb_each(catalog -> 'kinds') k));
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.segment_closed(jsonb) IS
+'A catalogue of cdp_internal.segment_catalog() in which kinds whose properties are listed (cdp_data.property_rule, cdp_data.setting.property_policy) have no others. For rules that somebody writes now: a list that came later breaks no segment, whose events of before may still have them.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.segment_words(origins boolean) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -133,15 +151,14 @@ BEGIN
       (SELECT string_agg(ROW(k.kind_id, k.name, k.allowed_purposes)::text, ',' ORDER BY k.kind_id) FROM cdp_data.touch_kind_all k),
       (SELECT string_agg(ROW(r.kind_id, r.key, r.allowed_purposes)::text, ',' ORDER BY r.kind_id, r.key) FROM cdp_data.property_rule r),
       (SELECT string_agg(ROW(a.attribute_id, a.name, a.allowed_purposes)::text, ',' ORDER BY a.attribute_id) FROM cdp_data.attribute_all a),
-      (SELECT string_agg(ROW(p.purpose_id, p.name, p.rule)::text, ',' ORDER BY p.purpose_id) FROM cdp_data.purpose_all p),
-      (SELECT string_agg(ROW(s.source_id, s.name)::text, ',' ORDER BY s.source_id) FROM cdp_data.source s),
-      (SELECT string_agg(ROW(g.campaign_id, g.name)::text, ',' ORDER BY g.campaign_id) FROM cdp_data.campaign g)))),
-    -- An erasure takes words out of origins, which others may have come by, too.
-    'origins', CASE WHEN origins THEN (SELECT count(*) FROM cdp_data.origin o WHERE o.qr_scene LIKE '%(erased %') END);
+      (SELECT string_agg(ROW(p.purpose_id, p.name, p.rule)::text, ',' ORDER BY p.purpose_id) FROM cdp_data.purpose_all p)))),
+    -- An erasure takes words out of origins, which others may have come by, too; a channel gets another name or group.
+    'origins', CASE WHEN origins THEN md5(concat_ws(E'\n', (SELECT count(*) FROM cdp_data.origin o WHERE o.qr_scene LIKE '%(erased %'),
+      (SELECT string_agg(ROW(c.channel_id, c.name, c.channel_group)::text, ',' ORDER BY c.channel_id) FROM cdp_data.channel_all c))) END);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.segment_basis(boolean) IS
-'What every rule stands on beside the facts: cdp_internal.profile_basis(), the time zone of reports, and names and purposes of kinds, properties, attributes, sources and campaigns, as digests. origins: some rule names a channel or a campaign. A new source or campaign changes it, too.';
+'What every rule stands on beside the facts: cdp_internal.profile_basis(), the time zone of reports, and names and purposes of kinds, properties and attributes, and rules of purposes, as digests. origins: some rule names a channel or a campaign.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.segment_closure(ids integer[]) RETURNS TABLE (segment_id integer, used_id integer)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -176,12 +193,14 @@ BEGIN
     SELECT DISTINCT c.segment_id AS id, u.what, u.name
     FROM cdp_internal.segment_closure(ids) c JOIN cdp_data.segment o ON o.segment_id = c.used_id
       JOIN cdp_data.segment_version v ON v.segment_id = o.segment_id AND v.version = o.version CROSS JOIN LATERAL cdp_internal.rule_uses(v.rule) u
-    WHERE u.what IN ('segment', 'list', 'rank', 'trait', 'holdout')
+    WHERE u.what IN ('segment', 'list', 'rank', 'trait', 'holdout', 'source', 'campaign')
   ), told AS (
     SELECT n.id, n.what, jsonb_object_agg(n.name, CASE n.what
       WHEN 'segment' THEN (SELECT to_jsonb(s.version) FROM cdp_data.segment s WHERE s.name = n.name)
       WHEN 'list' THEN (SELECT to_jsonb(l.version) FROM cdp_data.segment_list l WHERE l.name = n.name)
       WHEN 'rank' THEN (SELECT to_jsonb(r.threshold) FROM cdp_data.rank_threshold r WHERE r.rank = n.name)
+      WHEN 'source' THEN (SELECT to_jsonb(s.source_id) FROM cdp_data.source s WHERE s.name = n.name)
+      WHEN 'campaign' THEN (SELECT to_jsonb(g.campaign_id) FROM cdp_data.campaign g WHERE g.name = n.name)
       WHEN 'trait' THEN traits -> n.name ELSE holdouts -> n.name END) AS entries
     FROM named n GROUP BY n.id, n.what
   )
@@ -259,7 +278,7 @@ BEGIN
   IF purpose IS NOT NULL THEN
     PERFORM cdp_internal.purpose_of(purpose);
   END IF;
-  RETURN QUERY SELECT * FROM cdp_internal.segment_check_as(segment_check.rule, segment_check.purpose, NULL);
+  RETURN QUERY SELECT * FROM cdp_internal.segment_check_as(segment_check.rule, segment_check.purpose, NULL, cdp_internal.segment_closed(cdp_internal.segment_catalog()));
 END
 $$;
 COMMENT ON FUNCTION cdp.segment_check(jsonb, text) IS

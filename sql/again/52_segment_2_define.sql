@@ -39,7 +39,8 @@ DECLARE
   f record;
 BEGIN
   SELECT c.path, c.code, c.message, c.hint, count(*) OVER () AS n INTO f
-  FROM cdp_internal.segment_check_as(sound_rule.rule, sound_rule.purpose, self) c WHERE c.severity = 'error' LIMIT 1;
+  FROM cdp_internal.segment_check_as(sound_rule.rule, sound_rule.purpose, self, cdp_internal.segment_closed(cdp_internal.segment_catalog())) c
+  WHERE c.severity = 'error' LIMIT 1;
   IF FOUND THEN
     RAISE EXCEPTION '%', f.message
       USING ERRCODE = 'invalid_parameter_value', DETAIL = format('%s at %s; %s errors in all.', f.code, coalesce(nullif(f.path, ''), 'the top'), f.n),

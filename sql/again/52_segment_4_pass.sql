@@ -132,12 +132,29 @@ CREATE OR REPLACE FUNCTION cdp_internal.segment_profiles(plan jsonb, horizon tim
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
+  rows text;
   result bytea;
+  parts bytea[] := '{}';
+  low bigint;
+  slice bigint;
 BEGIN
   IF plan -> 'attributes' <> '[]' THEN
-    EXECUTE format('SELECT cdp_internal.segment_attribute_pass(x.customer_id, x, $1, $2) FROM (SELECT %s FROM cdp_data.profile p%s) x',
-        cdp_internal.segment_columns(plan), CASE WHEN roots IS NOT NULL THEN ' WHERE p.customer_id = ANY ($3)' ELSE '' END)
-      INTO result USING plan, horizon, roots;
+    rows := format('SELECT cdp_internal.segment_attribute_pass(x.customer_id, x, $1, $2) FROM (SELECT %s FROM cdp_data.profile p', cdp_internal.segment_columns(plan));
+    -- Two bits a customer and atom, and a flip of at most 32 bytes: above half of what a pass may take it works in parts.
+    slice := greatest(65536, (pg_size_bytes(current_setting('cdp.segment_memory')) / 2 / (jsonb_array_length(plan -> 'attributes') * 0.25 + 32))::bigint / 65536 * 65536);
+    IF roots IS NOT NULL THEN
+      EXECUTE rows || ' WHERE p.customer_id = ANY ($3)) x' INTO result USING plan, horizon, roots;
+    ELSIF coalesce((SELECT max(p.customer_id) FROM cdp_data.profile p), 0) < slice THEN
+      EXECUTE rows || ') x' INTO result USING plan, horizon;
+    ELSE
+      FOR low IN SELECT g FROM generate_series(0, (SELECT max(p.customer_id) FROM cdp_data.profile p), slice) g LOOP
+        EXECUTE rows || ' WHERE p.customer_id BETWEEN $3 AND $4) x' INTO result USING plan, horizon, low, low + slice - 1;
+        IF result IS NOT NULL THEN
+          parts := parts || result;
+        END IF;
+      END LOOP;
+      result := cdp_internal.segment_pass_join(parts);
+    END IF;
   END IF;
   RETURN coalesce(result, (SELECT cdp_internal.segment_attribute_pass(NULL, NULL, segment_profiles.plan, segment_profiles.horizon)));
 END

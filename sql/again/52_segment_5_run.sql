@@ -174,8 +174,8 @@ AS $$
 BEGIN
   RETURN cdp.roaring_and(population, (
     SELECT cdp.roaring_build(cdp_internal.customer_root((SELECT cdp_internal.customer_map()), NULL, m, NULL))
-    FROM (SELECT cdp.roaring_union(c.bits) AS bits FROM cdp_data.segment_chunk c WHERE c.segment_id = id) b CROSS JOIN LATERAL cdp.roaring_ids(b.bits) m
-    WHERE ids IS NULL OR m = ANY (ids)));
+    FROM (SELECT CASE WHEN ids IS NULL THEN cdp_internal.segment_bits(id) ELSE cdp.roaring_and(cdp_internal.segment_bits(id), (SELECT cdp.roaring_build(i) FROM unnest(ids) i)) END AS bits OFFSET 0) b
+      CROSS JOIN LATERAL cdp.roaring_ids(b.bits) m));
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.segment_kept(integer, bytea, bigint[]) IS
@@ -308,12 +308,15 @@ BEGIN
   -- The feed is read up to a snapshot before profiles are made: what they lack then comes with the next run.
   upto := pg_current_snapshot();
   asked_at := clock_timestamp();
-  PERFORM cdp.refresh_profiles();
   SELECT coalesce(array_agg(DISTINCT u.name) FILTER (WHERE u.what = 'consent'), '{}') || 'analytics'::text, bool_or(u.what IN ('channel', 'channel_group', 'campaign'))
   INTO purposes, origins
   FROM cdp_internal.segment_closure(wanted) c JOIN cdp_data.segment g ON g.segment_id = c.used_id JOIN cdp_data.segment_version v ON v.segment_id = g.segment_id AND v.version = g.version
     LEFT JOIN LATERAL cdp_internal.rule_uses(v.rule) u ON true;
+  -- So is what rules stand on: what changes while profiles are made must differ from it at the next run.
   stands_on := cdp_internal.segment_basis(coalesce(origins, false));
+  PERFORM cdp.refresh_profiles();
+  -- Profiles that were all made anew are told by nothing else.
+  stands_on := stands_on || jsonb_build_object('profiles', (SELECT extract(epoch FROM p.built_at) FROM cdp_data.profile_state p));
   changed := cdp_internal.segment_changed(upto, at, clock.gate_at, ARRAY(SELECT p.name FROM cdp_data.purpose_all p WHERE p.name = ANY (purposes)));
   roots := ARRAY(SELECT c.customer_id FROM cdp_data.customer c WHERE c.customer_id = ANY (changed.ids) AND c.parent_id = c.customer_id ORDER BY 1);
   reason := cdp_internal.segment_why_full(clock, at, stands_on, changed.everybody, cardinality(roots));

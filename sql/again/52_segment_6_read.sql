@@ -25,12 +25,11 @@ BEGIN
       USING ERRCODE = 'invalid_parameter_value', DETAIL = format('Transitions are kept from %s on, asked for is %s.', clock.kept_from, at), HINT = 'See cdp_data.setting.transition_retention.';
   END IF;
   -- As the last run for a moment not after it left them; what later runs wrote is taken back, for each customer the first.
-  run := (SELECT max(r.run_id) FROM cdp_data.segment_run r WHERE r.as_of <= at);
-  IF run IS NULL THEN
-    RETURN (SELECT cdp.roaring_build(NULL));
-  END IF;
+  -- Of runs before the first that is kept only their transitions are missing: all that came since is taken back.
+  run := coalesce((SELECT max(r.run_id) FROM cdp_data.segment_run r WHERE r.as_of <= at), 0);
   SELECT cdp.roaring_build(x.customer_id) FILTER (WHERE x.entered) AS come, cdp.roaring_build(x.customer_id) FILTER (WHERE NOT x.entered) AS gone INTO undo
-  FROM (SELECT DISTINCT ON (t.customer_id) t.customer_id, t.entered FROM cdp_data.segment_transition t WHERE t.segment_id = id AND t.run_id > run
+  FROM (SELECT DISTINCT ON (t.customer_id) t.customer_id, t.entered FROM cdp_data.segment_transition t
+        WHERE t.segment_id = id AND t.run_id > run AND (run > 0 OR clock.kept_from IS NULL OR t.at >= clock.kept_from)
         ORDER BY t.customer_id, t.transition_id) x;
   RETURN cdp.roaring_or(cdp.roaring_andnot(cdp_internal.segment_bits(id), undo.come), undo.gone);
 END

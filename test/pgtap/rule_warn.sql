@@ -1,7 +1,7 @@
 -- Warnings about rules without errors: each by its path, and on random rules against every value that there can be.
 BEGIN;
 \ir rule_catalog.inc
-SELECT plan(72);
+SELECT plan(95);
 CREATE FUNCTION pg_temp.warned(rule jsonb, catalog jsonb) RETURNS text LANGUAGE sql
 AS $$SELECT coalesce(string_agg(path || ' ' || code, E'\n'), '') FROM cdp_internal.rule_check(rule, catalog)$$;
 CREATE TEMP TABLE cases (n integer GENERATED ALWAYS AS IDENTITY, node jsonb, nulls text, expected text);
@@ -27,7 +27,30 @@ INSERT INTO cases (node, nulls, expected) VALUES
   ('{"did":"order","last":"3 days","count":{"gte":0}}', 'set', '/where W_ALWAYS'),
   ('{"did":"order","last":"3 days","days":{"lt":0}}', 'set', '/where W_EMPTY'),
   ('{"did":"order","last":"3 days","sum":"x","lt":0}', 'set', ''),
-  ('{"all":[{"did":"order","last":"3 days"},{"did":"order","last":"72 hours","count":{"eq":0}}]}', 'set', ''),
+  ('{"all":[{"did":"order","last":"3 days"},{"did":"order","last":"72 hours","count":{"eq":0}}]}', 'set', '/where W_EMPTY'),
+  ('{"all":[{"did":"order","last":"7 days"},{"not":{"did":"order","last":"30 days"}}]}', 'set', '/where W_EMPTY'),
+  ('{"all":[{"did":"order","last":"30 days"},{"not":{"did":"order","last":"7 days"}}]}', 'set', ''),
+  ('{"all":[{"did":"order","last":"7 days","count":{"gte":3}},{"list":"press"},{"did":"order","last":"30 days","count":{"lte":2}}]}', 'set', '/where W_EMPTY'),
+  ('{"all":[{"did":"order","last":"7 days","count":{"gte":3}},{"did":"order","last":"30 days","count":{"lte":3}}]}', 'set', ''),
+  ('{"all":[{"did":"order","last":"7 days","count":{"gte":3}},{"did":"order","last":"30 days","days":{"lte":2}}]}', 'set', ''),
+  ('{"all":[{"did":"order","last":"7 days","days":{"gte":3}},{"did":"order","last":"30 days","days":{"between":[1,2]}}]}', 'set', '/where W_EMPTY'),
+  ('{"all":[{"did":"order","last":"7 days","distinct":"sku","gte":3},{"did":"order","last":"30 days","distinct":"sku","lt":3}]}', 'set', '/where W_EMPTY'),
+  ('{"all":[{"did":"order","last":"7 days","distinct":"sku","gte":3},{"did":"order","last":"30 days","distinct":"size","lt":3}]}', 'set', ''),
+  ('{"all":[{"did":"order","last":"7 days","sum":"x","gte":3},{"did":"order","last":"30 days","sum":"x","lt":3}]}', 'set', ''),
+  ('{"all":[{"did":"order","between":["20 days","10 days"]},{"not":{"did":"order","last":"30 days"}}]}', 'set', '/where W_EMPTY'),
+  ('{"all":[{"did":"order","between":["40 days","10 days"]},{"not":{"did":"order","last":"30 days"}}]}', 'set', ''),
+  ('{"all":[{"did":"order","last":"1 month"},{"not":{"did":"order","last":"1 year"}}]}', 'set', '/where W_EMPTY'),
+  ('{"all":[{"did":"order","last":"30 days"},{"not":{"did":"order","last":"1 year"}}]}', 'set', ''),
+  ('{"all":[{"did":"order","this":"day"},{"not":{"did":"order","this":"quarter"}}]}', 'set', '/where W_EMPTY'),
+  ('{"all":[{"did":"order","this":"week"},{"not":{"did":"order","this":"month"}}]}', 'set', ''),
+  ('{"all":[{"did":"order","since":"2026-02-01","until":"2026-03-01"},{"not":{"did":"order","since":"2026-01-01"}}]}', 'set', '/where W_EMPTY'),
+  ('{"all":[{"did":"order","since":"2026-02-01"},{"not":{"did":"order","since":"2026-01-01","until":"2026-03-01"}}]}', 'set', ''),
+  ('{"all":[{"did":"order","last":"7 days"},{"not":{"did":["order","visit"],"last":"7 days"}}]}', 'set', '/where W_EMPTY'),
+  ('{"all":[{"did":["order","visit"],"last":"7 days"},{"not":{"did":"order","last":"7 days"}}]}', 'set', ''),
+  ('{"all":[{"did":"order","last":"7 days","where":{"prop":"x","eq":1}},{"not":{"did":"order","last":"30 days"}}]}', 'set', '/where W_EMPTY'),
+  ('{"all":[{"did":"order","last":"7 days","where":{"prop":"x","eq":1}},{"not":{"did":"order","last":"30 days","where":{"prop":"x","eq":2}}}]}', 'set', ''),
+  ('{"any":[{"did":"order","last":"30 days"},{"not":{"did":"order","last":"7 days"}}]}', 'set', '/where W_ALWAYS'),
+  ('{"any":[{"not":{"did":"order","last":"30 days"}},{"did":"order","last":"7 days"}]}', 'set', ''),
   ('{"all":[{"did":"order","last":"3 days"},{"did":["order"],"last":"3 days","count":{"eq":0}}]}', 'set', '/where W_EMPTY'),
   ('{"all":[{"did":"order","last":"3 days","sum":"x","gt":3},{"did":"order","last":"3 days","sum":"y","lt":2}]}', 'set', ''),
   ('{"all":[{"did":"order","last":"3 days","sum":"x","gt":3},{"did":"order","last":"3 days","sum":"x","lt":2}]}', 'set', '/where W_EMPTY'),
@@ -83,7 +106,7 @@ SELECT is(pg_temp.warned('{"where":{"all":[{"did":"order"},{"attr":"agee","neq":
 SELECT is(pg_temp.warned('{"where":{"all":[{"attr":"x","eq":1},{"attr":"x","eq":"a"},{"attr":"x","neq":true}]}}', NULL), '/where W_EMPTY
 /where/all/2 W_NULL_NEGATION', 'constants of several types, without a catalogue');
 
--- Random conditions on an age of 0 to 9 or none, a count of 0 to 4, and a list: what is said never to hold holds for none of them, what is said
+-- Random conditions on an age of 0 to 9 or none, counts of 0 to 4 in 5 days and as many or more in 9, and a list: what is said never to hold holds for none of them, what is said
 -- always to hold for each. On one operand nothing is overlooked.
 CREATE FUNCTION pg_temp.some_node(depth integer, operands integer) RETURNS jsonb LANGUAGE plpgsql AS $$
 DECLARE
@@ -95,7 +118,7 @@ BEGIN
   IF kind < 3 AND (operands = 1 OR random() < 0.5) THEN
     RETURN jsonb_build_object('attr', 'age', op, CASE WHEN op = 'exists' THEN to_jsonb(random() < 0.5) WHEN op IN ('in', 'not_in', 'between', 'not_between') THEN jsonb_build_array(a, b) ELSE to_jsonb(a) END);
   ELSIF kind < 3 AND random() < 0.7 THEN
-    RETURN jsonb_build_object('did', 'order', 'last', '5 days', 'count', jsonb_build_object((ARRAY['eq', 'neq', 'lt', 'lte', 'gt', 'gte'])[1 + floor(random() * 6)::integer], a % 5));
+    RETURN jsonb_build_object('did', 'order', 'last', CASE WHEN random() < 0.5 THEN '5 days' ELSE '9 days' END, 'count', jsonb_build_object((ARRAY['eq', 'neq', 'lt', 'lte', 'gt', 'gte'])[1 + floor(random() * 6)::integer], a % 5));
   ELSIF kind < 3 THEN
     RETURN '{"list":"press"}';
   ELSIF kind = 3 THEN
@@ -107,22 +130,22 @@ CREATE FUNCTION pg_temp.compare(v integer, op text, c jsonb) RETURNS boolean LAN
   SELECT CASE op WHEN 'eq' THEN v = c::integer WHEN 'neq' THEN v <> c::integer WHEN 'lt' THEN v < c::integer WHEN 'lte' THEN v <= c::integer WHEN 'gt' THEN v > c::integer WHEN 'gte' THEN v >= c::integer
     WHEN 'in' THEN v IN ((c -> 0)::integer, (c -> 1)::integer) WHEN 'not_in' THEN v NOT IN ((c -> 0)::integer, (c -> 1)::integer)
     WHEN 'between' THEN v BETWEEN (c -> 0)::integer AND (c -> 1)::integer WHEN 'not_between' THEN v NOT BETWEEN (c -> 0)::integer AND (c -> 1)::integer ELSE (v IS NOT NULL) = c::boolean END $$;
-CREATE FUNCTION pg_temp.holds(node jsonb, as_sql boolean, age integer, times integer, listed boolean) RETURNS boolean LANGUAGE plpgsql AS $$
+CREATE FUNCTION pg_temp.holds(node jsonb, as_sql boolean, age integer, times integer, more integer, listed boolean) RETURNS boolean LANGUAGE plpgsql AS $$
 DECLARE
   r boolean;
   k text;
 BEGIN
   IF node ? 'all' THEN
-    RETURN (SELECT CASE WHEN bool_or(NOT h) THEN false WHEN bool_or(h IS NULL) THEN NULL ELSE true END FROM (SELECT pg_temp.holds(c, as_sql, age, times, listed) AS h FROM jsonb_array_elements(node -> 'all') c) x);
+    RETURN (SELECT CASE WHEN bool_or(NOT h) THEN false WHEN bool_or(h IS NULL) THEN NULL ELSE true END FROM (SELECT pg_temp.holds(c, as_sql, age, times, more, listed) AS h FROM jsonb_array_elements(node -> 'all') c) x);
   ELSIF node ? 'any' THEN
-    RETURN (SELECT CASE WHEN bool_or(h) THEN true WHEN bool_or(h IS NULL) THEN NULL ELSE false END FROM (SELECT pg_temp.holds(c, as_sql, age, times, listed) AS h FROM jsonb_array_elements(node -> 'any') c) x);
+    RETURN (SELECT CASE WHEN bool_or(h) THEN true WHEN bool_or(h IS NULL) THEN NULL ELSE false END FROM (SELECT pg_temp.holds(c, as_sql, age, times, more, listed) AS h FROM jsonb_array_elements(node -> 'any') c) x);
   ELSIF node ? 'not' THEN
-    RETURN NOT pg_temp.holds(node -> 'not', as_sql, age, times, listed);
+    RETURN NOT pg_temp.holds(node -> 'not', as_sql, age, times, more, listed);
   ELSIF node ? 'list' THEN
     RETURN listed;
   ELSIF node ? 'did' THEN
     SELECT key INTO k FROM jsonb_each(node -> 'count');
-    RETURN pg_temp.compare(times, k, node -> 'count' -> k);
+    RETURN pg_temp.compare(CASE WHEN node ->> 'last' = '5 days' THEN times ELSE more END, k, node -> 'count' -> k);
   END IF;
   SELECT key INTO k FROM jsonb_each(node) WHERE key <> 'attr';
   r := pg_temp.compare(age, k, node -> k);
@@ -133,9 +156,9 @@ CREATE TEMP TABLE tried AS SELECT i, pg_temp.some_node(0, 1 + i % 2) AS node, i 
 CREATE TEMP TABLE said AS SELECT t.i, t.as_sql, c.code, CASE WHEN c.path = '/where' THEN node ELSE node #> string_to_array(substr(c.path, 8), '/') END AS node
   FROM tried t, cdp_internal.rule_check(jsonb_build_object('nulls', CASE WHEN as_sql THEN 'sql' ELSE 'set' END, 'where', node), :'catalog') c WHERE c.code IN ('W_EMPTY', 'W_ALWAYS');
 SELECT cmp_ok((SELECT least(count(*) FILTER (WHERE code = 'W_EMPTY'), count(*) FILTER (WHERE code = 'W_ALWAYS')) FROM said), '>', 20::bigint, 'both are said often enough');
-SELECT is((SELECT string_agg(DISTINCT format('%s %s', s.code, s.node), E'\n') FROM said s, generate_series(-1, 11) age, generate_series(0, 5) times, unnest('{t,f}'::boolean[]) listed
-  WHERE (pg_temp.holds(s.node, s.as_sql, nullif(age, 11), times, listed) IS TRUE) <> (s.code = 'W_ALWAYS')), NULL, 'what is said is so');
-SELECT is((SELECT string_agg(node::text, E'\n') FROM (SELECT node, count(*) FILTER (WHERE pg_temp.holds(node, false, nullif(age, 11), 0, false)) AS n FROM tried, generate_series(-1, 11) age
+SELECT is((SELECT string_agg(DISTINCT format('%s %s', s.code, s.node), E'\n') FROM said s, generate_series(-1, 11) age, generate_series(0, 5) times, generate_series(times, 6) more, unnest('{t,f}'::boolean[]) listed
+  WHERE (pg_temp.holds(s.node, s.as_sql, nullif(age, 11), times, more, listed) IS TRUE) <> (s.code = 'W_ALWAYS')), NULL, 'what is said is so');
+SELECT is((SELECT string_agg(node::text, E'\n') FROM (SELECT node, count(*) FILTER (WHERE pg_temp.holds(node, false, nullif(age, 11), 0, 0, false)) AS n FROM tried, generate_series(-1, 11) age
   WHERE i % 2 = 0 AND NOT as_sql AND NOT EXISTS (SELECT FROM said s WHERE s.i = tried.i) GROUP BY i, node) x WHERE n IN (0, 13)), NULL, 'what is so is said');
 SELECT * FROM finish();
 ROLLBACK;

@@ -8,7 +8,9 @@
  */
 #include "segment/bitmap/passresult.h"
 
+#include "catalog/pg_type_d.h"
 #include "funcapi.h"
+#include "utils/array.h"
 #include "utils/timestamp.h"
 
 #define PASS_MAGIC 0x43445053
@@ -17,6 +19,7 @@
 CDP_FUNCTION(cdp_segment_pass_events);
 CDP_FUNCTION(cdp_segment_pass_seen);
 CDP_FUNCTION(cdp_segment_pass_flips);
+CDP_FUNCTION(cdp_segment_pass_join);
 
 /* Appends the length and the bytes of a set; NULL is the empty one. */
 static void
@@ -258,4 +261,112 @@ cdp_segment_pass_flips(PG_FUNCTION_ARGS)
 		tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, values, nulls);
 	}
 	PG_RETURN_NULL();
+}
+
+/* Appends the length and the bytes of the union of a set of each part. */
+static void
+put_union(StringInfo out, int n, const char **bytes, const Size *len)
+{
+	MemoryContext cxt = AllocSetContextCreate(CurrentMemoryContext, "cdp union of parts", ALLOCSET_DEFAULT_SIZES);
+	MemoryContext old = MemoryContextSwitchTo(cxt);
+	CdpRoaring *all = cdp_roaring_set_empty();
+	bytea	   *written;
+	uint32		size;
+
+	for (int i = 0; i < n; i++)
+	{
+		CdpRoaring *part = cdp_roaring_set_read(bytes[i], len[i]);
+
+		cdp_roaring_set_or_with(all, part);
+		cdp_roaring_set_free(part);
+	}
+	written = cdp_roaring_set_write(all);
+	size = VARSIZE_ANY_EXHDR(written);
+	MemoryContextSwitchTo(old);
+	appendBinaryStringInfo(out, (char *) &size, sizeof(size));
+	appendBinaryStringInfo(out, VARDATA_ANY(written), size);
+	MemoryContextDelete(cxt);
+}
+
+/* The flips of all parts; palloc'd. */
+static CdpFlip *
+all_flips(const CdpPassResult *part, int n, int64 *nflips)
+{
+	CdpFlip    *flips;
+	int64		at = 0;
+
+	*nflips = 0;
+	for (int i = 0; i < n; i++)
+		*nflips += part[i].nflips;
+	flips = palloc_extended(sizeof(CdpFlip) * Max(*nflips, 1), MCXT_ALLOC_HUGE);
+	for (int i = 0; i < n; i++)
+		for (int64 k = 0; k < part[i].nflips; k++, at++)
+		{
+			memcpy(&flips[at].customer, part[i].flips + k * FLIP_BYTES, sizeof(uint32));
+			memcpy(&flips[at].at, part[i].flips + k * FLIP_BYTES + sizeof(uint32), sizeof(int64));
+		}
+	return flips;
+}
+
+/* segment_pass_join(results): what one pass over the customers of several passes gives; NULL for none. */
+Datum
+cdp_segment_pass_join(PG_FUNCTION_ARGS)
+{
+	Datum	   *given;
+	bool	   *nulls;
+	int			n;
+	CdpPassResult *part;
+	const char **bytes;
+	Size	   *len;
+	CdpFlip    *flips;
+	int64		nflips;
+	uint32		head[2] = {PASS_MAGIC, 0};
+	StringInfoData out;
+
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(0), BYTEAOID, -1, false, TYPALIGN_INT, &given, &nulls, &n);
+	if (n == 0)
+		PG_RETURN_NULL();
+	part = palloc(sizeof(CdpPassResult) * n);
+	bytes = palloc(sizeof(char *) * n);
+	len = palloc(sizeof(Size) * n);
+	for (int i = 0; i < n; i++)
+	{
+		if (nulls[i])
+			ereport(ERROR,
+					(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
+					 errmsg("a part of a pass must not be NULL")));
+		cdp_passresult_open(&part[i], DatumGetByteaPP(given[i]));
+		if (part[i].natoms != part[0].natoms)
+			ereport(ERROR,
+					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					 errmsg("parts of a pass must be of one plan"),
+					 errdetail("One has %d atoms, another one %d.", part[0].natoms, part[i].natoms)));
+		bytes[i] = part[i].seen;
+		len[i] = part[i].seen_len;
+	}
+	initStringInfo(&out);
+	appendStringInfoSpaces(&out, VARHDRSZ);
+	head[1] = (uint32) part[0].natoms;
+	appendBinaryStringInfo(&out, (char *) head, sizeof(head));
+	put_union(&out, n, bytes, len);
+	for (int a = 0; a < part[0].natoms; a++)
+	{
+		CHECK_FOR_INTERRUPTS();
+		appendStringInfoChar(&out, (char) part[0].atom[a].unseen);
+		for (int i = 0; i < n; i++)
+		{
+			bytes[i] = part[i].atom[a].yes;
+			len[i] = part[i].atom[a].yes_len;
+		}
+		put_union(&out, n, bytes, len);
+		for (int i = 0; i < n; i++)
+		{
+			bytes[i] = part[i].atom[a].unknown;
+			len[i] = part[i].atom[a].unknown_len;
+		}
+		put_union(&out, n, bytes, len);
+	}
+	flips = all_flips(part, n, &nflips);
+	cdp_passresult_flips(&out, flips, nflips);
+	PG_RETURN_BYTEA_P(cdp_passresult_finish(&out));
 }

@@ -228,3 +228,40 @@ cdp_domain_full(const Domain *d, DomainKind kind, bool can_miss)
 
 	return cdp_domain_empty(&other, kind, can_miss);
 }
+
+/* The least count that passes, PG_INT64_MAX when none does. */
+int64
+cdp_domain_least(const Domain *d)
+{
+	bool		in = d->low;
+	int64		start = 0;
+
+	for (int i = 0; i <= d->n; i++, in = !in)
+	{
+		int64		end = i < d->n ? d->cut[i].at.time : PG_INT64_MAX;
+
+		if (in && start < end)
+			return start;
+		start = Max(start, end);
+	}
+	return PG_INT64_MAX;
+}
+
+/* The greatest count that passes, PG_INT64_MAX when there is no end, -1 when none does. */
+int64
+cdp_domain_most(const Domain *d)
+{
+	bool		in = d->low;
+	int64		start = 0;
+	int64		most = -1;
+
+	for (int i = 0; i <= d->n; i++, in = !in)
+	{
+		int64		end = i < d->n ? d->cut[i].at.time : PG_INT64_MAX;
+
+		if (in && start < end)
+			most = end == PG_INT64_MAX ? end : end - 1;
+		start = Max(start, end);
+	}
+	return most;
+}

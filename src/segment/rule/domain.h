@@ -39,6 +39,12 @@ extern Domain cdp_domain_combine(const Domain *a, const Domain *b, bool both);
 extern Domain cdp_domain_copy(const Domain *d);
 extern void cdp_domain_add(Domain *d, Domain *other, bool both);
 extern bool cdp_domain_empty(const Domain *d, DomainKind kind, bool can_miss);
+extern int64 cdp_domain_least(const Domain *d);
+extern int64 cdp_domain_most(const Domain *d);
 extern bool cdp_domain_full(const Domain *d, DomainKind kind, bool can_miss);
+
+/* nested.c */
+extern bool cdp_rule_window_within(const RuleWindow *a, const RuleWindow *b);
+extern bool cdp_rule_events_within(const RuleEvents *a, const RuleEvents *b);
 
 #endif							/* CDP_SEGMENT_DOMAIN_H */

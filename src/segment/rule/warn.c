@@ -34,6 +34,7 @@ typedef struct Term
 	bool		negated;		/* neq and its kin */
 	const char *without;		/* who passes a negation without a value, in words, or NULL */
 	const char *hint;			/* how to leave them out */
+	const RuleNode *counts;		/* the atom when it counts events, days or distinct values */
 } Term;
 
 /* Values of one operand that a list of terms lets through. */
@@ -131,14 +132,14 @@ set_missing(Term *t, const RuleTest *test, const char *without, const char *hint
 	t->hint = hint;
 }
 
-/* Warns of kinds that no event had yet. */
+/* Warns of kinds that no event had yet, or so few that they count for nothing. */
 static void
 check_seen(RuleReader *r, const RuleEvents *events)
 {
 	for (int i = 0; i < events->n; i++)
 		if (!events->seen[i])
 			cdp_rule_warn(r, events->path, "W_RARE_EVENT", "Is it the name that the source sends?",
-						  "no event of the kind %s has been seen yet", cdp_rule_quote(events->name[i]));
+						  "no event of the kind %s has been seen, or hardly one", cdp_rule_quote(events->name[i]));
 }
 
 static bool judge(RuleReader *r, Term *t);
@@ -200,6 +201,7 @@ event_leaf(const RuleReader *r, const RuleNode *node)
 		test = node->agg == RULE_ONCE ? once : whole_test(&node->test);
 	t = value_leaf(r, node->path, operand, counts || agg <= RULE_MAX, true, psprintf("the %s of these events", cdp_rule_agg_name(agg)),
 				   &test, counts ? DOMAIN_COUNT : DOMAIN_VALUES, cdp_rule_node_text(node));
+	t->counts = counts ? node : NULL;
 	if (counts || agg == RULE_SUM)
 		t->can_miss = t->domain.missing = t->kleene = false;
 	else
@@ -366,6 +368,55 @@ say_constant(RuleReader *r, const Term *t, const Term *leaf, bool always)
 		cdp_rule_warn(r, t->path, "W_EMPTY", "Correct a limit, or join the conditions by \"any\".", "these conditions on %s contradict each other", leaf->what);
 }
 
+/* Does a group count events that are among those that the other counts? */
+static bool
+counts_within(const Term *few, const Term *many)
+{
+	const RuleNode *a = few->counts;
+	const RuleNode *b = many->counts;
+
+	if (a == NULL || b == NULL || (a->agg == RULE_ONCE ? RULE_COUNT : a->agg) != (b->agg == RULE_ONCE ? RULE_COUNT : b->agg))
+		return false;
+	if (a->agg == RULE_DISTINCT && ((a->prop == NULL) != (b->prop == NULL) || (a->prop != NULL && strcmp(a->prop, b->prop) != 0)))
+		return false;
+	return cdp_rule_window_within(&a->window, &b->window) && cdp_rule_events_within(&a->events, &b->events);
+}
+
+/*
+ * Warns of a list in which more is asked of some events than of others that hold them, or one of the two always holds;
+ * true when a warning was given.
+ */
+static bool
+judge_nested(RuleReader *r, const Term *t, const Group *group, int n)
+{
+	bool		all = t->kind == TERM_ALL;
+
+	for (int i = 0; i < n; i++)
+		for (int j = 0; j < n; j++)
+		{
+			Domain		few = group[i].domain;
+			Domain		many = group[j].domain;
+
+			CHECK_FOR_INTERRUPTS();
+			if (i == j || !counts_within(group[i].leaf, group[j].leaf))
+				continue;
+			/* Who meets neither is whom "any" leaves out. */
+			if (!all)
+			{
+				few = cdp_domain_complement(few, false);
+				many = cdp_domain_complement(many, false);
+			}
+			if (cdp_domain_least(&few) <= cdp_domain_most(&many))
+				continue;
+			cdp_rule_warn(r, t->path, all ? "W_EMPTY" : "W_ALWAYS",
+						  psprintf("Each event of %s is one of %s, too.", group[i].leaf->path, group[j].leaf->path),
+						  all ? "more is asked of some events than of others that hold them all"
+						  : "one of these always holds: the events of one are among those of the other");
+			return true;
+		}
+	return false;
+}
+
 /* Warns of lists whose parts contradict each other or leave nothing out; true when a warning was given here or below. */
 static bool
 judge(RuleReader *r, Term *t)
@@ -404,6 +455,7 @@ judge(RuleReader *r, Term *t)
 		if (said)
 			say_constant(r, t, leaf, t->kind == TERM_ANY);
 	}
+	said = said || judge_nested(r, t, group, n);
 	pfree(group);
 	return said;
 }
