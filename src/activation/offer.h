@@ -1,0 +1,35 @@
+/*
+ * offer.h
+ *		How an offer is chosen: draws that any machine repeats bit for bit, the
+ *		probability of each arm to be the best, and the choice itself.
+ */
+#ifndef CDP_ACTIVATION_OFFER_H
+#define CDP_ACTIVATION_OFFER_H
+
+#include "cdp.h"
+
+/* One arm as ranking sees it: a beta posterior of its success, and what a success is worth. */
+typedef struct CdpOfferArm
+{
+	double		a;
+	double		b;
+	double		worth;
+} CdpOfferArm;
+
+/* A stream of random numbers: the nth depends on nothing but the key and n. */
+typedef struct CdpDraws
+{
+	uint64		key;
+	uint64		n;
+} CdpDraws;
+
+/* Shapes between which a draw keeps its digits. */
+#define CDP_OFFER_SMALLEST 0.5
+#define CDP_OFFER_LARGEST 1e12
+
+extern void cdp_draws_start(CdpDraws *draws, int64 seed, const int64 *inputs, int ninputs, int64 stream);
+extern double cdp_draw_uniform(CdpDraws *draws);
+extern double cdp_draw_beta(CdpDraws *draws, double a, double b);
+extern void cdp_offer_propensities(const CdpOfferArm *arms, int n, double *propensities);
+
+#endif							/* CDP_ACTIVATION_OFFER_H */
