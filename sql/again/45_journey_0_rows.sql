@@ -50,14 +50,17 @@ BEGIN
     label := format('cdp_internal.dense_name($%s, coalesce(%scdp_internal.dense_lookup($%s, t.origin_id), %s))', first_parameter,
       CASE WHEN by = 'campaign' THEN format('cdp_internal.dense_lookup($%s, t.campaign_id), ', first_parameter + 2) END,
       first_parameter + 1, array_position(names, '(unknown)'));
+  ELSIF argument = 'breakdown_by' AND by IN ('day', 'week', 'month', 'quarter', 'year') THEN
+    label := format('to_char(date_trunc(%L, t.occurred_at AT TIME ZONE %L), ''YYYY-MM-DD'')', by, (SELECT s.timezone FROM cdp_data.setting s));
   ELSE
     RAISE EXCEPTION 'unknown % "%"', argument, left(by, 100)
       USING ERRCODE = 'invalid_parameter_value',
-        HINT = 'Use kind, channel, channel_group, campaign, source, origin or property:KEY; for any other label run the pass over a query of your own.';
+        HINT = concat('Use kind, channel, channel_group, campaign, source, origin', CASE argument WHEN 'breakdown_by' THEN ', day, week, month, quarter, year' END,
+          ' or property:KEY; for any other label run the pass over a query of your own.');
   END IF;
 END $$;
 COMMENT ON FUNCTION cdp_internal.journey_label(text, text, smallint[], boolean, integer) IS
-'SQL text of a label of touchpoint t, with the three parameters from first_parameter on that it reads: names, codes by kind or origin, codes by campaign. by: NULL (no label), kind, channel, channel_group, campaign, source, origin (without one: ''(unknown)''), or property:KEY (NULL where a touchpoint has none, or may not show it for analytics). argument is what errors (22023) call it.';
+'SQL text of a label of touchpoint t, with the three parameters from first_parameter on that it reads: names, codes by kind or origin, codes by campaign. by: NULL (no label), kind, channel, channel_group, campaign, source, origin (without one: ''(unknown)''), property:KEY (NULL where a touchpoint has none, or may not show it for analytics), or as breakdown_by day, week, month, quarter or year: the first day of it in the reporting time zone. argument is what errors (22023) call it.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.require_labels(by text, labels text[], argument text) RETURNS void
 LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp

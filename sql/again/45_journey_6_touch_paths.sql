@@ -181,6 +181,33 @@ END $$;
 COMMENT ON FUNCTION cdp.journey_links(text[], text[], text, integer, integer, text, text[], text[], boolean, interval, interval, timestamptz, timestamptz, timestamptz, text[], bigint[], boolean, boolean) IS
 'The links of paths over our own touchpoints, ready for a Sankey diagram; columns and top as cdp.path_links(), arguments as cdp.paths(). With cdp_data.setting.minimum_audience: error 42501 when the paths are of fewer people; links of fewer people have no row, nor have those that would tell them. Reads only.';
 
+CREATE OR REPLACE FUNCTION cdp.journey_loops(
+  starts text[] DEFAULT NULL, ends text[] DEFAULT NULL, by text DEFAULT 'kind', max_steps integer DEFAULT 100, occurrence text DEFAULT NULL,
+  labels text[] DEFAULT NULL, leave_out text[] DEFAULT NULL, collapse boolean DEFAULT false, gap interval DEFAULT NULL, within interval DEFAULT NULL,
+  since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL, as_of timestamptz DEFAULT NULL,
+  kinds text[] DEFAULT NULL, customer_ids bigint[] DEFAULT NULL, bots boolean DEFAULT false, internal boolean DEFAULT false)
+RETURNS TABLE (label text, self_loops bigint, self_customers bigint, returns bigint, return_customers bigint, median_return interval, mean_return interval, p90_return interval)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_column
+DECLARE
+  least_people integer;
+  result cdp.path_partial;
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  least_people := cdp_internal.minimum_audience();
+  result := cdp_internal.path_scan(cdp.path_options(starts, ends, occurrence, labels, leave_out, collapse, gap, within, max_steps, whole_paths => false, since => since, until => until, as_of => as_of),
+    by, kinds, customer_ids, bots, internal);
+  RETURN QUERY
+  SELECT l.label, CASE WHEN s.own THEN l.self_loops END, CASE WHEN s.own THEN l.self_customers END, CASE WHEN s.back THEN l.returns END, CASE WHEN s.back THEN l.return_customers END,
+    CASE WHEN s.back THEN l.median_return END, CASE WHEN s.back THEN l.mean_return END, CASE WHEN s.back THEN l.p90_return END
+  FROM cdp.path_loops(result) l, LATERAL (SELECT NOT coalesce(l.self_customers BETWEEN 1 AND least_people - 1, false) AS own, NOT coalesce(l.return_customers BETWEEN 1 AND least_people - 1, false) AS back) s
+  WHERE s.own AND l.self_loops > 0 OR s.back AND l.returns > 0
+  ORDER BY l.label COLLATE "C";
+END $$;
+COMMENT ON FUNCTION cdp.journey_loops(text[], text[], text, integer, text, text[], text[], boolean, interval, interval, timestamptz, timestamptz, timestamptz, text[], bigint[], boolean, boolean) IS
+'How often paths over our own touchpoints repeat a label at once or come back to it after others; columns as cdp.path_loops(), arguments as cdp.paths(); max_steps: default 100, the longest. With cdp_data.setting.minimum_audience: error 42501 when the paths are of fewer people; figures of fewer people are NULL, labels without another have no row. Reads only.';
+
 CREATE OR REPLACE FUNCTION cdp.sessions(
   gap interval DEFAULT '30 minutes', longest interval DEFAULT NULL, starts text[] DEFAULT NULL, by text DEFAULT 'kind', by_campaign boolean DEFAULT false,
   period_length text DEFAULT 'day', since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL, as_of timestamptz DEFAULT NULL, time_zone text DEFAULT NULL,

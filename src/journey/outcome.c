@@ -215,8 +215,8 @@ read_tally(CdpOutcome *o, StringInfo buf)
 {
 	CdpTally   *t = o->tally;
 	int			n = cdp_wire_get_count(buf, 6, "counts");
-	uint32	   *key = NULL;
-	int			room = 0;
+	int			room = 8;
+	uint32	   *key = palloc(sizeof(uint32) * room);
 
 	for (int i = 0; i < n; i++)
 	{

@@ -1,7 +1,7 @@
 -- Funnels over our own touchpoints equal the engine over plain joins, through merges, unmerges, moved identifiers and
 -- consents; an erasure takes effect in its transaction; purposes and the minimum audience hold.
 BEGIN;
-SELECT plan(39);
+SELECT plan(46);
 SET client_min_messages = error;
 \ir report_data.inc
 UPDATE cdp_data.touchpoint SET properties = jsonb_build_object('page', (ARRAY['/', '/cart', '(none)'])[1 + touchpoint_id % 3], 'x''y', touchpoint_id % 2) WHERE touchpoint_id % 4 > 0;
@@ -9,7 +9,8 @@ CREATE TABLE pg_temp.allowed (root bigint PRIMARY KEY);
 CREATE FUNCTION pg_temp.settle() RETURNS void LANGUAGE sql AS $$
   TRUNCATE pg_temp.allowed;
   INSERT INTO pg_temp.allowed SELECT c.customer_id FROM cdp_data.customer c, cdp.consent_at(c.customer_id, 'analytics') a WHERE c.parent_id = c.customer_id AND a.allowed $$;
-CREATE VIEW pg_temp.seen AS SELECT f.*, t.properties->>'page' AS page, t.properties->>'x''y' AS xy FROM pg_temp.flat f JOIN cdp_data.touchpoint t ON t.touchpoint_id = f.id WHERE f.flags = 0 AND f.customer IN (TABLE pg_temp.allowed);
+CREATE VIEW pg_temp.seen AS SELECT f.*, t.properties->>'page' AS page, t.properties->>'x''y' AS xy,
+  to_char(date_trunc('day', f.at AT TIME ZONE 'Asia/Shanghai'), 'YYYY-MM-DD') AS day, to_char(date_trunc('week', f.at AT TIME ZONE 'Asia/Shanghai'), 'YYYY-MM-DD') AS week, to_char(date_trunc('month', f.at AT TIME ZONE 'Asia/Shanghai'), 'YYYY-MM-DD') AS month, to_char(date_trunc('quarter', f.at AT TIME ZONE 'Asia/Shanghai'), 'YYYY-MM-DD') AS quarter, to_char(date_trunc('year', f.at AT TIME ZONE 'Asia/Shanghai'), 'YYYY-MM-DD') AS year FROM pg_temp.flat f JOIN cdp_data.touchpoint t ON t.touchpoint_id = f.id WHERE f.flags = 0 AND f.customer IN (TABLE pg_temp.allowed);
 SELECT pg_temp.settle();
 CREATE FUNCTION pg_temp.twin(o jsonb, by text, split text, condition text DEFAULT 'true') RETURNS text LANGUAGE plpgsql AS $$
 DECLARE r text;
@@ -30,6 +31,14 @@ SELECT is(pg_temp.own($$'{visit|ad_click,purchase}', '14 days', breakdown_by => 
 SELECT is(pg_temp.own($$'{visit,purchase}', breakdown_by => 'campaign', breakdown_at => 'last'$$), pg_temp.twin(cdp.funnel_options('{visit,purchase}', breakdown => 'last'), 'kind', 'campaign'), 'by campaign of the last step');
 SELECT is(pg_temp.own(format($$'{Email,%s}', by => 'channel', breakdown_by => 'kind'$$, c.channel)), pg_temp.twin(cdp.funnel_options(ARRAY['Email', c.channel]), 'channel', 'kind'), 'by channel: Email, then ' || c.channel)
 FROM (SELECT channel FROM pg_temp.seen WHERE source = '小红书' LIMIT 1) c;
+SELECT is(pg_temp.own(format($$'{visit,purchase}', '14 days', breakdown_by => %L, breakdown_at => %L$$, w, a)), pg_temp.twin(cdp.funnel_options('{visit,purchase}', '14 days', breakdown => a), 'kind', w), format('by %s of the %s step', w, a))
+FROM (VALUES ('day', 'last'), ('week', 'first'), ('month', 'last'), ('quarter', 'first'), ('year', 'first')) v (w, a);
+CREATE TEMP TABLE daily AS SELECT pg_temp.own($$'{visit,purchase}', '14 days', breakdown_by => 'day'$$) AS f;
+SET LOCAL timezone = 'America/New_York';
+SET LOCAL datestyle = 'German';
+SELECT is(pg_temp.own($$'{visit,purchase}', '14 days', breakdown_by => 'day'$$), f, 'whatever the zone and dates of the session') FROM daily;
+RESET timezone;
+RESET datestyle;
 SELECT is(pg_temp.own($$'{google,小红书|weibo}', '30 days', by => 'source', breakdown_by => 'channel_group'$$), pg_temp.twin(cdp.funnel_options('{google,小红书|weibo}', '30 days'), 'source', 'channel_group'), 'by source');
 SELECT is(pg_temp.own($$'{Spring sale,Autumn 秋}', '30 days', by => 'campaign', breakdown_by => 'origin'$$), pg_temp.twin(cdp.funnel_options('{Spring sale,Autumn 秋}', '30 days'), 'campaign', 'origin'), 'by campaign');
 SELECT is(pg_temp.own($$'{/,/cart}', '30 days', by => 'property:page', breakdown_by => 'property:x''y'$$), pg_temp.twin(cdp.funnel_options('{/,/cart}', '30 days'), 'page', 'xy'), 'by properties, a hostile key among them');
@@ -93,6 +102,7 @@ SELECT throws_like($$SELECT * FROM cdp.funnel('{visit,purchase}', exclude => '{s
 INSERT INTO cdp_data.property_rule (kind_id, key, sensitivity, allowed_purposes) SELECT kind_id, 'page', 'personal', '{service}' FROM cdp_data.touch_kind_all WHERE name = 'visit';
 SELECT throws_like($$SELECT * FROM cdp.funnel('{/,/cart}', by => 'property:page', kinds => '{visit}')$$, '%page%visit%analytics%', 'a property that may not');
 SELECT is(pg_temp.own($$'{/,/cart}', '30 days', by => 'property:page'$$), pg_temp.twin(cdp.funnel_options('{/,/cart}', '30 days'), 'page', NULL, $$kind <> 'visit'$$), 'it is not read where all kinds are taken');
+SELECT throws_ok($$SELECT * FROM cdp.funnel('{2026-01-01}', by => 'day')$$, '22023', 'unknown by "day"', 'a day is no label of a step');
 SELECT throws_ok($$SELECT * FROM cdp.funnel('{a,b}', by => 'color')$$, '22023', 'unknown by "color"', 'an unknown word');
 SELECT throws_ok($$SELECT * FROM cdp.funnel('{visit}', breakdown_by => 'property:')$$, '22023', NULL, 'a property without a key');
 SELECT throws_ok($$SELECT * FROM cdp.funnel('{email}', by => 'channel')$$, '22023', 'there is no channel named "email"', 'an unknown channel');

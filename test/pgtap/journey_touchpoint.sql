@@ -1,7 +1,7 @@
 -- Retention, paths, stages and sessions over our own touchpoints equal the engine over plain joins, through merges, unmerges, moved
 -- identifiers and consents; an erasure takes effect in its transaction; purposes and the minimum audience hold; reads of people are logged.
 BEGIN;
-SELECT plan(64);
+SELECT plan(68);
 SET client_min_messages = error;
 \ir report_data.inc
 UPDATE cdp_data.touchpoint SET properties = jsonb_build_object('page', (ARRAY['/', '/cart', '(none)'])[1 + touchpoint_id % 3]) WHERE touchpoint_id % 4 > 0;
@@ -38,6 +38,9 @@ SELECT pg_temp.same($$cdp.paths(ends => '{purchase}', labels => '{visit,ad_click
   pg_temp.twin('path_top(p, 20)', $$cdp.path_pass(customer, at, kind, cdp.path_options(ends => '{purchase}', labels => '{visit,ad_click}', max_steps => 3, since => '2026-02-01Z', until => '2026-04-01Z', occurrence => 'every', as_of => '2026-03-20Z'), id)$$), 'what led to purchases');
 SELECT pg_temp.same($$cdp.journey_links(by => 'channel', top => 2, gap => '5 days', collapse => true)$$, pg_temp.twin('path_links(p, 2)', $$cdp.path_pass(customer, at, channel, cdp.path_options(gap => '5 days', collapse => true, max_steps => 5, whole_paths => false), id)$$), 'links by channel');
 SELECT pg_temp.same($$cdp.journey_links('{/}', by => 'property:page', leave_out => '{(none)}')$$, pg_temp.twin('path_links(p, 10)', $$cdp.path_pass(customer, at, page, cdp.path_options('{/}', leave_out => '{(none)}', max_steps => 5, whole_paths => false), id)$$), 'links by a property');
+SELECT pg_temp.same($$cdp.journey_loops(gap => '5 days')$$, pg_temp.twin('path_loops(p)', $$cdp.path_pass(customer, at, kind, cdp.path_options(gap => '5 days', max_steps => 100, whole_paths => false), id)$$), 'loops');
+SELECT pg_temp.same($$cdp.journey_loops(by => 'channel', ends => '{Email}', occurrence => 'every', max_steps => 4, since => '2026-02-01Z', until => '2026-03-01Z')$$,
+  pg_temp.twin('path_loops(p)', $$cdp.path_pass(customer, at, channel, cdp.path_options(ends => '{Email}', occurrence => 'every', max_steps => 4, whole_paths => false, since => '2026-02-01Z', until => '2026-03-01Z'), id)$$), 'loops of channels on the way to one');
 SELECT pg_temp.same($$cdp.sessions('12 hours', period_length => 'week')$$, pg_temp.twin('session_table(p)', $$cdp.session_pass(customer, at, kind, cdp.session_options('12 hours', period => 'week', time_zone => 'Asia/Shanghai'), NULL::text, id)$$), 'sessions by week');
 SELECT pg_temp.same($$cdp.sessions('2 days', '5 days', '{ad_click}', by_campaign => true, since => '2026-02-01Z', until => '2026-03-01Z', as_of => '2026-03-10Z', time_zone => 'UTC')$$,
   pg_temp.twin('session_table(p)', $$cdp.session_pass(customer, at, kind, cdp.session_options('2 days', '5 days', '{ad_click}', since => '2026-02-01Z', until => '2026-03-01Z', as_of => '2026-03-10Z'), nullif(campaign, '(unknown)'), id)$$), 'with campaigns, and clicks that begin one');
@@ -110,7 +113,7 @@ FROM unnest(ARRAY[$$retention(by => 'color')$$, $$paths('{email}', by => 'channe
 SELECT pg_temp.settle();
 UPDATE cdp_data.setting SET minimum_audience = 5;
 SELECT throws_ok(format('SELECT * FROM cdp.%s', call), '42501', NULL, 'about two people: ' || call)
-FROM unnest(ARRAY[$$retention(customer_ids => '{20,21}')$$, $$paths(customer_ids => '{20,21}')$$, $$journey_links(customer_ids => '{20,21}')$$, $$sessions(customer_ids => '{20,21}')$$,
+FROM unnest(ARRAY[$$retention(customer_ids => '{20,21}')$$, $$paths(customer_ids => '{20,21}')$$, $$journey_links(customer_ids => '{20,21}')$$, $$journey_loops(customer_ids => '{20,21}')$$, $$sessions(customer_ids => '{20,21}')$$,
   format('journey_stages(%L, customer_ids => ''{20,21}'')', :ladder), format('journey_flows(%L, customer_ids => ''{20,21}'')', :ladder)]) call;
 SELECT cmp_ok((SELECT count(*) FROM cdp.journey_state(:ladder, '{20,21}')), '>', 0::bigint, 'where single customers stand is no report');
 CREATE TEMP TABLE cells AS SELECT kind, r.* FROM unnest('{exact,cumulative,rolling,unbounded}'::text[]) kind, cdp.retention(period_length => 'week', kind => kind, as_of => '2026-05-01Z') r;
@@ -119,6 +122,8 @@ SELECT is((SELECT count(*) FROM cells WHERE size BETWEEN 1 AND 4 OR customers BE
 SELECT is((SELECT count(*) FROM (SELECT kind, abs(customers - lag(customers) OVER (PARTITION BY kind, cohort ORDER BY period)) AS step FROM cells WHERE customers IS NOT NULL) d WHERE kind <> 'exact' AND step BETWEEN 1 AND 4), 0::bigint, 'nor differ sums by few');
 SELECT is((SELECT (count(*) FILTER (WHERE customers < 5), sum(paths))::text FROM cdp.paths(max_steps => 3, top => 1000)), (SELECT (0, s.paths)::text FROM (SELECT cdp.path_pass(customer, at, kind, cdp.path_options(max_steps => 3), id) AS p FROM pg_temp.seen) x, cdp.path_summary(x.p) s), 'paths of few are among the rest');
 SELECT is((SELECT count(*) FROM cdp.journey_links(max_steps => 4, top => NULL) WHERE customers < 5), 0::bigint, 'no link of few');
+SELECT is((SELECT (count(*) FILTER (WHERE self_customers BETWEEN 1 AND 4 OR return_customers BETWEEN 1 AND 4 OR coalesce(self_loops, 0) + coalesce(returns, 0) = 0 OR return_customers IS NULL AND median_return IS NOT NULL), count(*) > 0,
+  count(*) FILTER (WHERE self_customers IS NULL OR return_customers IS NULL) > 0)::text FROM unnest('{kind,channel,source,campaign}'::text[]) by, cdp.journey_loops(by => by, max_steps => 4)), '(0,t,t)', 'no loop of few');
 SELECT ok((SELECT count(*) FROM cdp.journey_links(max_steps => 4, top => NULL)) BETWEEN 5 AND (SELECT count(*) - 1 FROM (SELECT cdp.path_pass(customer, at, kind, cdp.path_options(max_steps => 4), id) AS p FROM pg_temp.seen) x, cdp.path_links(x.p)), 'but others');
 SELECT ok((SELECT count(*) FILTER (WHERE customers < 5 OR bounced BETWEEN 1 AND 4) = 0 AND count(*) FILTER (WHERE customers IS NULL) <> 1 AND count(*) FILTER (WHERE starts_at IS NULL AND customers > 5) = 1 FROM cdp.sessions('1 hour')), 'no day of few, and never one alone');
 SELECT is((SELECT count(*) FROM cdp.journey_flows(:ladder, idle => '20 days', exits => '{refund}', as_of => '2026-05-01Z') WHERE customers < 5) + (SELECT count(*) FROM cdp.journey_stages(:ladder, idle => '20 days', exits => '{refund}', as_of => '2026-05-01Z') WHERE customers < 5 OR engaged BETWEEN 1 AND 4 OR converted BETWEEN 1 AND 4 OR customers - converted BETWEEN 1 AND 4), 0::bigint, 'no stage or flow of few');

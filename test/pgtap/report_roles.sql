@@ -1,7 +1,7 @@
 -- What an analyst's role may do: run every report, also after merges and unmerges, and change nothing;
 -- what a reader of the views may do; and that all of it works in a read-only transaction.
 BEGIN;
-SELECT plan(31);
+SELECT plan(32);
 SET client_min_messages = error;
 \ir report_data.inc
 SELECT cdp.record_consent('test source', 'analytics', 'denied', customer => c) AS refused FROM generate_series(30, 40) c; -- the gate asks on the analyst's behalf
@@ -52,7 +52,7 @@ SELECT lives_ok($$ SELECT * FROM cdp.attribution_data_check() $$, 'the data chec
 SELECT is((SELECT count(*) FROM cdp.attribution_data_check() WHERE finding = 'quarantine'), 0::bigint, 'which leaves out what the role may not read');
 SELECT lives_ok($$ SELECT * FROM cdp.funnel('{visit,purchase}', breakdown_by => 'campaign') $$, 'funnels');
 SELECT throws_ok($$ SELECT * FROM cdp.funnel('{/,/cart}', by => 'property:page') $$, '42501', NULL, 'but not by properties');
-SELECT lives_ok('SELECT * FROM cdp.' || call, 'journeys: ' || call) FROM unnest(ARRAY[$$retention('{visit}', '{purchase}', with_value => true)$$, $$paths('{visit}', '{purchase}')$$, $$journey_links(by => 'channel')$$,
+SELECT lives_ok('SELECT * FROM cdp.' || call, 'journeys: ' || call) FROM unnest(ARRAY[$$retention('{visit}', '{purchase}', with_value => true)$$, $$paths('{visit}', '{purchase}')$$, $$journey_links(by => 'channel')$$, $$journey_loops()$$,
   $$sessions(by_campaign => true)$$, $$journey_stages('[{"name": "visitor", "enter": "visit"}, {"name": "buyer", "enter": "purchase"}]')$$, $$journey_flows('[{"name": "visitor", "enter": "visit"}]')$$]) call;
 SELECT lives_ok($$ SELECT * FROM cdp_internal.health_of_attribution() $$, 'health of the room');
 SELECT throws_ok($$ SELECT * FROM cdp.refresh_attribution() $$, NULL, NULL, 'no refresh');

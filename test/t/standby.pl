@@ -24,6 +24,7 @@ for my $report (
 	'SELECT * FROM cdp.funnel(\'{visit,purchase}\', breakdown_by => \'channel\')',
 	'SELECT * FROM cdp.retention(as_of => \'2026-12-31Z\')',
 	'SELECT * FROM cdp.journey_links(), cdp.sessions()',
+	'SELECT * FROM cdp.journey_loops()',
 	'SELECT * FROM cdp.health()',
 	'SELECT r.* FROM (SELECT cdp.attribution_pass(customer_id, occurred_at, origin_id, value, cdp.attribution_options()) AS a FROM cdp_data.touchpoint) s, cdp.attribution_totals(s.a) r') {
 	my ($rc, $out, $err) = $standby->psql('postgres', $report);
