@@ -43,3 +43,14 @@ END
 $$;
 COMMENT ON FUNCTION cdp_internal.segment_values_of_trait(text) IS
 'Customers with their value of a trait, for ranks: exactly the number that is kept. Infinite values have no rank.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.segment_seen_of_trait(spec jsonb, root bigint) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN (SELECT to_jsonb(v.value::text) FROM cdp_data.trait_value v WHERE v.trait_id = (spec ->> 'trait')::integer AND v.customer_id = root AND abs(v.value) = 'infinity'
+    UNION ALL SELECT to_jsonb(v.value) FROM cdp_data.trait_value v WHERE v.trait_id = (spec ->> 'trait')::integer AND v.customer_id = root AND abs(v.value) < 'infinity');
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.segment_seen_of_trait(jsonb, bigint) IS
+'A customer''s value of the trait of a set atom of a plan, for explanations: a number (infinite ones as text); NULL without one.';

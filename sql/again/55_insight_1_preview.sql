@@ -1,11 +1,10 @@
 -- Segment room, insight: how many customers a rule would have, before it is kept. A sample is drawn by a hash of the customer
 -- and read through the index, so that the same rule gives the same answer again; several rules share one pass.
 
-CREATE OR REPLACE FUNCTION cdp_internal.unsaved_plan(rules jsonb, as_of timestamptz, paths boolean DEFAULT false) RETURNS jsonb
+CREATE OR REPLACE FUNCTION cdp_internal.unsaved_rules(rules jsonb, OUT items jsonb, OUT catalog jsonb)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  catalog jsonb;
   named integer[];
   first integer := (SELECT coalesce(max(s.segment_id), 0) FROM cdp_data.segment s);
   uses jsonb;
@@ -23,17 +22,29 @@ BEGIN
     SELECT coalesce(jsonb_object_agg(x.name, (x.atom -> 'rank') || jsonb_build_object(CASE WHEN x.atom ? 'top' THEN 'gte' ELSE 'lte' END, (cdp_internal.rank_limit(x.atom)).threshold)), '{}')
     FROM (SELECT u.value ->> 'name' AS name, (u.value ->> 'name')::jsonb AS atom FROM jsonb_array_elements(uses) u WHERE u.value ->> 'what' = 'rank') x
     WHERE NOT catalog -> 'ranks' ? x.name) || (catalog -> 'ranks'));
-  RETURN cdp_internal.rule_plan((
+  items := (
     SELECT jsonb_agg(x.rule) FROM (
       SELECT jsonb_build_object('id', s.segment_id, 'name', s.name, 'rule', v.rule) AS rule
       FROM cdp_data.segment s JOIN cdp_data.segment_version v USING (segment_id, version) WHERE s.segment_id = ANY (named)
       UNION ALL
       -- Longer than the name of a segment may be, so that none has it.
-      SELECT jsonb_build_object('id', first + r.nth, 'name', rpad('rule ' || r.nth, 201), 'rule', r.value) FROM jsonb_array_elements(rules) WITH ORDINALITY AS r (value, nth)) x), catalog, as_of, paths);
+      SELECT jsonb_build_object('id', first + r.nth, 'name', rpad('rule ' || r.nth, 201), 'rule', r.value) FROM jsonb_array_elements(rules) WITH ORDINALITY AS r (value, nth)) x);
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.unsaved_plan(jsonb, timestamptz, boolean) IS
-'The plan of an array of canonical rules that belong to no segment, and of the segments that they name, at a moment. The rules are the last segments of the plan, in their order; paths as cdp_internal.rule_plan() has it. Reads only: a rank without a snapshot is computed. Errors: 22023 a rule does not check.';
+COMMENT ON FUNCTION cdp_internal.unsaved_rules(jsonb) IS
+'What cdp_internal.rule_plan() needs for an array of canonical rules that belong to no segment: items, them (the last ones, in their order) and the segments that they name; catalog. Reads only: a rank without a snapshot is computed.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.unsaved_plan(rules jsonb, as_of timestamptz) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  r record := cdp_internal.unsaved_rules(rules);
+BEGIN
+  RETURN cdp_internal.rule_plan(r.items, r.catalog, as_of);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.unsaved_plan(jsonb, timestamptz) IS
+'The plan of an array of canonical rules that belong to no segment, and of the segments that they name, at a moment. The rules are the last segments of the plan, in their order. Errors: 22023 a rule does not check.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.sample_interval(hits bigint, tries bigint, everybody bigint, OUT low bigint, OUT high bigint)
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -66,21 +77,21 @@ $$;
 COMMENT ON FUNCTION cdp_internal.sample_interval(bigint, bigint, bigint) IS
 'Between which numbers of everybody the true number lies with 95 % confidence when a random sample of tries had hits: the score interval of Wilson (1927), tries counted as tries * (N - 1) / (N - tries) for the finite population N (Cochran 1977, 2.6), rounded outward, within what the sample leaves possible. Hits when all were looked at, 0 to everybody without a try. NULL when an argument is NULL.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.preview_rule(rule jsonb, purpose text, nth bigint) RETURNS void
+CREATE OR REPLACE FUNCTION cdp_internal.preview_rule(rule jsonb, purpose text, nth bigint, names jsonb DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   f record;
 BEGIN
-  SELECT c.path, c.code, c.message, c.hint INTO f FROM cdp_internal.segment_check_as(preview_rule.rule, preview_rule.purpose, NULL) c WHERE c.severity = 'error' LIMIT 1;
+  SELECT c.path, c.code, c.message, c.hint INTO f FROM cdp_internal.segment_check_as(preview_rule.rule, preview_rule.purpose, NULL, names) c WHERE c.severity = 'error' LIMIT 1;
   IF FOUND THEN
     RAISE EXCEPTION '%', f.message
       USING ERRCODE = 'invalid_parameter_value', DETAIL = format('%s at %s of rule %s.', f.code, coalesce(nullif(f.path, ''), 'the top'), nth), HINT = coalesce(nullif(f.hint, ''), 'cdp.segment_check(rule, purpose) tells all errors.');
   END IF;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.preview_rule(jsonb, text, bigint) IS
-'Error 22023 with the first finding when a rule, the nth of a call, has an error for the purpose (NULL: none).';
+COMMENT ON FUNCTION cdp_internal.preview_rule(jsonb, text, bigint, jsonb) IS
+'Error 22023 with the first finding when a rule, the nth of a call, has an error for the purpose (NULL: none). names: as of cdp_internal.segment_check_as().';
 
 CREATE OR REPLACE FUNCTION cdp.segment_preview(rule jsonb, purpose text DEFAULT NULL, sample double precision DEFAULT 0.005, exact boolean DEFAULT false, as_of timestamptz DEFAULT NULL)
 RETURNS TABLE (nth integer, customers bigint, low bigint, high bigint, share double precision, everybody bigint, looked_at bigint, hits bigint, through_null bigint, examples bigint[])

@@ -1,7 +1,7 @@
 -- Why a customer is in a segment: each part of the rule for those who are in and those who are not, the whole as the engines
 -- find it, evidence and thresholds, missing values under both logics, who may not be asked about.
 BEGIN;
-SELECT plan(17);
+SELECT plan(24);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC');
 SELECT cdp.track('shop', 'purchase', jsonb_build_object('user_id', u), '{}', at::timestamptz, u || at, v, 'CNY')
@@ -39,12 +39,32 @@ SELECT is((SELECT (e.observed, e.result)::text FROM cdp.segment_explain('few', p
 -- Missing values.
 SELECT is((SELECT array_agg(coalesce(result::text, 'unknown')) FROM cdp.segment_explain('not set', pg_temp.id('b'), :'at')), '{true,false}', 'no city is not Xian');
 SELECT is((SELECT array_agg(coalesce(result::text, 'unknown')) FROM cdp.segment_explain('not sql', pg_temp.id('b'), :'at')), '{unknown,unknown}', 'or unknown');
+-- When it changes: days of the calendar in the zone of the rule, dates, groups, and what no window holds.
+SELECT cdp.create_segment(n, ('{"tz": "Asia/Shanghai", "where": ' || r || '}')::jsonb, 'service') FROM (VALUES ('month', '{"did": "purchase", "last": "1 months"}'), ('this', '{"did": "purchase", "this": "month", "count": {"gte": 2}}'),
+  ('until', '{"not": {"did": "visit", "since": "2026-05-19", "until": "2026-05-30"}}'), ('days', '{"any": [{"did": "visit", "last": "7 days"}, {"did": "purchase", "last": "10 days"}]}'), ('ever', '{"did": "purchase"}'),
+  ('named', '{"all": [{"segment": "month"}, {"not": {"segment": "both"}}]}'), ('first', '{"rank": {"attr": "revenue"}, "top": "50%"}'), ('born', '{"attr": "birthday", "anniversary_next": "3 days"}')) AS x (n, r);
+SELECT is((SELECT array_agg(format('%s %s %s', s, e.result, e.flips_at)) FROM unnest('{month,this,until,days,ever}'::text[]) s CROSS JOIN LATERAL cdp.segment_explain(s, pg_temp.id('a'), :'at') e WHERE e.path = '/where'),
+  ARRAY['month t 2026-06-20 16:00:00+00', 'this t 2026-05-31 16:00:00+00', 'until f ', 'days t 2026-05-30 10:00:00.000001+00', 'ever t '], 'to the moment, and of a group when itself changes');
+SELECT is((SELECT array_agg(flips_at ORDER BY path) FROM cdp.segment_explain('days', pg_temp.id('a'), :'at')), ARRAY['2026-05-30 10:00:00.000001+00', '2026-05-26 10:00:00.000001+00', '2026-05-30 10:00:00.000001+00']::timestamptz[], 'its parts before');
+SELECT cdp.identify('shop', '{"user_id": "c"}', '{"birthday": "1996-02-29"}', '2026-05-01'), cdp.refresh_profiles();
+SELECT is((SELECT (result, flips_at)::text FROM cdp.segment_explain('born', pg_temp.id('c'), :'at')), '(f,"2027-02-26 16:00:00+00")', 'a day of the year that comes round');
+-- Segments that it names, one level; ranks with their limit.
+SELECT is((SELECT array_agg(path || ' ' || depth || ' ' || coalesce(result::text, 'unknown')) FROM cdp.segment_explain('named', pg_temp.id('a'), :'at')),
+  ARRAY['/where 0 true', '/where/all/0 1 true', '/where/all/0/segment/where 2 true', '/where/all/1 1 true', '/where/all/1/not 2 false', '/where/all/1/not/segment/where 3 false', '/where/all/1/not/segment/where/all/0 4 false', '/where/all/1/not/segment/where/all/1 4 true',
+    '/where/all/1/not/segment/where/all/1/not 5 false'], 'the rules of segments that it names');
+SELECT is((SELECT (observed, threshold)::text FROM cdp.segment_explain('first', pg_temp.id('a'), :'at')), (SELECT ('110.000000'::jsonb, '{"top": "50%", "gte": 110}'::jsonb)::text), 'a rank with its limit');
+-- What its purpose no longer allows.
+SAVEPOINT allowed;
+SELECT cdp.allow_purposes('attribute', 'city', '{marketing}');
+SELECT throws_matching($$SELECT * FROM cdp.segment_explain('one', pg_temp.id('d'))$$, 'city.*may not be used for the purpose "service"', 'is not explained');
+SELECT throws_matching($$SELECT * FROM cdp.segment_preview('[{"where": {"all": []}}, {"where": {"segment": "one"}}]'::jsonb, 'service')$$, 'through segment "one".*city', 'nor counted');
+ROLLBACK TO allowed;
 -- It is logged; errors.
 SELECT is((SELECT count(*) FROM cdp_data.audit WHERE action = 'read' AND object = 'segment_explain' AND customer_id = pg_temp.id('d')), 11::bigint, 'each look is logged');
 SELECT throws_ok($$SELECT * FROM cdp.segment_explain('none', 1)$$, '42704', NULL, 'an unknown segment');
 SELECT throws_ok($$SELECT * FROM cdp.segment_explain('one', 99999)$$, '22023', NULL, 'an unknown customer');
 SELECT cdp.record_consent('shop', 'analytics', 'denied', customer => pg_temp.id('a'));
 SELECT throws_ok($$SELECT * FROM cdp.segment_explain('one', pg_temp.id('a'))$$, '55000', NULL, 'who refused analytics is not looked at');
-SELECT is((SELECT count(*) FROM cdp_data.rank_threshold), 0::bigint, 'nothing is written but the log');
+SELECT is((SELECT count(*) FROM cdp_data.rank_threshold) - (SELECT count(*) FROM cdp_data.segment WHERE name = 'first'), 0::bigint, 'nothing is written but the log');
 SELECT * FROM finish();
 ROLLBACK;

@@ -1,6 +1,6 @@
 -- Traits in rules: named in the catalogue, compared by every operator, evaluated anew after a refresh, bound to their purposes.
 -- Commits, so without a transaction around.
-SELECT plan(12);
+SELECT plan(14);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC') AS shop \gset
 CREATE FUNCTION pg_temp.members(name text) RETURNS text LANGUAGE sql AS $$ SELECT string_agg(i.value, ' ' ORDER BY i.value) FROM cdp.segment_members(name) m JOIN cdp_data.identifier i ON i.customer_id = m AND i.type_id = 1 $$;
@@ -46,4 +46,9 @@ SELECT is((SELECT defects FROM cdp.audit_segments('2026-06-01 00:03+00')), 0::bi
 -- A purpose that does not allow it.
 UPDATE cdp_data.trait SET allowed_purposes = '{analytics}' WHERE name = 'ltv';
 SELECT throws_ok($$SELECT cdp.create_segment('rich', 'trait ltv >= 100', 'marketing')$$, '22023', NULL, 'a trait is bound to its purposes');
+-- Explained with the value that is kept.
+SELECT is((SELECT string_agg(e.observed::text || ' ' || e.result, ', ' ORDER BY i.value) FROM cdp_data.identifier i CROSS JOIN LATERAL cdp.segment_explain('op lt 3', i.customer_id, '2026-06-01 00:03+00') e WHERE i.type_id = 1 AND e.observed IS NOT NULL),
+  (SELECT string_agg(t.value || ' ' || (t.value < 3), ', ' ORDER BY i.value) FROM cdp_data.identifier i JOIN cdp_bi.customer_trait t ON t.customer_id = i.customer_id AND t.trait = 'rfm_f' WHERE i.type_id = 1), 'observed is the value of the trait');
+SELECT is((SELECT DISTINCT e.threshold FROM cdp_data.identifier i CROSS JOIN LATERAL cdp.segment_explain('top 2', i.customer_id, '2026-06-01 00:03+00') e WHERE i.type_id = 1),
+  (SELECT jsonb_build_object('top', 2, 'gte', threshold) FROM cdp_data.rank_threshold WHERE rank LIKE '%p_alive%' AND rank LIKE '%"top":2}%'), 'and of a rank its limit');
 SELECT * FROM finish();
