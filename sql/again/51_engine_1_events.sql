@@ -50,3 +50,26 @@ CREATE OR REPLACE AGGREGATE cdp_internal.segment_explain_pass(customer bigint, a
 );
 COMMENT ON AGGREGATE cdp_internal.segment_explain_pass(bigint, timestamptz, integer, integer, integer, integer, numeric, jsonb, bigint, jsonb, timestamptz) IS
 'Explains the event atoms of a plan for one customer, whose events are the rows; arguments as of cdp_internal.segment_pass. A list with an object for each atom: atom (number from 0), result (true, false, null = unknown), observed (number of events, days, periods or distinct values in the window; sum, average, least or greatest number; first or last value; moment of the event after the gap; moment of the first step of the chain; null when there is none), evidence (ids of at most 20 events it stands on, newest first; of a sequence the chain with the latest start), flips_at (when the answer may change without new data, up to the horizon, in UTC; null when it does not or no horizon is given). NULL without rows. Errors: as of segment_pass, and 22023 for rows of several customers.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.segment_values_finish(internal) RETURNS bytea
+LANGUAGE c IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'cdp_segment_values_final';
+COMMENT ON FUNCTION cdp_internal.segment_values_finish(internal) IS
+'Final function of cdp_internal.segment_values_pass.';
+
+CREATE OR REPLACE AGGREGATE cdp_internal.segment_values_pass(customer bigint, at timestamptz, kind integer, origin integer, campaign integer, source integer, value numeric, properties jsonb, id bigint, plan jsonb, horizon timestamptz) (
+  SFUNC = cdp_internal.segment_explain_add,
+  STYPE = internal,
+  SSPACE = 1000000,
+  FINALFUNC = cdp_internal.segment_values_finish,
+  FINALFUNC_MODIFY = READ_WRITE,
+  PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE cdp_internal.segment_values_pass(bigint, timestamptz, integer, integer, integer, integer, numeric, jsonb, bigint, jsonb, timestamptz) IS
+'What computed traits are for each customer with an event of theirs, in one pass; arguments as of cdp_internal.segment_pass, with a plan of cdp_internal.trait_plan(). Opened by cdp_internal.segment_values(). NULL without rows. Errors: as of segment_pass, 22023 traits that the plan can not tell, 54000 more values than cdp.segment_memory or 1 GB holds.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.segment_values(result bytea) RETURNS TABLE (customer_id bigint, trait integer, number double precision, word text)
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE ROWS 100000
+AS 'MODULE_PATHNAME', 'cdp_segment_values';
+COMMENT ON FUNCTION cdp_internal.segment_values(bytea) IS
+'A row for each value that a pass found: customer, trait (its place in "traits" of the plan, from 0), and number or word, the other NULL. By customer in no order. No row for NULL. Error 22P03: bytes that are no result of cdp_internal.segment_values_pass().';

@@ -44,25 +44,29 @@ BEGIN
   of_purchases := cdp_internal.trait_fit(fits.fit, refresh_traits.as_of);
   of_money := cdp_internal.trait_fit(fits.money_fit, refresh_traits.as_of);
   CREATE TEMP TABLE cdp_trait_new ON COMMIT DROP AS
-  SELECT x.name, r.key::bigint AS customer_id, x.value::double precision AS value
+  SELECT x.name, r.key::bigint AS customer_id, x.value::double precision AS value, NULL::text AS word
   FROM cdp.rfm_scores(summaries, s.scores, s.method, s.ties, s.monetary) r
     CROSS JOIN LATERAL (VALUES ('rfm_r', r.r), ('rfm_f', r.f), ('rfm_m', r.m), ('rfm_score', r.score)) x (name, value);
-  INSERT INTO pg_temp.cdp_trait_new
+  INSERT INTO pg_temp.cdp_trait_new (name, customer_id, value)
   SELECT x.name, v.customer_id, x.value
   FROM cdp_internal.value_rows(summaries, fits.fit, fits.money_fit, s.horizon, s.discount_rate, s.step) v
     CROSS JOIN LATERAL (VALUES ('p_alive', v.p_alive), ('expected_purchases', v.expected_purchases), ('ltv', v.ltv)) x (name, value)
   WHERE x.value IS NOT NULL;
-  FOR t IN SELECT d.trait_id, d.name FROM cdp_data.trait d WHERE d.kind <> 'own' ORDER BY d.trait_id LOOP
+  INSERT INTO pg_temp.cdp_trait_new (name, customer_id, value, word)
+  SELECT c.name, c.customer_id, c.value, c.word FROM cdp_internal.computed_traits(refresh_traits.as_of) c;
+  ANALYZE pg_temp.cdp_trait_new;
+  FOR t IN SELECT d.trait_id, d.name, d.kind FROM cdp_data.trait d WHERE d.kind <> 'own' ORDER BY d.trait_id LOOP
     trait := t.name;
     customers := (SELECT count(*) FROM pg_temp.cdp_trait_new n WHERE n.name = t.name);
     DELETE FROM cdp_data.trait_value v WHERE v.trait_id = t.trait_id
       AND NOT EXISTS (SELECT FROM pg_temp.cdp_trait_new n WHERE n.name = t.name AND n.customer_id = v.customer_id);
     GET DIAGNOSTICS removed = ROW_COUNT;
-    INSERT INTO cdp_data.trait_value AS v (trait_id, customer_id, value)
-    SELECT t.trait_id, n.customer_id, n.value FROM pg_temp.cdp_trait_new n WHERE n.name = t.name ORDER BY n.customer_id
-    ON CONFLICT ON CONSTRAINT trait_value_pkey DO UPDATE SET value = excluded.value WHERE v.value <> excluded.value;
+    INSERT INTO cdp_data.trait_value AS v (trait_id, customer_id, value, word)
+    SELECT t.trait_id, n.customer_id, n.value, n.word FROM pg_temp.cdp_trait_new n WHERE n.name = t.name ORDER BY n.customer_id
+    ON CONFLICT ON CONSTRAINT trait_value_pkey DO UPDATE SET value = excluded.value, word = excluded.word
+    WHERE (v.value, v.word) IS DISTINCT FROM (excluded.value, excluded.word);
     GET DIAGNOSTICS written = ROW_COUNT;
-    UPDATE cdp_data.trait d SET definition = to_jsonb(s) - 'only_row', as_of = refresh_traits.as_of, refreshed_at = clock_timestamp(),
+    UPDATE cdp_data.trait d SET definition = CASE t.kind WHEN 'computed' THEN d.definition ELSE to_jsonb(s) - 'only_row' END, version = d.version + CASE WHEN written + removed > 0 THEN 1 ELSE 0 END, as_of = refresh_traits.as_of, refreshed_at = clock_timestamp(),
       fit_id = CASE d.name WHEN 'ltv' THEN of_money WHEN 'p_alive' THEN of_purchases WHEN 'expected_purchases' THEN of_purchases END
     WHERE d.trait_id = t.trait_id;
     RETURN NEXT;
@@ -71,7 +75,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.refresh_traits(timestamptz) IS
-'Makes the built-in traits of all customers anew from their purchases before as_of, as cdp_data.trait_setting says, in one transaction: scores rfm_r, rfm_f, rfm_m, rfm_score by cdp.rfm_scores(), and p_alive, expected_purchases, ltv by cdp.customer_value() in days. Returns for each trait how many customers have it, and how many rows were written (new or other) and removed. Fits are kept in cdp_data.value_fit. Where the data tell no model, its traits have no values and a WARNING says why. Two refreshes wait for each other. Needs the rights of the tables'' owner; the job list runs it daily. Errors: 22000 a missing rate, 22023 a kind of trait_setting.conversions that is none, 55000 before cdp.setup().';
+'Makes the built-in and computed traits of all customers anew from what they did before as_of, as cdp_data.trait_setting says, in one transaction: scores rfm_r, rfm_f, rfm_m, rfm_score by cdp.rfm_scores(), p_alive, expected_purchases, ltv by cdp.customer_value() in days, and those of cdp.define_trait() from their events. Returns for each trait how many customers have it, and how many rows were written (new or other) and removed. Fits are kept in cdp_data.value_fit. Where the data tell no model, its traits have no values and a WARNING says why. Two refreshes wait for each other. Needs the rights of the tables'' owner; the job list runs it daily. Errors: 22000 a missing rate, 22023 a kind of trait_setting.conversions that is none, 55000 before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.health_of_value()
 RETURNS TABLE (severity text, finding text, detail text, remedy text)

@@ -103,6 +103,7 @@ typedef struct CdpEventPass
 	CdpClass   *class;
 	uint32		class_room;
 	Size		class_bytes;
+	struct CdpEventValues *values;	/* of computed traits; NULL: there are none */
 } CdpEventPass;
 
 /* event_row.c */
@@ -222,6 +223,11 @@ extern Numeric cdp_event_number(CdpEventOp op, const CdpState *st);
 
 /* event_explain.c */
 extern void cdp_event_explain(CdpWalk *w);
+extern bool cdp_event_counts(const CdpWalk *w, int atom, int item);
+extern const uint64 *cdp_event_words(const CdpWalk *w, int item);
+
+/* event_values.c */
+extern void cdp_event_values(CdpWalk *w);
 
 /* event_seq.c */
 extern void cdp_seq_reset(CdpWalk *w, const CdpCounter *c);

@@ -97,15 +97,15 @@ push_scalar(JsonbParseState **state, const CdpWalk *w, uint64 word)
 }
 
 /* The words of a row beside key, time and class. */
-static const uint64 *
-words_of(const CdpWalk *w, int item)
+const uint64 *
+cdp_event_words(const CdpWalk *w, int item)
 {
 	return cdp_key_row(w->rows, &w->rows->item[item]) + w->pass->store->extra_word;
 }
 
 /* Whether a row counts for an atom: read by its counter, in the window, with a value where one is needed. */
-static bool
-counts_for(const CdpWalk *w, int atom, int item)
+bool
+cdp_event_counts(const CdpWalk *w, int atom, int item)
 {
 	const CdpCounter *c = &w->plan->counter[w->plan->atom[atom].counter];
 	const CdpClass *class = &w->pass->class[w->rows->item[item].rank];
@@ -118,7 +118,7 @@ counts_for(const CdpWalk *w, int atom, int item)
 		{
 			if (class->action[k].word < 0)
 				return true;
-			word = words_of(w, item)[class->action[k].word];
+			word = cdp_event_words(w, item)[class->action[k].word];
 			return w->plan->slot[c->slot].type == CDP_SLOT_NUMBER ? (int64) word != CDP_WORD_NO_NUMBER : word != CDP_WORD_NO_SCALAR;
 		}
 	return false;
@@ -144,7 +144,7 @@ find_evidence(const CdpWalk *w, int atom, int *item)
 		return n;
 	}
 	for (int i = w->n - 1; i >= 0 && n < MOST_EVIDENCE; i--)
-		if (counts_for(w, atom, i))
+		if (cdp_event_counts(w, atom, i))
 		{
 			item[n++] = i;
 			if (c->op == CDP_OP_LAST)
@@ -152,7 +152,7 @@ find_evidence(const CdpWalk *w, int atom, int *item)
 		}
 	if (c->op == CDP_OP_FIRST)
 		for (int i = 0; i < w->n; i++)
-			if (counts_for(w, atom, i))
+			if (cdp_event_counts(w, atom, i))
 			{
 				item[0] = i;
 				return 1;
@@ -183,7 +183,7 @@ push_observed(JsonbParseState **state, const CdpWalk *w, int atom, const int *it
 			if (n == 0)
 				push_null(state);
 			else
-				push_scalar(state, w, words_of(w, item[0])[w->pass->class[w->rows->item[item[0]].rank].kind->word[c->slot]]);
+				push_scalar(state, w, cdp_event_words(w, item[0])[w->pass->class[w->rows->item[item[0]].rank].kind->word[c->slot]]);
 			break;
 		case CDP_OP_GAP:
 		case CDP_OP_SEQ:
@@ -228,8 +228,8 @@ push_atom(JsonbParseState **state, const CdpWalk *w, int atom)
 	push_key(state, "evidence");
 	pushJsonbValue(state, WJB_BEGIN_ARRAY, NULL);
 	for (int i = 0; i < n; i++)
-		if ((int64) words_of(w, item[i])[0] != PG_INT64_MAX)
-			push_number(state, WJB_ELEM, DirectFunctionCall1(int8_numeric, Int64GetDatum((int64) words_of(w, item[i])[0])));
+		if ((int64) cdp_event_words(w, item[i])[0] != PG_INT64_MAX)
+			push_number(state, WJB_ELEM, DirectFunctionCall1(int8_numeric, Int64GetDatum((int64) cdp_event_words(w, item[i])[0])));
 	pushJsonbValue(state, WJB_END_ARRAY, NULL);
 	push_key(state, "flips_at");
 	if (w->atom_flip[atom] == NO_TIME)

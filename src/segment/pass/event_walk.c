@@ -558,7 +558,9 @@ visit_customer(const CdpKeyRows *rows)
 			touch(w, w->always[i]);
 	for (int i = 0; i < w->ntouched; i++)
 		answer_counter(w, w->touched[i]);
-	if (w->truth != NULL)
+	if (w->pass->values != NULL)
+		cdp_event_values(w);
+	else if (w->truth != NULL)
 		cdp_event_explain(w);
 	else
 	{
@@ -638,7 +640,7 @@ cdp_event_walk(CdpEventPass *pass, bool explain)
 	for (uint32 i = 0; i < pass->class_number.n; i++)
 		rank[i] = i;
 	cdp_by_key(pass->store, rank, compare_ties, visit_customer, w);
-	if (explain && w->explained == NULL)
+	if (explain && w->explained == NULL && pass->values == NULL)
 	{
 		CdpKeyRows	nothing = {.arg = w};
 
