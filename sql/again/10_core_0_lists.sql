@@ -249,6 +249,24 @@ COMMENT ON FUNCTION cdp_internal.origin_digest(text, text, text, text, text, tex
 'The digest column of cdp_data.origin for these six texts: SHA-256 of each with its length before it. NULL when one is NULL.';
 
 -- What people type into setters is looked at before it reaches a table: a constraint's own error shows the whole row.
+CREATE OR REPLACE FUNCTION cdp_internal.require_zone(zone text) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF NOT EXISTS (SELECT FROM pg_timezone_names z WHERE z.name = zone) THEN
+    RAISE EXCEPTION 'unknown time zone "%"', zone
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Use a name of pg_timezone_names, such as Asia/Shanghai.';
+  END IF;
+  -- CET and its like: AT TIME ZONE takes the abbreviation, which has no summer time, all else the zone of that name.
+  IF EXISTS (SELECT FROM unnest('{2026-01-01,2026-07-01}'::text[]) t WHERE cdp_internal.parse_time(t, zone) <> t::timestamp AT TIME ZONE zone) THEN
+    RAISE EXCEPTION 'time zone "%" has two meanings', zone
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = 'It is a zone with summer time, and an abbreviation without.',
+        HINT = 'Use a name with a place, such as Europe/Brussels.';
+  END IF;
+END $$;
+COMMENT ON FUNCTION cdp_internal.require_zone(text) IS
+'Refuses (22023) time zones that are not in pg_timezone_names, and names such as CET, whose days would begin at other times in one report than in another.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.require_choice(what text, given text, allowed text[]) RETURNS void
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$

@@ -352,9 +352,8 @@ DECLARE
 BEGIN
   -- Two sessions must not run the steps at once.
   PERFORM pg_advisory_xact_lock(hashtextextended('pg_cdp setup', 0));
-  IF setup.timezone IS NOT NULL AND NOT EXISTS (SELECT FROM pg_timezone_names z WHERE z.name = setup.timezone) THEN
-    RAISE EXCEPTION 'unknown time zone "%"', setup.timezone
-      USING ERRCODE = 'invalid_parameter_value', HINT = 'Use a name of pg_timezone_names, such as Asia/Shanghai.';
+  IF setup.timezone IS NOT NULL THEN
+    PERFORM cdp_internal.require_zone(setup.timezone);
   END IF;
   IF setup.currency IS NOT NULL AND NOT EXISTS (SELECT FROM cdp.currency_builtin() c WHERE c.code = setup.currency)
     AND NOT cdp_internal.own_currency_exists(setup.currency) THEN

@@ -12,10 +12,7 @@ DECLARE
 BEGIN
   PERFORM cdp_internal.require_setup();
   zone := coalesce(add_source.timezone, (SELECT t.timezone FROM cdp_data.setting t));
-  IF NOT EXISTS (SELECT FROM pg_timezone_names z WHERE z.name = zone) THEN
-    RAISE EXCEPTION 'unknown time zone "%"', zone
-      USING ERRCODE = 'invalid_parameter_value', HINT = 'Use a name of pg_timezone_names, such as Asia/Shanghai.';
-  END IF;
+  PERFORM cdp_internal.require_zone(zone);
   INSERT INTO cdp_data.source AS s (name, timezone, kind, description)
   VALUES (add_source.name, zone, add_source.kind, add_source.description)
   ON CONFLICT ON CONSTRAINT source_name_key DO UPDATE

@@ -1,5 +1,5 @@
 -- cdp.setup(): repeatable, adopts nothing planted, remakes what CASCADE took, loses no row.
-SELECT plan(36);
+SELECT plan(39);
 
 CREATE TEMP VIEW fingerprint AS
 SELECT md5(string_agg(o, E'\n' ORDER BY o)) AS objects FROM cdp_internal.setup_objects() o;
@@ -18,6 +18,9 @@ SELECT is((SELECT timezone || ' ' || currency || ' ' || version FROM cdp_data.se
 
 -- Wrong arguments.
 SELECT throws_ok($$CALL cdp.setup(timezone => 'Mars/Base')$$, '22023', NULL, 'unknown time zone');
+SELECT throws_ok($$CALL cdp.setup(timezone => 'CET')$$, '22023', 'time zone "CET" has two meanings', 'one that has summer time in some places and none in others');
+SELECT lives_ok($$CALL cdp.setup(timezone => 'UTC')$$, 'an abbreviation that means the same everywhere');
+SELECT lives_ok($$CALL cdp.setup(timezone => 'Europe/Berlin')$$, 'and a zone with a place');
 SELECT throws_ok($$CALL cdp.setup(currency => 'ABC')$$, '22023', NULL, 'unknown currency');
 SELECT throws_ok($$CALL cdp.setup(currency => 'cny')$$, '22023', NULL, 'a currency in small letters is unknown');
 SELECT throws_ok($$CALL cdp.setup(analyst => 'nobody_at_all')$$, '42704', NULL, 'unknown role');

@@ -1,6 +1,6 @@
 -- What one load does: reads any shape of staging, is idempotent, corrects, refuses bad rows with a reason, refers, feeds.
 BEGIN;
-SELECT plan(53);
+SELECT plan(54);
 SET LOCAL timezone = 'UTC';
 SELECT throws_ok($$SELECT * FROM cdp.load_touchpoints('shop', 'pg_class')$$, '22023', 'unknown source "shop"', 'an unknown source is an error');
 SELECT cdp.add_source('shop', 'America/New_York') AS shop \gset
@@ -9,6 +9,7 @@ SELECT is((SELECT timezone FROM cdp_data.source WHERE name = 'app'), 'Asia/Shang
 SELECT is(cdp.add_source('shop', description => 'the shop'), :shop, 'add_source again changes the source');
 SELECT is((SELECT timezone FROM cdp_data.source WHERE name = 'shop'), 'America/New_York', 'and keeps the zone when none is given');
 SELECT throws_ok($$SELECT cdp.add_source('x', 'Mars/Olympus')$$, '22023', NULL, 'an unknown zone is an error');
+SELECT throws_ok($$SELECT cdp.add_source('x', 'EET')$$, '22023', 'time zone "EET" has two meanings', 'and so is one of two meanings');
 SELECT throws_ok($$SELECT * FROM cdp.load_touchpoints('shop', 'pg_class')$$, '42703', NULL, 'a table without the columns is an error');
 SELECT throws_ok($$SELECT * FROM cdp.load_touchpoints('shop', NULL)$$, '22004', NULL, 'no table is an error');
 SELECT is(cdp.create_staging('st')::text, 'st', 'create_staging');
