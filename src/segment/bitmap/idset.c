@@ -47,8 +47,8 @@ list_to_bits(CdpIdSet *s, CdpIdChunk *c)
 }
 
 /* Puts an id into a chunk that has no bits yet, or no slot. */
-void
-cdp_idset_add_slow(CdpIdSet *s, uint32 id)
+static void
+add_slow(CdpIdSet *s, uint32 id)
 {
 	CdpIdChunk *c;
 
@@ -72,13 +72,36 @@ cdp_idset_add_slow(CdpIdSet *s, uint32 id)
 	c->few[c->n++] = (uint16) (id & 0xFFFF);
 }
 
-/* Appends the portable bytes of the set; the set stays as it is. */
+/* Puts the ids that wait into their chunks, and makes room for more. */
+void
+cdp_idset_settle(CdpIdSet *s)
+{
+	if (s->waiting == NULL)
+	{
+		s->waiting = MemoryContextAlloc(s->cxt, CDP_IDS_AT_ONCE * sizeof(uint32));
+		s->memory += CDP_IDS_AT_ONCE * sizeof(uint32);
+	}
+	for (int i = 0; i < s->nwaiting; i++)
+	{
+		uint32		id = s->waiting[i];
+		uint32		chunk = id >> 16;
+
+		if (likely(chunk < s->nchunks && s->chunk[chunk].bits != NULL))
+			s->chunk[chunk].bits[(id & 0xFFFF) >> 6] |= UINT64CONST(1) << (id & 63);
+		else
+			add_slow(s, id);
+	}
+	s->nwaiting = 0;
+}
+
+/* Appends the portable bytes of the set; it may grow further. */
 void
 cdp_idset_write(CdpIdSet *s, StringInfo out)
 {
 	CdpWriter	w;
 	uint64	   *words = palloc(CDP_CHUNK_BYTES);
 
+	cdp_idset_settle(s);
 	cdp_writer_begin(&w);
 	for (uint32 i = 0; i < s->nchunks; i++)
 	{
@@ -112,5 +135,7 @@ cdp_idset_free(CdpIdSet *s)
 	}
 	if (s->chunk != NULL)
 		pfree(s->chunk);
+	if (s->waiting != NULL)
+		pfree(s->waiting);
 	cdp_idset_init(s, s->cxt);
 }

@@ -570,7 +570,8 @@ visit_customer(const CdpKeyRows *rows)
 		if (w->flip != NO_TIME)
 			keep_flip(w);
 	}
-	MemoryContextReset(w->odd_cxt);
+	if (unlikely(!w->odd_cxt->isReset))
+		MemoryContextReset(w->odd_cxt);
 }
 
 /* The order of rows of one time: by id where they have one, then by all else that they are, never by when they came. */

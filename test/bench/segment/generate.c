@@ -4,8 +4,9 @@
  *   generate EVENTS CUSTOMERS SEED > segment_events.csv
  *
  * Columns: customer (1 to CUSTOMERS), at (UTC, microseconds), kind (1 to 20), amount
- * (cents, of kinds 4 and 5 only), category (0 to 49). The same arguments give the same
- * bytes on any machine: all arithmetic is on integers.
+ * (cents, of kinds 4 and 5), category (0 to 49, of kinds 2 to 5), properties (the two as a
+ * JSON object, where there are any). The same arguments give the same bytes on any machine:
+ * all arithmetic is on integers.
  *
  * Shape: 180 days up to 2026-06-30; customers with a heavy tail, who come in visits of a few
  * events: every other event goes on with a visit of the last minutes or days, and a third of
@@ -115,10 +116,11 @@ main(int argc, char **argv)
 	late = INT64_C(30000000) / step;
 	for (int i = 0; i < VISITS; i++)
 		visits[i] = (Visit) {some_customer(customers), 0};
-	puts("customer,at,kind,amount,category");
+	puts("customer,at,kind,amount,category,properties");
 	for (int64_t i = 0; i < events; i++)
 	{
 		Visit	   *v = &visits[below(VISITS)];
+		int			category;
 
 		if (below(2) == 0)
 			*v = (Visit) {some_customer(customers), some_kind()};
@@ -129,10 +131,17 @@ main(int argc, char **argv)
 		printf("%u,", v->customer);
 		/* The remainder tells any two rows apart that came to the same step. */
 		print_time((END - 180) * DAY + i * step + (late > 0 ? below(late) * step : 0) + i % step);
+		category = (int) below(50);
 		if (v->kind == 4 || v->kind == 5)
-			printf(",%d,%d,%d\n", v->kind, 100 + (int) below(50000), (int) below(50));
+		{
+			int			amount = 100 + (int) below(50000);
+
+			printf(",%d,%d,%d,\"{\"\"amount\"\": %d, \"\"category\"\": %d}\"\n", v->kind, amount, category, amount, category);
+		}
+		else if (v->kind == 2 || v->kind == 3)
+			printf(",%d,,%d,\"{\"\"category\"\": %d}\"\n", v->kind, category, category);
 		else
-			printf(",%d,,%d\n", v->kind, (int) below(50));
+			printf(",%d,,,\n", v->kind);
 	}
 	return 0;
 }

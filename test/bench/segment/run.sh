@@ -14,7 +14,9 @@ segment_data() {
 	"$BENCH_DIR/generate_events" "$events" "$segment_customers" 7 >"$BENCH_DIR/segment_events.csv"
 	createdb bench_segment
 	psql -qX -d bench_segment -f "$here/tables.sql" <"$BENCH_DIR/segment_events.csv"
-	psql -qX -v ON_ERROR_STOP=1 -d bench_segment -c 'CREATE EXTENSION pg_cdp'
+	psql -qX -v ON_ERROR_STOP=1 -d bench_segment -c 'CREATE EXTENSION pg_cdp' -c 'CREATE EXTENSION pg_prewarm' -f "$here/rules.sql"
+	# Larger than a quarter of the buffers, it would be read into them anew by each scan.
+	psql -qXAt -d bench_segment -c "SELECT pg_prewarm('events')" >/dev/null
 	bench_cpu bench_segment
 	psql -qXAt -F ' ' -d bench_segment <<-'SQL'
 		SELECT '  rows: ' || count(*) || ' (' || pg_size_pretty(pg_table_size('events')) || '), customers ' || count(DISTINCT customer)
@@ -22,7 +24,7 @@ segment_data() {
 	SQL
 }
 
-# DuckDB's answers and figures: segment_duckdb FIGURES NAME ...
+# DuckDB's answers and figures: segment_duckdb FIGURES NAME[=RUNS] ...
 segment_duckdb() {
 	local f=$1
 	shift
@@ -33,7 +35,7 @@ segment_duckdb() {
 	(cd "$BENCH_DIR" && node "$here/duckdb.mjs" node "$here" "$BENCH_RUNS" "$@") >"$BENCH_DIR/duckdb_segment.log" 2>&1 ||
 		{ tail -n 5 "$BENCH_DIR/duckdb_segment.log"; return 1; }
 	sed -n 's/^version /  /p' "$BENCH_DIR/duckdb_segment.log"
-	grep -E "^($(IFS='|'; echo "$*")) " "$BENCH_DIR/duckdb_segment.log" >>"$f"
+	grep -E "^($(IFS='|'; echo "${*%%=*}")) " "$BENCH_DIR/duckdb_segment.log" >>"$f"
 }
 
 # Four steps within seven days, against the faster of DuckDB's forms.
@@ -68,9 +70,105 @@ funnel() {
 	line $name "$(ratio "$(median funnel <"$f")" "$(median "$best" <"$f")")"
 }
 
+# An answer without names of columns: rows NAME
+rows() { grep -E '^[0-9]' "$BENCH_DIR/$1.tsv"; }
+
+# A line of the rules: rules_line NAME OURS THEIRS WORDS
+rules_line() {
+	local f=$BENCH_DIR/figures_rules
+	echo "  ours: $(median "$2" <"$f") s CPU ($(spread "$2" <"$f")), $4: $(median "$3" <"$f") s ($(spread "$3" <"$f"))"
+	line "$1" "$(ratio "$(median "$2" <"$f")" "$(median "$3" <"$f")")"
+}
+
+# SQL of a peer as a file: peer_file QUERY FILE
+peer_file() { psql -qXAt -v ON_ERROR_STOP=1 -d bench_segment -c "$1" >"$BENCH_DIR/$2"; }
+
+# The first place where two answers differ, or nothing: differ OURS THEIRS
+differ() { diff <(printf '%s\n' "$1") <(printf '%s\n' "$2") | grep -m 2 '^[<>]' | tr '\t\n' '  ' || true; }
+
+# The 35 rules in one pass, 230 of the same parts, and the peers.
+rules() {
+	local f=$BENCH_DIR/figures_rules name said
+	few=$((BENCH_RUNS < 3 ? BENCH_RUNS : 3)) # runs of what takes long
+	: >"$f"
+	segment_data
+	echo "== 35 rules together: 15 counts, 10 did this and not that, 10 this then that within seven days"
+	if ! measure bench_segment "$BENCH_RUNS" "$segment_common" scan="$here/scan.sql" segments="$here/segments_35.sql" segments230="$here/segments_230.sql" >>"$f" ||
+		! measure bench_segment 0 "$segment_common" check="$here/segments_check.sql"; then
+		for name in vs_scan vs_indexed_sql vs_duckdb vs_duckdb_merged 230_vs_35; do broken "segments_$name" "the pass failed"; done
+		return
+	fi
+	ours=$(rows check | head -n 35)
+	rules_indexed
+	rules_duckdb
+	echo "  size of the 35: $(printf '%s\n' "$ours" | cut -f2 | tr '\n' ' ')"
+}
+
+# Plain SQL with a covering index: 35 queries; and the oracle of the other rules.
+rules_indexed() {
+	local f=$BENCH_DIR/figures_rules said
+	peer_file "SELECT * FROM bench.peer_separate('postgres', '', true)" peer_indexed_check.sql
+	peer_file "SELECT * FROM bench.peer_separate('postgres', '', false)" peer_indexed.sql
+	if ! psql -qX -v ON_ERROR_STOP=1 -d bench_segment -f "$here/peer_index.sql" ||
+		! measure bench_segment 0 "${segment_common/jit = on/jit = off}" indexed_check="$BENCH_DIR/peer_indexed_check.sql" oracle="$here/oracle.sql" ||
+		! measure bench_segment "$few" "${segment_common/jit = on/jit = off}" indexed="$BENCH_DIR/peer_indexed.sql" >>"$f"; then
+		for name in vs_scan vs_indexed_sql 230_vs_35; do broken "segments_$name" "the peer gave no figure"; done
+		return
+	fi
+	said=$(differ "$ours" "$(rows indexed_check)")$(differ "$(rows segments)" "$(printf '%s\n' "$ours" | cut -f1-2)")
+	if [ -n "$said" ]; then
+		wrong segments_vs_scan "rules of peer_indexed_check.sql: $said"
+		wrong segments_vs_indexed_sql "rules of peer_indexed_check.sql: $said"
+	else
+		rules_line segments_vs_scan segments scan "count(*)"
+		rules_line segments_vs_indexed_sql segments indexed "35 queries over the covering index"
+	fi
+	said=$(differ "$(rows check)" "$ours"$'\n'"$(rows oracle)")$(differ "$(rows segments230)" "$(rows check | cut -f1-2)")
+	if [ -n "$said" ]; then
+		wrong segments_230_vs_35 "rules of oracle.sql: $said"
+	else
+		rules_line segments_230_vs_35 segments230 segments "of which the 35"
+	fi
+}
+
+# DuckDB: 35 queries in two forms, the 25 without sequences together in two forms; the faster counts.
+rules_duckdb() {
+	local f=$BENCH_DIR/figures_rules form best said
+	rm -f "$BENCH_DIR"/duckdb_*.tsv
+	for form in asof window; do
+		peer_file "SELECT * FROM bench.peer_separate('duckdb', '$form', true)" "peer_duckdb_separate_${form}_check.sql"
+		peer_file "SELECT * FROM bench.peer_separate('duckdb', '$form', false)" "peer_duckdb_separate_$form.sql"
+	done
+	for form in filter case; do
+		peer_file "SELECT bench.peer_merged('$form', true)" "peer_duckdb_merged_${form}_check.sql"
+		peer_file "SELECT bench.peer_merged('$form', false)" "peer_duckdb_merged_$form.sql"
+	done
+	if ! segment_duckdb "$f" separate_asof="$few" separate_window="$few" merged_filter merged_case; then
+		broken segments_vs_duckdb "the peer gave no figure"
+		broken segments_vs_duckdb_merged "the peer gave no figure"
+		return
+	fi
+	said=$(differ "$ours" "$(rows duckdb_separate_asof)")$(differ "$ours" "$(rows duckdb_separate_window)")
+	if [ -n "$said" ]; then
+		wrong segments_vs_duckdb "$said"
+	else
+		best=$(for form in separate_asof separate_window; do echo "$(median $form <"$f") $form"; done | sort -g | head -n 1 | cut -d' ' -f2)
+		echo "  DuckDB separately: sequences by ASOF and joins $(median separate_asof <"$f") s, by window functions $(median separate_window <"$f") s"
+		rules_line segments_vs_duckdb segments "$best" "DuckDB, the 35 separately ($best)"
+	fi
+	said=$(for form in filter case; do differ "$(printf '%s\n' "$ours" | head -n 25 | cut -f2-3 | tr '\t' '\n')" "$(rows duckdb_merged_$form | tr '\t' '\n')"; done)
+	if [ -n "$said" ]; then
+		wrong segments_vs_duckdb_merged "$said"
+	else
+		best=$(for form in merged_filter merged_case; do echo "$(median $form <"$f") $form"; done | sort -g | head -n 1 | cut -d' ' -f2)
+		echo "  DuckDB in one scan: by FILTER $(median merged_filter <"$f") s, by sums of cases $(median merged_case <"$f") s"
+		rules_line segments_vs_duckdb_merged segments "$best" "DuckDB, the 25 without sequences in one scan ($best)"
+	fi
+}
+
 # CDP_BENCH_PARTS names some of them, to try one.
 rm -f "$BENCH_DIR/segment_events.csv"
-for part in ${CDP_BENCH_PARTS:-funnel}; do
+for part in ${CDP_BENCH_PARTS:-funnel rules}; do
 	"$part"
 done
 rm -f "$BENCH_DIR/segment_events.csv"
