@@ -409,6 +409,8 @@ BEGIN
   population := cdp_internal.segment_population(roots);
   IF few THEN
     SELECT cdp.roaring_build(i), array_agg(DISTINCT (i >> 16)::integer) INTO touched, chunks FROM unnest(ids) i;
+  ELSE
+    UPDATE cdp_data.segment_clock c SET everybody = cdp.roaring_count(population);
   END IF;
   IF wanted <> '{}' THEN
     plan := cdp_internal.segment_plan(wanted, at);

@@ -1,13 +1,14 @@
 -- Segment room, insight: which segments share their members.
 
 CREATE OR REPLACE FUNCTION cdp.segment_overlap(segments text[] DEFAULT NULL)
-RETURNS TABLE (a text, b text, customers_a bigint, customers_b bigint, common bigint, share_of_a double precision, share_of_b double precision, jaccard double precision)
+RETURNS TABLE (a text, b text, customers_a bigint, customers_b bigint, common bigint, share_of_a double precision, share_of_b double precision, jaccard double precision, lift double precision)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
   least_people integer;
   names text[];
   ids integer[];
+  everybody bigint := (SELECT k.everybody FROM cdp_data.segment_clock k);
 BEGIN
   PERFORM cdp_internal.require_setup();
   least_people := cdp_internal.minimum_audience();
@@ -32,9 +33,10 @@ BEGIN
   )
   SELECT names[t.i], names[t.j], CASE WHEN t.see_a THEN t.na END, CASE WHEN t.see_b THEN t.nb END, CASE WHEN t.see_c THEN t.nc END,
     CASE WHEN t.see_c THEN t.nc::double precision / nullif(t.na, 0) END, CASE WHEN t.see_c THEN t.nc::double precision / nullif(t.nb, 0) END,
-    CASE WHEN t.see_c THEN t.nc::double precision / nullif(t.na + t.nb - t.nc, 0) END
+    CASE WHEN t.see_c THEN t.nc::double precision / nullif(t.na + t.nb - t.nc, 0) END,
+    CASE WHEN t.see_c THEN t.nc::double precision * everybody / nullif(t.na::double precision * t.nb, 0) END
   FROM told t ORDER BY t.i, t.j;
 END
 $$;
 COMMENT ON FUNCTION cdp.segment_overlap(text[]) IS
-'How many members segments share, as of the last tick: a row for each ordered pair, each with itself too, by name. segments: these; NULL: all that are active or paused. common: members of both; share_of_a, share_of_b: common by the size of one; jaccard: common by those in either (1: the same members; NULL: both empty). With cdp_data.setting.minimum_audience figures about fewer people (in a, in b, in both, in one only) are NULL. Reads only. Errors: 42704 no such segment, 55000 before cdp.setup().';
+'How many members segments share, as of the last tick: a row for each ordered pair, each with itself too, by name. segments: these; NULL: all that are active or paused. common: members of both; share_of_a, share_of_b: common by the size of one; jaccard: common by those in either (1: the same members; NULL: both empty); lift: how many times more members of one are in the other than of everybody (1: as many; NULL: one is empty), everybody being those of the last pass over all. With cdp_data.setting.minimum_audience figures about fewer people (in a, in b, in both, in one only) are NULL. Reads only. Errors: 42704 no such segment, 55000 before cdp.setup().';

@@ -82,7 +82,7 @@ $$;
 COMMENT ON FUNCTION cdp_internal.told_attributes() IS
 'Attributes and figures of profiles by which reports may divide customers: internal ones, not encrypted, allowed for analytics, single values (no lists; days and moments only of own columns), of columns of cdp_data.profile that the caller may read. form: word, number or moment; expression: SQL text of the value over cdp_data.profile p (moments as seconds since 1970).';
 
-CREATE OR REPLACE FUNCTION cdp_internal.composition(a bytea, b bytea, name text, form text, expression text) RETURNS TABLE (bucket text, n_a bigint, n_b bigint)
+CREATE OR REPLACE FUNCTION cdp_internal.composition(a bytea, b bytea, form text, expression text) RETURNS TABLE (bucket text, n_a bigint, n_b bigint)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET timezone = 'UTC' SET datestyle = 'ISO'
 AS $$
 DECLARE
@@ -102,11 +102,32 @@ BEGIN
       CASE WHEN form = 'moment' THEN 'to_timestamp(g.limits[g.nth + 1]::double precision)::text' ELSE 'g.limits[g.nth + 1]::text' END) USING a, b;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.composition(bytea, bytea, text, text, text) IS
+COMMENT ON FUNCTION cdp_internal.composition(bytea, bytea, text, text) IS
 'How many customers of two sets have which value of an attribute (as cdp_internal.told_attributes() tells it): of words the 20 most frequent and the rest, of numbers and moments (UTC) tenths of both sets together; (none): without a value.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.compositions(a bytea, b bytea, wanted text[]) RETURNS TABLE (attribute text, bucket text, n_a bigint, n_b bigint, share_a double precision, share_b double precision, part double precision, whole double precision)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+CREATE OR REPLACE FUNCTION cdp_internal.kind_compositions(a bytea, b bytea, at timestamptz, few boolean) RETURNS TABLE (name text, bucket text, n_a bigint, n_b bigint)
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+DECLARE
+  people bytea := cdp.roaring_or(a, b);
+  rules jsonb;
+BEGIN
+  SELECT jsonb_agg(jsonb_build_object('v', 1, 'where', jsonb_build_object('did', k.name, 'last', '90 days')) ORDER BY k.name) INTO rules
+  FROM cdp_data.touch_kind_all k WHERE k.allowed_purposes IS NULL OR 'analytics' = ANY (k.allowed_purposes);
+  RETURN QUERY
+  SELECT cdp.segment_rule_text(rules -> (x.nth - 1)::integer), v.word, v.a, v.b
+  FROM (
+    SELECT row_number() OVER (ORDER BY r.segment_id) AS nth, cdp.roaring_count(cdp.roaring_and(r.members, kind_compositions.a)) AS did_a, cdp.roaring_count(cdp.roaring_and(r.members, kind_compositions.b)) AS did_b
+    FROM cdp_internal.segment_results(cdp_internal.unsaved_plan(rules, at), NULL, CASE WHEN few THEN ARRAY(SELECT cdp.roaring_ids(people)) END, people) r) x
+    CROSS JOIN LATERAL (VALUES ('yes', x.did_a, x.did_b), ('no', cdp.roaring_count(kind_compositions.a) - x.did_a, cdp.roaring_count(kind_compositions.b) - x.did_b)) AS v (word, a, b)
+  WHERE x.did_a + x.did_b > 0;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.kind_compositions(bytea, bytea, timestamptz, boolean) IS
+'How many customers of two sets that have nobody in common did each kind of event that analytics may use in the 90 days before a moment (bucket yes) and how many did not; name: that as the text of a rule. Kinds that nobody did are left out. One pass; few: their touchpoints are read by the index.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.compositions(a bytea, b bytea, wanted text[], at timestamptz DEFAULT NULL, few boolean DEFAULT false) RETURNS TABLE (attribute text, bucket text, n_a bigint, n_b bigint, share_a double precision, share_b double precision, part double precision, whole double precision)
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
   least_people integer := cdp_internal.minimum_audience();
@@ -120,14 +141,16 @@ BEGIN
   END IF;
   RETURN QUERY
   WITH cell AS MATERIALIZED (
-    SELECT t.name, c.bucket AS word, c.n_a AS na, c.n_b AS nb, count(*) OVER (PARTITION BY t.name) AS buckets
-    FROM cdp_internal.told_attributes() t CROSS JOIN LATERAL cdp_internal.composition(a, b, t.name, t.form, t.expression) c
+    SELECT t.name, c.bucket AS word, c.n_a AS na, c.n_b AS nb
+    FROM cdp_internal.told_attributes() t CROSS JOIN LATERAL cdp_internal.composition(a, b, t.form, t.expression) c
     WHERE wanted IS NULL OR t.name = ANY (wanted)
+    UNION ALL
+    SELECT k.* FROM cdp_internal.kind_compositions(a, b, at, few) k WHERE at IS NOT NULL
   ), shown AS (
     -- A value that few people have may name them: it stands among the rest, and the rest is hidden while it is small.
-    SELECT x.name, CASE WHEN x.small THEN '(few)' ELSE x.word END AS word, sum(x.na)::bigint AS na, sum(x.nb)::bigint AS nb, min(x.buckets) AS buckets, x.small
+    SELECT x.name, CASE WHEN x.small THEN '(few)' ELSE x.word END AS word, sum(x.na)::bigint AS na, sum(x.nb)::bigint AS nb, x.small
     FROM (SELECT c.*, coalesce(c.na BETWEEN 1 AND least_people - 1 OR c.nb BETWEEN 1 AND least_people - 1, false) AS small FROM cell c) x
-    GROUP BY 1, 2, 6
+    GROUP BY 1, 2, 5
   ), parts AS (
     SELECT s.*, cdp_internal.share_divergence(s.na, s.nb, all_a, all_b, count(*) OVER w) AS d, count(*) FILTER (WHERE s.small) OVER w > 0 AS hides,
       row_number() OVER (PARTITION BY s.name, s.small ORDER BY least(s.na, s.nb), s.word) AS nth
@@ -139,12 +162,12 @@ BEGIN
   ORDER BY sum(p.d) OVER (PARTITION BY p.name) DESC, p.name, p.word;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.compositions(bytea, bytea, text[]) IS
-'How two sets of customers differ by attributes (wanted; NULL: all of cdp_internal.told_attributes()): a row for each value or range with numbers and shares in both, its part of the divergence (cdp_internal.share_divergence()) and, in whole, the sum over the attribute, the greatest first. With cdp_data.setting.minimum_audience values of fewer people stand together under (few) without figures, and the smallest other one beside them has none either. Error 22023: an attribute that is not told of.';
+COMMENT ON FUNCTION cdp_internal.compositions(bytea, bytea, text[], timestamptz, boolean) IS
+'How two sets of customers differ by attributes (wanted; NULL: all of cdp_internal.told_attributes()), and with at by kinds of events before that moment (cdp_internal.kind_compositions()): a row for each value or range with numbers and shares in both, its part of the divergence (cdp_internal.share_divergence()) and, in whole, the sum over the attribute, the greatest first. With cdp_data.setting.minimum_audience values of fewer people stand together under (few) without figures, and the smallest other one beside them has none either. Error 22023: an attribute that is not told of.';
 
-CREATE OR REPLACE FUNCTION cdp.segment_drivers(segment text, attributes text[] DEFAULT NULL, sample double precision DEFAULT 1)
+CREATE OR REPLACE FUNCTION cdp.segment_drivers(segment text, attributes text[] DEFAULT NULL, sample double precision DEFAULT 1, events boolean DEFAULT NULL)
 RETURNS TABLE (attribute text, value text, members bigint, others bigint, share_of_members double precision, share_of_others double precision, lift double precision, information_value double precision)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
   s record := cdp_internal.segment_of(segment);
@@ -154,15 +177,18 @@ DECLARE
 BEGIN
   PERFORM cdp.require_audience(cdp.roaring_count(inside), 'the report');
   PERFORM cdp.require_audience(cdp.roaring_count(outside), 'the report');
-  RETURN QUERY SELECT c.attribute, c.bucket, c.n_a, c.n_b, c.share_a, c.share_b, c.share_a / nullif(c.share_b, 0), c.whole FROM cdp_internal.compositions(inside, outside, attributes) c;
+  RETURN QUERY
+  SELECT c.attribute, c.bucket, c.n_a, c.n_b, c.share_a, c.share_b, c.share_a / nullif(c.share_b, 0), c.whole
+  FROM cdp_internal.compositions(inside, outside, attributes, CASE WHEN coalesce(events, attributes IS NULL) THEN (SELECT coalesce(k.as_of, now()) FROM cdp_data.segment_clock k) END,
+    cdp.roaring_count(population) <= 10000) c;
 END
 $$;
-COMMENT ON FUNCTION cdp.segment_drivers(text, text[], double precision) IS
-'What tells the members of a segment (as of the last tick) from all others: a row for each value or range of each internal attribute and figure of profiles (attributes: these only) with its numbers and shares among both, lift (share of members by share of others; NULL: no other has it) and the information value of the attribute, the greatest first: below 0.02 it tells nothing, above 0.3 much. It says what goes with membership, not why; an attribute that the rule itself reads comes first. sample: share of customers to look at. With cdp_data.setting.minimum_audience: 42501 for fewer members or others, no figures for values of fewer people. Profiles are as of the last cdp.refresh_profiles(). Reads only. Errors: 42704 no such segment, 22023 unknown attribute or bad sample.';
+COMMENT ON FUNCTION cdp.segment_drivers(text, text[], double precision, boolean) IS
+'What tells the members of a segment (as of the last tick) from all others: a row for each value or range of each internal attribute and figure of profiles (attributes: these only), and two for each kind of event that analytics may use (events; NULL: unless attributes are chosen): whether they did it in the 90 days before the last tick, attribute being that as the text of a rule, value yes or no. With numbers and shares among both, lift (share of members by share of others; NULL: no other has it) and the information value of the attribute, the greatest first: below 0.02 it tells nothing, above 0.3 much. It says what goes with membership, not why; what the rule itself reads comes first. sample: share of customers to look at. With cdp_data.setting.minimum_audience: 42501 for fewer members or others, no figures for values of fewer people. Profiles are as of the last cdp.refresh_profiles(). Reads only. Errors: 42704 no such segment, 22023 unknown attribute or bad sample.';
 
 CREATE OR REPLACE FUNCTION cdp.segment_drift(segment text, since timestamptz, until timestamptz DEFAULT NULL, attributes text[] DEFAULT NULL)
 RETURNS TABLE (attribute text, value text, before bigint, after bigint, share_before double precision, share_after double precision, psi double precision)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
   s record := cdp_internal.segment_of(segment);

@@ -1,7 +1,7 @@
 -- Two rules side by side, of whom a segment is made up against others and against itself earlier: numbers by hand, the index
 -- of stability by its formula, ranges of numbers, small groups.
 BEGIN;
-SELECT plan(24);
+SELECT plan(33);
 SET client_min_messages = error;
 INSERT INTO cdp_data.source (source_id, name) VALUES (900, 'shop');
 INSERT INTO cdp_data.load (load_id, source_id, state) VALUES (900, 900, 'done');
@@ -54,6 +54,25 @@ SELECT throws_ok($$SELECT * FROM cdp.segment_drift('buyers', '2026-05-01 00:00+0
 CREATE TEMP TABLE drivers AS SELECT * FROM cdp.segment_drivers('buyers');
 SELECT results_eq($$SELECT value, members, others, lift FROM drivers WHERE attribute = 'city'$$, $$VALUES ('Rome', 300::bigint, 300::bigint, 1.5::float8), ('Xian', 100, 300, 0.5)$$, 'who is in, who is not');
 SELECT is((SELECT DISTINCT round(information_value::numeric, 12) FROM drivers WHERE attribute = 'city'), 0.273139657475, 'what the city tells');
+-- By what they did before the last tick: those from the 48th hour of March on.
+UPDATE cdp_data.segment_clock SET as_of = '2026-06-01 00:00+00';
+SELECT is((SELECT count(*) FROM drivers WHERE attribute LIKE 'did%'), 0::bigint, 'of what lies longer back nothing is told');
+CREATE TEMP TABLE did AS SELECT * FROM cdp.segment_drivers('buyers');
+SELECT results_eq($$SELECT attribute, value, members, others, round(lift::numeric, 6) FROM did WHERE attribute LIKE 'did%'$$, $$VALUES ('did(purchase last 90 days)', 'no', 0::bigint, 47::bigint, 0::numeric), ('did(purchase last 90 days)', 'yes', 400, 553, 1.084991)$$, 'who did and who did not');
+SELECT is((SELECT DISTINCT round(information_value::numeric, 9) FROM did WHERE attribute LIKE 'did%'),
+  round((((47.5 / 601 - 0.5 / 401) * ln((47.5 / 601) / (0.5 / 401))) + ((553.5 / 601 - 400.5 / 401) * ln((553.5 / 601) / (400.5 / 401))))::numeric, 9), 'and what that tells, by the same formula');
+SELECT is((SELECT count(DISTINCT attribute) FROM cdp.segment_drivers('buyers', '{city}', events => true)), 2::bigint, 'beside chosen attributes when asked for');
+SELECT is((SELECT count(*) FROM cdp.segment_drivers('buyers', events => false) WHERE attribute LIKE 'did%'), 0::bigint, 'or not at all');
+SELECT cdp.allow_purposes('kind', 'purchase', '{service}');
+SELECT is((SELECT count(*) FROM cdp.segment_drivers('buyers') WHERE attribute LIKE 'did%'), 0::bigint, 'not what analytics may not use');
+SELECT cdp.allow_purposes('kind', 'purchase', NULL);
+-- A sample: some customers, always the same ones.
+CREATE TEMP TABLE sampled AS SELECT id FROM cdp.roaring_ids(cdp.roaring_sample(cdp_internal.segment_population(), 0.4)) id;
+SELECT results_eq($$SELECT attribute, value, members, others FROM cdp.segment_drivers('buyers', '{city}', 0.4, true)$$,
+  $$SELECT * FROM (SELECT x.a, x.v, count(*) FILTER (WHERE s.id BETWEEN 301 AND 700) AS m, count(*) FILTER (WHERE NOT s.id BETWEEN 301 AND 700) AS o
+    FROM sampled s CROSS JOIN LATERAL (VALUES ('city', CASE WHEN s.id <= 400 THEN 'Xian' ELSE 'Rome' END), ('did(purchase last 90 days)', CASE WHEN s.id >= 48 THEN 'yes' ELSE 'no' END)) AS x (a, v) GROUP BY 1, 2) y ORDER BY a, v$$, 'in a sample the same is counted of fewer');
+SELECT cmp_ok((SELECT count(*) FROM sampled), '<', 1000::bigint, 'of fewer, indeed');
+SELECT throws_ok($$SELECT * FROM cdp.segment_drivers('buyers', sample => 1.5)$$, '22023', NULL, 'a share of more than all');
 -- Small groups.
 UPDATE cdp_data.profile SET city = 'Ulm' WHERE customer_id BETWEEN 310 AND 314;
 UPDATE cdp_data.setting SET minimum_audience = 30;

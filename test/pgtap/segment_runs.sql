@@ -1,6 +1,6 @@
 -- Segments from their making to their end: versions, runs and their causes, audiences, purposes, the past, what an audit mends.
 -- Commits, so without a transaction around.
-SELECT plan(86);
+SELECT plan(87);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC') AS shop \gset
 CREATE FUNCTION pg_temp.members(name text) RETURNS text LANGUAGE sql AS $$ SELECT string_agg(i.value, ' ' ORDER BY i.value) FROM cdp.segment_members(name) m JOIN cdp_data.identifier i ON i.customer_id = m AND i.type_id = 1 $$;
@@ -29,6 +29,7 @@ SELECT is((SELECT count(*) FROM cdp.segment_check('{"where": {"all": [{"attr": "
 -- The first run, a tick, one without work.
 SELECT kind, reason, run_id AS run FROM cdp.segment_tick('2026-05-25 00:00+00') \gset
 SELECT is(:'kind' || ': ' || :'reason', 'full: nothing was evaluated before', 'the first run looks at everybody');
+SELECT is((SELECT everybody FROM cdp_data.segment_clock), 4::bigint, 'and notes how many that are');
 SELECT is(pg_temp.changes(:run), 'buyers +a rule, buyers +b rule, xian +a rule', 'who is in is in because of the rule');
 SELECT is((SELECT run_id FROM cdp.segment_tick('2026-05-25 00:00:01+00')), NULL, 'nothing new, no run');
 SELECT cdp.track('shop', 'purchase', '{"user_id": "d"}', '{}', '2026-05-24', 'd1', 5, 'CNY');
