@@ -19,6 +19,12 @@ $$;
 COMMENT ON FUNCTION cdp.outbox_refusal(text, text, bigint, jsonb) IS
 'Why the outbox would refuse this message now: consent, purpose, or another gate. NULL: it would take it. Writes nothing.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.is_urgent(kind text) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN kind IS NOT NULL AND kind IN ('erase', 'audience_withdraw');
+COMMENT ON FUNCTION cdp_internal.is_urgent(text) IS
+'Whether messages of a kind go out while a destination is held: erasures, and that somebody may no longer be used there. Bad data are no reason to keep somebody''s data longer elsewhere.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.outbox_hold(destination text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -35,7 +41,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.outbox_hold(text) IS
-'Why a destination gets nothing but erasures for now; its messages wait. NULL: nothing stops it.';
+'Why a destination gets nothing but what is urgent (cdp_internal.is_urgent()) for now; its other messages wait. NULL: nothing stops it.';
 
 CREATE OR REPLACE FUNCTION cdp.outbox_put(
   destination text, kind text, payload jsonb, dedup_key text DEFAULT NULL, customer_id bigint DEFAULT NULL, not_before timestamptz DEFAULT NULL) RETURNS bigint
@@ -165,7 +171,7 @@ BEGIN
     FOR due IN
       SELECT w.outbox_id, w.kind, w.customer_id, w.payload FROM cdp_data.outbox w JOIN cdp_data.destination d ON d.destination = w.destination
       WHERE w.destination = outbox_take.destination AND d.enabled AND w.state IN ('waiting', 'taken') AND w.next_attempt_at <= clock_timestamp()
-        AND (w.kind = 'erase' OR NOT held)
+        AND (NOT held OR cdp_internal.is_urgent(w.kind))
       ORDER BY w.next_attempt_at, w.outbox_id LIMIT room FOR UPDATE OF w SKIP LOCKED
     LOOP
       -- Whoever changes what a customer allows holds his row alone: such a message waits until that has ended, and who
@@ -174,7 +180,7 @@ BEGIN
       CONTINUE WHEN NOT FOUND AND EXISTS (SELECT FROM cdp_data.customer c WHERE c.customer_id = due.customer_id);
       reason := cdp.outbox_refusal(destination, due.kind, due.customer_id, due.payload);
       -- A hold that began meanwhile lets it wait.
-      CONTINUE WHEN reason IS NOT NULL AND due.kind <> 'erase' AND cdp_internal.outbox_hold(destination) IS NOT NULL;
+      CONTINUE WHEN reason IS NOT NULL AND NOT cdp_internal.is_urgent(due.kind) AND cdp_internal.outbox_hold(destination) IS NOT NULL;
       IF reason IS NOT NULL THEN
         refused := true;
         UPDATE cdp_data.outbox o SET state = 'cancelled', payload = '{}', last_error = left(reason, 500) WHERE o.outbox_id = due.outbox_id;

@@ -1,6 +1,12 @@
 -- Governance room, consent: the gate before the outbox. No message without a purpose, none without the consent that the
 -- purpose asks for: when it is written, when it is taken, and at once when somebody withdraws.
 
+CREATE OR REPLACE FUNCTION cdp_internal.is_removal(kind text, payload jsonb) RETURNS boolean
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN kind IS NOT NULL AND kind IN ('audience_remove', 'audience_withdraw') AND NOT coalesce(payload ? 'attributes', false);
+COMMENT ON FUNCTION cdp_internal.is_removal(text, jsonb) IS
+'Whether a message only says that somebody is to be taken out of an audience. Who has withdrawn his consent is told of in this way, so no consent is asked for; such a message carries no attributes.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.outbox_refusal_of_consent(destination text, kind text, customer_id bigint, payload jsonb) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -8,7 +14,7 @@ DECLARE
   d record;
 BEGIN
   -- An erasure tells every destination to delete; nobody is left whose consent could be asked.
-  IF kind = 'erase' AND customer_id IS NULL THEN
+  IF kind = 'erase' AND customer_id IS NULL OR customer_id IS NOT NULL AND cdp_internal.is_removal(kind, payload) THEN
     RETURN NULL;
   END IF;
   SELECT x.purpose, x.channel, p.rule INTO d
@@ -24,7 +30,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.outbox_refusal_of_consent(text, text, bigint, jsonb) IS
-'The gate of consent before the outbox (cdp.outbox_refusal()): refuses for a destination without a known purpose, without a customer, and without the consent that the purpose''s rule asks for on the destination''s channel. Lets erasures (kind erase, no customer) pass. NULL: nothing against it.';
+'The gate of consent before the outbox (cdp.outbox_refusal()): refuses for a destination without a known purpose, without a customer, and without the consent that the purpose''s rule asks for on the destination''s channel. Lets erasures (kind erase, no customer) and removals from an audience (cdp_internal.is_removal()) pass. NULL: nothing against it.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.outbox_refusals_of_consent(destination text, kind text, customers bigint[], payloads jsonb[])
 RETURNS TABLE (n bigint, reason text)
@@ -51,8 +57,8 @@ BEGIN
     WHEN d.rule IS NULL THEN format('the destination''s purpose "%s" is unknown', d.purpose)
     WHEN w.customer IS NULL THEN format('it names no customer whose consent to %s could be asked', d.purpose)
     ELSE format('no consent of customer %s to %s%s', w.customer, d.purpose, CASE WHEN d.channel <> '' THEN ' by ' || d.channel ELSE '' END) END
-  FROM unnest(customers) WITH ORDINALITY AS w (customer, n) LEFT JOIN cdp_data.customer c ON c.customer_id = w.customer
-  WHERE NOT (kind = 'erase' AND w.customer IS NULL)
+  FROM unnest(customers, payloads) WITH ORDINALITY AS w (customer, payload, n) LEFT JOIN cdp_data.customer c ON c.customer_id = w.customer
+  WHERE NOT (kind = 'erase' AND w.customer IS NULL) AND NOT (w.customer IS NOT NULL AND cdp_internal.is_removal(kind, w.payload))
     AND (map IS NULL OR c.customer_id IS NULL OR NOT cdp_internal.bitmap_has(map, cdp_internal.customer_root(customer_map, NULL, w.customer, NULL)));
 END
 $$;
@@ -95,7 +101,21 @@ $$;
 COMMENT ON FUNCTION cdp_internal.outbox_close() IS
 'Waits for those who write and take messages, and keeps new ones waiting until this transaction ends: for who changes the consent of many. To be called before summaries of consent are written, which somebody may hold who waits for the outbox.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.outbox_recheck(roots bigint[]) RETURNS bigint
+CREATE OR REPLACE FUNCTION cdp_internal.consent_told(roots bigint[]) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  name text;
+BEGIN
+  FOREACH name IN ARRAY ARRAY(SELECT cdp_internal.room_functions('consent_changed_for_', 1)) LOOP
+    EXECUTE format('SELECT cdp_internal.%I($1)', name) USING roots;
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.consent_told(bigint[]) IS
+'After what these roots (NULL: everybody) allow was narrowed, in the same transaction: calls every cdp_internal.consent_changed_for_...(roots), by which other rooms follow. The caller holds the rows of the roots and of all that were merged into them, or for everybody the outbox (cdp_internal.outbox_close()).';
+
+CREATE OR REPLACE FUNCTION cdp_internal.outbox_cancel(roots bigint[]) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 #variable_conflict use_column
@@ -106,9 +126,6 @@ DECLARE
   n bigint;
   total bigint := 0;
 BEGIN
-  IF roots IS NULL THEN
-    PERFORM cdp_internal.outbox_close();
-  END IF;
   IF NOT EXISTS (SELECT FROM cdp_data.outbox o WHERE o.state = 'waiting') THEN
     RETURN 0;
   END IF;
@@ -124,7 +141,7 @@ BEGIN
     map := cdp_internal.consent_bitmap_of(d.purpose_id, d.rule, d.channel, roots);
     UPDATE cdp_data.outbox o SET state = 'cancelled', payload = '{}',
       last_error = format('no consent of customer %s to %s%s', o.customer_id, d.purpose, CASE WHEN d.channel <> '' THEN ' by ' || d.channel ELSE '' END)
-    WHERE o.destination = d.destination AND o.state = 'waiting' AND (under IS NULL OR o.customer_id = ANY (under))
+    WHERE o.destination = d.destination AND o.state = 'waiting' AND (under IS NULL OR o.customer_id = ANY (under)) AND NOT cdp_internal.is_removal(o.kind, o.payload)
       AND NOT cdp_internal.bitmap_has(map, cdp_internal.customer_root((SELECT cdp_internal.customer_map()), NULL, o.customer_id, NULL));
     GET DIAGNOSTICS n = ROW_COUNT;
     total := total + n;
@@ -132,5 +149,22 @@ BEGIN
   RETURN total;
 END
 $$;
+COMMENT ON FUNCTION cdp_internal.outbox_cancel(bigint[]) IS
+'Cancels waiting messages for cdp_internal.outbox_recheck().';
+
+CREATE OR REPLACE FUNCTION cdp_internal.outbox_recheck(roots bigint[]) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  n bigint;
+BEGIN
+  IF roots IS NULL THEN
+    PERFORM cdp_internal.outbox_close();
+  END IF;
+  n := cdp_internal.outbox_cancel(roots);
+  PERFORM cdp_internal.consent_told(roots);
+  RETURN n;
+END
+$$;
 COMMENT ON FUNCTION cdp_internal.outbox_recheck(bigint[]) IS
-'Cancels waiting messages, under whatever merged id, of these root customers (NULL: of everybody) that consent no longer allows; returns how many. Of roots the caller holds the rows (cdp_internal.consent_hold()); for everybody the outbox is locked against writers to the end of the transaction. Messages that a deliverer has already taken are asked about again if they come back.';
+'Cancels waiting messages, under whatever merged id, of these root customers (NULL: of everybody) that consent no longer allows, removals from an audience excepted, and lets other rooms follow (cdp_internal.consent_told()); returns how many. Of roots the caller holds the rows (cdp_internal.consent_hold()); for everybody the outbox is locked against writers to the end of the transaction. Messages that a deliverer has already taken are asked about again if they come back.';

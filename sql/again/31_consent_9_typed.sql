@@ -48,6 +48,8 @@ BEGIN
         USING ERRCODE = 'invalid_parameter_value', HINT = 'Use attribute, kind or property.';
   END CASE;
   PERFORM cdp_data.audit_write('setting', concat_ws(' ', what, name, key), NULL, jsonb_build_object('allowed_purposes', to_jsonb(purposes), 'sensitivity', sensitivity));
+  PERFORM cdp_internal.outbox_close();
+  PERFORM cdp_internal.consent_told(NULL);
 END
 $$;
 COMMENT ON FUNCTION cdp.allow_purposes(text, text, text[], text, text) IS

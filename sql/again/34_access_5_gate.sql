@@ -203,19 +203,18 @@ CREATE OR REPLACE FUNCTION cdp_internal.outbox_refusal_of_gates(destination text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  -- Bad data are no reason to keep somebody's data longer elsewhere.
-  RETURN CASE WHEN kind IS DISTINCT FROM 'erase' THEN cdp_internal.outbox_hold_of_gates(destination) END;
+  RETURN CASE WHEN NOT cdp_internal.is_urgent(kind) THEN cdp_internal.outbox_hold_of_gates(destination) END;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.outbox_refusal_of_gates(text, text, bigint, jsonb) IS
-'The gates of data quality before the outbox (cdp.outbox_refusal()): refuses while a gate of the destination is closed. Erasures (kind erase) pass. NULL: nothing against it.';
+'The gates of data quality before the outbox (cdp.outbox_refusal()): refuses while a gate of the destination is closed. What is urgent (cdp_internal.is_urgent()) passes. NULL: nothing against it.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.outbox_refusals_of_gates(destination text, kind text, customers bigint[], payloads jsonb[])
 RETURNS TABLE (n bigint, reason text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
-  held text := CASE WHEN kind IS DISTINCT FROM 'erase' THEN cdp_internal.outbox_hold_of_gates(destination) END;
+  held text := CASE WHEN NOT cdp_internal.is_urgent(kind) THEN cdp_internal.outbox_hold_of_gates(destination) END;
 BEGIN
   RETURN QUERY SELECT g::bigint, held FROM generate_series(1, cardinality(customers)) g WHERE held IS NOT NULL;
 END

@@ -121,6 +121,11 @@ SELECT cdp.record_offer_outcome(d.decision_id, 'accepted', value => 5) FROM unne
 INSERT INTO cdp_data.holdout_assignment (holdout_id, customer_id, arm, assigned_at)
 SELECT 900, x, 'treatment', '2026-04-20' FROM unnest(ARRAY[cdp.customer_of('user_id', 'u-erika-77'), cdp.customer_of('user_id', 'u4')]) x;
 
+-- A destination that was told of her, and of somebody else by an identifier of hers.
+INSERT INTO cdp_data.activation (activation_id, name, segment_id, destination, state, ended_at) VALUES (900, 'regulars at the mailer', 900, 'mailer', 'ended', '2026-05-01');
+INSERT INTO cdp_data.activation_member (activation_id, customer_id, is_in, at, identifiers)
+SELECT 900, x, true, '2026-04-20', ARRAY[public.id_of('user_id', 'u-erika-77'), public.id_of('user_id', 'u4')] FROM unnest(ARRAY[cdp.customer_of('user_id', 'u-erika-77'), cdp.customer_of('user_id', 'u4')]) x;
+
 -- A table of the user's own, by customer and by identifier, and a column of his own in ours.
 CREATE SCHEMA my;
 CREATE TABLE my.ticket (id int PRIMARY KEY, mail text, body text);
