@@ -43,6 +43,24 @@ $$;
 COMMENT ON FUNCTION cdp_internal.outbox_hold(text) IS
 'Why a destination gets nothing but what is urgent (cdp_internal.is_urgent()) for now; its other messages wait. NULL: nothing stops it.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.outbox_recall(outbox_id bigint) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  name text;
+  word text;
+BEGIN
+  -- Other rooms take a message back with functions outbox_recall_of_<room>(outbox_id): NULL, the word hold, or why it must not go.
+  FOREACH name IN ARRAY ARRAY(SELECT cdp_internal.room_functions('outbox_recall_of_', 1)) LOOP
+    EXECUTE format('SELECT cdp_internal.%I($1)', name) INTO word USING outbox_id;
+    EXIT WHEN word IS NOT NULL;
+  END LOOP;
+  RETURN word;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.outbox_recall(bigint) IS
+'Whether a message that was written may still be taken: NULL: yes; hold: not now, the room that stopped it makes it due again; else why it is cancelled.';
+
 CREATE OR REPLACE FUNCTION cdp.outbox_put(
   destination text, kind text, payload jsonb, dedup_key text DEFAULT NULL, customer_id bigint DEFAULT NULL, not_before timestamptz DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -178,7 +196,13 @@ BEGIN
       -- comes later waits for this one. So nothing is taken beside a withdrawal.
       PERFORM FROM cdp_data.customer c WHERE c.customer_id = due.customer_id FOR KEY SHARE SKIP LOCKED;
       CONTINUE WHEN NOT FOUND AND EXISTS (SELECT FROM cdp_data.customer c WHERE c.customer_id = due.customer_id);
-      reason := cdp.outbox_refusal(destination, due.kind, due.customer_id, due.payload);
+      reason := cdp_internal.outbox_recall(due.outbox_id);
+      IF reason = 'hold' THEN
+        refused := true;
+        UPDATE cdp_data.outbox o SET state = 'waiting', next_attempt_at = 'infinity' WHERE o.outbox_id = due.outbox_id;
+        CONTINUE;
+      END IF;
+      reason := coalesce(reason, cdp.outbox_refusal(destination, due.kind, due.customer_id, due.payload));
       -- A hold that began meanwhile lets it wait.
       CONTINUE WHEN reason IS NOT NULL AND NOT cdp_internal.is_urgent(due.kind) AND cdp_internal.outbox_hold(destination) IS NOT NULL;
       IF reason IS NOT NULL THEN

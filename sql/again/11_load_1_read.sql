@@ -195,6 +195,7 @@ SELECT * FROM (VALUES
   ('unknown_call', 'type of the message is none of identify, track, page, screen, group, alias'),
   ('not_live', 'the contract of the source is not live'),
   ('too_large', 'the message has more than 1 MB'),
+  ('unknown_run', 'the feedback names a message or a campaign run that is not known'),
   ('superseded', 'a later row of the same load has the same source_key and another content'),
   ('suppressed', 'the identifier is on the suppression list; nothing of the row is kept')
 ) AS v (code, reason);

@@ -19,6 +19,7 @@ BEGIN ATOMIC
     ('signedup', 'sign_up', NULL, NULL), ('registered', 'sign_up', NULL, NULL), ('userregistered', 'sign_up', NULL, NULL),
     ('leadgenerated', 'lead', NULL, NULL), ('generatelead', 'lead', NULL, NULL), ('formsubmitted', 'form_submit', NULL, NULL),
     ('emailopened', 'email_open', NULL, NULL), ('emaillinkclicked', 'email_click', NULL, NULL), ('unsubscribed', 'unsubscribe', NULL, NULL),
+    ('emaildelivered', 'delivered', NULL, NULL), ('emailbounced', 'bounce', NULL, NULL), ('emailmarkedasspam', 'complaint', NULL, NULL),
     ('applicationopened', 'app_open', NULL, NULL), ('applicationinstalled', 'install', NULL, NULL),
     ('pushnotificationreceived', 'message_received', NULL, NULL), ('pushnotificationtapped', 'message_click', NULL, NULL),
     ('videoplaybackstarted', 'video_view', NULL, NULL), ('pageviewed', 'page_view', NULL, NULL), ('screenviewed', 'page_view', NULL, NULL)

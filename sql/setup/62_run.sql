@@ -72,7 +72,8 @@ CREATE TABLE IF NOT EXISTS cdp_data.campaign_exposure (
 ) WITH (fillfactor = 90);
 CREATE INDEX IF NOT EXISTS campaign_exposure_customer_idx ON cdp_data.campaign_exposure (customer_id);
 CREATE UNIQUE INDEX IF NOT EXISTS campaign_exposure_outbox_idx ON cdp_data.campaign_exposure (outbox_id) WHERE outbox_id IS NOT NULL;
-CREATE INDEX IF NOT EXISTS campaign_exposure_at_idx ON cdp_data.campaign_exposure (exposed_at);
+CREATE INDEX IF NOT EXISTS campaign_exposure_at_idx ON cdp_data.campaign_exposure (coalesce(sent_at, exposed_at));
+CREATE INDEX IF NOT EXISTS campaign_exposure_open_idx ON cdp_data.campaign_exposure (campaign_run_id) WHERE state IN ('waiting', 'failed');
 COMMENT ON TABLE cdp_data.campaign_exposure IS 'Who was reached by which run, and who was kept back as control: one row for each customer and run, written with the message in one transaction.';
 COMMENT ON COLUMN cdp_data.campaign_exposure.customer_id IS 'The root at exposure. Who was merged since is found by his root now: nobody any of whose parts was exposed is exposed again.';
 COMMENT ON COLUMN cdp_data.campaign_exposure.arm IS 'treatment: a message was written; control: he was kept back by the holdout.';
@@ -146,3 +147,6 @@ SELECT cdp_internal.declare_mixed_sources('cdp_data.' || t) FROM unnest(array['c
 -- step: audited_runs
 SELECT cdp_internal.declare_audited('cdp_data.' || v.t, v.k) FROM (VALUES
   ('campaign_run', '{campaign_run_id,name}'::text[]), ('campaign_variant', '{campaign_run_id,variant}'), ('campaign_cap', '{channel}')) AS v (t, k);
+
+-- step: again: run job
+SELECT cdp_internal.declare_job('campaign_runs', 'activation', 'SELECT * FROM cdp.advance_campaign_runs()', '1 minute', 'Launches campaign runs that are due, adds newcomers, acts upon feedback, ends them.');

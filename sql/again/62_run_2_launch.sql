@@ -1,0 +1,319 @@
+-- Activation room, campaign runs: launch, pause, resume, finish, cancel, and the job. A launch is one transaction: exposures
+-- and messages are there together, or neither is.
+
+CREATE OR REPLACE FUNCTION cdp_internal.campaign_bucket(seed bigint, customer bigint) RETURNS bigint
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN ('x' || encode(substr(sha256(int8send(seed) || int8send(customer)), 1, 6), 'hex'))::bit(48)::bigint;
+COMMENT ON FUNCTION cdp_internal.campaign_bucket(bigint, bigint) IS
+'A number from 0 to 2^48 - 1 by which a run draws the variant of a customer: the first six bytes of SHA-256 over the seed and the customer''s id, eight bytes each, the highest first.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.campaign_variants_of(run integer, roots bigint[]) RETURNS TABLE (customer_id bigint, variant text, content jsonb)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+  draw bigint := (SELECT r.seed FROM cdp_data.campaign_run r WHERE r.campaign_run_id = run);
+BEGIN
+  RETURN QUERY
+  WITH v AS MATERIALIZED (
+    SELECT x.variant, x.content, sum(x.weight) OVER w - x.weight AS low, sum(x.weight) OVER w AS high, sum(x.weight) OVER () AS total
+    FROM cdp_data.campaign_variant x WHERE x.campaign_run_id = run WINDOW w AS (ORDER BY x.variant)
+  ), drawn AS MATERIALIZED (
+    SELECT c, cdp_internal.campaign_bucket(draw, c)::numeric AS bucket FROM unnest(roots) c
+  )
+  SELECT d.c, v.variant, v.content FROM drawn d JOIN v ON d.bucket * v.total >= v.low * 281474976710656 AND d.bucket * v.total < v.high * 281474976710656;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.campaign_variants_of(integer, bigint[]) IS
+'Which variant of a run each of these customers gets, with its content: the one into whose part of the weights (variants by name) his bucket falls. The same at each call. No rows when the weights add up to 0.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.campaign_expose(run integer, at timestamptz,
+  OUT audience bigint, OUT exposed bigint, OUT control bigint, OUT capped bigint, OUT refused bigint)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+  r record;
+  bits bytea;
+  left_out bytea;
+  roots bigint[];
+  kept bigint[];
+  treated bigint[];
+  reached bigint[];
+  message record;
+  n bigint;
+BEGIN
+  SELECT x.*, s.name AS segment INTO r FROM cdp_data.campaign_run x JOIN cdp_data.segment s USING (segment_id) WHERE x.campaign_run_id = run;
+  -- Before customers, as everybody does who wants both; who changes the consent of all waits for this transaction.
+  LOCK TABLE cdp_data.outbox IN ROW EXCLUSIVE MODE;
+  bits := cdp_internal.audience_bits(r.segment, r.channel);
+  audience := cdp.roaring_count(bits);
+  bits := cdp.roaring_andnot(bits, cdp_internal.campaign_exposed(run));
+  left_out := cdp.roaring_and(bits, cdp_internal.campaign_capped(r.channel, at));
+  capped := cdp.roaring_count(left_out);
+  exposed := 0;
+  control := 0;
+  refused := 0;
+  -- In portions, ascending: memory stays bounded, and everybody locks customers in this order.
+  FOR roots IN
+    SELECT array_agg(x.c ORDER BY x.c) FROM (SELECT c, (row_number() OVER (ORDER BY c) - 1) / 50000 AS portion FROM cdp.roaring_ids(cdp.roaring_andnot(bits, left_out)) c) x
+    GROUP BY x.portion ORDER BY x.portion
+  LOOP
+    kept := '{}';
+    IF r.holdout_id IS NOT NULL THEN
+      kept := ARRAY(SELECT a.customer_id FROM cdp_internal.holdout_arms(r.holdout_id, roots) a WHERE a.arm = 'control' ORDER BY a.customer_id);
+    END IF;
+    treated := ARRAY(SELECT c FROM unnest(roots) c EXCEPT SELECT k FROM unnest(kept) k ORDER BY 1);
+    -- Who would have got no message is no control either: the arms stay alike.
+    kept := ARRAY(
+      SELECT w.c FROM unnest(kept, cdp_internal.outbox_refusals(r.destination, 'campaign', kept, array_fill('{}'::jsonb, ARRAY[cardinality(kept)]))) AS w (c, reason)
+      WHERE w.reason IS NULL ORDER BY w.c);
+    refused := refused + cardinality(roots) - cardinality(treated) - cardinality(kept);
+    SELECT array_agg(v.customer_id ORDER BY v.customer_id) AS customers, array_agg(v.variant ORDER BY v.customer_id) AS variants,
+      array_agg(jsonb_build_object('campaign_run', r.name, 'variant', v.variant, 'content', v.content, 'message', format('run %s %s', run, v.customer_id)) ORDER BY v.customer_id) AS payloads,
+      array_agg(format('run %s %s', run, v.customer_id) ORDER BY v.customer_id) AS keys
+    INTO message FROM cdp_internal.campaign_variants_of(run, treated) v;
+    WITH put AS MATERIALIZED (
+      SELECT p.n, p.outbox_id, p.refusal FROM cdp_internal.outbox_put_many(r.destination, 'campaign', coalesce(message.customers, '{}'), coalesce(message.payloads, '{}'), coalesce(message.keys, '{}')) p
+    ), written AS (
+      INSERT INTO cdp_data.campaign_exposure (campaign_run_id, customer_id, arm, variant, exposed_at, outbox_id, state)
+      SELECT run, u.customer, 'treatment', u.variant, at, p.outbox_id, 'waiting'
+      FROM unnest(message.customers, message.variants) WITH ORDINALITY AS u (customer, variant, n) JOIN put p ON p.n = u.n WHERE p.outbox_id IS NOT NULL
+      UNION ALL
+      SELECT run, k, 'control', NULL, at, NULL, 'control' FROM unnest(kept) k
+      RETURNING customer_id, arm
+    )
+    SELECT array_agg(w.customer_id ORDER BY w.customer_id), count(*) FILTER (WHERE w.arm = 'treatment') INTO reached, n FROM written w;
+    exposed := exposed + n;
+    control := control + cardinality(kept);
+    refused := refused + coalesce(cardinality(message.customers), 0) - n;
+    IF r.holdout_id IS NOT NULL THEN
+      PERFORM cdp_internal.holdout_assign(r.holdout_id, coalesce(reached, '{}'), at);
+    END IF;
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.campaign_expose(integer, timestamptz) IS
+'Writes messages and exposures of a run for everybody in its audience of whom no part was exposed by it before: control of its holdout without a message. The caller holds the row of the run. audience: who is in it now; of those not exposed before: exposed and control were written, capped have had too many messages, refused would not be taken by the outbox. Locks customers in the order of their ids.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.campaign_illegal(name text, state text, verb text) RETURNS void
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  allowed text[] := CASE state WHEN 'draft' THEN '{edit,launch,cancel}' WHEN 'scheduled' THEN '{edit,launch,cancel}' WHEN 'running' THEN '{launch,pause,finish,cancel}'
+    WHEN 'paused' THEN '{resume,cancel}' ELSE '{}' END;
+BEGIN
+  IF verb <> ALL (allowed) THEN
+    RAISE EXCEPTION 'campaign run "%" is %: it can not be %', name, state, CASE verb WHEN 'launch' THEN 'launched' WHEN 'pause' THEN 'paused' WHEN 'resume' THEN 'resumed' WHEN 'finish' THEN 'finished' ELSE 'cancelled' END
+      USING ERRCODE = 'object_not_in_prerequisite_state',
+        DETAIL = CASE WHEN allowed = '{}' THEN 'Nothing changes it any more.' ELSE format('What can be done with it: %s.', array_to_string(allowed, ', ')) END,
+        HINT = 'docs/campaigns.md shows which state follows which.';
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.campaign_illegal(text, text, text) IS
+'Error 55000 when a run in this state can not be launched, paused, resumed, finished or cancelled; it says what can be done.';
+
+CREATE OR REPLACE FUNCTION cdp.launch_campaign_run(name text,
+  OUT state text, OUT audience bigint, OUT exposed bigint, OUT control bigint, OUT capped bigint, OUT refused bigint)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+  id integer := cdp_internal.campaign_run_of(name);
+  r record;
+  f record;
+  wrong bigint := 0;
+  x record;
+BEGIN
+  -- A second launch waits here, and finds it launched.
+  SELECT c.* INTO r FROM cdp_data.campaign_run c WHERE c.campaign_run_id = id FOR UPDATE;
+  PERFORM cdp_internal.campaign_illegal(name, r.state, 'launch');
+  exposed := 0;
+  IF r.state = 'running' AND r.schedule = 'once' THEN
+    state := r.state;
+    RETURN;
+  END IF;
+  IF r.state <> 'running' THEN
+    SELECT g.message, g.code, g.hint, count(*) OVER () AS n INTO f FROM cdp_internal.campaign_findings(id) g WHERE g.severity = 'error' ORDER BY g.code COLLATE "C", g.message COLLATE "C" LIMIT 1;
+    wrong := coalesce(f.n, 0);
+  END IF;
+  IF wrong > 0 THEN
+    RAISE EXCEPTION 'campaign run "%" can not be launched: %', name, f.message
+      USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('%s; %s errors in all: cdp.check_campaign_run() tells them.', f.code, wrong), HINT = f.hint;
+  ELSIF r.starts_at > now() THEN
+    UPDATE cdp_data.campaign_run c SET state = 'scheduled', last_error = NULL WHERE c.campaign_run_id = id;
+    state := 'scheduled';
+    RETURN;
+  END IF;
+  x := cdp_internal.campaign_expose(id, now());
+  state := 'running';
+  audience := x.audience;
+  exposed := x.exposed;
+  control := x.control;
+  capped := x.capped;
+  refused := x.refused;
+  UPDATE cdp_data.campaign_run c SET state = 'running', launched_at = coalesce(c.launched_at, now()), last_error = NULL,
+    segment_version = coalesce(c.segment_version, (SELECT s.version FROM cdp_data.segment s WHERE s.segment_id = c.segment_id))
+  WHERE c.campaign_run_id = id AND (c.state <> 'running' OR c.last_error IS NOT NULL);
+  IF r.state <> 'running' OR exposed > 0 THEN
+    PERFORM cdp_data.audit_write('campaign', 'run ' || name, NULL, jsonb_build_object('op', 'launch', 'campaign_run_id', id, 'exposed', exposed, 'control', control));
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION cdp.launch_campaign_run(text) IS
+'Launches a run in one transaction: SELECT * FROM cdp.launch_campaign_run(''spring''). A message for each of the audience that is in the treatment arm, by one of the variants, and an exposure for each of both arms; dedup_key of a message is "run <number> <customer>". Before starts_at it is only scheduled: the job campaign_runs launches it then. A run that runs already writes nothing twice: schedule once nothing at all, continuous those who came into the audience since. Returns the state; how many are in the audience; of those not exposed before how many got a message (exposed), were kept back (control), have had as many messages as they may (capped), or would not be taken by the outbox (refused: consent, an address at which nothing arrives, an open gate). All but state and exposed are NULL when nobody was looked at. Needs the rights of the tables'' owner. Errors: 42704 no such run, 55000 a state that can not be launched, or cdp.check_campaign_run() finds an error.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.campaign_let_go(run integer) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  n bigint;
+BEGIN
+  UPDATE cdp_data.outbox o SET next_attempt_at = now() FROM cdp_data.campaign_exposure e JOIN cdp_data.campaign_run r USING (campaign_run_id)
+  WHERE e.campaign_run_id = run AND r.state IN ('running', 'finished') AND e.state = 'waiting' AND o.outbox_id = e.outbox_id AND o.state = 'waiting' AND o.next_attempt_at = 'infinity';
+  GET DIAGNOSTICS n = ROW_COUNT;
+  RETURN n;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.campaign_let_go(integer) IS 'Makes messages of a run that were held back due now. Returns how many.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.campaign_become(name text, verb text) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  id integer := cdp_internal.campaign_run_of(name);
+  becomes text := CASE verb WHEN 'pause' THEN 'paused' WHEN 'resume' THEN 'running' WHEN 'finish' THEN 'finished' ELSE 'cancelled' END;
+  was text;
+  n bigint := 0;
+BEGIN
+  SELECT r.state INTO was FROM cdp_data.campaign_run r WHERE r.campaign_run_id = id FOR UPDATE;
+  PERFORM cdp_internal.campaign_illegal(name, was, verb);
+  UPDATE cdp_data.campaign_run r SET state = becomes, finished_at = CASE WHEN becomes IN ('finished', 'cancelled') THEN now() END WHERE r.campaign_run_id = id;
+  IF verb = 'pause' THEN
+    -- Held back by a time that never comes; a deliverer who has one and gives it back finds the run paused (cdp_internal.outbox_recall()).
+    UPDATE cdp_data.outbox o SET next_attempt_at = 'infinity' FROM cdp_data.campaign_exposure e
+    WHERE e.campaign_run_id = id AND e.state = 'waiting' AND o.outbox_id = e.outbox_id AND o.state = 'waiting';
+    GET DIAGNOSTICS n = ROW_COUNT;
+  ELSIF verb = 'resume' THEN
+    n := cdp_internal.campaign_let_go(id);
+  ELSIF verb = 'cancel' THEN
+    UPDATE cdp_data.outbox o SET state = 'cancelled', payload = '{}', last_error = 'the campaign run was cancelled' FROM cdp_data.campaign_exposure e
+    WHERE e.campaign_run_id = id AND e.state = 'waiting' AND o.outbox_id = e.outbox_id AND o.state = 'waiting';
+    GET DIAGNOSTICS n = ROW_COUNT;
+    PERFORM cdp_internal.campaign_sync(id);
+  END IF;
+  PERFORM cdp_data.audit_write('campaign', 'run ' || name, NULL, jsonb_build_object('op', verb, 'campaign_run_id', id, 'was', was));
+  RETURN n;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.campaign_become(text, text) IS
+'What cdp.pause_campaign_run(), resume_, finish_ and cancel_campaign_run() do. Returns the messages that it held, let go or cancelled.';
+
+CREATE OR REPLACE FUNCTION cdp.pause_campaign_run(name text) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN cdp_internal.campaign_become(name, 'pause');
+END
+$$;
+COMMENT ON FUNCTION cdp.pause_campaign_run(text) IS
+'Stops a run: its messages wait, also those that a deliverer has taken and gives back, and nobody is added. Returns how many wait. Errors: 42704 no such run, 55000 it is not running.';
+CREATE OR REPLACE FUNCTION cdp.resume_campaign_run(name text) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN cdp_internal.campaign_become(name, 'resume');
+END
+$$;
+COMMENT ON FUNCTION cdp.resume_campaign_run(text) IS
+'Lets a paused run go on: its messages are due now, and are asked about again when they are taken. Returns how many. Errors: 42704 no such run, 55000 it is not paused.';
+CREATE OR REPLACE FUNCTION cdp.finish_campaign_run(name text) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  PERFORM cdp_internal.campaign_become(name, 'finish');
+END
+$$;
+COMMENT ON FUNCTION cdp.finish_campaign_run(text) IS
+'Ends a run: nobody is added any more; messages that wait still go, and feedback still counts. Errors: 42704 no such run, 55000 it is not running.';
+CREATE OR REPLACE FUNCTION cdp.cancel_campaign_run(name text) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN cdp_internal.campaign_become(name, 'cancel');
+END
+$$;
+COMMENT ON FUNCTION cdp.cancel_campaign_run(text) IS
+'Ends a run and cancels its messages that wait; one that a deliverer has taken is cancelled when he gives it back. What was sent was sent, and feedback on it still counts. Returns how many were cancelled. Errors: 42704 no such run, 55000 it is over.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.outbox_recall_of_run(outbox_id bigint) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN (
+    SELECT CASE r.state WHEN 'paused' THEN 'hold' WHEN 'cancelled' THEN 'the campaign run was cancelled' END
+    FROM cdp_data.campaign_exposure e JOIN cdp_data.campaign_run r USING (campaign_run_id) WHERE e.outbox_id = outbox_recall_of_run.outbox_id);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.outbox_recall_of_run(bigint) IS
+'What the outbox does with a message of a run when it is to be taken (cdp_internal.outbox_recall()): hold while the run is paused, a reason once it is cancelled, else NULL.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.campaign_sync(run integer) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+DECLARE
+  n bigint;
+BEGIN
+  UPDATE cdp_data.campaign_exposure e SET state = o.state, sent_at = o.sent_at
+  FROM cdp_data.outbox o
+  WHERE e.campaign_run_id = run AND e.state IN ('waiting', 'failed') AND o.outbox_id = e.outbox_id AND o.state <> e.state AND o.state <> 'taken';
+  GET DIAGNOSTICS n = ROW_COUNT;
+  RETURN n;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.campaign_sync(integer) IS
+'Brings the states of exposures of a run in line with what the outbox says of their messages. Returns how many changed.';
+
+CREATE OR REPLACE FUNCTION cdp.advance_campaign_runs() RETURNS TABLE (run text, action text, n bigint, error text)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+  r record;
+  x record;
+  f record;
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  FOR f IN SELECT g.action, g.n FROM cdp_internal.campaign_feedback() g WHERE g.n > 0 ORDER BY g.action LOOP
+    RETURN QUERY SELECT NULL::text, f.action, f.n, NULL::text;
+  END LOOP;
+  FOR r IN
+    SELECT c.campaign_run_id, c.name, c.state, c.schedule, c.starts_at, c.ends_at FROM cdp_data.campaign_run c
+    WHERE c.state IN ('scheduled', 'running', 'paused') OR EXISTS (SELECT FROM cdp_data.campaign_exposure e WHERE e.campaign_run_id = c.campaign_run_id AND e.state = 'waiting')
+    ORDER BY c.campaign_run_id
+  LOOP
+    -- One run that fails leaves the others alone.
+    BEGIN
+      PERFORM cdp_internal.campaign_sync(r.campaign_run_id);
+      IF r.state = 'running' AND r.ends_at <= now() THEN
+        PERFORM cdp_internal.campaign_become(r.name, 'finish');
+        RETURN QUERY SELECT r.name, 'finish', NULL::bigint, NULL::text;
+      ELSIF r.state = 'scheduled' AND coalesce(r.starts_at <= now(), true) OR r.state = 'running' AND r.schedule = 'continuous' THEN
+        x := cdp.launch_campaign_run(r.name);
+        IF r.state = 'scheduled' OR x.exposed + x.control > 0 THEN
+          RETURN QUERY SELECT r.name, CASE r.state WHEN 'scheduled' THEN 'launch' ELSE 'add' END, x.exposed + x.control, NULL::text;
+        END IF;
+      END IF;
+      IF r.state IN ('running', 'finished') THEN
+        PERFORM cdp_internal.campaign_let_go(r.campaign_run_id); -- what a deliverer gave back while it was being resumed
+      END IF;
+    EXCEPTION WHEN OTHERS THEN
+      UPDATE cdp_data.campaign_run c SET last_error = left(SQLSTATE || ': ' || SQLERRM, 500) WHERE c.campaign_run_id = r.campaign_run_id;
+      RETURN QUERY SELECT r.name, 'failed', NULL::bigint, left(SQLSTATE || ': ' || SQLERRM, 500);
+    END;
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION cdp.advance_campaign_runs() IS
+'What the job campaign_runs does each minute: acts upon feedback that came as touchpoints, notes what became of messages, launches runs that are due, adds who came into the audience of continuous ones, finishes those that are past their end. A run that fails keeps its state, with the error in last_error, and stops no other. A row for each thing done: run (NULL: feedback), action, n. Needs the rights of the tables'' owner.';
