@@ -108,6 +108,8 @@ psql -qX -v ON_ERROR_STOP=1 -P footer=off -f report.sql
 if [ -z "$data" ]; then
 	echo "7. who saw the shop, was in contact with it, and bought, within 30 days: SELECT * FROM cdp.funnel(...);"
 	psql -qX -v ON_ERROR_STOP=1 -P footer=off -f funnel.sql
+	echo "8. who bought twice or more and stays away: cdp.create_segment('gone quiet', 'count(purchase) >= 2 and not did(purchase last 60 days)', 'analytics');"
+	psql -qX -v ON_ERROR_STOP=1 -P footer=off -v until="$until" -f segment.sql
 fi
 echo "Try next:"
 echo

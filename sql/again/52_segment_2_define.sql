@@ -47,6 +47,10 @@ BEGIN
         HINT = coalesce(nullif(f.hint, ''), 'cdp.segment_check(rule, purpose) tells them all.');
   END IF;
   canonical := cdp_internal.rule_canonical(rule);
+  IF EXISTS (SELECT FROM cdp_internal.rule_uses(canonical) u WHERE u.what = 'rank' AND NOT EXISTS (SELECT FROM cdp_data.rank_threshold r WHERE r.rank = u.name)) THEN
+    -- A new threshold is that of today's values: the next snapshot is taken at night.
+    PERFORM cdp.refresh_profiles();
+  END IF;
   PERFORM cdp_internal.refresh_rank(u.name, false) FROM cdp_internal.rule_uses(canonical) u WHERE u.what = 'rank';
   RETURN canonical;
 END

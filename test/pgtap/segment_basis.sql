@@ -1,6 +1,6 @@
 -- What members stand on beside the facts: channels that move, profiles made anew, sources and campaigns by name, lists of
 -- properties, kinds that never came. Commits, so without a transaction around.
-SELECT plan(24);
+SELECT plan(25);
 SET client_min_messages = error;
 SET timezone = 'UTC';
 SELECT cdp.add_source('shop', 'UTC') AS shop \gset
@@ -75,6 +75,12 @@ SELECT results_eq($$SELECT message FROM cdp.segment_check('{"where": {"did": ["v
 SELECT cdp.track('store', 'chargeback', '{"user_id": "a"}', '{}', '2026-05-02', 'cb', 1, 'CNY') \g /dev/null
 SELECT format('ANALYZE %s', tableoid::regclass) FROM cdp_data.touchpoint WHERE occurred_at = '2026-05-02' \gexec
 SELECT is_empty($$SELECT message FROM cdp.segment_check('{"where": {"did": ["visit", "chargeback"], "last": "1 day"}}') WHERE code = 'W_RARE_EVENT'$$, 'nor is it warned of when one partition knows it');
+
+-- A rank that nobody named before is one over what is known by then, not at the last refresh of profiles.
+SELECT cdp.track('store', 'purchase', '{"user_id": "rich"}', '{}', '2026-05-03', 'rich', 9999, 'CNY') \g /dev/null
+SELECT cdp.create_segment('first', 'top 1 by revenue', 'service') \g /dev/null
+SELECT kind FROM cdp.segment_tick('2026-06-01 00:14+00') \g /dev/null
+SELECT is(pg_temp.members('first'), 'rich', 'a new rank');
 
 -- Members of a past whose runs are no longer kept, because nothing happened for so long.
 SELECT cdp.create_segment('late', 'did(visit)', 'service') \g /dev/null

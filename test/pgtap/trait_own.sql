@@ -1,6 +1,6 @@
 -- Traits that are filled from outside: replaced, added to, taken away; segments, merges, unmerges and erasures follow.
 -- Commits, so without a transaction around.
-SELECT plan(37);
+SELECT plan(38);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC') AS shop \gset
 SELECT count(*) FROM (SELECT cdp.identify('shop', jsonb_build_object('user_id', u), '{"city": "Xian"}') FROM unnest('{a,b,c,d,e}'::text[]) u) x \g /dev/null
@@ -57,6 +57,7 @@ SELECT is((SELECT written FROM cdp.set_trait_words('shop', ARRAY[pg_temp.id('b')
 SELECT cdp.create_segment('locals', 'trait shop in (''O''''Brien; --'')', 'service') \g /dev/null
 SELECT pg_temp.tick() \g /dev/null
 SELECT is(pg_temp.members('locals'), 'c', 'are compared as they are');
+SELECT is((SELECT observed FROM cdp.segment_explain('locals', pg_temp.id('c')) WHERE path = '/where'), '"O''Brien; --"', 'and told');
 SELECT throws_ok($$SELECT cdp.create_segment('x', 'trait shop is known', 'marketing')$$, '22023', NULL, 'for the purposes said');
 SELECT throws_ok($$SELECT cdp.set_trait('shop', '{1}', '{1}')$$, '2BP01', NULL, 'not as numbers while a rule has texts');
 SELECT throws_ok($$SELECT cdp.set_trait('ltv', '{1}', '{1}')$$, '42710', NULL, 'not a built-in one');

@@ -38,7 +38,8 @@ my %printed = (
 	4 => psql_in("$top/test/demo", 'demo', '-At', @variables, '-f', 'identity.sql'),
 	5 => psql_in("$top/test/demo", 'demo', '-At', '-f', 'privacy.sql'),
 	6 => psql_in("$top/test/demo", 'demo', '-P', 'footer=off', '-f', 'report.sql'),
-	7 => psql_in("$top/test/demo", 'demo', '-P', 'footer=off', '-f', 'funnel.sql'));
+	7 => psql_in("$top/test/demo", 'demo', '-P', 'footer=off', '-f', 'funnel.sql'),
+	8 => psql_in("$top/test/demo", 'demo', '-P', 'footer=off', @variables, '-f', 'segment.sql'));
 my ($shown) = $readme =~ /^```\n(3\. .*?)^```\n/ms;
 for my $part (split /^(?=\d\. )/m, $shown) {
 	my ($title, $body) = $part =~ /\A(.*?)\n(.*)\z/s;
