@@ -75,21 +75,6 @@ END
 $$;
 COMMENT ON FUNCTION cdp_internal.offer_cap(integer, interval) IS 'Error 22023 when only one of the two is told, or one is not above zero.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.offer_holdout(name text) RETURNS integer
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
-AS $$
-DECLARE
-  known jsonb := cdp_internal.segment_hook('holdouts');
-BEGIN
-  IF name IS NOT NULL AND NOT known ? name THEN
-    RAISE EXCEPTION 'there is no holdout named "%"', left(name, 100)
-      USING ERRCODE = 'undefined_object', HINT = cdp_internal.did_you_mean(name, ARRAY(SELECT k FROM jsonb_object_keys(known) k), 'cdp.create_holdout() makes one.');
-  END IF;
-  RETURN (known -> name ->> 'id')::integer;
-END
-$$;
-COMMENT ON FUNCTION cdp_internal.offer_holdout(text) IS 'The number of the holdout of that name; NULL for NULL. Error 42704: there is none.';
-
 CREATE OR REPLACE FUNCTION cdp.create_placement(name text, policy jsonb DEFAULT '{}', holdout text DEFAULT NULL, cap_count integer DEFAULT NULL,
   cap_within interval DEFAULT NULL, description text DEFAULT '') RETURNS integer
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -99,7 +84,8 @@ DECLARE
   whole jsonb;
 BEGIN
   PERFORM cdp_internal.require_setup();
-  PERFORM cdp_internal.require_text('name of a placement', name, 200), cdp_internal.offer_cap(cap_count, cap_within), cdp_internal.offer_holdout(holdout);
+  PERFORM cdp_internal.require_text('name of a placement', name, 200), cdp_internal.offer_cap(cap_count, cap_within);
+  PERFORM (cdp_internal.holdout_of(holdout)).holdout_id WHERE holdout IS NOT NULL;
   whole := cdp_internal.offer_policy_of(policy);
   INSERT INTO cdp_data.offer_placement AS p (name, description, holdout, cap_count, cap_within)
   VALUES (create_placement.name, coalesce(create_placement.description, ''), create_placement.holdout, create_placement.cap_count, create_placement.cap_within)

@@ -50,7 +50,7 @@ $$;
 COMMENT ON FUNCTION cdp_internal.offer_posteriors(integer, jsonb, timestamptz) IS
 'For each arm with outcomes at a placement the beta posterior of its success as of a moment: a = prior successes + successes, b = prior failures + shown less successes, over decisions of the days (UTC) that the window of the policy takes, weighted by its half-life. Arms without outcomes have no row: the prior holds.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.offer_field(placement text, policy jsonb, as_of timestamptz)
+CREATE OR REPLACE FUNCTION cdp_internal.offer_field(placement text, policy jsonb, as_of timestamptz, names jsonb)
 RETURNS TABLE (nth integer, offer_id integer, arm_id integer, version integer, purpose text, channel text, priority integer, worth double precision, score jsonb,
   a double precision, b double precision, cap_count integer, cap_within interval, stocked boolean, refused text, rule jsonb)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -58,7 +58,6 @@ AS $$
 #variable_conflict use_variable
 DECLARE
   id integer := (SELECT p.placement_id FROM cdp_data.offer_placement p WHERE p.name = placement);
-  names jsonb := cdp_internal.segment_catalog();
 BEGIN
   RETURN QUERY
   SELECT (row_number() OVER (ORDER BY o.offer_id, r.arm_id))::integer, o.offer_id, r.arm_id, o.version, o.purpose, o.channel, o.priority, (o.value * o.margin)::double precision, o.score,
@@ -72,10 +71,10 @@ BEGIN
   WHERE o.state IN ('active', 'paused') AND placement = ANY (o.placements);
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.offer_field(text, jsonb, timestamptz) IS
-'The arms of all active and paused offers of a placement with what does not depend on the customer; refused: why nobody gets it (paused, arm off, not yet, over, rule: it no longer checks, stock), NULL: somebody may.';
+COMMENT ON FUNCTION cdp_internal.offer_field(text, jsonb, timestamptz, jsonb) IS
+'The arms of all active and paused offers of a placement with what does not depend on the customer; refused: why nobody gets it (paused, arm off, not yet, over, rule: it no longer checks, stock), NULL: somebody may. names: cdp_internal.segment_catalog().';
 
-CREATE OR REPLACE FUNCTION cdp_internal.offer_members(rules jsonb, roots bigint[], as_of timestamptz) RETURNS TABLE (nth integer, members bytea)
+CREATE OR REPLACE FUNCTION cdp_internal.offer_members(rules jsonb, roots bigint[], as_of timestamptz, names jsonb) RETURNS TABLE (nth integer, members bytea)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
@@ -85,7 +84,10 @@ BEGIN
   IF n = 0 THEN
     RETURN;
   END IF;
-  plan := cdp_internal.unsaved_plan(rules, offer_members.as_of);
+  -- Rules that name nothing that stands on more need no second catalogue.
+  plan := CASE WHEN EXISTS (SELECT FROM jsonb_array_elements(rules) r CROSS JOIN LATERAL cdp_internal.rule_uses(r.value) u WHERE u.what IN ('segment', 'rank', 'channel', 'channel_group', 'campaign'))
+    THEN cdp_internal.unsaved_plan(rules, offer_members.as_of)
+    ELSE cdp_internal.rule_plan((SELECT jsonb_agg(jsonb_build_object('id', r.nth, 'name', rpad('rule ' || r.nth, 201), 'rule', r.value) ORDER BY r.nth) FROM jsonb_array_elements(rules) WITH ORDINALITY AS r (value, nth)), names, offer_members.as_of) END;
   -- The rules are the last segments of the plan, and their numbers above all others.
   RETURN QUERY
   SELECT (n - x.back + 1)::integer, x.members
@@ -94,8 +96,8 @@ BEGIN
   WHERE x.back <= n;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.offer_members(jsonb, bigint[], timestamptz) IS
-'Which of these roots each of an array of canonical rules (nth from 1) has as of a moment, as Roaring bitmaps: exactly who would be in a segment of that rule. Customers whose consent does not allow analytics are in none.';
+COMMENT ON FUNCTION cdp_internal.offer_members(jsonb, bigint[], timestamptz, jsonb) IS
+'Which of these roots each of an array of canonical rules (nth from 1) has as of a moment, as Roaring bitmaps: exactly who would be in a segment of that rule. Customers whose consent does not allow analytics are in none. names: cdp_internal.segment_catalog().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.offer_given(roots bigint[], as_of timestamptz, reach interval)
 RETURNS TABLE (customer_id bigint, placement_id integer, offer_id integer, at timestamptz)
@@ -143,7 +145,7 @@ $$;
 COMMENT ON FUNCTION cdp_internal.offer_scores(jsonb, bigint[]) IS
 'The values of a score ({"trait": name} or {"attr": name}) of these roots, as kept; roots without one have no row or NULL.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.offer_refusals(field jsonb, roots bigint[], as_of timestamptz, placement_id integer, cap_count integer, cap_within interval)
+CREATE OR REPLACE FUNCTION cdp_internal.offer_refusals(field jsonb, roots bigint[], as_of timestamptz, names jsonb, placement_id integer, cap_count integer, cap_within interval)
 RETURNS TABLE (customer_id bigint, capped boolean, refused text[], means double precision[])
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET jit = off
 AS $$
@@ -159,7 +161,7 @@ DECLARE
 BEGIN
   -- Of offers with nothing against them for everybody; each rule once, whatever the number of arms.
   rules := ARRAY(SELECT DISTINCT e.value -> 'rule' FROM jsonb_array_elements(field) e WHERE e.value ->> 'refused' IS NULL);
-  SELECT array_agg(m.members ORDER BY m.nth) INTO members FROM cdp_internal.offer_members(to_jsonb(rules), roots, as_of) m;
+  SELECT array_agg(m.members ORDER BY m.nth) INTO members FROM cdp_internal.offer_members(to_jsonb(rules), roots, as_of, names) m;
   members := ARRAY(SELECT CASE WHEN e.value ->> 'refused' IS NULL THEN members[array_position(rules, e.value -> 'rule')] END FROM jsonb_array_elements(field) WITH ORDINALITY AS e (value, nth) ORDER BY e.nth);
   FOR f IN SELECT e.nth::integer AS nth, e.value ->> 'purpose' AS purpose, e.value ->> 'channel' AS channel, e.value ->> 'refused' AS refused, (e.value ->> 'cap_within')::interval AS cap_within
     FROM jsonb_array_elements(field) WITH ORDINALITY AS e (value, nth) ORDER BY e.nth
@@ -194,5 +196,5 @@ BEGIN
   GROUP BY r.root, h.customer_id ORDER BY r.root;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.offer_refusals(jsonb, bigint[], timestamptz, integer, integer, interval) IS
+COMMENT ON FUNCTION cdp_internal.offer_refusals(jsonb, bigint[], timestamptz, jsonb, integer, integer, interval) IS
 'For each of these roots and each arm of the field (array of rows of cdp_internal.offer_field()) why he may not have it: what the field says, consent, not eligible, cap, no score; NULL: he may. means: expected success by score or posterior. capped: he has had as many offers at the placement as its cap lets him. A field without arms gives no row.';

@@ -69,7 +69,8 @@ AS $$
 #variable_conflict use_variable
 DECLARE
   p record := cdp_internal.placement_of(placement);
-  holdout integer := cdp_internal.offer_holdout(p.holdout);
+  holdout integer := CASE WHEN p.holdout IS NOT NULL THEN (cdp_internal.holdout_of(p.holdout)).holdout_id END;
+  names jsonb := cdp_internal.segment_catalog();
   roots bigint[];
   control bytea := cdp.roaring_build(NULL);
   field jsonb;
@@ -90,14 +91,17 @@ DECLARE
   epsilon double precision := p.policy ->> 'epsilon';
   lease interval := p.policy ->> 'lease';
 BEGIN
-  IF as_of IS NULL OR NOT isfinite(as_of) THEN
+  IF NOT isfinite(as_of) THEN
     RAISE EXCEPTION 'as_of must be a moment' USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave it out for now.';
   END IF;
   seed := coalesce(seed, ('x' || left(replace(gen_random_uuid()::text, '-', ''), 12))::bit(48)::bigint);
   IF keep THEN
     roots := cdp_internal.offer_hold(customers);
+    -- Once they are held: what others were given while this waited lies before it.
+    as_of := coalesce(as_of, clock_timestamp());
     PERFORM cdp_internal.offer_release(ARRAY(SELECT o.offer_id FROM cdp_data.offer o JOIN cdp_data.offer_stock s USING (offer_id) WHERE o.state = 'active' AND placement = ANY (o.placements)), as_of);
   ELSE
+    as_of := coalesce(as_of, clock_timestamp());
     roots := ARRAY(SELECT DISTINCT r FROM (SELECT cdp_internal.root_of(u) AS r FROM unnest(customers) u) y WHERE r IS NOT NULL ORDER BY r);
   END IF;
   IF holdout IS NOT NULL THEN
@@ -108,12 +112,12 @@ BEGIN
   END IF;
   SELECT coalesce(jsonb_agg(to_jsonb(f) || CASE WHEN f.refused IS NOT NULL THEN '{"rule": null}' ELSE '{}' END::jsonb ORDER BY f.nth), '[]'), array_agg(f.offer_id ORDER BY f.nth), array_agg(f.priority ORDER BY f.nth),
     array_agg(f.arm_id::bigint ORDER BY f.nth), array_agg(f.worth ORDER BY f.nth), array_agg(f.a ORDER BY f.nth), array_agg(f.b ORDER BY f.nth)
-  INTO field, offers, priorities, arms, worths, a, b FROM cdp_internal.offer_field(placement, p.policy, as_of) f;
+  INTO field, offers, priorities, arms, worths, a, b FROM cdp_internal.offer_field(placement, p.policy, as_of, names) f;
   SELECT coalesce(jsonb_object_agg(s.offer_id, s."left"), '{}') INTO stock FROM cdp_data.offer_stock s WHERE s.offer_id = ANY (offers);
   before := stock;
   FOR c IN
     SELECT r.root, coalesce(y.capped, false) AS capped, coalesce(y.refused, '{}') AS refused, coalesce(y.means, '{}') AS means, cdp.roaring_has(control, r.root) AS held
-    FROM unnest(roots) AS r (root) LEFT JOIN cdp_internal.offer_refusals(field, roots, as_of, p.placement_id, p.cap_count, p.cap_within) y ON y.customer_id = r.root ORDER BY r.root
+    FROM unnest(roots) AS r (root) LEFT JOIN cdp_internal.offer_refusals(field, roots, as_of, names, p.placement_id, p.cap_count, p.cap_within) y ON y.customer_id = r.root ORDER BY r.root
   LOOP
     open := ARRAY(SELECT i FROM generate_subscripts(c.refused, 1) i WHERE c.refused[i] IS NULL AND NOT coalesce((stock ->> offers[i]::text)::bigint = 0, false) ORDER BY i);
     FOR at IN SELECT i FROM generate_subscripts(c.refused, 1) i WHERE c.refused[i] IS NULL AND i <> ALL (open) LOOP
@@ -158,7 +162,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.offer_decide(text, bigint[], timestamptz, bigint, boolean) IS
-'Decides for each of these customers, once for each root, in the order of their ids, which arm he gets at a placement as of a moment. keep: notes the decisions, takes stock and counts what is shown; else nothing is written and decision_id is NULL. What is known of outcomes is that of the beginning, for all alike; stock goes down from one to the next. seed NULL: a random one. Unknown customers have no row. Errors: 42704 no such placement or holdout, 22023 as_of, 25000 not READ COMMITTED, 54000 more than 200 arms in one class.';
+'Decides for each of these customers, once for each root, in the order of their ids, which arm he gets at a placement as of a moment. keep: notes the decisions, takes stock and counts what is shown; else nothing is written and decision_id is NULL. What is known of outcomes is that of the beginning, for all alike; stock goes down from one to the next. as_of NULL: the clock once the customers are held. seed NULL: a random one. Unknown customers have no row. Errors: 42704 no such placement or holdout, 22023 as_of, 25000 not READ COMMITTED, 54000 more than 200 arms in one class.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.offer_moment(moment timestamptz) RETURNS bigint
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -197,7 +201,7 @@ AS $$
 BEGIN
   PERFORM cdp_internal.require_setup();
   PERFORM cdp_internal.known_customer(customer);
-  RETURN QUERY SELECT * FROM cdp_internal.offer_rows(placement, ARRAY[customer], coalesce(next_best_offer.as_of, clock_timestamp()), next_best_offer.seed, next_best_offer.language);
+  RETURN QUERY SELECT * FROM cdp_internal.offer_rows(placement, ARRAY[customer], next_best_offer.as_of, next_best_offer.seed, next_best_offer.language);
 END
 $$;
 COMMENT ON FUNCTION cdp.next_best_offer(bigint, text, timestamptz, bigint, text) IS
@@ -209,7 +213,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   PERFORM cdp_internal.require_setup();
-  RETURN QUERY SELECT * FROM cdp_internal.offer_rows(placement, customers, coalesce(next_best_offers.as_of, clock_timestamp()), next_best_offers.seed, next_best_offers.language);
+  RETURN QUERY SELECT * FROM cdp_internal.offer_rows(placement, customers, next_best_offers.as_of, next_best_offers.seed, next_best_offers.language);
 END
 $$;
 COMMENT ON FUNCTION cdp.next_best_offers(bigint[], text, timestamptz, bigint, text) IS
@@ -239,7 +243,7 @@ BEGIN
   RETURN QUERY
   SELECT o.name::text, a.arm::text, (c.value ->> 'priority')::integer, coalesce(c.value ->> 'refused', CASE WHEN d.reason IN ('control', 'cap') THEN 'placement: ' || d.reason END),
     (c.value ->> 'mean')::double precision, (c.value ->> 'worth')::double precision, (c.value ->> 'score')::double precision, (c.value ->> 'p')::double precision, coalesce(d.arm_id = a.arm_id, false)
-  FROM cdp_internal.offer_decide(placement, ARRAY[root], coalesce(explain_offers.as_of, clock_timestamp()), explain_offers.seed, false) d CROSS JOIN LATERAL jsonb_array_elements(d.candidates) WITH ORDINALITY AS c (value, nth)
+  FROM cdp_internal.offer_decide(placement, ARRAY[root], explain_offers.as_of, explain_offers.seed, false) d CROSS JOIN LATERAL jsonb_array_elements(d.candidates) WITH ORDINALITY AS c (value, nth)
     JOIN cdp_data.offer_arm a ON a.arm_id = (c.value ->> 'arm')::integer JOIN cdp_data.offer o ON o.offer_id = a.offer_id
   ORDER BY c.nth;
 END

@@ -175,10 +175,10 @@ BEGIN
   PERFORM cdp_internal.require_choice('kind of outcome', k.value, '{shown,clicked,accepted,rejected,dismissed}') FROM jsonb_each_text(kinds) k;
   FOR t IN
     SELECT x.touchpoint_id, x.occurred_at, x.outcome, x.value, x.currency, x.root, d.customer_id, d.decision_id, d.offer_id
-    FROM (SELECT t.touchpoint_id, t.occurred_at, kinds ->> k.name AS outcome, t.value, t.currency, t.properties ->> 'decision' AS decision,
-        cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), t.customer_id, t.identifier_id) AS root
-      FROM cdp_data.touchpoint t JOIN cdp_data.touch_kind_all k ON k.kind_id = t.kind_id
-      WHERE kinds ? k.name AND t.properties ? 'decision' AND t.flags & 3 = 0 AND (since IS NULL OR t.occurred_at >= since) AND (until IS NULL OR t.occurred_at < until)) x
+    FROM (SELECT c.touchpoint_id, c.occurred_at, kinds ->> k.name AS outcome, c.value, c.currency, c.properties ->> 'decision' AS decision,
+        cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), c.customer_id, c.identifier_id) AS root
+      FROM cdp_data.touchpoint c JOIN cdp_data.touch_kind_all k ON k.kind_id = c.kind_id
+      WHERE kinds ? k.name AND c.properties ? 'decision' AND c.flags & 3 = 0 AND (since IS NULL OR c.occurred_at >= since) AND (until IS NULL OR c.occurred_at < until)) x
       LEFT JOIN cdp_data.offer_decision d ON d.decision_id = CASE WHEN x.decision ~ '^[0-9]{1,18}$' THEN x.decision::bigint END
     ORDER BY d.decision_id, x.occurred_at, x.touchpoint_id
   LOOP
@@ -186,7 +186,7 @@ BEGIN
       ELSE cdp_internal.offer_outcome_put(t.decision_id, t.outcome, t.occurred_at, cdp_internal.offer_money(t.value, t.currency, t.occurred_at), t.touchpoint_id) END;
     counts := jsonb_set(counts, ARRAY[answer], to_jsonb(coalesce((counts ->> answer)::bigint, 0) + 1));
   END LOOP;
-  RETURN QUERY SELECT c.key, c.value::bigint FROM jsonb_each_text(counts) c ORDER BY 1;
+  RETURN QUERY SELECT n.key, n.value::bigint FROM jsonb_each_text(counts) n ORDER BY 1;
 END
 $$;
 COMMENT ON FUNCTION cdp.collect_offer_outcomes(jsonb, timestamptz, timestamptz) IS

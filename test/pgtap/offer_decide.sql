@@ -1,7 +1,7 @@
 -- Decisions about offers in a world made by hand: what is possible for whom and why not, classes, caps, stock and leases,
 -- consent between two calls, merged customers, outcomes and what is learnt of them, replays, bad input.
 BEGIN;
-SELECT plan(101);
+SELECT plan(122);
 SET client_min_messages = error;
 SET extra_float_digits = 1;
 SELECT cdp.add_source('shop');
@@ -132,7 +132,7 @@ SELECT cmp_ok(cdp.tally_offers(), '>', 36::bigint, 'counted into days');
 SELECT is(cdp.tally_offers(), 0::bigint, 'once');
 SELECT is(pg_temp.learnt('{"half_life": 3}', '2026-06-10'), :'learnt', 'which changes nothing of what is known');
 SELECT is(array_agg(cdp.record_offer_outcome(d, 'accepted')), array_fill('repeated'::text, '{6}'), 'nor makes a word count again') FROM unnest(ARRAY[:wins]) d;
-SELECT is((SELECT a FROM cdp_internal.offer_field('mail', '{"prior": [2, 8], "success": "accepted"}', '2026-06-10') WHERE arm_id = :blue), (SELECT a FROM cdp_internal.offer_posteriors((SELECT placement_id FROM cdp_data.offer_placement WHERE name = 'mail'), '{"prior": [2, 8], "success": "accepted"}', '2026-06-10') WHERE arm_id = :blue), 'ranking knows it');
+SELECT is((SELECT a FROM cdp_internal.offer_field('mail', '{"prior": [2, 8], "success": "accepted"}', '2026-06-10', cdp_internal.segment_catalog()) WHERE arm_id = :blue), (SELECT a FROM cdp_internal.offer_posteriors((SELECT placement_id FROM cdp_data.offer_placement WHERE name = 'mail'), '{"prior": [2, 8], "success": "accepted"}', '2026-06-10') WHERE arm_id = :blue), 'ranking knows it');
 
 -- Replays; the same seed again; many are as each alone.
 SELECT is((SELECT bool_and(r.same) FROM cdp_data.offer_decision d CROSS JOIN LATERAL cdp.replay_offer_decision(d.decision_id) r WHERE d.reason = 'offer'), true, 'every decision can be made again');
@@ -144,6 +144,58 @@ CREATE TEMP TABLE alone AS SELECT u.c, d.reason, d.offer_id, d.arm_id, d.score, 
   CROSS JOIN LATERAL cdp_internal.offer_decide('mail', ARRAY[u.c], '2026-06-10', 77, false) d;
 SELECT results_eq($$SELECT d.customer_id, d.reason, d.offer_id, d.arm_id, d.score, d.propensity, d.candidates FROM cdp_internal.offer_decide('mail', ARRAY(SELECT c FROM alone), '2026-06-10', 77, true) d$$, 'SELECT * FROM alone ORDER BY 1', 'many at one go get what each gets alone');
 SELECT is((SELECT count(DISTINCT arm_id) FROM alone), 2::bigint, 'which is not the same for all');
+
+-- A holdout: who is control gets the default, and stays control.
+SELECT cdp.create_holdout('quiet', 0.5, 'no offers') \g /dev/null
+SELECT cdp.create_placement('held', '{"method": "value", "default": {"title": "plain"}}', holdout => 'quiet') \g /dev/null
+SELECT cdp.create_offer('shown to some', '{held}', 'service') \g /dev/null
+SELECT is((SELECT jsonb_agg(DISTINCT jsonb_build_array(reason, offer, content ->> 'title', cdp.holdout_arm('quiet', customer_id))) FROM cdp.next_best_offers(ARRAY(SELECT pg_temp.u(i) FROM generate_series(1, 9) i WHERE i <> 2), 'held', :at)),
+  '[["control", null, "plain", "control"], ["offer", "shown to some", null, "treatment"]]', 'control gets the default, the others the offer');
+SELECT is((SELECT count(DISTINCT customer_id) FROM cdp_data.holdout_assignment), 7::bigint, 'all of them are exposed, and keep their arm');
+SELECT is((SELECT count(*) FROM cdp_data.offer_decision d CROSS JOIN LATERAL jsonb_array_elements(d.candidates) c WHERE d.reason = 'control' AND NOT c ? 'refused' AND NOT c ? 'score'), (SELECT count(*) FROM cdp_data.offer_decision WHERE reason = 'control'), 'what control might have had is noted');
+SELECT cdp.end_holdout('quiet') \g /dev/null
+SELECT is((SELECT string_agg(DISTINCT reason, ' ') FROM cdp.next_best_offers(ARRAY(SELECT pg_temp.u(i) FROM generate_series(1, 9) i WHERE i <> 2), 'held', :at)), 'offer', 'until it ends');
+
+-- Scores of customers: a trait or an attribute.
+SELECT cdp.add_attribute('liking', 'numeric', 'latest', sensitivity => 'internal') IS NOT NULL;
+SELECT cdp.identify('shop', jsonb_build_object('user_id', 'u' || i), jsonb_build_object('liking', v), '2026-05-01') IS NOT NULL FROM (VALUES (1, 0.9), (4, 0.1), (5, 7)) AS x (i, v);
+SELECT cdp.refresh_profiles() \g /dev/null
+INSERT INTO cdp_data.trait (name, kind, description) VALUES ('taste', 'own', 'how well it fits');
+INSERT INTO cdp_data.trait_value SELECT trait_id, pg_temp.u(i), v FROM cdp_data.trait, (VALUES (1, 0.2), (4, 0.3)) AS x (i, v) WHERE name = 'taste';
+SELECT cdp.create_placement('scored', '{"method": "value"}') \g /dev/null
+SELECT cdp.create_offer('liked', '{scored}', 'service', score => '{"attr": "liking"}'), cdp.create_offer('tasted', '{scored}', 'service', score => '{"trait": "taste"}', value => 2) \g /dev/null
+SELECT is((SELECT string_agg(pg_temp.given(i, 'scored', :at), ' ' ORDER BY i) FROM unnest('{1,4,5}'::int[]) i), 'liked tasted nothing', 'each customer by his own');
+SELECT is(pg_temp.why(5, 'scored', :at), 'liked: no score, tasted: no score', 'what is no probability is none');
+SELECT is((SELECT string_agg(format('%s %s %s', offer, expected, score), ', ' ORDER BY offer) FROM cdp.explain_offers(pg_temp.u(4), 'scored', :at)), 'liked 0.1 0.1, tasted 0.3 0.6', 'with its expected value');
+SELECT is((SELECT bool_and(r.same) FROM cdp_data.offer_decision d JOIN cdp_data.offer_placement p USING (placement_id) CROSS JOIN LATERAL cdp.replay_offer_decision(d.decision_id) r WHERE p.name = 'scored' AND d.reason = 'offer'), true, 'which can be made again');
+
+-- Outcomes from touchpoints.
+SELECT decision_id AS mine FROM cdp.next_best_offer(pg_temp.u(4), 'scored', :at) \gset
+SELECT cdp.track('shop', 'purchase', jsonb_build_object('user_id', u), jsonb_build_object('decision', d), '2026-06-02', 'o' || n, 20, 'CNY') IS NOT NULL
+FROM (VALUES (1, 'u4', :'mine'), (2, 'u1', :'mine'), (3, 'u4', '99999999'), (4, 'u4', 'none'), (5, 'u4', '99999999999999999999')) AS v (n, u, d);
+SELECT is((SELECT jsonb_object_agg(result, touchpoints) FROM cdp.collect_offer_outcomes('{"purchase": "accepted"}')), '{"recorded": 1, "unknown": 3, "other customer": 1}', 'touchpoints tell outcomes of their own customer');
+SELECT is((SELECT jsonb_object_agg(result, touchpoints) FROM cdp.collect_offer_outcomes('{"purchase": "accepted"}', '2026-06-01')), '{"repeated": 1, "unknown": 3, "other customer": 1}', 'once');
+SELECT is((SELECT (value, touchpoint_id IS NOT NULL)::text FROM cdp_data.offer_outcome WHERE decision_id = :mine AND kind = 'accepted'), '(20.000000,t)', 'with their value');
+SELECT is((SELECT count(*) FROM cdp.collect_offer_outcomes('{"purchase": "accepted"}', '2026-06-03')), 0::bigint, 'in their time');
+
+-- Retention, erasure.
+SELECT cdp.tally_offers() \g /dev/null
+SELECT pg_temp.learnt('{}', '2026-06-10') AS learnt \gset
+UPDATE cdp_data.setting SET offer_retention = now() - timestamptz '2026-06-01 20:00+00';
+SELECT ok(bool_or(finding = 'offer_retention') IS NOT TRUE, 'kept longer than caps look back') FROM cdp_internal.health_of_offer();
+CALL cdp_internal.maintain_room_offer();
+SELECT is((SELECT count(*) FROM cdp_data.offer_decision WHERE at < '2026-06-01 19:59+00'), 0::bigint, 'old decisions go');
+SELECT is((SELECT count(*) FROM cdp_data.offer_outcome o WHERE NOT EXISTS (SELECT FROM cdp_data.offer_decision d WHERE d.decision_id = o.decision_id)), 0::bigint, 'with their outcomes');
+SELECT is(pg_temp.learnt('{}', '2026-06-10'), :'learnt', 'what was learnt stays');
+UPDATE cdp_data.setting SET offer_retention = '1 day';
+SELECT ok(bool_or(finding = 'offer_retention'), 'a retention shorter than a cap is told') FROM cdp_internal.health_of_offer();
+UPDATE cdp_data.setting SET offer_retention = NULL;
+SELECT cdp.add_offer_stock('rare', 2) \g /dev/null
+SELECT is(pg_temp.given(9, 'app', now()) || ', ' || pg_temp.left_over(), 'rare, 4 of 7', 'somebody reserves one');
+SELECT cdp.erase_customer(pg_temp.u(9), 'delete') IS NOT NULL;
+SELECT is(pg_temp.left_over(), '5 of 7', 'an erasure gives it back');
+SELECT is((SELECT count(*) FROM cdp_data.offer_decision d WHERE NOT EXISTS (SELECT FROM cdp_data.customer c WHERE c.customer_id = d.customer_id)), 0::bigint, 'and leaves no decision of his');
+SELECT is((SELECT string_agg(finding, ' ') FROM cdp_internal.health_of_offer()), NULL, 'stock fits');
 
 -- Bad input.
 SELECT throws_ok(call, code, NULL, call) FROM (VALUES
