@@ -65,7 +65,7 @@ CREATE OR REPLACE AGGREGATE cdp.funnel_pass(key anynonarray, at timestamptz, lab
   SFUNC = cdp_internal.funnel_add, STYPE = internal, FINALFUNC = cdp_internal.funnel_final, FINALFUNC_MODIFY = READ_WRITE, PARALLEL = SAFE
 );
 COMMENT ON AGGREGATE cdp.funnel_pass(anynonarray, timestamptz, anycompatiblenonarray, jsonb, bigint) IS
-'As cdp.funnel_pass(key, at, label, options), with the ids that order rows of one time when the option ties is by_id; rows without id come last.';
+'As cdp.funnel_pass(key, at, label, options), with the ids that order rows of one time when the option ties is by_id; rows without id come last. A whole number in this place is an id: cast it to text where it is to be a breakdown.';
 
 CREATE OR REPLACE AGGREGATE cdp.funnel_pass(key anynonarray, at timestamptz, label anycompatiblenonarray, options jsonb, breakdown text, id bigint) (
   SFUNC = cdp_internal.funnel_add, STYPE = internal, FINALFUNC = cdp_internal.funnel_final, FINALFUNC_MODIFY = READ_WRITE, PARALLEL = SAFE

@@ -89,7 +89,8 @@ BEGIN
   RETURN QUERY
   WITH hidden AS MATERIALIZED (SELECT h.breakdown, h.step FROM cdp_internal.funnel_hidden(result) h),
   cell AS (
-    SELECT f.*, NOT EXISTS (SELECT FROM hidden h WHERE h.step = f.step AND h.breakdown IS NOT DISTINCT FROM f.breakdown) AS shown FROM cdp.funnel_steps(result) f
+    -- Joined by what can be hashed: breakdowns may be many. All are NULL or none is.
+    SELECT f.*, h.step IS NULL AS shown FROM cdp.funnel_steps(result) f LEFT JOIN hidden h ON h.step = f.step AND coalesce(h.breakdown, '') = coalesce(f.breakdown, '')
   ), near AS (
     SELECT c.*, lag(c.shown, 1, c.shown) OVER w AS before_shown, lead(c.shown, 1, c.shown) OVER w AS next_shown, first_value(c.shown) OVER w AS first_shown
     FROM cell c WINDOW w AS (PARTITION BY c.breakdown ORDER BY c.step)

@@ -138,7 +138,7 @@ BEGIN
   least_people := cdp_internal.minimum_audience();
   result := cdp_internal.path_scan(cdp.path_options(starts, ends, occurrence, labels, leave_out, collapse, gap, within, max_steps, since => since, until => until, as_of => as_of),
     by, kinds, customer_ids, bots, internal);
-  IF least_people IS NULL THEN
+  IF least_people IS NULL OR top < 1 THEN -- which it refuses
     RETURN QUERY SELECT * FROM cdp.path_top(result, top);
     RETURN;
   END IF;

@@ -1,7 +1,7 @@
 -- Retention, paths, stages and sessions over our own touchpoints equal the engine over plain joins, through merges, unmerges, moved
 -- identifiers and consents; an erasure takes effect in its transaction; purposes and the minimum audience hold; reads of people are logged.
 BEGIN;
-SELECT plan(68);
+SELECT plan(69);
 SET client_min_messages = error;
 \ir report_data.inc
 UPDATE cdp_data.touchpoint SET properties = jsonb_build_object('page', (ARRAY['/', '/cart', '(none)'])[1 + touchpoint_id % 3]) WHERE touchpoint_id % 4 > 0;
@@ -115,6 +115,7 @@ UPDATE cdp_data.setting SET minimum_audience = 5;
 SELECT throws_ok(format('SELECT * FROM cdp.%s', call), '42501', NULL, 'about two people: ' || call)
 FROM unnest(ARRAY[$$retention(customer_ids => '{20,21}')$$, $$paths(customer_ids => '{20,21}')$$, $$journey_links(customer_ids => '{20,21}')$$, $$journey_loops(customer_ids => '{20,21}')$$, $$sessions(customer_ids => '{20,21}')$$,
   format('journey_stages(%L, customer_ids => ''{20,21}'')', :ladder), format('journey_flows(%L, customer_ids => ''{20,21}'')', :ladder)]) call;
+SELECT throws_ok('SELECT * FROM cdp.paths(top => 0)', '22023', 'top must be above 0', 'no path at all is refused as it is without a minimum');
 SELECT cmp_ok((SELECT count(*) FROM cdp.journey_state(:ladder, '{20,21}')), '>', 0::bigint, 'where single customers stand is no report');
 CREATE TEMP TABLE cells AS SELECT kind, r.* FROM unnest('{exact,cumulative,rolling,unbounded}'::text[]) kind, cdp.retention(period_length => 'week', kind => kind, as_of => '2026-05-01Z') r;
 SELECT ok(count(*) FILTER (WHERE customers > 0) > 20 AND count(*) FILTER (WHERE customers IS NULL) > 20, 'some cells are shown, some are not') FROM cells;
