@@ -218,6 +218,20 @@ $$;
 COMMENT ON FUNCTION cdp_internal.declare_impersonal(text, text, text[], text) IS
 'For setup steps of the rooms: registers columns (* for all) that look as if they could hold personal data and hold none, with the reason.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.declare_column(views text[], name text, meaning text) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  view_name text;
+BEGIN
+  FOREACH view_name IN ARRAY views LOOP
+    EXECUTE format('COMMENT ON COLUMN cdp_bi.%I.%I IS %L', view_name, declare_column.name, declare_column.meaning);
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.declare_column(text[], text, text) IS
+'For setup steps of the rooms: the comment of a column that means the same in several views of cdp_bi (columns of views inherit none). Error 42703: one of them has no such column.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.declare_job(
   name text, room text, command text, schedule text, description text, commits boolean DEFAULT false) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp

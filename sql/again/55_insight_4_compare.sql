@@ -61,7 +61,7 @@ RETURN ((b + 0.5::double precision) / (all_b + 0.5 * buckets) - (a + 0.5::double
 COMMENT ON FUNCTION cdp_internal.share_divergence(bigint, bigint, bigint, bigint, bigint) IS
 'One bucket''s part of the symmetric divergence (q - p) * ln(q / p) of two distributions: summed, the population stability index (PSI) or the information value. p, q: shares of a in all_a and of b in all_b, half a customer added to each of so many buckets, so that an empty one has a share (Jeffreys). NULL when an argument is NULL.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.told_attributes() RETURNS TABLE (name text, form text, expression text)
+CREATE OR REPLACE FUNCTION cdp_internal.told_attributes() RETURNS TABLE (name text, form text, expression text, source text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -71,7 +71,7 @@ BEGIN
       WHEN e.value ->> 'type' IN ('integer', 'numeric') AND e.value ? 'json'
         THEN format('CASE WHEN jsonb_typeof(p.%I -> %L) = ''number'' THEN (p.%1$I ->> %2$L)::numeric END', e.value ->> 'json', coalesce(e.value ->> 'key', e.key))
       WHEN e.value ->> 'type' IN ('integer', 'numeric') THEN format('p.%I::numeric', e.value ->> 'column')
-      ELSE format('extract(epoch FROM p.%I)', e.value ->> 'column') END
+      ELSE format('extract(epoch FROM p.%I)', e.value ->> 'column') END, coalesce(e.value ->> 'json', e.value ->> 'column')
   FROM jsonb_each(cdp_internal.segment_attributes()) e LEFT JOIN cdp_data.attribute_all a ON a.name = e.key
   WHERE NOT e.value ? 'encrypted' AND coalesce(a.sensitivity = 'internal', e.key <> 'birth_year') AND (NOT e.value ? 'purposes' OR e.value -> 'purposes' ? 'analytics')
     AND (e.value ->> 'type' IN ('text', 'boolean', 'integer', 'numeric') OR e.value ->> 'type' IN ('date', 'timestamp') AND e.value ? 'column')
@@ -80,7 +80,13 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.told_attributes() IS
-'Attributes and figures of profiles by which reports may divide customers: internal ones, not encrypted, allowed for analytics, single values (no lists; days and moments only of own columns), of columns of cdp_data.profile that the caller may read. form: word, number or moment; expression: SQL text of the value over cdp_data.profile p (moments as seconds since 1970).';
+'Attributes and figures of profiles by which reports may divide customers: internal ones, not encrypted, allowed for analytics, single values (no lists; days and moments only of own columns), of columns of cdp_data.profile that the caller may read. form: word, number or moment; expression: SQL text of the value over cdp_data.profile p (moments as seconds since 1970); source: the column of it.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.limit_text(form text, nth text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN format(CASE WHEN form = 'moment' THEN 'to_timestamp(g.limits[%s]::double precision)::text' ELSE 'g.limits[%s]::text' END, nth);
+COMMENT ON FUNCTION cdp_internal.limit_text(text, text) IS
+'SQL text of the nth limit of g.limits as text: a number, or (form moment) a moment from seconds since 1970.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.composition(a bytea, b bytea, form text, expression text) RETURNS TABLE (bucket text, n_a bigint, n_b bigint)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET timezone = 'UTC' SET datestyle = 'ISO'
@@ -97,9 +103,7 @@ BEGIN
   RETURN QUERY EXECUTE format('WITH w AS MATERIALIZED (%s), l AS (SELECT ARRAY(SELECT DISTINCT u FROM unnest(percentile_disc(ARRAY[0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9]) WITHIN GROUP (ORDER BY w.v)) u WHERE u IS NOT NULL ORDER BY u) AS limits FROM w),
       g AS (SELECT CASE WHEN w.v IS NOT NULL THEN CASE WHEN l.limits = ''{}'' THEN 0 ELSE width_bucket(w.v, l.limits) END END AS nth, l.limits, count(*) FILTER (WHERE w.in_a) AS a, count(*) FILTER (WHERE w.in_b) AS b FROM w CROSS JOIN l GROUP BY 1, 2)
     SELECT CASE WHEN g.nth IS NULL THEN ''(none)'' WHEN g.nth = 0 THEN ''below '' || %s ELSE %s || coalesce('' to below '' || %s, '' and above'') END, g.a, g.b FROM g ORDER BY g.nth NULLS LAST', format(who, expression),
-      CASE WHEN form = 'moment' THEN 'to_timestamp(g.limits[1]::double precision)::text' ELSE 'g.limits[1]::text' END,
-      CASE WHEN form = 'moment' THEN 'to_timestamp(g.limits[g.nth]::double precision)::text' ELSE 'g.limits[g.nth]::text' END,
-      CASE WHEN form = 'moment' THEN 'to_timestamp(g.limits[g.nth + 1]::double precision)::text' ELSE 'g.limits[g.nth + 1]::text' END) USING a, b;
+      cdp_internal.limit_text(form, '1'), cdp_internal.limit_text(form, 'g.nth'), cdp_internal.limit_text(form, 'g.nth + 1')) USING a, b;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.composition(bytea, bytea, text, text) IS
