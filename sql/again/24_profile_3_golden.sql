@@ -69,7 +69,7 @@ DECLARE
   few text := '';
   said text;
   touch text;
-  channels text;
+  origins text := 'SELECT c.origin_id, c.channel_id FROM cdp_bi.origin_channel c';
 BEGIN
   SELECT array_agg(k.kind_id) FILTER (WHERE k.is_touch) AS touch, array_agg(k.kind_id) FILTER (WHERE k.is_conversion) AS conversion,
     array_agg(k.kind_id) FILTER (WHERE k.name IN ('refund', 'chargeback')) AS refund
@@ -88,12 +88,12 @@ BEGIN
     touch := $sql$
       SELECT s.root, t.* FROM spot s CROSS JOIN LATERAL (SELECT * FROM cdp_data.touchpoint t WHERE t.customer_id = s.home OFFSET 0) t
       WHERE CASE WHEN s.moved IS NULL THEN NOT EXISTS (SELECT FROM cdp_data.identifier_override o WHERE o.identifier_id = t.identifier_id) ELSE t.identifier_id = s.moved END$sql$;
-    -- Rules are matched for the origins of these customers only, not for all that there are.
-    channels := $sql$
-      LEFT JOIN LATERAL (SELECT c.channel_id FROM cdp_bi.origin_channel c WHERE c.origin_id = t.first_origin OFFSET 0) f ON true
-      LEFT JOIN LATERAL (SELECT c.channel_id FROM cdp_bi.origin_channel c WHERE c.origin_id = t.last_origin OFFSET 0) e ON true$sql$;
+    -- Rules are matched for the origins of these customers only, not for all that there are, and once for each.
+    origins := $sql$
+      SELECT o.id AS origin_id, c.channel_id
+      FROM (SELECT t.first_origin AS id FROM counted t UNION SELECT t.last_origin FROM counted t) o
+        CROSS JOIN LATERAL (SELECT c.channel_id FROM cdp_bi.origin_channel c WHERE c.origin_id = o.id OFFSET 0) c$sql$;
   ELSE
-    channels := 'LEFT JOIN cdp_bi.origin_channel f ON f.origin_id = t.first_origin LEFT JOIN cdp_bi.origin_channel e ON e.origin_id = t.last_origin';
     said := $sql$
       SELECT cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), v.customer_id, v.identifier_id) AS root, v.*
       FROM cdp_data.attribute_value_now v$sql$;
@@ -139,15 +139,17 @@ BEGIN
           CROSS JOIN LATERAL (SELECT k.is_conversion AND (t.kind_id = ANY ($4) OR coalesce(t.value, 0) < 0 OR t.refers_to IS NOT NULL) AS is_refund OFFSET 0) r
         WHERE t.flags & 3 = 0) t
       GROUP BY t.root
+    ), channel AS MATERIALIZED (
+      %s
     )
     SELECT c.customer_id, CASE WHEN g.doc ? 'custom' THEN cdp_internal.apply_custom(g.doc) ELSE g.doc END, t.first_seen, t.last_seen, coalesce(t.touches, 0),
       coalesce(t.conversions, 0), coalesce(t.orders, 0), coalesce(t.refunds, 0), coalesce(t.revenue, 0), t.average_order, coalesce(t.unrated, 0),
       f.channel_id, e.channel_id
     FROM golden g FULL JOIN counted t ON t.root = g.root
       JOIN cdp_data.customer c ON c.customer_id = coalesce(g.root, t.root) AND c.parent_id = c.customer_id
-      %s
+      LEFT JOIN channel f ON f.origin_id = t.first_origin LEFT JOIN channel e ON e.origin_id = t.last_origin
     WHERE g.doc IS NOT NULL OR t.root IS NOT NULL$sql$,
-    few, said, touch, channels)
+    few, said, touch, origins)
   USING roots, root_from, root_to, coalesce(kinds.refund, '{}'), base, coalesce(kinds.touch, '{}'), coalesce(kinds.conversion, '{}');
 END
 $$;
@@ -215,6 +217,7 @@ AS $$
 DECLARE
   s cdp_data.profile_state;
   c cdp_data.feed_cursor;
+  basis jsonb := cdp_internal.profile_basis();
 BEGIN
   SELECT * INTO s FROM cdp_data.profile_state;
   SELECT * INTO c FROM cdp_data.feed_cursor f WHERE f.consumer = 'profile';
@@ -224,8 +227,8 @@ BEGIN
     WHEN c.system_identifier <> cdp_internal.system_identifier() THEN 'the database was restored on another cluster'
     WHEN EXISTS (SELECT FROM cdp_data.change_feed f WHERE f.customer_id IS NULL AND f.xid >= pg_snapshot_xmin(c.snapshot) AND NOT pg_visible_in_snapshot(f.xid, c.snapshot))
       THEN 'the change feed says that everybody changed'
-    ELSE (SELECT string_agg(k, ', ' ORDER BY k) || ' changed' FROM jsonb_object_keys(s.basis || cdp_internal.profile_basis()) k
-      WHERE s.basis -> k IS DISTINCT FROM cdp_internal.profile_basis() -> k)
+    ELSE (SELECT string_agg(k, ', ' ORDER BY k) || ' changed' FROM jsonb_object_keys(s.basis || basis) k
+      WHERE s.basis -> k IS DISTINCT FROM basis -> k)
   END;
 END
 $$;

@@ -279,6 +279,7 @@ DECLARE
   wanted integer[];
   purposes text[];
   origins boolean;
+  profiles boolean;
   good integer[];
   part integer[];
   roots bigint[];
@@ -308,15 +309,19 @@ BEGIN
   -- The feed is read up to a snapshot before profiles are made: what they lack then comes with the next run.
   upto := pg_current_snapshot();
   asked_at := clock_timestamp();
-  SELECT coalesce(array_agg(DISTINCT u.name) FILTER (WHERE u.what = 'consent'), '{}') || 'analytics'::text, bool_or(u.what IN ('channel', 'channel_group', 'campaign'))
-  INTO purposes, origins
+  SELECT coalesce(array_agg(DISTINCT u.name) FILTER (WHERE u.what = 'consent'), '{}') || 'analytics'::text, bool_or(u.what IN ('channel', 'channel_group', 'campaign')),
+    bool_or(u.what = 'attr')
+  INTO purposes, origins, profiles
   FROM cdp_internal.segment_closure(wanted) c JOIN cdp_data.segment g ON g.segment_id = c.used_id JOIN cdp_data.segment_version v ON v.segment_id = g.segment_id AND v.version = g.version
     LEFT JOIN LATERAL cdp_internal.rule_uses(v.rule) u ON true;
   -- So is what rules stand on: what changes while profiles are made must differ from it at the next run.
   stands_on := cdp_internal.segment_basis(coalesce(origins, false));
-  PERFORM cdp.refresh_profiles();
-  -- Profiles that were all made anew are told by nothing else.
-  stands_on := stands_on || jsonb_build_object('profiles', (SELECT extract(epoch FROM p.built_at) FROM cdp_data.profile_state p));
+  -- Rules over events only do not wait for profiles, which take longer than they do.
+  IF profiles THEN
+    PERFORM cdp.refresh_profiles();
+    -- Profiles that were all made anew are told by nothing else.
+    stands_on := stands_on || jsonb_build_object('profiles', (SELECT extract(epoch FROM p.built_at) FROM cdp_data.profile_state p));
+  END IF;
   changed := cdp_internal.segment_changed(upto, at, clock.gate_at, ARRAY(SELECT p.name FROM cdp_data.purpose_all p WHERE p.name = ANY (purposes)));
   roots := ARRAY(SELECT c.customer_id FROM cdp_data.customer c WHERE c.customer_id = ANY (changed.ids) AND c.parent_id = c.customer_id ORDER BY 1);
   reason := cdp_internal.segment_why_full(clock, at, stands_on, changed.everybody, cardinality(roots));
@@ -449,7 +454,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.segment_tick(timestamptz) IS
-'Brings all active segments up to date, in this transaction: refreshes profiles, looks again at every customer of whom the change feed tells, whose consent turned or whose window ends (to the microsecond, at as_of), and over everybody at segments whose rule, list or threshold changed. kind full when changed customers were not enough; reason tells why: the first run, a calendar window that moved, changed rates, too many changes. as_of: the moment for which it evaluates, NULL: now; one before the last makes a pass over everybody. touched NULL: everybody. run_id NULL: nothing was to do. Two calls wait for each other. The job list runs it every minute. Needs the rights of the tables'' owner. Errors: 22023 as_of is no moment, 22008 one before the year 1000 or after 9890, 55000 before cdp.setup().';
+'Brings all active segments up to date, in this transaction: refreshes profiles when a rule reads an attribute, looks again at every customer of whom the change feed tells, whose consent turned or whose window ends (to the microsecond, at as_of), and over everybody at segments whose rule, list or threshold changed. kind full when changed customers were not enough; reason tells why: the first run, a calendar window that moved, changed rates, too many changes. as_of: the moment for which it evaluates, NULL: now; one before the last makes a pass over everybody. touched NULL: everybody. run_id NULL: nothing was to do. Two calls wait for each other. The job list runs it every minute. Needs the rights of the tables'' owner. Errors: 22023 as_of is no moment, 22008 one before the year 1000 or after 9890, 55000 before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp.evaluate_segments(as_of timestamptz DEFAULT NULL,
   OUT run_id bigint, OUT kind text, OUT reason text, OUT at timestamptz, OUT touched bigint, OUT entered bigint, OUT "left" bigint, OUT segments integer)

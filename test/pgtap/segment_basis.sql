@@ -13,6 +13,7 @@ INSERT INTO cdp_data.currency_rate (currency, base, valid_from, rate) VALUES ('E
 SELECT cdp.create_segment('owned', 'did(visit where channel_group = ''Owned'')', 'service'), cdp.create_segment('post', 'did(visit where channel = ''Email'')', 'service') \g /dev/null
 SELECT kind FROM cdp.segment_tick('2026-06-01 00:00+00') \g /dev/null
 SELECT is(pg_temp.members('post'), 'a', 'by its channel');
+SELECT is((SELECT s.refreshed_at FROM cdp_data.profile_state s), NULL, 'rules over events do not wait for profiles');
 INSERT INTO cdp_data.channel (channel_id, name, channel_group) SELECT channel_id, name, 'Paid' FROM cdp.channel_builtin() WHERE name = 'Email';
 SELECT kind FROM cdp.segment_tick('2026-06-01 00:01+00') \g /dev/null
 SELECT is(cdp_internal.segment_bits(s.segment_id), (SELECT r.members FROM cdp_internal.segment_results(cdp_internal.segment_plan(ARRAY[s.segment_id], '2026-06-01 00:01+00'), NULL, NULL, cdp_internal.segment_population()) r),

@@ -166,9 +166,107 @@ rules_duckdb() {
 	fi
 }
 
+# A session over our own tables: run after run a thousand new events (not measured), a tick, a pass and a preview of the same moment.
+runs_session() {
+	local run what
+	{
+		echo "$segment_common SET client_min_messages = warning;"
+		echo '\pset footer off'
+		echo "\\set run 0"
+		echo "\\o $BENCH_DIR/own_first.tsv"
+		echo "SELECT bench_cpu() AS cdp_before \\gset"
+		echo "\\i $here/own_pass.sql"
+		echo "SELECT (bench_cpu() - :cdp_before) / 1e9 AS cdp_used \\gset"
+		echo '\o'
+		echo '\echo first :cdp_used'
+		echo "\\o $BENCH_DIR/own_check.tsv"
+		echo "\\i $here/own_check.sql"
+		for ((run = 1; run <= BENCH_RUNS + 1; run++)); do
+			echo "\\set run $run"
+			echo '\o /dev/null'
+			echo "\\i $here/own_touch.sql"
+			for what in tick pass preview; do
+				echo "\\o $BENCH_DIR/own_${what}_$run.tsv"
+				echo 'SELECT bench_cpu() AS cdp_before \gset'
+				echo "\\i $here/own_$what.sql"
+				echo 'SELECT (bench_cpu() - :cdp_before) / 1e9 AS cdp_used \gset'
+				echo '\o'
+				# The first of each warms up.
+				((run == 1)) || echo "\\echo $what :cdp_used"
+			done
+		done
+		echo "\\o $BENCH_DIR/own_preview_check.tsv"
+		echo "\\i $here/own_preview_check.sql"
+		echo '\o /dev/null'
+		echo "\\i $here/own_more.sql"
+		echo "\\i $here/own_pass.sql"
+		for ((run = 1; run <= BENCH_RUNS + 1; run++)); do
+			echo "\\set run $((BENCH_RUNS + 1 + run))"
+			echo '\o /dev/null'
+			echo "\\i $here/own_touch.sql"
+			for what in tick pass overlap; do
+				echo "\\o $BENCH_DIR/own_${what}50_$run.tsv"
+				echo 'SELECT bench_cpu() AS cdp_before \gset'
+				echo "\\i $here/own_$what.sql"
+				echo 'SELECT (bench_cpu() - :cdp_before) / 1e9 AS cdp_used \gset'
+				echo '\o'
+				((run == 1)) || echo "\\echo ${what}50 :cdp_used"
+			done
+		done
+		echo "\\o $BENCH_DIR/own_overlap_check.tsv"
+		echo "\\i $here/own_overlap_check.sql"
+	} | psql -qXA -F $'\t' -v ON_ERROR_STOP=1 -d bench_segment -f -
+}
+
+# Ticks, previews and overlaps over our own tables, against passes over everybody there.
+runs() {
+	local f=$BENCH_DIR/figures_runs name said run last=$((BENCH_RUNS + 1))
+	rm -f "$BENCH_DIR"/own_*.tsv
+	segment_data
+	echo "== our own tables: the same events, 20 attributes a customer, the 35 rules as segments"
+	psql -qX -d bench_segment -c 'SET client_min_messages = warning' -c 'DROP INDEX IF EXISTS events_covering'
+	if ! psql -qX -v ON_ERROR_STOP=1 -d bench_segment -f "$here/own_fill.sql" ||
+		! measure bench_segment 0 "$segment_common" check="$here/segments_check.sql" || ! runs_session >"$f"; then
+		for name in tick preview overlap; do broken "${name}_vs_pass" "the runs failed"; done
+		return
+	fi
+	said=$(differ "$(rows check | head -n 35)" "$(rows own_check)")
+	if [ -n "$said" ]; then
+		for name in tick preview overlap; do wrong "${name}_vs_pass" "the first pass found other segments than segments.sql: $said"; done
+		return
+	fi
+	echo "  the first pass: $(median first <"$f") s CPU; a pass then $(median pass <"$f") s ($(spread pass <"$f")), with 15 segments by attributes $(median pass50 <"$f") s"
+	said=$(for ((run = 1; run <= last; run++)); do
+		tail -qn +2 "$BENCH_DIR/own_tick_$run.tsv" "$BENCH_DIR/own_tick50_$run.tsv" |
+			awk -F '\t' -v n="$run" '$1 != "tick" || $2 < 1000 || $2 > 2000 { print "tick " n " was a " $1 " of " $2 " customers;" }'
+		tail -qn +2 "$BENCH_DIR/own_pass_$run.tsv" "$BENCH_DIR/own_pass50_$run.tsv" | awk -F '\t' -v n="$run" '$3 != 0 { print "the pass after tick " n " found " $3 " changes more;" }'
+	done)
+	if [ -n "$said" ]; then
+		wrong tick_vs_pass "$(tr '\n' ' ' <<<"$said")"
+	else
+		echo "  a tick: $(median tick <"$f") s CPU ($(spread tick <"$f")), customers touched $(tail -qn +2 "$BENCH_DIR"/own_tick_*.tsv | cut -f2 | sort -g | tail -n 1) at most, who also are those whose time came;" \
+			"with 15 segments by attributes $(median tick50 <"$f") s ($(spread tick50 <"$f")), $(ratio "$(median tick50 <"$f")" "$(median pass50 <"$f")") of such a pass; each pass found nothing more than the tick before it"
+		line tick_vs_pass "$(ratio "$(median tick <"$f")" "$(median pass <"$f")")"
+	fi
+	said=$(differ "$(tail -n +2 "$BENCH_DIR/own_preview_$last.tsv")" "$(tail -n +2 "$BENCH_DIR/own_preview_check.tsv")")
+	if [ -n "$said" ]; then
+		wrong preview_vs_pass "own_preview_check.sql: $said"
+	else
+		echo "  a preview of all 35: $(median preview <"$f") s CPU ($(spread preview <"$f")), $(rows own_preview_check | head -n 1 | cut -f3) customers looked at"
+		line preview_vs_pass "$(ratio "$(median preview <"$f")" "$(median pass <"$f")")"
+	fi
+	said=$(differ "$(cat "$BENCH_DIR/own_overlap50_$last.tsv")" "$(cat "$BENCH_DIR/own_overlap_check.tsv")")
+	if [ -n "$said" ]; then
+		wrong overlap_vs_pass "own_overlap_check.sql: $said"
+	else
+		echo "  overlap of 50 segments: $(median overlap50 <"$f") s CPU ($(spread overlap50 <"$f")), $(($(wc -l <"$BENCH_DIR/own_overlap_check.tsv") - 2)) pairs"
+		line overlap_vs_pass "$(ratio "$(median overlap50 <"$f")" "$(median pass <"$f")")"
+	fi
+}
+
 # CDP_BENCH_PARTS names some of them, to try one.
 rm -f "$BENCH_DIR/segment_events.csv"
-for part in ${CDP_BENCH_PARTS:-funnel rules}; do
+for part in ${CDP_BENCH_PARTS:-funnel rules runs}; do
 	"$part"
 done
 rm -f "$BENCH_DIR/segment_events.csv"
