@@ -1,5 +1,5 @@
 -- What comes back from a run: by calls, by items, by loads; in any order, twice, late, by people merged since, and by who was erased.
-SELECT plan(53);
+SELECT plan(54);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC'), cdp.add_source('mailer', 'UTC');
 CREATE FUNCTION pg_temp.id(v text) RETURNS bigint LANGUAGE sql AS $$ SELECT cdp.customer_of('user_id', v) $$;
@@ -102,6 +102,9 @@ SELECT is(cdp.outbox_refusal('mailer', 'campaign', pg_temp.id('u14')), NULL, 'in
 SELECT cdp.identify('shop', '{"user_id": "u15", "email": "other15@example.org"}');
 SELECT cdp.record_feedback('mailer', 'bounce', pg_temp.msg('u15'), occurred_at => '2026-11-04', properties => '{"bounce": "hard"}');
 SELECT is((SELECT count(*) FROM cdp_data.channel_bounce b JOIN cdp_data.identifier i USING (identifier_id) WHERE i.value LIKE '%15@%'), 0::bigint, 'of two addresses nobody can tell which it was');
+-- One message and many are judged alike.
+SELECT is_empty($$SELECT c.customer_id FROM (SELECT array_agg(customer_id ORDER BY customer_id) AS ids FROM cdp_data.customer) a,
+  unnest(a.ids, cdp_internal.outbox_refusals('mailer', 'campaign', a.ids, array_fill('{}'::jsonb, ARRAY[cardinality(a.ids)]))) AS c (customer_id, reason) WHERE c.reason IS DISTINCT FROM cdp.outbox_refusal('mailer', 'campaign', c.customer_id)$$, 'one message and many are refused alike');
 SELECT cdp.revert_load(:load);
 SELECT cdp.advance_campaign_runs();
 SELECT is((SELECT count(*) FROM cdp_data.channel_bounce b JOIN cdp_data.identifier i USING (identifier_id) WHERE i.value = 'u10@example.org') || ' ' || pg_temp.may('u8'), '0 false', 'a reverted load takes its bounces along, not what people said');

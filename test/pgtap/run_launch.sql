@@ -1,6 +1,6 @@
 -- Campaign runs from the draft to their end: what the check tells, who gets a message and which, states, the job, the limit of
 -- messages, merges. Commits, so without a transaction around.
-SELECT plan(79);
+SELECT plan(82);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC'), cdp.add_source('web', 'UTC');
 CREATE FUNCTION pg_temp.id(v text) RETURNS bigint LANGUAGE sql AS $$ SELECT cdp.customer_of('user_id', v) $$;
@@ -47,6 +47,13 @@ SELECT throws_ok($$SELECT cdp.set_campaign_cap('email', 0, '1 day')$$, '22023', 
 SELECT cdp.create_campaign_run('spring', 'xian', 'mailer', '[{"variant": "a", "weight": 3, "content": {"template": "s1"}}, {"variant": "b", "weight": 1, "content": {"template": "s2"}}, {"variant": "never", "weight": 0}]', goal_kinds => '{purchase}') AS spring \gset
 UPDATE cdp_data.campaign_run SET seed = 7 WHERE name = 'spring';
 SELECT is(pg_temp.codes('spring'), 'warning variant_idle, info no_cap, info no_holdout', 'nothing is wrong with this one');
+-- A launch that breaks off at its last customer leaves nothing, and can be told again.
+CREATE FUNCTION public.boom() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RAISE EXCEPTION 'boom'; END $$;
+CREATE TRIGGER boom BEFORE INSERT ON cdp_data.campaign_exposure FOR EACH ROW WHEN (NEW.customer_id > 149) EXECUTE FUNCTION public.boom();
+SELECT throws_ok($$SELECT cdp.launch_campaign_run('spring')$$, 'P0001', 'boom', 'a launch that fails');
+SELECT is((SELECT count(*) FROM cdp_data.outbox) + (SELECT count(*) FROM cdp_data.campaign_exposure), 0::bigint, 'leaves neither messages nor exposures');
+SELECT is((SELECT state || coalesce(launched_at::text, '') FROM cdp_data.campaign_run WHERE name = 'spring'), 'draft', 'and the run as it was');
+DROP TRIGGER boom ON cdp_data.campaign_exposure;
 SELECT results_eq($$SELECT state, audience, exposed, control, capped, refused FROM cdp.launch_campaign_run('spring')$$, $$VALUES ('running', 150::bigint, 150::bigint, 0::bigint, 0::bigint, 0::bigint)$$, 'the launch speaks to who allows it');
 SELECT is((SELECT segment_version FROM cdp_data.campaign_run WHERE name = 'spring'), 1, 'by the rule of that moment');
 SELECT is((SELECT count(*) FROM cdp_data.outbox o JOIN cdp_data.campaign_exposure e USING (outbox_id) WHERE o.customer_id = e.customer_id AND o.destination = 'mailer' AND o.kind = 'campaign' AND o.dedup_key = format('run %s %s', e.campaign_run_id, e.customer_id)
