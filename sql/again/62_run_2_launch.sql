@@ -27,6 +27,37 @@ $$;
 COMMENT ON FUNCTION cdp_internal.campaign_variants_of(integer, bigint[]) IS
 'Which variant of a run each of these customers gets, with its content: the one into whose part of the weights (variants by name) his bucket falls. The same at each call. No rows when the weights add up to 0.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.campaign_messages(run integer, roots bigint[]) RETURNS TABLE (customer_id bigint, variant text, payload jsonb)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+  r record;
+  entries jsonb := cdp_internal.segment_attributes();
+  names text[];
+  dead jsonb;
+BEGIN
+  SELECT x.name, x.channel, d.attributes INTO r FROM cdp_data.campaign_run x LEFT JOIN cdp_data.destination d ON d.destination = x.destination WHERE x.campaign_run_id = run;
+  names := ARRAY(SELECT a FROM unnest(r.attributes) a WHERE entries ? a AND NOT entries -> a ? 'encrypted');
+  -- Addresses at which nothing arrives are left out: {"email": ["a@b.example"]}.
+  SELECT coalesce(jsonb_object_agg(x.type, x.vals), '{}') INTO dead
+  FROM (
+    SELECT t.name AS type, jsonb_agg(i.value) AS vals
+    FROM cdp_data.channel_bounce b JOIN cdp_data.identifier i USING (identifier_id) JOIN cdp_data.identifier_type_all t ON t.type_id = i.type_id
+    WHERE b.channel = r.channel AND b.bounced_at >= b.alive_at
+      AND cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), i.customer_id, i.identifier_id) = ANY (roots)
+    GROUP BY t.name) x;
+  RETURN QUERY
+  SELECT v.customer_id, v.variant, jsonb_build_object('campaign_run', r.name, 'variant', v.variant, 'content', v.content, 'message', format('run %s %s', run, v.customer_id), 'customer', v.customer_id,
+      'identifiers', CASE WHEN dead = '{}' THEN f.identifiers ELSE (
+        SELECT coalesce(jsonb_object_agg(e.key, (SELECT jsonb_agg(a) FROM jsonb_array_elements(e.value) a WHERE NOT coalesce(dead -> e.key @> a, false))), '{}') FROM jsonb_each(f.identifiers) e) END)
+    || CASE WHEN names = '{}' THEN '{}' ELSE jsonb_build_object('attributes', f.attributes) END
+  FROM cdp_internal.campaign_variants_of(run, roots) v JOIN cdp_internal.audience_facts(roots, cdp_internal.channel_types(r.channel), names) f ON f.customer_id = v.customer_id;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.campaign_messages(integer, bigint[]) IS
+'What a run would tell each of these customers: the variant and its content, the key of the message, his identifiers that are addresses on the channel (cdp_internal.channel_types()) without those that bounced, and the attributes that the destination may get, but for encrypted ones.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.campaign_expose(run integer, at timestamptz,
   OUT audience bigint, OUT exposed bigint, OUT control bigint, OUT capped bigint, OUT refused bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -56,7 +87,7 @@ BEGIN
   refused := 0;
   -- In portions, ascending: memory stays bounded, and everybody locks customers in this order.
   FOR roots IN
-    SELECT array_agg(x.c ORDER BY x.c) FROM (SELECT c, (row_number() OVER (ORDER BY c) - 1) / 50000 AS portion FROM cdp.roaring_ids(cdp.roaring_andnot(bits, left_out)) c) x
+    SELECT array_agg(x.c ORDER BY x.c) FROM (SELECT c, (row_number() OVER (ORDER BY c) - 1) / 20000 AS portion FROM cdp.roaring_ids(cdp.roaring_andnot(bits, left_out)) c) x
     GROUP BY x.portion ORDER BY x.portion
   LOOP
     kept := '{}';
@@ -69,10 +100,9 @@ BEGIN
       SELECT w.c FROM unnest(kept, cdp_internal.outbox_refusals(r.destination, 'campaign', kept, array_fill('{}'::jsonb, ARRAY[cardinality(kept)]))) AS w (c, reason)
       WHERE w.reason IS NULL ORDER BY w.c);
     refused := refused + cardinality(roots) - cardinality(treated) - cardinality(kept);
-    SELECT array_agg(v.customer_id ORDER BY v.customer_id) AS customers, array_agg(v.variant ORDER BY v.customer_id) AS variants,
-      array_agg(jsonb_build_object('campaign_run', r.name, 'variant', v.variant, 'content', v.content, 'message', format('run %s %s', run, v.customer_id)) ORDER BY v.customer_id) AS payloads,
-      array_agg(format('run %s %s', run, v.customer_id) ORDER BY v.customer_id) AS keys
-    INTO message FROM cdp_internal.campaign_variants_of(run, treated) v;
+    SELECT array_agg(v.customer_id ORDER BY v.customer_id) AS customers, array_agg(v.variant ORDER BY v.customer_id) AS variants, array_agg(v.payload ORDER BY v.customer_id) AS payloads,
+      array_agg(v.payload ->> 'message' ORDER BY v.customer_id) AS keys
+    INTO message FROM cdp_internal.campaign_messages(run, treated) v;
     WITH put AS MATERIALIZED (
       SELECT p.n, p.outbox_id, p.refusal FROM cdp_internal.outbox_put_many(r.destination, 'campaign', coalesce(message.customers, '{}'), coalesce(message.payloads, '{}'), coalesce(message.keys, '{}')) p
     ), written AS (

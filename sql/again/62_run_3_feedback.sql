@@ -187,7 +187,7 @@ BEGIN
     SELECT c.*, e.customer_id AS exposed INTO r FROM cdp_data.campaign_exposure e JOIN cdp_data.campaign_run c USING (campaign_run_id)
     WHERE e.campaign_run_id = part[1]::integer AND e.customer_id = part[2]::bigint AND e.arm = 'treatment';
   ELSE
-    SELECT c.*, NULL::bigint AS exposed INTO r FROM cdp_data.campaign_run c WHERE c.name = run;
+    SELECT c.*, NULL::bigint AS exposed INTO r FROM cdp_data.campaign_run c WHERE c.name = run AND c.purpose IS NOT NULL;
   END IF;
   word := cdp_internal.feedback_word(kind, r.channel);
   effect := (SELECT f.effect FROM cdp_internal.feedback_kinds() f JOIN cdp_data.touch_kind_all k USING (kind_id) WHERE k.name = word);
@@ -335,50 +335,53 @@ AS $$
 DECLARE
   upto pg_snapshot := pg_current_snapshot();
   withdrawn bigint := 0;
-  addresses bigint := 0;
   strays bigint := 0;
+  m bigint;
   t record;
   bounced record;
 BEGIN
   IF NOT EXISTS (SELECT FROM cdp_data.campaign_run) THEN
     RETURN;
   END IF;
-  DROP TABLE IF EXISTS pg_temp.cdp_feedback;
-  CREATE TEMP TABLE cdp_feedback ON COMMIT DROP AS
-  SELECT f.*, k.effect, left(f.properties ->> 'campaign_run', 200) AS run,
-    cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), f.customer_id, f.identifier_id) AS root
-  FROM cdp_internal.feedback_touchpoints(upto, ARRAY(SELECT x.kind_id FROM cdp_internal.feedback_kinds() x)) f JOIN cdp_internal.feedback_kinds() k USING (kind_id)
-  UNION
-  -- Those that found no run: it may be there now.
-  SELECT t.customer_id, t.identifier_id, t.occurred_at, t.touchpoint_id, t.source_id, t.kind_id, t.properties, k.effect, s.run,
-    cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), t.customer_id, t.identifier_id)
-  FROM cdp_data.campaign_stray s JOIN cdp_data.touchpoint t USING (customer_id, occurred_at, touchpoint_id) JOIN cdp_internal.feedback_kinds() k USING (kind_id);
-  INSERT INTO cdp_data.campaign_stray (touchpoint_id, customer_id, occurred_at, run)
-  SELECT f.touchpoint_id, f.customer_id, f.occurred_at, f.run FROM pg_temp.cdp_feedback f
-  WHERE f.effect IN ('withdraw', 'bounce') AND NOT EXISTS (SELECT FROM cdp_data.campaign_run r WHERE r.name = f.run) ON CONFLICT ON CONSTRAINT campaign_stray_pkey DO NOTHING;
-  GET DIAGNOSTICS strays = ROW_COUNT;
   DELETE FROM cdp_data.campaign_stray s
-  WHERE EXISTS (SELECT FROM cdp_data.campaign_run r WHERE r.name = s.run)
-    OR NOT EXISTS (SELECT FROM cdp_data.touchpoint t WHERE (t.customer_id, t.occurred_at, t.touchpoint_id) = (s.customer_id, s.occurred_at, s.touchpoint_id));
+  WHERE NOT EXISTS (SELECT FROM cdp_data.touchpoint t WHERE (t.customer_id, t.occurred_at, t.touchpoint_id) = (s.customer_id, s.occurred_at, s.touchpoint_id));
+  -- Of those that found no run before some may have one now. By customer: the order in which launches lock them.
   FOR t IN
-    SELECT f.touchpoint_id, f.source_id, k.name AS kind, r.name AS run, r.purpose, r.channel, f.root, f.occurred_at
-    FROM pg_temp.cdp_feedback f JOIN cdp_data.campaign_run r ON r.name = f.run JOIN cdp_data.touch_kind_all k USING (kind_id)
-    WHERE f.effect = 'withdraw' AND r.purpose IS NOT NULL ORDER BY f.root, f.touchpoint_id
+    SELECT f.touchpoint_id, f.customer_id, f.occurred_at, f.source_id, k.name AS kind, left(f.properties ->> 'campaign_run', 200) AS said, e.effect, r.name AS run, r.purpose, r.channel,
+      cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), f.customer_id, f.identifier_id) AS root
+    FROM (
+      SELECT x.* FROM cdp_internal.feedback_touchpoints(upto, ARRAY(SELECT w.kind_id FROM cdp_internal.feedback_kinds() w WHERE w.effect IN ('withdraw', 'bounce'))) x
+      UNION
+      SELECT x.customer_id, x.identifier_id, x.occurred_at, x.touchpoint_id, x.source_id, x.kind_id, x.properties
+      FROM cdp_data.campaign_stray s JOIN cdp_data.touchpoint x USING (customer_id, occurred_at, touchpoint_id)) f
+      JOIN cdp_internal.feedback_kinds() e USING (kind_id) JOIN cdp_data.touch_kind_all k USING (kind_id)
+      LEFT JOIN cdp_data.campaign_run r ON r.name = left(f.properties ->> 'campaign_run', 200) AND r.purpose IS NOT NULL
+    ORDER BY root, f.touchpoint_id
   LOOP
-    withdrawn := withdrawn + cdp_internal.campaign_withdraw(t.touchpoint_id, t.source_id, t.kind, t.run, t.purpose, t.channel, t.root, t.occurred_at)::integer;
+    IF t.run IS NULL THEN
+      INSERT INTO cdp_data.campaign_stray (touchpoint_id, customer_id, occurred_at, run) VALUES (t.touchpoint_id, t.customer_id, t.occurred_at, t.said)
+      ON CONFLICT ON CONSTRAINT campaign_stray_pkey DO NOTHING;
+      GET DIAGNOSTICS m = ROW_COUNT;
+      strays := strays + m;
+      CONTINUE;
+    END IF;
+    DELETE FROM cdp_data.campaign_stray s WHERE s.touchpoint_id = t.touchpoint_id;
+    IF t.effect = 'withdraw' THEN
+      withdrawn := withdrawn + cdp_internal.campaign_withdraw(t.touchpoint_id, t.source_id, t.kind, t.run, t.purpose, t.channel, t.root, t.occurred_at)::integer;
+    END IF;
   END LOOP;
-  SELECT array_agg(x.customer_id) AS homes, array_agg(x.identifier_id) AS identifiers, array_agg(x.channel) AS channels INTO bounced
+  -- Addresses of which something was told, or about which something was told that was taken back since.
+  SELECT coalesce(array_agg(x.customer_id), '{}') AS homes, coalesce(array_agg(x.identifier_id), '{}') AS identifiers, coalesce(array_agg(x.channel), '{}') AS channels INTO bounced
   FROM (
-    SELECT f.customer_id, f.identifier_id, r.channel FROM pg_temp.cdp_feedback f JOIN cdp_data.campaign_run r ON r.name = f.run
-    WHERE f.effect = 'bounce' OR EXISTS (SELECT FROM cdp_data.channel_bounce b WHERE b.identifier_id = f.identifier_id AND b.channel = r.channel)
+    SELECT f.customer_id, f.identifier_id, r.channel
+    FROM cdp_internal.feedback_touchpoints(upto, ARRAY(SELECT w.kind_id FROM cdp_internal.feedback_kinds() w WHERE w.effect = 'bounce')) f JOIN cdp_data.campaign_run r ON r.name = f.properties ->> 'campaign_run'
     UNION
-    -- A bounce that was reverted stands nowhere any more.
-    SELECT i.customer_id, b.identifier_id, b.channel FROM cdp_data.channel_bounce b JOIN cdp_data.identifier i USING (identifier_id)
-    WHERE i.customer_id IN (SELECT f.customer_id FROM cdp.feed_read('campaign_feedback', upto) f WHERE f.cause NOT IN ('consent', 'attribute', 'retention', 'merge', 'unmerge', 'identify'))) x;
-  addresses := cdp_internal.campaign_addresses(coalesce(bounced.homes, '{}'), coalesce(bounced.identifiers, '{}'), coalesce(bounced.channels, '{}'));
-  DROP TABLE pg_temp.cdp_feedback;
+    SELECT i.customer_id, b.identifier_id, b.channel
+    FROM cdp_data.channel_bounce b JOIN cdp_data.identifier i USING (identifier_id)
+    WHERE EXISTS (SELECT FROM cdp.feed_read('campaign_feedback', upto) f WHERE (f.customer_id = i.customer_id OR f.customer_id IS NULL) AND f.cause NOT IN ('consent', 'attribute', 'retention', 'merge', 'unmerge', 'identify'))) x;
+  m := cdp_internal.campaign_addresses(bounced.homes, bounced.identifiers, bounced.channels);
   PERFORM cdp.feed_advance('campaign_feedback', upto);
-  RETURN QUERY SELECT v.action, v.n FROM (VALUES ('withdrawn', withdrawn), ('addresses', addresses), ('unknown_run', strays)) AS v (action, n);
+  RETURN QUERY SELECT v.action, v.n FROM (VALUES ('withdrawn', withdrawn), ('addresses', m), ('unknown_run', strays)) AS v (action, n);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.campaign_feedback() IS

@@ -1,5 +1,5 @@
 -- What comes back from a run: by calls, by items, by loads; in any order, twice, late, by people merged since, and by who was erased.
-SELECT plan(54);
+SELECT plan(55);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC'), cdp.add_source('mailer', 'UTC');
 CREATE FUNCTION pg_temp.id(v text) RETURNS bigint LANGUAGE sql AS $$ SELECT cdp.customer_of('user_id', v) $$;
@@ -91,6 +91,8 @@ SELECT is(cdp.outbox_refusal('mailer', 'receipt', pg_temp.id('u10')), NULL, 'oth
 SELECT is(cdp.outbox_refusal('mailer', 'campaign', pg_temp.id('u11')), NULL, 'a soft bounce changes nothing');
 SELECT cdp.identify('shop', '{"user_id": "u10", "email": "other10@example.org"}');
 SELECT is(cdp.outbox_refusal('mailer', 'campaign', pg_temp.id('u10')), NULL, 'who has another address is reached there');
+SELECT cdp.edit_campaign_run('summer', '{"segment": "xian", "destination": "mailer"}'), cdp.launch_campaign_run('summer');
+SELECT is((SELECT payload -> 'identifiers' FROM cdp_data.outbox WHERE customer_id = pg_temp.id('u10') AND payload ->> 'campaign_run' = 'summer'), '{"email": ["other10@example.org"]}', 'and only there');
 SELECT cdp.record_feedback('mailer', 'bounce', pg_temp.msg('u13'), occurred_at => '2026-11-04', properties => '{"bounce": "hard"}');
 SELECT ok(cdp.outbox_refusal('mailer', 'campaign', pg_temp.id('u13')) IS NOT NULL, 'a bounce by a call holds at once');
 SELECT cdp.record_feedback('mailer', 'open', pg_temp.msg('u13'), occurred_at => '2026-11-03');

@@ -1,6 +1,6 @@
 -- Campaign runs from the draft to their end: what the check tells, who gets a message and which, states, the job, the limit of
 -- messages, merges. Commits, so without a transaction around.
-SELECT plan(82);
+SELECT plan(83);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC'), cdp.add_source('web', 'UTC');
 CREATE FUNCTION pg_temp.id(v text) RETURNS bigint LANGUAGE sql AS $$ SELECT cdp.customer_of('user_id', v) $$;
@@ -57,7 +57,7 @@ DROP TRIGGER boom ON cdp_data.campaign_exposure;
 SELECT results_eq($$SELECT state, audience, exposed, control, capped, refused FROM cdp.launch_campaign_run('spring')$$, $$VALUES ('running', 150::bigint, 150::bigint, 0::bigint, 0::bigint, 0::bigint)$$, 'the launch speaks to who allows it');
 SELECT is((SELECT segment_version FROM cdp_data.campaign_run WHERE name = 'spring'), 1, 'by the rule of that moment');
 SELECT is((SELECT count(*) FROM cdp_data.outbox o JOIN cdp_data.campaign_exposure e USING (outbox_id) WHERE o.customer_id = e.customer_id AND o.destination = 'mailer' AND o.kind = 'campaign' AND o.dedup_key = format('run %s %s', e.campaign_run_id, e.customer_id)
-  AND o.payload = jsonb_build_object('campaign_run', 'spring', 'variant', e.variant, 'message', o.dedup_key, 'content', CASE e.variant WHEN 'a' THEN '{"template": "s1"}'::jsonb ELSE '{"template": "s2"}' END)), 150::bigint, 'a message for each exposure, with its variant''s content and its key');
+  AND o.payload = jsonb_build_object('campaign_run', 'spring', 'variant', e.variant, 'message', o.dedup_key, 'customer', e.customer_id, 'identifiers', (SELECT jsonb_build_object('email', jsonb_build_array(i.value)) FROM cdp_data.identifier i WHERE i.customer_id = e.customer_id AND i.type_id = 2), 'content', CASE e.variant WHEN 'a' THEN '{"template": "s1"}'::jsonb ELSE '{"template": "s2"}' END)), 150::bigint, 'a message for each exposure, with its variant''s content, its key, and the address');
 -- A twin of the draw in plain arithmetic: 0 to 3/4 is a, the rest b.
 SELECT is_empty(format($$SELECT e.customer_id, e.variant FROM cdp_data.campaign_exposure e
   WHERE e.variant <> CASE WHEN (SELECT sum(get_byte(h, i) * 256::numeric ^ (5 - i)) FROM (SELECT sha256(int8send(7) || int8send(e.customer_id)) AS h) x, generate_series(0, 5) i) * 4 < 3 * 256::numeric ^ 6 THEN 'a' ELSE 'b' END$$), 'the draw by weight');
@@ -131,6 +131,12 @@ SELECT results_eq($$SELECT run, action FROM cdp.advance_campaign_runs()$$, $$VAL
 SELECT is(pg_temp.states('later'), '151 waiting', 'its messages still go');
 SELECT is((SELECT count(*) FROM cdp_data.job WHERE name = 'campaign_runs' AND schedule = '1 minute'), 1::bigint, 'the job is on the list');
 
+-- A message carries the attributes that the destination may get.
+SELECT cdp.add_destination('letters', 'marketing', 'email', attributes => '{city}');
+SELECT cdp.refresh_profiles();
+SELECT cdp.create_campaign_run('by letter', 'xian', 'letters', goal_kinds => '{purchase}');
+SELECT cdp.launch_campaign_run('by letter');
+SELECT is((SELECT count(*) FROM cdp_data.outbox WHERE destination = 'letters' AND payload -> 'attributes' = '{"city": "Xian"}'), 151::bigint, 'with what the destination may get');
 -- A holdout keeps its control arm back: exposed as control, without a message, and counted like a message.
 SELECT cdp.create_holdout('h', 0.3, 'a test');
 SELECT cdp.create_campaign_run('held', 'xian', 'mailer', goal_kinds => '{purchase}', holdout => 'h');
@@ -138,10 +144,10 @@ SELECT is((SELECT exposed + control || ' of ' || audience FROM cdp.launch_campai
 SELECT is_empty($$SELECT e.customer_id FROM cdp_data.campaign_exposure e JOIN cdp_data.campaign_run r USING (campaign_run_id) WHERE r.name = 'held' AND (e.arm <> cdp.holdout_arm('h', e.customer_id) OR (e.arm = 'control') <> (e.outbox_id IS NULL) OR (e.arm = 'control') <> (e.variant IS NULL))$$, 'by the arms of the holdout; control has neither message nor variant');
 SELECT ok(count(*) BETWEEN 20 AND 75, 'so many are control') FROM cdp_data.campaign_exposure WHERE arm = 'control';
 SELECT is((SELECT count(*) FROM cdp_data.holdout_assignment a JOIN cdp_data.campaign_exposure e USING (customer_id) JOIN cdp_data.campaign_run r USING (campaign_run_id) WHERE r.name = 'held' AND a.arm = e.arm), 151::bigint, 'the arms of who was exposed are kept');
-SELECT cdp.set_campaign_cap('email', 4, '7 days');
+SELECT cdp.set_campaign_cap('email', 5, '7 days');
 SELECT cdp.create_campaign_run('held again', 'xian', 'mailer', goal_kinds => '{purchase}', holdout => 'h') AS again \gset
 SELECT cdp.launch_campaign_run('held again');
-SELECT is_empty($$SELECT x.arm, min(n), max(n) FROM (SELECT a.arm, e.customer_id, count(*) AS n FROM cdp_data.campaign_exposure e JOIN cdp_data.holdout_assignment a USING (customer_id) WHERE e.state <> 'cancelled' AND coalesce(e.sent_at, e.exposed_at) > now() - interval '7 days' GROUP BY 1, 2) x GROUP BY 1 HAVING max(n) > 4$$, 'both arms are left out by the same limit');
+SELECT is_empty($$SELECT x.arm, min(n), max(n) FROM (SELECT a.arm, e.customer_id, count(*) AS n FROM cdp_data.campaign_exposure e JOIN cdp_data.holdout_assignment a USING (customer_id) WHERE e.state <> 'cancelled' AND coalesce(e.sent_at, e.exposed_at) > now() - interval '7 days' GROUP BY 1, 2) x GROUP BY 1 HAVING max(n) > 5$$, 'both arms are left out by the same limit');
 SELECT cdp.end_holdout('h');
 SELECT cdp.create_campaign_run('too late', 'xian', 'mailer', goal_kinds => '{purchase}');
 SELECT throws_ok($$SELECT cdp.edit_campaign_run('too late', '{"holdout": "hh"}')$$, '42704', NULL, 'an unknown holdout');
