@@ -71,3 +71,17 @@ BEGIN
   END IF;
 END $$;
 COMMENT ON FUNCTION cdp_internal.require_moments(timestamptz, timestamptz) IS 'Error 22023 unless since < until, both given.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.require_whole_people() RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  -- Row security would show such a role nobody, which looks like an answer.
+  IF cdp_data.sources_of(current_user::text) IS NOT NULL THEN
+    RAISE EXCEPTION 'members and exposures are of people, not of sources'
+      USING ERRCODE = 'insufficient_privilege', DETAIL = 'The role is kept to some sources.', HINT = 'Ask with a role that is kept to none (cdp.restrict_to_sources()).';
+  END IF;
+END $$;
+COMMENT ON FUNCTION cdp_internal.require_whole_people() IS
+'Error 42501 for a role that is kept to some sources, to whom members and exposures are hidden; 55000 before cdp.setup().';
