@@ -72,9 +72,10 @@ cdp_journey_start(FunctionCallInfo fcinfo, Size size, int key_arg, int label_arg
 		default:
 			bad_type("a key", pass->key_oid, "Give a bigint, integer, text or uuid, or cast to one of them.");
 	}
-	if (label_type != TEXTOID && label_type != VARCHAROID && label_type != INT4OID)
+	if (label_type != TEXTOID && label_type != VARCHAROID && label_type != INT4OID && label_type != INT2OID)
 		bad_type("a label", label_type, "Give text or integer, or cast to one of them.");
-	cdp_intern_init(&pass->labels, label_type == INT4OID, cxt, &cdp_journey_memory);
+	/* The Datum of a smallint is that of the integer of the same value: both are made by widening, the sign included. */
+	cdp_intern_init(&pass->labels, label_type == INT4OID || label_type == INT2OID, cxt, &cdp_journey_memory);
 	MemoryContextSwitchTo(old);
 	return pass;
 }

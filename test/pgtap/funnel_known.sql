@@ -1,7 +1,7 @@
 -- Funnels whose answer can be read off: ties, repeats, limits, exclusions, breakdowns, times to convert, and what is
 -- known to go wrong in the window functions of other systems.
 BEGIN;
-SELECT plan(50);
+SELECT plan(51);
 SET client_min_messages = error;
 CREATE SCHEMA t;
 -- Events such as 'a@0 b@1': label and minute, in that order of ids. Customers who came to each step.
@@ -78,6 +78,10 @@ SELECT is((SELECT string_agg(s.customers::text, ',' ORDER BY s.step) FROM (SELEC
   FROM (VALUES (timestamptz '2026-01-01Z', 9), ('2026-01-02Z', -1), ('2026-01-03Z', 70001), ('2026-01-03Z', -2), ('2026-01-03Z', 0), ('2026-01-04Z', 70000)) v (at, l)) f, cdp.funnel_steps(f.p) s)
   || (SELECT string_agg(s.customers::text, ',' ORDER BY s.step) FROM (SELECT cdp.funnel_pass(1, at, l, cdp.funnel_options('{-1,2|7}', exclude => '{9}')) AS p
   FROM (VALUES (timestamptz '2026-01-01Z', -1), ('2026-01-02Z', 8), ('2026-01-02Z', 10), ('2026-01-02Z', -2), ('2026-01-03Z', 7)) v (at, l)) f, cdp.funnel_steps(f.p) s), '1,11,1', 'integers near each other and far');
+CREATE TABLE t.small (at timestamptz, l smallint);
+INSERT INTO t.small VALUES ('2026-01-01Z', -1), ('2026-01-02Z', 32767), ('2026-01-03Z', -32768), ('2026-01-04Z', 7), ('2026-01-05Z', NULL);
+SELECT is((SELECT string_agg(s.customers::text, ',' ORDER BY s.step) FROM (SELECT cdp.funnel_pass(1, at, l, cdp.funnel_options('{-1,32767,-32768|70000,7}', step_order => 'strict')) AS p FROM t.small) f, cdp.funnel_steps(f.p) s)
+  || (SELECT s.steps::text FROM (SELECT cdp.path_pass(1, at, -(l + 1)::smallint, NULL) AS p FROM t.small WHERE l < 32767) f, cdp.path_top(f.p) s), '1,1,1,1{0,32767,-8}', 'small integers, of a table and computed');
 SELECT is((SELECT s::text FROM (SELECT cdp.funnel_pass(k, at, l, cdp.funnel_options('{a,b}', as_of => '2026-01-05Z')) AS p
   FROM (VALUES (1, timestamptz '2026-01-01Z', 'a'), (NULL, '2026-01-01Z', 'a'), (1, NULL, 'a'), (1, 'infinity', 'a'), (2, '2026-01-06Z', 'a'), (3, '2026-01-01Z', 'z'), (4, '2026-01-01Z', 'b'), (5, '2026-01-01Z', NULL)) v (k, at, l)) f,
   LATERAL (SELECT rows, without_key, without_time, after_as_of, customers FROM cdp.funnel_summary(f.p)) s), '(8,1,2,1,2)', 'what was left out is counted');
