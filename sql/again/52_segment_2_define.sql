@@ -105,12 +105,15 @@ DECLARE
   canonical jsonb;
   v integer;
 BEGIN
+  IF s.state <> 'archived' THEN
+    -- Before the segment is held: it may wait for a run that holds profiles.
+    canonical := cdp_internal.sound_rule(rule, s.purpose, name);
+  END IF;
   PERFORM FROM cdp_data.segment x WHERE x.segment_id = s.segment_id FOR UPDATE;
   s := cdp_internal.segment_of(name);
-  IF s.state = 'archived' THEN
+  IF s.state = 'archived' OR canonical IS NULL THEN
     RAISE EXCEPTION 'segment "%" is archived', name USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Activate it first, or make a new one.';
   END IF;
-  canonical := cdp_internal.sound_rule(rule, s.purpose, name);
   IF canonical = (SELECT x.rule FROM cdp_data.segment_version x WHERE x.segment_id = s.segment_id AND x.version = s.version) THEN
     RETURN s.version;
   END IF;
@@ -142,6 +145,9 @@ BEGIN
   IF becomes = 'archived' THEN
     -- Runs hold the same while they work: none of them writes members of it afterwards.
     PERFORM FROM cdp_data.profile_state FOR UPDATE;
+  ELSIF becomes = 'active' AND s.state <> 'active' THEN
+    -- What its rule names may have changed since. Asked before the segment is held, as by an edit.
+    PERFORM cdp_internal.sound_rule(v.rule, s.purpose, name) FROM cdp_data.segment_version v WHERE v.segment_id = s.segment_id AND v.version = s.version;
   END IF;
   PERFORM FROM cdp_data.segment x WHERE x.segment_id = s.segment_id FOR UPDATE;
   s := cdp_internal.segment_of(name);
@@ -151,8 +157,6 @@ BEGIN
     RAISE EXCEPTION 'segment "%" is named by others', name
       USING ERRCODE = 'dependent_objects_still_exist', DETAIL = format('By %s.', array_to_string(cdp_internal.segment_users(name), ', ')), HINT = 'Archive or edit those first.';
   ELSIF becomes = 'active' THEN
-    -- What its rule names may have changed since.
-    PERFORM cdp_internal.sound_rule(v.rule, s.purpose, name) FROM cdp_data.segment_version v WHERE v.segment_id = s.segment_id AND v.version = s.version;
     -- It is evaluated over everybody then, whatever it was last evaluated with.
     UPDATE cdp_data.segment_state t SET basis = '{}' WHERE t.segment_id = s.segment_id;
   ELSIF becomes = 'paused' AND s.state <> 'active' THEN

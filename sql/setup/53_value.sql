@@ -104,7 +104,7 @@ SELECT cdp_internal.declare_grant('admin', 'UPDATE', 'TABLE', 'cdp_data.trait_se
 SELECT cdp_internal.declare_mixed_sources('cdp_data.' || t) FROM unnest(array['trait_value', 'value_fit']) t;
 
 -- step: again: traits job
-SELECT cdp_internal.declare_job('traits', 'segment', 'SELECT * FROM cdp.refresh_traits()', '1 day at 04:00', 'Makes scores, probabilities and lifetime values of customers anew.');
+SELECT cdp_internal.declare_job('traits', 'segment', 'SELECT * FROM cdp.refresh_traits()', '1 day at 04:00', 'Makes scores, probabilities, lifetime values and computed traits of customers anew.');
 
 -- step: audited_traits
 SELECT cdp_internal.declare_audited('cdp_data.trait_setting', '{}');

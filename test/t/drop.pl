@@ -8,6 +8,9 @@ use Test::More;
 
 my $node = cdp_node('drop');
 fill($node, 'postgres');
+$node->safe_psql('postgres', q{SELECT cdp.create_segment('seen', 'touches >= 1', 'service'); SELECT cdp.segment_tick()});
+my $members = $node->safe_psql('postgres', q{SELECT count(*) FROM cdp_bi.segment_member});
+is($members, '40', 'a segment has members');
 my $shape = fingerprint($node, 'postgres');
 my $rows = contents($node, 'postgres', qr/setup_step|setting|\baudit\b/);
 my $total = $node->safe_psql('postgres', 'SELECT count(*) FROM cdp_data.touchpoint');
@@ -30,6 +33,8 @@ for my $round (1 .. 2) {
 }
 fill($node, 'postgres', 200, 'b');
 is($node->safe_psql('postgres', 'SELECT count(*) FROM cdp_data.touchpoint'), $total + 200, 'and loads go on');
+is($node->safe_psql('postgres', q{SELECT count(*) FROM cdp_bi.segment_member}), $members, 'members are there');
+is($node->safe_psql('postgres', q{SELECT kind FROM cdp.segment_tick(); SELECT defects FROM cdp.audit_segments()}), "tick\n0", 'and ticks go on');
 
 # What a user may have dropped by hand comes back too.
 $node->safe_psql('postgres', 'DROP SCHEMA cdp_bi CASCADE');

@@ -24,6 +24,9 @@ $node->safe_psql('postgres', q{
 	CREATE ROLE my_analyst;
 	GRANT USAGE ON SCHEMA cdp_data TO my_analyst; GRANT SELECT ON cdp_data.touchpoint TO my_analyst;});
 fill($node, 'postgres', 300, 'b');    # fires the trigger for new customers only
+$node->safe_psql('postgres', q{SELECT cdp.create_segment('seen', 'touches >= 1', 'service'); SELECT cdp.segment_tick()});
+my $members = $node->safe_psql('postgres', q{SELECT count(*) FROM cdp.segment_members('seen')});
+is($members, '40', 'a segment to dump');
 
 my $before = contents($node, 'postgres');
 my $shape = fingerprint($node, 'postgres');
@@ -62,6 +65,9 @@ for my $way (sort keys %restore) {
 	is($node->safe_psql($way, 'SELECT count(*) FROM cdp_data.touchpoint'), $total + 100, "$way: loads go on");
 	fill($node, $way, 100, 'b');
 	is($node->safe_psql($way, 'SELECT count(*) FROM cdp_data.touchpoint'), $total + 100, "$way: and know what was loaded before");
+	is($node->safe_psql($way, q{SELECT count(*) FROM cdp.segment_members('seen')}), $members, "$way: members of segments");
+	my $grown = $node->safe_psql($way, q{SELECT count(DISTINCT cdp_internal.root_of(customer_id)) FROM cdp_data.touchpoint});
+	is($node->safe_psql($way, q{SELECT kind FROM cdp.segment_tick(); SELECT count(*) FROM cdp.segment_members('seen')}), "tick\n$grown", "$way: and ticks go on");
 }
 
 # Schema cdp_data alone, as docs/backup.md tells: the extension first, setup() for the other schemas afterwards.
@@ -73,5 +79,10 @@ command_ok([ 'pg_restore', '-1', '-e', "$dir/schema.dump", '-d', $node->connstr(
 $node->safe_psql('one_schema', 'CALL cdp.setup()');
 is(contents($node, 'one_schema', qr/setup_step|setting|\baudit\b|my_own/), contents($node, 'postgres', qr/setup_step|setting|\baudit\b|my_own/), 'one schema: every row');
 is($node->safe_psql('one_schema', q{SELECT room, step, reason FROM cdp_internal.setup_pending() WHERE reason <> 'repeated'}), '', 'one schema: complete');
+
+# On another cluster transactions have other numbers: a run starts with everybody, and no membership was wrong.
+$node->safe_psql('plain', 'UPDATE cdp_data.feed_cursor SET system_identifier = system_identifier + 1');
+is($node->safe_psql('plain', q{SELECT kind, reason FROM cdp.segment_tick(); SELECT kind FROM cdp.segment_tick(); SELECT defects FROM cdp.audit_segments()}),
+	"full|the place in the change feed is lost\ntick\n0", 'restored elsewhere, segments are evaluated over everybody once');
 
 done_testing();
