@@ -1,7 +1,7 @@
 -- Decisions about offers in a world made by hand: what is possible for whom and why not, classes, caps, stock and leases,
 -- consent between two calls, merged customers, outcomes and what is learnt of them, replays, bad input.
 BEGIN;
-SELECT plan(122);
+SELECT plan(126);
 SET client_min_messages = error;
 SET extra_float_digits = 1;
 SELECT cdp.add_source('shop');
@@ -144,6 +144,14 @@ CREATE TEMP TABLE alone AS SELECT u.c, d.reason, d.offer_id, d.arm_id, d.score, 
   CROSS JOIN LATERAL cdp_internal.offer_decide('mail', ARRAY[u.c], '2026-06-10', 77, false) d;
 SELECT results_eq($$SELECT d.customer_id, d.reason, d.offer_id, d.arm_id, d.score, d.propensity, d.candidates FROM cdp_internal.offer_decide('mail', ARRAY(SELECT c FROM alone), '2026-06-10', 77, true) d$$, 'SELECT * FROM alone ORDER BY 1', 'many at one go get what each gets alone');
 SELECT is((SELECT count(DISTINCT arm_id) FROM alone), 2::bigint, 'which is not the same for all');
+
+-- The audience of a segment.
+SELECT cdp.create_segment('buyers', 'did("purchase")', 'service') IS NOT NULL;
+SELECT kind FROM cdp.segment_tick(:at) \g /dev/null
+SELECT is((SELECT array_agg(customer_id) FROM cdp.next_best_offers('buyers', 'mail', :at)), ARRAY(SELECT pg_temp.u(i) FROM unnest('{1,3}'::int[]) i ORDER BY 1), 'who is in it and may be analysed');
+SELECT throws_ok($$SELECT * FROM cdp.next_best_offers('nobody', 'mail')$$, '42704', NULL, 'an unknown segment');
+SELECT is((SELECT count(*) FROM cdp.next_best_offers('{}'::bigint[], 'mail')), 0::bigint, 'nobody at all');
+SELECT is((SELECT count(*) FROM cdp.next_best_offers(ARRAY[NULL, -1, 99999999]::bigint[], 'mail')), 0::bigint, 'nobody who is known');
 
 -- A holdout: who is control gets the default, and stays control.
 SELECT cdp.create_holdout('quiet', 0.5, 'no offers') \g /dev/null

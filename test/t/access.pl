@@ -203,6 +203,18 @@ can('the_connector', q{SELECT payload ->> 'to' FROM cdp_api.outbox_take('mailer'
 my $sent = $node->safe_psql($db, 'SELECT max(outbox_id) FROM cdp_data.outbox');
 can('the_connector', "SELECT cdp_api.outbox_sent($sent), cdp_api.outbox_failed($sent, 'no such message')", 't|f');
 is($node->safe_psql($db, q{SELECT actor, detail FROM cdp_data.audit WHERE action = 'deliver'}), 'the_connector|{"messages": 1}', 'what was given out is in the audit');
+# Offers: a site asks and tells, and sees neither why there is none nor what was decided of others; reports are for those who read decisions.
+$node->safe_psql($db, q{SET ROLE keeper; SELECT cdp.create_placement('home'), cdp.create_offer('gift', '{home}', 'service', '{"title": "gift"}', inventory => 1)});
+my $max = $node->safe_psql($db, q{SELECT cdp.customer_of('email', 'max@example.com')});
+can('the_connector', qq{SELECT offer, content FROM cdp_api.next_best_offer($max, 'home')}, 'gift|{"title": "gift"}');
+my $given = $node->safe_psql($db, 'SELECT max(decision_id) FROM cdp_data.offer_decision');
+can('the_connector', "SELECT cdp_api.record_offer_outcome($given, 'accepted', 5), cdp_api.record_offer_outcome($given, 'accepted', 5), cdp_api.release_offer($given)", 'recorded|repeated|f');
+can('the_connector', qq{SELECT offer, reason FROM cdp_api.next_best_offer($max, 'home')}, '|nothing');
+cannot('the_connector', qq{SELECT * FROM cdp.next_best_offer($max, 'home')}, '42501');
+can("the_$_", 'SELECT offer, accepted, value FROM cdp_bi.offer_performance', 'gift|1|5') for qw(admin analyst marketer privacy);
+can('the_marketer', q{SELECT estimate FROM cdp.offer_policy_value('home', '{"method": "uniform"}') WHERE estimator = 'ips'}, '1');
+cannot('the_finance', 'SELECT * FROM cdp.offer_performance()', '42501');
+cannot('the_marketer', $_, '42501') for q{SELECT cdp.create_offer('mine', '{home}', 'service')}, q{SELECT cdp.add_offer_stock('gift', 5)}, "SELECT cdp.record_offer_outcome($given, 'clicked')", qq{SELECT * FROM cdp_api.next_best_offer($max, 'home')};
 cannot('the_connector', q{SELECT cdp.identify('crm', '{"email": "max@example.com"}')}, '42501');
 cannot('the_connector', q{SELECT value FROM cdp_data.identifier}, '42501');
 cannot('the_connector', q{SELECT * FROM cdp_data.profile}, '42501');
