@@ -34,8 +34,8 @@ DECLARE
   t record;
 BEGIN
   PERFORM cdp_internal.require_setup();
-  -- One at a time, and none while a run writes members.
-  PERFORM FROM cdp_data.profile_state FOR UPDATE;
+  -- One at a time; runs and readers go on meanwhile.
+  LOCK TABLE cdp_data.segment_composition IN SHARE ROW EXCLUSIVE MODE;
   population := cdp_internal.segment_population();
   SELECT array_agg(s.segment_id ORDER BY s.segment_id), array_agg(cdp_internal.segment_bits(s.segment_id) ORDER BY s.segment_id) INTO ids, bits FROM cdp_data.segment s WHERE s.state IN ('active', 'paused');
   -- What analysts may not read (an internal attribute may name staff) is not spread by counting it.

@@ -1,7 +1,7 @@
 -- Why a customer is in a segment: each part of the rule for those who are in and those who are not, the whole as the engines
 -- find it, evidence and thresholds, missing values under both logics, who may not be asked about.
 BEGIN;
-SELECT plan(24);
+SELECT plan(25);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC');
 SELECT cdp.track('shop', 'purchase', jsonb_build_object('user_id', u), '{}', at::timestamptz, u || at, v, 'CNY')
@@ -53,6 +53,10 @@ SELECT is((SELECT array_agg(path || ' ' || depth || ' ' || coalesce(result::text
   ARRAY['/where 0 true', '/where/all/0 1 true', '/where/all/0/segment/where 2 true', '/where/all/1 1 true', '/where/all/1/not 2 false', '/where/all/1/not/segment/where 3 false', '/where/all/1/not/segment/where/all/0 4 false', '/where/all/1/not/segment/where/all/1 4 true',
     '/where/all/1/not/segment/where/all/1/not 5 false'], 'the rules of segments that it names');
 SELECT is((SELECT (observed, threshold)::text FROM cdp.segment_explain('first', pg_temp.id('a'), :'at')), (SELECT ('110.000000'::jsonb, '{"top": "50%", "gte": 110}'::jsonb)::text), 'a rank with its limit');
+-- The arm of a holdout.
+SELECT cdp.create_holdout('half', 0.5), cdp.create_segment('held', '{"where": {"not": {"holdout": "half", "arm": "control"}}}'::jsonb, 'service');
+SELECT results_eq(format($$SELECT u, e.observed #>> '{}', e.result FROM unnest('{a,b,c,d}'::text[]) u CROSS JOIN LATERAL cdp.segment_explain('held', pg_temp.id(u), %L) e WHERE e.path = '/where/not'$$, :'at'),
+  $$SELECT u, cdp.holdout_arm('half', pg_temp.id(u)), cdp.holdout_arm('half', pg_temp.id(u)) = 'control' FROM unnest('{a,b,c,d}'::text[]) u$$, 'the arm in which each is');
 -- What its purpose no longer allows.
 SAVEPOINT allowed;
 SELECT cdp.allow_purposes('attribute', 'city', '{marketing}');
@@ -60,7 +64,7 @@ SELECT throws_matching($$SELECT * FROM cdp.segment_explain('one', pg_temp.id('d'
 SELECT throws_matching($$SELECT * FROM cdp.segment_preview('[{"where": {"all": []}}, {"where": {"segment": "one"}}]'::jsonb, 'service')$$, 'through segment "one".*city', 'nor counted');
 ROLLBACK TO allowed;
 -- It is logged; errors.
-SELECT is((SELECT count(*) FROM cdp_data.audit WHERE action = 'read' AND object = 'segment_explain' AND customer_id = pg_temp.id('d')), 11::bigint, 'each look is logged');
+SELECT is((SELECT count(*) FROM cdp_data.audit WHERE action = 'read' AND object = 'segment_explain' AND customer_id = pg_temp.id('d')), 12::bigint, 'each look is logged');
 SELECT throws_ok($$SELECT * FROM cdp.segment_explain('none', 1)$$, '42704', NULL, 'an unknown segment');
 SELECT throws_ok($$SELECT * FROM cdp.segment_explain('one', 99999)$$, '22023', NULL, 'an unknown customer');
 SELECT cdp.record_consent('shop', 'analytics', 'denied', customer => pg_temp.id('a'));
