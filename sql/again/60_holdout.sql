@@ -49,12 +49,13 @@ DECLARE
 BEGIN
   UPDATE cdp_data.holdout x SET ended_at = clock_timestamp() WHERE x.holdout_id = h.holdout_id AND x.ended_at IS NULL;
   IF FOUND THEN
+    PERFORM cdp_internal.activation_mark(ARRAY(SELECT a.activation_id FROM cdp_data.activation a WHERE a.holdout_id = h.holdout_id), 'its holdout has ended');
     PERFORM cdp_data.audit_write('holdout', 'holdout ' || name, NULL, jsonb_build_object('op', 'end', 'holdout_id', h.holdout_id));
   END IF;
 END
 $$;
 COMMENT ON FUNCTION cdp.end_holdout(text) IS
-'Ends a holdout: nobody is in its arm control any more, and segments that name it are evaluated anew by the next tick. Which arm a customer was in is kept for reports. Nothing happens to one that has ended. Error 42704: no such holdout.';
+'Ends a holdout: nobody is in its arm control any more, segments that name it are evaluated anew by the next tick, and activations get who was held out with the next cdp.sync_activations(). Which arm a customer was in is kept for reports. Nothing happens to one that has ended. Error 42704: no such holdout.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.holdout_stored(holdout_id integer, roots bigint[]) RETURNS TABLE (customer_id bigint, arm text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
