@@ -1,6 +1,6 @@
 -- What members stand on beside the facts: channels that move, profiles made anew, sources and campaigns by name, lists of
 -- properties, kinds that never came. Commits, so without a transaction around.
-SELECT plan(25);
+SELECT plan(26);
 SET client_min_messages = error;
 SET timezone = 'UTC';
 SELECT cdp.add_source('shop', 'UTC') AS shop \gset

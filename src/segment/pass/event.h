@@ -234,6 +234,37 @@ extern void cdp_seq_reset(CdpWalk *w, const CdpCounter *c);
 extern void cdp_seq_row(CdpWalk *w, const CdpCounter *c, int64 at, int64 pos, uint32 mask);
 extern void cdp_seq_finish(CdpWalk *w, const CdpCounter *c, int64 *pending);
 
+/*
+ * Takes a row into a sequence of two steps that only times bound: the latest first step counts, and for second steps of
+ * its own time the one before it.
+ */
+static inline void
+cdp_seq_pair(CdpSeqState *s, const CdpCounter *c, int64 at, uint32 mask)
+{
+	CdpSeqLevel *first = &s->level[0];
+
+	if (mask & 1)
+	{
+		if ((uint64) at - (uint64) c->from >= c->span)
+		{
+			if (at >= c->to && at <= c->enter_before)
+				s->first_enter = Min(s->first_enter, at);
+		}
+		else if (first->pos < at)
+		{
+			first->old_pos = first->pos;
+			first->pos = at;
+		}
+	}
+	if (mask & 2)
+	{
+		int64		start = first->pos < at ? first->pos : first->old_pos;
+
+		if (start != CDP_NEVER && at - start <= c->pair_within)
+			s->best = Max(s->best, start);
+	}
+}
+
 /* event_link.c */
 extern struct CdpLinks *cdp_link_create(MemoryContext cxt);
 extern void cdp_link_begin(CdpWalk *w);

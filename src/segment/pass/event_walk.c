@@ -452,6 +452,8 @@ take_rows(CdpWalk *w)
 				else if (at >= c->to)
 					st->entering += at <= c->enter_before;
 			}
+			else if (a->op == CDP_OP_SEQ && likely(c->pair_within >= 0) && w->truth == NULL)
+				cdp_seq_pair(&w->seq[c->scratch], c, at, a->mask);
 			else if (a->op == CDP_OP_SEQ)
 				take_step(w, c, a, i, class->kind, class->full ? cdp_key_row(rows, item) : NULL);
 			else

@@ -159,6 +159,7 @@ typedef struct CdpCounter
 	int64	   *bound;
 	int64		gap;
 	CdpSeq	   *seq;
+	int64		pair_within;	/* a sequence of two steps that only times bound: the time between them; -1 = another one */
 	int			scratch;		/* number among those of its kind that need memory of their own */
 	bool		always;			/* it says something of customers without rows, too */
 } CdpCounter;

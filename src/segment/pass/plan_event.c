@@ -255,6 +255,7 @@ read_sequence(const Reader *r, const JsonbContainer *object, CdpCounter *c)
 {
 	CdpSeq	   *seq = palloc0(sizeof(CdpSeq));
 	int			n;
+	int			nbreaks;
 	const JsonbContainer *list = cdp_plan_array(object, "steps", "events", r->at, &n);
 	char	   *ties = cdp_plan_text(object, "ties", "events", r->at);
 
@@ -267,6 +268,7 @@ read_sequence(const Reader *r, const JsonbContainer *object, CdpCounter *c)
 	if (seq->total < 0)
 		seq->total = PG_INT64_MAX;
 	c->seq = seq;
+	c->pair_within = -1;
 	for (int s = 0; s < n; s++)
 	{
 		const JsonbContainer *step = cdp_plan_element(list, s, "events", r->at);
@@ -291,6 +293,9 @@ read_sequence(const Reader *r, const JsonbContainer *object, CdpCounter *c)
 		bad(r, "an absent step needs \"within\"");
 	seq->nsteps = n - seq->absent;
 	read_of(r, object, "breaks", CDP_SEQ_BREAK, c, 0, NULL);
+	cdp_plan_array(object, "breaks", "events", r->at, &nbreaks);
+	if (n == 2 && nbreaks == 0 && !seq->absent && !seq->by_id && !seq->linked)
+		c->pair_within = Min(seq->within[1], seq->total);
 	c->scratch = r->plan->nsequences++;
 }
 

@@ -50,7 +50,8 @@ funnel() {
 		broken $name "the pass failed"
 		return
 	fi
-	if ! segment_duckdb "$f" "${forms[@]}"; then
+	# The fold over lists takes ten times as long as the others, so it is measured once.
+	if ! segment_duckdb "$f" "${forms[@]/%_list/_list=1}"; then
 		broken $name "the peer gave no figure"
 		return
 	fi
@@ -259,7 +260,7 @@ runs() {
 	if [ -n "$said" ]; then
 		wrong overlap_vs_pass "own_overlap_check.sql: $said"
 	else
-		echo "  overlap of 50 segments: $(median overlap50 <"$f") s CPU ($(spread overlap50 <"$f")), $(($(wc -l <"$BENCH_DIR/own_overlap_check.tsv") - 2)) pairs"
+		echo "  overlap of 50 segments: $(median overlap50 <"$f") s CPU ($(spread overlap50 <"$f")), $(($(wc -l <"$BENCH_DIR/own_overlap_check.tsv") - 1)) pairs"
 		line overlap_vs_pass "$(ratio "$(median overlap50 <"$f")" "$(median pass <"$f")")"
 	fi
 }
