@@ -184,15 +184,17 @@ BEGIN
     SELECT g.customer_id, a.nth FROM arm a JOIN given g ON g.offer_id = a.offer_id WHERE g.at > as_of - a.cap_within GROUP BY g.customer_id, a.nth, a.cap_count HAVING count(*) >= a.cap_count
   ), full_up AS MATERIALIZED (
     SELECT g.customer_id FROM given g WHERE g.placement_id = placement_id AND g.at > as_of - cap_within GROUP BY g.customer_id HAVING count(*) >= cap_count
+  ), fit AS MATERIALIZED ( -- a set is opened once, not asked for each customer
+    SELECT a.nth, m.id FROM arm a CROSS JOIN LATERAL cdp.roaring_ids(members[a.nth]) AS m (id)
   ), scored AS MATERIALIZED (
     SELECT s.customer_id, a.nth, s.value AS score FROM arm a CROSS JOIN LATERAL cdp_internal.offer_scores(a.score, roots) s WHERE jsonb_typeof(a.score) = 'object'
   )
   SELECT r.root, h.customer_id IS NOT NULL,
-    array_agg(CASE WHEN a.refused IS NOT NULL THEN a.refused WHEN NOT cdp_internal.bitmap_has(gates[a.nth], r.root) THEN 'consent' WHEN NOT cdp.roaring_has(members[a.nth], r.root) THEN 'not eligible'
+    array_agg(CASE WHEN a.refused IS NOT NULL THEN a.refused WHEN NOT cdp_internal.bitmap_has(gates[a.nth], r.root) THEN 'consent' WHEN t.id IS NULL THEN 'not eligible'
       WHEN s.nth IS NOT NULL THEN 'cap' WHEN jsonb_typeof(a.score) = 'object' AND coalesce(NOT c.score BETWEEN 0 AND 1, true) THEN 'no score' END ORDER BY a.nth),
     array_agg(CASE WHEN jsonb_typeof(a.score) = 'object' THEN CASE WHEN c.score BETWEEN 0 AND 1 THEN c.score ELSE 0 END ELSE a.mean END ORDER BY a.nth)
   FROM unnest(roots) AS r (root) LEFT JOIN full_up h ON h.customer_id = r.root CROSS JOIN arm a LEFT JOIN spent s ON s.customer_id = r.root AND s.nth = a.nth
-    LEFT JOIN scored c ON c.customer_id = r.root AND c.nth = a.nth
+    LEFT JOIN scored c ON c.customer_id = r.root AND c.nth = a.nth LEFT JOIN fit t ON t.id = r.root AND t.nth = a.nth
   GROUP BY r.root, h.customer_id ORDER BY r.root;
 END
 $$;

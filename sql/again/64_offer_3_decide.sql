@@ -116,7 +116,7 @@ BEGIN
   SELECT coalesce(jsonb_object_agg(s.offer_id, s."left"), '{}') INTO stock FROM cdp_data.offer_stock s WHERE s.offer_id = ANY (offers);
   before := stock;
   FOR c IN
-    SELECT r.root, coalesce(y.capped, false) AS capped, coalesce(y.refused, '{}') AS refused, coalesce(y.means, '{}') AS means, cdp.roaring_has(control, r.root) AS held
+    SELECT r.root, coalesce(y.capped, false) AS capped, coalesce(y.refused, '{}') AS refused, coalesce(y.means, '{}') AS means, r.root IN (SELECT cdp.roaring_ids(control)) AS held
     FROM unnest(roots) AS r (root) LEFT JOIN cdp_internal.offer_refusals(field, roots, as_of, names, p.placement_id, p.cap_count, p.cap_within) y ON y.customer_id = r.root ORDER BY r.root
   LOOP
     open := ARRAY(SELECT i FROM generate_subscripts(c.refused, 1) i WHERE c.refused[i] IS NULL AND NOT coalesce((stock ->> offers[i]::text)::bigint = 0, false) ORDER BY i);

@@ -224,7 +224,7 @@ RETURNS TABLE (table_name text, action text, n bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off
 AS $$
 DECLARE
-  gone bigint[] := ARRAY(SELECT d.decision_id FROM cdp_data.offer_decision d WHERE d.customer_id = ANY (customers || homes));
+  gone bigint[] := ARRAY(SELECT d.decision_id FROM cdp_data.offer_decision d WHERE d.customer_id = ANY (customers));
 BEGIN
   -- What was learnt of many stays, as counts; what was reserved and not shown comes back.
   PERFORM cdp.release_offer(d.decision_id) FROM cdp_data.offer_decision d WHERE d.decision_id = ANY (gone) AND d.state = 'reserved' ORDER BY d.offer_id, d.decision_id;

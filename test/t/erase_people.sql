@@ -115,7 +115,7 @@ INSERT INTO cdp_data.channel_bounce (identifier_id, channel, bounced_at) VALUES 
 INSERT INTO cdp_data.campaign_stray (touchpoint_id, customer_id, occurred_at, run) VALUES (-900, cdp.customer_of('user_id', 'u-erika-77'), '2026-04-21', 'to Erika Musterfräulein');
 -- Offers that she and another were given, and what they did with them.
 SELECT cdp.create_placement('home'), cdp.create_offer('gift', '{home}', 'service', inventory => 9);
-SELECT cdp.record_offer_outcome(d.decision_id, 'accepted', value => 5) FROM unnest(ARRAY['u-erika-77', 'u4']) u CROSS JOIN LATERAL cdp.next_best_offer(cdp.customer_of('user_id', u), 'home') d;
+SELECT cdp.record_offer_outcome(d.decision_id, 'accepted', value => 5) FROM unnest(ARRAY['u-erika-77', 'u4', 'u9']) u CROSS JOIN LATERAL cdp.next_best_offer(cdp.customer_of('user_id', u), 'home') d;
 
 -- The arm of a holdout that was kept of her.
 INSERT INTO cdp_data.holdout_assignment (holdout_id, customer_id, arm, assigned_at)
