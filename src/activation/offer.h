@@ -26,6 +26,9 @@ typedef struct CdpDraws
 /* Shapes between which a draw keeps its digits. */
 #define CDP_OFFER_SMALLEST 0.5
 #define CDP_OFFER_LARGEST 1e12
+/* Worths between which no ratio of two leaves the range of a double. */
+#define CDP_OFFER_LEAST_WORTH 1e-30
+#define CDP_OFFER_MOST_WORTH 1e30
 
 extern void cdp_draws_start(CdpDraws *draws, int64 seed, const int64 *inputs, int ninputs, int64 stream);
 extern double cdp_draw_uniform(CdpDraws *draws);

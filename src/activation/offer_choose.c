@@ -5,8 +5,6 @@
  */
 #include "activation/offer.h"
 
-#include <math.h>
-
 #include "access/htup_details.h"
 #include "catalog/pg_type.h"
 #include "funcapi.h"
@@ -101,10 +99,10 @@ read_arms(ArrayType *a, ArrayType *b, ArrayType *worth, int *n)
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 					 errmsg("a and b of an arm must lie between %g and %g", CDP_OFFER_SMALLEST, CDP_OFFER_LARGEST),
 					 errdetail("Those of arm %d are %g and %g.", i + 1, as[i], bs[i])));
-		if (!(worths[i] > 0 && isfinite(worths[i])))
+		if (!(worths[i] >= CDP_OFFER_LEAST_WORTH && worths[i] <= CDP_OFFER_MOST_WORTH))
 			ereport(ERROR,
 					(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-					 errmsg("the worth of an arm must be above zero"),
+					 errmsg("the worth of an arm must lie between %g and %g", CDP_OFFER_LEAST_WORTH, CDP_OFFER_MOST_WORTH),
 					 errdetail("That of arm %d is %g.", i + 1, worths[i])));
 	}
 	return arms;

@@ -7,7 +7,8 @@
  * probability that j stays below. It is taken over the log-odds of i, where the
  * density has one hump and light tails, piece by piece: pieces end where a factor
  * is steep or has a kink. Where all factors are 1, or one is 0, nothing is left to
- * integrate. Errors are below 1e-9.
+ * integrate. Log-odds are told from the mode of i on, so that narrow densities keep
+ * their digits. Errors are below 1e-9.
  */
 #include "activation/offer.h"
 
@@ -25,58 +26,51 @@
 typedef struct Contest
 {
 	const CdpOfferArm *arm;
-	double		top;			/* logarithm of the density at its mode */
+	double		mode;			/* log-odds at which the density is highest */
 	const CdpOfferArm **others;
 	int			nothers;
 } Contest;
 
-/* log p and log(1 - p) of log-odds t. */
-static void
-log_logistic(double t, double *log_p, double *log_q)
+/* Density of the arm at log-odds u above its mode, over that at the mode. */
+static double
+density(double u, const void *arg)
 {
-	double		rest = log1p(exp(-fabs(t)));
+	const CdpOfferArm *arm = ((const Contest *) arg)->arm;
+	double		n = arm->a + arm->b;
 
-	*log_p = t > 0 ? -rest : t - rest;
-	*log_q = t > 0 ? -t - rest : -rest;
+	/* from the side on which the terms are small */
+	if (arm->a < arm->b)
+		return exp(arm->a * u - n * log1p(arm->a / n * expm1(u)));
+	return exp(-arm->b * u - n * log1p(arm->b / n * expm1(-u)));
 }
 
-/* Density of the arm at log-odds t, over that at its mode. */
+/* The probability that another arm stays below what the arm reaches at log-odds u above its mode. */
 static double
-density(double t, const void *arg)
-{
-	const Contest *c = arg;
-	double		log_p;
-	double		log_q;
-
-	log_logistic(t, &log_p, &log_q);
-	return exp(c->arm->a * log_p + c->arm->b * log_q - c->top);
-}
-
-/* The probability that an arm stays below what another one reaches at log-odds t. */
-static double
-stays_below(const CdpOfferArm *other, const CdpOfferArm *arm, double t)
+stays_below(const CdpOfferArm *other, const CdpOfferArm *arm, double u)
 {
 	double		ratio = arm->worth / other->worth;
-	double		p = 1 / (1 + exp(-t));
-	double		q = 1 / (1 + exp(t));	/* all digits, also next to p = 1 */
-	double		above = (1 - ratio) + ratio * q;	/* 1 - ratio * p */
+	double		odds_against = arm->b / arm->a * exp(-u);
+	double		reached = ratio / (1 + odds_against);
+	double		q = 1 / (1 + 1 / odds_against); /* all digits, also next to p = 1 */
+	double		above = ratio > 2 ? 1 - reached : (1 - ratio) + ratio * q;
 
+	if (reached <= 0.5)
+		return cdp_beta_cdf(reached, other->a, other->b, false);
 	if (above <= 0)
 		return 1;
-	if (ratio * p <= 0.5)
-		return cdp_beta_cdf(ratio * p, other->a, other->b, false);
 	return cdp_beta_cdf(above, other->b, other->a, true);
 }
 
 /* Density times the probability that all others stay below. */
 static double
-wins(double t, const void *arg)
+wins(double u, const void *arg)
 {
 	const Contest *c = arg;
-	double		product = density(t, arg);
+	double		product = density(u, arg);
 
+	CHECK_FOR_INTERRUPTS();
 	for (int j = 0; j < c->nothers && product > 0; j++)
-		product *= stays_below(c->others[j], c->arm, t);
+		product *= stays_below(c->others[j], c->arm, u);
 	return product;
 }
 
@@ -90,14 +84,14 @@ by_value(const void *l, const void *r)
 	return (x > y) - (x < y);
 }
 
-/* Adds the place where the arm reaches what the other does at log-odds u, when there is one. */
+/* Adds the place where the arm reaches what the other does at log-odds t, when there is one. */
 static int
-add_place(double *places, int n, const CdpOfferArm *arm, const CdpOfferArm *other, double u)
+add_place(double *places, int n, const Contest *c, const CdpOfferArm *other, double t)
 {
-	double		p = other->worth / arm->worth / (1 + exp(-u));
+	double		p = other->worth / c->arm->worth / (1 + exp(-t));
 
 	if (p > 0 && p < 1)
-		places[n++] = other->worth == arm->worth ? u : log(p / (1 - p));
+		places[n++] = (other->worth == c->arm->worth ? t : log(p / (1 - p))) - c->mode;
 	return n;
 }
 
@@ -106,19 +100,18 @@ static int
 find_places(const CdpOfferArm *arms, int narms, int i, const Contest *c, double *places)
 {
 	const CdpOfferArm *arm = &arms[i];
-	double		mode = log(arm->a / arm->b);
 	double		width = sqrt(1 / arm->a + 1 / arm->b);
 	int			n = 0;
 
-	places[n++] = mode;
+	places[n++] = 0;
 	for (int side = -1; side <= 1; side += 2)
 	{
 		double		step = width / 2;
 
 		for (int k = 0; k < 40; k++, step *= k < 6 ? 1.5 : 2)
 		{
-			places[n++] = mode + side * step;
-			if (density(mode + side * step, c) < exp(-TAIL))
+			places[n++] = side * step;
+			if (density(side * step, c) < exp(-TAIL))
 				break;
 		}
 	}
@@ -130,11 +123,11 @@ find_places(const CdpOfferArm *arms, int narms, int i, const Contest *c, double 
 		if (j == i)
 			continue;
 		if (arms[j].worth < arm->worth)
-			places[n++] = log(arms[j].worth / (arm->worth - arms[j].worth));
+			places[n++] = log(arms[j].worth / (arm->worth - arms[j].worth)) - c->mode;
 		/* one that is as wide as the hump is smooth on its pieces */
 		if (other_width < 0.5 * width)
 			for (int k = -2; k <= 2; k++)
-				n = add_place(places, n, arm, &arms[j], other_mode + k * 3 * other_width);
+				n = add_place(places, n, c, &arms[j], other_mode + k * 3 * other_width);
 	}
 	qsort(places, n, sizeof(double), by_value);
 	return n;
@@ -144,15 +137,11 @@ find_places(const CdpOfferArm *arms, int narms, int i, const Contest *c, double 
 static double
 propensity(const CdpOfferArm *arms, int narms, int i, double *places, const CdpOfferArm **others)
 {
-	Contest		c = {.arm = &arms[i], .others = others};
-	double		log_p;
-	double		log_q;
+	Contest		c = {.arm = &arms[i], .mode = log(arms[i].a / arms[i].b), .others = others};
 	double		mass = 0;
 	double		won = 0;
 	int			n;
 
-	log_logistic(log(arms[i].a / arms[i].b), &log_p, &log_q);
-	c.top = arms[i].a * log_p + arms[i].b * log_q;
 	n = find_places(arms, narms, i, &c, places);
 	for (int k = 0; k + 1 < n; k++)
 	{

@@ -1,7 +1,7 @@
 -- How offers are chosen: draws bit for bit, their distribution, the probability of each arm to be the best against closed
 -- forms and against many draws, exploration, ties, bad input.
 BEGIN;
-SELECT plan(38);
+SELECT plan(42);
 SET client_min_messages = error;
 SET extra_float_digits = 1;
 
@@ -33,6 +33,9 @@ FROM (VALUES (1.0::float8, 1.0::float8, 2.0::float8, 1.0::float8), (3, 1, 100, 9
 SELECT cmp_ok(abs((SELECT sum(p) FROM unnest(cdp_internal.offer_propensity('{3,51,0.5,900}', '{90,950,0.5,999999}', '{5,1,0.01,300}')) p) - 1), '<', 1e-15::float8, 'they add up to 1');
 SELECT cmp_ok((cdp_internal.offer_propensity('{1e9,1e9}', '{1e9,1.003e9}', '{1,1}'))[2], '<', 1e-20::float8, 'arms far apart');
 SELECT cmp_ok(abs((cdp_internal.offer_propensity('{1e9,1e9}', '{1e9,1.0003e9}', '{1,1}'))[2] / cdp.normal_cdf((0.5 - 1 / 2.0003) / sqrt(0.25 / 2e9 + 0.25 / 2e9), true) - 1), '<', 1e-3::float8, 'narrow ones, nearly normal');
+SELECT is(cdp_internal.offer_propensity('{1e12,1e12}', '{1e12,1e12}', '{1,1}'), '{0.5,0.5}', 'the narrowest there are');
+-- By mpmath at 30 digits: rare successes of great worth against frequent ones of small worth.
+SELECT cmp_ok(abs((cdp_internal.offer_propensity('{1,2}', ARRAY[n, 3], ARRAY[n, 1]))[1] - want), '<', 1e-12::float8, format('one in %s, worth as much', n)) FROM (VALUES (1e8::float8, 0.683573646968029::float8), (1e10, 0.683573647535802)) AS v (n, want);
 SELECT is(cdp_internal.offer_propensity('{3}', '{4}', '{2}'), '{1}', 'one arm');
 
 -- What is chosen over many seeds is what the propensities say, with exploration as well.
@@ -54,6 +57,6 @@ FROM generate_series(1, 200) i CROSS JOIN LATERAL cdp_internal.offer_choose('tho
 -- Bad input.
 SELECT throws_ok(format('SELECT cdp_internal.offer_propensity(%s)', args), code, NULL, args) FROM (VALUES
   ('''{1,2}'', ''{1}'', ''{1,1}''', '22023'), ('''{1,NULL}'', ''{1,1}'', ''{1,1}''', '22004'), ('''{0.4,1}'', ''{1,1}'', ''{1,1}''', '22023'), ('''{NaN,1}'', ''{1,1}'', ''{1,1}''', '22023'),
-  ('''{1,1}'', ''{1,1}'', ''{0,1}''', '22023'), ('''{1,1}'', ''{1,1}'', ''{Infinity,1}''', '22023'), ('''{}'', ''{}'', ''{}''', '54000'), ('array_fill(1.0::float8, ARRAY[201]), array_fill(1.0::float8, ARRAY[201]), array_fill(1.0::float8, ARRAY[201])', '54000')) AS v (args, code);
+  ('''{1,1}'', ''{1,1}'', ''{0,1}''', '22023'), ('''{1,1}'', ''{1,1}'', ''{1e308,1e-308}''', '22023'), ('''{1,1}'', ''{1,1}'', ''{Infinity,1}''', '22023'), ('''{}'', ''{}'', ''{}''', '54000'), ('array_fill(1.0::float8, ARRAY[201]), array_fill(1.0::float8, ARRAY[201]), array_fill(1.0::float8, ARRAY[201])', '54000')) AS v (args, code);
 SELECT * FROM finish();
 ROLLBACK;

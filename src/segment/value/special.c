@@ -96,7 +96,8 @@ integrate_part(CdpFunction f, const void *arg, double from, double to, double *s
 	kronrod *= half;
 	gauss *= half;
 	*scale = fmax(*scale, fabs(kronrod));
-	if (depth == INTEGRAL_DEPTH || fabs(kronrod - gauss) <= INTEGRAL_PRECISION * *scale || half == 0)
+	/* what is not a number ends here, too */
+	if (depth == INTEGRAL_DEPTH || !(fabs(kronrod - gauss) > INTEGRAL_PRECISION * *scale) || half == 0)
 		return kronrod;
 	return integrate_part(f, arg, from, middle, scale, depth + 1) + integrate_part(f, arg, middle, to, scale, depth + 1);
 }
