@@ -72,6 +72,17 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION cdp_internal.require_moments(timestamptz, timestamptz) IS 'Error 22023 unless since < until, both given.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.require_confidence(confidence double precision) RETURNS void
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF NOT coalesce(confidence > 0 AND confidence < 1, false) THEN
+    RAISE EXCEPTION 'a confidence must lie between 0 and 1'
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = format('It is %s.', coalesce(confidence::text, 'NULL')), HINT = 'Such as 0.95.';
+  END IF;
+END $$;
+COMMENT ON FUNCTION cdp_internal.require_confidence(double precision) IS 'Error 22023 unless 0 < confidence < 1.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.require_whole_people() RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$

@@ -67,13 +67,13 @@ CREATE OR REPLACE FUNCTION cdp_internal.offer_cap(cap_count integer, cap_within 
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  IF num_nulls(cap_count, cap_within) = 1 OR cap_count <= 0 OR cap_within <= '0'::interval THEN
-    RAISE EXCEPTION 'a cap is a count and a time, both above zero'
+  IF num_nulls(cap_count, cap_within) = 1 OR cap_count <= 0 OR cap_within <= '0'::interval OR cap_within > '100 years'::interval THEN
+    RAISE EXCEPTION 'a cap is a count and a time, both above zero, of at most 100 years'
       USING ERRCODE = 'invalid_parameter_value', DETAIL = format('They are %s and %s.', coalesce(cap_count::text, 'NULL'), coalesce(cap_within::text, 'NULL')), HINT = 'Such as cap_count => 2, cap_within => ''7 days''.';
   END IF;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.offer_cap(integer, interval) IS 'Error 22023 when only one of the two is told, or one is not above zero.';
+COMMENT ON FUNCTION cdp_internal.offer_cap(integer, interval) IS 'Error 22023 when only one of the two is told, or one is not above zero, or the time is longer than 100 years.';
 
 CREATE OR REPLACE FUNCTION cdp.create_placement(name text, policy jsonb DEFAULT '{}', holdout text DEFAULT NULL, cap_count integer DEFAULT NULL,
   cap_within interval DEFAULT NULL, description text DEFAULT '') RETURNS integer
@@ -175,9 +175,9 @@ BEGIN
   END;
   IF coalesce(cardinality(o.placements), 0) = 0 OR array_position(o.placements, NULL) IS NOT NULL THEN
     RAISE EXCEPTION 'an offer needs a placement' USING ERRCODE = 'invalid_parameter_value', HINT = 'Such as placements => ''{home}''; cdp.create_placement() makes one.';
-  ELSIF NOT coalesce(o.value > 0 AND o.value < 'Infinity' AND o.margin > 0 AND o.margin < 'Infinity', false) THEN
-    RAISE EXCEPTION 'value and margin of an offer must be above zero'
-      USING ERRCODE = 'invalid_parameter_value', DETAIL = format('They are %s and %s.', coalesce(o.value::text, 'NULL'), coalesce(o.margin::text, 'NULL'));
+  ELSIF NOT coalesce(o.value > 0 AND o.value <= 1e15 AND o.margin > 0 AND o.margin <= 1e15 AND o.value * o.margin BETWEEN 1e-9 AND 1e15, false) THEN
+    RAISE EXCEPTION 'value and margin of an offer must be above zero, and one times the other between 0.000000001 and 10^15'
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = format('They are %s and %s.', coalesce(left(o.value::text, 50), 'NULL'), coalesce(left(o.margin::text, 50), 'NULL'));
   ELSIF o.priority IS NULL THEN
     RAISE EXCEPTION 'priority of an offer must be told' USING ERRCODE = 'invalid_parameter_value', HINT = '0 is the usual one; offers of a higher number go first.';
   ELSIF o.ends_at <= o.starts_at THEN

@@ -27,7 +27,7 @@ AS $$
 #variable_conflict use_variable
 DECLARE
   today date := (as_of AT TIME ZONE 'UTC')::date;
-  since date := today - (policy ->> 'window')::integer + 1;
+  since date := today - (policy ->> 'window')::numeric::integer + 1;
   half_life double precision := policy ->> 'half_life';
 BEGIN
   RETURN QUERY
@@ -36,7 +36,7 @@ BEGIN
     -- By the day and in its order: the same sum to the last bit, whatever the order of rows.
     SELECT d.arm_id, coalesce(sum(d.n * d.weight ORDER BY d.day) FILTER (WHERE d.kind = policy ->> 'success'), 0) AS wins, coalesce(sum(d.n * d.weight ORDER BY d.day) FILTER (WHERE d.kind = 'shown'), 0) AS tries
     FROM (
-      SELECT u.arm_id, u.day, u.kind, sum(u.n)::double precision AS n, CASE WHEN half_life IS NULL THEN 1 ELSE power(0.5::double precision, (today - u.day) / half_life) END AS weight
+      SELECT u.arm_id, u.day, u.kind, sum(u.n)::double precision AS n, CASE WHEN half_life IS NULL THEN 1 WHEN today - u.day > 1000 * half_life THEN 0 ELSE power(0.5::double precision, (today - u.day) / half_life) END AS weight
       FROM (
         SELECT t.arm_id, t.day, t.kind, t.n FROM cdp_data.offer_tally t WHERE t.placement_id = placement_id
         UNION ALL
@@ -99,7 +99,7 @@ $$;
 COMMENT ON FUNCTION cdp_internal.offer_members(jsonb, bigint[], timestamptz, jsonb) IS
 'Which of these roots each of an array of canonical rules (nth from 1) has as of a moment, as Roaring bitmaps: exactly who would be in a segment of that rule. Customers whose consent does not allow analytics are in none. names: cdp_internal.segment_catalog().';
 
-CREATE OR REPLACE FUNCTION cdp_internal.offer_given(roots bigint[], as_of timestamptz, reach interval)
+CREATE OR REPLACE FUNCTION cdp_internal.offer_given(roots bigint[], as_of timestamptz, since timestamptz)
 RETURNS TABLE (customer_id bigint, placement_id integer, offer_id integer, at timestamptz)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET jit = off SET plan_cache_mode = force_custom_plan
 AS $$
@@ -107,22 +107,22 @@ AS $$
 DECLARE
   merged boolean := EXISTS (SELECT FROM cdp_data.customer c WHERE c.parent_id <> c.customer_id);
 BEGIN
-  IF reach IS NULL THEN
+  IF since IS NULL THEN
     RETURN;
   ELSIF NOT merged THEN
     RETURN QUERY
     SELECT d.customer_id, d.placement_id, d.offer_id, d.at FROM cdp_data.offer_decision d
-    WHERE d.customer_id = ANY (roots) AND d.at > offer_given.as_of - reach AND d.at <= offer_given.as_of AND (d.state = 'shown' OR d.state = 'reserved' AND d.lease_until > offer_given.as_of);
+    WHERE d.customer_id = ANY (roots) AND d.at > offer_given.since AND d.at <= offer_given.as_of AND (d.state = 'shown' OR d.state = 'reserved' AND d.lease_until > offer_given.as_of);
     RETURN;
   END IF;
   RETURN QUERY
   SELECT r.root, d.placement_id, d.offer_id, d.at
   FROM unnest(roots) AS r (root) CROSS JOIN LATERAL cdp_internal.customers_under(r.root) AS u (id) JOIN cdp_data.offer_decision d ON d.customer_id = u.id
-  WHERE d.at > offer_given.as_of - reach AND d.at <= offer_given.as_of AND (d.state = 'shown' OR d.state = 'reserved' AND d.lease_until > offer_given.as_of);
+  WHERE d.at > offer_given.since AND d.at <= offer_given.as_of AND (d.state = 'shown' OR d.state = 'reserved' AND d.lease_until > offer_given.as_of);
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.offer_given(bigint[], timestamptz, interval) IS
-'Offers that these roots, or who was merged into them, were given within a time before a moment, that moment included: shown ones, and reserved ones whose lease runs. No row without a time.';
+COMMENT ON FUNCTION cdp_internal.offer_given(bigint[], timestamptz, timestamptz) IS
+'Offers that these roots, or who was merged into them, were given after since and up to a moment, that moment included: shown ones, and reserved ones whose lease runs. No row without since.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.offer_scores(score jsonb, roots bigint[]) RETURNS TABLE (customer_id bigint, value double precision)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -137,13 +137,13 @@ BEGIN
   END IF;
   entry := cdp_internal.segment_attributes() -> (score ->> 'attr');
   RETURN QUERY EXECUTE CASE WHEN entry ? 'column'
-    THEN format('SELECT p.customer_id, p.%I::double precision FROM cdp_data.profile p WHERE p.customer_id = ANY ($1)', entry ->> 'column')
-    ELSE format('SELECT p.customer_id, CASE WHEN jsonb_typeof(p.%I -> $2) = ''number'' THEN (p.%1$I ->> $2)::double precision END FROM cdp_data.profile p WHERE p.customer_id = ANY ($1)', entry ->> 'json') END
+    THEN format('SELECT p.customer_id, CASE WHEN p.%I BETWEEN 1e-300 AND 1 THEN p.%1$I::double precision WHEN p.%1$I BETWEEN 0 AND 1 THEN 0 END FROM cdp_data.profile p WHERE p.customer_id = ANY ($1)', entry ->> 'column')
+    ELSE format('SELECT p.customer_id, CASE WHEN jsonb_typeof(p.%I -> $2) = ''number'' THEN CASE WHEN (p.%1$I ->> $2)::numeric BETWEEN 1e-300 AND 1 THEN (p.%1$I ->> $2)::double precision WHEN (p.%1$I ->> $2)::numeric BETWEEN 0 AND 1 THEN 0 END END FROM cdp_data.profile p WHERE p.customer_id = ANY ($1)', entry ->> 'json') END
   USING roots, score ->> 'attr';
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.offer_scores(jsonb, bigint[]) IS
-'The values of a score ({"trait": name} or {"attr": name}) of these roots, as kept; roots without one have no row or NULL.';
+'The values of a score ({"trait": name} or {"attr": name}) of these roots, as kept; roots without one, or with an attribute that is no probability, have no row or NULL.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.offer_refusals(field jsonb, roots bigint[], as_of timestamptz, names jsonb, placement_id integer, cap_count integer, cap_within interval)
 RETURNS TABLE (customer_id bigint, capped boolean, refused text[], means double precision[])
@@ -157,7 +157,7 @@ DECLARE
   gates bytea[];
   gate bytea;
   purpose record;
-  reach interval := cap_within;
+  since timestamptz := as_of - cap_within;
 BEGIN
   -- Of offers with nothing against them for everybody; each rule once, whatever the number of arms.
   rules := ARRAY(SELECT DISTINCT e.value -> 'rule' FROM jsonb_array_elements(field) e WHERE e.value ->> 'refused' IS NULL);
@@ -166,7 +166,8 @@ BEGIN
   FOR f IN SELECT e.nth::integer AS nth, e.value ->> 'purpose' AS purpose, e.value ->> 'channel' AS channel, e.value ->> 'refused' AS refused, (e.value ->> 'cap_within')::interval AS cap_within
     FROM jsonb_array_elements(field) WITH ORDINALITY AS e (value, nth) ORDER BY e.nth
   LOOP
-    reach := greatest(reach, f.cap_within);
+    -- Moments are compared: a month may be longer than 30 days.
+    since := least(since, as_of - f.cap_within);
     IF f.refused IS NULL THEN
       purpose := cdp_internal.purpose_of(f.purpose);
       gate := cdp_internal.consent_bitmap_of(purpose.purpose_id, purpose.rule, f.channel, CASE WHEN cardinality(roots) <= 1000 THEN roots END);
@@ -179,7 +180,7 @@ BEGIN
       e.value -> 'score' AS score, (e.value ->> 'a')::double precision / ((e.value ->> 'a')::double precision + (e.value ->> 'b')::double precision) AS mean
     FROM jsonb_array_elements(field) WITH ORDINALITY AS e (value, nth)
   ), given AS MATERIALIZED (
-    SELECT * FROM cdp_internal.offer_given(roots, as_of, reach)
+    SELECT * FROM cdp_internal.offer_given(roots, as_of, since)
   ), spent AS MATERIALIZED (
     SELECT g.customer_id, a.nth FROM arm a JOIN given g ON g.offer_id = a.offer_id WHERE g.at > as_of - a.cap_within GROUP BY g.customer_id, a.nth, a.cap_count HAVING count(*) >= a.cap_count
   ), full_up AS MATERIALIZED (

@@ -80,6 +80,7 @@ DECLARE
   worths double precision[];
   a double precision[];
   b double precision[];
+  held integer[] := '{}';
   stock jsonb;
   before jsonb;
   open integer[];
@@ -99,7 +100,8 @@ BEGIN
     roots := cdp_internal.offer_hold(customers);
     -- Once they are held: what others were given while this waited lies before it.
     as_of := coalesce(as_of, clock_timestamp());
-    PERFORM cdp_internal.offer_release(ARRAY(SELECT o.offer_id FROM cdp_data.offer o JOIN cdp_data.offer_stock s USING (offer_id) WHERE o.state = 'active' AND placement = ANY (o.placements)), as_of);
+    held := ARRAY(SELECT s.offer_id FROM cdp_data.offer_stock s JOIN cdp_data.offer o USING (offer_id) WHERE o.state IN ('active', 'paused') AND placement = ANY (o.placements) ORDER BY s.offer_id FOR UPDATE OF s);
+    PERFORM cdp_internal.offer_release(held, as_of);
   ELSE
     as_of := coalesce(as_of, clock_timestamp());
     roots := ARRAY(SELECT DISTINCT r FROM (SELECT cdp_internal.root_of(u) AS r FROM unnest(customers) u) y WHERE r IS NOT NULL ORDER BY r);
@@ -110,10 +112,11 @@ BEGIN
     END IF;
     control := cdp_internal.holdout_control(holdout, roots);
   END IF;
-  SELECT coalesce(jsonb_agg(to_jsonb(f) || CASE WHEN f.refused IS NOT NULL THEN '{"rule": null}' ELSE '{}' END::jsonb ORDER BY f.nth), '[]'), array_agg(f.offer_id ORDER BY f.nth), array_agg(f.priority ORDER BY f.nth),
+  SELECT coalesce(jsonb_agg(to_jsonb(f) || CASE WHEN f.refused IS NOT NULL THEN '{"rule": null}' ELSE '{}' END::jsonb || CASE method WHEN 'value' THEN '{}' ELSE '{"score": null}' END::jsonb ORDER BY f.nth), '[]'), array_agg(f.offer_id ORDER BY f.nth), array_agg(f.priority ORDER BY f.nth),
     array_agg(f.arm_id::bigint ORDER BY f.nth), array_agg(f.worth ORDER BY f.nth), array_agg(f.a ORDER BY f.nth), array_agg(f.b ORDER BY f.nth)
   INTO field, offers, priorities, arms, worths, a, b FROM cdp_internal.offer_field(placement, p.policy, as_of, names) f;
-  SELECT coalesce(jsonb_object_agg(s.offer_id, s."left"), '{}') INTO stock FROM cdp_data.offer_stock s WHERE s.offer_id = ANY (offers);
+  -- What became limited, or came to this placement, while this waited is not held: nobody gets it from this call.
+  SELECT coalesce(jsonb_object_agg(s.offer_id, CASE WHEN keep AND s.offer_id <> ALL (held) THEN 0 ELSE s."left" END), '{}') INTO stock FROM cdp_data.offer_stock s WHERE s.offer_id = ANY (offers);
   before := stock;
   FOR c IN
     SELECT r.root, coalesce(y.capped, false) AS capped, coalesce(y.refused, '{}') AS refused, coalesce(y.means, '{}') AS means, r.root IN (SELECT cdp.roaring_ids(control)) AS held
@@ -157,7 +160,7 @@ BEGIN
     RETURN NEXT;
   END LOOP;
   IF keep AND stock <> before THEN
-    UPDATE cdp_data.offer_stock s SET "left" = (stock ->> s.offer_id::text)::bigint WHERE stock ? s.offer_id::text AND s."left" <> (stock ->> s.offer_id::text)::bigint;
+    UPDATE cdp_data.offer_stock s SET "left" = (stock ->> s.offer_id::text)::bigint WHERE s.offer_id = ANY (held) AND s."left" <> (stock ->> s.offer_id::text)::bigint;
   END IF;
 END
 $$;

@@ -83,8 +83,9 @@ DECLARE
   moment timestamptz := coalesce(record_offer_outcome.at, clock_timestamp());
 BEGIN
   PERFORM cdp_internal.require_choice('kind of outcome', kind, '{shown,clicked,accepted,rejected,dismissed}');
-  IF NOT isfinite(moment) OR value = 'NaN' OR abs(value) = 'Infinity' THEN
-    RAISE EXCEPTION 'time and value of an outcome must be finite' USING ERRCODE = 'invalid_parameter_value';
+  IF NOT isfinite(moment) OR value = 'NaN' OR abs(value) >= 1e14 THEN
+    RAISE EXCEPTION 'the time of an outcome must be finite, and its value below 10^14'
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = format('They are %s and %s.', moment, coalesce(left(value::text, 50), 'NULL'));
   END IF;
   RETURN cdp_internal.offer_outcome_put(decision, kind, moment, cdp_internal.offer_money(value, currency, moment), NULL);
 END
@@ -180,7 +181,8 @@ BEGIN
       FROM cdp_data.touchpoint c JOIN cdp_data.touch_kind_all k ON k.kind_id = c.kind_id
       WHERE kinds ? k.name AND c.properties ? 'decision' AND c.flags & 3 = 0 AND (since IS NULL OR c.occurred_at >= since) AND (until IS NULL OR c.occurred_at < until)) x
       LEFT JOIN cdp_data.offer_decision d ON d.decision_id = CASE WHEN x.decision ~ '^[0-9]{1,18}$' THEN x.decision::bigint END
-    ORDER BY d.decision_id, x.occurred_at, x.touchpoint_id
+    -- Stock is held in the order of offers, as decisions hold it.
+    ORDER BY d.offer_id, d.decision_id, x.occurred_at, x.touchpoint_id
   LOOP
     answer := CASE WHEN t.decision_id IS NULL THEN 'unknown' WHEN t.offer_id IS NULL THEN 'no offer' WHEN cdp_internal.root_of(t.customer_id) IS DISTINCT FROM t.root THEN 'other customer'
       ELSE cdp_internal.offer_outcome_put(t.decision_id, t.outcome, t.occurred_at, cdp_internal.offer_money(t.value, t.currency, t.occurred_at), t.touchpoint_id) END;
@@ -219,6 +221,23 @@ $$;
 COMMENT ON FUNCTION cdp.replay_offer_decision(bigint) IS
 'Makes the choice of a decision again from what it noted: the arm, its score and propensity, and whether they are the same: arm and score to the last bit, the propensity to 1e-9 (its integral is left to the mathematics of the machine). Errors: 22023 no such decision, 55000 it was for no offer.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.offer_forget(decisions bigint[]) RETURNS TABLE (table_name text, action text, n bigint)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off
+AS $$
+BEGIN
+  IF decisions <> '{}' THEN
+    -- An outcome that is being told just now is waited for, and goes with the others; counts first, as maintenance does.
+    LOCK TABLE cdp_data.offer_tally IN SHARE ROW EXCLUSIVE MODE;
+    PERFORM FROM cdp_data.offer_decision d WHERE d.decision_id = ANY (decisions) ORDER BY d.decision_id FOR UPDATE;
+    PERFORM cdp_internal.offer_fold(decisions);
+  END IF;
+  RETURN QUERY SELECT 'cdp_data.offer_outcome', 'delete', cdp_internal.erase_keyed('cdp_data.offer_outcome', 'decision_id', decisions);
+  RETURN QUERY SELECT 'cdp_data.offer_decision', 'delete', cdp_internal.erase_keyed('cdp_data.offer_decision', 'decision_id', decisions);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.offer_forget(bigint[]) IS
+'Deletes decisions with their outcomes, which are counted by the day first. Returns what was done.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.erase_of_offer(customers bigint[], homes bigint[], identifiers bigint[], fresh bigint, mode text)
 RETURNS TABLE (table_name text, action text, n bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off
@@ -228,9 +247,7 @@ DECLARE
 BEGIN
   -- What was learnt of many stays, as counts; what was reserved and not shown comes back.
   PERFORM cdp.release_offer(d.decision_id) FROM cdp_data.offer_decision d WHERE d.decision_id = ANY (gone) AND d.state = 'reserved' ORDER BY d.offer_id, d.decision_id;
-  PERFORM cdp_internal.offer_fold(gone) WHERE gone <> '{}';
-  RETURN QUERY SELECT 'cdp_data.offer_outcome', 'delete', cdp_internal.erase_keyed('cdp_data.offer_outcome', 'decision_id', gone);
-  RETURN QUERY SELECT 'cdp_data.offer_decision', 'delete', cdp_internal.erase_keyed('cdp_data.offer_decision', 'decision_id', gone);
+  RETURN QUERY SELECT * FROM cdp_internal.offer_forget(gone);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.erase_of_offer(bigint[], bigint[], bigint[], bigint, text) IS
@@ -249,8 +266,7 @@ BEGIN
   PERFORM cdp.tally_offers();
   IF cutoff IS NOT NULL THEN
     old := ARRAY(SELECT d.decision_id FROM cdp_data.offer_decision d WHERE d.at < cutoff AND d.state <> 'reserved' AND d.customer_id <> ALL (held));
-    PERFORM cdp_internal.erase_keyed('cdp_data.offer_outcome', 'decision_id', old);
-    n := cdp_internal.erase_keyed('cdp_data.offer_decision', 'decision_id', old);
+    n := (SELECT f.n FROM cdp_internal.offer_forget(old) f WHERE f.table_name = 'cdp_data.offer_decision');
   END IF;
   RAISE NOTICE 'maintain: % decisions about offers past their retention', n;
 END

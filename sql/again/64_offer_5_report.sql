@@ -7,11 +7,10 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
-  least_people integer;
   gate bytea;
 BEGIN
   PERFORM cdp_internal.require_setup();
-  least_people := coalesce(cdp_internal.minimum_audience(), 0);
+  PERFORM cdp_internal.require_confidence(confidence);
   gate := cdp_internal.consent_gate('analytics');
   PERFORM (cdp_internal.placement_of(p)).placement_id FROM unnest(offer_performance.placements) p;
   RETURN QUERY
@@ -23,21 +22,30 @@ BEGIN
   ), told AS (
     SELECT m.placement_id, m.arm_id, count(DISTINCT m.decision_id) AS decisions, count(DISTINCT m.root) AS customers, count(*) FILTER (WHERE o.kind = 'shown') AS shown, count(*) FILTER (WHERE o.kind = 'clicked') AS clicked,
       count(*) FILTER (WHERE o.kind = 'accepted') AS accepted, count(*) FILTER (WHERE o.kind = 'rejected') AS rejected, count(*) FILTER (WHERE o.kind = 'dismissed') AS dismissed,
-      coalesce(sum(o.value) FILTER (WHERE o.kind = 'accepted'), 0) AS value
+      coalesce(sum(o.value) FILTER (WHERE o.kind = 'accepted'), 0) AS value,
+      count(DISTINCT m.root) FILTER (WHERE o.kind = 'shown') AS seers, count(DISTINCT m.root) FILTER (WHERE o.kind = 'clicked') AS clickers, count(DISTINCT m.root) FILTER (WHERE o.kind = 'accepted') AS takers,
+      count(DISTINCT m.root) FILTER (WHERE o.kind = 'rejected') AS refusers, count(DISTINCT m.root) FILTER (WHERE o.kind = 'dismissed') AS dismissers
     FROM made m LEFT JOIN cdp_data.offer_outcome o ON o.decision_id = m.decision_id
     WHERE cdp_internal.bitmap_has(gate, m.root)
     GROUP BY m.placement_id, m.arm_id
+  ), seen AS (
+    -- Figures about too few people, or about all but too few, are not there.
+    SELECT t.placement_id, t.arm_id, t.decisions, t.customers, CASE WHEN NOT cdp_internal.few_people(t.seers, t.customers) THEN t.shown END AS shown,
+      CASE WHEN NOT cdp_internal.few_people(t.clickers, t.customers) THEN t.clicked END AS clicked, CASE WHEN NOT cdp_internal.few_people(t.takers, t.customers) THEN t.accepted END AS accepted,
+      CASE WHEN NOT cdp_internal.few_people(t.refusers, t.customers) THEN t.rejected END AS rejected, CASE WHEN NOT cdp_internal.few_people(t.dismissers, t.customers) THEN t.dismissed END AS dismissed,
+      CASE WHEN NOT cdp_internal.few_people(t.takers, t.customers) THEN t.value END AS value
+    FROM told t WHERE NOT cdp_internal.few_people(t.customers, NULL)
   )
   SELECT p.name::text, f.name::text, a.arm::text, t.decisions, t.customers, t.shown, t.clicked, t.accepted, t.rejected, t.dismissed, t.accepted::double precision / nullif(t.shown, 0), i.low, i.high, t.value, t.value / nullif(t.shown, 0)
   FROM cdp_data.offer f JOIN cdp_data.offer_arm a ON a.offer_id = f.offer_id JOIN cdp_data.offer_placement p ON p.name = ANY (f.placements) OR EXISTS (SELECT FROM told x WHERE x.placement_id = p.placement_id AND x.arm_id = a.arm_id)
-    LEFT JOIN told t ON t.placement_id = p.placement_id AND t.arm_id = a.arm_id AND t.customers >= least_people
+    LEFT JOIN seen t ON t.placement_id = p.placement_id AND t.arm_id = a.arm_id
     LEFT JOIN LATERAL cdp.rate_interval(t.accepted, t.shown, confidence) i ON true
   WHERE offer_performance.placements IS NULL OR p.name = ANY (offer_performance.placements)
   ORDER BY p.name, f.name, a.arm;
 END
 $$;
 COMMENT ON FUNCTION cdp.offer_performance(timestamptz, timestamptz, text[], double precision) IS
-'How offers do, a row for each placement, offer and arm, over decisions of since <= as_of < until (NULL: without that end): decisions for it, distinct customers (as merged now), how many were shown, clicked, accepted, rejected and dismissed, rate = accepted / shown with its interval low to high (Wilson 1927, as if decisions were independent), value of what was accepted in the reporting currency, and per shown. placements: only these. Customers whose consent does not allow analytics are left out; figures are NULL for arms without a decision and, with cdp_data.setting.minimum_audience, about fewer customers. Rates of arms that a policy chose are about those to whom it gave them: what another policy would bring, cdp.offer_policy_value() tells. Reads only. Errors: 42704 no such placement, 22023 confidence, 55000 before cdp.setup().';
+'How offers do, a row for each placement, offer and arm, over decisions of since <= as_of < until (NULL: without that end): decisions for it, distinct customers (as merged now), how many were shown, clicked, accepted, rejected and dismissed, rate = accepted / shown with its interval low to high (Wilson 1927, as if decisions were independent), value of what was accepted in the reporting currency, and per shown. placements: only these. Customers whose consent does not allow analytics are left out; figures are NULL for arms without a decision and, with cdp_data.setting.minimum_audience, about fewer customers, or about all but fewer. Rates of arms that a policy chose are about those to whom it gave them: what another policy would bring, cdp.offer_policy_value() tells. Reads only. Errors: 42704 no such placement, 22023 confidence, 55000 before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.offer_target(policy jsonb) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -142,11 +150,9 @@ BEGIN
   PERFORM cdp_internal.require_setup();
   target := cdp_internal.offer_target(policy);
   PERFORM cdp_internal.require_choice('reward', reward, '{accepted,clicked,value}');
-  IF NOT coalesce(confidence > 0 AND confidence < 1, false) THEN
-    RAISE EXCEPTION 'a confidence must lie between 0 and 1' USING ERRCODE = 'invalid_parameter_value', DETAIL = format('It is %s.', coalesce(confidence::text, 'NULL'));
-  END IF;
+  PERFORM cdp_internal.require_confidence(confidence);
   WITH log AS MATERIALIZED (
-    SELECT l.*, l.t[l.k] / l.p[l.k] AS w, l.decision_id % 2 AS half FROM cdp_internal.offer_log(offer_policy_value.placement, since, until, target, reward) l WHERE l.k IS NOT NULL AND l.p[l.k] > 0
+    SELECT l.*, l.t[l.k] / l.p[l.k] AS w, cdp_internal.in_sample(l.root, 0.5)::integer AS half FROM cdp_internal.offer_log(offer_policy_value.placement, since, until, target, reward) l WHERE l.k IS NOT NULL AND l.p[l.k] > 0
   ), total AS MATERIALIZED (
     SELECT count(*)::double precision AS n, count(DISTINCT l.root) AS people, avg(l.r ORDER BY l.decision_id) AS mean, sum(l.w * l.r ORDER BY l.decision_id) AS wr, sum(l.w ORDER BY l.decision_id) AS w,
       sum(l.w * l.w ORDER BY l.decision_id) AS ww, max(l.w) AS top FROM log l
@@ -194,4 +200,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.offer_policy_value(text, jsonb, timestamptz, timestamptz, text, double precision) IS
-'What a policy would have brought per shown offer, from the decisions of another one: SELECT * FROM cdp.offer_policy_value(''home'', ''{"method": "offer", "offer": "gift"}''). policy: method thompson or value (with epsilon), uniform, logged, or offer (this offer, or its arm, where it was among those ranked, else as the log did); it is asked about the arms that were ranked, by what was known then. Over decisions of the placement of since <= as_of < until that were shown, reward per decision: accepted, clicked (0 or 1) or value of what was accepted (reporting currency). Rows: logged, what the log itself brought; ips, inverse propensity weighting (Horvitz and Thompson 1952): unbiased; self-normalised ips (Hajek 1964): less spread, biased for few; doubly robust (Dudik, Langford and Li 2011), its model of each arm from the other half of decisions: unbiased; direct: the mean of each arm where it was given, right only when arms were given regardless of who would accept them. standard_error is over customers, whose decisions are not independent; low to high its interval by Student''s t. effective_decisions = (sum of weights)^2 / sum of squares; max_weight: a large one makes estimates depend on single decisions. note says why there is no estimate: the policy takes arms that the log could not take. Customers whose consent does not allow analytics are left out. Reads only. Errors: 42704 no such placement, offer or arm; 22023 a bad policy, reward or confidence; 42501 fewer customers than cdp_data.setting.minimum_audience; 55000 before cdp.setup().';
+'What a policy would have brought per shown offer, from the decisions of another one: SELECT * FROM cdp.offer_policy_value(''home'', ''{"method": "offer", "offer": "gift"}''). policy: method thompson or value (with epsilon), uniform, logged, or offer (this offer, or its arm, where it was among those ranked, else as the log did); it is asked about the arms that were ranked, by what was known then. Over decisions of the placement of since <= as_of < until that were shown, reward per decision: accepted, clicked (0 or 1) or value of what was accepted (reporting currency). Rows: logged, what the log itself brought; ips, inverse propensity weighting (Horvitz and Thompson 1952): unbiased; self-normalised ips (Hajek 1964): less spread, biased for few; doubly robust (Dudik, Langford and Li 2011), its model of each arm from the other half of customers: unbiased; direct: the mean of each arm where it was given, right only when arms were given regardless of who would accept them. standard_error is over customers, whose decisions are not independent; low to high its interval by Student''s t. effective_decisions = (sum of weights)^2 / sum of squares; max_weight: a large one makes estimates depend on single decisions. note says why there is no estimate: the policy takes arms that the log could not take. Customers whose consent does not allow analytics are left out. Reads only. Errors: 42704 no such placement, offer or arm; 22023 a bad policy, reward or confidence; 42501 fewer customers than cdp_data.setting.minimum_audience; 55000 before cdp.setup().';

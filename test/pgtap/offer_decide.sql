@@ -1,7 +1,7 @@
 -- Decisions about offers in a world made by hand: what is possible for whom and why not, classes, caps, stock and leases,
 -- consent between two calls, merged customers, outcomes and what is learnt of them, replays, bad input.
 BEGIN;
-SELECT plan(126);
+SELECT plan(137);
 SET client_min_messages = error;
 SET extra_float_digits = 1;
 SELECT cdp.add_source('shop');
@@ -75,6 +75,10 @@ SELECT is(pg_temp.u(6), pg_temp.u(7), 'they are one');
 SELECT is(pg_temp.why(7, 'till', '2026-06-04'), 'first: cap, second: possible', 'and have had it twice');
 SELECT is(pg_temp.given(6, 'till', '2026-06-07 00:00:00.000001+00'), 'first', 'until the first time is five days past');
 
+SELECT cdp.create_placement('post', '{"method": "value"}') \g /dev/null
+SELECT cdp.create_offer('each month', '{post}', 'service', value => 2, cap_count => 1, cap_within => '1 month'), cdp.create_offer('each 30 days', '{post}', 'service', cap_count => 1, cap_within => '30 days 1 hour') \g /dev/null
+SELECT is((SELECT string_agg(pg_temp.given(9, 'post', t), ', ' ORDER BY t) FROM unnest('{2026-07-01 12:00+00,2026-07-31 18:00+00,2026-08-01 12:00+00}'::timestamptz[]) t), 'each month, each 30 days, each month', 'a month of 31 days is longer than 30 days and an hour');
+
 -- Stock, leases.
 SELECT cdp.create_placement('app', '{"method": "value", "lease": "10 minutes"}');
 SELECT cdp.create_offer('rare', '{app}', 'service', value => 5, inventory => 2), cdp.create_offer('plain', '{app}', 'service');
@@ -126,6 +130,8 @@ CREATE FUNCTION pg_temp.by_hand(prior numeric[], since timestamptz, half_life nu
 SELECT is(pg_temp.learnt('{"prior": [2, 8]}', '2026-06-10'), pg_temp.by_hand('{2,8}', '2020-01-01', NULL, '2026-06-10'), 'the posterior, counted by hand');
 SELECT is(pg_temp.learnt('{"window": 1}', '2026-06-02 05:00+00'), pg_temp.by_hand('{1,1}', '2026-06-02', NULL, '2026-06-02'), 'of today only');
 SELECT is(pg_temp.learnt('{"half_life": 0.5}', '2026-06-02 05:00+00'), pg_temp.by_hand('{1,1}', '2020-01-01', 0.5, '2026-06-02'), 'with a half-life');
+SELECT is(pg_temp.learnt('{"half_life": 0.01}', '2026-07-10'), 'blue: 1.000000 1.000000, main: 1.000000 1.000000', 'of what is thousands of half-lives ago nothing is left');
+SELECT is(pg_temp.learnt('{"window": 1.0}', '2026-06-02 05:00+00'), pg_temp.learnt('{"window": 1}', '2026-06-02 05:00+00'), 'a whole number, however it is written');
 SELECT is(pg_temp.learnt('{}', '2026-05-31'), NULL, 'nothing is known before');
 SELECT pg_temp.learnt('{"half_life": 3}', '2026-06-10') AS learnt \gset
 SELECT cmp_ok(cdp.tally_offers(), '>', 36::bigint, 'counted into days');
@@ -166,7 +172,7 @@ SELECT is((SELECT string_agg(DISTINCT reason, ' ') FROM cdp.next_best_offers(ARR
 
 -- Scores of customers: a trait or an attribute.
 SELECT cdp.add_attribute('liking', 'numeric', 'latest', sensitivity => 'internal') IS NOT NULL;
-SELECT cdp.identify('shop', jsonb_build_object('user_id', 'u' || i), jsonb_build_object('liking', v), '2026-05-01') IS NOT NULL FROM (VALUES (1, 0.9), (4, 0.1), (5, 7)) AS x (i, v);
+SELECT cdp.identify('shop', jsonb_build_object('user_id', 'u' || i), jsonb_build_object('liking', v), '2026-05-01') IS NOT NULL FROM (VALUES (1, 0.9), (4, 0.1), (5, 7), (8, 1e400)) AS x (i, v);
 SELECT cdp.refresh_profiles() \g /dev/null
 INSERT INTO cdp_data.trait (name, kind, description) VALUES ('taste', 'own', 'how well it fits');
 INSERT INTO cdp_data.trait_value SELECT trait_id, pg_temp.u(i), v FROM cdp_data.trait, (VALUES (1, 0.2), (4, 0.3)) AS x (i, v) WHERE name = 'taste';
@@ -174,6 +180,10 @@ SELECT cdp.create_placement('scored', '{"method": "value"}') \g /dev/null
 SELECT cdp.create_offer('liked', '{scored}', 'service', score => '{"attr": "liking"}'), cdp.create_offer('tasted', '{scored}', 'service', score => '{"trait": "taste"}', value => 2) \g /dev/null
 SELECT is((SELECT string_agg(pg_temp.given(i, 'scored', :at), ' ' ORDER BY i) FROM unnest('{1,4,5}'::int[]) i), 'liked tasted nothing', 'each customer by his own');
 SELECT is(pg_temp.why(5, 'scored', :at), 'liked: no score, tasted: no score', 'what is no probability is none');
+SELECT is(pg_temp.given(8, 'scored', :at), 'nothing', 'a number that no double holds is none either');
+SELECT cdp.create_placement('drawn') \g /dev/null
+SELECT cdp.edit_offer('liked', terms => '{"placements": ["scored", "drawn"]}') \g /dev/null
+SELECT is(pg_temp.given(5, 'drawn', :at), 'liked', 'where outcomes are drawn nobody needs a score');
 SELECT is((SELECT string_agg(format('%s %s %s', offer, expected, score), ', ' ORDER BY offer) FROM cdp.explain_offers(pg_temp.u(4), 'scored', :at)), 'liked 0.1 0.1, tasted 0.3 0.6', 'with its expected value');
 SELECT is((SELECT bool_and(r.same) FROM cdp_data.offer_decision d JOIN cdp_data.offer_placement p USING (placement_id) CROSS JOIN LATERAL cdp.replay_offer_decision(d.decision_id) r WHERE p.name = 'scored' AND d.reason = 'offer'), true, 'which can be made again');
 
@@ -213,6 +223,9 @@ SELECT throws_ok(call, code, NULL, call) FROM (VALUES
   ($$SELECT cdp.create_placement('x', holdout => 'none')$$, '42704'), ($$SELECT cdp.create_offer('x', '{nowhere}', 'service')$$, '42704'), ($$SELECT cdp.create_offer('x', '{home}', 'nothing')$$, '22023'),
   ($$SELECT cdp.create_offer('x', '{home}', 'service', rule => 'did(')$$, '42601'), ($$SELECT cdp.create_offer('x', '{home}', 'service', rule => 'did("no such kind")')$$, '22023'), ($$SELECT cdp.create_offer('x', '{home}', 'service', value => 0)$$, '22023'),
   ($$SELECT cdp.create_offer('x', '{home}', 'service', score => '{"trait": "none"}')$$, '22023'), ($$SELECT cdp.create_offer('x', '{home}', 'service', score => '5')$$, '22023'), ($$SELECT cdp.create_offer('small', '{home}', 'service')$$, '23505'),
+  ($$SELECT cdp.create_offer('x', '{home}', 'service', value => 1e400)$$, '22023'), ($$SELECT cdp.create_offer('x', '{home}', 'service', value => 1e-300)$$, '22023'), ($$SELECT cdp.create_offer('x', '{home}', 'service', value => 'NaN')$$, '22023'),
+  ($$SELECT cdp.create_offer('x', '{home}', 'service', cap_count => 1, cap_within => '290000 years')$$, '22023'), ($$SELECT cdp.create_placement('x', cap_count => 1, cap_within => '290000 years')$$, '22023'),
+  ($$SELECT cdp.record_offer_outcome((SELECT min(decision_id) FROM cdp_data.offer_decision WHERE reason = 'offer'), 'accepted', value => 1e400)$$, '22023'),
   ($$SELECT cdp.edit_offer('small', terms => '{"prise": 5}')$$, '22023'), ($$SELECT cdp.edit_offer('small', terms => '{"value": "much"}')$$, '22023'), ($$SELECT cdp.record_offer_outcome(0, 'shown')$$, '22023'), ($$SELECT cdp.record_offer_outcome(1, 'eaten')$$, '22023'),
   ($$SELECT cdp.record_offer_outcome((SELECT min(decision_id) FROM cdp_data.offer_decision WHERE reason <> 'offer'), 'shown')$$, '55000')) AS v (call, code);
 SELECT * FROM finish();

@@ -1,7 +1,7 @@
 -- What another policy would have brought: estimates over many made logs whose truth is known, their errors and intervals,
 -- logs that can not tell, and how offers do, counted by hand.
 BEGIN;
-SELECT plan(40);
+SELECT plan(43);
 SET client_min_messages = error;
 SET jit = off;
 INSERT INTO cdp_data.customer (customer_id, parent_id) SELECT i, i FROM generate_series(1, 200) i;
@@ -54,10 +54,12 @@ SELECT is((SELECT (decisions, customers, round(effective_decisions::numeric, 3),
 SELECT is((SELECT round(estimate::numeric, 12) FROM once WHERE estimator = 'ips'), (SELECT round(avg(CASE WHEN arm = :arm_b AND luck < rate THEN 1 / p ELSE 0 END)::numeric, 12) FROM made JOIN truth USING (often, arm) WHERE k = 1), 'the estimate, by hand');
 SELECT is((SELECT round(standard_error::numeric, 12) FROM once WHERE estimator = 'ips'), (SELECT round((stddev(CASE WHEN arm = :arm_b AND luck < rate THEN 1 / p ELSE 0 END) / sqrt(200))::numeric, 12) FROM made JOIN truth USING (often, arm) WHERE k = 1), 'its error, by hand');
 INSERT INTO cdp_data.offer_decision (decision_id, placement_id, customer_id, at, policy_version, seed, reason, state, offer_id, arm_id, offer_version, score, propensity, candidates)
-SELECT decision_id + 1000000, placement_id, customer_id, at, policy_version, seed, reason, state, offer_id, arm_id, offer_version, score, propensity, candidates FROM cdp_data.offer_decision WHERE decision_id < 2000;
-INSERT INTO cdp_data.offer_outcome (decision_id, kind, customer_id, at) SELECT decision_id + 1000000, kind, customer_id, at FROM cdp_data.offer_outcome WHERE decision_id < 2000;
+SELECT decision_id + 1000001, placement_id, customer_id, at, policy_version, seed, reason, state, offer_id, arm_id, offer_version, score, propensity, candidates FROM cdp_data.offer_decision WHERE decision_id < 2000;
+INSERT INTO cdp_data.offer_outcome (decision_id, kind, customer_id, at) SELECT decision_id + 1000001, kind, customer_id, at FROM cdp_data.offer_outcome WHERE decision_id < 2000;
 SELECT is((SELECT (decisions, customers, round(estimate::numeric, 10), round(standard_error::numeric, 10))::text FROM cdp.offer_policy_value('home', '{"method": "offer", "offer": "b"}', '2026-01-02 00:00+00', '2026-01-03 00:00+00') WHERE estimator = 'ips'),
   (SELECT (400, 200, round(estimate::numeric, 10), round(standard_error::numeric, 10))::text FROM once WHERE estimator = 'ips'), 'the same said twice by the same people tells nothing more');
+SELECT is((SELECT round(estimate::numeric, 10) FROM cdp.offer_policy_value('home', '{"method": "offer", "offer": "b"}', '2026-01-02 00:00+00', '2026-01-03 00:00+00') WHERE estimator = 'doubly robust'),
+  (SELECT round(estimate::numeric, 10) FROM once WHERE estimator = 'doubly robust'), 'nor is anybody part of the model that he is judged by');
 UPDATE cdp_data.customer SET parent_id = customer_id - 1 WHERE customer_id % 2 = 0;
 SELECT is((SELECT customers FROM cdp.offer_policy_value('home', '{"method": "uniform"}', '2026-01-02 00:00+00', '2026-01-03 00:00+00') LIMIT 1), 100::bigint, 'merged customers are one');
 UPDATE cdp_data.customer SET parent_id = customer_id;
@@ -86,12 +88,17 @@ SELECT is((SELECT note FROM cdp.offer_policy_value('home', '{"method": "uniform"
 SELECT cdp.set_purpose('analytics', rule => 'opt_out') IS NOT NULL;
 UPDATE cdp_data.setting SET minimum_audience = (SELECT max(customers) FROM cdp.offer_performance('2026-01-02 00:00+00', '2026-01-03 00:00+00'));
 SELECT is((SELECT count(*) FILTER (WHERE decisions IS NULL AND num_nonnulls(customers, shown, accepted, rate, low, high, value) = 0) FROM cdp.offer_performance('2026-01-02 00:00+00', '2026-01-03 00:00+00')), 2::bigint, 'figures about fewer people than the minimum are not shown');
+UPDATE cdp_data.setting SET minimum_audience = NULL;
+CREATE TEMP TABLE whole AS SELECT * FROM cdp.offer_performance('2026-01-02 00:00+00', '2026-01-03 00:00+00');
+UPDATE cdp_data.setting SET minimum_audience = (SELECT min(accepted) + 1 FROM whole);
+SELECT is((SELECT count(*) FROM cdp.offer_performance('2026-01-02 00:00+00', '2026-01-03 00:00+00') p JOIN whole w USING (offer) WHERE w.accepted = (SELECT min(accepted) FROM whole)
+  AND p.decisions = w.decisions AND p.shown = w.shown AND num_nonnulls(p.accepted, p.rate, p.low, p.high, p.value, p.value_per_shown) = 0), (SELECT count(*) FROM whole WHERE accepted = (SELECT min(accepted) FROM whole)), 'nor what fewer of many accepted, and what it was worth');
 UPDATE cdp_data.setting SET minimum_audience = 201;
 SELECT throws_ok($$SELECT * FROM cdp.offer_policy_value('home', '{"method": "uniform"}')$$, '42501', NULL, 'nor what a policy would bring');
 UPDATE cdp_data.setting SET minimum_audience = NULL;
 SELECT throws_ok(call, code, NULL, call) FROM (VALUES
   ($$SELECT * FROM cdp.offer_policy_value('home', '{"method": "luck"}')$$, '22023'), ($$SELECT * FROM cdp.offer_policy_value('home', '{"metod": "value"}')$$, '22023'), ($$SELECT * FROM cdp.offer_policy_value('home', '{"method": "offer", "offer": "x"}')$$, '42704'),
   ($$SELECT * FROM cdp.offer_policy_value('home', '{"method": "offer", "offer": "a", "arm": "x"}')$$, '42704'), ($$SELECT * FROM cdp.offer_policy_value('home', '{"method": "uniform"}', reward => 'luck')$$, '22023'),
-  ($$SELECT * FROM cdp.offer_policy_value('home', '{"method": "uniform"}', confidence => 1)$$, '22023'), ($$SELECT * FROM cdp.offer_policy_value('home', '{"method": "value", "epsilon": "x"}')$$, '22023'), ($$SELECT * FROM cdp.offer_performance(placements => '{nowhere}')$$, '42704')) AS v (call, code);
+  ($$SELECT * FROM cdp.offer_policy_value('home', '{"method": "uniform"}', confidence => 1)$$, '22023'), ($$SELECT * FROM cdp.offer_performance(confidence => NULL)$$, '22023'), ($$SELECT * FROM cdp.offer_policy_value('home', '{"method": "value", "epsilon": "x"}')$$, '22023'), ($$SELECT * FROM cdp.offer_performance(placements => '{nowhere}')$$, '42704')) AS v (call, code);
 SELECT * FROM finish();
 ROLLBACK;
