@@ -123,6 +123,7 @@ DECLARE
   trait record;
 BEGIN
   PERFORM cdp_internal.require_whole_people();
+  segment_performance.as_of := coalesce(segment_performance.as_of, now());
   segment_performance.until := least(segment_performance.until, segment_performance.as_of);
   PERFORM cdp_internal.require_moments(segment_performance.since, segment_performance.until);
   own := cdp_internal.performance_own(conversion_kinds, touch_kinds, bots, internal, currency, missing_rate);

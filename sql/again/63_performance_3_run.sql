@@ -63,7 +63,7 @@ COMMENT ON FUNCTION cdp_internal.exposure_outcomes(bigint[], timestamptz[], time
 CREATE OR REPLACE FUNCTION cdp_internal.window_length(within interval) RETURNS interval
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN make_interval(secs => extract(epoch FROM within)::double precision);
-COMMENT ON FUNCTION cdp_internal.window_length(interval) IS 'A span as so many seconds: a day of it is 24 hours in any time zone, a month 30 days.';
+COMMENT ON FUNCTION cdp_internal.window_length(interval) IS 'A span as so many seconds: a day of it is 24 hours in any time zone, a month 30 days, twelve of them 365.25.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.run_people(run integer, as_of timestamptz, own jsonb)
 RETURNS TABLE (root bigint, arm text, variant text, exposed_at timestamptz, state text, is_open boolean, conversions bigint, revenue numeric)
@@ -136,6 +136,7 @@ DECLARE
   r record;
 BEGIN
   PERFORM cdp_internal.require_whole_people();
+  run_performance.as_of := coalesce(run_performance.as_of, now());
   SELECT x.launched_at INTO r FROM cdp_data.campaign_run x WHERE x.campaign_run_id = id;
   IF cdp_internal.consent_gate('analytics', '') IS NOT NULL THEN
     RAISE NOTICE 'customers without consent to analytics are left out, of both arms';
@@ -146,7 +147,7 @@ BEGIN
   ), feedback AS MATERIALIZED (
     -- Once each customer; what is older than his exposure is of somebody else.
     SELECT p.root, bool_or(f.effect IN ('delivered', 'open', 'click')) AS delivered, bool_or(f.effect IN ('open', 'click')) AS opened, bool_or(f.effect = 'click') AS clicked,
-      bool_or(f.effect = 'bounce') AS bounced, bool_or(f.effect = 'withdraw') AS unsubscribed
+      bool_or(f.effect = 'bounce') AS bounced, bool_or(f.effect = 'withdraw') AS unsubscribed, bool_or(f.effect = 'delivered') AS told
     FROM person p JOIN cdp_internal.run_feedback_seen(id, r.launched_at, run_performance.as_of) f ON f.root = p.root AND f.at >= p.exposed_at
     WHERE p.arm = 'treatment' GROUP BY p.root
   ), made AS (
@@ -155,13 +156,13 @@ BEGIN
   ), figure AS (
     SELECT m.arm, m.variant, count(p.root) AS customers, count(*) FILTER (WHERE p.is_open) AS is_open, count(*) FILTER (WHERE p.state = 'sent') AS sent,
       count(*) FILTER (WHERE f.delivered) AS delivered, count(*) FILTER (WHERE f.opened) AS opened, count(*) FILTER (WHERE f.clicked) AS clicked,
-      count(*) FILTER (WHERE f.bounced) AS bounced, count(*) FILTER (WHERE f.unsubscribed) AS unsubscribed,
+      count(*) FILTER (WHERE f.told) AS told, count(*) FILTER (WHERE f.delivered OR p.state = 'sent' AND f.bounced IS NOT TRUE) AS not_bounced, count(*) FILTER (WHERE f.bounced) AS bounced, count(*) FILTER (WHERE f.unsubscribed) AS unsubscribed,
       count(*) FILTER (WHERE p.conversions > 0) AS converted, coalesce(sum(p.conversions), 0)::bigint AS conversions, coalesce(sum(p.revenue), 0) AS revenue
     FROM made m LEFT JOIN person p ON p.arm = m.arm AND p.variant IS NOT DISTINCT FROM m.variant LEFT JOIN feedback f ON f.root = p.root
     GROUP BY m.arm, m.variant
   ), judged AS (
     -- A figure that one variant may not show is shown of none: it could be had from that of all.
-    SELECT f.*, bool_and(NOT cdp_internal.few_people(f.customers, NULL)) OVER w AS people,
+    SELECT f.*, sum(f.told) OVER w > 0 AS arrival_told, sum(f.sent) OVER w > 0 AS sending_told, bool_and(NOT cdp_internal.few_people(f.customers, NULL)) OVER w AS people,
       bool_and(NOT cdp_internal.few_people(f.is_open, f.customers)) OVER w AS waits, bool_and(NOT cdp_internal.few_people(f.sent, f.customers)) OVER w AS went,
       bool_and(NOT cdp_internal.few_people(f.delivered, f.customers)) OVER w AS arrived, bool_and(NOT cdp_internal.few_people(f.opened, f.customers)) OVER w AS saw,
       bool_and(NOT cdp_internal.few_people(f.clicked, f.customers)) OVER w AS clicks, bool_and(NOT cdp_internal.few_people(f.bounced, f.customers)) OVER w AS bounces,
@@ -170,19 +171,21 @@ BEGIN
   ), shown AS (
     SELECT j.arm, j.variant, CASE WHEN j.people THEN j.customers END AS customers, CASE WHEN j.people AND j.waits THEN j.is_open END AS is_open,
       CASE WHEN j.people AND j.went AND j.arm = 'treatment' THEN j.sent END AS sent, CASE WHEN j.people AND j.arrived AND j.arm = 'treatment' THEN j.delivered END AS delivered,
-      CASE WHEN j.people AND j.saw AND j.arm = 'treatment' THEN j.opened END AS opened, CASE WHEN j.people AND j.clicks AND j.arm = 'treatment' THEN j.clicked END AS clicked,
+      CASE WHEN j.people AND j.saw AND j.arm = 'treatment' THEN j.opened END AS opened,
+      -- Where the mailer does not tell what arrived, what it sent and did not come back.
+      CASE WHEN j.arrival_told THEN CASE WHEN j.people AND j.arrived THEN j.delivered END WHEN j.sending_told AND j.people AND j.went AND j.bounces AND j.arrived THEN j.not_bounced END AS reached, CASE WHEN j.people AND j.clicks AND j.arm = 'treatment' THEN j.clicked END AS clicked,
       CASE WHEN j.people AND j.bounces AND j.arm = 'treatment' THEN j.bounced END AS bounced, CASE WHEN j.people AND j.leaves AND j.arm = 'treatment' THEN j.unsubscribed END AS unsubscribed,
       CASE WHEN j.people AND j.buys THEN j.converted END AS converted, CASE WHEN j.people AND j.buys THEN j.conversions END AS conversions, CASE WHEN j.people AND j.buys THEN j.revenue END AS revenue
     FROM judged j
   )
   SELECT s.arm, s.variant, s.customers, s.is_open, s.sent, s.delivered, s.opened, s.clicked, s.bounced, s.unsubscribed,
-    round(s.opened::numeric / nullif(s.delivered, 0), 6), round(s.clicked::numeric / nullif(s.delivered, 0), 6),
+    round(s.opened::numeric / nullif(s.reached, 0), 6), round(s.clicked::numeric / nullif(s.reached, 0), 6),
     s.converted, round(s.converted::numeric / nullif(s.customers, 0), 6), s.conversions, round(s.revenue, 6),
     round(s.revenue / nullif(s.conversions, 0), 6), round(s.revenue / nullif(s.customers, 0), 6)
   FROM shown s ORDER BY s.arm DESC, s.variant;
 END $$;
 COMMENT ON FUNCTION cdp.run_performance(text, timestamptz, text[], text, text) IS
-'What came of a campaign run, as known at as_of: a row for each variant of the arm treatment, and one for control where there is one. customers: exposed before as_of, in the arm and variant in which they were put, whatever became of the message; open_windows: of them those whose goal_within is not over yet. sent: the deliverer said so; delivered, opened, clicked, bounced, unsubscribed (complaints too): customers of whom feedback that names the run tells it after exposure, at least once (who clicked has opened, who opened has received); open_rate and click_rate are of the delivered. NULL for control. converted: who converted within goal_within from exposure (its start included, its end not; a day is 24 hours), conversions how often, revenue less refunds (whenever they came before as_of) in the reporting currency, average_order_value = revenue / conversions, revenue_per_customer = revenue / customers. conversion_kinds: NULL the goal_kinds of the run, or all conversions when it has none. Merges count at once: who is one now stands once, by his first exposure. Customers without consent to analytics are left out of both arms (a NOTICE says so). With cdp_data.setting.minimum_audience: NULL in figures about fewer people, or about all but fewer, in all variants. Whether a difference is more than chance, cdp.run_lift() tells. Reads only. Errors: 42704 no such run, 22023 unknown kinds, 22000 a missing rate, 42501 a role that is kept to some sources.';
+'What came of a campaign run, as known at as_of: a row for each variant of the arm treatment, and one for control where there is one. customers: exposed before as_of, in the arm and variant in which they were put, whatever became of the message; open_windows: of them those whose goal_within is not over yet. sent: the deliverer said so; delivered, opened, clicked, bounced, unsubscribed (complaints too): customers of whom feedback that names the run tells it after exposure, at least once (who clicked has opened, who opened has received); open_rate and click_rate are of the delivered; where no delivery was told at all, of those sent that did not bounce, and NULL where nothing is known to be sent either. NULL for control. converted: who converted within goal_within from exposure (its start included, its end not; a day is 24 hours), conversions how often, revenue less refunds (whenever they came before as_of) in the reporting currency, average_order_value = revenue / conversions, revenue_per_customer = revenue / customers. conversion_kinds: NULL the goal_kinds of the run, or all conversions when it has none. Merges count at once: who is one now stands once, by his first exposure. Customers without consent to analytics are left out of both arms (a NOTICE says so). With cdp_data.setting.minimum_audience: NULL in figures about fewer people, or about all but fewer, in all variants. Whether a difference is more than chance, cdp.run_lift() tells. Reads only. Errors: 42704 no such run, 22023 unknown kinds, 22000 a missing rate, 42501 a role that is kept to some sources.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.lift_compare(treated bigint, treated_converted bigint, treated_mean numeric, treated_variance numeric,
   control bigint, control_converted bigint, control_mean numeric, control_variance numeric, suspect boolean, split_p double precision, confidence double precision,
@@ -257,8 +260,10 @@ BEGIN
     x.difference, x.low, x.high, x.lift, x.lift_low, x.lift_high, x.p_value,
     CASE WHEN NOT j.hidden THEN round(j.mean, 6) END, CASE WHEN NOT j.hidden THEN round(j.control_mean, 6) END, x.revenue_difference, x.revenue_low, x.revenue_high, x.revenue_p_value,
     CASE WHEN NOT j.hidden THEN s.p_value END, x.warning, coalesce(x.verdict, 'fewer people than the minimum audience')
-  FROM judged j LEFT JOIN split s ON s.is_all = j.is_all
-    LEFT JOIN LATERAL cdp_internal.lift_compare(j.n, j.converted, j.mean, j.variance, j.control_n, j.control_converted, j.control_mean, j.control_variance, s.suspect, s.p_value, confidence) x ON NOT j.hidden
+  -- A variant is compared with the control as well: both splits must hold.
+  FROM judged j LEFT JOIN split s ON s.is_all = j.is_all LEFT JOIN split o ON o.is_all AND o.suspect
+    LEFT JOIN LATERAL cdp_internal.lift_compare(j.n, j.converted, j.mean, j.variance, j.control_n, j.control_converted, j.control_mean, j.control_variance,
+      s.suspect OR o.suspect, least(s.p_value, o.p_value), confidence) x ON NOT j.hidden
   ORDER BY j.is_all DESC, j.variant COLLATE "C";
 END $$;
 COMMENT ON FUNCTION cdp_internal.lift_table(text[], text[], bigint[], numeric[], numeric, jsonb, double precision) IS
@@ -276,7 +281,8 @@ DECLARE
   id integer := cdp_internal.campaign_run_of(run_lift.run);
   people record;
 BEGIN
-  PERFORM cdp_internal.require_whole_people();
+  PERFORM cdp_internal.require_whole_people(), cdp_internal.require_confidence(confidence);
+  run_lift.as_of := coalesce(run_lift.as_of, now());
   IF cdp_internal.consent_gate('analytics', '') IS NOT NULL THEN
     RAISE NOTICE 'customers without consent to analytics are left out, of both arms';
   END IF;
@@ -287,7 +293,7 @@ BEGIN
     (SELECT coalesce(jsonb_object_agg(v.variant, v.weight), '{}') FROM cdp_data.campaign_variant v WHERE v.campaign_run_id = id), confidence) t;
 END $$;
 COMMENT ON FUNCTION cdp.run_lift(text, timestamptz, text[], text, text, double precision) IS
-'What a campaign run brought: its treated against the control of its holdout, as known at as_of. A row for all treated (variant NULL), and where there are several variants one for each, against the same control. treated and control: customers exposed before as_of; who of them converted within goal_within from exposure, and their rates; difference of the rates with its interval low to high (95 % unless confidence says otherwise; Newcombe), lift = difference / control_rate with its interval, p_value of cdp.rate_difference(); treated_revenue and control_revenue: revenue per customer, less refunds, in the reporting currency, with difference, interval and p value of Welch''s test. sample_ratio_p: how likely groups of these sizes are by the planned share of the holdout (rows of variants: by their weights); below 0.001 warning says so, and the verdict that nothing is to be trusted. verdict: in words; where there are fewer than 30 customers in a group or fewer than 10 converted in both it says what is not enough, and there are no differences. Everybody counts in the arm in which he was put (intention to treat); merges, refunds, windows and consent as cdp.run_performance(): who withdraws consent to analytics drops out of both arms alike. With cdp_data.setting.minimum_audience: no figures where one would be about fewer people. Reads only. Errors: 42704 no such run, 22023 unknown kinds or a confidence not between 0 and 1, 22000 a missing rate, 42501 a role that is kept to some sources.';
+'What a campaign run brought: its treated against the control of its holdout, as known at as_of. A row for all treated (variant NULL), and where there are several variants one for each, against the same control. treated and control: customers exposed before as_of; who of them converted within goal_within from exposure, and their rates; difference of the rates with its interval low to high (95 % unless confidence says otherwise; Newcombe), lift = difference / control_rate with its interval, p_value of cdp.rate_difference(); treated_revenue and control_revenue: revenue per customer, less refunds, in the reporting currency, with difference, interval and p value of Welch''s test. sample_ratio_p: how likely groups of these sizes are by the planned share of the holdout (rows of variants: by their weights); below 0.001 warning says so, in rows of variants also where it is that of all treated and control, and the verdict that nothing is to be trusted. verdict: in words; where there are fewer than 30 customers in a group or fewer than 10 converted in both it says what is not enough, and there are no differences. Everybody counts in the arm in which he was put (intention to treat); merges, refunds, windows and consent as cdp.run_performance(): who withdraws consent to analytics drops out of both arms alike. With cdp_data.setting.minimum_audience: no figures where one would be about fewer people. Reads only. Errors: 42704 no such run, 22023 unknown kinds or a confidence not between 0 and 1, 22000 a missing rate, 42501 a role that is kept to some sources.';
 
 CREATE OR REPLACE FUNCTION cdp.holdout_lift(holdout text, since timestamptz DEFAULT NULL, until timestamptz DEFAULT now(), as_of timestamptz DEFAULT now(), conversion_kinds text[] DEFAULT NULL,
   currency text DEFAULT NULL, missing_rate text DEFAULT 'error', confidence double precision DEFAULT 0.95)
@@ -304,7 +310,8 @@ DECLARE
   exposed record;
   people record;
 BEGIN
-  PERFORM cdp_internal.require_whole_people();
+  PERFORM cdp_internal.require_whole_people(), cdp_internal.require_confidence(confidence);
+  holdout_lift.as_of := coalesce(holdout_lift.as_of, now());
   holdout_lift.until := least(holdout_lift.until, holdout_lift.as_of, h.ended_at);
   holdout_lift.since := coalesce(holdout_lift.since, '-infinity');
   PERFORM cdp_internal.require_moments(holdout_lift.since, holdout_lift.until);

@@ -1,7 +1,7 @@
 -- Performance and lift of campaign runs and holdouts: a world by hand, random worlds against a twin in plain SQL, merges,
 -- consent, erasure, small groups, published intervals, words instead of numbers, and how often intervals hold the truth.
 BEGIN;
-SELECT plan(68);
+SELECT plan(75);
 SET client_min_messages = error;
 SET jit = off;
 \ir report_data.inc
@@ -42,6 +42,15 @@ SELECT is((SELECT array_agg((open_windows, converted, revenue, delivered)::text 
 SELECT is((SELECT array_agg((customers, converted)::text) FROM cdp.run_performance('spring', '2025-06-10Z')), '{"(0,0)","(0,0)","(0,0)"}', 'at the moment of launch nobody was exposed before it');
 SELECT is((SELECT array_agg((conversions, revenue)::text ORDER BY variant) FROM cdp.run_performance('spring', conversion_kinds => '{order}')), '{"(0,0.000000)","(1,1000.000000)","(0,0.000000)","(0,0.000000)"}', 'another kind of conversion');
 SELECT is((SELECT sum(conversions) FROM cdp.run_performance('spring', conversion_kinds => '{order,purchase}')), 6::numeric, 'two kinds');
+SELECT is((SELECT array_agg(p::text) FROM cdp.run_performance('spring', NULL) p), (SELECT array_agg(p::text) FROM cdp.run_performance('spring') p), 'no moment is now');
+SELECT is((SELECT array_agg(l::text) FROM cdp.run_lift('spring', NULL) l), (SELECT array_agg(l::text) FROM cdp.run_lift('spring') l), 'of lift, too');
+-- Of four messages that were sent one bounced and one was opened, one more was not sent; nobody tells what arrived.
+SELECT pg_temp.a_run('opens', '{}', '2 days') AS opens \gset
+SELECT pg_temp.expose(:opens, c, 'a', '2025-06-10Z', CASE WHEN c = 216 THEN 'waiting' ELSE 'sent' END) FROM generate_series(212, 216) c \g /dev/null
+SELECT pg_temp.act(212, 'email_click', '2025-06-10 01:00Z', run => 'opens'), pg_temp.act(213, 'bounce', '2025-06-10 01:00Z', run => 'opens') \g /dev/null
+SELECT is((SELECT (delivered, opened, bounced, open_rate, click_rate)::text FROM cdp.run_performance('opens')), '(1,1,1,0.333333,0.333333)', 'rates of those that did not come back, where nobody tells what arrived');
+UPDATE cdp_data.campaign_exposure SET state = 'waiting' WHERE campaign_run_id = :opens;
+SELECT is((SELECT (delivered, opened, open_rate, click_rate)::text FROM cdp.run_performance('opens')), '(1,1,,)', 'and of nobody where nothing is known to be sent');
 SELECT pg_temp.a_run('no goal', '{}', '2 days') AS no_goal \gset
 SELECT pg_temp.expose(:no_goal, 204, 'a', '2025-06-10Z') \g /dev/null
 SELECT is((SELECT (customers, conversions)::text FROM cdp.run_performance('no goal')), '(1,1)', 'a run without goals counts all conversions');
@@ -77,7 +86,7 @@ SELECT is((SELECT sum(num_nonnulls(customers, open_windows, sent, delivered, con
 SELECT results_eq($$SELECT DISTINCT treated, control, treated_revenue, control_revenue, sample_ratio_p, warning, verdict FROM cdp.run_lift('spring')$$, $$VALUES (NULL::bigint, NULL::bigint, NULL::numeric, NULL::numeric, NULL::float8, NULL::text, 'fewer people than the minimum audience')$$, 'nor a comparison');
 UPDATE cdp_data.setting SET minimum_audience = NULL;
 SELECT throws_ok(call, code, NULL, 'refused: ' || call) FROM (VALUES ('SELECT * FROM cdp.run_performance(''sprin'')', '42704'), ('SELECT * FROM cdp.run_performance(NULL)', '42704'), ('SELECT * FROM cdp.run_lift(''sprin'')', '42704'), ('SELECT * FROM cdp.holdout_lift(''globe'')', '42704'),
-  ('SELECT * FROM cdp.run_performance(''spring'', conversion_kinds => ''{x}'')', '22023'), ('SELECT * FROM cdp.run_performance(''spring'', currency => ''EUR'')', '22000'), ('SELECT * FROM cdp.holdout_lift(''global'', ''2026-01-02Z'', ''2026-01-01Z'')', '22023'),
+  ('SELECT * FROM cdp.run_performance(''spring'', conversion_kinds => ''{x}'')', '22023'), ('SELECT * FROM cdp.run_performance(''spring'', currency => ''EUR'')', '22000'), ('SELECT * FROM cdp.holdout_lift(''global'', ''2026-01-02Z'', ''2026-01-01Z'')', '22023'), ('SELECT * FROM cdp.run_lift(''spring'', confidence => NULL)', '22023'), ('SELECT * FROM cdp.holdout_lift(''global'', confidence => 2)', '22023'),
   ('SELECT * FROM cdp_internal.lift_table(array_fill(''treatment''::text, ''{40}'') || array_fill(''control''::text, ''{40}''), ''{}'', array_fill(1::bigint, ''{80}''), array_fill(1::numeric, ''{80}''), 0.5, ''{}'', 1)', '22023')) v (call, code);
 
 -- Roles: an analyst sees what the owner sees, though properties are not for him; kept to some sources he is refused.
@@ -123,6 +132,9 @@ SELECT is((SELECT round(sample_ratio_p::numeric, 6) FROM published), (SELECT rou
 SELECT is((SELECT (round(low, 4), round(high, 4))::text FROM cdp.run_lift('published', confidence => 0.99)), (SELECT (round(low::numeric, 4), round(high::numeric, 4))::text FROM cdp.rate_difference(56, 70, 48, 80, 0.99)), 'with another confidence');
 UPDATE cdp_data.campaign_run SET holdout_id = (SELECT holdout_id FROM cdp_data.holdout WHERE name = 'global') WHERE campaign_run_id = :published;
 SELECT ok((SELECT warning LIKE 'the groups have not the sizes%' AND verdict = 'not to be trusted: see the warning' AND difference = 0.2 FROM cdp.run_lift('published')), 'a fifth was to be control: the split is warned of');
+SELECT is((SELECT array_agg(format('%s %s %s', variant, verdict LIKE 'not to be trusted%', round(sample_ratio_p::numeric, 3)) ORDER BY variant NULLS FIRST)
+  FROM cdp_internal.lift_table(array_fill('control'::text, '{40}') || array_fill('treatment'::text, '{200}'), array_fill(NULL::text, '{40}') || array_fill('a'::text, '{100}') || array_fill('b'::text, '{100}'),
+    array_fill(1::bigint, '{240}'), array_fill(1::numeric, '{240}'), 0.5, '{"a": 1, "b": 1}', 0.95)), '{" t 0.000","a t 1.000","b t 1.000"}', 'also of its variants, though their own split is fair');
 UPDATE cdp_data.campaign_run SET goal_within = '11 hours' WHERE campaign_run_id = :published;
 SELECT is((SELECT verdict FROM cdp.run_lift('published')), 'not enough data: 0 customers converted, 10 are needed', 'nobody within eleven hours');
 

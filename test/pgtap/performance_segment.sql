@@ -1,7 +1,7 @@
 -- Performance by segment: a world by hand, then random worlds against a slow twin in plain SQL that asks who was a member
 -- for each event; merges, moved identifiers, refunds, currencies, consent, erasure, small groups, zones, bad arguments.
 BEGIN;
-SELECT plan(42);
+SELECT plan(43);
 SET client_min_messages = error;
 SET jit = off;
 
@@ -57,6 +57,7 @@ SELECT is((SELECT (new_customers, cac)::text FROM cdp.segment_performance('2026-
 SELECT is((SELECT (customers, converted, revenue, touches)::text FROM cdp.segment_performance('2026-01-12Z', '2026-01-15Z', '{hand}')), '(2,0,-5.000000,0)', 'three days: Dora is gone, Cleo is not there yet');
 SELECT is((SELECT (customers, conversions)::text FROM cdp.segment_performance('2026-01-15Z', '2026-01-15 00:00:00.000001Z', '{hand}')), '(3,0)', 'a microsecond: who enters at its start is in');
 SELECT is((SELECT (revenue, conversions)::text FROM cdp.segment_performance('2026-01-01Z', '2026-02-01Z', '{hand}', as_of => '2026-02-02Z')), '(245.000000,4)', 'as of the day after, one refund is not known yet');
+SELECT is((SELECT revenue FROM cdp.segment_performance('2026-01-01Z', '2026-02-01Z', '{hand}', as_of => NULL)), 205.000000, 'no moment is now: refunds are not forgotten');
 SELECT is((SELECT (revenue, conversions)::text FROM cdp.segment_performance('2026-01-01Z', '2026-02-01Z', '{hand}', conversion_kinds => '{order}')), '(30.000000,1)', 'of one kind of conversion');
 SELECT is((SELECT (touches, active)::text FROM cdp.segment_performance('2026-01-01Z', '2026-02-01Z', '{hand}', touch_kinds => '{email_open}')), '(1,1)', 'of one kind of touch');
 SELECT is((SELECT revenue FROM cdp.segment_performance('2026-01-01Z', '2026-02-01Z', '{hand}', currency => 'EUR', missing_rate => 'zero')), 10.000000, 'in euro: of yuan there is no rate');
