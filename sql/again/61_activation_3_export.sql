@@ -5,11 +5,12 @@ CREATE OR REPLACE FUNCTION cdp_internal.csv_field(value text, guard boolean) RET
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN value IS NULL THEN ''
   WHEN value = '' THEN '""'
-  WHEN value ~ '[",\r\n]|^\s|\s$' OR guard AND value ~ '^[=+@\t\r-]' AND value !~ '^-?[0-9]+([.][0-9]+)?$' THEN
-    '"' || CASE WHEN guard AND value ~ '^[=+@\t\r-]' AND value !~ '^-?[0-9]+([.][0-9]+)?$' THEN '''' ELSE '' END || replace(value, '"', '""') || '"'
+  -- East Asian spreadsheets take the wide signs for the narrow ones.
+  WHEN guard AND value ~ '^[\t\r\n]|^\s*[=+@＝＋＠－-]' AND value !~ '^-?[0-9]+([.][0-9]+)?$' THEN '"''' || replace(value, '"', '""') || '"'
+  WHEN value ~ '[",\r\n]|^\s|\s$' THEN '"' || replace(value, '"', '""') || '"'
   ELSE value END;
 COMMENT ON FUNCTION cdp_internal.csv_field(text, boolean) IS
-'A value as a field of a CSV file (RFC 4180): in quotes where it has to be, quotes in it doubled; NULL is nothing, the empty text two quotes. guard: what a spreadsheet would take for a formula (it begins with = + - @, a tab or a carriage return, and is no number) gets an apostrophe in front.';
+'A value as a field of a CSV file (RFC 4180): in quotes where it has to be, quotes in it doubled; NULL is nothing, the empty text two quotes. guard: what a spreadsheet would take for a formula (it begins with = + - @, narrow or wide, also after blanks, with a tab or the end of a line, and is no number) gets an apostrophe in front.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.export_words(segment text, channel text, identifiers text[], attributes text[], holdout text) RETURNS text
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -17,7 +18,8 @@ AS $$
 DECLARE
   words text := format('segment %s', quote_literal(segment)) || CASE WHEN channel IS NOT NULL THEN ' by ' || quote_literal(channel) ELSE '' END
     || CASE WHEN holdout IS NOT NULL THEN ' without holdout ' || quote_literal(holdout) ELSE '' END
-    || ': ' || array_to_string('customer'::text || identifiers || attributes, ', ');
+    || ': customer' || CASE WHEN identifiers <> '{}' THEN '; identifiers ' || array_to_string(identifiers, ', ') ELSE '' END
+    || CASE WHEN attributes <> '{}' THEN '; attributes ' || array_to_string(attributes, ', ') ELSE '' END;
 BEGIN
   -- The register has room for 200 characters; what does not fit is told apart by a digest.
   RETURN CASE WHEN length(words) <= 200 THEN words ELSE left(words, 160) || ' ... ' || md5(words) END;
@@ -84,6 +86,11 @@ DECLARE
   after bigint := -1;
 BEGIN
   PERFORM cdp_internal.require_choice('format', format, '{csv,ndjson}');
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RAISE EXCEPTION 'audiences are exported under READ COMMITTED only'
+      USING ERRCODE = 'invalid_transaction_state', DETAIL = pg_catalog.format('This transaction is %s: what was withdrawn since it began would not be seen.', upper(current_setting('transaction_isolation'))),
+        HINT = 'Export in a transaction of its own.';
+  END IF;
   IF asked <> words THEN
     RAISE EXCEPTION 'export % is about something else', export
       USING ERRCODE = 'insufficient_privilege', DETAIL = pg_catalog.format('Asked for was: %s. This is: %s.', asked, words), HINT = 'Ask for this one: cdp.request_audience_export().';
@@ -117,4 +124,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.export_audience(bigint, text, text[], text[], text, text, text, boolean, boolean) IS
-'The lines of an export that was asked for with the same segment, identifiers, attributes, channel and holdout and let pass: the audience as it is now, a line for each customer in the order of their ids. format csv (RFC 4180, UTF-8, lines without their end; several identifiers of a type stand in one field with ; between them; header: names of columns first; guard_formulas: what a spreadsheet would take for a formula gets an apostrophe in front) or ndjson (an object for each customer, as in messages of activations). An export passes once; it is logged. Reads 5,000 customers at a time; lines beyond work_mem wait on disk, the ids of the audience take 8 bytes each. Needs the right to read identifiers and profiles (the part of privacy, or the tables'' owner), with a holdout the rights of the owner, whose arms are kept from then on. Errors: 42501 without the right, for another audience or another''s export, or fewer people than the minimum audience; 55000 it was not let pass, or was made already; 22023 format; else as cdp.request_audience_export().';
+'The lines of an export that was asked for with the same segment, identifiers, attributes, channel and holdout and let pass: the audience as it is now, a line for each customer in the order of their ids. format csv (RFC 4180, UTF-8, lines without their end; several identifiers of a type stand in one field with ; between them; header: names of columns first; guard_formulas: what a spreadsheet would take for a formula gets an apostrophe in front) or ndjson (an object for each customer, as in messages of activations). An export passes once; it is logged. Reads 5,000 customers at a time; lines beyond work_mem wait on disk, the ids of the audience take 8 bytes each. Needs the right to read identifiers and profiles (the part of privacy, or the tables'' owner), with a holdout the rights of the owner, whose arms are kept from then on. Attributes are as of the last cdp.refresh_profiles(). Errors: 25000 in a transaction that is not READ COMMITTED; 42501 without the right, for another audience or another''s export, or fewer people than the minimum audience; 55000 it was not let pass, or was made already; 22023 format; else as cdp.request_audience_export().';

@@ -10,6 +10,21 @@ $$;
 COMMENT ON FUNCTION cdp_internal.segment_uses_of_activation() IS
 'Activations of segments: in use (last_used NULL) until they are ended.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.segment_uses_of_export() RETURNS TABLE (segment_id integer, what text, last_used timestamptz)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  -- By the words of the register, cdp_internal.export_words(): after the name comes a colon or a blank.
+  RETURN QUERY
+  SELECT s.segment_id, 'exports', max(e.done_at)
+  FROM cdp_data.segment s CROSS JOIN LATERAL (SELECT 'segment ' || quote_literal(s.name) AS begins) w JOIN cdp_data.export_request e
+    ON e.state = 'done' AND left(e.what, least(length(w.begins), 160)) = left(w.begins, 160) AND (length(w.begins) >= 160 OR substr(e.what, length(w.begins) + 1, 1) IN (':', ' '))
+  GROUP BY s.segment_id;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.segment_uses_of_export() IS
+'Exports of segments that were made (cdp.export_audience()), with the moment of the last one.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.segment_uses_of_run() RETURNS TABLE (segment_id integer, what text, last_used timestamptz)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$

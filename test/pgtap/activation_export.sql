@@ -1,6 +1,6 @@
 -- Export of an audience: lines of CSV and NDJSON, what may be in them, and who lets them pass.
 BEGIN;
-SELECT plan(32);
+SELECT plan(37);
 SET LOCAL client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC');
 SELECT cdp.add_attribute('motto'), cdp.add_attribute('diet', sensitivity => 'sensitive');
@@ -23,8 +23,9 @@ SELECT throws_ok($$SELECT cdp.request_audience_export('all', attributes => '{tow
 SELECT throws_ok($$SELECT cdp.request_audience_export('all', attributes => '{city,diet}')$$, '22023', 'attribute "diet" may not be used for marketing', 'one that the purpose does not allow');
 SELECT throws_ok($$SELECT cdp.request_audience_export('all', holdout => 'x')$$, '42704', NULL, 'a holdout that is none');
 SELECT cdp.request_audience_export('all', '{email,phone}', '{city,motto,membership_points}', reason => 'test') AS e \gset
-SELECT is((SELECT what || '; ' || audience || ' ' || purpose || ' ' || state FROM cdp_bi.export_request), 'segment ''all'': customer, email, phone, city, motto, membership_points; 5 marketing approved', 'the register says what leaves');
+SELECT is((SELECT what || '; ' || audience || ' ' || purpose || ' ' || state FROM cdp_bi.export_request), 'segment ''all'': customer; identifiers email, phone; attributes city, motto, membership_points; 5 marketing approved', 'the register says what leaves');
 SELECT throws_ok(format('SELECT cdp.export_audience(%s, ''all'', ''{email}'')', :e), '42501', format('export %s is about something else', :e), 'nothing else leaves under it');
+SELECT isnt(cdp_internal.export_words('s', NULL, '{email,wechat}', '{city}', NULL), cdp_internal.export_words('s', NULL, '{email}', '{wechat,city}', NULL), 'an identifier is not an attribute of the same name');
 SELECT throws_ok(format('SELECT cdp.export_audience(%s, ''all'', ''{email,phone}'', ''{city,motto,membership_points}'', format => ''xml'')', :e), '22023', NULL, 'a format that is none');
 CREATE TEMP TABLE line AS SELECT row_number() OVER () AS n, l FROM cdp.export_audience(:e, 'all', '{email,phone}', '{city,motto,membership_points}') l;
 SELECT results_eq('SELECT l FROM line ORDER BY n', format($$SELECT l FROM (VALUES (0, 'customer,email,phone,city,motto,membership_points'),
@@ -48,6 +49,8 @@ SELECT is((SELECT string_agg(cdp_internal.csv_field(v, false), ',' ORDER BY n) F
   E'a,"",,"a,b","a""b","a\nb","a\rb"," a","a ",=1,''', 'fields as RFC 4180 has them');
 SELECT is((SELECT string_agg(cdp_internal.csv_field(v, true), ',' ORDER BY n) FROM unnest(ARRAY['=1', '+1', '-1', '-1.5', '--1', '@a', E'\ta', 'a=1', '-1e5', '']) WITH ORDINALITY u (v, n)),
   E'"''=1","''+1",-1,-1.5,"''--1","''@a","''\ta",a=1,"''-1e5",""', 'guarded');
+SELECT is((SELECT string_agg(cdp_internal.csv_field(v, true), ',' ORDER BY n) FROM unnest(ARRAY['＝1', '＋1', '－1', '＠a', ' =1', E'\n=1', ' a', '1-1']) WITH ORDINALITY u (v, n)),
+  E'"''＝1","''＋1","''－1","''＠a","'' =1","''\n=1"," a",1-1', 'wide signs, and signs after blanks');
 CREATE TEMP TABLE field (n int, v text);
 INSERT INTO field SELECT n, (SELECT string_agg(substr(E'a",\n\r\t ''=+-@;é中', 1 + floor(random() * 17)::int, 1), '') FROM generate_series(1, n % 9) WHERE n > 0) FROM (SELECT setseed(0.7)) s, generate_series(1, 500) n;
 \set made `mktemp`
@@ -83,6 +86,20 @@ SELECT throws_ok(format('SELECT cdp.export_audience(%s, ''all'')', :e), '55000',
 SELECT throws_ok(format('SELECT cdp.export_audience(%s, ''all'')', 99999), '22023', NULL, 'nor an export that nobody asked for');
 UPDATE cdp_data.export_request SET state = 'approved', decided_by = 'another' WHERE export_id = :e;
 SELECT is((SELECT count(*) FROM cdp.export_audience(:e, 'all', header => false)), 5::bigint, 'then they do');
+-- A use of the segment, and only of that one.
+SELECT cdp.create_segment('all: those', 'city is known', 'marketing'), cdp.create_segment('al', 'city is known', 'marketing');
+SELECT results_eq($$SELECT s.name COLLATE "default", u.what, u.last_used FROM cdp.segment_uses() u JOIN cdp_data.segment s USING (segment_id)$$, $$SELECT 'all', 'exports', max(done_at) FROM cdp_data.export_request$$, 'exports use the segment');
+-- The part of privacy makes exports, and nobody of less.
+CREATE ROLE export_privacy;
+CREATE ROLE export_marketer;
+UPDATE cdp_data.setting SET export_approval_above = NULL;
+CALL cdp.setup(privacy => 'export_privacy', marketer => 'export_marketer');
+SET LOCAL ROLE export_privacy;
+SELECT cdp.request_audience_export('all', '{email}', '{city}') AS e \gset
+SELECT is((SELECT count(*) FROM cdp.export_audience(:e, 'all', '{email}', '{city}', header => false) l WHERE l ~ '^\d+,[a-z]+@example.org,'), 5::bigint, 'privacy exports');
+SET LOCAL ROLE export_marketer;
+SELECT throws_ok($$SELECT cdp.export_audience(cdp.request_audience_export('all', '{email}'), 'all', '{email}')$$, '42501', NULL, 'a marketer does not read identifiers in this way');
+RESET ROLE;
 SELECT throws_ok($$SELECT cdp.edit_segment('all', 'diet is missing')$$, '22023', NULL, 'a rule that its purpose does not allow has no audience to export');
 SELECT cmp_ok(length(cdp_internal.export_words('s', NULL, ARRAY(SELECT 'type ' || i FROM generate_series(1, 90) i), '{}', NULL)), '<=', 200, 'long lists of columns fit into the register');
 SELECT * FROM finish();
