@@ -1,9 +1,9 @@
 -- Activation room, activations: who should be at a destination, what it has been told, and the messages that make the one the
 -- other. A message is written in the transaction that decides it.
 --
--- Locks: who adds holds the row of cdp_data.profile_state, as runs of segments do, then the outbox, and customers only as far as
--- nobody else has them: an erasure waits for profile_state with customers in its hands. Who takes somebody out because he
--- may no longer be used holds his customers alone, or the whole outbox.
+-- Locks: who adds holds the row of cdp_data.profile_state, as runs of segments do, then the outbox, then activations, and customers
+-- only as far as nobody else has them: an erasure waits for profile_state with customers in its hands. Who takes somebody out
+-- because he may no longer be used holds his customers alone, or the whole outbox, before activations.
 
 CREATE OR REPLACE FUNCTION cdp_internal.activation_of(name text) RETURNS record
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -23,6 +23,18 @@ END
 $$;
 COMMENT ON FUNCTION cdp_internal.activation_of(text) IS
 'The activation of that name. Errors: 42704 when there is none, with the nearest name; 55000 before cdp.setup().';
+
+CREATE OR REPLACE FUNCTION cdp_internal.activation_hold() RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  PERFORM FROM cdp_data.profile_state FOR UPDATE;
+  -- Before rows of activations: who changes what purposes allow has the outbox alone, and then marks and blocks them.
+  LOCK TABLE cdp_data.outbox IN ROW EXCLUSIVE MODE;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.activation_hold() IS
+'What everybody takes before he changes activations or adds somebody: waits for runs of segments, refreshes of profiles, erasures, and for who changes what many people or purposes allow.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.activation_blocked(a record, names jsonb DEFAULT NULL) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -125,15 +137,14 @@ DECLARE
   homes bigint[] := CASE WHEN types <> '{}' THEN cdp_internal.attribution_members(customers) END;
 BEGIN
   RETURN QUERY
-  WITH named AS MATERIALIZED (
-    SELECT x.root, array_agg(x.identifier_id ORDER BY x.identifier_id) AS ids, jsonb_object_agg(x.name, x.vals) AS vals
-    FROM (
-      SELECT i.root, t.name, unnest(array_agg(i.identifier_id)) AS identifier_id, jsonb_agg(i.value ORDER BY i.value) AS vals
-      FROM (SELECT y.identifier_id, y.type_id, y.value, cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), y.customer_id, y.identifier_id) AS root
-        FROM cdp_data.identifier y WHERE y.customer_id = ANY (homes) AND y.type_id = ANY (types) AND y.state = 'active' OFFSET 0) i
-        JOIN cdp_data.identifier_type_all t ON t.type_id = i.type_id
-      GROUP BY i.root, t.name) x
-    GROUP BY x.root
+  WITH found AS MATERIALIZED (
+    SELECT y.identifier_id, t.name, y.value, cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), y.customer_id, y.identifier_id) AS root
+    FROM cdp_data.identifier y JOIN cdp_data.identifier_type_all t ON t.type_id = y.type_id WHERE y.customer_id = ANY (homes) AND y.type_id = ANY (types) AND y.state = 'active'
+  ), numbered AS MATERIALIZED (
+    SELECT f.root, array_agg(f.identifier_id ORDER BY f.identifier_id) AS ids FROM found f GROUP BY f.root
+  ), named AS MATERIALIZED (
+    SELECT x.root, jsonb_object_agg(x.name, x.vals) AS vals
+    FROM (SELECT f.root, f.name, jsonb_agg(f.value ORDER BY f.value) AS vals FROM found f GROUP BY f.root, f.name) x GROUP BY x.root
   ), known AS MATERIALIZED (
     SELECT p.customer_id, (
       SELECT jsonb_object_agg(x.name, x.value)
@@ -142,12 +153,28 @@ BEGIN
       WHERE x.value <> 'null') AS vals
     FROM cdp_data.profile p WHERE attribute_names <> '{}' AND p.customer_id = ANY (customers)
   )
-  SELECT c, coalesce(n.ids, '{}'), coalesce(n.vals, '{}'), coalesce(k.vals, '{}')
-  FROM unnest(customers) c LEFT JOIN named n ON n.root = c LEFT JOIN known k ON k.customer_id = c;
+  SELECT c, coalesce(i.ids, '{}'), coalesce(n.vals, '{}'), coalesce(k.vals, '{}')
+  FROM unnest(customers) c LEFT JOIN numbered i ON i.root = c LEFT JOIN named n ON n.root = c LEFT JOIN known k ON k.customer_id = c;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.audience_facts(bigint[], text[], text[]) IS
 'What is known of these customers (roots), a row for each: values of their identifiers of these types ({"email": ["a@b.example"]}, active ones, sorted) with their numbers, and these attributes of their profiles ({"city": "Xian"}; those without a value are left out; times in UTC). The caller asks which of them may be used.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.activation_undo(a record, refused bigint[], before jsonb, reason text) RETURNS text
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  -- With the number of the message before, which may be on its way and is the last one again.
+  UPDATE cdp_data.activation_member x SET is_in = b.is_in, sequence = b.sequence, at = b.at, identifiers = b.identifiers
+  FROM jsonb_populate_recordset(NULL::cdp_data.activation_member, before) b WHERE x.activation_id = a.activation_id AND x.customer_id = b.customer_id AND b.customer_id = ANY (refused);
+  DELETE FROM cdp_data.activation_member x WHERE x.activation_id = a.activation_id AND x.customer_id = ANY (refused)
+    AND NOT EXISTS (SELECT FROM jsonb_populate_recordset(NULL::cdp_data.activation_member, before) b WHERE b.customer_id = x.customer_id);
+  -- It is noted where everybody reads it: whom it was about is not.
+  RETURN coalesce(regexp_replace(reason, '\mcustomer \d+', 'a customer', 'g'), 'the outbox has such a message already');
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.activation_undo(record, bigint[], jsonb, text) IS
+'Notes of these customers, of whom the outbox refused a message for that reason (NULL: it stands there already), what was noted before (rows of cdp_data.activation_member). Returns the reason without a number of a customer.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.activation_add(a record, customers bigint[], OUT added bigint, OUT late text)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -158,6 +185,8 @@ DECLARE
   part bigint[];
   held bigint[];
   known bigint[];
+  before cdp_data.activation_member[];
+  gate bytea;
   m record;
   segment text := (SELECT s.name FROM cdp_data.segment s WHERE s.segment_id = a.segment_id);
   refused bigint[];
@@ -165,9 +194,11 @@ DECLARE
 BEGIN
   added := 0;
   late := cdp_internal.outbox_hold(a.destination);
-  IF late IS NOT NULL THEN
+  IF late IS NOT NULL OR customers = '{}' THEN
     RETURN;
   END IF;
+  -- Messages carry attributes as they are now; runs of rules over events do not wait for profiles.
+  PERFORM cdp.refresh_profiles() WHERE a.attributes <> '{}';
   FOR start IN 1 .. cardinality(customers) BY batch LOOP
     part := customers[start : start + batch - 1];
     IF a.holdout_id IS NULL THEN
@@ -177,8 +208,12 @@ BEGIN
       FROM cdp_internal.holdout_assign(a.holdout_id, part, clock_timestamp(), false) h;
     END IF;
     late := CASE WHEN cardinality(CASE WHEN a.holdout_id IS NULL THEN held ELSE known END) < cardinality(part) THEN 'somebody else was changing a customer' ELSE late END;
+    -- Who refused since this was asked has ended; from here on nobody does before this transaction ends. The outbox asks about
+    -- the purpose.
+    gate := cdp_internal.consent_gate('analytics', '', held);
+    held := ARRAY(SELECT h FROM unnest(held) h WHERE cdp_internal.bitmap_has(gate, h) ORDER BY h);
     CONTINUE WHEN held = '{}';
-    known := ARRAY(SELECT x.customer_id FROM cdp_data.activation_member x WHERE x.activation_id = a.activation_id AND x.customer_id = ANY (held));
+    before := ARRAY(SELECT x FROM cdp_data.activation_member x WHERE x.activation_id = a.activation_id AND x.customer_id = ANY (held));
     WITH facts AS MATERIALIZED (
       SELECT f.* FROM cdp_internal.audience_facts(held, a.identifiers, a.attributes) f
     ), noted AS (
@@ -195,9 +230,7 @@ BEGIN
     FROM cdp_internal.outbox_put_many(a.destination, 'audience_add', m.customers, m.payloads, m.keys) p;
     added := added + cardinality(m.customers) - cardinality(refused);
     IF refused <> '{}' THEN
-      late := reason;
-      UPDATE cdp_data.activation_member x SET is_in = false WHERE x.activation_id = a.activation_id AND x.customer_id = ANY (refused) AND x.customer_id = ANY (known);
-      DELETE FROM cdp_data.activation_member x WHERE x.activation_id = a.activation_id AND x.customer_id = ANY (refused) AND x.customer_id <> ALL (known);
+      late := cdp_internal.activation_undo(a, refused, to_jsonb(before), reason);
     END IF;
   END LOOP;
 END
@@ -214,6 +247,7 @@ DECLARE
   part bigint[];
   keys text[];
   unseen text[];
+  before cdp_data.activation_member[];
   m record;
   segment text := (SELECT s.name FROM cdp_data.segment s WHERE s.segment_id = a.segment_id);
   n bigint;
@@ -243,6 +277,7 @@ BEGIN
     )
     SELECT count(*) INTO n FROM gone;
     removed := removed + n;
+    before := ARRAY(SELECT x FROM cdp_data.activation_member x WHERE x.activation_id = a.activation_id AND x.customer_id = ANY (part));
     FOR m IN
       WITH noted AS (
         UPDATE cdp_data.activation_member x SET is_in = false, sequence = DEFAULT, at = clock_timestamp() WHERE x.activation_id = a.activation_id AND x.customer_id = ANY (part) AND x.is_in
@@ -263,8 +298,7 @@ BEGIN
       FROM cdp_internal.outbox_put_many(a.destination, m.kind, m.customers, m.payloads, m.keys) p;
       removed := removed + cardinality(m.customers) - cardinality(refused);
       IF refused <> '{}' THEN
-        late := reason;
-        UPDATE cdp_data.activation_member x SET is_in = true WHERE x.activation_id = a.activation_id AND x.customer_id = ANY (refused);
+        late := cdp_internal.activation_undo(a, refused, to_jsonb(before), reason);
       END IF;
     END LOOP;
   END LOOP;

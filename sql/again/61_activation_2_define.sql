@@ -33,7 +33,7 @@ BEGIN
     RAISE EXCEPTION 'there is no type of identifiers named "%"', left(odd, 100)
       USING ERRCODE = 'invalid_parameter_value', HINT = cdp_internal.did_you_mean(odd, ARRAY(SELECT t.name FROM cdp_data.identifier_type_all t), 'SELECT name FROM cdp_data.identifier_type_all; lists them.');
   END IF;
-  PERFORM FROM cdp_data.profile_state FOR UPDATE;
+  PERFORM cdp_internal.activation_hold();
   INSERT INTO cdp_data.activation AS x (name, segment_id, destination, holdout_id, identifiers, attributes, priority_group, priority)
   VALUES (create_activation.name, s.segment_id, create_activation.destination, CASE WHEN holdout IS NOT NULL THEN (cdp_internal.holdout_of(holdout)).holdout_id END,
     ARRAY(SELECT DISTINCT u FROM unnest(create_activation.identifiers) u ORDER BY 1), ARRAY(SELECT DISTINCT u FROM unnest(create_activation.attributes) u ORDER BY 1),
@@ -87,7 +87,7 @@ BEGIN
   IF batch IS NULL OR batch < 1 THEN
     RAISE EXCEPTION 'batch must be above zero' USING ERRCODE = 'invalid_parameter_value', DETAIL = format('It is %s.', coalesce(batch::text, 'NULL'));
   END IF;
-  PERFORM FROM cdp_data.profile_state FOR UPDATE;
+  PERFORM cdp_internal.activation_hold();
   a := cdp_internal.activation_of(name);
   added := 0;
   remaining := 0;
@@ -117,6 +117,7 @@ BEGIN
     DELETE FROM cdp_data.feed_cursor c WHERE c.consumer = 'activation';
     RETURN;
   END IF;
+  PERFORM cdp_internal.activation_hold();
   SELECT min(a.asked_at), array_agg(DISTINCT s.purpose) || 'analytics'::text INTO since, purposes
   FROM cdp_data.activation a JOIN cdp_data.segment s ON s.segment_id = a.segment_id WHERE a.activation_id = ANY (ids);
   SELECT coalesce(array_agg(DISTINCT f.id) FILTER (WHERE f.id IS NOT NULL), '{}'), max(f.cause) FILTER (WHERE f.id IS NULL) INTO scope, everybody
@@ -167,15 +168,29 @@ BEGIN
     RETURN;
   ELSIF roots IS NULL THEN
     names := cdp_internal.segment_catalog();
-    UPDATE cdp_data.activation a SET blocked = b.reason, stale = coalesce(a.stale, 'what its purpose allows was changed'), stale_since = coalesce(a.stale_since, clock_timestamp())
+    -- Who may be used from now on, such as on another channel of the destination, is found by comparing everybody.
+    UPDATE cdp_data.activation a SET blocked = b.reason, stale = coalesce(a.stale, 'whom its purpose allows may have changed'), stale_since = coalesce(a.stale_since, clock_timestamp())
     FROM (SELECT x.activation_id, cdp_internal.activation_blocked(x, names) AS reason FROM cdp_data.activation x WHERE x.activation_id = ANY (ids) OFFSET 0) b
-    WHERE a.activation_id = b.activation_id AND a.blocked IS DISTINCT FROM b.reason;
+    WHERE a.activation_id = b.activation_id AND (a.stale IS NULL OR a.blocked IS DISTINCT FROM b.reason);
   END IF;
   PERFORM cdp_internal.activation_sync(ids, CASE WHEN roots IS NOT NULL THEN ARRAY(SELECT u FROM unnest(roots) r, cdp_internal.customers_under(r) u) END, false, true);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.consent_changed_for_activation(bigint[]) IS
 'Who may no longer be used leaves every destination, in the transaction in which that is said (cdp_internal.consent_told()).';
+
+CREATE OR REPLACE FUNCTION cdp_internal.activation_compare(id integer, OUT added bigint, OUT removed bigint)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  -- What can still not be told is noted anew, with the moment since when.
+  UPDATE cdp_data.activation x SET stale = NULL WHERE x.activation_id = id;
+  SELECT s.added, s.removed INTO added, removed FROM cdp_internal.activation_sync(ARRAY[id], NULL, true) s;
+  UPDATE cdp_data.activation x SET stale_since = NULL WHERE x.activation_id = id AND x.stale IS NULL;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.activation_compare(integer) IS
+'Compares everybody at an activation with what its destination was told, sends the difference, and notes that it is up to date, or why not. The caller holds cdp_internal.activation_hold().';
 
 CREATE OR REPLACE FUNCTION cdp.sync_activations() RETURNS TABLE (activation text, added bigint, removed bigint, remaining bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -191,7 +206,7 @@ BEGIN
     PERFORM cdp_internal.activation_follow(NULL);
     RETURN;
   END IF;
-  PERFORM FROM cdp_data.profile_state FOR UPDATE;
+  PERFORM cdp_internal.activation_hold();
   names := cdp_internal.segment_catalog();
   UPDATE cdp_data.activation x SET blocked = b.reason, stale = coalesce(x.stale, 'what its purpose allows was changed'), stale_since = coalesce(x.stale_since, clock_timestamp())
   FROM (SELECT y.activation_id, cdp_internal.activation_blocked(y, names) AS reason FROM cdp_data.activation y WHERE y.state <> 'ended' OFFSET 0) b
@@ -203,8 +218,7 @@ BEGIN
     remaining := 0;
     SELECT coalesce(sum(f.added), 0), coalesce(sum(f.removed), 0) INTO added, removed FROM pg_temp.cdp_activation_done f WHERE f.activation_id = a.activation_id;
     IF a.stale IS NOT NULL THEN
-      UPDATE cdp_data.activation x SET stale = NULL, stale_since = NULL WHERE x.activation_id = a.activation_id;
-      done := cdp_internal.activation_sync(ARRAY[a.activation_id], NULL, true);
+      done := cdp_internal.activation_compare(a.activation_id);
       added := added + done.added;
       removed := removed + done.removed;
     END IF;
@@ -232,7 +246,7 @@ DECLARE
   a cdp_data.activation := cdp_internal.activation_of(name);
   has bytea;
 BEGIN
-  PERFORM FROM cdp_data.profile_state FOR UPDATE;
+  PERFORM cdp_internal.activation_hold();
   a := cdp_internal.activation_of(name);
   IF a.state <> 'active' THEN
     RAISE EXCEPTION 'activation "%" is %', name, a.state
@@ -240,7 +254,6 @@ BEGIN
   END IF;
   IF reported IS NOT NULL THEN
     -- Additions and removals that have not been delivered yet can not be in what it reports.
-    LOCK TABLE cdp_data.outbox IN ROW EXCLUSIVE MODE;
     has := (SELECT cdp.roaring_build(r) FROM unnest(reported) r WHERE r BETWEEN 1 AND 4294967295);
     foreign_members := (SELECT count(DISTINCT r) FROM unnest(reported) r
       WHERE NOT EXISTS (SELECT FROM cdp_data.activation_member m WHERE m.activation_id = a.activation_id AND m.customer_id = r));
@@ -249,8 +262,8 @@ BEGIN
       AND NOT EXISTS (SELECT FROM cdp_data.outbox o WHERE o.destination = a.destination AND o.dedup_key = format('activation %s %s', a.activation_id, m.sequence) AND o.state IN ('waiting', 'taken'))
       AND m.customer_id = ANY (ARRAY(SELECT c.customer_id FROM cdp_data.customer c WHERE c.customer_id IN (SELECT x.customer_id FROM cdp_data.activation_member x WHERE x.activation_id = a.activation_id) FOR KEY SHARE SKIP LOCKED));
   END IF;
-  UPDATE cdp_data.activation x SET stale = NULL, stale_since = NULL, reconciled_at = clock_timestamp() WHERE x.activation_id = a.activation_id;
-  SELECT s.added, s.removed INTO added, removed FROM cdp_internal.activation_sync(ARRAY[a.activation_id], NULL, true) s;
+  UPDATE cdp_data.activation x SET reconciled_at = clock_timestamp() WHERE x.activation_id = a.activation_id;
+  SELECT c.added, c.removed INTO added, removed FROM cdp_internal.activation_compare(a.activation_id) c;
   PERFORM cdp_data.audit_write('activation', 'activation ' || name, NULL, jsonb_build_object('op', 'reconcile', 'reported', cardinality(reported), 'added', added, 'removed', removed, 'foreign', foreign_members));
 END
 $$;
@@ -265,7 +278,7 @@ DECLARE
   late text;
   n bigint := 0;
 BEGIN
-  PERFORM FROM cdp_data.profile_state FOR UPDATE;
+  PERFORM cdp_internal.activation_hold();
   a := cdp_internal.activation_of(name);
   IF a.state = becomes THEN
     RETURN 0;
@@ -273,7 +286,6 @@ BEGIN
     RAISE EXCEPTION 'activation "%" has ended', name USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Make a new one.';
   END IF;
   IF becomes = 'ended' AND remove THEN
-    LOCK TABLE cdp_data.outbox IN ROW EXCLUSIVE MODE;
     SELECT r.removed, r.late INTO n, late
     FROM cdp_internal.activation_remove(a, ARRAY(SELECT m.customer_id FROM cdp_data.activation_member m WHERE m.activation_id = a.activation_id AND m.is_in ORDER BY 1), (SELECT cdp.roaring_build(NULL)), false) r;
     IF late IS NOT NULL THEN
@@ -341,16 +353,18 @@ DECLARE
   held bigint[] := cdp_internal.held_homes();
   n bigint;
 BEGIN
-  DELETE FROM cdp_data.activation_member m USING cdp_data.setting s
-  WHERE NOT m.is_in AND m.at < cdp_internal.cutoff(now(), s.activation_retention) AND m.customer_id <> ALL (held)
-    AND NOT EXISTS (SELECT FROM cdp_data.activation a JOIN cdp_data.outbox o ON o.destination = a.destination AND o.dedup_key = format('activation %s %s', a.activation_id, m.sequence) AND o.state IN ('waiting', 'taken')
-      WHERE a.activation_id = m.activation_id);
+  PERFORM cdp_internal.activation_hold();
+  -- Of an ended activation nothing is told any more, whatever its destination has.
+  DELETE FROM cdp_data.activation_member m USING cdp_data.setting s, cdp_data.activation a
+  WHERE a.activation_id = m.activation_id AND (NOT m.is_in AND m.at < cdp_internal.cutoff(now(), s.activation_retention) OR a.ended_at < cdp_internal.cutoff(now(), s.activation_retention))
+    AND m.customer_id <> ALL (held)
+    AND NOT EXISTS (SELECT FROM cdp_data.outbox o WHERE o.destination = a.destination AND o.dedup_key = format('activation %s %s', a.activation_id, m.sequence) AND o.state IN ('waiting', 'taken'));
   GET DIAGNOSTICS n = ROW_COUNT;
-  RAISE NOTICE 'maintain: % customers removed from destinations past their retention', n;
+  RAISE NOTICE 'maintain: what destinations were told of % customers is past its retention', n;
 END
 $$;
 COMMENT ON PROCEDURE cdp_internal.maintain_room_activation() IS
-'Part of cdp.maintain(): forgets who was removed from a destination longer ago than cdp_data.setting.activation_retention; customers on hold stay.';
+'Part of cdp.maintain(): forgets who was removed from a destination, and whom activations had told of that ended, longer ago than cdp_data.setting.activation_retention; customers on hold stay, and those whose message was not delivered yet.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.health_of_activation()
 RETURNS TABLE (severity text, finding text, detail text, remedy text)

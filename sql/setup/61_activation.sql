@@ -52,7 +52,7 @@ COMMENT ON COLUMN cdp_data.activation_member.identifiers IS 'identifier_id of th
 
 -- step: activation settings
 ALTER TABLE cdp_data.setting ADD COLUMN IF NOT EXISTS activation_retention interval CHECK (activation_retention > '0'::interval);
-COMMENT ON COLUMN cdp_data.setting.activation_retention IS 'cdp.maintain() forgets who was removed from a destination longer ago than this; a list that the destination reports is then no longer compared with them. NULL keeps everything.';
+COMMENT ON COLUMN cdp_data.setting.activation_retention IS 'cdp.maintain() forgets who was removed from a destination, and whom an activation had told of that ended, longer ago than this; a list that the destination reports is then no longer compared with them. NULL keeps everything.';
 
 -- step: again: activation views
 CREATE OR REPLACE VIEW cdp_bi.activation WITH (security_invoker = true) AS

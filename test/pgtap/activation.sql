@@ -1,6 +1,6 @@
 -- Activations: a destination gets who enters and leaves, once each, with consent, holdout, priority and the minimum audience
 -- obeyed; withdrawal, refusal, erasure and a purpose that is taken away hold in their own transaction. Every step commits.
-SELECT plan(88);
+SELECT plan(110);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC');
 SELECT count(cdp.track('shop', 'purchase', jsonb_build_object('email', 'p' || i || '@example.org'), value => 10)) FROM generate_series(1, 20) i;
@@ -150,6 +150,17 @@ SELECT count(*) FROM cdp.segment_tick();
 SELECT is((SELECT count(*) FROM public.told WHERE kind = 'audience_withdraw'), 0::bigint, 'who is one with somebody who refused');
 SELECT is(public.deliver('ads'), 'audience_add 1, audience_remove 1, audience_withdraw 1', 'is out with the next run');
 
+-- A destination that speaks on another channel: who agreed to that one only comes with the job.
+SELECT public.fresh();
+SELECT count(cdp.track('shop', 'purchase', public.who(24), value => 5)), count(cdp.record_consent('shop', 'marketing', 'granted', public.who(24), channel => 'sms'));
+SELECT count(*) FROM cdp.segment_tick();
+SELECT is((SELECT count(*) FROM cdp_data.activation_member WHERE customer_id = public.p(24)), 0::bigint, 'who agreed to another channel is not told of');
+BEGIN;
+SELECT cdp.add_destination('ads', 'marketing', 'sms', '{city,membership_points}');
+SELECT results_eq($$SELECT * FROM cdp.sync_activations()$$, $$VALUES ('b', 2::bigint, 0::bigint, 0::bigint)$$, 'once the destination speaks on that one');
+SELECT is((SELECT string_agg(x, ' ') FROM unnest(ARRAY[1, 24]) i CROSS JOIN LATERAL (SELECT m.is_in::text FROM cdp_data.activation_member m WHERE m.customer_id = public.p(i)) m (x)), 'true true', 'he is, and who refused the other one');
+ROLLBACK;
+
 -- A purpose taken away, an attribute that may not be used: in its own transaction.
 SELECT public.fresh();
 SELECT cdp.create_activation('i', 'ill', 'crm') AS i \gset
@@ -196,9 +207,13 @@ SELECT cdp.record_consent('shop', 'marketing', 'withdrawn', public.who(11)) IS N
 SELECT count(*) FROM cdp.segment_tick();
 SELECT is(public.deliver('ads'), 'audience_withdraw 1', 'a withdrawal passes a closed gate');
 SELECT matches((SELECT stale FROM cdp_bi.activation WHERE activation = 'b'), '^gate "data" is closed', 'what does not is noted');
+UPDATE cdp_data.activation SET stale_since = now() - interval '2 hours' WHERE name = 'b';
+SELECT is((SELECT count(*) FROM cdp.sync_activations()), 0::bigint, 'trying again tells nothing while it is closed');
+SELECT is((SELECT count(*) FROM cdp.health() WHERE finding = 'activation_stale'), 1::bigint, 'health tells how long that lasts, though it is tried again and again');
 SELECT cdp.override_gate('data', now() + interval '1 day', 'test over');
 SELECT results_eq($$SELECT * FROM cdp.sync_activations()$$, $$VALUES ('b', 1::bigint, 1::bigint, 0::bigint)$$, 'and told when it opens');
 SELECT is(public.deliver('ads'), 'audience_add 1, audience_remove 1, audience_withdraw 1', 'once');
+SELECT is((SELECT stale_since FROM cdp_data.activation WHERE name = 'b'), NULL, 'nothing is left to tell');
 
 SELECT is_empty('SELECT * FROM public.odd', 'no message was about what the destination had, or had not, already');
 
@@ -214,6 +229,20 @@ UPDATE cdp_data.outbox SET next_attempt_at = now() - interval '1 second' WHERE s
 SELECT is(public.deliver('ads'), 'audience_remove 1', 'after he left it is not tried again');
 SELECT is((SELECT state || ': ' || last_error FROM cdp_data.outbox WHERE outbox_id = :first), 'cancelled: it is not the last message about the customer', 'and says why');
 SELECT is(cdp.outbox_put('ads', 'audience_add', '{"activation": "b", "sequence": 1}', customer_id => public.p(12)), NULL, 'nobody else writes such messages');
+
+-- An addition that the outbox refuses leaves what was noted as it was: the message before is still the last one, and goes out.
+BEGIN;
+SELECT cdp.record_consent('shop', 'marketing', 'withdrawn', public.who(12)) IS NOT NULL;
+SELECT cdp.record_consent('shop', 'marketing', 'granted', public.who(12)) IS NOT NULL;
+CREATE OR REPLACE FUNCTION cdp_internal.outbox_refusals_of_purpose(destination text, kind text, customers bigint[], payloads jsonb[]) RETURNS TABLE (n bigint, reason text) LANGUAGE sql AS $$
+  SELECT u.n, 'customer ' || u.x || ' is out' FROM unnest(customers) WITH ORDINALITY u (x, n) WHERE kind = 'audience_add' AND current_setting('test.refuses') = 'yes' $$;
+SET LOCAL test.refuses = yes;
+SELECT count(*) FROM cdp.segment_tick();
+SELECT is((SELECT stale FROM cdp_data.activation WHERE name = 'b'), 'a customer is out', 'what is refused is noted, but not about whom');
+SELECT results_eq($$SELECT kind FROM cdp.outbox_take('ads')$$, $$VALUES ('audience_withdraw')$$, 'the withdrawal before it goes out');
+SET LOCAL test.refuses = no;
+SELECT results_eq($$SELECT * FROM cdp.sync_activations() WHERE activation = 'b'$$, $$VALUES ('b', 1::bigint, 0::bigint, 0::bigint)$$, 'the addition comes later');
+ROLLBACK;
 
 -- Reconcile.
 SELECT results_eq($$SELECT * FROM cdp.reconcile_activation('b')$$, $$VALUES (0::bigint, 0::bigint, NULL::bigint)$$, 'all is as it was told');
@@ -246,4 +275,52 @@ SELECT is((SELECT count(*) FROM public.has WHERE activation = 'b'), 0::bigint, '
 SELECT throws_ok($$SELECT cdp.resume_activation('b')$$, '55000', 'activation "b" has ended', 'for good');
 SELECT is(cdp.end_activation('i', remove => false), 0::bigint, 'another one leaves them');
 SELECT is((SELECT count(*) FROM cdp_data.audit WHERE action = 'activation' AND detail ->> 'op' IN ('create', 'paused', 'active', 'ended')), 7::bigint, 'the audit has it');
+
+-- Retention: who was removed, and who was left by one that ended; not who is on hold, nor before the message is delivered.
+BEGIN;
+UPDATE cdp_data.setting SET activation_retention = '10 days';
+UPDATE cdp_data.activation_member SET at = now() - interval '11 days';
+SELECT cdp.place_hold(public.p(14), 'test') > 0;
+UPDATE cdp_data.outbox o SET state = 'waiting' FROM cdp_data.activation_member m WHERE m.customer_id = public.p(15) AND m.activation_id = :b AND o.dedup_key = format('activation %s %s', :b, m.sequence);
+UPDATE cdp_data.outbox SET state = 'sent' WHERE destination = 'crm';
+CALL cdp_internal.maintain_room_activation();
+SELECT set_eq(format('SELECT customer_id FROM cdp_data.activation_member WHERE activation_id = %s', :b), $$VALUES (public.p(14)), (public.p(15))$$, 'who was removed longer ago is forgotten');
+SELECT cmp_ok((SELECT count(*) FROM cdp_data.activation_member WHERE activation_id = :i), '>', 5::bigint, 'whom an activation left when it ended is not yet');
+UPDATE cdp_data.activation SET ended_at = now() - interval '11 days' WHERE state = 'ended';
+CALL cdp_internal.maintain_room_activation();
+SELECT set_eq(format('SELECT customer_id FROM cdp_data.activation_member WHERE activation_id IN (%s, %s)', :b, :i), $$VALUES (public.p(14)), (public.p(15))$$, 'then he is, too');
+SELECT cmp_ok((SELECT count(*) FROM cdp_data.activation_member WHERE activation_id = :r), '>', 0::bigint, 'whom a destination has stays');
+ROLLBACK;
+
+-- A file is about now, not about when a transaction began.
+BEGIN ISOLATION LEVEL REPEATABLE READ;
+SELECT throws_ok($$SELECT cdp.export_audience(1, 'rich')$$, '25000', 'audiences are exported under READ COMMITTED only', 'an export sees what was withdrawn since its transaction began');
+ROLLBACK;
+
+-- Audiences, journeys and activations at once: each in the transaction in which it is said.
+CREATE FUNCTION public.used(c bigint) RETURNS text LANGUAGE sql AS $$
+  SELECT format('audience %s, journey %s, activation %s', (SELECT count(*) FROM cdp.segment_audience('rich') m WHERE m = c),
+    (SELECT count(*) FROM cdp.journey_state('[{"name": "bought", "enter": "purchase"}]', ARRAY[c])),
+    (SELECT count(*) FROM cdp_bi.activation_member m WHERE m.activation = 'r' AND m.customer_id = c)) $$;
+SELECT p(15) AS p15 \gset
+SELECT is(public.used(:p15), 'audience 1, journey 1, activation 1', 'he is in an audience, a journey and an activation');
+BEGIN;
+SELECT cdp.record_consent('shop', 'analytics', 'withdrawn', public.who(15)) IS NOT NULL;
+SELECT is(public.used(:p15), 'audience 0, journey 0, activation 0', 'who refuses analytics is in none of them, at once');
+ROLLBACK;
+BEGIN;
+SELECT cdp.record_consent('shop', 'marketing', 'withdrawn', public.who(15)) IS NOT NULL;
+SELECT is(public.used(:p15), 'audience 0, journey 1, activation 0', 'who refuses marketing may still be counted');
+ROLLBACK;
+BEGIN;
+SELECT cdp.erase_customer(:p15, 'anonymise') IS NOT NULL;
+SELECT is(public.used(:p15), 'audience 0, journey 0, activation 0', 'who is erased is in none');
+ROLLBACK;
+BEGIN;
+SELECT cdp.allow_purposes('attribute', 'membership_points', '{service}'), cdp.allow_purposes('kind', 'purchase', '{service}');
+SELECT throws_like($$SELECT cdp.segment_audience('rich')$$, '%membership_points%marketing%', 'a purpose that is taken away closes the audience');
+SELECT throws_like($$SELECT * FROM cdp.journey_state('[{"name": "bought", "enter": "purchase"}]')$$, '%purchase%analytics%', 'the journey');
+SELECT is((SELECT count(*) FROM cdp_bi.activation_member m WHERE m.activation = 'r'), 0::bigint, 'and the activation');
+ROLLBACK;
+SELECT is(public.used(:p15), 'audience 1, journey 1, activation 1', 'what was taken back holds nowhere');
 SELECT * FROM finish();

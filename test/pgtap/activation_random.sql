@@ -12,7 +12,7 @@ SELECT cdp.add_destination('mail', 'marketing', 'email'), cdp.add_destination('s
 SELECT count(cdp.record_consent('shop', 'marketing', 'granted', jsonb_build_object('email', 'p' || i || '@example.org'))) FROM generate_series(0, 11) i;
 SELECT kind FROM cdp.segment_tick('2026-02-10 08:00+00');
 SELECT cdp.create_activation('a', 'a', 'mail', '{email}', holdout => 'half'), cdp.create_activation('b', 'b', 'site', priority_group => 'g', priority => 2), cdp.create_activation('c', 'c', 'app', '{email,cookie}', '{city,taste}', 'tenth', 'g', 1),
-  cdp.create_activation('d', 'd', 'desk'), cdp.create_activation('e', 'e', 'wall', priority_group => 'g', priority => 3);
+  cdp.create_activation('d', 'd', 'desk'), cdp.create_activation('e', 'e', 'wall', priority_group => 'g', priority => 2);
 
 CREATE TABLE public.has (activation text, customer_id bigint, sequence bigint, PRIMARY KEY (activation, customer_id));
 CREATE TABLE public.count_of (kind text, n bigint);
@@ -44,7 +44,7 @@ CREATE FUNCTION pg_temp.belongs() RETURNS TABLE (activation text, customer_id bi
     WHERE a.state <> 'ended' AND cdp_internal.root_of(m) = m AND cdp.consent_allowed(m, s.purpose, d.channel) AND cdp.consent_allowed(m, 'analytics')
   )
   SELECT f.name, f.customer_id FROM fit f
-  WHERE NOT EXISTS (SELECT FROM fit o WHERE o.customer_id = f.customer_id AND f.priority_group <> '' AND o.priority_group = f.priority_group AND o.priority < f.priority)
+  WHERE NOT EXISTS (SELECT FROM fit o WHERE o.customer_id = f.customer_id AND f.priority_group <> '' AND o.priority_group = f.priority_group AND (o.priority, o.activation_id) < (f.priority, f.activation_id))
     AND (f.holdout_id IS NULL OR cdp.holdout_arm((SELECT h.name FROM cdp_data.holdout h WHERE h.holdout_id = f.holdout_id), f.customer_id) = 'treatment')
 $$;
 CREATE FUNCTION pg_temp.told_wrong() RETURNS text LANGUAGE sql AS $$
