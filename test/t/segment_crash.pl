@@ -15,7 +15,19 @@ fill($node, 'postgres', 1000);
 $node->safe_psql('postgres', q{
 	SELECT cdp.create_segment('buyers', 'count("purchase" last 20 days) >= 2', 'service'), cdp.create_segment('idle', 'not did("click" last 3 days)', 'service'),
 	  cdp.create_segment('cart', 'seq("click" -> "purchase" within 2 days; last 20 days)', 'service'), cdp.create_segment('both', 'segment buyers and not segment idle', 'service');
-	SELECT cdp.segment_tick('2026-03-10')});
+	SELECT cdp.segment_tick('2026-03-10');
+	SELECT cdp.add_destination('desk', 'service'), cdp.create_activation('buyers', 'buyers', 'desk'), cdp.create_activation('idle', 'idle', 'desk'), cdp.create_activation('cart', 'cart', 'desk');
+	SELECT * FROM cdp.sync_activations()});
+# Whom destinations were told of, by the messages, against who is in: nobody twice, nobody forgotten. The job tells of those whom a
+# call kept busy during a run.
+sub told {
+	$node->safe_psql('postgres', 'SELECT count(*) FROM cdp.sync_activations()');
+	return $node->safe_psql('postgres', q{
+		SELECT a.name, count(*) FROM cdp_data.activation a JOIN cdp_data.segment s USING (segment_id)
+		  CROSS JOIN LATERAL (SELECT o.customer_id, sum(CASE o.kind WHEN 'audience_add' THEN 1 ELSE -1 END) AS n FROM cdp_data.outbox o WHERE o.dedup_key LIKE 'activation ' || a.activation_id || ' %' AND o.state <> 'cancelled' GROUP BY 1) o
+		  FULL JOIN cdp_bi.segment_member m ON m.segment_id = a.segment_id AND m.customer_id = o.customer_id
+		WHERE coalesce(o.n, 0) <> CASE WHEN m.customer_id IS NULL THEN 0 ELSE 1 END AND (a.name IS NOT NULL OR m.segment IN ('buyers', 'idle', 'cart')) GROUP BY 1});
+}
 my $timer = IPC::Run::timeout(300);
 
 # Kills the postmaster, waits until its processes are gone, starts it again.
@@ -34,7 +46,8 @@ sub found {
 	return $node->safe_psql('postgres', q{
 		SELECT (SELECT string_agg(c::text, ' ' ORDER BY c.segment_id, c.chunk) FROM cdp_data.segment_chunk c), (SELECT string_agg(t::text, ' ' ORDER BY t.transition_id) FROM cdp_data.segment_transition t),
 		  (SELECT string_agg(r::text, ' ' ORDER BY r.run_id) FROM cdp_data.segment_run r), (SELECT c::text FROM cdp_data.segment_clock c), (SELECT string_agg(f::text, ' ' ORDER BY f.customer_id) FROM cdp_data.segment_flip f),
-		  (SELECT string_agg(s::text, ' ' ORDER BY s.segment_id) FROM cdp_data.segment_state s), (SELECT c::text FROM cdp_data.feed_cursor c WHERE c.consumer = 'segment')});
+		  (SELECT string_agg(s::text, ' ' ORDER BY s.segment_id) FROM cdp_data.segment_state s), (SELECT string_agg(c::text, ' ' ORDER BY c.consumer) FROM cdp_data.feed_cursor c),
+		  (SELECT string_agg(o::text, ' ' ORDER BY o.outbox_id) FROM cdp_data.outbox o), (SELECT string_agg(m::text, ' ' ORDER BY m.sequence) FROM cdp_data.activation_member m), (SELECT string_agg(a::text, ' ' ORDER BY a.activation_id) FROM cdp_data.activation a)});
 }
 
 my $before = found();
@@ -52,6 +65,7 @@ for my $kind ('segment_tick', 'evaluate_segments', 'audit_segments') {
 is($node->safe_psql('postgres', q{SELECT kind FROM cdp.segment_tick('2026-03-10 05:00+00')}), 'tick', 'the next tick goes on from the last one that was committed');
 isnt(found(), $before, 'and writes what the crashes took');
 is($node->safe_psql('postgres', q{SELECT defects FROM cdp.audit_segments('2026-03-10 05:00+00')}), 0, 'an audit finds nothing');
+is(told(), '', 'destinations were told of each who is in, once');
 
 # Traffic and ticks, and a crash at any moment of them.
 for my $round (1 .. 3) {
@@ -69,6 +83,7 @@ for my $round (1 .. 3) {
 	eval { $calls->finish };
 	is($node->safe_psql('postgres', 'SELECT count(*) FROM cdp_data.segment_run WHERE finished_at IS NULL'), 0, "round $round: no run is left without an end");
 	is($node->safe_psql('postgres', q{SELECT defects FROM cdp.audit_segments('2026-03-25')}), 0, 'what ticks had written before it is right');
+	is(told(), '', 'and what destinations were told');
 }
 like(slurp_file($node->logfile), qr/database system was not properly shut down/, 'the crashes were crashes');
 
