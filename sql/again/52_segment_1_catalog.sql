@@ -286,9 +286,24 @@ COMMENT ON FUNCTION cdp.segment_check(jsonb, text) IS
 CREATE OR REPLACE FUNCTION cdp.segment_check(rule text, purpose text DEFAULT NULL) RETURNS TABLE (path text, code text, severity text, message text, hint text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+  form jsonb;
+  place text;
 BEGIN
-  RETURN QUERY SELECT * FROM cdp.segment_check(cdp_internal.read_rule(segment_check.rule), segment_check.purpose);
+  PERFORM cdp_internal.require_setup();
+  BEGIN
+    form := cdp_internal.read_rule(segment_check.rule);
+  EXCEPTION WHEN syntax_error OR invalid_text_representation OR program_limit_exceeded OR statement_too_complex THEN
+    GET STACKED DIAGNOSTICS message = MESSAGE_TEXT, place = PG_EXCEPTION_DETAIL, hint = PG_EXCEPTION_HINT;
+    path := '';
+    code := CASE SQLSTATE WHEN '54000' THEN 'E_SIZE' WHEN '54001' THEN 'E_DEPTH' ELSE 'E_SYNTAX' END;
+    severity := 'error';
+    message := concat_ws(': ', message, lower(left(place, 1)) || rtrim(substr(place, 2), '.'));
+    RETURN NEXT;
+    RETURN;
+  END;
+  RETURN QUERY SELECT * FROM cdp.segment_check(form, segment_check.purpose);
 END
 $$;
 COMMENT ON FUNCTION cdp.segment_check(text, text) IS
-'The same of a rule in its text form, or of JSON as text. Errors also 42601 and 22P02: it can not be read.';
+'The same of a rule in its text form, or of JSON as text. A text that can not be read is E_SYNTAX (too long or too deep: E_SIZE, E_DEPTH) with line, column and offset in the message; paths are those of the JSON that it becomes.';

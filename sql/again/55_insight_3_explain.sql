@@ -206,8 +206,9 @@ BEGIN
     observed := NULL; threshold := NULL; evidence := NULL;
     IF f.node ?| '{all,any,not}' THEN
       sentence := split_part(sentence, E'\n', 1);
-    ELSE
-      -- Without the words by which every description begins.
+    END IF;
+    IF sentence !~ '[:：]$' THEN
+      -- One condition, or its opposite: without the words by which every description begins.
       sentence := regexp_replace(sentence, '^[^:：]*[:：]\s*', '');
     END IF;
     IF NOT f.node ?| '{all,any,not,segment}' THEN

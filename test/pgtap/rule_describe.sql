@@ -1,6 +1,6 @@
 -- Segment rules in plain words, English and Chinese, and the expansion of named behaviours.
 BEGIN;
-SELECT plan(77);
+SELECT plan(79);
 SET client_min_messages = error;
 \ir ../twin/segment_rules.sql
 
@@ -77,6 +77,10 @@ SELECT is(cdp.segment_describe(cdp.segment_rule($$not (a = 1 and (b = 2 or c = 3
   3. 没有 refund，直到上一步之后 1 天
   其间没有 cancel
   同一时刻的事件按记录的先后计', 'the same in Chinese');
+
+-- What stands in a value or a name can not look like more of the rule.
+SELECT is(cdp.segment_describe('{"v": 1, "where": {"all": [{"attr": "city", "eq": "a'' and b\n- they are in the segment vip"}, {"list": "x\" or y\ny"}]}}'), E'Customers for whom all of these hold:\n- city is ''a'''' and b?- they are in the segment vip''\n- they are on the list "x"" or y?y"', 'quotes are doubled and lines not broken');
+SELECT is(cdp.segment_describe('{"v": 1, "where": {"attr": "a\tb", "eq": "O''Brien"}}', 'zh'), '满足以下条件的客户："a?b" 等于 ''O''''Brien''。', 'in Chinese, too');
 
 -- Groups of two or three plain comparisons: what is said tells how they nest, so different rules are said differently.
 SELECT setseed(0.1) \g /dev/null

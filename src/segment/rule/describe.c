@@ -34,6 +34,20 @@ cdp_text_is_one(const char *number)
 	return strcmp(number, "1") == 0;
 }
 
+/* Appends a text in quotes: those inside are doubled, and no control character can begin a line of its own. */
+static void
+append_quoted(StringInfo out, const char *s, int len, char quote)
+{
+	appendStringInfoChar(out, quote);
+	for (int i = 0; i < len; i++)
+	{
+		if (s[i] == quote)
+			appendStringInfoChar(out, quote);
+		appendStringInfoChar(out, (unsigned char) s[i] < ' ' || s[i] == 0x7f ? '?' : s[i]);
+	}
+	appendStringInfoChar(out, quote);
+}
+
 /* Appends a name: as it is when it is one word of letters, else in double quotes. */
 void
 cdp_describe_name(StringInfo out, const char *name)
@@ -43,7 +57,10 @@ cdp_describe_name(StringInfo out, const char *name)
 	for (const char *c = name; *c != '\0' && plain; c++)
 		plain = (*c >= 'a' && *c <= 'z') || (*c >= 'A' && *c <= 'Z') || (*c >= '0' && *c <= '9') ||
 			*c == '_' || *c == '.' || *c == '-' || IS_HIGHBIT_SET(*c);
-	appendStringInfo(out, plain ? "%s" : "\"%s\"", name);
+	if (plain)
+		appendStringInfoString(out, name);
+	else
+		append_quoted(out, name, strlen(name), '"');
 }
 
 /* Appends names with something between. */
@@ -78,7 +95,7 @@ cdp_describe_value(StringInfo out, const JsonbValue *v)
 			appendStringInfoString(out, "null");
 			break;
 		default:
-			appendStringInfo(out, "'%.*s'", v->val.string.len, v->val.string.val);
+			append_quoted(out, v->val.string.val, v->val.string.len, '\'');
 	}
 }
 
