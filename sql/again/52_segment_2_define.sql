@@ -225,8 +225,11 @@ BEGIN
   IF name = new_name THEN
     RETURN;
   END IF;
-  -- Whoever makes or edits a rule with the old name has ended then, or finds the new one.
-  LOCK TABLE cdp_data.segment, cdp_data.segment_version IN SHARE ROW EXCLUSIVE MODE;
+  -- Not beside a run, which would note what segments stand on by their old names.
+  PERFORM FROM cdp_data.profile_state FOR UPDATE;
+  -- Whoever makes or edits a rule with the old name has ended then, or finds the new one: they hold a row of segment first.
+  LOCK TABLE cdp_data.segment IN EXCLUSIVE MODE;
+  LOCK TABLE cdp_data.segment_version IN SHARE ROW EXCLUSIVE MODE;
   IF EXISTS (SELECT FROM cdp_data.segment x WHERE x.name = new_name) THEN
     RAISE EXCEPTION 'there is a segment named "%" already', new_name USING ERRCODE = 'unique_violation', HINT = 'Give it another name.';
   END IF;
@@ -242,7 +245,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.rename_segment(text, text) IS
-'Gives a segment another name, in the rules that name it, too. Members and history stay. Errors: 42704 no such segment, 23505 the name is taken, 22023 an empty or too long name.';
+'Gives a segment another name, in the rules that name it, too. Members and history stay. Waits for a run that is under way. Errors: 42704 no such segment, 23505 the name is taken, 22023 an empty or too long name.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.rank_values(atom jsonb) RETURNS TABLE (customer_id bigint, value numeric)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp

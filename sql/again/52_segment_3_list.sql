@@ -40,6 +40,7 @@ DECLARE
   kind record := cdp_internal.identifier_type_of(identifier_type);
   r record;
   keys integer[];
+  waits boolean;
   map bytea;
   overrides bytea;
   changed bigint := 0;
@@ -58,11 +59,13 @@ BEGIN
   INSERT INTO cdp_data.segment_list AS l (name, description) VALUES (upload_list.name, coalesce(upload_list.description, ''))
   ON CONFLICT ON CONSTRAINT segment_list_name_key DO UPDATE SET changed_at = now(), description = coalesce(upload_list.description, l.description)
   RETURNING l.list_id INTO list_id; -- uploads to one list wait for each other here
+  -- Who has come in since the last run stands there under a digest still.
+  waits := EXISTS (SELECT FROM cdp_data.segment_list_row x WHERE x.list_id = upload_list.list_id AND x.digest IS NOT NULL);
   map := cdp_internal.customer_map();
   overrides := cdp_internal.override_map();
   CREATE TEMP TABLE cdp_list_value ON COMMIT DROP AS
   SELECT v AS value, i.identifier_id, cdp_internal.customer_root(map, overrides, i.customer_id, i.identifier_id) AS root,
-    CASE WHEN i.identifier_id IS NULL AND keys IS NOT NULL THEN cdp_internal.list_digests(kind.type_id, v, keys) END AS digests
+    CASE WHEN keys IS NOT NULL AND (i.identifier_id IS NULL OR waits) THEN cdp_internal.list_digests(kind.type_id, v, keys) END AS digests
   FROM unnest(r.vals) v LEFT JOIN cdp_data.identifier i ON i.type_id = kind.type_id AND i.value = v;
   SELECT count(c.identifier_id), count(DISTINCT c.root), count(*) FILTER (WHERE c.identifier_id IS NULL) INTO matched, customers, not_found FROM pg_temp.cdp_list_value c;
   IF mode <> 'add' THEN
@@ -83,7 +86,7 @@ BEGIN
       -- One that waits under an earlier key stands there once.
       INSERT INTO cdp_data.segment_list_row (list_id, digest)
       SELECT upload_list.list_id, c.digests[cardinality(c.digests)] FROM pg_temp.cdp_list_value c
-      WHERE c.digests IS NOT NULL AND NOT EXISTS (SELECT FROM cdp_data.segment_list_row x WHERE x.digest = ANY (c.digests) AND x.list_id = upload_list.list_id)
+      WHERE c.identifier_id IS NULL AND c.digests IS NOT NULL AND NOT EXISTS (SELECT FROM cdp_data.segment_list_row x WHERE x.digest = ANY (c.digests) AND x.list_id = upload_list.list_id)
       ON CONFLICT DO NOTHING;
     END IF;
   END IF;
@@ -151,6 +154,8 @@ BEGIN
   IF NOT EXISTS (SELECT FROM cdp_data.segment_list_row r WHERE r.digest IS NOT NULL) OR homes = '{}' THEN
     RETURN 0;
   END IF;
+  -- Not beside an upload, which writes the same rows in another order.
+  PERFORM FROM cdp_data.segment_list l WHERE EXISTS (SELECT FROM cdp_data.segment_list_row r WHERE r.list_id = l.list_id AND r.digest IS NOT NULL) ORDER BY l.list_id FOR UPDATE;
   keys := ARRAY(SELECT DISTINCT get_byte(r.digest, 0) * 256 + get_byte(r.digest, 1) FROM cdp_data.segment_list_row r WHERE r.digest IS NOT NULL);
   WITH come AS MATERIALIZED (
     SELECT r.list_id, r.digest, i.identifier_id
@@ -167,7 +172,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.list_arrivals(bigint[]) IS
-'Turns digests on lists into numbers of identifiers that have come in meanwhile: those of these home customers, NULL: all. Returns how many rows. Errors: 55000 the key file lacks a key that rows need.';
+'Turns digests on lists into numbers of identifiers that have come in meanwhile: those of these home customers, NULL: all. Returns how many rows. Waits for uploads to lists with digests. Errors: 55000 the key file lacks a key that rows need.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.erase_of_values_segment(customers bigint[], homes bigint[], identifiers bigint[], fresh bigint, mode text)
 RETURNS TABLE (table_name text, action text, n bigint)

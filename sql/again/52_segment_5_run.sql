@@ -280,6 +280,7 @@ DECLARE
   purposes text[];
   origins boolean;
   profiles boolean;
+  ranks text[];
   good integer[];
   part integer[];
   roots bigint[];
@@ -300,7 +301,7 @@ BEGIN
   SELECT c.* INTO clock FROM cdp_data.segment_clock c FOR UPDATE;
   at := coalesce(as_of, clock_timestamp());
   wanted := ARRAY(SELECT x.segment_id FROM cdp_data.segment x WHERE x.state = 'active' ORDER BY 1);
-  IF wanted = '{}' THEN
+  IF wanted = '{}' AND NOT EXISTS (SELECT FROM cdp_data.segment x WHERE x.state = 'paused') THEN
     -- Nobody reads the feed; whoever is activated next starts with everybody.
     DELETE FROM cdp_data.feed_cursor c WHERE c.consumer = 'segment';
     UPDATE cdp_data.segment_clock c SET as_of = NULL WHERE c.as_of IS NOT NULL;
@@ -310,8 +311,8 @@ BEGIN
   upto := pg_current_snapshot();
   asked_at := clock_timestamp();
   SELECT coalesce(array_agg(DISTINCT u.name) FILTER (WHERE u.what = 'consent'), '{}') || 'analytics'::text, bool_or(u.what IN ('channel', 'channel_group', 'campaign')),
-    bool_or(u.what = 'attr')
-  INTO purposes, origins, profiles
+    bool_or(u.what = 'attr'), array_agg(DISTINCT u.name) FILTER (WHERE u.what = 'rank')
+  INTO purposes, origins, profiles, ranks
   FROM cdp_internal.segment_closure(wanted) c JOIN cdp_data.segment g ON g.segment_id = c.used_id JOIN cdp_data.segment_version v ON v.segment_id = g.segment_id AND v.version = g.version
     LEFT JOIN LATERAL cdp_internal.rule_uses(v.rule) u ON true;
   -- So is what rules stand on: what changes while profiles are made must differ from it at the next run.
@@ -326,6 +327,8 @@ BEGIN
   roots := ARRAY(SELECT c.customer_id FROM cdp_data.customer c WHERE c.customer_id = ANY (changed.ids) AND c.parent_id = c.customer_id ORDER BY 1);
   reason := cdp_internal.segment_why_full(clock, at, stands_on, changed.everybody, cardinality(roots));
   ran := CASE WHEN kind = 'tick' AND reason IS NULL THEN 'tick' WHEN kind = 'tick' THEN 'full' ELSE kind END;
+  -- One that nobody named when snapshots were taken anew.
+  PERFORM cdp_internal.refresh_rank(n, false) FROM unnest(ranks) n ORDER BY n;
   PERFORM cdp_internal.list_arrivals(CASE WHEN ran = 'tick' THEN cdp_internal.attribution_members(roots) END);
   CREATE TEMP TABLE cdp_segment_work ON COMMIT DROP AS SELECT * FROM cdp_internal.segment_worklist(wanted, ran <> 'tick');
   ANALYZE pg_temp.cdp_segment_work;

@@ -1,6 +1,6 @@
 -- What members stand on beside the facts: channels that move, profiles made anew, sources and campaigns by name, lists of
 -- properties, kinds that never came. Commits, so without a transaction around.
-SELECT plan(26);
+SELECT plan(30);
 SET client_min_messages = error;
 SET timezone = 'UTC';
 SELECT cdp.add_source('shop', 'UTC') AS shop \gset
@@ -97,4 +97,13 @@ SELECT throws_ok($$SELECT cdp.segment_members('late', now() - interval '90 days'
 SELECT cdp.pause_segment('late');
 SELECT is((SELECT array_agg(i.value ORDER BY i.value) FROM cdp.roaring_ids(cdp_internal.segment_kept((SELECT segment_id FROM cdp_data.segment WHERE name = 'late'), cdp_internal.segment_population(),
   ARRAY(SELECT customer_id FROM cdp_data.identifier WHERE value IN ('a', 'c')))) m JOIN cdp_data.identifier i ON i.customer_id = m), '{a}', 'members among them');
+-- So it does when no segment is active.
+SELECT cdp.pause_segment(name) FROM cdp_data.segment WHERE state = 'active' \g /dev/null
+SELECT cdp.record_consent('store', 'analytics', 'withdrawn', '{"user_id": "a"}') \g /dev/null
+SELECT run_id AS run FROM cdp.segment_tick() \gset
+SELECT is(pg_temp.members('late'), 'b', 'who refuses analytics leaves it');
+SELECT is((SELECT array_agg(DISTINCT cause) FROM cdp_data.segment_transition WHERE run_id = :run), '{consent}', 'for that cause');
+SELECT is((SELECT run_id FROM cdp.segment_tick()), NULL, 'once');
+SELECT cdp.archive_segment(name) FROM cdp_data.segment WHERE state = 'paused' \g /dev/null
+SELECT is((SELECT run_id FROM cdp.segment_tick()), NULL, 'and when there is none at all, nothing is done');
 SELECT * FROM finish();

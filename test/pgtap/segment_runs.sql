@@ -1,6 +1,6 @@
 -- Segments from their making to their end: versions, runs and their causes, audiences, purposes, the past, what an audit mends.
 -- Commits, so without a transaction around.
-SELECT plan(87);
+SELECT plan(90);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC') AS shop \gset
 CREATE FUNCTION pg_temp.members(name text) RETURNS text LANGUAGE sql AS $$ SELECT string_agg(i.value, ' ' ORDER BY i.value) FROM cdp.segment_members(name) m JOIN cdp_data.identifier i ON i.customer_id = m AND i.type_id = 1 $$;
@@ -89,6 +89,13 @@ SELECT is(pg_temp.changes(:run), 'listed +z event, xian +z event', 'who stood on
 SELECT throws_ok($$SELECT cdp.drop_list('press')$$, '2BP01', NULL, 'a list that is used stays');
 SELECT throws_ok($$SELECT cdp.upload_list('press', 'user_id', '{a}', 'put')$$, '22023', NULL, 'a mode that is none');
 SELECT throws_ok($$SELECT cdp.upload_list('press', 'telex', '{a}')$$, '22023', NULL, 'a type that is none');
+BEGIN;
+SELECT cdp.upload_list('door', 'user_id', '{waits,waits too}'), cdp.identify('shop', '{"user_id": "waits"}'), cdp.identify('shop', '{"user_id": "waits too"}');
+SELECT is((SELECT (matched, on_list)::text FROM cdp.upload_list('door', 'user_id', '{waits}', 'remove')), '(1,1)', 'who has come in since he was put on a list can be taken off it before a run saw him');
+SELECT cdp.upload_list('door', 'user_id', '{waits too,b,new}');
+SELECT cdp_internal.list_arrivals();
+SELECT is((SELECT string_agg(coalesce(i.value, 'digest'), ' ' ORDER BY i.value) FROM cdp_data.segment_list_row r JOIN cdp_data.segment_list l USING (list_id) LEFT JOIN cdp_data.identifier i USING (identifier_id) WHERE l.name = 'door'), 'b waits too digest', 'and does not come back; nobody stands there twice');
+ROLLBACK;
 CREATE TABLE public.guests AS SELECT 'b' AS who UNION ALL SELECT 'c';
 SELECT is((SELECT (matched, on_list)::text FROM cdp.upload_list_from('guests', 'user_id', 'public.guests', 'who')), '(2,2)', 'from a table');
 SELECT is(cdp.drop_list('guests'), true, 'one that nobody names goes');
@@ -190,6 +197,11 @@ SELECT is(pg_temp.members('best'), 'b c', 'by the threshold of the snapshot');
 SELECT cdp.refresh_ranks();
 SELECT run_id AS run FROM cdp.segment_tick('2026-06-10 00:19+00') \gset
 SELECT is(pg_temp.changes(:run), 'best -b rule', 'and by the next one');
+BEGIN;
+DELETE FROM cdp_data.rank_threshold;
+SELECT run_id AS run FROM cdp.segment_tick('2026-06-10 00:20+00') \gset
+SELECT is((SELECT count(*) FROM cdp_data.rank_threshold) || ' ' || pg_temp.members('best'), '1 c', 'a run takes a snapshot that is gone');
+ROLLBACK;
 
 -- Who may: a marketer reads, and does not write.
 CREATE ROLE segment_runs_marketer;
