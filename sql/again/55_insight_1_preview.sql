@@ -116,7 +116,7 @@ BEGIN
     RAISE EXCEPTION 'a sample is a share of customers from 0 to 1' USING ERRCODE = 'invalid_parameter_value', DETAIL = format('Given is %s.', coalesce(sample::text, 'NULL'));
   END IF;
   FOR one IN SELECT r.value, r.n FROM jsonb_array_elements(CASE jsonb_typeof(rule) WHEN 'array' THEN rule ELSE jsonb_build_array(rule) END) WITH ORDINALITY AS r (value, n) LOOP
-    names := coalesce(names, cdp_internal.segment_catalog());
+    names := coalesce(names, cdp_internal.segment_closed(cdp_internal.segment_catalog()));
     PERFORM cdp_internal.preview_rule(one.value, segment_preview.purpose, one.n, names);
     rules := rules || jsonb_build_array(cdp_internal.rule_canonical(one.value));
   END LOOP;

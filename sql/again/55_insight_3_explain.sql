@@ -139,6 +139,47 @@ $$;
 COMMENT ON FUNCTION cdp_internal.explain_states(jsonb, jsonb, bigint, bytea, bytea[], timestamptz) IS
 'Whether each part (cdp_internal.explain_parts(), as a JSON array) holds for a customer (root) at the moment of a plan; NULL: unknown. following: the first later moment, up to the horizon, at which one of them may change without new data, never too late; NULL: none. sets: the sets of the plan.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.explain_turn(root bigint, purposes text[], after timestamptz) RETURNS timestamptz
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN (
+    SELECT min(x.at)
+    FROM cdp_data.consent_state s LEFT JOIN cdp_data.identifier_override o ON o.identifier_id = s.identifier_id
+      CROSS JOIN LATERAL (VALUES (s.from_at), (s.explicit_until), (s.implied_until)) AS x (at)
+    WHERE s.customer_id = ANY (cdp_internal.consent_places(ARRAY[explain_turn.root])) AND s.purpose_id IN (SELECT p.purpose_id FROM cdp_data.purpose_all p WHERE p.name = ANY (purposes))
+      AND cdp_internal.root_of(coalesce(o.customer_id, s.customer_id)) = explain_turn.root AND x.at > after AND isfinite(x.at));
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.explain_turn(bigint, text[], timestamptz) IS
+'The first moment after another at which consent of a customer (root) to one of these purposes, on whatever channel, may turn without anybody writing: a grant runs out, a record of the future begins. NULL: none.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.explain_allowed(root bigint, purpose text, channel text, at timestamptz) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  p record := cdp_internal.purpose_of(purpose);
+BEGIN
+  RETURN p.rule = 'off' OR cdp_internal.consent_permits(p.rule, cdp_internal.consent_state_at(root, p.purpose_id, cdp_internal.consent_channel(channel), at));
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.explain_allowed(bigint, text, text, timestamptz) IS
+'cdp.consent_allowed() of a customer (root) at a moment to come, by what is written now. Errors: 22023 unknown purpose or bad channel.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.explain_consents(plan jsonb, sets bytea[], root bigint, at timestamptz) RETURNS bytea[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN ARRAY(
+    SELECT CASE WHEN s.value ? 'consent'
+      THEN (SELECT cdp.roaring_build(r) FROM unnest(ARRAY[explain_consents.root]) r WHERE cdp_internal.explain_allowed(r, s.value ->> 'consent', s.value ->> 'channel', at))
+      ELSE sets[s.nth] END
+    FROM jsonb_array_elements(plan -> 'sets') WITH ORDINALITY AS s (value, nth) ORDER BY s.nth);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.explain_consents(jsonb, bytea[], bigint, timestamptz) IS
+'The sets of a plan for one customer (root) with those of consent as they will be at a moment to come.';
+
 CREATE OR REPLACE FUNCTION cdp.segment_explain(segment text, customer bigint, as_of timestamptz DEFAULT NULL, language text DEFAULT 'en')
 RETURNS TABLE (path text, depth integer, sentence text, result boolean, observed jsonb, threshold jsonb, evidence bigint[], flips_at timestamptz)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET jit = off
@@ -150,6 +191,9 @@ DECLARE
   s record;
   rule jsonb;
   moment timestamptz := coalesce(segment_explain.as_of, now());
+  asked timestamptz;
+  purposes text[];
+  following timestamptz;
   horizon timestamptz := moment + interval '1 year';
   work record;
   plan jsonb;
@@ -180,15 +224,26 @@ BEGIN
       USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'His consent does not allow analytics, or he has no identifier any more.', HINT = 'See cdp.consent_allowed(customer, ''analytics'').';
   END IF;
   PERFORM cdp_internal.audit_read('segment_explain', root, jsonb_build_object('segment', segment));
+  asked := clock_timestamp();
   sets := ARRAY(SELECT cdp_internal.segment_set(x.value, ARRAY[root]) FROM jsonb_array_elements(plan -> 'sets') WITH ORDINALITY AS x (value, nth) ORDER BY x.nth);
   first := cdp_internal.explain_states(plan, parts, root, population, sets, horizon);
-  found := first;
   flips := array_fill(NULL::timestamptz, ARRAY[jsonb_array_length(parts)]);
+  -- Consents are those of today, so that they turn after today only; for a moment to come they stand still.
+  purposes := CASE WHEN moment <= asked THEN ARRAY(SELECT DISTINCT x.value ->> 'consent' FROM jsonb_array_elements(plan -> 'sets') x WHERE x.value ? 'consent') || 'analytics'::text END;
+  following := least(first.following, cdp_internal.explain_turn(root, purposes, asked));
   -- From one moment at which something may change to the next, until everything has.
   FOR i IN 1 .. steps LOOP
-    EXIT WHEN found.following IS NULL OR found.following > horizon OR array_position(flips, NULL) IS NULL;
-    later := cdp_internal.rule_plan(work.items, work.catalog, found.following, true);
+    EXIT WHEN following IS NULL OR following > horizon OR array_position(flips, NULL) IS NULL;
+    later := cdp_internal.rule_plan(work.items, work.catalog, following, true);
+    IF purposes IS NOT NULL AND following > asked THEN
+      sets := cdp_internal.explain_consents(later, sets, root, following);
+    END IF;
     found := cdp_internal.explain_states(later, parts, root, population, sets, horizon);
+    IF purposes IS NOT NULL AND following > asked AND found.states[1] AND NOT cdp_internal.explain_allowed(root, 'analytics', '', following) THEN
+      -- Whatever the parts are: who may not be used for analytics is in no segment.
+      found.states[1] := false;
+    END IF;
+    following := least(found.following, cdp_internal.explain_turn(root, purposes, greatest(following, asked)));
     flips := ARRAY(SELECT coalesce(x.flip, CASE WHEN x.now IS DISTINCT FROM x.was THEN cdp_internal.plan_moment((later ->> 'as_of')::bigint) END)
       FROM unnest(flips, found.states, first.states) WITH ORDINALITY AS x (flip, now, was, nth) ORDER BY x.nth);
   END LOOP;
@@ -227,4 +282,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.segment_explain(text, bigint, timestamptz, text) IS
-'Why a customer (any id that was merged into him) fits the rule of a segment at a moment (default now) or does not: a row for each part of the rule, from the top, and of segments that it names for each part of theirs (of those in them only as a whole). path: JSON Pointer into the rule, through .../segment into the rule of the one that is named; depth: in how many all, any, not and segments it stands; sentence: the part in words (language: en, zh), of a group its first line; result: whether it holds (NULL: unknown, with nulls sql); observed: what was found (a count, sum, value of the profile or of a trait, the arm of a holdout; several when the part stands on several), NULL for groups, lists, consents and segments; threshold: what it is compared with, of a rank its limit, too; evidence: touchpoint ids on which it stands (at most 20 each); flips_at: the first moment within a year at which result changes though no data come, NULL when it does not: windows that end and begin are followed, calendar days and months, too, for up to 1,000 moments at which something moves; what consents run out is not. Profiles are as of the last cdp.refresh_profiles(). Shows personal values and is logged (action read). Errors: 42704 no such segment, 22023 no such customer or a rule that no longer checks or is no longer allowed for its purpose, 42501 an attribute that the caller may not read, 55000 he may not be used for analytics, 25006 read-only.';
+'Why a customer (any id that was merged into him) fits the rule of a segment at a moment (default now) or does not: a row for each part of the rule, from the top, and of segments that it names for each part of theirs (of those in them only as a whole). path: JSON Pointer into the rule, through .../segment into the rule of the one that is named; depth: in how many all, any, not and segments it stands; sentence: the part in words (language: en, zh), of a group its first line; result: whether it holds (NULL: unknown, with nulls sql); observed: what was found (a count, sum, value of the profile or of a trait, the arm of a holdout; several when the part stands on several), NULL for groups, lists, consents and segments; threshold: what it is compared with, of a rank its limit, too; evidence: touchpoint ids on which it stands (at most 20 each); flips_at: the first moment within a year at which result changes though no data come, NULL when it does not: windows that end and begin are followed, calendar days and months, and consents that run out or begin, too (the one to analytics in the first row only; none when as_of is to come), for up to 1,000 moments at which something moves. Profiles are as of the last cdp.refresh_profiles(). Shows personal values and is logged (action read). Errors: 42704 no such segment, 22023 no such customer or a rule that no longer checks or is no longer allowed for its purpose, 42501 an attribute that the caller may not read, 55000 he may not be used for analytics, 25006 read-only.';

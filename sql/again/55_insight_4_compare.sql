@@ -155,19 +155,31 @@ BEGIN
     SELECT x.name, CASE WHEN x.small THEN '(few)' ELSE x.word END AS word, sum(x.na)::bigint AS na, sum(x.nb)::bigint AS nb, x.small
     FROM (SELECT c.*, coalesce(c.na BETWEEN 1 AND least_people - 1 OR c.nb BETWEEN 1 AND least_people - 1, false) AS small FROM cell c) x
     GROUP BY 1, 2, 5
-  ), parts AS (
-    SELECT s.*, cdp_internal.share_divergence(s.na, s.nb, all_a, all_b, count(*) OVER w) AS d, count(*) FILTER (WHERE s.small) OVER w > 0 AS hides,
-      row_number() OVER (PARTITION BY s.name, s.small ORDER BY least(s.na, s.nb), s.word) AS nth
+  ), marked AS (
+    SELECT s.*, bool_or(s.small) OVER w AS hides,
+      coalesce((s.na >= least_people OR NOT bool_or(s.small AND s.na > 0) OVER w) AND (s.nb >= least_people OR NOT bool_or(s.small AND s.nb > 0) OVER w), true) AS big
     FROM shown s WINDOW w AS (PARTITION BY s.name)
+  ), told AS (
+    -- One more beside them, big enough that the sum of both tells nothing; without such a one nothing of the attribute.
+    SELECT m.*, NOT m.small AND NOT (m.hides AND (row_number() OVER (PARTITION BY m.name, m.small ORDER BY m.big DESC, least(m.na, m.nb), m.word) = 1
+      OR NOT bool_or(m.big AND NOT m.small) OVER (PARTITION BY m.name))) AS see
+    FROM marked m
+  ), part AS (
+    -- What is hidden counts as one, or the divergence would tell how it is divided.
+    SELECT x.name, x.word, cdp_internal.share_divergence(x.na, x.nb, all_a, all_b, count(*) OVER (PARTITION BY x.name)) AS d
+    FROM (SELECT t.name, CASE WHEN t.see THEN t.word END AS word, sum(t.na)::bigint AS na, sum(t.nb)::bigint AS nb FROM told t GROUP BY 1, 2) x
+  ), whole AS (
+    SELECT p.name, sum(p.d) FILTER (WHERE p.seen) AS d
+    FROM (SELECT q.*, bool_or(q.word IS NOT NULL) OVER (PARTITION BY q.name) AS seen FROM part q) p GROUP BY p.name
   )
-  SELECT p.name, p.word, CASE WHEN v.see THEN p.na END, CASE WHEN v.see THEN p.nb END, CASE WHEN v.see THEN p.na::double precision / nullif(all_a, 0) END,
-    CASE WHEN v.see THEN p.nb::double precision / nullif(all_b, 0) END, CASE WHEN v.see THEN p.d END, sum(p.d) OVER (PARTITION BY p.name)
-  FROM parts p CROSS JOIN LATERAL (SELECT NOT p.small AND NOT (p.hides AND p.nth = 1) AS see) v
-  ORDER BY sum(p.d) OVER (PARTITION BY p.name) DESC, p.name, p.word;
+  SELECT t.name, t.word, CASE WHEN t.see THEN t.na END, CASE WHEN t.see THEN t.nb END, CASE WHEN t.see THEN t.na::double precision / nullif(all_a, 0) END,
+    CASE WHEN t.see THEN t.nb::double precision / nullif(all_b, 0) END, p.d, w.d
+  FROM told t JOIN whole w ON w.name = t.name LEFT JOIN part p ON p.name = t.name AND p.word = t.word AND t.see
+  ORDER BY w.d DESC NULLS LAST, t.name, t.word;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.compositions(bytea, bytea, text[], timestamptz, boolean) IS
-'How two sets of customers differ by attributes (wanted; NULL: all of cdp_internal.told_attributes()), and with at by kinds of events before that moment (cdp_internal.kind_compositions()): a row for each value or range with numbers and shares in both, its part of the divergence (cdp_internal.share_divergence()) and, in whole, the sum over the attribute, the greatest first. With cdp_data.setting.minimum_audience values of fewer people stand together under (few) without figures, and the smallest other one beside them has none either. Error 22023: an attribute that is not told of.';
+'How two sets of customers differ by attributes (wanted; NULL: all of cdp_internal.told_attributes()), and with at by kinds of events before that moment (cdp_internal.kind_compositions()): a row for each value or range with numbers and shares in both, its part of the divergence (cdp_internal.share_divergence()) and, in whole, the sum over the attribute, the greatest first. With cdp_data.setting.minimum_audience values of fewer people stand together under (few) without figures, and one more beside them, that is not smaller than the minimum, has none either; both count as one in whole. Nothing is told of an attribute that has no such one. Error 22023: an attribute that is not told of.';
 
 CREATE OR REPLACE FUNCTION cdp.segment_drivers(segment text, attributes text[] DEFAULT NULL, sample double precision DEFAULT 1, events boolean DEFAULT NULL)
 RETURNS TABLE (attribute text, value text, members bigint, others bigint, share_of_members double precision, share_of_others double precision, lift double precision, information_value double precision)
@@ -202,6 +214,7 @@ DECLARE
 BEGIN
   PERFORM cdp.require_audience(cdp.roaring_count(was), 'the report');
   PERFORM cdp.require_audience(cdp.roaring_count(becomes), 'the report');
+  PERFORM cdp.require_audience(cdp.roaring_count(stayed), 'the report');
   PERFORM cdp.require_audience(cdp.roaring_count(becomes) - cdp.roaring_count(stayed), 'the report');
   PERFORM cdp.require_audience(cdp.roaring_count(was) - cdp.roaring_count(stayed), 'the report');
   RETURN QUERY
@@ -212,4 +225,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.segment_drift(text, timestamptz, timestamptz, text[]) IS
-'How a segment changed between two moments (until NULL: the last tick): rows without attribute tell its size, who stayed, left and entered; then a row for each value or range of each internal attribute (attributes: these only) with its numbers and shares then and now, and psi, the population stability index of the attribute (below 0.1 the same people, above 0.25 others), the greatest first. Values are those that profiles hold today: it tells who came and went, not how somebody changed. With cdp_data.setting.minimum_audience: 42501 when those before, after, entered or left are fewer, no figures for values of fewer people. Reads only. Errors: 42704 no such segment, 22023 a time whose transitions are no longer kept, or an unknown attribute.';
+'How a segment changed between two moments (until NULL: the last tick): rows without attribute tell its size, who stayed, left and entered; then a row for each value or range of each internal attribute (attributes: these only) with its numbers and shares then and now, and psi, the population stability index of the attribute (below 0.1 the same people, above 0.25 others), the greatest first. Values are those that profiles hold today: it tells who came and went, not how somebody changed. With cdp_data.setting.minimum_audience: 42501 when those before, after, who stayed, entered or left are fewer, no figures for values of fewer people. Reads only. Errors: 42704 no such segment, 22023 a time whose transitions are no longer kept, or an unknown attribute.';

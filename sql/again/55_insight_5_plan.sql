@@ -86,11 +86,11 @@ BEGIN
       customers := cdp.roaring_count(cdp.roaring_and(r.customers, population)) + CASE WHEN r.unseen THEN r.unmet ELSE 0 END;
       unknown := cdp.roaring_count(cdp.roaring_and(r.unknown, population)) + CASE WHEN r.unseen IS NULL THEN r.unmet ELSE 0 END;
     END IF;
-    customers := CASE WHEN NOT coalesce(customers BETWEEN 1 AND least_people - 1, false) THEN customers END;
+    customers := CASE WHEN NOT coalesce(customers BETWEEN 1 AND least_people - 1 OR cdp.roaring_count(population) - customers BETWEEN 1 AND least_people - 1, false) THEN customers END;
     unknown := CASE WHEN NOT coalesce(unknown BETWEEN 1 AND least_people - 1, false) THEN unknown END;
     RETURN NEXT;
   END LOOP;
 END
 $$;
 COMMENT ON FUNCTION cdp.segment_explain_plan(text, boolean, timestamptz) IS
-'What a run over everybody reads for a segment, a row for each condition (atom) that its rule and those of the segments in it stand on: what (event, attribute, set), atom as in the plan (docs/segments.md, Plans), reads: kinds of touchpoints, attribute, list; shared_with: the other active or paused segments that stand on the same, which is computed once. counted: runs a pass of them and tells for how many customers the atom is true, and for how many unknown (NULL: not counted, sets are never unknown; and fewer than cdp_data.setting.minimum_audience). Reads only. Errors: 42704 no such segment, 22023 a rule no longer checks.';
+'What a run over everybody reads for a segment, a row for each condition (atom) that its rule and those of the segments in it stand on: what (event, attribute, set), atom as in the plan (docs/segments.md, Plans), reads: kinds of touchpoints, attribute, list; shared_with: the other active or paused segments that stand on the same, which is computed once. counted: runs a pass of them and tells for how many customers the atom is true, and for how many unknown (NULL: not counted, sets are never unknown; and fewer than cdp_data.setting.minimum_audience, or all but fewer). Reads only. Errors: 42704 no such segment, 22023 a rule no longer checks.';

@@ -34,16 +34,26 @@ CREATE OR REPLACE VIEW cdp_bi.segment_profile WITH (security_invoker = true) AS
     CASE WHEN x.see THEN x.members::double precision / nullif(x.all_members, 0) END AS share_of_members, CASE WHEN x.see THEN x.everybody::double precision / nullif(x.all_customers, 0) END AS share_of_everybody,
     CASE WHEN x.see THEN (x.members::double precision / nullif(x.all_members, 0)) / nullif(x.everybody::double precision / nullif(x.all_customers, 0), 0) END AS lift, x.as_of
   FROM (
-    -- Small groups are not told, nor the smallest of the others, which would tell them.
-    SELECT y.*, NOT y.few AND NOT coalesce(y.all_members BETWEEN 1 AND y.least_people - 1, false)
-      AND NOT (bool_or(y.few) OVER (PARTITION BY y.segment_id, y.attribute) AND row_number() OVER (PARTITION BY y.segment_id, y.attribute, y.few ORDER BY y.members, y.value) = 1) AS see
+    -- Small groups are not told, nor one more beside them: without it the sum of the others would tell them. That one has at least
+    -- as many in it as the minimum where they have few (big), or all of the attribute is hidden. What few of everybody have, and
+    -- one value beside it (beside), is hidden for every segment alike: the rows of one would tell those of another.
+    SELECT h.*, NOT h.hid AND NOT coalesce(h.all_members BETWEEN 1 AND h.least_people - 1, false) AND NOT (bool_or(h.few) OVER w AND NOT bool_or(h.beside AND NOT h.few AND h.big) OVER w
+      AND (row_number() OVER (PARTITION BY h.segment_id, h.attribute, h.hid ORDER BY h.big DESC, h.members, h.everybody, h.value) = 1 OR NOT bool_or(h.big AND NOT h.hid) OVER w)) AS see
     FROM (
-      SELECT s.segment_id, s.name::varchar(200) AS segment, c.attribute::varchar(200) AS attribute, c.value::varchar(200) AS value, c.place, c.members, c.everybody, c.as_of, g.minimum_audience AS least_people,
-        coalesce(c.members BETWEEN 1 AND g.minimum_audience - 1 OR c.everybody - c.members BETWEEN 1 AND g.minimum_audience - 1, false) AS few,
-        sum(c.members) OVER w AS all_members, sum(c.everybody) OVER w AS all_customers
-      FROM cdp_data.segment_composition c JOIN cdp_data.segment s ON s.segment_id = c.segment_id CROSS JOIN cdp_data.setting g
-      WINDOW w AS (PARTITION BY c.segment_id, c.attribute)) y) x;
-COMMENT ON VIEW cdp_bi.segment_profile IS 'Of whom each active or paused segment is made up against all customers, by internal attributes and figures of profiles, as the nightly job counted them. With a minimum audience (cdp_data.setting) figures about fewer people are NULL.';
+      SELECT z.*, z.few OR z.rare OR z.beside AS hid
+      FROM (
+        SELECT y.*, y.few_in OR y.few_out AS few,
+          (y.members >= y.least_people OR NOT bool_or(y.few_in) OVER w) AND (y.everybody - y.members >= y.least_people OR NOT bool_or(y.few_out) OVER w) AS big,
+          bool_or(y.rare) OVER w AND NOT y.rare AND row_number() OVER (PARTITION BY y.segment_id, y.attribute, y.rare ORDER BY y.everybody, y.value) = 1 AS beside
+        FROM (
+          SELECT s.segment_id, s.name::varchar(200) AS segment, c.attribute::varchar(200) AS attribute, c.value::varchar(200) AS value, c.place, c.members, c.everybody, c.as_of, g.minimum_audience AS least_people,
+            coalesce(c.members BETWEEN 1 AND g.minimum_audience - 1, false) AS few_in, coalesce(c.everybody - c.members BETWEEN 1 AND g.minimum_audience - 1, false) AS few_out,
+            coalesce(c.everybody < g.minimum_audience, false) AS rare, sum(c.members) OVER w AS all_members, sum(c.everybody) OVER w AS all_customers
+          FROM cdp_data.segment_composition c JOIN cdp_data.segment s ON s.segment_id = c.segment_id CROSS JOIN cdp_data.setting g
+          WINDOW w AS (PARTITION BY c.segment_id, c.attribute)) y
+        WINDOW w AS (PARTITION BY y.segment_id, y.attribute)) z) h
+    WINDOW w AS (PARTITION BY h.segment_id, h.attribute)) x;
+COMMENT ON VIEW cdp_bi.segment_profile IS 'Of whom each active or paused segment is made up against all customers, by internal attributes and figures of profiles, as the nightly job counted them. With a minimum audience (cdp_data.setting) figures about fewer people are NULL, and those beside them that would tell them.';
 CREATE OR REPLACE VIEW cdp_bi.segment_unused WITH (security_invoker = true) AS
   SELECT s.segment_id, s.name::varchar(200) AS segment, s.state::varchar(20) AS state, s.owner::varchar(200) AS owner, s.created_at, coalesce(t.customers, 0) AS customers, u.last_used AS last_used_at,
     (now()::date - coalesce(u.last_used, s.created_at)::date)::integer AS unused_days

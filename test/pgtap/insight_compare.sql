@@ -1,7 +1,7 @@
 -- Two rules side by side, of whom a segment is made up against others and against itself earlier: numbers by hand, the index
 -- of stability by its formula, ranges of numbers, small groups.
 BEGIN;
-SELECT plan(33);
+SELECT plan(36);
 SET client_min_messages = error;
 INSERT INTO cdp_data.source (source_id, name) VALUES (900, 'shop');
 INSERT INTO cdp_data.load (load_id, source_id, state) VALUES (900, 900, 'done');
@@ -77,8 +77,20 @@ SELECT throws_ok($$SELECT * FROM cdp.segment_drivers('buyers', sample => 1.5)$$,
 UPDATE cdp_data.profile SET city = 'Ulm' WHERE customer_id BETWEEN 310 AND 314;
 UPDATE cdp_data.setting SET minimum_audience = 30;
 SELECT results_eq($$SELECT value, members, others FROM cdp.segment_drivers('buyers', '{city}')$$, $$VALUES ('(few)', NULL::bigint, NULL::bigint), ('Rome', 300, 300), ('Xian', NULL, NULL)$$, 'a town of five people is not told, nor what would tell them');
+-- A town without members hides nobody; the index does not tell how those who are hidden divide.
+UPDATE cdp_data.profile SET city = 'Bonn' WHERE customer_id <= 50;
+CREATE TEMP TABLE beside AS SELECT * FROM cdp.segment_drivers('buyers', '{city}');
+SELECT results_eq('SELECT value, members, others FROM beside', $$VALUES ('(few)', NULL::bigint, NULL::bigint), ('Bonn', 0, 50), ('Rome', 300, 300), ('Xian', NULL, NULL)$$, 'what is hidden beside the few is not nobody');
+SELECT is((SELECT DISTINCT round(information_value::numeric, 9) FROM beside),
+  (SELECT round(sum((p - q) * ln(p / q))::numeric, 9) FROM (SELECT (a + 0.5) / (400 + 1.5) AS p, (b + 0.5) / (600 + 1.5) AS q FROM (VALUES (0, 50), (300, 300), (100, 250)) AS v (a, b)) x), 'and counts as one');
 UPDATE cdp_data.setting SET minimum_audience = 500;
 SELECT throws_ok($$SELECT * FROM cdp.segment_drivers('buyers')$$, '42501', NULL, 'too few members');
+SELECT cdp.create_segment('turned', 'did(visit)', 'service');
+INSERT INTO cdp_data.segment_transition (segment_id, customer_id, at, entered, cause, version, run_id)
+SELECT s.segment_id, i, '2026-06-01 00:00+00', i > 100, 'event', 1, 1002 FROM cdp_data.segment s, generate_series(1, 197) i WHERE s.name = 'turned' AND NOT i BETWEEN 98 AND 100;
+INSERT INTO cdp_data.segment_chunk SELECT s.segment_id, c.* FROM cdp_data.segment s CROSS JOIN cdp.roaring_chunks((SELECT cdp.roaring_build(i) FROM generate_series(98, 197) i)) c WHERE s.name = 'turned';
+UPDATE cdp_data.setting SET minimum_audience = 90;
+SELECT throws_ok($$SELECT * FROM cdp.segment_drift('turned', '2026-05-01 00:00+00')$$, '42501', NULL, 'or too few who stayed');
 UPDATE cdp_data.setting SET minimum_audience = 150;
 SELECT throws_ok($$SELECT * FROM cdp.segment_drift('buyers', '2026-05-01 00:00+00')$$, '42501', NULL, 'or too few who came');
 SELECT * FROM finish();

@@ -1,7 +1,7 @@
 -- Why a customer is in a segment: each part of the rule for those who are in and those who are not, the whole as the engines
 -- find it, evidence and thresholds, missing values under both logics, who may not be asked about.
 BEGIN;
-SELECT plan(25);
+SELECT plan(29);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC');
 SELECT cdp.track('shop', 'purchase', jsonb_build_object('user_id', u), '{}', at::timestamptz, u || at, v, 'CNY')
@@ -63,6 +63,18 @@ SELECT cdp.allow_purposes('attribute', 'city', '{marketing}');
 SELECT throws_matching($$SELECT * FROM cdp.segment_explain('one', pg_temp.id('d'))$$, 'city.*may not be used for the purpose "service"', 'is not explained');
 SELECT throws_matching($$SELECT * FROM cdp.segment_preview('[{"where": {"all": []}}, {"where": {"segment": "one"}}]'::jsonb, 'service')$$, 'through segment "one".*city', 'nor counted');
 ROLLBACK TO allowed;
+-- Consents that run out or begin by themselves, of the purpose that a part asks for, and of analytics for the whole.
+SAVEPOINT asked;
+SELECT now() + interval '40 days' AS ends, now() + interval '50 days' AS begins, now() + interval '30 days' AS no_more \gset
+SELECT cdp.set_purpose('marketing', rule => 'opt_in'), cdp.record_consent('shop', 'marketing', 'granted', '{"user_id": "a"}', channel => 'email', expires_at => :'ends'), cdp.record_consent('shop', 'marketing', 'granted', '{"user_id": "b"}', expires_at => :'ends'),
+  cdp.record_consent('shop', 'marketing', 'denied', '{"user_id": "b"}', effective_at => :'begins'), cdp.record_consent('shop', 'marketing', 'granted', '{"user_id": "c"}', effective_at => :'begins');
+SELECT cdp.create_segment('asked', '{"where": {"any": [{"consent": "marketing", "channel": "email"}, {"all": [{"consent": "marketing", "channel": "sms"}, {"not": {"did": "refund"}}]}]}}'::jsonb, 'service');
+SELECT is((SELECT array_agg(concat_ws(' ', e.path, e.result, CASE e.flips_at WHEN :'ends' THEN 'ends' WHEN :'begins' THEN 'begins' ELSE e.flips_at::text END)) FROM cdp.segment_explain('asked', pg_temp.id('a')) e), '{"/where t ends","/where/any/0 t ends","/where/any/1 f","/where/any/1/all/0 f","/where/any/1/all/1 t","/where/any/1/all/1/not f"}', 'a grant that runs out');
+SELECT is((SELECT array_agg(concat_ws(' ', u, e.result, CASE e.flips_at WHEN :'ends' THEN 'ends' WHEN :'begins' THEN 'begins' ELSE e.flips_at::text END) ORDER BY u) FROM unnest('{b,c,d}'::text[]) u CROSS JOIN LATERAL cdp.segment_explain('asked', pg_temp.id(u)) e WHERE e.path = '/where'), '{"b t ends","c f begins","d f"}', 'or begins');
+SELECT is((SELECT array_agg(concat_ws(' ', u, e.result, e.flips_at) ORDER BY u) FROM unnest('{a,c}'::text[]) u CROSS JOIN LATERAL cdp.segment_explain('asked', pg_temp.id(u), now() + interval '45 days') e WHERE e.path = '/where'), '{"a t","c f"}', 'of a moment to come they are those of today');
+SELECT cdp.set_purpose('analytics', rule => 'opt_in'), cdp.record_consent('shop', 'analytics', 'granted', '{"user_id": "a"}', expires_at => :'no_more');
+SELECT is((SELECT array_agg(concat_ws(' ', e.path, CASE e.flips_at WHEN :'ends' THEN 'ends' WHEN :'no_more' THEN 'no more' END)) FROM cdp.segment_explain('asked', pg_temp.id('a')) e WHERE e.path <= '/where/any/0'), '{"/where no more","/where/any/0 ends"}', 'without analytics nobody is in');
+ROLLBACK TO asked;
 -- It is logged; errors.
 SELECT is((SELECT count(*) FROM cdp_data.audit WHERE action = 'read' AND object = 'segment_explain' AND customer_id = pg_temp.id('d')), 12::bigint, 'each look is logged');
 SELECT throws_ok($$SELECT * FROM cdp.segment_explain('none', 1)$$, '42704', NULL, 'an unknown segment');

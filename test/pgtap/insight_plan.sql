@@ -1,6 +1,6 @@
 -- What is read for a segment: every atom with its source, shared ones, how many it is true for and unknown of.
 BEGIN;
-SELECT plan(9);
+SELECT plan(10);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC');
 SELECT cdp.track('shop', k, jsonb_build_object('user_id', u), '{"card": "gold"}', at::timestamptz, u || at, v, 'CNY')
@@ -24,7 +24,9 @@ SELECT results_eq(format($$SELECT what, reads, shared_with FROM cdp.segment_expl
 SELECT is((SELECT count(customers) + count(unknown) FROM cdp.segment_explain_plan('one')), 0::bigint, 'counted on demand only');
 SELECT results_eq(format($$SELECT shared_with FROM cdp.segment_explain_plan('old', as_of => %L)$$, :'at'), $$VALUES ('{one,three,two}'::text[])$$, 'of one that was put away');
 UPDATE cdp_data.setting SET minimum_audience = 2;
-SELECT results_eq(format($$SELECT customers, unknown FROM cdp.segment_explain_plan('two', true, %L)$$, :'at'), $$VALUES (NULL::bigint, NULL::bigint), (2, NULL)$$, 'few people are not told');
+SELECT results_eq(format($$SELECT customers, unknown FROM cdp.segment_explain_plan('two', true, %L)$$, :'at'), $$VALUES (NULL::bigint, NULL::bigint), (NULL, NULL)$$, 'few people are not told, nor all but few');
+SELECT cdp.identify('shop', '{"user_id": "e"}'), cdp.identify('shop', '{"user_id": "f"}');
+SELECT results_eq(format($$SELECT customers, unknown FROM cdp.segment_explain_plan('two', true, %L)$$, :'at'), $$VALUES (NULL::bigint, 3::bigint), (2, NULL)$$, 'enough are');
 SELECT throws_ok($$SELECT * FROM cdp.segment_explain_plan('none')$$, '42704', NULL, 'an unknown segment');
 SELECT is((SELECT count(*) FROM cdp_data.segment_run), 0::bigint, 'nothing is written');
 SELECT * FROM finish();

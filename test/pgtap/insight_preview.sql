@@ -1,7 +1,7 @@
 -- Size of rules before they are kept: the sample and its interval, several rules in one pass, everybody, small groups; what
 -- segments share.
 BEGIN;
-SELECT plan(44);
+SELECT plan(45);
 SET client_min_messages = error;
 INSERT INTO cdp_data.source (source_id, name) VALUES (900, 'shop');
 INSERT INTO cdp_data.load (load_id, source_id, state) VALUES (900, 900, 'done');
@@ -68,6 +68,11 @@ SELECT is((SELECT (customers, everybody)::text FROM cdp.segment_preview(:'may', 
 SELECT throws_ok($$SELECT * FROM cdp.segment_preview('{"where": {"attr": "citty", "eq": "x"}}')$$, '22023', 'attribute "citty" is not known', 'an unknown name');
 SELECT throws_ok($$SELECT * FROM cdp.segment_preview('did("purchase")', 'fun')$$, '22023', NULL, 'an unknown purpose');
 SELECT throws_ok(format('SELECT * FROM cdp.segment_preview(%L, sample => %L)', :'may', s), '22023', 'a sample is a share of customers from 0 to 1', 'sample ' || coalesce(s, 'NULL')) FROM unnest('{5,-0.1,NaN,NULL}'::text[]) s;
+
+SAVEPOINT listed;
+INSERT INTO cdp_data.property_rule (kind_id, key) SELECT kind_id, 'size' FROM cdp_data.touch_kind_all WHERE name = 'purchase';
+SELECT throws_ok($$SELECT * FROM cdp.segment_preview('did(purchase where sise = ''a'')')$$, '22023', NULL, 'a property that the list of its kind lacks, as when the rule is kept');
+ROLLBACK TO listed;
 
 -- Small groups.
 UPDATE cdp_data.setting SET minimum_audience = 50;

@@ -1,7 +1,7 @@
 -- Views of segments for BI tools: what each row tells, against plain SQL; types and comments that tools can use; small groups;
 -- what uses a segment; sizes that jump.
 BEGIN;
-SELECT plan(32);
+SELECT plan(35);
 SET client_min_messages = error;
 INSERT INTO cdp_data.source (source_id, name) VALUES (900, 'shop');
 INSERT INTO cdp_data.customer (customer_id, parent_id) SELECT i, CASE WHEN i = 1001 THEN 301 ELSE i END FROM generate_series(1, 1001) i;
@@ -59,6 +59,24 @@ SELECT is((SELECT count(*) FROM (SELECT segment_id, attribute FROM cdp_data.segm
 UPDATE cdp_data.setting SET minimum_audience = 5;
 SELECT results_eq($$SELECT value COLLATE "default", members, share_of_everybody IS NULL FROM cdp_bi.segment_profile WHERE segment = 'buyers' AND attribute = 'city' ORDER BY place$$,
   $$VALUES ('Rome'::varchar, 296::bigint, false), ('Xian', NULL, true), ('(other)', NULL, true), ('(none)', NULL, true)$$, 'few are not told, nor the smallest beside them');
+-- What is hidden beside the few is not nobody; and what few of everybody have is not told by the rows of another segment.
+SAVEPOINT counted;
+DELETE FROM cdp_data.segment_composition;
+INSERT INTO cdp_data.segment_composition SELECT s.segment_id, x.a, x.v, row_number() OVER (), x.m, x.e, now() FROM cdp_data.segment s JOIN (VALUES
+  ('buyers', 'few in', 'A', 3, 100), ('buyers', 'few in', 'B', 0, 50), ('buyers', 'few in', 'C', 20, 200), ('buyers', 'few in', 'D', 77, 150),
+  ('buyers', 'few out', 'A', 97, 100), ('buyers', 'few out', 'B', 6, 6), ('buyers', 'few out', 'C', 20, 200), ('buyers', 'few out', 'D', 77, 150),
+  ('buyers', 'alone', 'A', 3, 100), ('buyers', 'alone', 'B', 0, 50), ('buyers', 'alone', 'C', 0, 70), ('buyers', 'alone', 'D', 3, 100),
+  ('buyers', 'rare', 'A', 0, 3), ('buyers', 'rare', 'B', 0, 50), ('buyers', 'rare', 'C', 20, 200), ('buyers', 'rare', 'D', 77, 150),
+  ('wide', 'rare', 'A', 1, 3), ('wide', 'rare', 'B', 30, 50), ('wide', 'rare', 'C', 190, 200), ('wide', 'rare', 'D', 40, 150),
+  ('unloved', 'rare', 'A', 3, 3), ('unloved', 'rare', 'B', 40, 50), ('unloved', 'rare', 'C', 9, 200), ('unloved', 'rare', 'D', 143, 150)) AS x (s, a, v, m, e) ON x.s = s.name;
+SELECT is((SELECT array_agg(concat_ws(': ', attribute, told) ORDER BY attribute) FROM (SELECT attribute, string_agg(value || ' ' || members, ', ' ORDER BY value) AS told FROM cdp_bi.segment_profile WHERE segment = 'buyers' AND attribute <> 'rare' GROUP BY 1) x),
+  '{alone,"few in: B 0, D 77","few out: B 6, D 77"}', 'as many are hidden as the minimum, else nothing is told');
+SELECT is((SELECT string_agg(DISTINCT value || ' ' || everybody, ', ') FROM cdp_bi.segment_profile WHERE attribute = 'rare' AND everybody IS NOT NULL), 'C 200, D 150', 'hidden for one segment, hidden for all');
+SELECT is((SELECT string_agg(v.segment || ' ' || v.attribute, ', ') FROM (
+    SELECT segment, attribute, (SELECT sum(c.members) FROM cdp_data.segment_composition c JOIN cdp_data.segment s USING (segment_id) WHERE s.name = p.segment AND c.attribute = p.attribute) - coalesce(sum(members), 0) AS members,
+      (SELECT sum(c.everybody - c.members) FROM cdp_data.segment_composition c JOIN cdp_data.segment s USING (segment_id) WHERE s.name = p.segment AND c.attribute = p.attribute) - coalesce(sum(everybody - members), 0) AS others
+    FROM cdp_bi.segment_profile p GROUP BY 1, 2) v WHERE v.members BETWEEN 1 AND 4 OR v.others BETWEEN 1 AND 4), NULL, 'no sum less what is told is about few');
+ROLLBACK TO counted;
 UPDATE cdp_data.setting SET minimum_audience = 401;
 SELECT is((SELECT count(members) FROM cdp_bi.segment_profile WHERE segment = 'buyers'), 0::bigint, 'of too small a segment nothing');
 UPDATE cdp_data.setting SET minimum_audience = NULL;
