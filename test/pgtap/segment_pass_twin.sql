@@ -1,6 +1,6 @@
 -- The event pass against a plain-SQL twin: random plans over random events with ties, missing values, late, future and odd ones.
 BEGIN;
-SELECT plan(8);
+SELECT plan(10);
 SET LOCAL client_min_messages = error;
 SET LOCAL jit = off;
 CREATE SCHEMA t;
@@ -27,6 +27,7 @@ END $$;
 
 SELECT is(t.run('{count,count,days,periods,sum,avg,min,max,distinct,first,last,gap}', 20, 12), 0::bigint, 'counts, days, periods, numbers, distinct, first and last values, gaps: every customer as in SQL');
 SELECT is(t.run('{seq}', 14, 10), 0::bigint, 'sequences: links, breaks, limits, ties, absence: every customer as in SQL');
+SELECT is(t.run('{pair}', 8, 12), 0::bigint, 'pairs that only times bound: every customer as in SQL');
 SELECT is_empty($$SELECT op, sum(yes), sum(no), sum(unknown) FROM t.figure GROUP BY op
   HAVING sum(yes) < 25 OR sum(no) < 25 OR (sum(unknown) < 25) IS DISTINCT FROM (op NOT IN ('avg', 'min', 'max', 'first', 'last'))$$,
   'and of each kind of atom there were customers for whom it is true, false and unknown');
@@ -53,6 +54,8 @@ SELECT is((SELECT sum(t.changed_early(p, '2026-03-30 08:00Z')) FROM (SELECT p FR
   'no answer changes before its flip: counts and values');
 SELECT is((SELECT sum(t.changed_early(p, '2026-03-30 12:00Z')) FROM (SELECT p FROM t.plan WHERE ops = '{seq}' ORDER BY no LIMIT 10) x), 0::numeric,
   'no answer changes before its flip: sequences and pending absences');
+SELECT is((SELECT sum(t.changed_early(p, '2026-03-30 12:00Z')) FROM (SELECT p FROM t.plan WHERE ops = '{pair}' ORDER BY no LIMIT 4) x), 0::numeric,
+  'no answer changes before its flip: pairs');
 
 -- For counts, gaps and sequences over "last" windows a flip is the change itself.
 CREATE FUNCTION t.exact_only(p jsonb) RETURNS jsonb LANGUAGE sql IMMUTABLE

@@ -221,7 +221,12 @@ put_mode(CdpEventValues *v, const CdpWalk *w, int trait, const CdpValues *values
 
 	if (values->n > v->times_room)
 	{
-		v->times_room = Max(values->n, 64);
+		if (v->times != NULL)
+		{
+			pfree(v->times);
+			pfree(v->latest);
+		}
+		v->times_room = Max(Max(values->n, v->times_room * 2), 64);
 		v->times = MemoryContextAllocHuge(w->pass->cxt, sizeof(int) * v->times_room);
 		v->latest = MemoryContextAllocHuge(w->pass->cxt, sizeof(int) * v->times_room);
 	}
