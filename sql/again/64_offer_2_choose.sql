@@ -50,6 +50,15 @@ $$;
 COMMENT ON FUNCTION cdp_internal.offer_posteriors(integer, jsonb, timestamptz) IS
 'For each arm with outcomes at a placement the beta posterior of its success as of a moment: a = prior successes + successes, b = prior failures + shown less successes, over decisions of the days (UTC) that the window of the policy takes, weighted by its half-life. Arms without outcomes have no row: the prior holds.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.offer_late(offer_id integer, as_of timestamptz) RETURNS bigint
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN (SELECT count(*) FROM cdp_data.offer_decision d WHERE d.offer_id = offer_late.offer_id AND d.state = 'reserved' AND d.stocked AND d.lease_until <= offer_late.as_of);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.offer_late(integer, timestamptz) IS 'How many of the stock of an offer are reserved by leases that have ended by a moment: the next decision gives them back first.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.offer_field(placement text, policy jsonb, as_of timestamptz, names jsonb)
 RETURNS TABLE (nth integer, offer_id integer, arm_id integer, version integer, purpose text, channel text, priority integer, worth double precision, score jsonb,
   a double precision, b double precision, cap_count integer, cap_within interval, stocked boolean, refused text, rule jsonb)
@@ -62,7 +71,7 @@ BEGIN
   RETURN QUERY
   SELECT (row_number() OVER (ORDER BY o.offer_id, r.arm_id))::integer, o.offer_id, r.arm_id, o.version, o.purpose, o.channel, o.priority, (o.value * o.margin)::double precision, o.score,
     coalesce(p.a, (policy #>> '{prior,0}')::double precision), coalesce(p.b, (policy #>> '{prior,1}')::double precision), o.cap_count, o.cap_within, s.offer_id IS NOT NULL,
-    CASE WHEN o.state = 'paused' THEN 'paused' WHEN NOT r.enabled THEN 'arm off' WHEN as_of < o.starts_at THEN 'not yet' WHEN as_of >= o.ends_at THEN 'over' WHEN c.broken THEN 'rule' WHEN s."left" = 0 THEN 'stock' END, v.rule
+    CASE WHEN o.state = 'paused' THEN 'paused' WHEN NOT r.enabled THEN 'arm off' WHEN as_of < o.starts_at THEN 'not yet' WHEN as_of >= o.ends_at THEN 'over' WHEN c.broken THEN 'rule' WHEN s."left" = 0 AND cdp_internal.offer_late(o.offer_id, as_of) = 0 THEN 'stock' END, v.rule
   FROM cdp_data.offer o JOIN cdp_data.offer_version v ON v.offer_id = o.offer_id AND v.version = o.version JOIN cdp_data.offer_arm r ON r.offer_id = o.offer_id
     LEFT JOIN cdp_data.offer_stock s ON s.offer_id = o.offer_id LEFT JOIN cdp_internal.offer_posteriors(id, policy, as_of) p ON p.arm_id = r.arm_id
     -- What a rule names may be gone since it was kept, or no longer be for its purpose.

@@ -116,7 +116,7 @@ BEGIN
     array_agg(f.arm_id::bigint ORDER BY f.nth), array_agg(f.worth ORDER BY f.nth), array_agg(f.a ORDER BY f.nth), array_agg(f.b ORDER BY f.nth)
   INTO field, offers, priorities, arms, worths, a, b FROM cdp_internal.offer_field(placement, p.policy, as_of, names) f;
   -- What became limited, or came to this placement, while this waited is not held: nobody gets it from this call.
-  SELECT coalesce(jsonb_object_agg(s.offer_id, CASE WHEN keep AND s.offer_id <> ALL (held) THEN 0 ELSE s."left" END), '{}') INTO stock FROM cdp_data.offer_stock s WHERE s.offer_id = ANY (offers);
+  SELECT coalesce(jsonb_object_agg(s.offer_id, CASE WHEN NOT keep THEN s."left" + cdp_internal.offer_late(s.offer_id, as_of) WHEN s.offer_id = ANY (held) THEN s."left" ELSE 0 END), '{}') INTO stock FROM cdp_data.offer_stock s WHERE s.offer_id = ANY (offers);
   before := stock;
   FOR c IN
     SELECT r.root, coalesce(y.capped, false) AS capped, coalesce(y.refused, '{}') AS refused, coalesce(y.means, '{}') AS means, r.root IN (SELECT cdp.roaring_ids(control)) AS held

@@ -20,8 +20,8 @@ FROM unnest(array['admin', 'analyst', 'marketer']) AS t (template);
 
 -- step: again: performance views
 CREATE OR REPLACE VIEW cdp_bi.segment_performance WITH (security_invoker = true) AS
-  SELECT p.* FROM cdp.segment_performance(now() - interval '720 hours') p;
-COMMENT ON VIEW cdp_bi.segment_performance IS 'What members of each active or paused segment did in the last 30 days while they were members: cdp.segment_performance(). It reads the touchpoints each time.';
+  SELECT p.* FROM cdp.segment_performance(greatest(now() - interval '720 hours', (SELECT c.kept_from FROM cdp_data.segment_clock c))) p;
+COMMENT ON VIEW cdp_bi.segment_performance IS 'What members of each active or paused segment did in the last 30 days (where transitions are kept for less, since they are) while they were members: cdp.segment_performance(). It reads the touchpoints each time.';
 CREATE OR REPLACE VIEW cdp_bi.run_performance WITH (security_invoker = true) AS
   SELECT r.campaign_run_id, r.name AS run, s.name AS segment, r.channel, r.state AS run_state, r.launched_at, p.*
   FROM cdp_data.campaign_run r LEFT JOIN cdp_data.segment s USING (segment_id) CROSS JOIN LATERAL cdp.run_performance(r.name) p WHERE r.launched_at IS NOT NULL;

@@ -1,7 +1,7 @@
 -- Decisions about offers in a world made by hand: what is possible for whom and why not, classes, caps, stock and leases,
 -- consent between two calls, merged customers, outcomes and what is learnt of them, replays, bad input.
 BEGIN;
-SELECT plan(137);
+SELECT plan(139);
 SET client_min_messages = error;
 SET extra_float_digits = 1;
 SELECT cdp.add_source('shop');
@@ -93,6 +93,8 @@ SELECT is(cdp.release_offer(:d1), false, 'what was shown can not be given back')
 SELECT is(pg_temp.left_over(), '1 of 2', 'one is left');
 SELECT is(pg_temp.given(8, 'app', :at::timestamptz + interval '1 minute'), 'rare', 'for somebody else');
 SELECT is(pg_temp.given(9, 'app', :at::timestamptz + interval '11 minutes' - interval '1 microsecond'), 'plain', 'not before the lease ends');
+SELECT is(pg_temp.why(9, 'app', :at::timestamptz + interval '11 minutes' - interval '1 microsecond'), 'plain: possible, rare: stock', 'and is explained so');
+SELECT is(pg_temp.why(9, 'app', :at::timestamptz + interval '11 minutes'), 'plain: possible, rare: possible', 'from its end on it is there');
 SELECT is(pg_temp.given(9, 'app', :at::timestamptz + interval '11 minutes'), 'rare', 'when it does');
 SELECT is(cdp.record_offer_outcome((SELECT max(decision_id) FROM cdp_data.offer_decision WHERE customer_id = pg_temp.u(8) AND state = 'released'), 'accepted', :at), 'expired', 'who comes too late is told so');
 SELECT is((SELECT count(*) FROM cdp_data.offer_outcome o JOIN cdp_data.offer_decision d USING (decision_id) WHERE d.customer_id = pg_temp.u(8)), 0::bigint, 'and nothing is counted');

@@ -1,7 +1,7 @@
 -- Performance by segment: a world by hand, then random worlds against a slow twin in plain SQL that asks who was a member
 -- for each event; merges, moved identifiers, refunds, currencies, consent, erasure, small groups, zones, bad arguments.
 BEGIN;
-SELECT plan(43);
+SELECT plan(44);
 SET client_min_messages = error;
 SET jit = off;
 
@@ -86,6 +86,8 @@ SELECT throws_ok('SELECT * FROM cdp.segment_performance(' || call || ')', code, 
   ('''2026-01-01Z'', segments => ''{NULL}''', '42704'), ('''2026-01-01Z'', conversion_kinds => ''{purchas}''', '22023'), ('''2026-01-01Z'', ltv_trait => ''clv''', '22023'), ('''2026-01-01Z'', currency => ''XYZ''', '22023'), ('''2026-01-01Z'', currency => ''EUR''', '22000')) v (call, code);
 UPDATE cdp_data.segment_clock SET kept_from = '2026-01-05Z';
 SELECT throws_ok($$SELECT * FROM cdp.segment_performance('2026-01-01Z')$$, '22023', 'members of that time are no longer known', 'transitions of that time are gone');
+UPDATE cdp_data.segment_clock SET kept_from = now() - interval '1 day';
+SELECT is((SELECT count(*) FROM cdp_bi.segment_performance WHERE segment = 'hand'), 1::bigint, 'the view begins where they do');
 UPDATE cdp_data.segment_clock SET kept_from = NULL;
 
 -- Random worlds.
