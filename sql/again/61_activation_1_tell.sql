@@ -248,6 +248,7 @@ DECLARE
   keys text[];
   unseen text[];
   before cdp_data.activation_member[];
+  kept bigint[];
   m record;
   segment text := (SELECT s.name FROM cdp_data.segment s WHERE s.segment_id = a.segment_id);
   n bigint;
@@ -278,6 +279,11 @@ BEGIN
     SELECT count(*) INTO n FROM gone;
     removed := removed + n;
     before := ARRAY(SELECT x FROM cdp_data.activation_member x WHERE x.activation_id = a.activation_id AND x.customer_id = ANY (part));
+    -- Who was one with him when he was added, and stays, stays by his own identifiers.
+    kept := CASE WHEN EXISTS (SELECT FROM unnest(before) b WHERE b.identifiers <> '{}') THEN ARRAY(
+      SELECT DISTINCT u FROM cdp_data.activation_member x CROSS JOIN LATERAL unnest(x.identifiers) u
+      WHERE x.activation_id = a.activation_id AND x.is_in AND x.identifiers <> '{}' AND x.customer_id <> ALL (part) AND x.identifiers && ARRAY(SELECT unnest(b.identifiers) FROM unnest(before) b WHERE b.is_in))
+      ELSE '{}' END;
     FOR m IN
       WITH noted AS (
         UPDATE cdp_data.activation_member x SET is_in = false, sequence = DEFAULT, at = clock_timestamp() WHERE x.activation_id = a.activation_id AND x.customer_id = ANY (part) AND x.is_in
@@ -285,7 +291,7 @@ BEGIN
       ), named AS (
         SELECT i.customer_id, jsonb_object_agg(i.name, i.vals) AS vals
         FROM (SELECT n.customer_id, t.name, jsonb_agg(y.value ORDER BY y.value) AS vals FROM noted n CROSS JOIN LATERAL unnest(n.identifiers) u (id)
-          JOIN cdp_data.identifier y ON y.identifier_id = u.id JOIN cdp_data.identifier_type_all t ON t.type_id = y.type_id GROUP BY n.customer_id, t.name) i
+          JOIN cdp_data.identifier y ON y.identifier_id = u.id JOIN cdp_data.identifier_type_all t ON t.type_id = y.type_id WHERE u.id <> ALL (kept) GROUP BY n.customer_id, t.name) i
         GROUP BY i.customer_id
       )
       SELECT CASE WHEN cdp.roaring_has(urgent, n.customer_id) THEN 'audience_withdraw' ELSE 'audience_remove' END AS kind,

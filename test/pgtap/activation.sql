@@ -1,6 +1,6 @@
 -- Activations: a destination gets who enters and leaves, once each, with consent, holdout, priority and the minimum audience
 -- obeyed; withdrawal, refusal, erasure and a purpose that is taken away hold in their own transaction. Every step commits.
-SELECT plan(110);
+SELECT plan(115);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC');
 SELECT count(cdp.track('shop', 'purchase', jsonb_build_object('email', 'p' || i || '@example.org'), value => 10)) FROM generate_series(1, 20) i;
@@ -144,11 +144,33 @@ SELECT is((SELECT bool_and(h.customer_id = public.p(7)) FROM public.has h WHERE 
 SELECT count(*) FROM cdp.unmerge(merge => :m1);
 SELECT count(*) FROM cdp.segment_tick();
 SELECT is(public.deliver('ads'), 'audience_add 1, audience_remove 1', 'parted again, both are there');
+-- Who was added as one with another, from whom he was parted since, leaves without the identifier of the other.
+SELECT public.fresh();
+SELECT count(cdp.track('shop', 'purchase', public.who(i), value => 5)), count(cdp.record_consent('shop', 'marketing', 'granted', public.who(i))) FROM generate_series(25, 26) i;
+SELECT cdp.alias('shop', public.who(25), public.who(26)) IS NOT NULL;
+SELECT max(merge_id) AS m2 FROM cdp_data.merge_log WHERE kind = 'merge' \gset
+SELECT count(*) FROM cdp.segment_tick();
+SELECT is((SELECT payload -> 'identifiers' ->> 'email' FROM cdp_data.outbox WHERE state = 'waiting' AND kind = 'audience_add'), '["p25@example.org", "p26@example.org"]', 'two that are one are added by the identifiers of both');
+SELECT public.deliver('ads');
+SELECT count(*) FROM cdp.unmerge(merge => :m2);
+SELECT count(*) FROM cdp.segment_tick();
+SELECT is(public.deliver('ads'), 'audience_add 2', 'parted, the other is added, too');
+BEGIN;
+SELECT cdp.end_activation('b');
+SELECT is((SELECT count(*) FROM cdp_data.outbox o CROSS JOIN LATERAL jsonb_array_elements_text(o.payload #> '{identifiers,email}') e WHERE o.state = 'waiting' AND o.kind = 'audience_remove' AND e IN ('p25@example.org', 'p26@example.org')), 3::bigint, 'who leaves with the other by all');
+ROLLBACK;
+SELECT cdp.track('shop', 'refund', public.who(25), value => 1) IS NOT NULL;
+SELECT count(*) FROM cdp.segment_tick();
+SELECT is((SELECT payload -> 'identifiers' FROM cdp_data.outbox WHERE state = 'waiting' AND kind = 'audience_remove'), '{"email": ["p25@example.org"]}', 'who leaves alone by his own');
+SELECT cdp.track('shop', 'refund', public.who(26), value => 1) IS NOT NULL;
+SELECT count(*) FROM cdp.segment_tick();
+SELECT is(public.deliver('ads'), 'audience_add 2, audience_remove 2', 'and the other by his');
+SELECT public.fresh();
 SELECT cdp.record_consent('shop', 'marketing', 'denied', public.who(18)) IS NOT NULL;
 SELECT cdp.alias('shop', public.who(9), public.who(18)) IS NOT NULL;
 SELECT count(*) FROM cdp.segment_tick();
 SELECT is((SELECT count(*) FROM public.told WHERE kind = 'audience_withdraw'), 0::bigint, 'who is one with somebody who refused');
-SELECT is(public.deliver('ads'), 'audience_add 1, audience_remove 1, audience_withdraw 1', 'is out with the next run');
+SELECT is(public.deliver('ads'), 'audience_withdraw 1', 'is out with the next run');
 
 -- A destination that speaks on another channel: who agreed to that one only comes with the job.
 SELECT public.fresh();
