@@ -133,16 +133,18 @@ BEGIN
   drawn := cdp.roaring_sample(population, fraction);
   looked_at := cdp.roaring_count(drawn);
   FOR one IN
-    SELECT r.members, r.through_null, row_number() OVER (ORDER BY r.segment_id DESC) AS back
-    FROM cdp_internal.segment_results(plan, NULL, CASE WHEN fraction < 1 THEN ARRAY(SELECT cdp.roaring_ids(drawn)) END, drawn) r
-    ORDER BY r.segment_id DESC LIMIT jsonb_array_length(rules)
+    SELECT * FROM (
+      SELECT r.members, r.through_null, row_number() OVER (ORDER BY r.segment_id DESC) AS back
+      FROM cdp_internal.segment_results(plan, NULL, CASE WHEN fraction < 1 THEN ARRAY(SELECT cdp.roaring_ids(drawn)) END, drawn) r
+      ORDER BY r.segment_id DESC LIMIT jsonb_array_length(rules)) x
+    ORDER BY back DESC
   LOOP
     nth := jsonb_array_length(rules) - one.back + 1;
     hits := cdp.roaring_count(one.members);
-    customers := round(hits::numeric * everybody / nullif(looked_at, 0));
+    customers := round(hits::numeric * everybody / greatest(looked_at, 1));
     SELECT i.low, i.high INTO low, high FROM cdp_internal.sample_interval(hits, looked_at, everybody) i;
     share := customers::double precision / nullif(everybody, 0);
-    through_null := round(one.through_null::numeric * everybody / nullif(looked_at, 0));
+    through_null := round(one.through_null::numeric * everybody / greatest(looked_at, 1));
     examples := ARRAY(SELECT m FROM cdp.roaring_ids(one.members) m ORDER BY m LIMIT 10);
     IF customers BETWEEN 1 AND least_people - 1 OR everybody - customers BETWEEN 1 AND least_people - 1 THEN
       customers := NULL; low := NULL; high := NULL; share := NULL; hits := NULL; through_null := NULL; examples := NULL;

@@ -1,8 +1,9 @@
 -- Size of rules before they are kept: the sample and its interval, several rules in one pass, everybody, small groups; what
 -- segments share.
 BEGIN;
-SELECT plan(45);
+SELECT plan(47);
 SET client_min_messages = error;
+SELECT is((SELECT (customers, low, high, hits)::text FROM cdp.segment_preview('did(purchase)')), '(0,0,0,0)', 'of nobody nobody');
 INSERT INTO cdp_data.source (source_id, name) VALUES (900, 'shop');
 INSERT INTO cdp_data.load (load_id, source_id, state) VALUES (900, 900, 'done');
 INSERT INTO cdp_data.origin (origin_id, source, medium, campaign) VALUES (901, 'google', 'cpc', 'brand');
@@ -50,6 +51,7 @@ SELECT cmp_ok((SELECT count(*) FILTER (WHERE 900 BETWEEN i.low AND i.high) FROM 
     CROSS JOIN LATERAL cdp_internal.sample_interval((SELECT count(*) FROM cdp.roaring_ids(x.s) m WHERE m % 10 < 3), cdp.roaring_count(x.s), 3000) i), '<=', 391::bigint, 'and not for nearly all: it is no wider than it must be');
 
 -- Several rules; segments and ranks in them; missing values.
+SELECT is((SELECT array_agg(nth) FROM cdp.segment_preview(jsonb_build_array(:'twice'::jsonb, :'may'::jsonb, :'twice'::jsonb), as_of => :'at')), '{1,2,3}', 'in their order');
 SELECT is((SELECT array_agg(customers ORDER BY nth) FROM cdp.segment_preview(jsonb_build_array(:'twice'::jsonb, :'may'::jsonb, :'twice'::jsonb), exact => true, as_of => :'at')), '{20,900,20}', 'several rules, each its row');
 SELECT results_eq(format($$SELECT p.customers, p.low, p.high, p.hits FROM cdp.segment_preview(jsonb_build_array(%L::jsonb, %L::jsonb), as_of => %L) p WHERE nth = 2$$, :'twice', :'may', :'at'), 'SELECT customers, low, high, hits FROM seen', 'the same as alone');
 SELECT is_empty($$SELECT * FROM cdp.segment_preview('[]'::jsonb)$$, 'no rule, no row');
