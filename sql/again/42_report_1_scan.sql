@@ -43,7 +43,8 @@ BEGIN
   IF FOUND THEN
     RAISE EXCEPTION 'there is no kind of touchpoint named "%"', missing
       USING ERRCODE = 'invalid_parameter_value',
-        HINT = format('Kinds are: %s.', (SELECT string_agg(k.name, ', ' ORDER BY k.name) FROM cdp_data.touch_kind_all k));
+        HINT = cdp_internal.did_you_mean(missing, ARRAY(SELECT k.name FROM cdp_data.touch_kind_all k),
+          format('Kinds are: %s.', (SELECT string_agg(k.name, ', ' ORDER BY k.name) FROM cdp_data.touch_kind_all k)));
   END IF;
   PERFORM cdp_internal.require_purpose('analytics', 'kinds', names,
     CASE purpose WHEN 'touch' THEN '/touch_kinds' WHEN 'conversion' THEN '/conversion_kinds' WHEN 'milestone' THEN '/milestones' WHEN 'lookback' THEN '/lookback_by_kind' ELSE '/' || purpose END);
@@ -153,7 +154,7 @@ BEGIN
   END IF;
   IF array_position(customers, NULL) IS NOT NULL OR cardinality(customers) = 0 THEN
     RAISE EXCEPTION 'customers must be a list of customer ids without NULL'
-      USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave the argument out for all customers.';
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = CASE WHEN cardinality(customers) = 0 THEN 'It is empty.' ELSE 'It has a NULL.' END, HINT = 'Leave the argument out for all customers.';
   END IF;
   RETURN jsonb_build_object(
     'conversions', to_jsonb(cdp_internal.attribution_kinds(conversions, 'conversion')),

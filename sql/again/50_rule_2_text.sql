@@ -17,3 +17,12 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'cdp_segment_describe';
 COMMENT ON FUNCTION cdp.segment_describe(jsonb, text) IS
 'A segment rule in plain words, one clause a line, groups by indentation. language: en (default), zh, or expansion: the rule as JSONB text with named behaviours replaced by what they stand for (first_time, stopped by did; regularly by did with periods, resumed by did with gap: two forms that rules themselves do not take; 36500 days and 100 years stand for ever). Constants of the rule appear as they are. NULL gives NULL. Errors: 22023 for an unknown language, or with the path of what is no rule; 54001 when nested more than 100 deep.';
+CREATE OR REPLACE FUNCTION cdp.segment_describe(rule text, language text DEFAULT 'en') RETURNS text
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN cdp.segment_describe(CASE WHEN rule ~ '^\s*[{]' THEN rule::jsonb ELSE cdp.segment_rule(rule) END, language);
+END
+$$;
+COMMENT ON FUNCTION cdp.segment_describe(text, text) IS
+'The same of a rule in its text form, or of JSON as text. Errors also 42601 and 22P02: it can not be read.';

@@ -257,6 +257,10 @@ BEGIN
   IF definition ~ '^\s*[{]' THEN
     RETURN definition::jsonb;
   END IF;
+  IF definition ~ '[)]\s*([<>=!]|between\M|not\M|in\M|is\M)[^)]*$' THEN
+    RAISE EXCEPTION 'this text defines no trait'
+      USING ERRCODE = 'syntax_error', DETAIL = 'A comparison follows the aggregate.', HINT = 'A trait is the value itself, such as sum(amount of order last 90 days); rules compare it.';
+  END IF;
   -- The text form has aggregates only with a comparison, which is taken away again.
   IF base IS NOT NULL THEN
     atom := cdp.segment_rule(base || substr(ltrim(definition, E' \t\r\n'), length(word) + 1) || CASE WHEN key <> base THEN ' = ''''' ELSE ' >= 1' END) -> 'where';

@@ -1,6 +1,6 @@
 -- Segment rules in plain words, English and Chinese, and the expansion of named behaviours.
 BEGIN;
-SELECT plan(79);
+SELECT plan(80);
 SET client_min_messages = error;
 \ir ../twin/segment_rules.sql
 
@@ -104,6 +104,7 @@ SELECT is(cdp.segment_describe(cdp.segment_rule($$first_time(buy last 30 days wh
   {"did": "buy", "where": {"prop": "a", "eq": 1}, "periods": {"unit": "week", "of": 4, "gte": 3}},
   {"did": "buy", "last": "7 days", "gap": {"gte": "60 days"}},
   {"did": "z"}]}}'::jsonb, 'what named behaviours stand for');
+SELECT is(cdp.segment_describe('city = ''Xian''', l), cdp.segment_describe('{"v": 1, "where": {"attr": "city", "eq": "Xian"}}'::jsonb, l), 'a rule as text is told the same: ' || l) FROM unnest('{zh}'::text[]) l;
 SELECT throws_ok('SELECT cdp.segment_describe(''{"v": 1, "where": {"all": []}}'', ''fr'')', '22023', 'rules cannot be described in this language', 'a language that is not there');
 SELECT * FROM finish();
 ROLLBACK;

@@ -1,6 +1,6 @@
 -- The text of segment rules: what each construct is in JSONB, that text and JSONB go round without a loss, and what errors say.
 BEGIN;
-SELECT plan(114);
+SELECT plan(115);
 SET client_min_messages = error;
 \ir ../twin/segment_rules.sql
 
@@ -138,6 +138,14 @@ SELECT is(pg_temp.err('did(buy last 30 days this month)'), '42601|Line 1, column
 SELECT is(pg_temp.err('a = 1 b = 2'), '42601|Line 1, column 7 (offset 6): "and", "or", a semicolon or the end is expected, but there is "b".|', 'no word between');
 SELECT is(pg_temp.err(''), '42601|Line 1, column 1 (offset 0): an attribute, a function such as did(...), "segment" or a bracket is expected, but there is the end.|', 'no text');
 SELECT is(pg_temp.err('sum(x of buy) between 1 and 2'), '42601|Line 1, column 15 (offset 14): "between" cannot stand behind this aggregate.|Write two atoms with "and": one with >=, one with <=.', 'what JSONB cannot hold');
+SELECT is((SELECT string_agg(t || ': ' || coalesce(nullif(split_part(pg_temp.err(t), '|', 3), ''), 'no hint'), E'\n') FROM unnest(ARRAY['a is null', 'a is not null', 'a like 3', 'did(b last month)', 'did(b in last 3 days)', 'a = 1 && b = 2', 'a = 1 || b = 2']) t),
+'a is null: Null is written "is missing", and not null "is known".
+a is not null: Null is written "is missing", and not null "is known".
+a like 3: Patterns are written "starts with", "ends with" and "contains".
+did(b last month): "last 1 month" reaches back from now, "previous month" is the one of the calendar.
+did(b in last 3 days): A window begins without "in": last 30 days.
+a = 1 && b = 2: Write "and".
+a = 1 || b = 2: Write "or".', 'habits of other languages');
 SELECT is(left(pg_temp.err(repeat('(', 100000)), 60), '54001|More than 200 brackets and nots stand in each other.|', 'brackets without end');
 SELECT is(left(pg_temp.err(repeat('not ', 100000) || 'a = 1'), 60), '54001|More than 200 brackets and nots stand in each other.|', 'nots without end');
 SELECT is(left(pg_temp.err('a = ' || repeat('9', 2000)), 70), '42601|Line 1, column 5 (offset 4): this number has more than 1000 digi', 'a number without end');

@@ -1,6 +1,6 @@
 -- Computed traits: every aggregate against plain SQL over random events, as text and as JSON; what is no definition; purposes of
 -- what they read; rules that ask for them. Commits, so without a transaction around.
-SELECT plan(37);
+SELECT plan(38);
 SET client_min_messages = error;
 SET timezone = 'UTC';
 SELECT cdp.add_source('shop', 'UTC') AS shop \gset
@@ -74,6 +74,7 @@ SELECT is((SELECT string_agg(format('%s: %s', d, coalesce(e, 'taken')), E'\n') F
     ('{"did": "purchase"}', '22023'), ('{"count": true}', '22023'), ('{"did": "purchase", "count": 3}', '22023'), ('{"did": "purchase", "count": true, "sum": "x"}', '22023'), ('{"did": "purchase", "sum": true}', '22023'),
     ('{"did": "purchase", "sum": "qty", "gte": 5}', '22023'), ('{"did": "purchasse", "count": true}', '22023'), ('{"did": "purchase", "count": true, "last": "0 days"}', '22023'), ('{"did": "purchase", "count": true, "all": []}', '22023'),
     ('{"did": "purchase", "count": true, "tz": "Mars"}', '22023')) AS v (d, wanted)) x WHERE e IS DISTINCT FROM wanted), NULL, 'what defines nothing');
+SELECT throws_ok($$SELECT cdp.define_trait('x', 'sum(qty of purchase where (qty > 3)) > 5')$$, '42601', 'this text defines no trait', 'a comparison is told as one');
 SELECT throws_ok($$SELECT cdp.define_trait('ltv', 'count(visit)')$$, '42710', NULL, 'not under a name that is built in');
 SELECT throws_ok($$SELECT cdp.define_trait('Big', 'count(visit)')$$, '22023', NULL, 'nor a bad one');
 SELECT throws_ok($$SELECT cdp.define_trait('favourite', 'count(visit)')$$, '2BP01', NULL, 'nor as another type while segments ask for it');

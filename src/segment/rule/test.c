@@ -293,7 +293,7 @@ fit_time(RuleReader *r, RuleTest *test, RuleType type, const char *of)
 			cdp_rule_error(r, cdp_rule_value_path(test, i), "E_TYPE",
 						   type == RULE_TYPE_DATE ? "Write 2026-01-31."
 						   : "Write 2026-01-31T08:00:00 (in the zone of the rule) or 2026-01-31T00:00:00Z.",
-						   "%s is compared with a %s", of, cdp_rule_type_name(type));
+						   "%s is compared with a %s, and this text is none", of, cdp_rule_type_name(type));
 			good = false;
 		}
 	}

@@ -209,6 +209,8 @@ lex(CdpLexer *lexer, int at)
 	if (wide >= 0)
 		cdp_lex_refuse(lexer, t.at, "this is a sign of full width",
 					   psprintf("Write %s in its place.", wide_signs[wide].plain));
+	if (*s == '&' || *s == '|')
+		cdp_lex_refuse(lexer, t.at, "this sign has no meaning here", *s == '&' ? "Write \"and\"." : "Write \"or\".");
 	if (!word_byte(*s, true))
 		cdp_lex_refuse(lexer, t.at, "this sign has no meaning here",
 					   "A name with other signs than letters, digits, _ and . stands in double quotes, text in single quotes.");

@@ -113,6 +113,13 @@ enter(CdpLexer *p)
 				 errdetail("More than %d brackets and nots stand in each other.", PARSE_DEPTH)));
 }
 
+/* Refuses a word by which other languages say something here, and tells how it is written. */
+CDP_NORETURN static void
+refuse_habit(CdpLexer *p, const char *expected, const char *hint)
+{
+	cdp_lex_refuse(p, p->now.at, psprintf("%s is expected, but there is \"%s\"", expected, p->now.text), hint);
+}
+
 /* Reads a name. */
 static char *
 parse_name(CdpLexer *p, const char *expected)
@@ -199,6 +206,9 @@ parse_duration(CdpLexer *p)
 	{
 		char	   *unit;
 
+		if (p->now.kind == TOKEN_WORD && cdp_text_is_unit(asc_tolower(p->now.text, strlen(p->now.text))))
+			refuse_habit(p, "a duration such as 30 days",
+						 psprintf("\"last 1 %s\" reaches back from now, \"previous %s\" is the one of the calendar.", p->now.text, p->now.text));
 		if (p->now.kind != TOKEN_NUMBER)
 			cdp_lex_expected(p, "a duration such as 30 days", NULL, 0);
 		appendStringInfo(&out, "%s%s ", out.len > 0 ? " " : "", p->now.text);
@@ -300,6 +310,8 @@ parse_operator(CdpLexer *p)
 			return TEXT_EXISTS;
 		if (accept_word(p, "missing"))
 			return TEXT_OPS;
+		if (at_word(p, "null") || at_word(p, "not"))
+			refuse_habit(p, "\"known\" or \"missing\"", "Null is written \"is missing\", and not null \"is known\".");
 		cdp_lex_expected(p, "\"known\" or \"missing\"", after_is, lengthof(after_is));
 	}
 	if (accept_word(p, "starts") || at_word(p, "ends"))
@@ -322,6 +334,8 @@ parse_operator(CdpLexer *p)
 		need_word(p, "next");
 		return TEXT_ANNIVERSARY;
 	}
+	if (at_word(p, "like") || at_word(p, "ilike"))
+		refuse_habit(p, "a comparison", "Patterns are written \"starts with\", \"ends with\" and \"contains\".");
 	cdp_lex_expected(p, "a comparison such as =, >=, in, between, is known or contains", words, lengthof(words));
 }
 
@@ -500,6 +514,8 @@ parse_clauses(CdpLexer *p, CdpTextNode *node)
 		cdp_lex_expected(p, "\"in at least 3 of 4 weeks\" or the like", NULL, 0);
 	if (node->kind == TEXT_RESUMED && node->after == NULL)
 		cdp_lex_expected(p, "\"after\" with the pause", NULL, 0);
+	if (windows && at_word(p, "in"))
+		refuse_habit(p, "a window, \"where\" or )", "A window begins without \"in\": last 30 days.");
 	need_sign(p, ")", windows ? "a window, \"where\" or )" : "\"where\" or )", words, lengthof(words));
 }
 
