@@ -33,6 +33,8 @@ BEGIN
   PERFORM cdp_internal.require_setup();
   -- Two refreshes wait for each other.
   SELECT * INTO STRICT s FROM cdp_data.trait_setting FOR UPDATE;
+  -- So does who defines one anew, or it would get values of its definition of before.
+  PERFORM FROM cdp_data.trait d WHERE d.kind <> 'own' ORDER BY d.trait_id FOR UPDATE;
   summaries := cdp_internal.value_summaries(refresh_traits.as_of, 'day', 'day', s.conversions);
   BEGIN
     fits := cdp_internal.value_fits(summaries, s.model);

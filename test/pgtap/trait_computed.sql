@@ -1,6 +1,6 @@
 -- Computed traits: every aggregate against plain SQL over random events, as text and as JSON; what is no definition; purposes of
 -- what they read; rules that ask for them. Commits, so without a transaction around.
-SELECT plan(38);
+SELECT plan(40);
 SET client_min_messages = error;
 SET timezone = 'UTC';
 SELECT cdp.add_source('shop', 'UTC') AS shop \gset
@@ -90,4 +90,21 @@ SELECT isnt(cdp.create_segment('y', 'trait quantity > 3 and trait spent > 3', 's
 SELECT throws_ok($$SELECT cdp.create_segment('x', 'trait spent > 3', 'analytics')$$, '22023', NULL, 'bound by what is said of it');
 SELECT throws_ok($$SELECT cdp_internal.segment_values('\x00')$$, '22P03', NULL, 'bytes that hold no values');
 SELECT throws_ok($$SELECT cdp_internal.segment_values('\x5650444301000000000001000000')$$, '22P03', NULL, 'or are cut off');
+-- Somebody defines a trait anew while a refresh works: it never gets values of its definition of before.
+CREATE EXTENSION dblink;
+SELECT dblink_connect('one', format('host=%s port=%s dbname=%s user=%s', split_part(current_setting('unix_socket_directories'), ',', 1), current_setting('port'), current_database(), current_user)) \g /dev/null
+SELECT dblink_exec('one', 'SET client_min_messages = error'), dblink_exec('one', 'SET lock_timeout = ''200ms''') \g /dev/null
+SELECT cdp.define_trait('moving', 'count(visit)') \g /dev/null
+CREATE FUNCTION public.meanwhile() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM public.dblink_exec('one', $q$DO 'BEGIN PERFORM cdp.define_trait(''moving'', ''sum(qty of visit)''); END'$q$, false);
+  RETURN NULL;
+END $$;
+CREATE TRIGGER meanwhile AFTER UPDATE ON cdp_data.trait FOR EACH ROW WHEN (NEW.name = 'rfm_r') EXECUTE FUNCTION public.meanwhile();
+SELECT trait FROM cdp.refresh_traits() \g /dev/null
+DROP TRIGGER meanwhile ON cdp_data.trait;
+SELECT is((SELECT (t.definition ? 'count', count(*) > 0)::text FROM cdp_data.trait t JOIN cdp_data.trait_value v USING (trait_id) WHERE t.name = 'moving' GROUP BY t.definition), '(t,t)', 'values are of the definition that stands there');
+SELECT dblink_exec('one', 'RESET lock_timeout') \g /dev/null
+SELECT public.dblink_exec('one', $q$DO 'BEGIN PERFORM cdp.define_trait(''moving'', ''sum(qty of visit)''); END'$q$) \g /dev/null
+SELECT is((SELECT count(*) FROM cdp_data.trait t JOIN cdp_data.trait_value v USING (trait_id) WHERE t.name = 'moving'), 0::bigint, 'afterwards it may, and its values go');
 SELECT * FROM finish();
