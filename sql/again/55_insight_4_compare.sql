@@ -45,7 +45,7 @@ DECLARE
   b jsonb := (SELECT v.rule FROM cdp_data.segment_version v WHERE v.segment_id = s.segment_id AND v.version = version_b);
 BEGIN
   IF a IS NULL OR b IS NULL THEN
-    RAISE EXCEPTION 'segment "%" has no version %', segment, CASE WHEN a IS NULL THEN version_a ELSE version_b END
+    RAISE EXCEPTION 'segment "%" has no version %', segment, coalesce(CASE WHEN a IS NULL THEN version_a ELSE version_b END::text, 'NULL')
       USING ERRCODE = 'invalid_parameter_value', DETAIL = format('Its versions are %s.', (SELECT string_agg(v.version::text, ', ' ORDER BY v.version) FROM cdp_data.segment_version v WHERE v.segment_id = s.segment_id));
   END IF;
   RETURN QUERY SELECT * FROM cdp.segment_compare(a, b, segment_compare.as_of, s.purpose);
@@ -191,6 +191,9 @@ DECLARE
   inside bytea := cdp.roaring_and(cdp_internal.segment_bits(s.segment_id), population);
   outside bytea := cdp.roaring_andnot(population, inside);
 BEGIN
+  IF sample IS NULL THEN
+    RAISE EXCEPTION 'a sample is a share of customers from 0 to 1' USING ERRCODE = 'invalid_parameter_value', DETAIL = 'Given is NULL.', HINT = 'Leave it out for everybody.';
+  END IF;
   PERFORM cdp.require_audience(cdp.roaring_count(inside), 'the report');
   PERFORM cdp.require_audience(cdp.roaring_count(outside), 'the report');
   RETURN QUERY
@@ -212,6 +215,9 @@ DECLARE
   becomes bytea := CASE WHEN until IS NULL THEN cdp_internal.segment_bits(s.segment_id) ELSE cdp_internal.segment_bits_at(s.segment_id, until) END;
   stayed bytea := cdp.roaring_and(was, becomes);
 BEGIN
+  IF since IS NULL THEN
+    RAISE EXCEPTION 'since must be a moment' USING ERRCODE = 'invalid_parameter_value', HINT = 'Give the moment from which on changes are to be told, such as now() - interval ''30 days''.';
+  END IF;
   PERFORM cdp.require_audience(cdp.roaring_count(was), 'the report');
   PERFORM cdp.require_audience(cdp.roaring_count(becomes), 'the report');
   PERFORM cdp.require_audience(cdp.roaring_count(stayed), 'the report');
@@ -225,4 +231,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.segment_drift(text, timestamptz, timestamptz, text[]) IS
-'How a segment changed between two moments (until NULL: the last tick): rows without attribute tell its size, who stayed, left and entered; then a row for each value or range of each internal attribute (attributes: these only) with its numbers and shares then and now, and psi, the population stability index of the attribute (below 0.1 the same people, above 0.25 others), the greatest first. Values are those that profiles hold today: it tells who came and went, not how somebody changed. With cdp_data.setting.minimum_audience: 42501 when those before, after, who stayed, entered or left are fewer, no figures for values of fewer people. Reads only. Errors: 42704 no such segment, 22023 a time whose transitions are no longer kept, or an unknown attribute.';
+'How a segment changed between two moments (until NULL: the last tick): rows without attribute tell its size, who stayed, left and entered; then a row for each value or range of each internal attribute (attributes: these only) with its numbers and shares then and now, and psi, the population stability index of the attribute (below 0.1 the same people, above 0.25 others), the greatest first. Values are those that profiles hold today: it tells who came and went, not how somebody changed. With cdp_data.setting.minimum_audience: 42501 when those before, after, who stayed, entered or left are fewer, no figures for values of fewer people. Reads only. Errors: 42704 no such segment, 22023 no since, a time whose transitions are no longer kept, or an unknown attribute.';

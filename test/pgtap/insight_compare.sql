@@ -1,7 +1,7 @@
 -- Two rules side by side, of whom a segment is made up against others and against itself earlier: numbers by hand, the index
 -- of stability by its formula, ranges of numbers, small groups.
 BEGIN;
-SELECT plan(36);
+SELECT plan(38);
 SET client_min_messages = error;
 INSERT INTO cdp_data.source (source_id, name) VALUES (900, 'shop');
 INSERT INTO cdp_data.load (load_id, source_id, state) VALUES (900, 900, 'done');
@@ -73,6 +73,8 @@ SELECT results_eq($$SELECT attribute, value, members, others FROM cdp.segment_dr
     FROM sampled s CROSS JOIN LATERAL (VALUES ('city', CASE WHEN s.id <= 400 THEN 'Xian' ELSE 'Rome' END), ('did(purchase last 90 days)', CASE WHEN s.id >= 48 THEN 'yes' ELSE 'no' END)) AS x (a, v) GROUP BY 1, 2) y ORDER BY a, v$$, 'in a sample the same is counted of fewer');
 SELECT cmp_ok((SELECT count(*) FROM sampled), '<', 1000::bigint, 'of fewer, indeed');
 SELECT throws_ok($$SELECT * FROM cdp.segment_drivers('buyers', sample => 1.5)$$, '22023', NULL, 'a share of more than all');
+SELECT throws_ok($$SELECT * FROM cdp.segment_drivers('buyers', sample => NULL)$$, '22023', 'a sample is a share of customers from 0 to 1', 'or of nothing');
+SELECT throws_ok($$SELECT * FROM cdp.segment_drift('buyers', NULL)$$, '22023', 'since must be a moment', 'since nothing');
 -- Small groups.
 UPDATE cdp_data.profile SET city = 'Ulm' WHERE customer_id BETWEEN 310 AND 314;
 UPDATE cdp_data.setting SET minimum_audience = 30;
