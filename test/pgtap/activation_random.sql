@@ -1,5 +1,5 @@
 -- Whatever happens, in whatever order: after each run and the job, every destination was told exactly of those who belong there, by
--- another computation; a withdrawal needs neither. Holdouts, priorities and the minimum audience among them. Steps commit.
+-- another computation; a withdrawal needs neither. Holdouts, priorities, channels and the minimum audience among them. Steps commit.
 SELECT plan(9);
 \ir segment_world.inc
 SELECT cdp.upload_list('press', 'email', '{}'), cdp.upload_list('staff', 'email', '{}');
@@ -67,6 +67,10 @@ BEGIN
     CASE floor(random() * 3)::int WHEN 0 THEN PERFORM cdp.pause_activation(x.name) FROM cdp_data.activation x WHERE x.name = a; WHEN 1 THEN PERFORM cdp.reconcile_activation(a, ARRAY(SELECT h.customer_id FROM public.has h WHERE h.activation = a)) WHERE a IS NOT NULL;
       ELSE PERFORM cdp.resume_activation(x.name) FROM cdp_data.activation x WHERE x.state = 'paused'; END CASE;
   END IF;
+  IF random() < 0.3 THEN
+    PERFORM cdp.record_consent('shop', 'personalisation', pg_temp.pick('{granted,withdrawn}'), pg_temp.someone(), channel => 'email');
+    PERFORM cdp.add_destination('site', 'personalisation', pg_temp.pick('{"",email}'));
+  END IF;
   refused := CASE WHEN what = 'consent' THEN pg_temp.refused() END;
   PERFORM cdp.segment_tick((SELECT w.at FROM public.world w));
   PERFORM cdp.sync_activations();
@@ -79,6 +83,7 @@ SELECT is((SELECT string_agg(format('%s. %s: %s', o.n, o.what, o.wrong), E'\n' O
 SELECT is((SELECT string_agg(format('%s. %s: %s', o.n, o.what, o.refused), E'\n' ORDER BY o.n) FROM public.outcome o WHERE o.refused IS NOT NULL), NULL, 'and right after what people say of nobody who may not be used');
 SELECT is((SELECT string_agg(DISTINCT o.stale, ' ') FROM public.outcome o), NULL, 'nothing is left to tell');
 SELECT cmp_ok((SELECT count(DISTINCT changed) FROM public.outcome), '>', 20::bigint, 'in many steps something was told');
+SELECT cdp.end_holdout('half');
 SELECT cdp.resume_activation(x.name) FROM cdp_data.activation x WHERE x.state = 'paused';
 SELECT count(*) FROM cdp.sync_activations();
 SELECT pg_temp.deliver(d.destination) FROM cdp_data.destination d, generate_series(1, 8);
