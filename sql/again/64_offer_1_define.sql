@@ -21,10 +21,11 @@ BEGIN
   policy := '{"method": "thompson", "epsilon": 0, "prior": [1, 1], "success": "accepted"}' || policy;
   PERFORM cdp_internal.require_choice('method of a policy', policy ->> 'method', '{thompson,value}'), cdp_internal.require_choice('success of a policy', policy ->> 'success', '{clicked,accepted}');
   SELECT v.key INTO wrong FROM (VALUES ('epsilon', 0::numeric, 1::numeric), ('window', 1, 36525), ('half_life', 0.01, 36525)) AS v (key, low, high)
-  WHERE policy ? v.key AND NOT CASE WHEN jsonb_typeof(policy -> v.key) = 'number' THEN (policy ->> v.key)::numeric BETWEEN v.low AND v.high AND (v.key <> 'window' OR (policy ->> v.key)::numeric % 1 = 0) ELSE false END;
+  WHERE policy ? v.key AND NOT CASE WHEN jsonb_typeof(policy -> v.key) = 'number' THEN (policy ->> v.key)::numeric BETWEEN v.low AND v.high AND (v.key <> 'window' OR (policy ->> v.key)::numeric % 1 = 0)
+      AND (v.key <> 'epsilon' OR (policy ->> v.key)::numeric = 0 OR (policy ->> v.key)::numeric >= 0.000001) ELSE false END;
   IF FOUND THEN
     RAISE EXCEPTION '"%" of a policy is not in its range', wrong
-      USING ERRCODE = 'invalid_parameter_value', DETAIL = format('It is %s.', left(policy ->> wrong, 50)), HINT = 'epsilon: 0 to 1; window: whole days, 1 to 36525; half_life: days, 0.01 to 36525.';
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = format('It is %s.', left(policy ->> wrong, 50)), HINT = 'epsilon: 0, or 0.000001 to 1; window: whole days, 1 to 36525; half_life: days, 0.01 to 36525.';
   ELSIF NOT coalesce(jsonb_typeof(policy -> 'prior') = 'array' AND jsonb_array_length(policy -> 'prior') = 2
       AND (SELECT bool_and(CASE WHEN jsonb_typeof(p) = 'number' THEN p::numeric BETWEEN 0.5 AND 1000000 ELSE false END) FROM jsonb_array_elements(CASE jsonb_typeof(policy -> 'prior') WHEN 'array' THEN policy -> 'prior' ELSE '[]' END) p), false) THEN
     RAISE EXCEPTION 'a prior is two numbers from 0.5 to 1000000'
@@ -99,7 +100,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.create_placement(text, jsonb, text, integer, interval, text) IS
-'Makes a place where offers are shown: SELECT cdp.create_placement(''home'', ''{"method": "thompson", "lease": "10 minutes"}''). policy: method thompson (a probability of success is drawn from the posterior Beta(prior + outcomes) of each arm, and the arm with the most probability times worth wins) or value (the most expected value wins: mean of that posterior, or the offer''s score, times worth); epsilon: share of decisions, 0 to 1, in which any possible arm is taken instead (0); prior: [successes, failures] that count beforehand ([1, 1]); success: accepted or clicked; window: outcomes of decisions of the last so many days (UTC) count, with that of the decision (absent: all); half_life: in so many days an outcome counts half; lease: time within which an offer must be reported as shown, else it is given back (absent: what is decided counts as shown); default: content for who gets no offer. holdout: its control group gets the default. cap_count, cap_within: so many offers per customer at most. Returns placement_id. Needs the rights of the tables'' owner. Errors: 22023 a bad policy, name or cap; 42704 no such holdout; 23505 the name is taken; 55000 before cdp.setup().';
+'Makes a place where offers are shown: SELECT cdp.create_placement(''home'', ''{"method": "thompson", "lease": "10 minutes"}''). policy: method thompson (a probability of success is drawn from the posterior Beta(prior + outcomes) of each arm, and the arm with the most probability times worth wins) or value (the most expected value wins: mean of that posterior, or the offer''s score, times worth); epsilon: share of decisions, 0 or 0.000001 to 1, in which any possible arm is taken instead (0); prior: [successes, failures] that count beforehand ([1, 1]); success: accepted or clicked; window: outcomes of decisions of the last so many days (UTC) count, with that of the decision (absent: all); half_life: in so many days an outcome counts half; lease: time within which an offer must be reported as shown, else it is given back (absent: what is decided counts as shown); default: content for who gets no offer. holdout: its control group gets the default. cap_count, cap_within: so many offers per customer at most. Returns placement_id. Needs the rights of the tables'' owner. Errors: 22023 a bad policy, name or cap; 42704 no such holdout; 23505 the name is taken; 55000 before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp.edit_placement(name text, policy jsonb, note text DEFAULT NULL) RETURNS integer
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -189,8 +190,7 @@ BEGIN
     IF NOT (jsonb_typeof(o.score) = 'object' AND (SELECT count(*) = 1 AND bool_and(k.key IN ('trait', 'attr') AND jsonb_typeof(k.value) = 'string') FROM jsonb_each(CASE jsonb_typeof(o.score) WHEN 'object' THEN o.score ELSE '{}' END) k)) THEN
       RAISE EXCEPTION 'a score is {"trait": name} or {"attr": name}' USING ERRCODE = 'invalid_parameter_value', HINT = 'Its value is the probability of success, 0 to 1.';
     END IF;
-    -- What a rule may compare with a number, a score may be.
-    SELECT c.code, c.message, c.hint INTO f FROM cdp_internal.segment_check_as(jsonb_build_object('where', o.score || '{"gte": 0}'), purpose, NULL) c WHERE c.severity = 'error' LIMIT 1;
+    SELECT * INTO f FROM cdp_internal.offer_score_check(o.score, purpose);
     IF FOUND THEN
       RAISE EXCEPTION 'the score of an offer: %', f.message USING ERRCODE = 'invalid_parameter_value', DETAIL = format('%s at /score.', f.code), HINT = f.hint;
     END IF;

@@ -59,6 +59,19 @@ END
 $$;
 COMMENT ON FUNCTION cdp_internal.offer_late(integer, timestamptz) IS 'How many of the stock of an offer are reserved by leases that have ended by a moment: the next decision gives them back first.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.offer_score_check(score jsonb, purpose text, names jsonb DEFAULT NULL) RETURNS TABLE (code text, message text, hint text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  -- What a rule may compare with a number, a score may be.
+  IF jsonb_typeof(score) = 'object' THEN
+    RETURN QUERY SELECT c.code, c.message, c.hint FROM cdp_internal.segment_check_as(jsonb_build_object('where', score || '{"gte": 0}'), purpose, NULL, names) c WHERE c.severity = 'error' LIMIT 1;
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.offer_score_check(jsonb, text, jsonb) IS
+'Why a score ({"trait": name} or {"attr": name}) can not rank offers of a purpose: it is not there, no number, or not for the purpose. No row when it can, or for NULL. names: cdp_internal.segment_catalog(), NULL: looked up.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.offer_field(placement text, policy jsonb, as_of timestamptz, names jsonb)
 RETURNS TABLE (nth integer, offer_id integer, arm_id integer, version integer, purpose text, channel text, priority integer, worth double precision, score jsonb,
   a double precision, b double precision, cap_count integer, cap_within interval, stocked boolean, refused text, rule jsonb)
@@ -76,12 +89,13 @@ BEGIN
     LEFT JOIN cdp_data.offer_stock s ON s.offer_id = o.offer_id LEFT JOIN cdp_internal.offer_posteriors(id, policy, as_of) p ON p.arm_id = r.arm_id
     -- What a rule names may be gone since it was kept, or no longer be for its purpose.
     CROSS JOIN LATERAL (SELECT EXISTS (SELECT FROM cdp_internal.segment_check_as(v.rule, o.purpose, NULL, names) k WHERE k.severity = 'error')
+      OR policy ->> 'method' = 'value' AND EXISTS (SELECT FROM cdp_internal.offer_score_check(o.score, o.purpose, names))
       OR NOT EXISTS (SELECT FROM cdp_data.purpose_all u WHERE u.name = o.purpose) AS broken OFFSET 0) c
   WHERE o.state IN ('active', 'paused') AND placement = ANY (o.placements);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.offer_field(text, jsonb, timestamptz, jsonb) IS
-'The arms of all active and paused offers of a placement with what does not depend on the customer; refused: why nobody gets it (paused, arm off, not yet, over, rule: it no longer checks, stock), NULL: somebody may. names: cdp_internal.segment_catalog().';
+'The arms of all active and paused offers of a placement with what does not depend on the customer; refused: why nobody gets it (paused, arm off, not yet, over, rule: it, or the score that the policy ranks by, no longer checks, stock), NULL: somebody may. names: cdp_internal.segment_catalog().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.offer_members(rules jsonb, roots bigint[], as_of timestamptz, names jsonb) RETURNS TABLE (nth integer, members bytea)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -146,13 +160,13 @@ BEGIN
   END IF;
   entry := cdp_internal.segment_attributes() -> (score ->> 'attr');
   RETURN QUERY EXECUTE CASE WHEN entry ? 'column'
-    THEN format('SELECT p.customer_id, CASE WHEN p.%I BETWEEN 1e-300 AND 1 THEN p.%1$I::double precision WHEN p.%1$I BETWEEN 0 AND 1 THEN 0 END FROM cdp_data.profile p WHERE p.customer_id = ANY ($1)', entry ->> 'column')
-    ELSE format('SELECT p.customer_id, CASE WHEN jsonb_typeof(p.%I -> $2) = ''number'' THEN CASE WHEN (p.%1$I ->> $2)::numeric BETWEEN 1e-300 AND 1 THEN (p.%1$I ->> $2)::double precision WHEN (p.%1$I ->> $2)::numeric BETWEEN 0 AND 1 THEN 0 END END FROM cdp_data.profile p WHERE p.customer_id = ANY ($1)', entry ->> 'json') END
+    THEN format('SELECT p.customer_id, p.%I::double precision FROM cdp_data.profile p WHERE p.customer_id = ANY ($1)', entry ->> 'column')
+    ELSE format('SELECT p.customer_id, CASE WHEN jsonb_typeof(p.%I -> $2) = ''number'' THEN (p.%1$I ->> $2)::double precision END FROM cdp_data.profile p WHERE p.customer_id = ANY ($1)', entry ->> 'json') END
   USING roots, score ->> 'attr';
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.offer_scores(jsonb, bigint[]) IS
-'The values of a score ({"trait": name} or {"attr": name}) of these roots, as kept; roots without one, or with an attribute that is no probability, have no row or NULL.';
+'The values of a score ({"trait": name} or {"attr": name}) of these roots, as kept; roots without one have no row or NULL.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.offer_refusals(field jsonb, roots bigint[], as_of timestamptz, names jsonb, placement_id integer, cap_count integer, cap_within interval)
 RETURNS TABLE (customer_id bigint, capped boolean, refused text[], means double precision[])

@@ -5,16 +5,16 @@ CREATE OR REPLACE FUNCTION cdp_internal.offer_money(value numeric, currency text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  base text := (SELECT s.currency FROM cdp_data.setting s);
+  reporting text := (SELECT s.currency FROM cdp_data.setting s);
   rate numeric;
 BEGIN
-  IF value IS NULL OR currency IS NULL OR currency = base THEN
+  IF value IS NULL OR currency IS NULL OR currency = reporting THEN
     RETURN value;
   END IF;
   SELECT r.rate INTO rate FROM cdp_data.currency_rate r
-  WHERE r.currency = offer_money.currency AND r.base = offer_money.base AND r.valid_from <= (offer_money.at AT TIME ZONE 'UTC')::date ORDER BY r.valid_from DESC LIMIT 1;
+  WHERE r.currency = offer_money.currency AND r.base = reporting AND r.valid_from <= (offer_money.at AT TIME ZONE 'UTC')::date ORDER BY r.valid_from DESC LIMIT 1;
   IF rate IS NULL THEN
-    RAISE EXCEPTION 'no rate from % to %', left(currency, 10), base
+    RAISE EXCEPTION 'no rate from % to %', left(currency, 10), reporting
       USING ERRCODE = 'data_exception', DETAIL = format('Asked for is %s.', (at AT TIME ZONE 'UTC')::date), HINT = 'Put it into cdp_data.currency_rate.';
   END IF;
   RETURN value * rate;
@@ -292,6 +292,10 @@ BEGIN
     CROSS JOIN LATERAL (SELECT c.code, c.path FROM cdp_internal.segment_check_as(v.rule, o.purpose, NULL) c WHERE c.severity = 'error' LIMIT 1) k
   WHERE o.state = 'active'
   UNION ALL
+  SELECT 'warning', 'offer_score', format('offer "%s" is given to nobody where offers are ranked by value: its score has %s', o.name, k.code), format('Give it another score with cdp.edit_offer(%L, terms => ...), or none', o.name)
+  FROM cdp_data.offer o CROSS JOIN LATERAL cdp_internal.offer_score_check(o.score, o.purpose) k
+  WHERE o.state = 'active'
+  UNION ALL
   SELECT 'warning', 'offer_retention', format('decisions about offers are kept for %s, a cap looks back %s', s.offer_retention, x.reach), 'Keep them longer, or shorten the cap.'
   FROM cdp_data.setting s CROSS JOIN LATERAL (
     SELECT max(c.w) AS reach FROM (SELECT o.cap_within AS w FROM cdp_data.offer o WHERE o.state <> 'ended' UNION ALL SELECT p.cap_within FROM cdp_data.offer_placement p) c) x
@@ -299,4 +303,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.health_of_offer() IS
-'Findings of cdp.health() about offers: stock that does not fit what was given, rules that no longer check, a retention shorter than a cap.';
+'Findings of cdp.health() about offers: stock that does not fit what was given, rules and scores that no longer check, a retention shorter than a cap.';

@@ -65,8 +65,8 @@ BEGIN
   END IF;
   PERFORM cdp_internal.require_choice('method of a policy to be judged', policy ->> 'method', '{thompson,value,uniform,offer,logged}');
   policy := '{"epsilon": 0}' || policy;
-  IF NOT (CASE WHEN jsonb_typeof(policy -> 'epsilon') = 'number' THEN (policy ->> 'epsilon')::numeric BETWEEN 0 AND 1 ELSE false END) THEN
-    RAISE EXCEPTION 'epsilon must lie between 0 and 1' USING ERRCODE = 'invalid_parameter_value', DETAIL = format('It is %s.', left(policy ->> 'epsilon', 50));
+  IF NOT (CASE WHEN jsonb_typeof(policy -> 'epsilon') = 'number' THEN (policy ->> 'epsilon')::numeric = 0 OR (policy ->> 'epsilon')::numeric BETWEEN 0.000001 AND 1 ELSE false END) THEN
+    RAISE EXCEPTION 'epsilon must lie between 0 and 1' USING ERRCODE = 'invalid_parameter_value', DETAIL = format('It is %s.', left(policy ->> 'epsilon', 50)), HINT = '0, or 0.000001 to 1.';
   ELSIF policy ->> 'method' = 'offer' THEN
     arms := ARRAY(SELECT a.arm_id FROM cdp_data.offer_arm a WHERE a.offer_id = cdp_internal.offer_of(policy ->> 'offer') AND (policy ->> 'arm' IS NULL OR a.arm = policy ->> 'arm'));
     IF arms = '{}' THEN
