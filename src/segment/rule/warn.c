@@ -410,7 +410,7 @@ judge_nested(RuleReader *r, const Term *t, const Group *group, int n)
 				continue;
 			cdp_rule_warn(r, t->path, all ? "W_EMPTY" : "W_ALWAYS",
 						  psprintf("Each event of %s is one of %s, too.", group[i].leaf->path, group[j].leaf->path),
-						  all ? "more is asked of some events than of others that hold them all"
+						  all ? "these never hold together: the events of one are among those of the other"
 						  : "one of these always holds: the events of one are among those of the other");
 			return true;
 		}
