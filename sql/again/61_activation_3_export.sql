@@ -59,6 +59,30 @@ $$;
 COMMENT ON FUNCTION cdp_internal.export_bits(text, text, text[], text[], text) IS
 'Whom an export would hold now: the audience of the segment on the channel, without the control arm of the holdout (NULL: none), as a Roaring bitmap. Errors: those of cdp.segment_audience(); 22023 an identifier or attribute that is none, is encrypted, or may not be used for the purpose (E_PURPOSE); 42704 no such holdout.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.export_fits(destination text, purpose text, attributes text[]) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  d record;
+  odd text;
+BEGIN
+  SELECT x.purpose, x.attributes INTO d FROM cdp_data.destination x WHERE x.destination = export_fits.destination;
+  IF NOT FOUND THEN
+    RETURN; -- a file, or the register says that there is none
+  ELSIF d.purpose IS DISTINCT FROM purpose THEN
+    RAISE EXCEPTION 'the destination may not get this segment: the segment is for %, the destination for %', purpose, coalesce(d.purpose, 'no purpose')
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = format('The destination is %s.', quote_literal(destination)), HINT = 'See cdp.add_destination().';
+  END IF;
+  SELECT u INTO odd FROM unnest(attributes) u WHERE (u = ANY (d.attributes)) IS FALSE ORDER BY u LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'attribute "%" is not declared for the destination', odd
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = format('Declared for %s are: %s.', quote_literal(destination), coalesce(nullif(array_to_string(d.attributes, ', '), ''), 'none')), HINT = 'See cdp.add_destination().';
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.export_fits(text, text, text[]) IS
+'Nothing when an export of a segment for this purpose, with these attributes, may go to the destination (NULL: a file). Error 22023: the destination is for another purpose, or an attribute is not declared for it; an unknown one passes.';
+
 CREATE OR REPLACE FUNCTION cdp.request_audience_export(segment text, identifiers text[] DEFAULT '{}', attributes text[] DEFAULT '{}', channel text DEFAULT NULL,
   holdout text DEFAULT NULL, destination text DEFAULT NULL, reason text DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -66,12 +90,13 @@ AS $$
 DECLARE
   s record := cdp_internal.segment_of(segment);
 BEGIN
+  PERFORM cdp_internal.export_fits(destination, s.purpose, attributes);
   RETURN cdp.request_export(cdp_internal.export_words(segment, channel, identifiers, attributes, holdout),
     cdp.roaring_count(cdp_internal.export_bits(segment, channel, identifiers, attributes, holdout)), destination, s.purpose, reason);
 END
 $$;
 COMMENT ON FUNCTION cdp.request_audience_export(text, text[], text[], text, text, text, text) IS
-'Asks for an export of the audience of a segment as it is now: which types of identifiers and which attributes, on which channel (NULL: that of the segment), without the control arm of a holdout; destination: for whom (NULL: a file). Returns its number for cdp.export_audience(). Whether another person has to let it pass: cdp.request_export(). Errors: those of cdp.segment_audience() and cdp.request_export(); 22023 an identifier or attribute that is none, is encrypted or may not be used for the purpose (E_PURPOSE with the path).';
+'Asks for an export of the audience of a segment as it is now: which types of identifiers and which attributes, on which channel (NULL: that of the segment), without the control arm of a holdout; destination: for whom (NULL: a file). Returns its number for cdp.export_audience(). Whether another person has to let it pass: cdp.request_export(). Errors: those of cdp.segment_audience() and cdp.request_export(); 22023 an identifier or attribute that is none, is encrypted, may not be used for the purpose (E_PURPOSE with the path) or is not declared for the destination, or a destination for another purpose.';
 
 CREATE OR REPLACE FUNCTION cdp.export_audience(export bigint, segment text, identifiers text[] DEFAULT '{}', attributes text[] DEFAULT '{}', channel text DEFAULT NULL,
   holdout text DEFAULT NULL, format text DEFAULT 'csv', header boolean DEFAULT true, guard_formulas boolean DEFAULT true) RETURNS SETOF text
@@ -80,7 +105,7 @@ AS $$
 DECLARE
   batch constant integer := 5000;
   words text := cdp_internal.export_words(segment, channel, identifiers, attributes, holdout);
-  asked text := (SELECT e.what FROM cdp_data.export_request e WHERE e.export_id = export);
+  asked record;
   bits bytea := cdp_internal.export_bits(segment, channel, identifiers, attributes, holdout);
   part bigint[] := '{}';
   after bigint := -1;
@@ -91,10 +116,12 @@ BEGIN
       USING ERRCODE = 'invalid_transaction_state', DETAIL = pg_catalog.format('This transaction is %s: what was withdrawn since it began would not be seen.', upper(current_setting('transaction_isolation'))),
         HINT = 'Export in a transaction of its own.';
   END IF;
-  IF asked <> words THEN
+  SELECT e.what, e.destination INTO asked FROM cdp_data.export_request e WHERE e.export_id = export;
+  IF asked.what <> words THEN
     RAISE EXCEPTION 'export % is about something else', export
-      USING ERRCODE = 'insufficient_privilege', DETAIL = pg_catalog.format('Asked for was: %s. This is: %s.', asked, words), HINT = 'Ask for this one: cdp.request_audience_export().';
+      USING ERRCODE = 'insufficient_privilege', DETAIL = pg_catalog.format('Asked for was: %s. This is: %s.', asked.what, words), HINT = 'Ask for this one: cdp.request_audience_export().';
   END IF;
+  PERFORM cdp_internal.export_fits(asked.destination, (cdp_internal.segment_of(segment)).purpose, attributes);
   PERFORM cdp.use_export(export, cdp.roaring_count(bits));
   PERFORM cdp_internal.audit_read('export_audience', NULL, jsonb_build_object('export', export, 'what', words));
   IF holdout IS NOT NULL THEN

@@ -1,6 +1,6 @@
 -- Export of an audience: lines of CSV and NDJSON, what may be in them, and who lets them pass.
 BEGIN;
-SELECT plan(37);
+SELECT plan(43);
 SET LOCAL client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC');
 SELECT cdp.add_attribute('motto'), cdp.add_attribute('diet', sensitivity => 'sensitive');
@@ -86,18 +86,29 @@ SELECT throws_ok(format('SELECT cdp.export_audience(%s, ''all'')', :e), '55000',
 SELECT throws_ok(format('SELECT cdp.export_audience(%s, ''all'')', 99999), '22023', NULL, 'nor an export that nobody asked for');
 UPDATE cdp_data.export_request SET state = 'approved', decided_by = 'another' WHERE export_id = :e;
 SELECT is((SELECT count(*) FROM cdp.export_audience(:e, 'all', header => false)), 5::bigint, 'then they do');
+-- For a destination: its purpose, and what is declared for it, also when that changed since.
+SELECT cdp.add_destination('desk', 'service'), cdp.add_destination('mailer', 'marketing', 'email', '{city}');
+SELECT throws_ok($$SELECT cdp.request_audience_export('all', destination => 'desk')$$, '22023', 'the destination may not get this segment: the segment is for marketing, the destination for service', 'a destination for another purpose');
+SELECT throws_ok($$SELECT cdp.request_audience_export('all', attributes => '{city,motto}', destination => 'mailer')$$, '22023', 'attribute "motto" is not declared for the destination', 'an attribute that a destination may not get');
+SELECT throws_ok($$SELECT cdp.request_audience_export('all', destination => 'mail')$$, '22023', 'unknown destination "mail"', 'a destination that is none');
+UPDATE cdp_data.setting SET export_approval_above = NULL;
+SELECT cdp.request_audience_export('all', attributes => '{city}', destination => 'mailer') AS e \gset
+SELECT cdp.add_destination('mailer', 'marketing', 'email', '{}');
+SELECT throws_ok(format('SELECT cdp.export_audience(%s, ''all'', attributes => ''{city}'')', :e), '22023', 'attribute "city" is not declared for the destination', 'nor one that it may not get any more');
+SELECT cdp.add_destination('mailer', 'marketing', 'email', '{city}');
+SELECT is((SELECT count(*) FROM cdp.export_audience(:e, 'all', attributes => '{city}', header => false)), 5::bigint, 'what fits leaves');
 -- A use of the segment, and only of that one.
 SELECT cdp.create_segment('all: those', 'city is known', 'marketing'), cdp.create_segment('al', 'city is known', 'marketing');
 SELECT results_eq($$SELECT s.name COLLATE "default", u.what, u.last_used FROM cdp.segment_uses() u JOIN cdp_data.segment s USING (segment_id)$$, $$SELECT 'all', 'exports', max(done_at) FROM cdp_data.export_request$$, 'exports use the segment');
 -- The part of privacy makes exports, and nobody of less.
 CREATE ROLE export_privacy;
 CREATE ROLE export_marketer;
-UPDATE cdp_data.setting SET export_approval_above = NULL;
 CALL cdp.setup(privacy => 'export_privacy', marketer => 'export_marketer');
 SET LOCAL ROLE export_privacy;
 SELECT cdp.request_audience_export('all', '{email}', '{city}') AS e \gset
 SELECT is((SELECT count(*) FROM cdp.export_audience(:e, 'all', '{email}', '{city}', header => false) l WHERE l ~ '^\d+,[a-z]+@example.org,'), 5::bigint, 'privacy exports');
 SET LOCAL ROLE export_marketer;
+SELECT lives_ok($$SELECT cdp.request_audience_export('all', '{email}')$$, 'a marketer asks');
 SELECT throws_ok($$SELECT cdp.export_audience(cdp.request_audience_export('all', '{email}'), 'all', '{email}')$$, '42501', NULL, 'a marketer does not read identifiers in this way');
 RESET ROLE;
 SELECT throws_ok($$SELECT cdp.edit_segment('all', 'diet is missing')$$, '22023', NULL, 'a rule that its purpose does not allow has no audience to export');
