@@ -1,7 +1,7 @@
 -- Performance by segment: a world by hand, then random worlds against a slow twin in plain SQL that asks who was a member
 -- for each event; merges, moved identifiers, refunds, currencies, consent, erasure, small groups, zones, bad arguments.
 BEGIN;
-SELECT plan(44);
+SELECT plan(46);
 SET client_min_messages = error;
 SET jit = off;
 
@@ -81,6 +81,13 @@ UPDATE cdp_data.setting SET minimum_audience = 5;
 SELECT is((SELECT num_nonnulls(customers, converted, conversion_rate, conversion_low, conversions, revenue, average_order_value, revenue_per_customer, touches, touches_per_customer, active, active_share, ltv, ltv_customers, new_customers, cac)
   FROM cdp.segment_performance('2026-01-01Z', '2026-02-01Z', '{hand}')), 0, 'four are fewer than five: nothing but what was spent');
 UPDATE cdp_data.setting SET minimum_audience = NULL;
+-- A trait of one's own, and what it is computed from.
+SELECT cdp.define_trait('looks', 'count(visit)') IS NOT NULL AS defined \g /dev/null
+INSERT INTO cdp_data.trait_value (trait_id, customer_id, value) SELECT t.trait_id, c, 7 FROM cdp_data.trait t, unnest('{1001,1002}'::int[]) c WHERE t.name = 'looks';
+SELECT is((SELECT (ltv, ltv_customers)::text FROM cdp.segment_performance('2026-01-01Z', '2026-02-01Z', '{hand}', ltv_trait => 'looks')), '(7.000000,2)', 'another trait');
+SELECT cdp.allow_purposes('kind', 'visit', '{service}') \g /dev/null
+SELECT is((SELECT (ltv, ltv_customers)::text FROM cdp.segment_performance('2026-01-01Z', '2026-02-01Z', '{hand}', ltv_trait => 'looks')), '(,0)', 'of what may not be used for analytics no trait tells');
+SELECT cdp.allow_purposes('kind', 'visit', NULL) \g /dev/null
 -- Bad arguments.
 SELECT throws_ok('SELECT * FROM cdp.segment_performance(' || call || ')', code, NULL, 'refused: ' || call) FROM (VALUES ('''2026-02-01Z'', ''2026-02-01Z''', '22023'), ('NULL', '22023'), ('''2026-01-01Z'', segments => ''{nobody}''', '42704'),
   ('''2026-01-01Z'', segments => ''{NULL}''', '42704'), ('''2026-01-01Z'', conversion_kinds => ''{purchas}''', '22023'), ('''2026-01-01Z'', ltv_trait => ''clv''', '22023'), ('''2026-01-01Z'', currency => ''XYZ''', '22023'), ('''2026-01-01Z'', currency => ''EUR''', '22000')) v (call, code);
