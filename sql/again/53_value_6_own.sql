@@ -262,7 +262,7 @@ BEGIN
       USING ERRCODE = 'syntax_error', DETAIL = 'A comparison follows the aggregate.', HINT = 'A trait is the value itself, such as sum(amount of order last 90 days); rules compare it.';
   END IF;
   -- The text form has aggregates only with a comparison, which is taken away again.
-  IF base IS NOT NULL THEN
+  IF base <> 'did' THEN
     atom := cdp.segment_rule(base || substr(ltrim(definition, E' \t\r\n'), length(word) + 1) || CASE WHEN key <> base THEN ' = ''''' ELSE ' >= 1' END) -> 'where';
   END IF;
   IF (atom ? 'did' AND atom ? key) IS NOT TRUE THEN

@@ -1,6 +1,6 @@
 -- The text of segment rules: what each construct is in JSONB, that text and JSONB go round without a loss, and what errors say.
 BEGIN;
-SELECT plan(115);
+SELECT plan(117);
 SET client_min_messages = error;
 \ir ../twin/segment_rules.sql
 
@@ -99,6 +99,11 @@ and (
 )
 and not did(refund last 90 days)$$, 'a long rule has one operand a line');
 
+SELECT is((SELECT string_agg(cdp.segment_rule_text(cdp.segment_rule('did(a last 3 days where x = 1)' || t)), ' ') FROM unnest(ARRAY['', ' >= 2', ' = 0', ' <> 3', ' between 1 and 2']) t),
+  'did(a last 3 days where x = 1) count(a last 3 days where x = 1) >= 2 count(a last 3 days where x = 1) = 0 count(a last 3 days where x = 1) != 3 count(a last 3 days where x = 1) between 1 and 2', 'did with a number is a count');
+SELECT is(cdp.segment_rule($$country in ('CN','US') and (ltv >= 300 or segment vip) and not did("Refund" last 90 days) and did("Order Completed" last 30 days where amount > 50) >= 2 and seq("Cart Add" -> "Order Completed" within 7 days same product_id)$$),
+  '{"v": 1, "where": {"all": [{"attr": "country", "in": ["CN", "US"]}, {"any": [{"attr": "ltv", "gte": 300}, {"segment": "vip"}]}, {"not": {"did": "Refund", "last": "90 days"}},
+    {"did": "Order Completed", "last": "30 days", "count": {"gte": 2}, "where": {"prop": "amount", "gt": 50}}, {"seq": [{"did": "Cart Add"}, {"did": "Order Completed", "within": "7 days", "same": ["product_id"]}]}]}}'::jsonb, 'a whole audience');
 SELECT is(cdp.segment_rule('a = 1 and b = 2 or c = 3'), cdp.segment_rule('(a = 1 and b = 2) or c = 3'), 'and binds closer than or');
 
 -- Round trips of random rules, sensible and not; each construct came up.

@@ -519,6 +519,17 @@ parse_clauses(CdpLexer *p, CdpTextNode *node)
 	need_sign(p, ")", windows ? "a window, \"where\" or )" : "\"where\" or )", words, lengthof(words));
 }
 
+/* Tells whether a comparison with a number begins here. */
+static bool
+at_comparison(CdpLexer *p)
+{
+	bool		found = at_sign(p, "<>") || at_word(p, "between");
+
+	for (int op = TEXT_EQ; op <= TEXT_GTE && !found; op++)
+		found = at_sign(p, cdp_text_ops[op].words);
+	return found;
+}
+
 /* Reads did, count, sum and their like; their word is gone, the bracket is not. */
 static CdpTextNode *
 parse_event(CdpLexer *p, CdpTextAgg agg)
@@ -541,6 +552,8 @@ parse_event(CdpLexer *p, CdpTextAgg agg)
 	}
 	parse_kinds(p, node);
 	parse_clauses(p, node);
+	if (agg == TEXT_DID && at_comparison(p))
+		node->agg = agg = TEXT_COUNT;	/* did(..) >= 2 says count(..) >= 2 */
 	if (agg != TEXT_DID)
 		node->test = parse_test(p, agg);
 	return node;
