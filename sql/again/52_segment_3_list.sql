@@ -56,6 +56,8 @@ BEGIN
   blocked := r.blocked;
   suppressed := r.suppressed;
   keys := CASE WHEN cdp_internal.key_file_is_set() THEN cdp_internal.key_ids() END;
+  -- Not beside a run, which makes numbers of digests of the same rows.
+  PERFORM FROM cdp_data.profile_state FOR UPDATE;
   INSERT INTO cdp_data.segment_list AS l (name, description) VALUES (upload_list.name, coalesce(upload_list.description, ''))
   ON CONFLICT ON CONSTRAINT segment_list_name_key DO UPDATE SET changed_at = now(), description = coalesce(upload_list.description, l.description)
   RETURNING l.list_id INTO list_id; -- uploads to one list wait for each other here
@@ -99,7 +101,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.upload_list(text, text, text[], text, text) IS
-'Puts people on a list for rules ({"list": "..."}) by an identifier: SELECT * FROM cdp.upload_list(''press'', ''email'', ARRAY[''a@example.org'']). mode add, replace (the list is these values), or remove. Returns the match report: given; matched (known identifiers) and how many customers they are now; not_found (kept as keyed digests until they come in, when there is a key file); invalid (can not be read), duplicates (came again in one form), blocked (identify nobody), suppressed (erased people; not kept); on_list (rows of the list now). No value is kept. The list follows merges and unmerges. Errors: 22023 unknown type or mode, or an empty name; 55000 before cdp.setup().';
+'Puts people on a list for rules ({"list": "..."}) by an identifier: SELECT * FROM cdp.upload_list(''press'', ''email'', ARRAY[''a@example.org'']). mode add, replace (the list is these values), or remove. Returns the match report: given; matched (known identifiers) and how many customers they are now; not_found (kept as keyed digests until they come in, when there is a key file); invalid (can not be read), duplicates (came again in one form), blocked (identify nobody), suppressed (erased people; not kept); on_list (rows of the list now). No value is kept. The list follows merges and unmerges. Waits for a run of segments that is under way. Errors: 22023 unknown type or mode, or an empty name; 55000 before cdp.setup().';
 CREATE OR REPLACE FUNCTION cdp.upload_list_from(name text, identifier_type text, "table" regclass, column_name name, mode text DEFAULT 'add', description text DEFAULT NULL,
   OUT list_id integer, OUT given bigint, OUT matched bigint, OUT customers bigint, OUT not_found bigint, OUT invalid bigint, OUT duplicates bigint, OUT blocked bigint,
   OUT suppressed bigint, OUT on_list bigint)
@@ -133,6 +135,8 @@ BEGIN
     RAISE EXCEPTION 'list "%" is named by segments', name
       USING ERRCODE = 'dependent_objects_still_exist', DETAIL = format('By %s.', array_to_string(users, ', ')), HINT = 'Archive or edit those first.';
   END IF;
+  -- A run beside it would add rows to a list that is gone.
+  PERFORM FROM cdp_data.profile_state FOR UPDATE;
   DELETE FROM cdp_data.segment_list l WHERE l.name = drop_list.name RETURNING l.list_id INTO id;
   DELETE FROM cdp_data.segment_list_row r WHERE r.list_id = id;
   IF id IS NOT NULL THEN
@@ -154,8 +158,6 @@ BEGIN
   IF NOT EXISTS (SELECT FROM cdp_data.segment_list_row r WHERE r.digest IS NOT NULL) OR homes = '{}' THEN
     RETURN 0;
   END IF;
-  -- Not beside an upload, which writes the same rows in another order.
-  PERFORM FROM cdp_data.segment_list l WHERE EXISTS (SELECT FROM cdp_data.segment_list_row r WHERE r.list_id = l.list_id AND r.digest IS NOT NULL) ORDER BY l.list_id FOR UPDATE;
   keys := ARRAY(SELECT DISTINCT get_byte(r.digest, 0) * 256 + get_byte(r.digest, 1) FROM cdp_data.segment_list_row r WHERE r.digest IS NOT NULL);
   WITH come AS MATERIALIZED (
     SELECT r.list_id, r.digest, i.identifier_id
@@ -172,7 +174,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.list_arrivals(bigint[]) IS
-'Turns digests on lists into numbers of identifiers that have come in meanwhile: those of these home customers, NULL: all. Returns how many rows. Waits for uploads to lists with digests. Errors: 55000 the key file lacks a key that rows need.';
+'Turns digests on lists into numbers of identifiers that have come in meanwhile: those of these home customers, NULL: all. Returns how many rows. The caller keeps uploads away (cdp_data.profile_state). Errors: 55000 the key file lacks a key that rows need.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.erase_of_values_segment(customers bigint[], homes bigint[], identifiers bigint[], fresh bigint, mode text)
 RETURNS TABLE (table_name text, action text, n bigint)
