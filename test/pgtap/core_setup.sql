@@ -18,7 +18,8 @@ SELECT is((SELECT timezone || ' ' || currency || ' ' || version FROM cdp_data.se
 
 -- Wrong arguments.
 SELECT throws_ok($$CALL cdp.setup(timezone => 'Mars/Base')$$, '22023', NULL, 'unknown time zone');
-SELECT throws_ok($$CALL cdp.setup(timezone => 'CET')$$, '22023', 'time zone "CET" has two meanings', 'one that has summer time in some places and none in others');
+-- Newer systems have such names in a package of their own (tzdata-legacy).
+SELECT throws_ok($$CALL cdp.setup(timezone => 'CET')$$, '22023', (SELECT CASE WHEN EXISTS (SELECT FROM pg_timezone_names WHERE name = 'CET') THEN 'time zone "CET" has two meanings' ELSE 'unknown time zone "CET"' END), 'one that has summer time in some places and none in others');
 SELECT lives_ok($$CALL cdp.setup(timezone => 'UTC')$$, 'an abbreviation that means the same everywhere');
 SELECT lives_ok($$CALL cdp.setup(timezone => 'Europe/Berlin')$$, 'and a zone with a place');
 SELECT throws_ok($$CALL cdp.setup(currency => 'ABC')$$, '22023', NULL, 'unknown currency');

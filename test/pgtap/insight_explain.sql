@@ -13,7 +13,7 @@ SELECT cdp.upload_list('press', 'user_id', '{a,d}');
 \set at '2026-05-25 00:00+00'
 CREATE FUNCTION pg_temp.id(v text) RETURNS bigint LANGUAGE sql AS $$ SELECT cdp.customer_of('user_id', v) $$;
 CREATE FUNCTION pg_temp.ids(u text, at text) RETURNS bigint[] LANGUAGE sql AS $$
-  SELECT array_agg(t.touchpoint_id ORDER BY 1) FROM cdp_data.touchpoint t WHERE t.customer_id = pg_temp.id(u) AND t.occurred_at = ANY (at::timestamptz[]) $$;
+  SELECT array_agg(t.touchpoint_id ORDER BY t.touchpoint_id) FROM cdp_data.touchpoint t WHERE t.customer_id = pg_temp.id(u) AND t.occurred_at = ANY (at::timestamptz[]) $$;
 SELECT cdp.create_segment(n, ('{"where": ' || r || '}')::jsonb || CASE WHEN n LIKE '%sql' THEN '{"nulls": "sql"}' ELSE '{}' END::jsonb, 'service') FROM (VALUES
   ('one', '{"all": [{"any": [{"attr": "city", "eq": "Xian"}, {"attr": "revenue", "gte": 300}]}, {"not": {"did": "refund", "last": "90 days"}}, {"did": "purchase", "last": "30 days", "count": {"gte": 2}}]}'),
   ('not set', '{"not": {"attr": "city", "eq": "Xian"}}'), ('not sql', '{"not": {"attr": "city", "eq": "Xian"}}'), ('few', '{"did": "purchase", "last": "30 days", "count": {"between": [1, 1]}}'),

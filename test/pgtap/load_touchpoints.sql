@@ -9,7 +9,8 @@ SELECT is((SELECT timezone FROM cdp_data.source WHERE name = 'app'), 'Asia/Shang
 SELECT is(cdp.add_source('shop', description => 'the shop'), :shop, 'add_source again changes the source');
 SELECT is((SELECT timezone FROM cdp_data.source WHERE name = 'shop'), 'America/New_York', 'and keeps the zone when none is given');
 SELECT throws_ok($$SELECT cdp.add_source('x', 'Mars/Olympus')$$, '22023', NULL, 'an unknown zone is an error');
-SELECT throws_ok($$SELECT cdp.add_source('x', 'EET')$$, '22023', 'time zone "EET" has two meanings', 'and so is one of two meanings');
+-- Newer systems have such names in a package of their own (tzdata-legacy).
+SELECT throws_ok($$SELECT cdp.add_source('x', 'EET')$$, '22023', (SELECT CASE WHEN EXISTS (SELECT FROM pg_timezone_names WHERE name = 'EET') THEN 'time zone "EET" has two meanings' ELSE 'unknown time zone "EET"' END), 'and so is one of two meanings');
 SELECT throws_ok($$SELECT * FROM cdp.load_touchpoints('shop', 'pg_class')$$, '42703', NULL, 'a table without the columns is an error');
 SELECT throws_ok($$SELECT * FROM cdp.load_touchpoints('shop', NULL)$$, '22004', NULL, 'no table is an error');
 SELECT is(cdp.create_staging('st')::text, 'st', 'create_staging');
