@@ -374,7 +374,8 @@ BEGIN
     FROM (
       SELECT x.segment_id, x.version, x.basis, x.error FROM pg_temp.cdp_segment_work x
       UNION ALL
-      SELECT p.segment_id, p.version, p.basis, p.error FROM cdp_data.segment_state p JOIN cdp_data.segment g ON g.segment_id = p.segment_id AND g.state = 'paused') w
+      SELECT p.segment_id, p.version, p.basis, p.error FROM cdp_data.segment_state p JOIN cdp_data.segment g ON g.segment_id = p.segment_id AND g.state = 'paused'
+      WHERE NOT EXISTS (SELECT FROM pg_temp.cdp_segment_work x WHERE x.segment_id = p.segment_id)) w
       LEFT JOIN pg_temp.cdp_segment_count n ON n.segment_id = w.segment_id
     ON CONFLICT ON CONSTRAINT segment_state_pkey DO UPDATE
     SET version = excluded.version, basis = excluded.basis, as_of = excluded.as_of, customers = excluded.customers, run_id = excluded.run_id, error = excluded.error,
@@ -438,7 +439,11 @@ BEGIN
       END IF;
     END LOOP;
   END IF;
-  FOR r IN SELECT g.segment_id, t.version FROM cdp_data.segment g JOIN cdp_data.segment_state t ON t.segment_id = g.segment_id WHERE g.state = 'paused' ORDER BY 1 LOOP
+  -- Those that were paused when the run began: one that is paused meanwhile has just been evaluated.
+  FOR r IN
+    SELECT g.segment_id, t.version FROM cdp_data.segment g JOIN cdp_data.segment_state t ON t.segment_id = g.segment_id
+    WHERE g.state = 'paused' AND NOT EXISTS (SELECT FROM pg_temp.cdp_segment_work w WHERE w.segment_id = g.segment_id) ORDER BY 1
+  LOOP
     counts := cdp_internal.segment_store(r.segment_id, r.version, cdp_internal.segment_kept(r.segment_id, population, CASE WHEN few THEN ids END), touched, chunks, run_id, at, ids, causes, 'consent');
     entered := entered + counts.entered;
     "left" := "left" + counts."left";
@@ -478,8 +483,10 @@ DECLARE
   before record;
   after record;
   upto pg_snapshot;
+  stood record;
   late bigint[];
   everybody boolean;
+  moved integer[];
 BEGIN
   before := cdp_internal.segment_run('tick', audit_segments.as_of);
   SELECT c.snapshot INTO upto FROM cdp_data.feed_cursor c WHERE c.consumer = 'segment';
@@ -494,11 +501,16 @@ BEGIN
   -- Who was written about between the two, by others who committed meanwhile, is no defect.
   SELECT coalesce(array_agg(DISTINCT f.customer_id), '{}'), coalesce(bool_or(f.customer_id IS NULL), false) INTO late, everybody
   FROM cdp_data.change_feed f WHERE f.xid >= pg_snapshot_xmin(upto) AND NOT pg_visible_in_snapshot(f.xid, upto) AND f.xid IS DISTINCT FROM pg_current_xact_id_if_assigned();
+  SELECT c.basis, c.gate_at INTO stood FROM cdp_data.segment_clock c;
+  late := late || ARRAY(SELECT unnest(cdp_internal.consent_turns(p.name, stood.gate_at, clock_timestamp())) FROM cdp_data.purpose_all p);
+  -- Nor is what names, rates, rules, lists, traits and thresholds have become since this run looked at them: the next one does.
+  everybody := everybody OR stood.basis - 'profiles' <> cdp_internal.segment_basis(stood.basis -> 'origins' <> 'null');
+  moved := ARRAY(SELECT b.segment_id FROM cdp_internal.segment_bases(ARRAY(SELECT t.segment_id FROM cdp_data.segment_state t)) b JOIN cdp_data.segment_state t ON t.segment_id = b.segment_id WHERE t.basis <> b.basis);
   late := late || ARRAY(SELECT cdp_internal.customer_root((SELECT cdp_internal.customer_map()), NULL, l, NULL) FROM unnest(late) l)
     || ARRAY(SELECT o.customer_id FROM cdp_data.identifier_override o JOIN cdp_data.identifier i ON i.identifier_id = o.identifier_id WHERE i.customer_id = ANY (late));
   INSERT INTO cdp_data.segment_defect (run_id, segment_id, customer_id, missing)
   SELECT t.run_id, t.segment_id, t.customer_id, t.entered FROM cdp_data.segment_transition t
-  WHERE t.run_id = audit_segments.run_id AND t.cause = 'expiry' AND NOT everybody AND t.customer_id <> ALL (late);
+  WHERE t.run_id = audit_segments.run_id AND t.cause = 'expiry' AND NOT everybody AND t.segment_id <> ALL (moved) AND t.customer_id <> ALL (late);
   GET DIAGNOSTICS defects = ROW_COUNT;
   UPDATE cdp_data.segment_transition t SET cause = 'audit' FROM cdp_data.segment_defect d
   WHERE d.run_id = audit_segments.run_id AND t.run_id = d.run_id AND (t.segment_id, t.customer_id) = (d.segment_id, d.customer_id);
@@ -506,4 +518,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.audit_segments(timestamptz) IS
-'A tick, and after it, for the same moment, an evaluation over everybody that must find no difference. Each one that it finds is mended (cause audit) and kept in cdp_data.segment_defect; cdp.health() tells. Changes that others committed between the two are none. Returns how many defects. The job list runs it nightly; it also notes whose answer changes during the next day. Needs the rights of the tables'' owner.';
+'A tick, and after it, for the same moment, an evaluation over everybody that must find no difference. Each one that it finds is mended (cause audit) and kept in cdp_data.segment_defect; cdp.health() tells. Changes that others commit meanwhile are none. Returns how many defects. The job list runs it nightly; it also notes whose answer changes during the next day. Needs the rights of the tables'' owner.';

@@ -1,6 +1,6 @@
 -- Computed traits: every aggregate against plain SQL over random events, as text and as JSON; what is no definition; purposes of
 -- what they read; rules that ask for them. Commits, so without a transaction around.
-SELECT plan(40);
+SELECT plan(43);
 SET client_min_messages = error;
 SET timezone = 'UTC';
 SELECT cdp.add_source('shop', 'UTC') AS shop \gset
@@ -107,4 +107,20 @@ SELECT is((SELECT (t.definition ? 'count', count(*) > 0)::text FROM cdp_data.tra
 SELECT dblink_exec('one', 'RESET lock_timeout') \g /dev/null
 SELECT public.dblink_exec('one', $q$DO 'BEGIN PERFORM cdp.define_trait(''moving'', ''sum(qty of visit)''); END'$q$) \g /dev/null
 SELECT is((SELECT count(*) FROM cdp_data.trait t JOIN cdp_data.trait_value v USING (trait_id) WHERE t.name = 'moving'), 0::bigint, 'afterwards it may, and its values go');
+-- Or while an audit of segments does: the next run follows, and it is no defect. And one may be paused meanwhile.
+SELECT trait FROM cdp.refresh_traits() \g /dev/null
+SELECT cdp.create_segment('movers', 'trait moving is known', 'service') \g /dev/null
+SELECT kind FROM cdp.segment_tick() \g /dev/null
+CREATE OR REPLACE FUNCTION public.meanwhile() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  PERFORM public.dblink_exec('one', CASE NEW.kind WHEN 'audit' THEN $q$DO 'BEGIN PERFORM cdp.define_trait(''moving'', ''count(visit)''); END'$q$ ELSE $q$DO 'BEGIN PERFORM cdp.pause_segment(''movers''); END'$q$ END);
+  RETURN NULL;
+END $$;
+CREATE TRIGGER meanwhile AFTER INSERT ON cdp_data.segment_run FOR EACH ROW EXECUTE FUNCTION public.meanwhile();
+SELECT defects FROM cdp.audit_segments() \gset
+SELECT is((:defects, (SELECT count(*) FROM cdp.segment_members('movers')))::text, '(0,0)', 'a trait that is defined anew beside an audit is no defect');
+SELECT trait FROM cdp.refresh_traits() \g /dev/null
+SELECT is((SELECT kind FROM cdp.segment_tick()), 'tick', 'a segment may be paused beside a run');
+DROP TRIGGER meanwhile ON cdp_data.segment_run;
+SELECT is((SELECT (s.state, cdp.roaring_count(cdp_internal.segment_bits(s.segment_id)) > 0)::text FROM cdp_data.segment s WHERE s.name = 'movers'), '(paused,t)', 'which has evaluated it');
 SELECT * FROM finish();
