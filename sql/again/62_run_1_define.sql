@@ -204,13 +204,15 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
   cap record;
+  unspoken integer[];
 BEGIN
   SELECT c.messages, cdp_internal.cutoff(at, c.within) AS since INTO cap FROM cdp_data.campaign_cap c WHERE c.channel = campaign_capped.channel;
   IF NOT FOUND THEN
     RETURN cdp.roaring_build(NULL::bigint);
   END IF;
-  -- A message that was not sent counts for nothing, one that still waits as if it were. Control counts like a message:
-  -- else the arms of a holdout would be left out unlike often, and could not be compared.
+  unspoken := ARRAY(SELECT r.campaign_run_id FROM cdp_data.campaign_run r WHERE r.state = 'cancelled' AND NOT EXISTS (SELECT FROM cdp_data.campaign_exposure e WHERE e.campaign_run_id = r.campaign_run_id AND e.state = 'sent'));
+  -- A message that was not sent counts for nothing, one that still waits as if it were. Control counts like a message, but
+  -- of a run that was cancelled before it spoke: else the arms of a holdout would be left out unlike often, and could not be compared.
   RETURN (
     SELECT cdp.roaring_build(x.root)
     FROM (
@@ -218,6 +220,7 @@ BEGIN
       FROM cdp_data.campaign_exposure e JOIN cdp_data.campaign_run r USING (campaign_run_id) LEFT JOIN cdp_data.outbox o ON o.outbox_id = e.outbox_id AND e.state = 'waiting'
       WHERE r.channel = campaign_capped.channel AND (coalesce(e.sent_at, e.exposed_at) > cap.since OR e.state = 'waiting')
         AND e.state NOT IN ('failed', 'cancelled') AND coalesce(o.state, 'waiting') NOT IN ('failed', 'cancelled')
+        AND NOT (e.arm = 'control' AND r.campaign_run_id = ANY (unspoken))
       GROUP BY 1 HAVING count(*) >= cap.messages) x);
 END
 $$;
@@ -265,7 +268,8 @@ BEGIN
     RETURN QUERY
     SELECT f.severity, f.code, f.message, f.hint FROM (VALUES
       (d.purpose IS DISTINCT FROM r.purpose, 'error', 'destination_purpose', format('destination "%s" is for %s, the run for the purpose %s', d.destination, coalesce('the purpose ' || d.purpose, 'no purpose'), coalesce(r.purpose, 'none')), 'Use a destination of the run''s purpose.'),
-      (d.channel <> '' AND d.channel <> r.channel, 'error', 'destination_channel', format('destination "%s" speaks on the channel %s, the run on %s', d.destination, d.channel, coalesce(nullif(r.channel, ''), 'none')), 'Give the run the channel of its destination.'),
+      (d.channel <> r.channel, 'error', 'destination_channel', format('destination "%s" speaks on %s, the run on %s', d.destination, coalesce('the channel ' || nullif(d.channel, ''), 'no channel'), coalesce(nullif(r.channel, ''), 'none')),
+        'Give both the same channel: consent is asked for it when a message is written, and again when it goes.'),
       (NOT d.enabled, 'error', 'destination_off', format('destination "%s" is switched off', d.destination), 'Its messages would wait: UPDATE cdp_data.destination SET enabled = true ...'),
       (cdp_internal.outbox_hold(d.destination) IS NOT NULL, 'error', 'destination_held', format('nothing goes out to "%s" now: %s', d.destination, cdp_internal.outbox_hold(d.destination)), 'See cdp_bi.activation_gate.')
     ) AS f (found, severity, code, message, hint) WHERE f.found;
@@ -292,7 +296,7 @@ BEGIN
   FROM unnest(r.goal_kinds) g JOIN cdp_data.touch_kind_all k ON k.name = g WHERE NOT 'analytics' = ANY (k.allowed_purposes);
   IF r.holdout_id IS NOT NULL THEN
     RETURN QUERY
-    SELECT 'error', 'holdout_ended', format('holdout "%s" has ended', h.name), 'Name another one, or none.' FROM cdp_data.holdout h WHERE h.holdout_id = r.holdout_id AND h.ended_at <= now()
+    SELECT 'error', 'holdout_ended', format('holdout "%s" has ended', h.name), 'Name another one, or none.' FROM cdp_data.holdout h WHERE h.holdout_id = r.holdout_id AND h.ended_at IS NOT NULL
     UNION ALL
     SELECT 'error', 'no_such_holdout', 'its holdout is not there any more', 'Name another one, or none.' WHERE NOT EXISTS (SELECT FROM cdp_data.holdout h WHERE h.holdout_id = r.holdout_id);
   END IF;

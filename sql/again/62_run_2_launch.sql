@@ -44,8 +44,8 @@ BEGIN
   FROM (
     SELECT t.name AS type, jsonb_agg(i.value) AS vals
     FROM cdp_data.channel_bounce b JOIN cdp_data.identifier i USING (identifier_id) JOIN cdp_data.identifier_type_all t ON t.type_id = i.type_id
+      JOIN unnest(roots) u ON u = cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), i.customer_id, i.identifier_id)
     WHERE b.channel = r.channel AND b.bounced_at >= b.alive_at
-      AND cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), i.customer_id, i.identifier_id) = ANY (roots)
     GROUP BY t.name) x;
   RETURN QUERY
   SELECT v.customer_id, v.variant, jsonb_build_object('campaign_run', r.name, 'variant', v.variant, 'content', v.content, 'message', format('run %s %s', run, v.customer_id), 'customer', v.customer_id,
@@ -69,7 +69,6 @@ DECLARE
   left_out bytea;
   roots bigint[];
   kept bigint[];
-  treated bigint[];
   reached bigint[];
   message record;
   n bigint;
@@ -94,15 +93,13 @@ BEGIN
     IF r.holdout_id IS NOT NULL THEN
       kept := ARRAY(SELECT a.customer_id FROM cdp_internal.holdout_arms(r.holdout_id, roots) a WHERE a.arm = 'control' ORDER BY a.customer_id);
     END IF;
-    treated := ARRAY(SELECT c FROM unnest(roots) c EXCEPT SELECT k FROM unnest(kept) k ORDER BY 1);
+    SELECT array_agg(v.customer_id ORDER BY v.customer_id) FILTER (WHERE k IS NULL) AS customers, array_agg(v.variant ORDER BY v.customer_id) FILTER (WHERE k IS NULL) AS variants,
+      array_agg(v.payload ORDER BY v.customer_id) FILTER (WHERE k IS NULL) AS payloads, array_agg(v.payload ->> 'message' ORDER BY v.customer_id) FILTER (WHERE k IS NULL) AS keys,
+      coalesce(array_agg(k ORDER BY k) FILTER (WHERE k IS NOT NULL), '{}') AS kept, coalesce(array_agg(v.payload ORDER BY k) FILTER (WHERE k IS NOT NULL), '{}') AS unsent
+    INTO message FROM cdp_internal.campaign_messages(run, roots) v LEFT JOIN unnest(kept) k ON k = v.customer_id;
     -- Who would have got no message is no control either: the arms stay alike.
     kept := ARRAY(
-      SELECT w.c FROM unnest(kept, cdp_internal.outbox_refusals(r.destination, 'campaign', kept, array_fill('{}'::jsonb, ARRAY[cardinality(kept)]))) AS w (c, reason)
-      WHERE w.reason IS NULL ORDER BY w.c);
-    refused := refused + cardinality(roots) - cardinality(treated) - cardinality(kept);
-    SELECT array_agg(v.customer_id ORDER BY v.customer_id) AS customers, array_agg(v.variant ORDER BY v.customer_id) AS variants, array_agg(v.payload ORDER BY v.customer_id) AS payloads,
-      array_agg(v.payload ->> 'message' ORDER BY v.customer_id) AS keys
-    INTO message FROM cdp_internal.campaign_messages(run, treated) v;
+      SELECT w.c FROM unnest(message.kept, cdp_internal.outbox_refusals(r.destination, 'campaign', message.kept, message.unsent)) AS w (c, reason) WHERE w.reason IS NULL ORDER BY w.c);
     WITH put AS MATERIALIZED (
       SELECT p.n, p.outbox_id, p.refusal FROM cdp_internal.outbox_put_many(r.destination, 'campaign', coalesce(message.customers, '{}'), coalesce(message.payloads, '{}'), coalesce(message.keys, '{}')) p
     ), written AS (
@@ -116,7 +113,7 @@ BEGIN
     SELECT array_agg(w.customer_id ORDER BY w.customer_id), count(*) FILTER (WHERE w.arm = 'treatment') INTO reached, n FROM written w;
     exposed := exposed + n;
     control := control + cardinality(kept);
-    refused := refused + coalesce(cardinality(message.customers), 0) - n;
+    refused := refused + cardinality(roots) - cardinality(kept) - n;
     IF r.holdout_id IS NOT NULL THEN
       PERFORM cdp_internal.holdout_assign(r.holdout_id, coalesce(reached, '{}'), at);
     END IF;
@@ -160,7 +157,7 @@ BEGIN
   SELECT c.* INTO r FROM cdp_data.campaign_run c WHERE c.campaign_run_id = id FOR UPDATE;
   PERFORM cdp_internal.campaign_illegal(name, r.state, 'launch');
   exposed := 0;
-  IF r.state = 'running' AND r.schedule = 'once' THEN
+  IF r.state = 'running' AND (r.schedule = 'once' OR r.ends_at <= now()) THEN
     state := r.state;
     RETURN;
   END IF;
@@ -192,17 +189,32 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.launch_campaign_run(text) IS
-'Launches a run in one transaction: SELECT * FROM cdp.launch_campaign_run(''spring''). A message for each of the audience that is in the treatment arm, by one of the variants, and an exposure for each of both arms; dedup_key of a message is "run <number> <customer>". Before starts_at it is only scheduled: the job campaign_runs launches it then. A run that runs already writes nothing twice: schedule once nothing at all, continuous those who came into the audience since. Returns the state; how many are in the audience; of those not exposed before how many got a message (exposed), were kept back (control), have had as many messages as they may (capped), or would not be taken by the outbox (refused: consent, an address at which nothing arrives, an open gate). All but state and exposed are NULL when nobody was looked at. Needs the rights of the tables'' owner. Errors: 42704 no such run, 55000 a state that can not be launched, or cdp.check_campaign_run() finds an error.';
+'Launches a run in one transaction: SELECT * FROM cdp.launch_campaign_run(''spring''). A message for each of the audience that is in the treatment arm, by one of the variants, and an exposure for each of both arms; dedup_key of a message is "run <number> <customer>". Before starts_at it is only scheduled: the job campaign_runs launches it then. A run that runs already writes nothing twice: schedule once nothing at all, continuous those who came into the audience since, until ends_at. Returns the state; how many are in the audience; of those not exposed before how many got a message (exposed), were kept back (control), have had as many messages as they may (capped), or would not be taken by the outbox (refused: consent, an address at which nothing arrives, an open gate). All but state and exposed are NULL when nobody was looked at. Needs the rights of the tables'' owner. Errors: 42704 no such run, 55000 a state that can not be launched, or cdp.check_campaign_run() finds an error.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.campaign_waiting(run integer, due timestamptz DEFAULT NULL) RETURNS TABLE (outbox_id bigint)
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+BEGIN
+  -- Nobody is waited for: who cancels messages of several people, one after the other, would wait for this, and this for him.
+  RETURN QUERY
+  SELECT o.outbox_id FROM cdp_data.campaign_run r JOIN cdp_data.outbox o ON o.destination = r.destination JOIN cdp_data.campaign_exposure e ON e.outbox_id = o.outbox_id
+  WHERE r.campaign_run_id = run AND e.campaign_run_id = run AND e.state = 'waiting' AND o.state = 'waiting' AND (due IS NULL OR o.next_attempt_at = due)
+  FOR UPDATE OF o SKIP LOCKED;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.campaign_waiting(integer, timestamptz) IS
+'Messages of a run that wait (due: for that moment), kept for this transaction, but for those that somebody else is changing now: what was done with the run finds them when they are taken (cdp_internal.outbox_recall_of_run()), or the next run of the job does.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.campaign_let_go(run integer) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  n bigint;
+  n bigint := 0;
 BEGIN
-  UPDATE cdp_data.outbox o SET next_attempt_at = now() FROM cdp_data.campaign_exposure e JOIN cdp_data.campaign_run r USING (campaign_run_id)
-  WHERE e.campaign_run_id = run AND r.state IN ('running', 'finished') AND e.state = 'waiting' AND o.outbox_id = e.outbox_id AND o.state = 'waiting' AND o.next_attempt_at = 'infinity';
-  GET DIAGNOSTICS n = ROW_COUNT;
+  IF EXISTS (SELECT FROM cdp_data.campaign_run r WHERE r.campaign_run_id = run AND r.state IN ('running', 'finished')) THEN
+    UPDATE cdp_data.outbox o SET next_attempt_at = now() FROM cdp_internal.campaign_waiting(run, 'infinity') w WHERE o.outbox_id = w.outbox_id;
+    GET DIAGNOSTICS n = ROW_COUNT;
+  END IF;
   RETURN n;
 END
 $$;
@@ -222,14 +234,12 @@ BEGIN
   UPDATE cdp_data.campaign_run r SET state = becomes, finished_at = CASE WHEN becomes IN ('finished', 'cancelled') THEN now() END WHERE r.campaign_run_id = id;
   IF verb = 'pause' THEN
     -- Held back by a time that never comes; a deliverer who has one and gives it back finds the run paused (cdp_internal.outbox_recall()).
-    UPDATE cdp_data.outbox o SET next_attempt_at = 'infinity' FROM cdp_data.campaign_exposure e
-    WHERE e.campaign_run_id = id AND e.state = 'waiting' AND o.outbox_id = e.outbox_id AND o.state = 'waiting';
+    UPDATE cdp_data.outbox o SET next_attempt_at = 'infinity' FROM cdp_internal.campaign_waiting(id) w WHERE o.outbox_id = w.outbox_id;
     GET DIAGNOSTICS n = ROW_COUNT;
   ELSIF verb = 'resume' THEN
     n := cdp_internal.campaign_let_go(id);
   ELSIF verb = 'cancel' THEN
-    UPDATE cdp_data.outbox o SET state = 'cancelled', payload = '{}', last_error = 'the campaign run was cancelled' FROM cdp_data.campaign_exposure e
-    WHERE e.campaign_run_id = id AND e.state = 'waiting' AND o.outbox_id = e.outbox_id AND o.state = 'waiting';
+    UPDATE cdp_data.outbox o SET state = 'cancelled', payload = '{}', last_error = 'the campaign run was cancelled' FROM cdp_internal.campaign_waiting(id) w WHERE o.outbox_id = w.outbox_id;
     GET DIAGNOSTICS n = ROW_COUNT;
     PERFORM cdp_internal.campaign_sync(id);
   END IF;
@@ -295,9 +305,12 @@ AS $$
 DECLARE
   n bigint;
 BEGIN
-  UPDATE cdp_data.campaign_exposure e SET state = o.state, sent_at = o.sent_at
-  FROM cdp_data.outbox o
-  WHERE e.campaign_run_id = run AND e.state IN ('waiting', 'failed') AND o.outbox_id = e.outbox_id AND o.state <> e.state AND o.state <> 'taken';
+  UPDATE cdp_data.campaign_exposure x SET state = w.state, sent_at = w.sent_at
+  FROM (
+    SELECT e.customer_id, o.state, o.sent_at FROM cdp_data.campaign_exposure e JOIN cdp_data.outbox o ON o.outbox_id = e.outbox_id
+    WHERE e.campaign_run_id = run AND e.state IN ('waiting', 'failed') AND o.state <> e.state AND o.state <> 'taken'
+    FOR UPDATE OF e SKIP LOCKED) w
+  WHERE x.campaign_run_id = run AND x.customer_id = w.customer_id;
   GET DIAGNOSTICS n = ROW_COUNT;
   RETURN n;
 END
@@ -313,6 +326,7 @@ DECLARE
   r record;
   x record;
   f record;
+  due text;
 BEGIN
   PERFORM cdp_internal.require_setup();
   FOR f IN SELECT g.action, g.n FROM cdp_internal.campaign_feedback() g WHERE g.n > 0 ORDER BY g.action LOOP
@@ -326,13 +340,20 @@ BEGIN
     -- One run that fails leaves the others alone.
     BEGIN
       PERFORM cdp_internal.campaign_sync(r.campaign_run_id);
-      IF r.state = 'running' AND r.ends_at <= now() THEN
+      due := CASE WHEN r.state = 'running' AND r.ends_at <= now() THEN 'finish' WHEN r.state = 'scheduled' AND coalesce(r.starts_at <= now(), true) THEN 'launch'
+        WHEN r.state = 'running' AND r.schedule = 'continuous' THEN 'add' END;
+      IF due IS NOT NULL THEN
+        -- Whoever launches or stops it just now is left alone: he may wait for a customer whom this transaction holds.
+        PERFORM FROM cdp_data.campaign_run c WHERE c.campaign_run_id = r.campaign_run_id AND c.state = r.state FOR UPDATE SKIP LOCKED;
+        CONTINUE WHEN NOT FOUND;
+      END IF;
+      IF due = 'finish' THEN
         PERFORM cdp_internal.campaign_become(r.name, 'finish');
-        RETURN QUERY SELECT r.name, 'finish', NULL::bigint, NULL::text;
-      ELSIF r.state = 'scheduled' AND coalesce(r.starts_at <= now(), true) OR r.state = 'running' AND r.schedule = 'continuous' THEN
+        RETURN QUERY SELECT r.name, due, NULL::bigint, NULL::text;
+      ELSIF due IS NOT NULL THEN
         x := cdp.launch_campaign_run(r.name);
-        IF r.state = 'scheduled' OR x.exposed + x.control > 0 THEN
-          RETURN QUERY SELECT r.name, CASE r.state WHEN 'scheduled' THEN 'launch' ELSE 'add' END, x.exposed + x.control, NULL::text;
+        IF due = 'launch' OR x.exposed + x.control > 0 THEN
+          RETURN QUERY SELECT r.name, due, x.exposed + x.control, NULL::text;
         END IF;
       END IF;
       IF r.state IN ('running', 'finished') THEN

@@ -18,13 +18,13 @@ RETURN CASE channel WHEN 'email' THEN '{email}' WHEN 'sms' THEN '{phone}' WHEN '
 COMMENT ON FUNCTION cdp_internal.channel_types(text) IS
 'Identifier types that are addresses on a channel: email of email, phone of sms and call, and so on; of another channel the type of its name.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.campaign_withdraw(touchpoint_id bigint, source_id integer, kind text, run text, purpose text, channel text, root bigint, at timestamptz) RETURNS boolean
+CREATE OR REPLACE FUNCTION cdp_internal.campaign_withdraw(touchpoint_id bigint, source_id integer, kind text, run text, purpose text, channel text, root bigint, at timestamptz,
+  key text DEFAULT NULL) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
-DECLARE
-  key text := 'feedback ' || touchpoint_id;
 BEGIN
+  key := coalesce(key, 'feedback ' || touchpoint_id);
   IF EXISTS (SELECT FROM cdp_data.consent c WHERE c.source_id = source_id AND c.source_key = key AND c.load_id IS NULL)
      OR NOT EXISTS (SELECT FROM cdp_internal.members(root)) THEN
     RETURN false;
@@ -35,8 +35,8 @@ BEGIN
   RETURN true;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.campaign_withdraw(bigint, integer, text, text, text, text, bigint, timestamptz) IS
-'Withdraws the consent of a customer (a root) to a purpose on a channel, by the word of a touchpoint, which is the evidence: cdp.record_consent() with message_id "feedback <touchpoint>", so once only. False when that is in the ledger already, or nobody is left whose consent it was.';
+COMMENT ON FUNCTION cdp_internal.campaign_withdraw(bigint, integer, text, text, text, text, bigint, timestamptz, text) IS
+'Withdraws the consent of a customer (a root) to a purpose on a channel, by the word of a touchpoint, which is the evidence: cdp.record_consent() with message_id key (NULL: "feedback <touchpoint>"), so once only. False when that is in the ledger already, or nobody is left whose consent it was.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.campaign_addresses(homes bigint[], identifiers bigint[], channels text[]) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -73,20 +73,22 @@ COMMENT ON FUNCTION cdp_internal.campaign_addresses(bigint[], bigint[], text[]) 
 CREATE OR REPLACE FUNCTION cdp_internal.unreachable(channel text, roots bigint[]) RETURNS SETOF bigint
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
+DECLARE
+  types smallint[] := ARRAY(SELECT t.type_id FROM cdp_data.identifier_type_all t WHERE t.name = ANY (cdp_internal.channel_types(channel)));
 BEGIN
   RETURN QUERY
   WITH dead AS MATERIALIZED (
-    SELECT DISTINCT cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), i.customer_id, i.identifier_id) AS root, i.type_id
+    SELECT cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), i.customer_id, i.identifier_id) AS root
     FROM cdp_data.channel_bounce b JOIN cdp_data.identifier i USING (identifier_id) WHERE b.channel = unreachable.channel AND b.bounced_at >= b.alive_at
   )
-  SELECT DISTINCT d.root FROM dead d
-  WHERE d.root = ANY (roots) AND NOT EXISTS (
+  SELECT DISTINCT d.root FROM dead d JOIN unnest(roots) AS r (root) ON r.root = d.root
+  WHERE EXISTS (
     SELECT FROM cdp_internal.members(d.root) m LEFT JOIN cdp_data.channel_bounce b ON b.identifier_id = m.identifier_id AND b.channel = unreachable.channel
-    WHERE m.type_id = d.type_id AND (b.bounced_at >= b.alive_at) IS NOT TRUE);
+    HAVING count(*) FILTER (WHERE m.type_id = ANY (types)) <= 1 OR bool_and((b.bounced_at >= b.alive_at) IS TRUE) FILTER (WHERE m.type_id = ANY (types)));
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.unreachable(text, bigint[]) IS
-'Those of these roots who can not be reached on a channel: an identifier of theirs bounced for good, and so did every other one of its type.';
+'Those of these roots who can not be reached on a channel: an identifier of theirs bounced for good, and so did each of their addresses there (cdp_internal.channel_types()). What bounced without naming an address (a user_id) tells of him who has one address at most.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.outbox_refusals_of_run(destination text, kind text, customers bigint[], payloads jsonb[]) RETURNS TABLE (n bigint, reason text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -113,13 +115,16 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
   word text := (SELECT d.channel FROM cdp_data.destination d WHERE d.destination = outbox_refusal_of_run.destination);
+  types smallint[];
 BEGIN
   -- By the indexes of one customer: a map of all merges for each message that is taken would cost too much.
-  IF kind = 'campaign' AND EXISTS (SELECT FROM cdp_data.channel_bounce b WHERE b.channel = word) AND EXISTS (
-    SELECT FROM cdp_internal.members(cdp_internal.root_of(customer_id)) m LEFT JOIN cdp_data.channel_bounce b ON b.identifier_id = m.identifier_id AND b.channel = word
-    GROUP BY m.type_id HAVING bool_and((b.bounced_at >= b.alive_at) IS TRUE))
-  THEN
-    RETURN format('nothing arrives at customer %s by %s', customer_id, word);
+  IF kind = 'campaign' AND EXISTS (SELECT FROM cdp_data.channel_bounce b WHERE b.channel = word) THEN
+    types := ARRAY(SELECT t.type_id FROM cdp_data.identifier_type_all t WHERE t.name = ANY (cdp_internal.channel_types(word)));
+    RETURN (
+      SELECT format('nothing arrives at customer %s by %s', outbox_refusal_of_run.customer_id, word)
+      FROM (SELECT x.type_id = ANY (types) AS is_address, (b.bounced_at >= b.alive_at) IS TRUE AS dead
+        FROM cdp_internal.members(cdp_internal.root_of(outbox_refusal_of_run.customer_id)) x LEFT JOIN cdp_data.channel_bounce b ON b.identifier_id = x.identifier_id AND b.channel = word) m
+      HAVING bool_or(m.dead) AND (count(*) FILTER (WHERE m.is_address) <= 1 OR bool_and(m.dead) FILTER (WHERE m.is_address)));
   END IF;
   RETURN NULL;
 END
@@ -173,6 +178,7 @@ AS $$
 #variable_conflict use_column
 DECLARE
   part text[] := regexp_match(message, '^run (\d{1,9}) (\d{1,10})$');
+  exposed bigint := part[2];
   r record;
   word text;
   effect text;
@@ -184,10 +190,13 @@ DECLARE
 BEGIN
   withdrawn := false;
   IF message IS NOT NULL THEN
-    SELECT c.*, e.customer_id AS exposed INTO r FROM cdp_data.campaign_exposure e JOIN cdp_data.campaign_run c USING (campaign_run_id)
-    WHERE e.campaign_run_id = part[1]::integer AND e.customer_id = part[2]::bigint AND e.arm = 'treatment';
+    -- A word on a message whose exposure is past its retention still counts.
+    SELECT c.* INTO r
+    FROM cdp_data.campaign_run c JOIN cdp_data.purpose_all p ON p.name = c.purpose LEFT JOIN cdp_data.campaign_exposure e ON e.campaign_run_id = c.campaign_run_id AND e.customer_id = exposed
+    WHERE c.campaign_run_id = part[1]::integer AND (e.arm = 'treatment' OR e.arm IS NULL AND c.finished_at < cdp_internal.cutoff(now(), (SELECT s.exposure_retention FROM cdp_data.setting s))
+      AND EXISTS (SELECT FROM cdp_data.customer u WHERE u.customer_id = exposed));
   ELSE
-    SELECT c.*, NULL::bigint AS exposed INTO r FROM cdp_data.campaign_run c WHERE c.name = run AND c.purpose IS NOT NULL;
+    SELECT c.* INTO r FROM cdp_data.campaign_run c JOIN cdp_data.purpose_all p ON p.name = c.purpose WHERE c.name = run;
   END IF;
   word := cdp_internal.feedback_word(kind, r.channel);
   effect := (SELECT f.effect FROM cdp_internal.feedback_kinds() f JOIN cdp_data.touch_kind_all k USING (kind_id) WHERE k.name = word);
@@ -203,7 +212,7 @@ BEGIN
     RETURN;
   END IF;
   IF identifiers IS NULL AND message IS NOT NULL THEN
-    root := cdp_internal.root_of(r.exposed);
+    root := cdp_internal.root_of(exposed);
     SELECT k.name AS type, i.value, count(*) FILTER (WHERE k.name = ANY (cdp_internal.channel_types(r.channel))) OVER () AS n INTO address
     FROM cdp_internal.members(root) m JOIN cdp_data.identifier i USING (identifier_id) JOIN cdp_data.identifier_type_all k ON k.type_id = m.type_id
     ORDER BY k.name <> ALL (cdp_internal.channel_types(r.channel)), i.state = 'quarantined', k.role = 'attach_only', k.priority, m.identifier_id LIMIT 1;
@@ -218,6 +227,15 @@ BEGIN
   ELSIF identifiers IS NULL THEN
     RAISE EXCEPTION 'feedback is on a message, or of somebody on a run'
       USING ERRCODE = 'invalid_parameter_value', HINT = 'Give message => (dedup_key of the message), or run => and identifiers => ''{"email": "..."}''.';
+  ELSIF effect <> 'withdraw' THEN
+    -- Of several identifiers the address is meant, when it is one that is known.
+    SELECT jsonb_object_agg(e.key, e.value) AS said INTO address FROM jsonb_each(identifiers) e WHERE e.key = ANY (cdp_internal.channel_types(r.channel));
+    SELECT count(*) AS n, count(i.identifier_id) AS known INTO t FROM cdp_internal.clean_identifiers(coalesce(address.said, '{}')) c CROSS JOIN LATERAL unnest(c.type_ids, c.vals) AS u (type_id, value)
+      LEFT JOIN cdp_data.identifier i ON (i.type_id, i.value) = (u.type_id, u.value);
+    IF t.known > 0 THEN
+      identifiers := address.said;
+      content := content || CASE WHEN effect = 'bounce' AND t.n > 1 THEN '{"address_unknown": true}' ELSE '{}' END::jsonb;
+    END IF;
   END IF;
   -- Without a key of its own the same word of the same moment is the same feedback.
   key := coalesce(key, concat_ws(' ', 'feedback', coalesce(message, r.campaign_run_id::text), word, extract(epoch FROM at),
@@ -234,6 +252,10 @@ BEGIN
     RETURN;
   ELSIF effect = 'withdraw' THEN
     withdrawn := cdp_internal.campaign_withdraw(touchpoint_id, src, word, r.name, r.purpose, r.channel, customer_id, at);
+    -- Who got the message may be another than whom the identifiers name.
+    IF cdp_internal.root_of(exposed) <> customer_id THEN
+      withdrawn := cdp_internal.campaign_withdraw(touchpoint_id, src, word, r.name, r.purpose, r.channel, cdp_internal.root_of(exposed), at, format('feedback %s of %s', touchpoint_id, message)) OR withdrawn;
+    END IF;
   ELSE
     PERFORM cdp_internal.campaign_addresses(array_agg(x.customer_id), array_agg(x.identifier_id), array_agg(r.channel))
     FROM cdp_data.touchpoint_key k JOIN cdp_data.touchpoint x USING (customer_id, occurred_at, touchpoint_id)
@@ -307,6 +329,17 @@ $$;
 COMMENT ON FUNCTION cdp.load_feedback(text, jsonb) IS
 'cdp.record_feedback() of many: SELECT * FROM cdp.load_feedback(''mailer'', (SELECT jsonb_agg(to_jsonb(t)) FROM bounces t)). Each item has kind, and message or run with identifiers; occurred_at (with a zone, else of the session''s), properties, message_id as there. What can not be taken goes to cdp_data.quarantine with its reason and stops no other. Returns counts: items_read = written + repeated + suppressed + quarantined; withdrawn: consents withdrawn. Needs the rights of the tables'' owner. Errors: 22023 unknown source, no array.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.feedback_feed(upto pg_snapshot) RETURNS TABLE (customer_id bigint, occurred_from timestamptz, occurred_to timestamptz)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN QUERY SELECT f.customer_id, f.occurred_from, f.occurred_to FROM cdp.feed_read('campaign_feedback', upto) f
+  WHERE f.cause NOT IN ('consent', 'attribute', 'retention', 'merge', 'unmerge', 'identify');
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.feedback_feed(pg_snapshot) IS
+'What the change feed tells of touchpoints since consumer campaign_feedback read it: cdp.feed_read() without causes that bring or take none.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.feedback_touchpoints(upto pg_snapshot, kinds smallint[])
 RETURNS TABLE (customer_id bigint, identifier_id bigint, occurred_at timestamptz, touchpoint_id bigint, source_id integer, kind_id smallint, properties jsonb)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -318,7 +351,7 @@ DECLARE
 BEGIN
   SELECT count(*) AS n, bool_or(f.customer_id IS NULL) AS everybody, min(coalesce(f.occurred_from, '-infinity')) AS low, max(coalesce(f.occurred_to, 'infinity')) AS high,
     array_agg(DISTINCT f.customer_id) AS customers INTO s
-  FROM cdp.feed_read('campaign_feedback', upto) f WHERE f.cause NOT IN ('consent', 'attribute', 'retention', 'merge', 'unmerge', 'identify');
+  FROM cdp_internal.feedback_feed(upto) f;
   IF s.n = 0 THEN
     RETURN;
   END IF;
@@ -338,7 +371,9 @@ DECLARE
   strays bigint := 0;
   m bigint;
   t record;
-  bounced record;
+  homes bigint[] := '{}';
+  identifiers bigint[] := '{}';
+  channels text[] := '{}';
 BEGIN
   IF NOT EXISTS (SELECT FROM cdp_data.campaign_run) THEN
     RETURN;
@@ -347,15 +382,16 @@ BEGIN
   WHERE NOT EXISTS (SELECT FROM cdp_data.touchpoint t WHERE (t.customer_id, t.occurred_at, t.touchpoint_id) = (s.customer_id, s.occurred_at, s.touchpoint_id));
   -- Of those that found no run before some may have one now. By customer: the order in which launches lock them.
   FOR t IN
-    SELECT f.touchpoint_id, f.customer_id, f.occurred_at, f.source_id, k.name AS kind, left(f.properties ->> 'campaign_run', 200) AS said, e.effect, r.name AS run, r.purpose, r.channel,
+    SELECT f.touchpoint_id, f.customer_id, f.identifier_id, f.occurred_at, f.source_id, k.name AS kind, left(f.properties ->> 'campaign_run', 200) AS said, e.effect, r.name AS run, r.purpose, r.channel,
       cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), f.customer_id, f.identifier_id) AS root
     FROM (
       SELECT x.* FROM cdp_internal.feedback_touchpoints(upto, ARRAY(SELECT w.kind_id FROM cdp_internal.feedback_kinds() w WHERE w.effect IN ('withdraw', 'bounce'))) x
       UNION
       SELECT x.customer_id, x.identifier_id, x.occurred_at, x.touchpoint_id, x.source_id, x.kind_id, x.properties
-      FROM cdp_data.campaign_stray s JOIN cdp_data.touchpoint x USING (customer_id, occurred_at, touchpoint_id)) f
+      FROM cdp_data.campaign_stray s JOIN cdp_data.touchpoint x USING (customer_id, occurred_at, touchpoint_id)
+      WHERE s.run IN (SELECT c.name FROM cdp_data.campaign_run c JOIN cdp_data.purpose_all p ON p.name = c.purpose)) f
       JOIN cdp_internal.feedback_kinds() e USING (kind_id) JOIN cdp_data.touch_kind_all k USING (kind_id)
-      LEFT JOIN cdp_data.campaign_run r ON r.name = left(f.properties ->> 'campaign_run', 200) AND r.purpose IS NOT NULL
+      LEFT JOIN (cdp_data.campaign_run r JOIN cdp_data.purpose_all p ON p.name = r.purpose) ON r.name = left(f.properties ->> 'campaign_run', 200)
     ORDER BY root, f.touchpoint_id
   LOOP
     IF t.run IS NULL THEN
@@ -368,18 +404,19 @@ BEGIN
     DELETE FROM cdp_data.campaign_stray s WHERE s.touchpoint_id = t.touchpoint_id;
     IF t.effect = 'withdraw' THEN
       withdrawn := withdrawn + cdp_internal.campaign_withdraw(t.touchpoint_id, t.source_id, t.kind, t.run, t.purpose, t.channel, t.root, t.occurred_at)::integer;
+    ELSE
+      homes := homes || t.customer_id;
+      identifiers := identifiers || t.identifier_id;
+      channels := channels || t.channel;
     END IF;
   END LOOP;
-  -- Addresses of which something was told, or about which something was told that was taken back since.
-  SELECT coalesce(array_agg(x.customer_id), '{}') AS homes, coalesce(array_agg(x.identifier_id), '{}') AS identifiers, coalesce(array_agg(x.channel), '{}') AS channels INTO bounced
+  -- Addresses of which something was told now, and those that bounced before of whom something was told or taken back.
+  SELECT cdp_internal.campaign_addresses(array_agg(x.home), array_agg(x.identifier_id), array_agg(x.channel)) INTO m
   FROM (
-    SELECT f.customer_id, f.identifier_id, r.channel
-    FROM cdp_internal.feedback_touchpoints(upto, ARRAY(SELECT w.kind_id FROM cdp_internal.feedback_kinds() w WHERE w.effect = 'bounce')) f JOIN cdp_data.campaign_run r ON r.name = f.properties ->> 'campaign_run'
-    UNION
-    SELECT i.customer_id, b.identifier_id, b.channel
-    FROM cdp_data.channel_bounce b JOIN cdp_data.identifier i USING (identifier_id)
-    WHERE EXISTS (SELECT FROM cdp.feed_read('campaign_feedback', upto) f WHERE (f.customer_id = i.customer_id OR f.customer_id IS NULL) AND f.cause NOT IN ('consent', 'attribute', 'retention', 'merge', 'unmerge', 'identify'))) x;
-  m := cdp_internal.campaign_addresses(bounced.homes, bounced.identifiers, bounced.channels);
+    SELECT u.home, u.identifier_id, u.channel FROM unnest(homes, identifiers, channels) AS u (home, identifier_id, channel)
+    UNION ALL
+    SELECT i.customer_id, b.identifier_id, b.channel FROM cdp_data.channel_bounce b JOIN cdp_data.identifier i USING (identifier_id)
+    WHERE i.customer_id IN (SELECT f.customer_id FROM cdp_internal.feedback_feed(upto) f WHERE f.customer_id IS NOT NULL) OR EXISTS (SELECT FROM cdp_internal.feedback_feed(upto) f WHERE f.customer_id IS NULL)) x;
   PERFORM cdp.feed_advance('campaign_feedback', upto);
   RETURN QUERY SELECT v.action, v.n FROM (VALUES ('withdrawn', withdrawn), ('addresses', m), ('unknown_run', strays)) AS v (action, n);
 END
@@ -398,7 +435,7 @@ BEGIN
   SELECT 'warning', 'campaign_failed', format('campaign run %s is %s and can not go on: %s', quote_literal(r.name), r.state, r.last_error), format('SELECT * FROM cdp.check_campaign_run(%L);', r.name)
   FROM cdp_data.campaign_run r WHERE r.last_error IS NOT NULL AND r.state IN ('scheduled', 'running')
   UNION ALL
-  SELECT 'warning', 'feedback_unknown_run', format('%s unsubscribes, complaints or bounces name a campaign run that is not known', count(*)),
+  SELECT 'warning', 'feedback_unknown_run', format('%s unsubscribes, complaints or bounces name a campaign run that is not known, or whose purpose is not', count(*)),
     'SELECT DISTINCT run FROM cdp_data.campaign_stray; then load them anew with the name of the run, or withdraw consent with cdp.record_consent()'
   FROM cdp_data.campaign_stray HAVING count(*) > 0;
 END

@@ -29,7 +29,7 @@ BEGIN
       t.touchpoint_id, CASE t.kind_id WHEN 65 THEN 'won' WHEN 54 THEN 'lost' ELSE 'open' END, t.properties ->> 'stage',
       CASE WHEN t.value IS NOT NULL THEN t.value * %s WHEN jsonb_typeof(t.properties -> 'amount') = 'number' THEN (t.properties ->> 'amount')::numeric * %s END,
       nullif(t.properties ->> 'merged_into', t.properties ->> 'opportunity')
-    FROM cdp_data.source s JOIN %s AND t.properties ? 'opportunity' AND t.occurred_at < $1$query$,
+    FROM cdp_data.source s JOIN %s AND t.properties ->> 'opportunity' <> '' AND t.occurred_at < $1$query$,
     cdp_internal.touchpoint_root_sql(), cdp_internal.attribution_rate_sql('t.currency', day, base, missing_rate),
     cdp_internal.attribution_rate_sql('(t.properties ->> ''currency'')', day, base, missing_rate),
     replace(cdp_internal.crm_rows_sql('{opportunity,opportunity_stage,deal_lost,deal_won}', '{opportunity,stage}'), ' WHERE ', ' ON t.source_id = s.source_id AND '))
@@ -37,7 +37,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.opportunity_events(timestamptz, text, text) IS
-'What a CRM told of opportunities before as_of, one row for each touchpoint of kind opportunity, opportunity_stage, deal_won or deal_lost with the property opportunity: whose (root of today), when (property closed_at of a deal that was won or lost, if it is a time; else occurred_at), what it makes of the opportunity (open, won, lost), stage, amount in the reporting currency (value, else the property amount in the property currency; by the rate of its UTC day; NULL: not told), merged_into.';
+'What a CRM told of opportunities before as_of, one row for each touchpoint of kind opportunity, opportunity_stage, deal_won or deal_lost with a property opportunity that is not empty: whose (root of today), when (property closed_at of a deal that was won or lost, if it is a time; else occurred_at), what it makes of the opportunity (open, won, lost), stage, amount in the reporting currency (value, else the property amount in the property currency; by the rate of its UTC day; NULL: not told), merged_into.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.opportunities(as_of timestamptz, currency text DEFAULT NULL, missing_rate text DEFAULT 'error')
 RETURNS TABLE (source_id integer, opportunity text, root bigint, opened_at timestamptz, state text, closed_at timestamptz, stage text, amount numeric, reopened bigint)
@@ -83,7 +83,7 @@ $$;
 COMMENT ON FUNCTION cdp_internal.crm_leads(timestamptz, text[], interval) IS
 'Customers (roots) who became a lead before as_of, when first, and whether they bought then or after (touchpoints of customer_kinds), within so long (NULL: however late; days of 24 hours), before as_of.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.crm_messages(since timestamptz, until timestamptz, as_of timestamptz) RETURNS TABLE (root bigint, at timestamptz, opened boolean, clicked boolean)
+CREATE OR REPLACE FUNCTION cdp_internal.crm_messages(since timestamptz, until timestamptz, as_of timestamptz) RETURNS TABLE (root bigint, at timestamptz, arrived boolean, opened boolean, clicked boolean)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET datestyle = 'ISO' SET timezone = 'UTC'
 AS $$
 BEGIN
@@ -91,24 +91,25 @@ BEGIN
     WITH sent AS MATERIALIZED (
       SELECT r.name AS run, cdp_internal.customer_root((SELECT cdp_internal.customer_map()), NULL, e.customer_id, NULL) AS root, min(e.exposed_at) AS at
       FROM cdp_data.campaign_exposure e JOIN cdp_data.campaign_run r USING (campaign_run_id)
-      WHERE e.state = 'sent' AND e.exposed_at >= $1 AND e.exposed_at < $2 AND e.exposed_at < $3 GROUP BY 1, 2
+      WHERE e.state = 'sent' AND e.exposed_at >= $1 AND e.exposed_at < $2 AND e.sent_at < $3 GROUP BY 1, 2
     ), told AS MATERIALIZED (
-      SELECT x.root, x.run, bool_or(x.effect = 'click') AS clicked
-      FROM (SELECT %1$s AS root, t.properties ->> 'campaign_run' AS run, k.effect FROM cdp_internal.feedback_kinds() k JOIN cdp_data.touchpoint t ON t.kind_id = k.kind_id AND k.effect IN ('open', 'click')
+      SELECT x.root, x.run, bool_or(x.effect IN ('open', 'click')) AS opened, bool_or(x.effect = 'click') AS clicked,
+        max(x.at) FILTER (WHERE x.effect = 'bounce') >= coalesce(max(x.at) FILTER (WHERE x.effect <> 'bounce'), '-infinity') AS bounced
+      FROM (SELECT %1$s AS root, t.properties ->> 'campaign_run' AS run, k.effect, t.occurred_at AS at FROM cdp_internal.feedback_kinds() k JOIN cdp_data.touchpoint t ON t.kind_id = k.kind_id AND k.effect <> 'withdraw'
             WHERE t.flags & 3 = 0 AND t.properties ? 'campaign_run' AND t.occurred_at < $3 AND t.occurred_at >= $1 OFFSET 0) x
       GROUP BY 1, 2
     )
-    SELECT s.root, s.at, t.root IS NOT NULL, coalesce(t.clicked, false) FROM sent s LEFT JOIN told t ON t.root = s.root AND t.run = s.run$query$, cdp_internal.touchpoint_root_sql())
+    SELECT s.root, s.at, coalesce(t.opened OR NOT t.bounced, true), coalesce(t.opened, false), coalesce(t.clicked, false) FROM sent s LEFT JOIN told t ON t.root = s.root AND t.run = s.run$query$, cdp_internal.touchpoint_root_sql())
   USING since, until, as_of;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.crm_messages(timestamptz, timestamptz, timestamptz) IS
-'Messages of runs that were sent to customers (roots) exposed from since to before until, and whether an open (or click) and a click of theirs came before as_of. Who was exposed under two ids that are one now counts once for a run.';
+'Messages of runs that were sent before as_of to customers (roots) exposed from since to before until, and what came of them before as_of: whether they arrived (no bounce, or something that shows arrival after it), an open (or click) and a click of theirs. Who was exposed under two ids that are one now counts once for a run.';
 
 CREATE OR REPLACE FUNCTION cdp.segment_pipeline(segments text[] DEFAULT NULL, since timestamptz DEFAULT NULL, until timestamptz DEFAULT NULL, as_of timestamptz DEFAULT NULL,
   customer_kinds text[] DEFAULT '{deal_won,purchase,order,subscription}', lead_within interval DEFAULT NULL, stages text[] DEFAULT NULL,
   currency text DEFAULT NULL, missing_rate text DEFAULT 'error')
-RETURNS TABLE (segment text, sent bigint, opened bigint, clicked bigint, open_rate numeric, click_rate numeric,
+RETURNS TABLE (segment text, sent bigint, delivered bigint, opened bigint, clicked bigint, open_rate numeric, click_rate numeric,
   leads bigint, lead_customers bigint, lead_to_customer_rate numeric,
   opportunities bigint, open bigint, won bigint, lost bigint, reopened bigint, win_rate numeric, open_value numeric, won_value numeric, average_won_value numeric,
   average_days_to_close numeric, velocity numeric)
@@ -135,12 +136,12 @@ BEGIN
   RETURN QUERY
   WITH fact AS MATERIALIZED (
     SELECT row_number() OVER () AS n, f.* FROM (
-      SELECT 'message' AS what, m.root, m.at, m.opened AS yes, m.clicked AS also, NULL::text AS state, NULL::numeric AS amount, NULL::numeric AS days, 0::bigint AS again
+      SELECT 'message' AS what, m.root, m.at, m.opened AS yes, m.clicked AS also, m.arrived, NULL::text AS state, NULL::numeric AS amount, NULL::numeric AS days, 0::bigint AS again
       FROM cdp_internal.crm_messages(low, high, at) m
       UNION ALL
-      SELECT 'lead', l.root, l.lead_at, l.became, NULL, NULL, NULL, NULL, 0 FROM cdp_internal.crm_leads(at, customer_kinds, lead_within) l WHERE l.lead_at >= low AND l.lead_at < high
+      SELECT 'lead', l.root, l.lead_at, l.became, NULL, NULL, NULL, NULL, NULL, 0 FROM cdp_internal.crm_leads(at, customer_kinds, lead_within) l WHERE l.lead_at >= low AND l.lead_at < high
       UNION ALL
-      SELECT 'opportunity', o.root, o.opened_at, o.stage = ANY (segment_pipeline.stages), NULL, o.state, o.amount, extract(epoch FROM o.closed_at - o.opened_at) / 86400, o.reopened
+      SELECT 'opportunity', o.root, o.opened_at, o.stage = ANY (segment_pipeline.stages), NULL, NULL, o.state, o.amount, extract(epoch FROM o.closed_at - o.opened_at) / 86400, o.reopened
       FROM cdp_internal.opportunities(at, segment_pipeline.currency, segment_pipeline.missing_rate) o WHERE o.opened_at >= low AND o.opened_at < high AND o.state <> 'merged') f
     WHERE gate IS NULL OR cdp_internal.bitmap_has(gate, f.root)
   ), place AS (
@@ -150,13 +151,13 @@ BEGIN
       CROSS JOIN LATERAL cdp_internal.members_then(ids, a.roots, a.moments) m
   ), total AS (
     SELECT p.segment_id,
-      count(*) FILTER (WHERE f.what = 'message') AS sent, count(*) FILTER (WHERE f.what = 'message' AND f.yes) AS opened, count(*) FILTER (WHERE f.what = 'message' AND f.also) AS clicked,
+      count(*) FILTER (WHERE f.what = 'message') AS sent, count(*) FILTER (WHERE f.arrived) AS delivered, count(*) FILTER (WHERE f.what = 'message' AND f.yes) AS opened, count(*) FILTER (WHERE f.what = 'message' AND f.also) AS clicked,
       count(*) FILTER (WHERE f.what = 'lead') AS leads, count(*) FILTER (WHERE f.what = 'lead' AND f.yes) AS became,
       count(*) FILTER (WHERE f.what = 'opportunity') AS opportunities, count(*) FILTER (WHERE f.state = 'open') AS open, count(*) FILTER (WHERE f.state = 'won') AS won, count(*) FILTER (WHERE f.state = 'lost') AS lost,
       coalesce(sum(f.again) FILTER (WHERE f.what = 'opportunity'), 0)::bigint AS reopened, coalesce(sum(f.amount) FILTER (WHERE f.state = 'open'), 0) AS open_value,
       coalesce(sum(f.amount) FILTER (WHERE f.state = 'won'), 0) AS won_value, avg(f.amount) FILTER (WHERE f.state = 'won') AS won_average, avg(f.days) FILTER (WHERE f.state = 'won') AS days,
       count(*) FILTER (WHERE f.state = 'open' AND (segment_pipeline.stages IS NULL OR f.yes)) AS counted,
-      count(DISTINCT f.root) FILTER (WHERE f.what = 'message') AS sent_people, count(DISTINCT f.root) FILTER (WHERE f.what = 'message' AND f.yes) AS opened_people, count(DISTINCT f.root) FILTER (WHERE f.what = 'message' AND f.also) AS clicked_people,
+      count(DISTINCT f.root) FILTER (WHERE f.what = 'message') AS sent_people, count(DISTINCT f.root) FILTER (WHERE f.arrived) AS delivered_people, count(DISTINCT f.root) FILTER (WHERE f.what = 'message' AND f.yes) AS opened_people, count(DISTINCT f.root) FILTER (WHERE f.what = 'message' AND f.also) AS clicked_people,
       count(DISTINCT f.root) FILTER (WHERE f.what = 'opportunity') AS people, count(DISTINCT f.root) FILTER (WHERE f.state = 'open') AS open_people, count(DISTINCT f.root) FILTER (WHERE f.state = 'won') AS won_people,
       count(DISTINCT f.root) FILTER (WHERE f.state = 'lost') AS lost_people
     FROM place p JOIN fact f USING (n) GROUP BY p.segment_id
@@ -167,13 +168,13 @@ BEGIN
   ), shown AS (
     -- Fewer people than the minimum are not told: neither those in a figure, nor those that another one leaves over.
     SELECT r.*, NOT cdp_internal.tells_few(ARRAY[r.sent_people, r.all_sent - r.sent_people], least_people) AS messages_shown,
-      NOT cdp_internal.tells_few(ARRAY[r.opened_people, r.sent_people - r.opened_people, r.clicked_people, r.opened_people - r.clicked_people], least_people) AS opens_shown,
+      NOT cdp_internal.tells_few(ARRAY[r.delivered_people, r.sent_people - r.delivered_people, r.opened_people, r.delivered_people - r.opened_people, r.clicked_people, r.opened_people - r.clicked_people], least_people) AS opens_shown,
       NOT cdp_internal.tells_few(ARRAY[r.leads, r.all_leads - r.leads], least_people) AS leads_shown, NOT cdp_internal.tells_few(ARRAY[r.became, r.leads - r.became], least_people) AS became_shown,
       NOT cdp_internal.tells_few(ARRAY[r.people, r.all_people - r.people], least_people) AS deals_shown, NOT cdp_internal.tells_few(ARRAY[r.open_people, r.won_people, r.lost_people], least_people) AS ends_shown
     FROM row r
   )
-  SELECT s.name, CASE WHEN s.messages_shown THEN coalesce(s.sent, 0) END, CASE WHEN s.messages_shown AND s.opens_shown THEN coalesce(s.opened, 0) END, CASE WHEN s.messages_shown AND s.opens_shown THEN coalesce(s.clicked, 0) END,
-    CASE WHEN s.messages_shown AND s.opens_shown THEN round(s.opened::numeric / nullif(s.sent, 0), 6) END, CASE WHEN s.messages_shown AND s.opens_shown THEN round(s.clicked::numeric / nullif(s.sent, 0), 6) END,
+  SELECT s.name, CASE WHEN s.messages_shown THEN coalesce(s.sent, 0) END, CASE WHEN s.messages_shown AND s.opens_shown THEN coalesce(s.delivered, 0) END, CASE WHEN s.messages_shown AND s.opens_shown THEN coalesce(s.opened, 0) END, CASE WHEN s.messages_shown AND s.opens_shown THEN coalesce(s.clicked, 0) END,
+    CASE WHEN s.messages_shown AND s.opens_shown THEN round(s.opened::numeric / nullif(s.delivered, 0), 6) END, CASE WHEN s.messages_shown AND s.opens_shown THEN round(s.clicked::numeric / nullif(s.delivered, 0), 6) END,
     CASE WHEN s.leads_shown THEN coalesce(s.leads, 0) END, CASE WHEN s.leads_shown AND s.became_shown THEN coalesce(s.became, 0) END, CASE WHEN s.leads_shown AND s.became_shown THEN round(s.became::numeric / nullif(s.leads, 0), 6) END,
     CASE WHEN s.deals_shown THEN coalesce(s.opportunities, 0) END, d.open, d.won, d.lost, d.reopened, d.win_rate, d.open_value, d.won_value, d.won_average, d.days,
     round(d.counted * d.win_rate_exact * d.won_exact / nullif(d.days_exact, 0), 6)
@@ -186,7 +187,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.segment_pipeline(text[], timestamptz, timestamptz, timestamptz, text[], interval, text[], text, text) IS
-'Messages, leads and opportunities by segment, a row for each (NULL: every active or paused one) and one for everybody (segment NULL). Something belongs to a segment when its customer was a member at that moment: of exposure, of the first lead, of the opening of the opportunity; since <= moment < until, and what came of it before as_of (default now). sent: messages that deliverers reported sent; open_rate = opened / sent, click_rate = clicked / sent (who clicked has opened). leads: customers whose first touchpoint of kind lead it is; lead_customers of them bought (customer_kinds) then or after, within lead_within; lead_to_customer_rate = lead_customers / leads. opportunities = open + won + lost, as cdp_internal.opportunities() has them; those merged into another one count nowhere; reopened: how often one was opened again. win_rate = won / (won + lost); open_value, won_value: sums of amounts, average_won_value over won ones whose amount is known, in the reporting currency by dated rates; average_days_to_close: of won ones, from opening to closing, days of 24 hours. velocity = open x win_rate x average_won_value / average_days_to_close: money a day; stages: of open ones only those in these stages count in it. Rates and velocity are NULL where a divisor is 0 or nothing was won. Six decimals. Customers without consent to analytics are left out (a NOTICE says so). With cdp_data.setting.minimum_audience figures about fewer people, or that leave fewer over, are NULL. Reads only. Errors: 42704 no such segment; 22023 unknown kinds or currency, kinds or properties that are not for analytics (E_PURPOSE), a time whose transitions are no longer kept; 22000 no rate.';
+'Messages, leads and opportunities by segment, a row for each (NULL: every active or paused one) and one for everybody (segment NULL). Something belongs to a segment when its customer was a member at that moment: of exposure, of the first lead, of the opening of the opportunity; since <= moment < until, and what came of it before as_of (default now). sent: messages that deliverers reported sent; delivered: of them those that did not bounce, or of which something shows that they arrived after all; open_rate = opened / delivered, click_rate = clicked / delivered (who clicked has opened). leads: customers whose first touchpoint of kind lead it is; lead_customers of them bought (customer_kinds) then or after, within lead_within; lead_to_customer_rate = lead_customers / leads. opportunities = open + won + lost, as cdp_internal.opportunities() has them; those merged into another one count nowhere; reopened: how often one was opened again. win_rate = won / (won + lost); open_value, won_value: sums of amounts, average_won_value over won ones whose amount is known, in the reporting currency by dated rates; average_days_to_close: of won ones, from opening to closing, days of 24 hours. velocity = open x win_rate x average_won_value / average_days_to_close: money a day; stages: of open ones only those in these stages count in it. Rates and velocity are NULL where a divisor is 0 or nothing was won. Six decimals. Customers without consent to analytics are left out (a NOTICE says so). With cdp_data.setting.minimum_audience figures about fewer people, or that leave fewer over, are NULL. Reads only. Errors: 42704 no such segment; 22023 unknown kinds or currency, kinds or properties that are not for analytics (E_PURPOSE), a time whose transitions are no longer kept; 22000 no rate.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.tells_few(people bigint[], least_people integer) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE

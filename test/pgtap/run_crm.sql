@@ -1,6 +1,6 @@
 -- Leads, opportunities and messages by segment: answers reckoned by hand, then a plain-SQL twin over random data with ties,
 -- closures that are opened again, merges of customers and of opportunities, members who come and go.
-SELECT plan(36);
+SELECT plan(37);
 SET client_min_messages = error;
 SELECT cdp.add_source('crm', 'UTC'), cdp.add_source('mailer', 'UTC');
 INSERT INTO cdp_data.currency_rate (currency, base, valid_from, rate) SELECT 'EUR', currency, '2026-01-01', 8 FROM cdp_data.setting;
@@ -22,8 +22,9 @@ INSERT INTO public.deals VALUES
   ('13', '2026-03-13', 'hand-a', 'opportunity_stage', NULL, NULL, '{"opportunity": "o6", "stage": "proposal"}'),
   ('14', '2026-03-12', 'hand-b', 'opportunity', '70', NULL, '{"opportunity": "o7"}'), ('15', '2026-03-14', 'hand-b', 'opportunity_stage', NULL, NULL, '{"opportunity": "o7", "merged_into": "o2"}'),
   ('20', '2026-03-01 10:00', 'hand-a', 'lead', NULL, NULL, NULL), ('21', '2026-03-02', 'hand-b', 'lead', NULL, NULL, NULL), ('22', '2026-03-03', 'hand-c', 'lead', NULL, NULL, NULL), ('23', '2026-03-04', 'hand-f', 'lead', NULL, NULL, NULL),
-  ('24', '2026-03-02', 'hand-c', 'purchase', '5', NULL, NULL), ('25', '2026-03-20', 'hand-a', 'lead', NULL, NULL, NULL), ('26', '2026-03-04', 'hand-a', 'opportunity_stage', NULL, NULL, '{"stage": "of nothing"}');
-SELECT is((SELECT inserted || ' ' || quarantined FROM cdp.load_touchpoints('crm', 'public.deals', identifier_type => 'cookie')), '22 0', 'a file of a CRM loads as touchpoints');
+  ('24', '2026-03-02', 'hand-c', 'purchase', '5', NULL, NULL), ('25', '2026-03-20', 'hand-a', 'lead', NULL, NULL, NULL), ('26', '2026-03-04', 'hand-a', 'opportunity_stage', NULL, NULL, '{"stage": "of nothing"}'),
+  ('27', '2026-03-06', 'hand-b', 'opportunity', '5', NULL, '{"opportunity": ""}'), ('28', '2026-03-07', 'hand-c', 'opportunity', '6', NULL, '{"opportunity": null, "stage": "proposal"}');
+SELECT is((SELECT inserted || ' ' || quarantined FROM cdp.load_touchpoints('crm', 'public.deals', identifier_type => 'cookie')), '24 0', 'a file of a CRM loads as touchpoints');
 
 -- By hand. o1 won in 10 days (120), o4 in 20 (200, closed_at), o2 lost, o3 (300) o5 (10 EUR at 8) and o6 (40, opened again) open, o7 merged. Velocity: 3 x 2/3 x 160 / 15.
 SELECT results_eq($$SELECT segment, opportunities, open, won, lost, reopened, win_rate, open_value, won_value, average_won_value, average_days_to_close, velocity FROM cdp.segment_pipeline(as_of => '2026-05-01')$$,
@@ -48,11 +49,13 @@ SELECT is((SELECT opportunities FROM cdp.opportunity_stages('{proposal}', 'xian'
 -- Messages: sent, opened (who clicked has opened), clicked.
 INSERT INTO cdp_data.campaign_run (campaign_run_id, name, segment_id, purpose, destination, seed, state, launched_at) VALUES (7, 'spring', 1, 'service', 'mailer', 1, 'running', '2026-03-05');
 INSERT INTO cdp_data.campaign_exposure (campaign_run_id, customer_id, arm, variant, exposed_at, state, sent_at)
-SELECT 7, pg_temp.id('hand-' || c), 'treatment', 'a', '2026-03-05', CASE c WHEN 'd' THEN 'failed' ELSE 'sent' END, CASE c WHEN 'd' THEN NULL ELSE timestamptz '2026-03-05' END FROM unnest('{a,b,c,d,f}'::text[]) c;
+SELECT 7, pg_temp.id('hand-' || c), 'treatment', 'a', '2026-03-05', CASE c WHEN 'd' THEN 'failed' ELSE 'sent' END, CASE c WHEN 'd' THEN NULL WHEN 'f' THEN '2026-04-01' ELSE timestamptz '2026-03-05' END FROM unnest('{a,b,c,d,f}'::text[]) c;
 SELECT cdp.record_feedback('mailer', 'open', format('run 7 %s', pg_temp.id('hand-a')), occurred_at => '2026-03-06'), cdp.record_feedback('mailer', 'click', format('run 7 %s', pg_temp.id('hand-b')), occurred_at => '2026-03-06'),
-  cdp.record_feedback('mailer', 'delivered', format('run 7 %s', pg_temp.id('hand-c')), occurred_at => '2026-03-06');
-SELECT results_eq($$SELECT segment, sent, opened, clicked, open_rate, click_rate FROM cdp.segment_pipeline(as_of => '2026-05-01')$$,
-  $$VALUES (NULL::text, 4::bigint, 2::bigint, 1::bigint, 0.5, 0.25), ('xian', 3, 2, 1, 0.666667, 0.333333)$$, 'open and click rates of members at exposure');
+  cdp.record_feedback('mailer', 'bounce', format('run 7 %s', pg_temp.id('hand-c')), occurred_at => '2026-03-05 12:00'), cdp.record_feedback('mailer', 'delivered', format('run 7 %s', pg_temp.id('hand-c')), occurred_at => '2026-03-06'),
+  cdp.record_feedback('mailer', 'bounce', format('run 7 %s', pg_temp.id('hand-f')), occurred_at => '2026-04-02');
+SELECT results_eq($$SELECT segment, sent, delivered, opened, clicked, open_rate, click_rate FROM cdp.segment_pipeline(as_of => '2026-05-01')$$,
+  $$VALUES (NULL::text, 4::bigint, 3::bigint, 2::bigint, 1::bigint, 0.666667, 0.333333), ('xian', 3, 3, 2, 1, 0.666667, 0.333333)$$, 'open and click rates of what arrived, of members at exposure');
+SELECT results_eq($$SELECT sent, delivered FROM unnest('{2026-03-05 18:00+00,2026-04-01 00:00:01+00,2026-04-01 00:00+00}'::timestamptz[]) t, cdp.segment_pipeline('{}', as_of => t)$$, $$VALUES (3::bigint, 2::bigint), (4, 4), (3, 3)$$, 'as of a moment: what was sent by then, what had come back by then');
 
 -- What is refused, what is hidden.
 SELECT throws_ok($$SELECT * FROM cdp.segment_pipeline('{xain}')$$, '42704', NULL, 'an unknown segment');

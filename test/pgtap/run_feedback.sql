@@ -1,5 +1,5 @@
 -- What comes back from a run: by calls, by items, by loads; in any order, twice, late, by people merged since, and by who was erased.
-SELECT plan(55);
+SELECT plan(76);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC'), cdp.add_source('mailer', 'UTC');
 CREATE FUNCTION pg_temp.id(v text) RETURNS bigint LANGUAGE sql AS $$ SELECT cdp.customer_of('user_id', v) $$;
@@ -121,4 +121,54 @@ SELECT cdp.erase_customer(:id17) IS NOT NULL AS erased;
 SELECT is((SELECT count(*) FROM cdp_data.campaign_exposure WHERE customer_id = :id17), 0::bigint, 'who is erased was in no run');
 SELECT is((SELECT result FROM cdp.record_feedback('mailer', 'open', run => 'spring', identifiers => '{"email": "u17@example.org"}')), 'suppressed', 'feedback of his is not kept');
 SELECT is((SELECT result FROM cdp.record_feedback('mailer', 'open', :'msg17')), 'unknown', 'his message is not known');
+
+-- A bounce that named a run which came later takes effect, too; feedback on a draft whose purpose is unknown stops nothing else.
+INSERT INTO public.st VALUES ('m1', '2026-11-06', 'email', 'u18@example.org', 'bounce', 'mailer', 'email', '{"campaign_run": "autumn", "bounce": "hard"}'), ('m2', '2026-11-06', 'email', 'u19@example.org', 'unsubscribe', 'mailer', 'email', '{"campaign_run": "odd"}'),
+  ('m3', '2026-11-06', 'email', 'u20@example.org', 'unsubscribe', 'mailer', 'email', '{"campaign_run": "spring"}'), ('m4', '2026-11-06', 'user_id', 'u23', 'bounce', 'mailer', 'email', '{"campaign_run": "spring", "bounce": "hard"}'),
+  ('m5', '2026-11-06', 'user_id', 'u24', 'bounce', 'mailer', 'email', '{"campaign_run": "spring", "bounce": "hard"}');
+DELETE FROM public.st WHERE source_key LIKE 'l%';
+SELECT cdp.create_campaign_run('odd', purpose => 'nothing known'), cdp.identify('shop', '{"user_id": "u23", "email": "other23@example.org"}');
+SELECT count(*) FROM cdp.load_touchpoints('mailer', 'public.st');
+SELECT set_eq($$SELECT action, n FROM cdp.advance_campaign_runs() WHERE run IS NULL$$, $$VALUES ('withdrawn', 1::bigint), ('addresses', 2), ('unknown_run', 2)$$, 'a run of no known purpose is an unknown one');
+SELECT is(pg_temp.may('u19') || ' ' || pg_temp.may('u20'), 'true false', 'what can be acted upon is');
+SELECT is((SELECT result FROM cdp.record_feedback('mailer', 'unsubscribe', run => 'odd', identifiers => '{"email": "u19@example.org"}')), 'unknown', 'for calls, too');
+SELECT cdp.create_campaign_run('autumn', 'xian', 'mailer');
+SELECT results_eq($$SELECT action, n FROM cdp.advance_campaign_runs() WHERE run IS NULL$$, $$VALUES ('addresses', 1::bigint)$$, 'the bounce takes effect when its run is there');
+SELECT ok(cdp.outbox_refusal('mailer', 'campaign', pg_temp.id('u18')) IS NOT NULL, 'then nothing goes to that address');
+
+-- Which address it was.
+SELECT is(cdp.outbox_refusal('mailer', 'campaign', pg_temp.id('u23')), NULL, 'a bounce that names no address tells nothing of who has two');
+SELECT ok(cdp.outbox_refusal('mailer', 'campaign', pg_temp.id('u24')) IS NOT NULL, 'of who has one it does');
+SELECT cdp.identify('shop', '{"user_id": "u25", "email": "other25@example.org"}');
+SELECT cdp.record_feedback('mailer', 'bounce', run => 'spring', identifiers => '{"user_id": "u25", "email": "u25@example.org"}', occurred_at => '2026-11-07', properties => '{"bounce": "hard"}');
+SELECT is((SELECT string_agg(i.value, ' ') FROM cdp_data.channel_bounce b JOIN cdp_data.identifier i USING (identifier_id) WHERE i.customer_id = pg_temp.id('u25')), 'u25@example.org', 'of several identifiers the address is meant');
+SELECT cdp.record_feedback('mailer', 'bounce', run => 'spring', identifiers => '{"user_id": "u25", "email": "other25@example.org"}', occurred_at => '2026-11-07', properties => '{"bounce": "hard"}');
+SELECT ok(cdp.outbox_refusal('mailer', 'campaign', pg_temp.id('u25')) IS NOT NULL, 'when both have bounced nothing is left');
+SELECT cdp.record_feedback('mailer', 'delivered', run => 'spring', identifiers => '{"user_id": "u25", "email": "other25@example.org"}', occurred_at => '2026-11-08');
+SELECT is(cdp.outbox_refusal('mailer', 'campaign', pg_temp.id('u25')), NULL, 'until something arrives at one');
+SELECT cdp.record_feedback('mailer', 'bounce', run => 'spring', identifiers => '{"email": ["u26@example.org", "other26@example.org"]}', occurred_at => '2026-11-07', properties => '{"bounce": "hard"}');
+SELECT is(cdp.outbox_refusal('mailer', 'campaign', pg_temp.id('u26')), NULL, 'of two addresses in one word nobody can tell which it was');
+SELECT cdp.identify('shop', '{"user_id": "wx", "openid": "oABCDEFGHIJKLMNOPQRST", "unionid": "uABCDEFGHIJKLMNOPQRST"}');
+INSERT INTO cdp_data.channel_bounce (identifier_id, channel, bounced_at) SELECT i.identifier_id, 'wechat', now() FROM cdp_data.identifier i WHERE i.value = 'oABCDEFGHIJKLMNOPQRST';
+SELECT is((SELECT count(*) FROM cdp_internal.unreachable('wechat', ARRAY[pg_temp.id('wx')])), 0::bigint, 'who has an address of another type on the channel is reached there');
+SELECT is_empty($$SELECT c.customer_id FROM (SELECT array_agg(customer_id ORDER BY customer_id) AS ids FROM cdp_data.customer) a,
+  unnest(a.ids, cdp_internal.outbox_refusals('mailer', 'campaign', a.ids, array_fill('{}'::jsonb, ARRAY[cardinality(a.ids)]))) AS c (customer_id, reason) WHERE c.reason IS DISTINCT FROM cdp.outbox_refusal('mailer', 'campaign', c.customer_id)$$, 'one message and many are still refused alike');
+
+-- Who got the message is another than whom the identifiers name: both mean it.
+SELECT cdp.record_consent('shop', 'marketing', 'granted', '{"email": "friend@example.org"}', channel => 'email', effective_at => '2026-05-02');
+SELECT is((SELECT withdrawn FROM cdp.record_feedback('mailer', 'unsubscribe', pg_temp.msg('u22'), identifiers => '{"email": "friend@example.org"}', message_id => 'f1')), true, 'a forwarded message');
+SELECT is(pg_temp.may('u22') || ' ' || cdp.consent_allowed(cdp.customer_of('email', 'friend@example.org'), 'marketing', 'email'), 'false false', 'neither is written to again');
+SELECT is((SELECT result || ' ' || withdrawn FROM cdp.record_feedback('mailer', 'unsubscribe', pg_temp.msg('u22'), identifiers => '{"email": "friend@example.org"}', message_id => 'f1')), 'repeated false', 'once');
+
+-- Exposures past their retention: a late unsubscribe still holds.
+SELECT format('run %s %s', campaign_run_id, pg_temp.id('u21')) AS late FROM cdp_data.campaign_run WHERE name = 'summer' \gset
+UPDATE cdp_data.campaign_run SET state = 'finished', finished_at = now() - interval '1 year' WHERE name = 'summer';
+UPDATE cdp_data.setting SET exposure_retention = '90 days';
+CALL cdp_internal.maintain_room_run();
+SELECT is((SELECT count(*) FROM cdp_data.campaign_exposure e JOIN cdp_data.campaign_run r USING (campaign_run_id) WHERE r.name = 'summer'), 0::bigint, 'exposures of a run long over are gone');
+SELECT is((SELECT result || ' ' || withdrawn FROM cdp.record_feedback('mailer', 'unsubscribe', :'late')), 'written true', 'an unsubscribe from it is not lost');
+SELECT is(pg_temp.may('u21'), false, 'and holds');
+SELECT is((SELECT result FROM cdp.record_feedback('mailer', 'unsubscribe', regexp_replace(:'late', '\d+$', '4000000'))), 'unknown', 'of nobody there is none');
+SELECT cdp.identify('shop', '{"user_id": "never"}');
+SELECT is((SELECT result FROM cdp.record_feedback('mailer', 'unsubscribe', pg_temp.msg('never'))), 'unknown', 'nor of who got no message of a run whose exposures are kept');
 SELECT * FROM finish();

@@ -1,6 +1,6 @@
 -- Campaign runs from the draft to their end: what the check tells, who gets a message and which, states, the job, the limit of
 -- messages, merges. Commits, so without a transaction around.
-SELECT plan(83);
+SELECT plan(94);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC'), cdp.add_source('web', 'UTC');
 CREATE FUNCTION pg_temp.id(v text) RETURNS bigint LANGUAGE sql AS $$ SELECT cdp.customer_of('user_id', v) $$;
@@ -153,4 +153,41 @@ SELECT cdp.create_campaign_run('too late', 'xian', 'mailer', goal_kinds => '{pur
 SELECT throws_ok($$SELECT cdp.edit_campaign_run('too late', '{"holdout": "hh"}')$$, '42704', NULL, 'an unknown holdout');
 SELECT cdp.edit_campaign_run('too late', '{"holdout": "h"}');
 SELECT ok(pg_temp.codes('too late') LIKE '%error holdout_ended%', 'one that has ended is told');
+
+-- The arms stay alike whatever happens: a run cancelled before it spoke uses up nobody's messages, what keeps the treated from a message keeps control from being control.
+SELECT count(*) FROM generate_series(1, 80) i, cdp.record_consent('web', 'marketing', 'granted', jsonb_build_object('email', 'u' || i || '@example.org'), channel => 'sms') x;
+SELECT cdp.create_segment('by sms', 'city = ''Xian''', 'marketing', 'sms'), cdp.create_holdout('h2', 0.4);
+SELECT cdp.segment_tick();
+SELECT cdp.set_campaign_cap('sms', 1, '7 days');
+SELECT cdp.create_campaign_run('sms ' || i, 'by sms', 'texter', goal_kinds => '{purchase}', holdout => 'h2') FROM generate_series(1, 3) i;
+SELECT is((SELECT exposed + control || ' ' || capped FROM cdp.launch_campaign_run('sms 1')), '80 0', 'a run with a holdout');
+SELECT is(cdp.cancel_campaign_run('sms 1'), (SELECT count(*) FROM cdp_data.campaign_exposure e JOIN cdp_data.campaign_run r USING (campaign_run_id) WHERE r.name = 'sms 1' AND e.arm = 'treatment'), 'is cancelled before it spoke');
+SELECT is((SELECT exposed + control || ' ' || capped FROM cdp.launch_campaign_run('sms 2')), '80 0', 'the next one finds both arms whole');
+SELECT cdp.outbox_sent(outbox_id) FROM cdp.outbox_take('texter', 1);
+SELECT cdp.advance_campaign_runs();
+SELECT cdp.cancel_campaign_run('sms 2');
+SELECT is((SELECT capped FROM cdp.launch_campaign_run('sms 3')), 1 + (SELECT count(*) FROM cdp_data.campaign_exposure e JOIN cdp_data.campaign_run r USING (campaign_run_id) WHERE r.name = 'sms 2' AND e.arm = 'control'), 'one that spoke counts for its control');
+SELECT cdp.set_campaign_cap('sms', NULL, NULL), cdp.add_destination('with country', 'marketing', 'sms', attributes => '{country}');
+SELECT count(*) FROM generate_series(1, 40) i, cdp.identify('shop', jsonb_build_object('user_id', 'u' || i), '{"country": "CN"}') x;
+SELECT cdp.refresh_profiles();
+SELECT cdp.create_campaign_run('country', 'by sms', 'with country', goal_kinds => '{purchase}', holdout => 'h2');
+SELECT cdp.allow_purposes('attribute', 'country', '{service}');
+SELECT is((SELECT exposed + control || ' ' || refused FROM cdp.launch_campaign_run('country')), '40 40', 'a message that the outbox refuses exposes nobody');
+SELECT is((SELECT count(*) FROM cdp_data.campaign_exposure e JOIN cdp_data.campaign_run r USING (campaign_run_id) WHERE r.name = 'country' AND e.customer_id IN (SELECT pg_temp.id('u' || i) FROM generate_series(1, 40) i)), 0::bigint, 'in neither arm');
+SELECT ok(EXISTS (SELECT FROM cdp_data.campaign_exposure e JOIN cdp_data.campaign_run r USING (campaign_run_id) WHERE r.name = 'country' AND e.arm = 'control'), 'others are control');
+BEGIN;
+SELECT cdp.create_campaign_run('h2 over', 'by sms', 'texter', goal_kinds => '{purchase}', holdout => 'h2'), cdp.end_holdout('h2');
+SELECT ok(pg_temp.codes('h2 over') LIKE '%error holdout_ended%', 'a holdout that ends in this transaction has ended');
+ROLLBACK;
+-- A destination of no channel would not ask about the channel when a message goes: somebody may have withdrawn by then.
+SELECT cdp.add_destination('any', 'marketing'), cdp.create_campaign_run('anyhow', 'by sms', 'any', goal_kinds => '{purchase}');
+SELECT ok(pg_temp.codes('anyhow') LIKE '%error destination_channel%', 'the destination needs the channel of the run');
+-- Past its end nobody is added, also before the job finishes it.
+SELECT cdp.create_campaign_run('ending', 'by sms', 'texter', goal_kinds => '{purchase}', schedule => 'continuous'), cdp.launch_campaign_run('ending');
+SELECT cdp.record_consent('web', 'marketing', 'granted', '{"email": "u81@example.org"}', channel => 'sms'), cdp.record_consent('web', 'marketing', 'granted', '{"email": "u82@example.org"}', channel => 'sms');
+UPDATE cdp_data.campaign_run SET ends_at = now() + interval '1 day' WHERE name = 'ending';
+SELECT is((SELECT exposed FROM cdp.launch_campaign_run('ending')), 2::bigint, 'before its end a run adds who came');
+SELECT cdp.record_consent('web', 'marketing', 'granted', '{"email": "u83@example.org"}', channel => 'sms');
+UPDATE cdp_data.campaign_run SET ends_at = now() - interval '1 minute' WHERE name = 'ending';
+SELECT results_eq($$SELECT state, exposed, audience FROM cdp.launch_campaign_run('ending')$$, $$VALUES ('running', 0::bigint, NULL::bigint)$$, 'after it nobody');
 SELECT * FROM finish();
