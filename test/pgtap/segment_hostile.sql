@@ -55,7 +55,7 @@ SELECT lives_ok($$SELECT cdp.rename_segment(name, 'x' || name) FROM asked WHERE 
 SELECT is((SELECT count(*) FROM cdp_data.segment s JOIN cdp_data.segment_version v USING (segment_id) JOIN word ON v.rule -> 'where' ->> 'segment' = 'xeq ' || w), :words - 1::bigint, 'all of them');
 SELECT cmp_ok((SELECT count(*) FROM pg_class WHERE relnamespace IN ('cdp'::regnamespace, 'cdp_data'::regnamespace, 'cdp_internal'::regnamespace)), '>=', :tables::bigint, 'nothing was dropped');
 -- Names that are none.
-SELECT throws_ok(format('SELECT cdp.create_segment(%L, %L::jsonb, ''service'')', n, '{"where": {"all": []}}'), '22023', NULL, 'no name: ' || left(quote_literal(n), 20)) FROM unnest(ARRAY['', '  ', E'a\nb', E'a\tb', repeat('x', 201)]) n;
+SELECT throws_ok(format('SELECT cdp.create_segment(%L, %L::jsonb, ''service'')', n, '{"where": {"all": []}}'), '22023', NULL, 'no name: ' || left(to_jsonb(n)::text, 20)) FROM unnest(ARRAY['', '  ', E'a\nb', E'a\tb', repeat('x', 201)]) n;
 
 -- As large and as deep as a rule may be: 999 conditions in one, 31 opposites of one.
 SELECT is((SELECT array_agg(customers ORDER BY nth) FROM cdp.segment_preview((SELECT jsonb_build_array(
