@@ -197,7 +197,8 @@ AS $$
 BEGIN
   -- Nobody is waited for: who cancels messages of several people, one after the other, would wait for this, and this for him.
   RETURN QUERY
-  SELECT o.outbox_id FROM cdp_data.campaign_run r JOIN cdp_data.outbox o ON o.destination = r.destination JOIN cdp_data.campaign_exposure e ON e.outbox_id = o.outbox_id
+  SELECT o.outbox_id FROM cdp_data.campaign_run r JOIN cdp_data.outbox o ON o.destination = r.destination
+    CROSS JOIN LATERAL (SELECT x.campaign_run_id, x.state FROM cdp_data.campaign_exposure x WHERE x.outbox_id = o.outbox_id OFFSET 0) e -- by its index, whatever statistics say
   WHERE r.campaign_run_id = run AND e.campaign_run_id = run AND e.state = 'waiting' AND o.state = 'waiting' AND (due IS NULL OR o.next_attempt_at = due)
   FOR UPDATE OF o SKIP LOCKED;
 END
@@ -301,6 +302,7 @@ COMMENT ON FUNCTION cdp_internal.outbox_recall_of_run(bigint) IS
 
 CREATE OR REPLACE FUNCTION cdp_internal.campaign_sync(run integer) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off
+  SET enable_nestloop = off -- just after a launch statistics do not know its messages: each would be compared with all
 AS $$
 DECLARE
   n bigint;
