@@ -273,6 +273,13 @@ BEGIN
       (NOT d.enabled, 'error', 'destination_off', format('destination "%s" is switched off', d.destination), 'Its messages would wait: UPDATE cdp_data.destination SET enabled = true ...'),
       (cdp_internal.outbox_hold(d.destination) IS NOT NULL, 'error', 'destination_held', format('nothing goes out to "%s" now: %s', d.destination, cdp_internal.outbox_hold(d.destination)), 'See cdp_bi.activation_gate.')
     ) AS f (found, severity, code, message, hint) WHERE f.found;
+    -- Messages carry what profiles hold: to make them anew in the launch would wait for erasures, which wait for the launch.
+    IF d.attributes <> '{}' THEN
+      RETURN QUERY
+      SELECT 'warning', 'stale_profiles', 'messages carry attributes as of ' || coalesce('the refresh of ' || p.refreshed_at, 'no refresh: there are none'),
+        'Just before the launch: SELECT * FROM cdp.refresh_profiles(); or let the job list run.'
+      FROM (SELECT max(f.refreshed_at) AS refreshed_at FROM cdp_data.profile_state f WHERE f.basis IS NOT NULL) p WHERE (p.refreshed_at > now() - interval '1 hour') IS NOT TRUE;
+    END IF;
   END IF;
   SELECT count(*) AS n, coalesce(sum(x.weight), 0) AS total, count(*) FILTER (WHERE x.weight = 0) AS idle INTO v FROM cdp_data.campaign_variant x WHERE x.campaign_run_id = r.campaign_run_id;
   RETURN QUERY

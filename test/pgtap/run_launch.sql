@@ -1,6 +1,6 @@
 -- Campaign runs from the draft to their end: what the check tells, who gets a message and which, states, the job, the limit of
 -- messages, merges. Commits, so without a transaction around.
-SELECT plan(94);
+SELECT plan(96);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC'), cdp.add_source('web', 'UTC');
 CREATE FUNCTION pg_temp.id(v text) RETURNS bigint LANGUAGE sql AS $$ SELECT cdp.customer_of('user_id', v) $$;
@@ -133,8 +133,11 @@ SELECT is((SELECT count(*) FROM cdp_data.job WHERE name = 'campaign_runs' AND sc
 
 -- A message carries the attributes that the destination may get.
 SELECT cdp.add_destination('letters', 'marketing', 'email', attributes => '{city}');
-SELECT cdp.refresh_profiles();
 SELECT cdp.create_campaign_run('by letter', 'xian', 'letters', goal_kinds => '{purchase}');
+UPDATE cdp_data.profile_state SET refreshed_at = now() - interval '61 minutes';
+SELECT ok((SELECT bool_and(c.severity = 'warning' AND c.message ~ 'as of') FROM cdp.check_campaign_run('by letter') c WHERE c.code = 'stale_profiles'), 'the check tells of old ones');
+SELECT cdp.refresh_profiles();
+SELECT is((SELECT count(*) FROM cdp.check_campaign_run('by letter') c WHERE c.code = 'stale_profiles'), 0::bigint, 'and of none after a refresh');
 SELECT cdp.launch_campaign_run('by letter');
 SELECT is((SELECT count(*) FROM cdp_data.outbox WHERE destination = 'letters' AND payload -> 'attributes' = '{"city": "Xian"}'), 151::bigint, 'with what the destination may get');
 -- A holdout keeps its control arm back: exposed as control, without a message, and counted like a message.
