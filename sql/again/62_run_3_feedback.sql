@@ -48,8 +48,9 @@ BEGIN
     SELECT DISTINCT w.home, w.identifier_id, w.channel FROM unnest(homes, identifiers, channels) AS w (home, identifier_id, channel)
   ), told AS MATERIALIZED (
     SELECT w.identifier_id, w.channel, k.effect, t.occurred_at, t.properties
-    FROM want w JOIN cdp_data.touchpoint t ON t.customer_id = w.home AND t.identifier_id = w.identifier_id JOIN cdp_internal.feedback_kinds() k ON k.kind_id = t.kind_id
-      JOIN cdp_data.campaign_run r ON r.name = t.properties ->> 'campaign_run' AND r.channel = w.channel
+    FROM want w CROSS JOIN LATERAL ( -- once each, not once for each run of the channel
+        SELECT x.kind_id, x.occurred_at, x.properties FROM cdp_data.touchpoint x WHERE x.customer_id = w.home AND x.identifier_id = w.identifier_id AND x.properties ? 'campaign_run' OFFSET 0) t
+      JOIN cdp_internal.feedback_kinds() k ON k.kind_id = t.kind_id JOIN cdp_data.campaign_run r ON r.name = t.properties ->> 'campaign_run' AND r.channel = w.channel
   ), word AS MATERIALIZED (
     SELECT w.identifier_id, w.channel, max(t.occurred_at) FILTER (WHERE t.effect = 'bounce' AND t.properties ->> 'bounce' = 'hard' AND NOT t.properties ? 'address_unknown') AS bounced_at,
       max(t.occurred_at) FILTER (WHERE t.effect IN ('delivered', 'open', 'click')) AS alive_at
