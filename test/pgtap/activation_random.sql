@@ -77,12 +77,12 @@ BEGIN
   INSERT INTO public.outcome SELECT n, what, refused, pg_temp.told_wrong(), (SELECT string_agg(x.stale, ' ') FROM cdp_data.activation x WHERE x.state = 'active'), (SELECT max(m.sequence) FROM cdp_data.activation_member m);
   PERFORM pg_temp.deliver(d.destination) FROM cdp_data.destination d WHERE random() < 0.6;
 END $$;
-SELECT format('SELECT CASE WHEN %1$s %% 15 = 0 THEN setseed(%1$s / 1000.0) END, pg_temp.go(%1$s)', n) FROM generate_series(1, 60) n \gexec
+SELECT format('SELECT CASE WHEN %1$s %% 15 = 0 THEN setseed(%1$s / 1000.0) END, pg_temp.go(%1$s)', n) FROM generate_series(1, 75) n \gexec
 
 SELECT is((SELECT string_agg(format('%s. %s: %s', o.n, o.what, o.wrong), E'\n' ORDER BY o.n) FROM public.outcome o WHERE o.wrong IS NOT NULL), NULL, 'after every step the destinations were told of those who belong there');
 SELECT is((SELECT string_agg(format('%s. %s: %s', o.n, o.what, o.refused), E'\n' ORDER BY o.n) FROM public.outcome o WHERE o.refused IS NOT NULL), NULL, 'and right after what people say of nobody who may not be used');
 SELECT is((SELECT string_agg(DISTINCT o.stale, ' ') FROM public.outcome o), NULL, 'nothing is left to tell');
-SELECT cmp_ok((SELECT count(DISTINCT changed) FROM public.outcome), '>', 20::bigint, 'in many steps something was told');
+SELECT cmp_ok((SELECT count(DISTINCT changed) FROM public.outcome), '>', 15::bigint, 'in many steps something was told');
 SELECT cdp.end_holdout('half');
 SELECT cdp.resume_activation(x.name) FROM cdp_data.activation x WHERE x.state = 'paused';
 SELECT count(*) FROM cdp.sync_activations();
