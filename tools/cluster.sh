@@ -33,7 +33,7 @@ start)
 	mkdir -p "$CDP_WORK/cluster" "$sockets" "$data"
 	if [ "$(id -u)" -eq 0 ]; then chown "$CDP_USER" "$data" "$sockets" "$CDP_WORK/cluster"; fi
 	chmod 700 "$data" "$sockets" # connections are trusted, so no other user of the machine may make one
-	"${CDP_RUN[@]}" "$CDP_BIN/initdb" -D "$data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync >/dev/null
+	(cd / && "${CDP_RUN[@]}" "$CDP_BIN/initdb" -D "$data" -U postgres -A trust -E UTF8 --locale=C.UTF-8 --no-sync >/dev/null)
 	(umask 077 && echo "1 $(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')" >"$data.key") # keys for digests and encryption
 	if [ "$(id -u)" -eq 0 ]; then chown "$CDP_USER" "$data.key"; fi
 	{
