@@ -192,11 +192,13 @@ COMMENT ON FUNCTION cdp_internal.sweep_months() IS
 'First days of the months whose rows should leave the default partition: those between existing partitions, and those with 1000 rows or more. Absurd times stay.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.drop_partition(partition_name text, as_of timestamptz DEFAULT NULL) RETURNS boolean
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET lock_timeout = '2s'
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET lock_timeout = '800ms'
 AS $$
 DECLARE
   p record;
 BEGIN
+  -- We hold keys while we wait. A load that wants them looks for a deadlock after deadlock_timeout: by then we have given way.
+  PERFORM set_config('lock_timeout', least(800, greatest(1, s.setting::integer * 4 / 5))::text, true) FROM pg_settings s WHERE s.name = 'deadlock_timeout';
   SELECT * INTO p FROM cdp_internal.touchpoint_bounds() t WHERE t.partition_name = drop_partition.partition_name AND NOT t.is_default;
   IF NOT FOUND AND to_regclass(partition_name) IS NULL THEN
     RETURN false; -- another session was quicker
@@ -231,4 +233,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.drop_partition(text, timestamptz) IS
-'Drops a partition of cdp_data.touchpoint with the keys and retracted versions of its range, and tells the change feed. With as_of only if, looked at again once nobody can write there, all of it is past its retention then; while kinds have a retention of their own, readers wait for that look. False when others held it for two seconds, when something in it has to stay, or when it is gone. Error 42P01: a table that is not one of its partitions.';
+'Drops a partition of cdp_data.touchpoint with the keys and retracted versions of its range, and tells the change feed. With as_of only if, looked at again once nobody can write there, all of it is past its retention then; while kinds have a retention of their own, readers wait for that look. False when others held it for most of a second (four fifths of deadlock_timeout, at most 800 ms), when something in it has to stay, or when it is gone. Error 42P01: a table that is not one of its partitions.';
