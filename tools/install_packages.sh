@@ -6,11 +6,11 @@ set -euo pipefail
 
 packages() {
 	case "$1" in
-	build) echo gcc make libc6-dev libssl-dev libroaring-dev "postgresql-$CDP_PG_MAJOR" "postgresql-server-dev-$CDP_PG_MAJOR" ;;
+	build) echo gcc make libc6-dev libssl-dev libroaring-dev libqrencode-dev zlib1g-dev "postgresql-$CDP_PG_MAJOR" "postgresql-server-dev-$CDP_PG_MAJOR" ;;
 	test)
 		# Not every release has one for its PostgreSQL; test/t/recipe.pl is skipped without it.
 		apt-cache show "postgresql-$CDP_PG_MAJOR-pgaudit" >/dev/null 2>&1 && echo "postgresql-$CDP_PG_MAJOR-pgaudit"
-		echo "postgresql-$CDP_PG_MAJOR-pgtap" "postgresql-$CDP_PG_MAJOR-cron" libtap-parser-sourcehandler-pgtap-perl libipc-run-perl perl
+		echo "postgresql-$CDP_PG_MAJOR-pgtap" "postgresql-$CDP_PG_MAJOR-cron" libtap-parser-sourcehandler-pgtap-perl libipc-run-perl perl zbar-tools librsvg2-bin
 		;;
 	bench)
 		# A node of another make often brings its own npm, with which Debian's would conflict.
