@@ -29,3 +29,17 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'cdp_sample_ratio_check';
 COMMENT ON FUNCTION cdp.sample_ratio_check(bigint[], double precision[]) IS
 'Whether counts of groups fit the split that was planned, weights in any unit: Pearson''s chi_square, its degrees of freedom and p_value; suspect when p_value < 0.001, the border usual for experiments: then the assignment or the counting is broken, and what the groups tell of each other is not to be trusted. NULL p_value and suspect where less than 5 are expected in a group: too few to tell. Anybody in a group of weight 0 is suspect (chi_square infinite). NULL when an argument is NULL. Errors: 22023 arrays of unequal length, fewer than two groups, counts or weights below 0; 22004 a NULL in an array; 2202E more than one dimension.';
+
+CREATE OR REPLACE FUNCTION cdp.ks_uniform(shares double precision[], alternative text DEFAULT 'later',
+  OUT statistic double precision, OUT p_value double precision, OUT n integer)
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'cdp_ks_uniform';
+COMMENT ON FUNCTION cdp.ks_uniform(double precision[], text) IS
+'One-sided test of Kolmogorov: whether shares, which are uniform from 0 to 1 when nothing is wrong (such as cume_dist() of a value in a large population), lie higher (alternative later) or lower (earlier) than uniform ones. statistic: the largest distance of the sample''s curve from the diagonal on that side; p_value: the chance of one as large, exact by Birnbaum and Tingey (1951) up to a million shares, ten digits at least, beyond asymptotic; n: how many there are. Ties make it careful. NULL without a share, and when an argument is NULL. Errors: 22023 a share out of 0 to 1, another alternative; 22004 a NULL within.';
+
+CREATE OR REPLACE FUNCTION cdp.ks_two_samples(a double precision[], b double precision[], alternative text DEFAULT 'later',
+  OUT statistic double precision, OUT p_value double precision, OUT n integer, OUT m integer)
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'cdp_ks_two_samples';
+COMMENT ON FUNCTION cdp.ks_two_samples(double precision[], double precision[], text) IS
+'One-sided test of Smirnov: whether sample a comes later (larger values) or earlier than sample b. statistic: the largest distance of their curves on that side; p_value: the chance of one as large when both come from one distribution, exact (counted over all orders) while n times m is at most 10 million, beyond asymptotic by Hodges (1958), equation 5.3; n and m: sizes of a and b. Ties make it careful. NULL when a sample is empty or NULL. Errors: 22023 a value is not finite, another alternative; 22004 a NULL within.';
