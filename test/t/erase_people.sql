@@ -126,6 +126,11 @@ INSERT INTO cdp_data.activation (activation_id, name, segment_id, destination, s
 INSERT INTO cdp_data.activation_member (activation_id, customer_id, is_in, at, identifiers)
 SELECT 900, x, true, '2026-04-20', ARRAY[public.id_of('user_id', 'u-erika-77'), public.id_of('user_id', 'u4')] FROM unnest(ARRAY[cdp.customer_of('user_id', 'u-erika-77'), cdp.customer_of('user_id', 'u4')]) x;
 
+-- Accounts of the ledger, and caps.
+SELECT cdp_internal.ledger_post(ARRAY[cdp_internal.ledger_key('people', u)], '{approve}', '{2026-04-20}', '{NULL}', '{NULL}', '{NULL}', '{NULL}', '{1,1}',
+  cdp_internal.ledger_accounts('{budget,liability_pending}', '{900,900}', ARRAY[NULL, cdp.customer_of('user_id', u)], '{CNY,CNY}'), '{500,-500}') FROM unnest(ARRAY['u-erika-77', 'u4']) u;
+SELECT cdp_internal.counter_hold(ARRAY['900 referrer ' || x], ARRAY[x], '{1000}', '{NULL}') FROM unnest(ARRAY[cdp.customer_of('user_id', 'u-erika-77'), cdp.customer_of('user_id', 'u4')]) x;
+
 -- A table of the user's own, by customer and by identifier, and a column of his own in ours.
 CREATE SCHEMA my;
 CREATE TABLE my.ticket (id int PRIMARY KEY, mail text, body text);
