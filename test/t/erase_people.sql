@@ -143,3 +143,8 @@ SELECT cdp.register_personal_data('my.ticket', 'body', 'content', 'mail', 'value
   cdp.register_personal_data('my.score', 'secret', 'content', 'customer_id', 'customer', 'clear'),
   cdp.register_personal_data('cdp_data.touchpoint', 'my_note', 'content', 'customer_id', 'customer', 'clear');
 DROP TABLE public.st, public.crm, public.ev, public.cs;
+
+-- A referral campaign of which she and another were told.
+SELECT cdp.create_referral_campaign('bring');
+INSERT INTO cdp_data.referral_distribution (referral_campaign_id, customer_id, channel, referral_material_id, variant, state, error, queued_at)
+SELECT 1, x, 'email', 900, 'a', 'failed', CASE WHEN x = cdp.customer_of('user_id', 'u4') THEN 'busy' ELSE 'no mailbox of Erika Musterfräulein' END, '2026-04-20' FROM unnest(ARRAY[cdp.customer_of('user_id', 'u-erika-77'), cdp.customer_of('user_id', 'u4')]) x;
