@@ -145,7 +145,7 @@ COMMENT ON COLUMN cdp_data.reward_cap.period IS 'Calendar periods in the campaig
 COMMENT ON COLUMN cdp_data.reward_cap.amount_minor IS 'In minor units of the campaign''s currency.';
 COMMENT ON COLUMN cdp_data.reward_cap.rule IS 'Rule that it limits, by name; NULL: all together.';
 CREATE OR REPLACE FUNCTION cdp_data.referral_unchanged() RETURNS trigger
-LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   RAISE EXCEPTION 'rows of % are never changed', TG_RELID::regclass
