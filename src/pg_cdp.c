@@ -8,6 +8,7 @@
 #include "journey/funnel.h"
 #include "base/keyfile.h"
 #include "identity/components/components.h"
+#include "referral/graph/graph.h"
 #include "segment/segment.h"
 #include "segment/value/value.h"
 #include "utils/guc.h"
@@ -26,6 +27,7 @@ _PG_init(void)
 	cdp_components_settings();
 	cdp_segment_settings();
 	cdp_value_settings();
+	cdp_graph_settings();
 	MarkGUCPrefixReserved("cdp");
 }
 

@@ -47,6 +47,9 @@ cdp_components_create(CdpNodeKind kind, MemoryContext cxt)
 	c->kind = kind;
 	c->cxt = own;
 	c->seed = pg_prng_uint64(&pg_global_prng_state);
+	c->kilobytes = &cdp_components_memory;
+	c->setting = "cdp.components_memory";
+	c->pass = "connected components";
 	c->slot_bits = FIRST_SLOT_BITS;
 	c->slot = MemoryContextAllocZero(own, sizeof(uint32) << FIRST_SLOT_BITS);
 	c->room = FIRST_ROOM;
@@ -60,18 +63,19 @@ cdp_components_create(CdpNodeKind kind, MemoryContext cxt)
 	return c;
 }
 
-/* Refuses to take more memory than the setting allows. */
-void
-cdp_components_reserve(const CdpComponents *c, uint64 bytes)
+/* Makes an empty table of nodes, which numbers the ends that it is given; memory is that of another setting. */
+CdpComponents *
+cdp_nodes_create(CdpNodeKind kind, MemoryContext cxt, const int *kilobytes, const char *setting, const char *pass)
 {
-	if (bytes <= (uint64) cdp_components_memory * 1024)
-		return;
-	ereport(ERROR,
-			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-			 errmsg("connected components do not fit into memory"),
-			 errdetail("%u nodes, the room for more and the result take " UINT64_FORMAT " kB; cdp.components_memory is %d kB.",
-					   c->nnodes, (bytes + 1023) / 1024, cdp_components_memory),
-			 errhint("Raise cdp.components_memory, or leave out links that cannot meet the others, such as those of another source.")));
+	CdpComponents *c = cdp_components_create(kind, cxt);
+
+	c->keeps = true;
+	c->kilobytes = kilobytes;
+	c->setting = setting;
+	c->pass = pass;
+	c->kept_room = FIRST_ROOM;
+	c->kept = MemoryContextAlloc(c->cxt, sizeof(uint32) * FIRST_ROOM);
+	return c;
 }
 
 /* The memory of an engine with so much room. */
@@ -81,11 +85,28 @@ memory_of(uint64 room, int slot_bits, uint64 bytes_room)
 	return room * sizeof(CdpNode) + (sizeof(uint32) << slot_bits) + bytes_room;
 }
 
+/* Refuses to take more memory than the setting allows. */
+void
+cdp_components_reserve(const CdpComponents *c, uint64 bytes)
+{
+	bytes += c->kept_room * sizeof(uint32);
+	if (c->beside != NULL)
+		bytes += memory_of(c->beside->room, c->beside->slot_bits, c->beside->bytes_room) + c->beside->kept_room * sizeof(uint32);
+	if (bytes <= (uint64) *c->kilobytes * 1024)
+		return;
+	ereport(ERROR,
+			(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
+			 errmsg("%s do not fit into memory", c->pass),
+			 errdetail("%u nodes, the room for more and the result take " UINT64_FORMAT " kB; %s is %d kB.",
+					   c->nnodes, (bytes + 1023) / 1024, c->setting, *c->kilobytes),
+			 errhint("Raise %s, or leave out links that cannot meet the others, such as those of another source.", c->setting)));
+}
+
 /* The next room of something that grows: twice as much, or what is allowed when that still helps. */
 static uint64
-more_room(uint64 room, uint64 needed, uint64 unit, uint64 others)
+more_room(const CdpComponents *c, uint64 room, uint64 needed, uint64 unit, uint64 others)
 {
-	uint64		allowed = (uint64) cdp_components_memory * 1024;
+	uint64		allowed = (uint64) *c->kilobytes * 1024;
 	uint64		most = allowed > others ? (allowed - others) / unit : 0;
 	uint64		next = room;
 
@@ -134,12 +155,12 @@ make_room(CdpComponents *c, uint32 more)
 	if (needed > CDP_MAX_NODES)
 		ereport(ERROR,
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
-				 errmsg("too many nodes for connected components"),
+				 errmsg("too many nodes for %s", c->pass),
 				 errdetail("At most %u are possible.", CDP_MAX_NODES),
 				 errhint("Leave out links that cannot meet the others, such as those of another source.")));
 	if (needed > c->room)
 	{
-		uint64		room = more_room(c->room, needed, sizeof(CdpNode), memory_of(0, c->slot_bits, c->bytes_room));
+		uint64		room = more_room(c, c->room, needed, sizeof(CdpNode), memory_of(0, c->slot_bits, c->bytes_room));
 
 		cdp_components_reserve(c, memory_of(room, c->slot_bits, c->bytes_room));
 		c->node = repalloc_huge(c->node, room * sizeof(CdpNode));
@@ -163,7 +184,7 @@ keep_bytes(CdpComponents *c, const CdpEnd *end)
 	if (needed > c->bytes_room)
 	{
 		uint64		others = memory_of(c->room, c->slot_bits, 0);
-		uint64		room = more_room(c->bytes_room, needed, 1, others);
+		uint64		room = more_room(c, c->bytes_room, needed, 1, others);
 
 		cdp_components_reserve(c, others + room);
 		c->bytes = repalloc_huge(c->bytes, room);
@@ -257,6 +278,20 @@ join(CdpComponents *c, uint32 u, uint32 v)
 	}
 }
 
+/* Keeps places of ends. */
+static void
+keep_places(CdpComponents *c, uint32 *place, int n)
+{
+	if (c->nkept + n > c->kept_room)
+	{
+		c->kept_room *= 2;
+		cdp_components_reserve(c, memory_of(c->room, c->slot_bits, c->bytes_room));
+		c->kept = repalloc_huge(c->kept, sizeof(uint32) * c->kept_room);
+	}
+	for (int i = 0; i < n; i++)
+		c->kept[c->nkept++] = place[i];
+}
+
 /* Works on the links that wait. */
 static pg_attribute_always_inline void
 work_on_batch(CdpComponents *c, bool numbers)
@@ -265,7 +300,7 @@ work_on_batch(CdpComponents *c, bool numbers)
 	uint32		mask;
 	uint32		place[2 * CDP_BATCH];
 
-	Assert(n % 2 == 0);			/* each link brings both of its ends */
+	Assert(c->keeps || n % 2 == 0);	/* each link brings both of its ends */
 	make_room(c, n);
 	mask = ((uint32) 1 << c->slot_bits) - 1;
 	for (int i = 0; i < n; i++)
@@ -281,7 +316,9 @@ work_on_batch(CdpComponents *c, bool numbers)
 		place[i] = find_node(c, &c->end[i], numbers);
 		__builtin_prefetch(&c->node[c->node[place[i]].parent], 1);
 	}
-	for (int i = 0; i < n; i += 2)
+	if (c->keeps)
+		keep_places(c, place, n);
+	for (int i = 0; i < n && !c->keeps; i += 2)
 		join(c, place[i], place[i + 1]);
 	c->nends = 0;
 	c->nstaged = 0;
@@ -361,5 +398,34 @@ cdp_components_bytes(CdpComponents *c, const char *a, uint32 alen, const char *b
 	bytes_end(c, a, alen, both <= CDP_STAGE_BYTES);
 	bytes_end(c, b, blen, both <= CDP_STAGE_BYTES);
 	if (c->nends == 2 * CDP_BATCH || both > CDP_STAGE_BYTES)
+		cdp_components_flush(c);
+}
+
+/* Gives one end its place, which is kept; a table of nodes only. */
+void
+cdp_nodes_add(CdpComponents *c, const CdpLinkEnd *end)
+{
+	if (end->null)
+	{
+		uint32		none = CDP_NO_PLACE;
+
+		cdp_components_flush(c);	/* those before it keep their place in the order */
+		keep_places(c, &none, 1);
+		return;
+	}
+	if (c->kind == CDP_NODE_BIGINT)
+	{
+		CdpEnd	   *to = &c->end[c->nends++];
+
+		to->key.number = (uint64) end->number;
+		to->hash = hash_number((uint64) end->number, c->seed);
+	}
+	else
+	{
+		if ((uint64) c->nstaged + end->len > CDP_STAGE_BYTES)
+			cdp_components_flush(c);
+		bytes_end(c, end->bytes, end->len, end->len <= CDP_STAGE_BYTES);
+	}
+	if (c->nends == 2 * CDP_BATCH || (c->kind != CDP_NODE_BIGINT && end->len > CDP_STAGE_BYTES))
 		cdp_components_flush(c);
 }

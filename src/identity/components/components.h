@@ -76,7 +76,31 @@ typedef struct CdpComponents
 	uint32		nstaged;
 
 	const struct varlena *given; /* what a worker found; then there is nothing else */
+
+	bool		keeps;			/* ends are only looked up: no links, the place of each end is kept */
+	uint32	   *kept;			/* in the order of the ends; CDP_NO_PLACE for one that is not there */
+	uint64		nkept;
+	uint64		kept_room;
+	const struct CdpComponents *beside; /* another table that shares the memory, or NULL */
+	const int  *kilobytes;		/* memory that may be used, */
+	const char *setting;		/* the setting that says so, */
+	const char *pass;			/* and what it is for */
 } CdpComponents;
+
+#define CDP_NO_PLACE PG_UINT32_MAX
+
+/* One end of a row as a scan gives it. */
+typedef struct CdpLinkEnd
+{
+	CdpNodeKind kind;
+	bool		null;
+	int64		number;			/* bigint */
+	const char *bytes;			/* others; they live until the next row */
+	uint32		len;
+} CdpLinkEnd;
+
+/* Takes the two ends of a row. */
+typedef void (*CdpTakeLink) (void *arg, const CdpLinkEnd *end);
 
 /* Reads a value of type cdp.component_set, component by component. */
 typedef struct CdpSetReader
@@ -111,6 +135,15 @@ extern void cdp_components_flush(CdpComponents *c);
 extern void cdp_components_reserve(const CdpComponents *c, uint64 bytes);
 extern struct varlena *cdp_components_finish(CdpComponents *c);
 extern void cdp_components_add_set(CdpComponents *c, const struct varlena *set);
+
+extern CdpComponents *cdp_nodes_create(CdpNodeKind kind, MemoryContext cxt, const int *kilobytes, const char *setting, const char *pass);
+extern void cdp_nodes_add(CdpComponents *c, const CdpLinkEnd *end);
+extern uint32 *cdp_nodes_sort(CdpComponents *c);
+extern const char *cdp_nodes_bytes(const CdpComponents *c, uint32 rank, uint32 *len);
+
+extern bool cdp_node_kind_of(Oid type, CdpNodeKind *kind);
+extern void cdp_links_of_relation(Oid relid, const char *a, const char *b, const CdpNodeKind *kind, CdpTakeLink take, void *arg);
+extern void cdp_links_of_cursor(const char *name, const CdpNodeKind *kind, CdpTakeLink take, void *arg);
 
 extern const char *cdp_node_kind_name(CdpNodeKind kind);
 extern void cdp_set_open(CdpSetReader *r, const struct varlena *set);

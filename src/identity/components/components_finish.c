@@ -222,6 +222,44 @@ sort_by_key(CdpComponents *c, KeyBytes *k)
 	}
 }
 
+/*
+ * Sorts a table of nodes, after its last end; returns the rank of each place, in the table's memory. From then on
+ * node[rank].key holds a number with its sign bit turned, and cdp_nodes_bytes() reads the others.
+ */
+uint32 *
+cdp_nodes_sort(CdpComponents *c)
+{
+	KeyBytes	k = {0};
+	uint32	   *rank;
+
+	cdp_components_flush(c);
+	pfree(c->slot);
+	c->slot = NULL;
+	cdp_components_reserve(c, c->nnodes * (uint64) (sizeof(CdpNode) + sizeof(uint64) + sizeof(uint32)) + c->bytes_room);
+	rank = MemoryContextAllocHuge(c->cxt, sizeof(uint32) * Max(c->nnodes, 1));
+	sort_by_key(c, &k);
+	for (uint32 i = 0; i < c->nnodes; i++)
+	{
+		rank[c->node[i].parent] = i;
+		if (k.start != NULL)
+			c->node[i].key = k.start[c->node[i].hash];
+	}
+	return rank;
+}
+
+/* The bytes of a node of a sorted table, which stay the table's. */
+const char *
+cdp_nodes_bytes(const CdpComponents *c, uint32 rank, uint32 *len)
+{
+	const char *bytes = c->bytes + c->node[rank].key;
+
+	*len = 16;
+	if (c->kind != CDP_NODE_TEXT)
+		return bytes;
+	memcpy(len, bytes, sizeof(uint32));
+	return bytes + sizeof(uint32);
+}
+
 /* Bytes of one node in the value. */
 static inline uint32
 node_bytes(const CdpComponents *c, const KeyBytes *k, const CdpNode *node, int width)

@@ -15,13 +15,17 @@
 #include "utils/lsyscache.h"
 #include "utils/portal.h"
 #include "utils/rel.h"
+#include "utils/uuid.h"
 
 /* Where the executor puts its rows. */
 typedef struct LinkReceiver
 {
 	DestReceiver receiver;
-	CdpComponents *components;
+	CdpTakeLink take;
+	void	   *arg;
+	const CdpNodeKind *kind;	/* what both columns must be; NULL: each what its type says */
 	Oid			type[2];		/* of the two columns, without domains */
+	CdpLinkEnd	end[2];
 } LinkReceiver;
 
 /* Tells whether columns of a type can be read as nodes of a kind. */
@@ -37,6 +41,17 @@ is_readable(Oid type, CdpNodeKind kind)
 		case CDP_NODE_TEXT:
 			return type == TEXTOID || type == VARCHAROID;
 	}
+	return false;
+}
+
+/* Tells as what the values of a type are read; false when they are not. */
+bool
+cdp_node_kind_of(Oid type, CdpNodeKind *kind)
+{
+	type = getBaseType(type);
+	for (*kind = CDP_NODE_BIGINT; *kind <= CDP_NODE_TEXT; (*kind)++)
+		if (is_readable(type, *kind))
+			return true;
 	return false;
 }
 
@@ -68,8 +83,14 @@ start_links(DestReceiver *self, int operation, TupleDesc tupdesc)
 	for (int i = 0; i < 2; i++)
 	{
 		links->type[i] = getBaseType(TupleDescAttr(tupdesc, i)->atttypid);
-		if (!is_readable(links->type[i], links->components->kind))
-			refuse_type(NameStr(TupleDescAttr(tupdesc, i)->attname), links->type[i], links->components->kind);
+		if (links->kind != NULL && !is_readable(links->type[i], *links->kind))
+			refuse_type(NameStr(TupleDescAttr(tupdesc, i)->attname), links->type[i], *links->kind);
+		if (!cdp_node_kind_of(links->type[i], &links->end[i].kind))
+			ereport(ERROR,
+					(errcode(ERRCODE_DATATYPE_MISMATCH),
+					 errmsg("column \"%s\" cannot be read as nodes", NameStr(TupleDescAttr(tupdesc, i)->attname)),
+					 errdetail("It is of type %s; nodes are of type bigint, uuid or text.", format_type_be(links->type[i])),
+					 errhint("Cast the column to text.")));
 	}
 }
 
@@ -85,34 +106,35 @@ static bool
 receive_link(TupleTableSlot *slot, DestReceiver *self)
 {
 	LinkReceiver *links = (LinkReceiver *) self;
-	CdpComponents *c = links->components;
-	const bool *null;
-	const Datum *value;
+	struct varlena *text[2] = {NULL, NULL};
 
 	slot_getsomeattrs(slot, 2);
-	null = slot->tts_isnull;
-	value = slot->tts_values;
-	if (c->kind == CDP_NODE_BIGINT)
+	for (int i = 0; i < 2; i++)
 	{
-		int64		a = null[0] ? 0 : number_of(links->type[0], value[0]);
-		int64		b = null[1] ? 0 : number_of(links->type[1], value[1]);
+		CdpLinkEnd *end = &links->end[i];
+		Datum		value = slot->tts_values[i];
 
-		cdp_components_number(c, null[0] ? NULL : &a, null[1] ? NULL : &b);
+		end->null = slot->tts_isnull[i];
+		if (end->null)
+			continue;
+		if (end->kind == CDP_NODE_BIGINT)
+			end->number = number_of(links->type[i], value);
+		else if (end->kind == CDP_NODE_UUID)
+		{
+			end->bytes = DatumGetPointer(value);
+			end->len = UUID_LEN;
+		}
+		else
+		{
+			text[i] = PG_DETOAST_DATUM_PACKED(value);
+			end->bytes = VARDATA_ANY(text[i]);
+			end->len = VARSIZE_ANY_EXHDR(text[i]);
+		}
 	}
-	else if (c->kind == CDP_NODE_UUID)
-		cdp_components_bytes(c, null[0] ? NULL : DatumGetPointer(value[0]), 16, null[1] ? NULL : DatumGetPointer(value[1]), 16);
-	else
-	{
-		struct varlena *a = null[0] ? NULL : PG_DETOAST_DATUM_PACKED(value[0]);
-		struct varlena *b = null[1] ? NULL : PG_DETOAST_DATUM_PACKED(value[1]);
-
-		cdp_components_bytes(c, a ? VARDATA_ANY(a) : NULL, a ? VARSIZE_ANY_EXHDR(a) : 0,
-							 b ? VARDATA_ANY(b) : NULL, b ? VARSIZE_ANY_EXHDR(b) : 0);
-		if (a != NULL && PointerGetDatum(a) != value[0])
-			pfree(a);
-		if (b != NULL && PointerGetDatum(b) != value[1])
-			pfree(b);
-	}
+	links->take(links->arg, links->end);
+	for (int i = 0; i < 2; i++)
+		if (text[i] != NULL && PointerGetDatum(text[i]) != slot->tts_values[i])
+			pfree(text[i]);
 	return true;
 }
 
@@ -124,7 +146,7 @@ end_links(DestReceiver *self)
 
 /* Makes a receiver, in the current context. */
 static LinkReceiver *
-make_receiver(CdpComponents *c)
+make_receiver(const CdpNodeKind *kind, CdpTakeLink take, void *arg)
 {
 	LinkReceiver *links = palloc0(sizeof(LinkReceiver));
 
@@ -133,7 +155,9 @@ make_receiver(CdpComponents *c)
 	links->receiver.rShutdown = end_links;
 	links->receiver.rDestroy = end_links;
 	links->receiver.mydest = DestTuplestore; /* for SPI: rows are taken */
-	links->components = c;
+	links->kind = kind;
+	links->take = take;
+	links->arg = arg;
 	return links;
 }
 
@@ -154,26 +178,27 @@ refuse_column(Relation rel, const char *column)
 			 cdp_suggest_hint(column, names, n)));
 }
 
-/* The quoted name of a column, checked against the catalogue; as text when that is asked for and it is something else. */
+/* The quoted name of a column, checked against the catalogue; as text when that is asked for, or nothing, and it is something else. */
 static char *
-column_of(Relation rel, const char *column, CdpNodeKind kind)
+column_of(Relation rel, const char *column, const CdpNodeKind *kind)
 {
 	AttrNumber	number = get_attnum(RelationGetRelid(rel), column);
+	CdpNodeKind own;
 	Oid			type;
 
 	if (number <= 0)
 		refuse_column(rel, column);
 	type = getBaseType(TupleDescAttr(RelationGetDescr(rel), number - 1)->atttypid);
-	if (is_readable(type, kind))
+	if (kind == NULL ? cdp_node_kind_of(type, &own) : is_readable(type, *kind))
 		return psprintf("%s", quote_identifier(column));
-	if (kind != CDP_NODE_TEXT)
-		refuse_type(column, type, kind);
+	if (kind != NULL && *kind != CDP_NODE_TEXT)
+		refuse_type(column, type, *kind);
 	return psprintf("%s::pg_catalog.text", quote_identifier(column));
 }
 
 /* The query that reads the links of a relation. */
 static char *
-links_query(Oid relid, const char *a, const char *b, CdpNodeKind kind)
+links_query(Oid relid, const char *a, const char *b, const CdpNodeKind *kind)
 {
 	static const char readable[] = {RELKIND_RELATION, RELKIND_PARTITIONED_TABLE, RELKIND_VIEW, RELKIND_MATVIEW, RELKIND_FOREIGN_TABLE, 0};
 	Relation	rel = try_relation_open(relid, AccessShareLock);
@@ -195,16 +220,12 @@ links_query(Oid relid, const char *a, const char *b, CdpNodeKind kind)
 	return query;
 }
 
-/* Components of the relation and columns that the arguments name. */
-static struct varlena *
-set_of_relation(FunctionCallInfo fcinfo, CdpNodeKind kind)
+/* Hands over the rows of two columns of a relation, which are read as nodes of a kind, or each as its type says. */
+void
+cdp_links_of_relation(Oid relid, const char *a, const char *b, const CdpNodeKind *kind, CdpTakeLink take, void *arg)
 {
-	MemoryContext cxt = CurrentMemoryContext;
-	MemoryContext old;
-	CdpComponents *c = cdp_components_create(kind, cxt);
-	char	   *query = links_query(PG_GETARG_OID(0), NameStr(*PG_GETARG_NAME(1)), NameStr(*PG_GETARG_NAME(2)), kind);
-	SPIExecuteOptions options = {.read_only = true, .dest = (DestReceiver *) make_receiver(c)};
-	struct varlena *set;
+	char	   *query = links_query(relid, a, b, kind);
+	SPIExecuteOptions options = {.read_only = true, .dest = (DestReceiver *) make_receiver(kind, take, arg)};
 	int			code;
 
 	if (SPI_connect() != SPI_OK_CONNECT)
@@ -212,28 +233,52 @@ set_of_relation(FunctionCallInfo fcinfo, CdpNodeKind kind)
 	code = SPI_execute_extended(query, &options);
 	if (code != SPI_OK_SELECT)
 		elog(ERROR, "reading the links failed: %s", SPI_result_code_string(code));
-	old = MemoryContextSwitchTo(cxt);
-	set = cdp_components_finish(c);
-	MemoryContextSwitchTo(old);
 	SPI_finish();
-	return set;
 }
 
-/* Components of the rows that an open cursor still has. */
-static struct varlena *
-set_of_cursor(FunctionCallInfo fcinfo, CdpNodeKind kind)
+/* Hands over the rows that an open cursor still has. */
+void
+cdp_links_of_cursor(const char *name, const CdpNodeKind *kind, CdpTakeLink take, void *arg)
 {
-	char	   *name = text_to_cstring(PG_GETARG_TEXT_PP(0));
 	Portal		portal = GetPortalByName(name);
-	CdpComponents *c;
 
 	if (!PortalIsValid(portal))
 		ereport(ERROR,
 				(errcode(ERRCODE_UNDEFINED_CURSOR),
 				 errmsg("cursor \"%s\" does not exist", name),
 				 errhint("Open it in this transaction, or WITH HOLD.")));
-	c = cdp_components_create(kind, CurrentMemoryContext);
-	PortalRunFetch(portal, FETCH_FORWARD, FETCH_ALL, (DestReceiver *) make_receiver(c));
+	PortalRunFetch(portal, FETCH_FORWARD, FETCH_ALL, (DestReceiver *) make_receiver(kind, take, arg));
+}
+
+/* Adds a link. */
+static void
+take_link(void *arg, const CdpLinkEnd *end)
+{
+	CdpComponents *c = arg;
+
+	if (c->kind == CDP_NODE_BIGINT)
+		cdp_components_number(c, end[0].null ? NULL : &end[0].number, end[1].null ? NULL : &end[1].number);
+	else
+		cdp_components_bytes(c, end[0].null ? NULL : end[0].bytes, end[0].len, end[1].null ? NULL : end[1].bytes, end[1].len);
+}
+
+/* Components of the relation and columns that the arguments name. */
+static struct varlena *
+set_of_relation(FunctionCallInfo fcinfo, CdpNodeKind kind)
+{
+	CdpComponents *c = cdp_components_create(kind, CurrentMemoryContext);
+
+	cdp_links_of_relation(PG_GETARG_OID(0), NameStr(*PG_GETARG_NAME(1)), NameStr(*PG_GETARG_NAME(2)), &kind, take_link, c);
+	return cdp_components_finish(c);
+}
+
+/* Components of the rows that an open cursor still has. */
+static struct varlena *
+set_of_cursor(FunctionCallInfo fcinfo, CdpNodeKind kind)
+{
+	CdpComponents *c = cdp_components_create(kind, CurrentMemoryContext);
+
+	cdp_links_of_cursor(text_to_cstring(PG_GETARG_TEXT_PP(0)), &kind, take_link, c);
 	return cdp_components_finish(c);
 }
 
