@@ -131,6 +131,22 @@ SELECT cdp_internal.ledger_post(ARRAY[cdp_internal.ledger_key('people', u)], '{a
   cdp_internal.ledger_accounts('{budget,liability_pending}', '{900,900}', ARRAY[NULL, cdp.customer_of('user_id', u)], '{CNY,CNY}'), '{500,-500}') FROM unnest(ARRAY['u-erika-77', 'u4']) u;
 SELECT cdp_internal.counter_hold(ARRAY['900 referrer ' || x], ARRAY[x], '{1000}', '{NULL}') FROM unnest(ARRAY[cdp.customer_of('user_id', 'u-erika-77'), cdp.customer_of('user_id', 'u4')]) x;
 
+-- A referral campaign: her vanity code and what she shared, her click on the code of another and that of another on hers.
+SELECT cdp.create_referral_campaign('bring a friend', link_template => 'https://shop.example/{code}'), cdp.set_referral_terms('bring a friend', '{}', '[{"rule": "r", "side": "referrer", "trigger": "first_purchase", "shape": "flat", "amount": 5}]', valid_from => '2026-03-01'),
+  cdp.activate_referral_campaign('bring a friend', '2026-03-01');
+SELECT cdp.issue_referral_code('bring a friend', cdp.customer_of('user_id', 'u-erika-77'), 'erika-musterfraulein', issued_at => '2026-03-02'), cdp.issue_referral_code('bring a friend', cdp.customer_of('user_id', 'u4'), 'four-u4', issued_at => '2026-03-02');
+SELECT cdp.referral_share('app', 'erika-share-1', 'erika-musterfraulein', 'email', '2026-03-03', '{"email": "person9@people.example"}'), cdp.referral_share('app', 'share-2', 'four-u4', 'email', '2026-03-03', '{"email": "erika.muster@beispiel.example"}');
+SELECT cdp.referral_click('app', 'erika-click-1', 'four-u4', '2026-03-04', '{"user_id": "u-erika-77"}', '203.0.113.77', 'Mozilla/5.0 of Erika Musterfräulein', 'device-erika-1', 'https://forum.example/erika'),
+  cdp.referral_click('app', 'click-2', 'erika-musterfraulein', '2026-03-04', '{"user_id": "u9"}', '203.0.113.78', 'Mozilla/5.0'), cdp.referral_click('app', 'erika-click-3', 'erika-m', '2026-03-04', '{"user_id": "u-erika-77"}');
+
+INSERT INTO cdp_data.referral_conversion (source_id, source_key, kind, occurred_at, identifier_id, customer_id, claimed_customer_id, value_minor, eligible_minor, currency)
+SELECT s.source_id, v.k, 'purchase', '2026-03-05', public.id_of('user_id', v.u), (SELECT i.customer_id FROM cdp_data.identifier i WHERE i.identifier_id = public.id_of('user_id', v.u)), cdp.customer_of('user_id', v.claimed), 900, 900, 'CNY'
+FROM cdp_data.source s, (VALUES ('erika-conversion-1', 'u-erika-77', 'u4'), ('conversion-2', 'u9', 'u-erika-77')) v (k, u, claimed) WHERE s.name = 'app';
+INSERT INTO cdp_data.referral_refund (source_id, source_key, referral_conversion_id, refunded_at, amount_minor, customer_id)
+SELECT c.source_id, 'refund of ' || c.source_key, c.referral_conversion_id, '2026-03-06', 100, c.customer_id FROM cdp_data.referral_conversion c;
+INSERT INTO cdp_data.referral (campaign_group, referral_campaign_id, terms_version, referrer_id, referee_id, method, first_conversion_id, attributed_at, state)
+SELECT 'bring a friend', 1, 1, c.claimed_customer_id, c.customer_id, 'claim', c.referral_conversion_id, c.occurred_at, 'approved' FROM cdp_data.referral_conversion c;
+
 -- A table of the user's own, by customer and by identifier, and a column of his own in ours.
 CREATE SCHEMA my;
 CREATE TABLE my.ticket (id int PRIMARY KEY, mail text, body text);

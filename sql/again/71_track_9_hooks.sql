@@ -1,0 +1,109 @@
+-- Referral room, tracking: what it adds to erasures, to maintenance and to health.
+
+CREATE OR REPLACE FUNCTION cdp_internal.erase_of_referral_track(customers bigint[], homes bigint[], identifiers bigint[], fresh bigint, mode text)
+RETURNS TABLE (table_name text, action text, n bigint)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET plan_cache_mode = force_custom_plan
+AS $$
+#variable_conflict use_column
+DECLARE
+  own bigint[];
+  did text := CASE WHEN fresh IS NULL THEN 'delete' ELSE 'unlink' END;
+  gone bigint[] := customers || homes;
+BEGIN
+  -- A referral is of two people, and money may stand on it: it stays, without the one who went.
+  UPDATE cdp_data.referral r SET referee_id = coalesce(fresh, -r.referral_id), evidence = '{}', score = NULL
+  WHERE r.referee_id = ANY (gone) AND EXISTS (SELECT FROM cdp_data.referral_conversion c WHERE c.referral_conversion_id = r.first_conversion_id AND c.identifier_id = ANY (identifiers));
+  GET DIAGNOSTICS n = ROW_COUNT;
+  RETURN QUERY SELECT 'cdp_data.referral', 'unlink', erase_of_referral_track.n;
+  UPDATE cdp_data.referral r SET referrer_id = coalesce(fresh, -r.referral_id) WHERE r.referrer_id = ANY (customers);
+  GET DIAGNOSTICS n = ROW_COUNT;
+  RETURN QUERY SELECT 'cdp_data.referral', 'unlink', erase_of_referral_track.n;
+  UPDATE cdp_data.referral_conversion c SET claimed_customer_id = nullif(c.claimed_customer_id, x.id), manual_customer_id = nullif(c.manual_customer_id, x.id)
+  FROM unnest(customers) x (id) WHERE c.claimed_customer_id = x.id OR c.manual_customer_id = x.id;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  RETURN QUERY SELECT 'cdp_data.referral_conversion', 'clear', erase_of_referral_track.n;
+  own := ARRAY(SELECT c.referral_conversion_id FROM cdp_data.referral_conversion c WHERE c.customer_id = ANY (homes) AND c.identifier_id = ANY (identifiers));
+  UPDATE cdp_data.referral_refund f SET customer_id = coalesce(fresh, -f.referral_refund_id), source_key = 'erased ' || f.referral_refund_id, touchpoint_id = CASE WHEN fresh IS NULL THEN NULL ELSE f.touchpoint_id END
+  WHERE f.referral_conversion_id = ANY (own);
+  GET DIAGNOSTICS n = ROW_COUNT;
+  RETURN QUERY SELECT 'cdp_data.referral_refund', 'unlink', erase_of_referral_track.n;
+  -- What rewards were reckoned from stays as well: amounts and times of nobody.
+  UPDATE cdp_data.referral_conversion c SET customer_id = coalesce(fresh, -c.referral_conversion_id), identifier_id = -coalesce(fresh, c.referral_conversion_id), source_key = 'erased ' || c.referral_conversion_id,
+    touchpoint_id = CASE WHEN fresh IS NULL THEN NULL ELSE c.touchpoint_id END, ip_digest = NULL, net_digest = NULL, agent_digest = NULL, device_digest = NULL, payment_digest = NULL, address_digest = NULL,
+    referral_click_id = NULL
+  WHERE c.referral_conversion_id = ANY (own);
+  RETURN QUERY SELECT 'cdp_data.referral_conversion', 'unlink', cardinality(own)::bigint;
+  IF fresh IS NULL THEN
+    DELETE FROM cdp_data.referral_click c WHERE c.customer_id = ANY (homes) AND c.identifier_id = ANY (identifiers);
+  ELSE
+    UPDATE cdp_data.referral_click c SET customer_id = fresh, identifier_id = -fresh, source_key = 'erased ' || c.referral_click_id, ip_digest = NULL, net_digest = NULL, agent_digest = NULL, device_digest = NULL,
+      referrer_host = '', country = NULL, channel = '', variant = ''
+    WHERE c.customer_id = ANY (homes) AND c.identifier_id = ANY (identifiers);
+  END IF;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  RETURN QUERY SELECT 'cdp_data.referral_click', did, erase_of_referral_track.n;
+  IF fresh IS NULL THEN
+    DELETE FROM cdp_data.referral_share s WHERE s.customer_id = ANY (customers);
+  ELSE
+    UPDATE cdp_data.referral_share s SET customer_id = fresh, source_key = 'erased ' || s.referral_share_id, recipient_digest = NULL, channel = '' WHERE s.customer_id = ANY (customers);
+  END IF;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  RETURN QUERY SELECT 'cdp_data.referral_share', did, erase_of_referral_track.n;
+  -- The number of a code stays, so that it never means anybody else.
+  UPDATE cdp_data.referral_code c SET customer_id = coalesce(fresh, -c.referral_code_id), code = 'erased--' || c.referral_code_id, kind = 'vanity',
+    revoked_at = coalesce(c.revoked_at, clock_timestamp()), revoked_reason = 'erased'
+  WHERE c.customer_id = ANY (customers);
+  GET DIAGNOSTICS n = ROW_COUNT;
+  RETURN QUERY SELECT 'cdp_data.referral_code', 'unlink', erase_of_referral_track.n;
+  DELETE FROM cdp_data.referral_guess g WHERE g.guesser = ANY (ARRAY(SELECT convert_to('customer ' || c, 'UTF8') FROM unnest(customers) c));
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.erase_of_referral_track(bigint[], bigint[], bigint[], bigint, text) IS
+'Takes a person out of the referrals: clicks and shares move to the unlinked customer or go; conversions, refunds and referrals stay as amounts and times of nobody, because rewards of others stand on them; codes end and lose their text. Returns what was done per table.';
+
+CREATE OR REPLACE PROCEDURE cdp_internal.maintain_room_referral_track()
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  cutoff timestamptz := (SELECT cdp_internal.cutoff(now(), s.referral_click_retention) FROM cdp_data.setting s);
+  held bigint[] := cdp_internal.held_homes();
+  n bigint := 0;
+  more bigint := 0;
+BEGIN
+  DELETE FROM cdp_data.referral_guess g USING cdp_data.setting s WHERE g.first_at < clock_timestamp() - s.referral_guess_window;
+  IF cutoff IS NOT NULL THEN
+    DELETE FROM cdp_data.referral_click c WHERE c.clicked_at < cutoff AND (c.customer_id IS NULL OR c.customer_id <> ALL (held))
+      AND NOT EXISTS (SELECT FROM cdp_data.referral r WHERE r.referral_click_id = c.referral_click_id);
+    GET DIAGNOSTICS n = ROW_COUNT;
+    DELETE FROM cdp_data.referral_share c WHERE c.shared_at < cutoff AND c.customer_id <> ALL (held);
+    GET DIAGNOSTICS more = ROW_COUNT;
+  END IF;
+  RAISE NOTICE 'maintain: % referral clicks and % shares past their retention', n, more;
+END
+$$;
+COMMENT ON PROCEDURE cdp_internal.maintain_room_referral_track() IS
+'Part of cdp.maintain(): clicks and shares older than cdp_data.setting.referral_click_retention, but those that a referral stands on and those of customers on hold; counts of wrong codes whose window is over.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.health_of_referral_track()
+RETURNS TABLE (severity text, finding text, detail text, remedy text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF to_regclass('cdp_data.referral_guess') IS NULL OR NOT EXISTS (SELECT FROM cdp_data.referral_code) THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+  SELECT 'warning', 'referral_keys', 'no key file is set: addresses and devices of clicks and conversions are not kept, not even as digests', 'Set cdp.key_file (docs/encryption.md): without it much of what tells fraud is missing.'
+  WHERE NOT cdp_internal.key_file_is_set()
+  UNION ALL
+  SELECT 'warning', 'referral_click_retention', format('clicks are kept for %s, a campaign looks back %s', s.referral_click_retention, x.reach), 'Keep them longer, or shorten click_window.'
+  FROM cdp_data.setting s CROSS JOIN LATERAL (
+    SELECT max(t.click_window) AS reach FROM cdp_data.referral_terms t JOIN cdp_data.referral_campaign c USING (referral_campaign_id) WHERE c.state IN ('active', 'paused')) x
+  WHERE s.referral_click_retention < x.reach
+  UNION ALL
+  SELECT 'warning', 'referral_guesses', format('%s addresses or persons try codes that are none', count(*)), 'Somebody may be guessing: look at the site''s log, and at cdp_data.setting.referral_guesses.'
+  FROM cdp_data.referral_guess g, cdp_data.setting s WHERE g.failures >= s.referral_guesses AND g.first_at > clock_timestamp() - s.referral_guess_window HAVING count(*) >= 5;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.health_of_referral_track() IS
+'Findings of cdp.health() about referral tracking: no key file, clicks that are deleted before they stop counting, many who guess codes.';
