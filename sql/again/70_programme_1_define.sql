@@ -355,6 +355,7 @@ BEGIN
   END IF;
   UPDATE cdp_data.referral_campaign c SET state = becomes WHERE c.referral_campaign_id = id;
   INSERT INTO cdp_data.referral_campaign_state (referral_campaign_id, from_at, state, actor) VALUES (id, moment, becomes, coalesce(referral_become.actor, session_user));
+  PERFORM cdp_internal.referral_hold(id, verb);
   PERFORM cdp_data.audit_write('referral', 'referral campaign ' || name, NULL, jsonb_build_object('op', verb, 'referral_campaign_id', id, 'was', was));
 END
 $$;

@@ -192,6 +192,7 @@ CREATE TABLE IF NOT EXISTS cdp_data.referral_distribution (
   referral_campaign_id integer NOT NULL,
   customer_id bigint NOT NULL,
   channel text COLLATE "C" NOT NULL,
+  destination text COLLATE "C" NOT NULL DEFAULT '',
   referral_material_id integer NOT NULL,
   variant text COLLATE "C" NOT NULL,
   referral_code_id bigint,
@@ -211,19 +212,29 @@ CREATE UNIQUE INDEX IF NOT EXISTS referral_distribution_outbox_idx ON cdp_data.r
 CREATE INDEX IF NOT EXISTS referral_distribution_open_idx ON cdp_data.referral_distribution (referral_campaign_id) WHERE state IN ('queued', 'failed');
 COMMENT ON TABLE cdp_data.referral_distribution IS 'Who was told of a referral campaign on which channel, and what became of it: one row for each, written with the message in one transaction.';
 COMMENT ON COLUMN cdp_data.referral_distribution.customer_id IS 'The root when it was written. Who was merged since is found by his root now.';
+COMMENT ON COLUMN cdp_data.referral_distribution.destination IS 'Destination of the outbox through which he is told.';
+COMMENT ON COLUMN cdp_data.referral_distribution.referral_material_id IS 'Material of cdp_data.referral_material; 0: there was none for him.';
 COMMENT ON COLUMN cdp_data.referral_distribution.referral_code_id IS 'The code of the advocate that the message carries; NULL where it was suppressed before there was one.';
 COMMENT ON COLUMN cdp_data.referral_distribution.state IS 'queued (waits, or is on its way to be tried again), sent, delivered (the channel said so), failed (given up, or until next_try_at), suppressed (it may not go; error says why).';
 COMMENT ON COLUMN cdp_data.referral_distribution.attempts IS 'Messages that were written for it.';
 COMMENT ON COLUMN cdp_data.referral_distribution.next_try_at IS 'A failed one is tried again then; NULL: it is not.';
 COMMENT ON COLUMN cdp_data.referral_distribution.outbox_id IS 'The last message in cdp_data.outbox, as long as it is kept there.';
 
+-- step: referral programme settings
+ALTER TABLE cdp_data.setting ADD COLUMN IF NOT EXISTS referral_attempts integer NOT NULL DEFAULT 3 CHECK (referral_attempts BETWEEN 1 AND 100),
+  ADD COLUMN IF NOT EXISTS referral_retry_after interval NOT NULL DEFAULT '1 hour' CHECK (referral_retry_after > '0'::interval AND referral_retry_after <= '7 days'),
+  ADD COLUMN IF NOT EXISTS referral_distribution_retention interval CHECK (referral_distribution_retention > '0'::interval);
+COMMENT ON COLUMN cdp_data.setting.referral_attempts IS 'A message of a referral campaign that fails is written so many times at most; each of them is delivered as often as its destination says (max_attempts).';
+COMMENT ON COLUMN cdp_data.setting.referral_retry_after IS 'So long after it failed the first time it is written again; each time twice as long, at most 7 days.';
+COMMENT ON COLUMN cdp_data.setting.referral_distribution_retention IS 'cdp.maintain() forgets who was told of referral campaigns that ended longer ago than this. NULL keeps everything.';
+
 -- step: again: personal data of referral programmes
 SELECT cdp_internal.declare_personal_data('referral', 'cdp_data.referral_distribution', v.c, v.category, 'customer_id', 'delete', v.note) FROM (VALUES
   ('customer_id', 'pseudonym', 'which referral campaigns a customer was told of, and when'), ('state', 'behaviour', NULL::text), ('variant', 'behaviour', NULL),
   ('error', 'content', 'what a deliverer said'), ('referral_code_id', 'pseudonym', NULL)
 ) AS v (c, category, note);
-SELECT cdp_internal.declare_impersonal('referral', 'cdp_data.' || v.t, v.c, v.note) FROM (SELECT x.t, CASE x.t WHEN 'referral_distribution' THEN '{channel}' ELSE '{*}' END::text[] AS c, x.note FROM (VALUES
-  ('referral_distribution', 'name of a channel'), ('referral_campaign', 'names and words about campaigns, names of roles'), ('referral_campaign_state', 'states, names of roles'), ('referral_terms', 'rules for everybody alike, names of roles'),
+SELECT cdp_internal.declare_impersonal('referral', 'cdp_data.' || v.t, v.c, v.note) FROM (SELECT x.t, CASE x.t WHEN 'referral_distribution' THEN '{channel,destination}' ELSE '{*}' END::text[] AS c, x.note FROM (VALUES
+  ('referral_distribution', 'names of channels and destinations'), ('referral_campaign', 'names and words about campaigns, names of roles'), ('referral_campaign_state', 'states, names of roles'), ('referral_terms', 'rules for everybody alike, names of roles'),
   ('reward_rule', 'rules for everybody alike'), ('reward_cap', 'limits for everybody alike'), ('referral_material', 'texts that go to everybody alike, names of roles')) AS x (t, note)) v;
 
 -- step: again: grants of referral programmes
@@ -232,7 +243,7 @@ FROM unnest(array['admin', 'analyst', 'marketer', 'finance', 'privacy', 'connect
   unnest(array['referral_campaign', 'referral_campaign_state', 'referral_terms', 'reward_rule', 'reward_cap', 'referral_material']) AS r (name);
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.referral_distribution')
 FROM unnest(array['admin', 'marketer', 'privacy', 'connector']) AS t (template);
-SELECT cdp_internal.declare_grant('analyst', 'SELECT (referral_distribution_id, referral_campaign_id, customer_id, channel, referral_material_id, variant, state, attempts, next_try_at, queued_at, sent_at, delivered_at)', 'TABLE', 'cdp_data.referral_distribution');
+SELECT cdp_internal.declare_grant('analyst', 'SELECT (referral_distribution_id, referral_campaign_id, customer_id, channel, destination, referral_material_id, variant, state, attempts, next_try_at, queued_at, sent_at, delivered_at)', 'TABLE', 'cdp_data.referral_distribution');
 
 -- step: again: referral programmes mixed sources
 SELECT cdp_internal.declare_mixed_sources('cdp_data.referral_distribution');
@@ -241,3 +252,20 @@ SELECT cdp_internal.declare_mixed_sources('cdp_data.referral_distribution');
 SELECT cdp_internal.declare_audited('cdp_data.' || v.t, v.k) FROM (VALUES
   ('referral_campaign', '{referral_campaign_id,name}'::text[]), ('referral_terms', '{referral_campaign_id,terms_version}'), ('reward_rule', '{referral_campaign_id,terms_version,rule}'),
   ('reward_cap', '{referral_campaign_id,terms_version,reward_cap_id}'), ('referral_material', '{referral_material_id}')) AS v (t, k);
+
+-- step: again: referral programme job
+SELECT cdp_internal.declare_job('referral_campaigns', 'referral', 'SELECT * FROM cdp.advance_referral_campaigns()', '1 minute', 'Notes what became of messages of referral campaigns, tries failed ones again, ends campaigns past their end.');
+
+-- step: again: referral programme roads
+CREATE OR REPLACE FUNCTION cdp_api.referral_delivery(message text, report text, error text DEFAULT NULL, at timestamptz DEFAULT NULL) RETURNS text
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN cdp.referral_delivery(message, report, error, at);
+END
+$$;
+REVOKE ALL ON FUNCTION cdp_api.referral_delivery(text, text, text, timestamptz) FROM PUBLIC;
+COMMENT ON FUNCTION cdp_api.referral_delivery(text, text, text, timestamptz) IS 'cdp.referral_delivery() for the connector role. Definer: a deliverer reports what became of a message, and reads or writes no table.';
+
+-- step: again: referral programme road grants
+SELECT cdp_internal.declare_grant('connector', 'EXECUTE', 'FUNCTION', 'cdp_api.referral_delivery(text,text,text,timestamptz)');

@@ -161,6 +161,6 @@ SELECT cdp.register_personal_data('my.ticket', 'body', 'content', 'mail', 'value
 DROP TABLE public.st, public.crm, public.ev, public.cs;
 
 -- A referral campaign of which she and another were told.
-SELECT cdp.create_referral_campaign('bring');
+SELECT cdp.create_referral_campaign('told of it');
 INSERT INTO cdp_data.referral_distribution (referral_campaign_id, customer_id, channel, referral_material_id, variant, state, error, queued_at)
-SELECT 1, x, 'email', 900, 'a', 'failed', CASE WHEN x = cdp.customer_of('user_id', 'u4') THEN 'busy' ELSE 'no mailbox of Erika Musterfräulein' END, '2026-04-20' FROM unnest(ARRAY[cdp.customer_of('user_id', 'u-erika-77'), cdp.customer_of('user_id', 'u4')]) x;
+SELECT (SELECT referral_campaign_id FROM cdp_data.referral_campaign WHERE name = 'told of it'), x, 'email', 900, 'a', 'failed', CASE WHEN x = cdp.customer_of('user_id', 'u4') THEN 'busy' ELSE 'no mailbox of Erika Musterfräulein' END, '2026-04-20' FROM unnest(ARRAY[cdp.customer_of('user_id', 'u-erika-77'), cdp.customer_of('user_id', 'u4')]) x;
