@@ -6,7 +6,7 @@
 #   assert    the same suites on a server built from Debian's source with assertions
 #   valgrind  the files of test/valgrind.list on that server under valgrind
 #   crash     the TAP tests of crash and standby
-#   quality   matching on labelled data must reach its figures (test/quality); without the data it is skipped
+#   quality   matching and fraud rules on labelled data must reach their figures (test/quality); without the data it is skipped
 #   check_deep.sh [part ...]     all of them when none is named. FUZZ_ROUNDS (default 20000) sets how long fuzz runs.
 # Ends with "N passed, N failed, N skipped"; a part that this machine cannot run is skipped with its reason.
 set -uo pipefail
@@ -127,6 +127,7 @@ do_valgrind() {
 do_crash() { FILES='test/t/crash.pl test/t/standby.pl' bash tools/test.sh tap; }
 
 do_quality() {
+	bash test/quality/referral.sh || return 1
 	[ -f "${CDP_SHARED:-../shared/data}/identity/febrl3.csv" ] || return 4
 	bash test/quality/identity.sh
 }

@@ -7,7 +7,7 @@ CREATE FUNCTION cdp_internal.fraud_graph_in(cstring) RETURNS cdp.fraud_graph
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'cdp_graph_in';
 COMMENT ON FUNCTION cdp_internal.fraud_graph_in(cstring) IS
-'Reads the text form of cdp.fraud_graph; errors 22P02 or 22P03 when the bytes are not what the aggregate cdp.fraud_graph makes, 54000 when checking them takes more than cdp.fraud_graph_memory.';
+'Reads the text form of cdp.fraud_graph; errors 22P02 or 22P03 when the bytes are not what the aggregate cdp.fraud_graph makes, 54000 when checking them takes more than cdp.fraud_memory.';
 
 CREATE FUNCTION cdp_internal.fraud_graph_out(cdp.fraud_graph) RETURNS cstring
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
@@ -19,7 +19,7 @@ CREATE FUNCTION cdp_internal.fraud_graph_recv(internal) RETURNS cdp.fraud_graph
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'cdp_graph_recv';
 COMMENT ON FUNCTION cdp_internal.fraud_graph_recv(internal) IS
-'Reads the binary form of cdp.fraud_graph; errors 22P03 when the bytes are not what the aggregate cdp.fraud_graph makes, 54000 when checking them takes more than cdp.fraud_graph_memory.';
+'Reads the binary form of cdp.fraud_graph; errors 22P03 when the bytes are not what the aggregate cdp.fraud_graph makes, 54000 when checking them takes more than cdp.fraud_memory.';
 
 CREATE FUNCTION cdp_internal.fraud_graph_send(cdp.fraud_graph) RETURNS bytea
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE

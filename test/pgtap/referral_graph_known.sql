@@ -91,12 +91,12 @@ RESET ROLE;
 -- Memory and cancellation.
 CREATE TABLE t.large AS SELECT hashint8(i)::bigint AS a, hashint8(-i)::bigint AS b FROM generate_series(1, 60000::bigint) i;
 CREATE TABLE t.stored AS SELECT cdp.fraud_graph(a, b) AS g FROM t.large;
-SET LOCAL cdp.fraud_graph_memory = '1MB';
+SET LOCAL cdp.fraud_memory = '1MB';
 SELECT throws_ok($$SELECT cdp.fraud_graph(a, b) FROM t.large$$, '54000', 'graphs of accounts do not fit into memory', 'a graph that does not fit');
 SELECT throws_ok('SELECT cdp.fraud_dense_blocks(g) FROM t.stored', '54000', 'a graph of accounts does not fit into memory', 'a stored one that does not fit');
-SET LOCAL cdp.fraud_graph_memory = '3MB';
+SET LOCAL cdp.fraud_memory = '3MB';
 SELECT throws_ok('SELECT cdp.fraud_core(g) FROM t.stored', '54000', 'a graph of accounts does not fit into memory', 'an engine that does not fit');
-RESET cdp.fraud_graph_memory;
+RESET cdp.fraud_memory;
 CREATE TABLE t.dense AS SELECT a, b FROM generate_series(1, 400) a, generate_series(1, 400) b;
 CREATE FUNCTION t.cancelled(query text) RETURNS text LANGUAGE plpgsql AS $$
 BEGIN

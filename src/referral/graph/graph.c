@@ -18,7 +18,7 @@
 #include "utils/uuid.h"
 
 #define PASS "graphs of accounts"
-#define SETTING "cdp.fraud_graph_memory"
+#define SETTING "cdp.fraud_memory"
 
 int			cdp_graph_memory = 1024 * 1024;
 
