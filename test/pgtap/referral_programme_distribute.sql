@@ -7,7 +7,7 @@ SELECT cdp.add_source('shop', 'UTC');
 CREATE FUNCTION pg_temp.id(v text) RETURNS bigint LANGUAGE sql AS $$ SELECT cdp.customer_of('user_id', v) $$;
 CREATE FUNCTION pg_temp.states(name text DEFAULT 'bring', channel text DEFAULT 'email') RETURNS text LANGUAGE sql AS $$
   SELECT string_agg(n || ' ' || state, ', ' ORDER BY state) FROM (SELECT d.state, count(*) AS n FROM cdp_data.referral_distribution d JOIN cdp_data.referral_campaign c USING (referral_campaign_id) WHERE c.name = states.name AND d.channel = states.channel GROUP BY 1) x $$;
-SELECT count(*) FROM generate_series(1, 200) i, cdp.identify('shop', jsonb_build_object('user_id', 'u' || i, 'email', 'u' || i || '@example.org'),
+SELECT count(*) FROM generate_series(1, 200) i, cdp.identify('shop', jsonb_build_object(CASE WHEN i = 21 THEN 'cookie' ELSE 'user_id' END, 'u' || i, 'email', 'u' || i || '@example.org'),
   jsonb_build_object('city', CASE WHEN i <= 160 THEN 'Xian' ELSE 'Rome' END, 'language', (ARRAY['zh-CN', 'zh_TW', 'en', 'de-AT', 'fr'])[1 + i % 5], 'first_name', '{code} of ' || i), '2026-05-01') x;
 SELECT count(*) FROM generate_series(1, 150) i, cdp.record_consent('shop', 'marketing', 'granted', jsonb_build_object('email', 'u' || i || '@example.org'), channel => 'email') x;
 SELECT count(*) FROM generate_series(1, 150) i, cdp.record_consent('shop', 'marketing', 'granted', jsonb_build_object('email', 'u' || i || '@example.org'), channel => 'sms') x WHERE i % 2 = 0;
@@ -130,7 +130,7 @@ SELECT cdp.resume_referral_campaign('bring');
 SELECT is((SELECT count(*) FROM cdp.outbox_take('mailer', 5)), 5::bigint, 'it goes on');
 SELECT cdp.link_identifiers((SELECT identifier_id FROM cdp_data.identifier WHERE value = 'u20'), (SELECT identifier_id FROM cdp_data.identifier WHERE value = 'u21'), 'one person') IS NOT NULL;
 SELECT results_eq($$SELECT queued FROM cdp.distribute_referral('bring', 'email', 'mailer')$$, $$VALUES (0::bigint)$$, 'who was merged is not told again');
-SELECT is((SELECT count(*) FROM cdp_internal.referral_told(:bring, 'email') WHERE root IN (pg_temp.id('u20'))), 1::bigint, 'and counts once');
+SELECT is((SELECT count(*) || ' ' || (SELECT count(*) FROM cdp_data.referral_distribution d WHERE d.channel = 'email' AND d.referral_campaign_id = :bring AND cdp_internal.root_of(d.customer_id) = pg_temp.id('u20')) FROM cdp_internal.referral_told(:bring, 'email') WHERE root = pg_temp.id('u20')), '1 2', 'and counts once');
 SELECT cdp.end_referral_campaign('bring');
 SELECT is((SELECT count(*) FROM cdp_data.outbox WHERE state = 'waiting'), 0::bigint, 'the end takes back what waits');
 SELECT cdp.outbox_failed(outbox_id, 'busy') FROM cdp_data.outbox WHERE state = 'taken';
