@@ -97,8 +97,10 @@ COMMENT ON FUNCTION cdp_internal.referral_fill(text, text, text, text, text) IS 
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_reason(reason text) RETURNS text
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN left(coalesce(regexp_replace(reason, '\mcustomer \d+', 'the customer', 'g'), 'the outbox has such a message already'), 500);
-COMMENT ON FUNCTION cdp_internal.referral_reason(text) IS 'Why the outbox did not take a message, without a number of a customer.';
+-- Addresses, numbers of customers and telephones, ids of accounts.
+RETURN left(regexp_replace(regexp_replace(regexp_replace(regexp_replace(reason, '\mcustomer \d+', 'the customer', 'g'), '[^[:space:]<>()"'',;:]+@[^[:space:]<>()"'',;:]+', '(address)', 'g'),
+  '[+]?[0-9](?:[ ()./-]*[0-9]){6,}', '(number)', 'g'), '[A-Za-z0-9_-]{20,}', '(id)', 'g'), 500);
+COMMENT ON FUNCTION cdp_internal.referral_reason(text) IS 'Why a message did not go or arrive, as it is kept: without addresses, telephones, numbers of customers and long ids, at most 500 characters. NULL for NULL.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_told(campaign integer, channel text) RETURNS TABLE (root bigint, referral_distribution_id bigint, state text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -143,7 +145,7 @@ BEGIN
       CROSS JOIN LATERAL cdp_internal.outbox_put_many(referral_send.destination, 'referral', coalesce(m.customers, '{}'), coalesce(y.payloads, '{}'), coalesce(m.keys, '{}')) p
       JOIN unnest(m.customers, m.codes) WITH ORDINALITY AS k (customer, code, n) ON k.n = p.n
   ), done AS MATERIALIZED (
-    SELECT u.root, u.row, u.material, u.variant, p.code, p.outbox_id, CASE WHEN p.outbox_id IS NULL THEN cdp_internal.referral_reason(coalesce(u.reason, p.refusal)) END AS error
+    SELECT u.root, u.row, u.material, u.variant, p.code, p.outbox_id, CASE WHEN p.outbox_id IS NULL THEN coalesce(cdp_internal.referral_reason(coalesce(u.reason, p.refusal)), 'the outbox has such a message already') END AS error
     FROM unnest(roots, rows, w.materials, w.variants, w.reasons) AS u (root, row, material, variant, reason) LEFT JOIN put p ON p.customer = u.root
   ), anew AS (
     UPDATE cdp_data.referral_distribution d SET state = CASE WHEN x.outbox_id IS NULL THEN 'suppressed' ELSE 'queued' END, error = x.error, referral_material_id = CASE WHEN x.outbox_id IS NULL THEN d.referral_material_id ELSE x.material END,

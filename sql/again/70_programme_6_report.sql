@@ -18,7 +18,7 @@ DECLARE
   n bigint;
 BEGIN
   UPDATE cdp_data.referral_distribution d SET state = CASE w.state WHEN 'sent' THEN 'sent' WHEN 'failed' THEN 'failed' ELSE 'suppressed' END, sent_at = coalesce(d.sent_at, w.sent_at),
-    error = CASE w.state WHEN 'sent' THEN NULL WHEN 'failed' THEN coalesce(w.last_error, 'it failed') ELSE coalesce(cdp_internal.referral_reason(w.last_error), 'it was cancelled') END,
+    error = CASE w.state WHEN 'sent' THEN NULL WHEN 'failed' THEN coalesce(cdp_internal.referral_reason(w.last_error), 'it failed') ELSE coalesce(cdp_internal.referral_reason(w.last_error), 'it was cancelled') END,
     next_try_at = CASE w.state WHEN 'failed' THEN cdp_internal.referral_next_try(d.attempts, now()) END
   FROM (
     SELECT x.referral_distribution_id, o.state, o.sent_at, o.last_error FROM cdp_data.referral_distribution x JOIN cdp_data.outbox o ON o.outbox_id = x.outbox_id
@@ -126,7 +126,7 @@ BEGIN
     UPDATE cdp_data.referral_distribution x SET state = 'delivered', error = NULL, next_try_at = NULL, sent_at = coalesce(x.sent_at, moment), delivered_at = least(x.delivered_at, moment)
     WHERE x.referral_distribution_id = d.referral_distribution_id AND (x.state <> 'delivered' OR x.delivered_at > moment);
   ELSIF part[4]::integer = d.attempts THEN
-    UPDATE cdp_data.referral_distribution x SET state = 'failed', error = left(coalesce(referral_delivery.error, report), 500), sent_at = coalesce(x.sent_at, moment),
+    UPDATE cdp_data.referral_distribution x SET state = 'failed', error = coalesce(cdp_internal.referral_reason(referral_delivery.error), report), sent_at = coalesce(x.sent_at, moment),
       next_try_at = CASE report WHEN 'failed' THEN cdp_internal.referral_next_try(x.attempts, moment) END
     WHERE x.referral_distribution_id = d.referral_distribution_id AND (x.state IN ('queued', 'sent') OR report = 'bounced' AND x.state = 'failed' AND x.next_try_at IS NOT NULL);
   ELSE

@@ -216,6 +216,7 @@ COMMENT ON COLUMN cdp_data.referral_distribution.destination IS 'Destination of 
 COMMENT ON COLUMN cdp_data.referral_distribution.referral_material_id IS 'Material of cdp_data.referral_material; 0: there was none for him.';
 COMMENT ON COLUMN cdp_data.referral_distribution.referral_code_id IS 'The code of the advocate that the message carries; NULL where it was suppressed before there was one.';
 COMMENT ON COLUMN cdp_data.referral_distribution.state IS 'queued (waits, or is on its way to be tried again), sent, delivered (the channel said so), failed (given up, or until next_try_at), suppressed (it may not go; error says why).';
+COMMENT ON COLUMN cdp_data.referral_distribution.error IS 'Why it failed or was suppressed: what the outbox, the deliverer or the channel said, without addresses, telephones and numbers of customers.';
 COMMENT ON COLUMN cdp_data.referral_distribution.attempts IS 'Messages that were written for it.';
 COMMENT ON COLUMN cdp_data.referral_distribution.next_try_at IS 'A failed one is tried again then; NULL: it is not.';
 COMMENT ON COLUMN cdp_data.referral_distribution.outbox_id IS 'The last message in cdp_data.outbox, as long as it is kept there.';
@@ -231,7 +232,7 @@ COMMENT ON COLUMN cdp_data.setting.referral_distribution_retention IS 'cdp.maint
 -- step: again: personal data of referral programmes
 SELECT cdp_internal.declare_personal_data('referral', 'cdp_data.referral_distribution', v.c, v.category, 'customer_id', 'delete', v.note) FROM (VALUES
   ('customer_id', 'pseudonym', 'which referral campaigns a customer was told of, and when'), ('state', 'behaviour', NULL::text), ('variant', 'behaviour', NULL),
-  ('error', 'content', 'what a deliverer said'), ('referral_code_id', 'pseudonym', NULL)
+  ('error', 'other', 'what a deliverer said, without addresses and numbers'), ('referral_code_id', 'pseudonym', NULL)
 ) AS v (c, category, note);
 SELECT cdp_internal.declare_impersonal('referral', 'cdp_data.' || v.t, v.c, v.note) FROM (SELECT x.t, CASE x.t WHEN 'referral_distribution' THEN '{channel,destination}' ELSE '{*}' END::text[] AS c, x.note FROM (VALUES
   ('referral_distribution', 'names of channels and destinations'), ('referral_campaign', 'names and words about campaigns, names of roles'), ('referral_campaign_state', 'states, names of roles'), ('referral_terms', 'rules for everybody alike, names of roles'),
@@ -242,8 +243,7 @@ SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.' || 
 FROM unnest(array['admin', 'analyst', 'marketer', 'finance', 'privacy', 'connector']) AS t (template),
   unnest(array['referral_campaign', 'referral_campaign_state', 'referral_terms', 'reward_rule', 'reward_cap', 'referral_material']) AS r (name);
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.referral_distribution')
-FROM unnest(array['admin', 'marketer', 'privacy', 'connector']) AS t (template);
-SELECT cdp_internal.declare_grant('analyst', 'SELECT (referral_distribution_id, referral_campaign_id, customer_id, channel, destination, referral_material_id, variant, state, attempts, next_try_at, queued_at, sent_at, delivered_at)', 'TABLE', 'cdp_data.referral_distribution');
+FROM unnest(array['admin', 'analyst', 'marketer', 'privacy', 'connector']) AS t (template);
 
 -- step: again: referral programmes mixed sources
 SELECT cdp_internal.declare_mixed_sources('cdp_data.referral_distribution');

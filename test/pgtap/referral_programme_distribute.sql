@@ -1,7 +1,7 @@
 -- Who is told of a referral campaign: once each, by his language and the weights, with a code of his own; who may not be told is kept with
 -- the reason; what failed is tried again with growing pauses; reports of the channel end in the same in any order; pause, end, merges,
 -- erasure, retention. Commits, so without a transaction around.
-SELECT plan(88);
+SELECT plan(96);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC');
 CREATE FUNCTION pg_temp.id(v text) RETURNS bigint LANGUAGE sql AS $$ SELECT cdp.customer_of('user_id', v) $$;
@@ -117,6 +117,11 @@ SELECT throws_ok($$SELECT cdp.referral_delivery('x', 'delivered', at => 'infinit
 SELECT is(cdp.referral_delivery(format('referral %s email %s 1', :bring, :busy), 'bounced'), 'repeated', 'of a message that was tried again since');
 SELECT bag_eq(format($$SELECT * FROM cdp.load_referral_deliveries('[{"message": "referral %s email %s 1", "report": "delivered"}, {"message": "x", "report": "failed"}, {"message": "referral %1$s email %2$s 1", "report": "delivered"}]')$$, :bring, pg_temp.id('u11')), $$VALUES ('noted', 1::bigint), ('repeated', 1), ('unknown', 1)$$, 'many at once');
 SELECT throws_ok($$SELECT * FROM cdp.load_referral_deliveries('{}')$$, '22023', NULL, 'that are no list');
+
+SELECT is(cdp_internal.referral_reason(v.said), v.kept, 'kept of: ' || v.said) FROM (VALUES ('550 5.1.1 <ann.b+x@mail.example.org>: no mailbox', '550 5.1.1 <(address)>: no mailbox'), ('number +49 (151) 234-56789 is off', 'number (number) is off'),
+  ('customer 42 refuses', 'the customer refuses'), ('openid oABCdefGHIjklMNOpqrSTUvwx12 unknown', 'openid (id) unknown'), ('error 421', 'error 421'), (repeat('x ', 400), left(repeat('x ', 400), 500))) AS v (said, kept);
+SELECT results_eq($$SELECT language, variant, state, people FROM cdp_bi.referral_distribution WHERE referral_campaign = 'bring' AND channel = 'sms' AND state = 'queued'$$, $$SELECT 'en'::text COLLATE "C", 'a'::text COLLATE "C", 'queued'::text COLLATE "C", count(*) FROM cdp_data.referral_distribution WHERE channel = 'sms' AND state = 'queued'$$, 'the view counts people');
+SELECT results_eq($$SELECT state, segment, channels, budget, terms_version FROM cdp_bi.referral_campaign$$, $$VALUES ('active' COLLATE "C", 'xian' COLLATE "C", '{email,sms}'::text[] COLLATE "C", NULL::numeric, 1)$$, 'campaigns have names');
 
 -- Pause, going on, the end.
 SELECT cdp.outbox_take('texter', 1) IS NOT NULL;
