@@ -1,4 +1,41 @@
--- Referral room, ledger: what it adds to erasures and to health.
+-- Referral room, ledger and rewards: what they add to erasures and to health.
+
+CREATE OR REPLACE FUNCTION cdp_internal.reward_forsake(gone bigint[], as_of timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+DECLARE
+  moves cdp_internal.reward_move[];
+  keys text[];
+  minors bigint[];
+  counts bigint[];
+  owes record;
+BEGIN
+  PERFORM cdp_internal.payouts_cancel(ARRAY(SELECT DISTINCT w.payout_id FROM cdp_data.reward w WHERE w.customer_id = ANY (gone) AND w.payout_id IS NOT NULL), 'erased', as_of);
+  -- What was not approved or held goes back to the budget; what was his already lapses.
+  SELECT array_agg(k.key), array_agg(-(w.reserved_minor + w.pending_minor)), array_agg(CASE WHEN w.amount_minor - w.clawed_minor = w.reserved_minor + w.pending_minor THEN -1 ELSE 0 END) INTO keys, minors, counts
+  FROM cdp_data.reward w CROSS JOIN LATERAL unnest(w.counters) AS k (key) WHERE w.customer_id = ANY (gone) AND w.reserved_minor + w.pending_minor > 0;
+  IF keys IS NOT NULL THEN
+    PERFORM FROM cdp_data.reward_counter c WHERE c.counter_key = ANY (keys) ORDER BY c.counter_key FOR NO KEY UPDATE;
+    PERFORM cdp_internal.counter_add(keys, minors, counts);
+  END IF;
+  WITH was AS MATERIALIZED (
+    SELECT w.* FROM cdp_data.reward w WHERE w.customer_id = ANY (gone) ORDER BY w.reward_id FOR UPDATE
+  ), now AS (
+    UPDATE cdp_data.reward w SET reserved_minor = 0, pending_minor = 0, available_minor = 0, expired_minor = w.expired_minor + w.available_minor, clawed_minor = w.clawed_minor + w.reserved_minor + w.pending_minor,
+      voided_at = CASE WHEN w.clawed_minor + w.reserved_minor + w.pending_minor = w.amount_minor THEN coalesce(w.voided_at, reward_forsake.as_of) END, reason = 'erased', frozen = true, revision = w.revision + 1
+    FROM was WHERE w.reward_id = was.reward_id RETURNING w.reward_id, w.revision, was.reserved_minor, was.pending_minor, was.available_minor
+  )
+  SELECT array_agg(ROW(m.kind, n.reward_id, n.revision, m.nth, m.debit, m.credit, m.amount, NULL, 'erased')::cdp_internal.reward_move ORDER BY n.reward_id, m.nth) INTO moves
+  FROM now n CROSS JOIN LATERAL (VALUES ('void', 1, 'budget_reserved', 'budget', n.reserved_minor), ('void', 2, 'liability_pending', 'budget', n.pending_minor), ('expire', 3, 'liability_available', 'breakage_expired', n.available_minor)) AS m (kind, nth, debit, credit, amount) WHERE m.amount > 0;
+  PERFORM cdp_internal.post_moves(coalesce(moves, '{}'), as_of);
+  FOR owes IN SELECT a.ledger_account_id, a.referral_campaign_id, a.currency, a.balance_minor FROM cdp_data.ledger_account a WHERE a.customer_id = ANY (gone) AND a.kind = 'clawback_receivable' AND a.balance_minor > 0 ORDER BY a.ledger_account_id LOOP
+    PERFORM cdp_internal.ledger_post(ARRAY[cdp_internal.ledger_key('written off', owes.ledger_account_id::text, (SELECT max(e.ledger_posting_id)::text FROM cdp_data.ledger_entry e WHERE e.ledger_account_id = owes.ledger_account_id))], '{written_off}', ARRAY[as_of], '{NULL}', '{NULL}', '{NULL}', '{erased}', '{1,1}',
+      cdp_internal.ledger_accounts('{fees}', ARRAY[owes.referral_campaign_id], '{NULL}', ARRAY[owes.currency]::text[]) || owes.ledger_account_id, ARRAY[owes.balance_minor, -owes.balance_minor]);
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.reward_forsake(bigint[], timestamptz) IS
+'Ends what is open with people who are erased: payouts that were not sent are cancelled, what was not theirs yet goes back to the budget, what was available lapses, what they owe is written off to fees. Their rewards are never decided about again.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.erase_of_referral_ledger(customers bigint[], homes bigint[], identifiers bigint[], fresh bigint, mode text)
 RETURNS TABLE (table_name text, action text, n bigint)
@@ -6,16 +43,29 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp 
 AS $$
 DECLARE
   k bigint;
+  stranger bigint := coalesce(fresh, (SELECT -min(w.reward_id) FROM cdp_data.reward w WHERE w.customer_id = ANY (customers)));
 BEGIN
+  PERFORM cdp_internal.hold_people(customers);
+  PERFORM cdp_internal.reward_forsake(customers, clock_timestamp());
+  IF fresh IS NULL THEN
+    -- Nothing is left to reckon the other one's reward from, so it stays as it is.
+    UPDATE cdp_data.reward w SET frozen = true FROM cdp_data.referral r WHERE r.referral_id = w.referral_id AND r.referee_id = ANY (customers || homes) AND NOT w.frozen;
+  END IF;
+  UPDATE cdp_data.reward w SET customer_id = stranger, counters = ARRAY(SELECT c FROM unnest(w.counters) c WHERE c !~ '/(referrer|referee)/') WHERE w.customer_id = ANY (customers);
+  GET DIAGNOSTICS k = ROW_COUNT;
+  RETURN QUERY SELECT 'cdp_data.reward', 'unlink', k;
+  UPDATE cdp_data.payout p SET customer_id = coalesce(stranger, -p.payout_id) WHERE p.customer_id = ANY (customers);
+  GET DIAGNOSTICS k = ROW_COUNT;
+  RETURN QUERY SELECT 'cdp_data.payout', 'unlink', k;
   -- Each account is then a stranger's of its own: nothing ties those of one person together.
-  UPDATE cdp_data.ledger_account a SET customer_id = -a.ledger_account_id WHERE a.customer_id = ANY (customers || homes);
+  UPDATE cdp_data.ledger_account a SET customer_id = -a.ledger_account_id WHERE a.customer_id = ANY (customers);
   GET DIAGNOSTICS k = ROW_COUNT;
   RETURN QUERY SELECT 'cdp_data.ledger_account', 'unlink', k;
-  RETURN QUERY SELECT 'cdp_data.reward_counter', 'delete', cdp_internal.erase_keyed('cdp_data.reward_counter', 'customer_id', customers || homes);
+  RETURN QUERY SELECT 'cdp_data.reward_counter', 'delete', cdp_internal.erase_keyed('cdp_data.reward_counter', 'customer_id', customers);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.erase_of_referral_ledger(bigint[], bigint[], bigint[], bigint, text) IS
-'Takes the person who is erased off the accounts, which stay with their entries, and deletes his caps. Returns what was done per table.';
+'Takes the person who is erased off rewards, payouts and accounts, which stay with their entries, once what is open with him is ended; deletes his caps. Rewards of those whom he brought, or who brought him, stay. Returns what was done per table.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.health_of_referral_ledger()
 RETURNS TABLE (severity text, finding text, detail text, remedy text)

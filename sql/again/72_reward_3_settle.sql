@@ -1,0 +1,324 @@
+-- Referral room, rewards: the one road by which rewards change with what is known. It works out what each should be and posts the
+-- difference, so replays, merges, refunds, reversals and late events are all the same to it.
+
+CREATE OR REPLACE FUNCTION cdp_internal.reward_pairs(scope bigint[], as_of timestamptz) RETURNS SETOF cdp_internal.reward_pair
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+  WITH have AS MATERIALIZED (
+    SELECT w.*, u.rule, cdp_internal.root_of(w.customer_id) AS root FROM cdp_data.reward w JOIN cdp_data.reward_rule u ON u.reward_rule_id = w.reward_rule_id 
+      JOIN cdp_data.referral r ON r.referral_id = w.referral_id
+    -- Of what is frozen only the other side's is still taken back, when the referral turns out to be none.
+    WHERE w.referral_id = ANY (scope) AND (NOT w.frozen OR w.reason IS DISTINCT FROM 'erased' AND r.state IN ('rejected', 'ineligible', 'duplicate'))
+  ), want AS MATERIALIZED (
+    SELECT d.*, row_number() OVER (ORDER BY d.hold_until, d.referral_conversion_id, d.rule, d.side, d.level, d.milestone, d.referral_id) AS nth FROM cdp_internal.reward_desired(scope, reward_pairs.as_of) d
+    WHERE NOT EXISTS (SELECT FROM cdp_data.reward f WHERE f.referral_id = d.referral_id AND f.side = d.side AND f.level = d.level AND f.frozen AND (f.reason = 'erased' OR (f.referral_conversion_id, f.reward_rule_id) = (d.referral_conversion_id, d.reward_rule_id)))
+  ), pair AS (
+    SELECT h.reward_id, d.nth FROM have h JOIN want d ON d.milestone IS NULL AND h.milestone IS NULL AND (h.referral_id, h.referral_conversion_id, h.rule, h.side, h.level) = (d.referral_id, d.referral_conversion_id, d.rule, d.side, d.level)
+    UNION ALL
+    -- A milestone is one for each advocate and n, whichever referral was the nth when it was reached.
+    SELECT m.reward_id, m.nth FROM (
+      SELECT h.reward_id, d.nth, row_number() OVER (PARTITION BY d.nth ORDER BY h.clawed_minor < h.amount_minor DESC, h.referral_id = d.referral_id DESC, h.reward_id) AS place
+      FROM have h JOIN want d ON h.milestone = d.milestone AND (h.referral_campaign_id, h.rule, h.root) = (d.referral_campaign_id, d.rule, d.root)) m WHERE m.place = 1
+  )
+  SELECT x.reward_id, x.referral_id, x.referral_conversion_id, x.reward_rule_id, x.side, x.level, x.milestone, x.customer_id, x.referral_campaign_id, x.currency, x.wanted, x.refunded, x.eligible, x.stage, x.hold_until, x.clamp, x.key, x.why, x.cap_keys, x.cap_customers, x.cap_minors, x.cap_counts, x.family
+  FROM (SELECT h.reward_id, coalesce(h.referral_id, d.referral_id) AS referral_id, coalesce(h.referral_conversion_id, d.referral_conversion_id) AS referral_conversion_id, coalesce(h.reward_rule_id, d.reward_rule_id) AS reward_rule_id, coalesce(h.side, d.side) AS side, coalesce(h.level, d.level) AS level,
+      coalesce(h.milestone, d.milestone) AS milestone, coalesce(h.customer_id, d.customer_id) AS customer_id, coalesce(h.referral_campaign_id, d.referral_campaign_id) AS referral_campaign_id, coalesce(h.currency, d.currency) AS currency, d.amount_minor AS wanted,
+      coalesce(d.refunded, 0) AS refunded, coalesce(d.eligible, 0) AS eligible, coalesce(d.stage, 'none') AS stage, d.hold_until, coalesce(d.clamp, false) AS clamp, coalesce(h.idempotency_key, d.key) AS key,
+      CASE WHEN d.nth IS NOT NULL THEN CASE WHEN d.refunded > 0 THEN 'refund' END WHEN r.state IN ('approved', 'pending', 'review') THEN CASE WHEN v.retracted_at IS NOT NULL THEN 'retracted' WHEN h.milestone IS NOT NULL THEN 'milestone' ELSE 'rule' END ELSE coalesce(nullif(r.reason, ''), r.state) END AS why,
+      coalesce(d.cap_keys, '{}') AS cap_keys, coalesce(d.cap_customers, '{}') AS cap_customers, coalesce(d.cap_minors, '{}') AS cap_minors, coalesce(d.cap_counts, '{}') AS cap_counts, coalesce(d.family, '{}') AS family,
+      h.wanted_minor, h.amount_minor, h.amount_minor - h.clawed_minor AS net, h.reserved_minor, h.pending_minor, h.available_minor, h.shut, h.hold_until AS held, d.nth
+    FROM (have h LEFT JOIN pair p ON p.reward_id = h.reward_id) FULL JOIN want d ON d.nth = p.nth
+      LEFT JOIN cdp_data.referral r ON r.referral_id = coalesce(h.referral_id, d.referral_id) LEFT JOIN cdp_data.referral_conversion v ON v.referral_conversion_id = h.referral_conversion_id) x
+  -- Only what differs: a replay locks nothing. Somebody without an identifier can not be paid.
+  WHERE CASE WHEN x.reward_id IS NULL THEN EXISTS (SELECT FROM cdp_internal.members(cdp_internal.root_of(x.customer_id))) WHEN x.stage = 'none' THEN x.net > 0 ELSE x.wanted > x.wanted_minor
+    OR x.net <> least(x.amount_minor, x.wanted) - cdp_internal.refund_share(least(x.amount_minor, x.wanted), x.refunded, x.eligible) AND NOT (x.shut AND x.net < least(x.amount_minor, x.wanted) - cdp_internal.refund_share(least(x.amount_minor, x.wanted), x.refunded, x.eligible))
+    OR CASE x.stage WHEN 'approve' THEN x.reserved_minor > 0 OR x.pending_minor > 0 AND x.held <> x.hold_until ELSE x.pending_minor + x.available_minor > 0 END END
+  -- What is taken back makes room for what is granted; what was earned first is granted first.
+  ORDER BY x.stage <> 'none', x.wanted > x.wanted_minor NULLS LAST, x.nth, x.reward_id;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.reward_pairs(bigint[], timestamptz) IS
+'Each reward of these referrals beside what it should be: reward_id NULL for one that is to be made; stage none for one that is not owed any more, and why; in the order in which they are settled. What is as it should be is left out.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.payouts_cancel(payouts bigint[], why text, as_of timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+BEGIN
+  UPDATE cdp_data.reward w SET payout_id = NULL, revision = w.revision + 1 WHERE w.payout_id = ANY (payouts);
+  UPDATE cdp_data.payout p SET state = 'cancelled', reason = why, finished_at = payouts_cancel.as_of WHERE p.payout_id = ANY (payouts) AND p.state IN ('claimed', 'approved');
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.payouts_cancel(bigint[], text, timestamptz) IS 'Takes payouts that were not sent back: their rewards are available again. Nothing is posted, as nothing was at the claim. The caller holds the people.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.post_moves(moves cdp_internal.reward_move[], as_of timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+DECLARE
+  m record;
+  posted bigint[];
+BEGIN
+  IF moves = '{}' THEN
+    RETURN;
+  END IF;
+  SELECT array_agg(cdp_internal.ledger_key('move', u.reward_id::text, u.revision::text, u.nth::text) ORDER BY u.n) AS keys, array_agg(u.kind ORDER BY u.n) AS kinds, array_agg(as_of) AS occurred, array_agg(u.reward_id ORDER BY u.n) AS rewards, array_agg(u.payout_id ORDER BY u.n) AS payouts,
+    array_agg(NULL::bigint) AS none, array_agg(u.note ORDER BY u.n) AS notes, array_agg(u.n::integer ORDER BY u.n) AS lines, array_agg(u.debit ORDER BY u.n) AS debits, array_agg(u.credit ORDER BY u.n) AS credits,
+    array_agg(u.amount ORDER BY u.n) AS amounts, array_agg(-u.amount ORDER BY u.n) AS against, array_agg(w.referral_campaign_id ORDER BY u.n) AS campaigns, array_agg(w.currency::text ORDER BY u.n) AS currencies,
+    array_agg(CASE WHEN u.debit IN ('liability_pending', 'liability_available', 'clawback_receivable') THEN w.customer_id END ORDER BY u.n) AS debtors, array_agg(CASE WHEN u.credit IN ('liability_pending', 'liability_available', 'clawback_receivable') THEN w.customer_id END ORDER BY u.n) AS creditors
+  INTO m FROM unnest(moves) WITH ORDINALITY AS u (kind, reward_id, revision, nth, debit, credit, amount, payout_id, note, n) JOIN cdp_data.reward w ON w.reward_id = u.reward_id;
+  posted := cdp_internal.ledger_post(m.keys, m.kinds, m.occurred, m.rewards, m.payouts, m.none, m.notes, m.lines || m.lines,
+    cdp_internal.ledger_accounts(m.debits || m.credits, m.campaigns || m.campaigns, m.debtors || m.creditors, m.currencies || m.currencies), m.amounts || m.against);
+  IF array_position(posted, NULL) IS NOT NULL THEN
+    RAISE EXCEPTION 'a reward was changed by somebody else at the same time' USING ERRCODE = 'serialization_failure', DETAIL = format('Reward %s.', m.rewards[array_position(posted, NULL)]), HINT = 'Try again.';
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.post_moves(cdp_internal.reward_move[], timestamptz) IS
+'Posts movements of rewards between kinds of accounts, one posting of two lines for each, in the reward''s campaign, customer and currency. Each movement of a revision of a reward is posted once. Error 40001: it was there already.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.reward_receivable(reward bigint) RETURNS bigint
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN coalesce((SELECT a.balance_minor FROM cdp_data.reward w JOIN cdp_data.ledger_account a ON a.kind = 'clawback_receivable' AND a.referral_campaign_id = w.referral_campaign_id AND a.customer_id = w.customer_id AND a.currency = w.currency WHERE w.reward_id = reward), 0);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.reward_receivable(bigint) IS 'What is still open of the receivable account of a reward''s customer, campaign and currency, in minor units.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.hold_pairs(pairs cdp_internal.reward_pair[], OUT keys text[], OUT minors bigint[], OUT counts bigint[])
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+DECLARE
+  whose bigint[];
+  caps bigint[];
+  most bigint[];
+BEGIN
+  SELECT array_agg(x.key ORDER BY x.key COLLATE "C"), array_agg(x.customer ORDER BY x.key COLLATE "C"), array_agg(x.minor ORDER BY x.key COLLATE "C"), array_agg(x.count ORDER BY x.key COLLATE "C") INTO keys, whose, caps, most
+  FROM (SELECT DISTINCT ON (a.key COLLATE "C") a.key, a.customer, a.minor, a.count FROM (
+      SELECT 1 AS told, u.key, u.customer, u.minor, u.count FROM unnest(pairs) q CROSS JOIN LATERAL unnest(q.cap_keys, q.cap_customers, q.cap_minors, q.cap_counts) AS u (key, customer, minor, count)
+      UNION ALL
+      SELECT 2, c.counter_key, c.customer_id, c.cap_minor, c.cap_count FROM unnest(pairs) q JOIN cdp_data.reward w ON w.reward_id = q.reward_id CROSS JOIN LATERAL unnest(w.counters) AS u (key) JOIN cdp_data.reward_counter c ON c.counter_key = u.key) a
+    ORDER BY a.key COLLATE "C", a.told, a.minor NULLS LAST, a.count NULLS LAST) x;
+  keys := coalesce(keys, '{}');
+  PERFORM cdp_internal.counter_hold(keys, whose, caps, most);
+  SELECT array_agg(c.cap_minor - c.used_minor - coalesce(f.minor, 0) ORDER BY c.counter_key), array_agg(c.cap_count - c.used_count - coalesce(f.count, 0) ORDER BY c.counter_key) INTO minors, counts
+  FROM cdp_data.reward_counter c LEFT JOIN (
+    SELECT s.key, sum(o.used_minor) AS minor, sum(o.used_count) AS count
+    FROM (SELECT DISTINCT split_part(y, ' ', 1) AS key, split_part(y, ' ', 2) AS other FROM unnest(pairs) q CROSS JOIN LATERAL unnest(q.family) y) s JOIN cdp_data.reward_counter o ON o.counter_key = s.other GROUP BY 1) f ON f.key = c.counter_key
+  WHERE c.counter_key = ANY (keys);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.hold_pairs(cdp_internal.reward_pair[]) IS
+'Locks all counters that these rewards count in, in the order of their keys, and tells what room each has: minor units and numbers of rewards, NULL without a limit; what was used under other numbers of a merged customer is taken off.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.cap_words(key text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN starts_with(key, 'budget/') THEN 'budget' ELSE regexp_replace(key, '^[0-9]+/([^#]*)/#.*$', '\1') END;
+COMMENT ON FUNCTION cdp_internal.cap_words(text) IS 'What a counter limits, from its key, without whose it is: budget, or rewards/referrer/month/* (*: all rules).';
+
+CREATE OR REPLACE FUNCTION cdp_internal.reward_granted(inc bigint, is_new boolean, clamp boolean, at integer[], minors bigint[], counts bigint[], OUT given bigint, OUT shut integer)
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  i integer;
+BEGIN
+  given := inc;
+  FOREACH i IN ARRAY at LOOP
+    IF is_new AND counts[i] < 1 THEN
+      given := 0;
+      shut := i;
+    ELSIF minors[i] < given THEN
+      given := CASE WHEN clamp THEN greatest(0, minors[i]) ELSE 0 END;
+      shut := i;
+    END IF;
+    EXIT WHEN given = 0;
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.reward_granted(bigint, boolean, boolean, integer[], bigint[], bigint[]) IS
+'What caps leave of so much more for a reward: all of it, or with clamp what there is room for, else nothing; is_new: one more reward, too. at: which of the counters (minors, counts: their room). shut: the one that left less.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.settle_pairs(pairs cdp_internal.reward_pair[], as_of timestamptz) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_variable
+DECLARE
+  room record := cdp_internal.hold_pairs(pairs);
+  minors bigint[] := room.minors;
+  counts bigint[] := room.counts;
+  p cdp_internal.reward_pair;
+  w cdp_data.reward;
+  g record;
+  at integer[];
+  i integer;
+  before bigint;
+  target bigint;
+  left_over bigint;
+  part bigint;
+  was_new boolean;
+  spent jsonb := '{}';
+  n bigint := 0;
+  moved integer;
+  moves cdp_internal.reward_move[] := '{}';
+  ck text[] := '{}'; cm bigint[] := '{}'; cn bigint[] := '{}'; -- changes of counters
+  step record;
+BEGIN
+  FOREACH p IN ARRAY pairs LOOP
+    was_new := p.reward_id IS NULL;
+    IF was_new THEN
+      CONTINUE WHEN EXISTS (SELECT FROM cdp_data.reward x WHERE x.idempotency_key = p.key AND x.clawed_minor < x.amount_minor);
+      w := jsonb_populate_record(NULL::cdp_data.reward, '{"wanted_minor": 0, "amount_minor": 0, "clawed_minor": 0, "reserved_minor": 0, "pending_minor": 0, "available_minor": 0, "paid_minor": 0, "offset_minor": 0, "expired_minor": 0, "owed_minor": 0, "revision": 0, "shut": false, "counters": []}');
+      w.reward_id := nextval('cdp_data.reward_reward_id_seq');
+    ELSE
+      -- A claim that came meanwhile is seen.
+      SELECT x.* INTO w FROM cdp_data.reward x WHERE x.reward_id = p.reward_id FOR UPDATE;
+      w.revision := w.revision + 1;
+    END IF;
+    i := 0;
+    moved := cardinality(moves);
+    before := w.amount_minor - w.clawed_minor;
+    IF w.counters = '{}' THEN
+      w.counters := p.cap_keys;
+    END IF;
+    at := ARRAY(SELECT width_bucket(x COLLATE "C", room.keys) FROM unnest(w.counters) x);
+    IF p.stage <> 'none' AND p.wanted > w.wanted_minor THEN
+      g := cdp_internal.reward_granted(p.wanted - w.wanted_minor, before = 0, p.clamp, at, minors, counts);
+      w.amount_minor := w.amount_minor + g.given;
+      w.reserved_minor := w.reserved_minor + g.given;
+      w.wanted_minor := p.wanted;
+      w.reason := CASE WHEN g.shut IS NOT NULL THEN 'cap ' || cdp_internal.cap_words(room.keys[g.shut]) ELSE w.reason END;
+      IF g.given > 0 THEN
+        i := i + 1;
+        moves := moves || ROW(CASE WHEN was_new THEN 'reserve' ELSE 'topup' END, w.reward_id, w.revision, i, 'budget', 'budget_reserved', g.given, NULL, NULL)::cdp_internal.reward_move;
+      END IF;
+    END IF;
+    target := CASE p.stage WHEN 'none' THEN 0 ELSE least(w.amount_minor, p.wanted) - cdp_internal.refund_share(least(w.amount_minor, p.wanted), p.refunded, p.eligible) END;
+    left_over := w.amount_minor - w.clawed_minor - target;
+    IF left_over > 0 THEN
+      IF w.payout_id IS NOT NULL AND left_over > w.reserved_minor + w.pending_minor THEN
+        PERFORM cdp_internal.payouts_cancel(ARRAY[w.payout_id], 'a reward in it changed', as_of);
+        w.payout_id := NULL;
+        w.revision := w.revision + 1;
+      END IF;
+      w.clawed_minor := w.amount_minor - target;
+      w.reason := coalesce(p.why, 'rule');
+      FOR step IN SELECT s.* FROM (VALUES (1, 'budget_reserved', w.reserved_minor), (2, 'liability_pending', w.pending_minor), (3, 'liability_available', w.available_minor), (4, 'breakage_expired', w.expired_minor), (5, 'clawback_receivable', 9223372036854775807)) AS s (nth, account, held) ORDER BY 1 LOOP
+        part := least(left_over, step.held);
+        CONTINUE WHEN part = 0;
+        left_over := left_over - part;
+        CASE step.nth WHEN 1 THEN w.reserved_minor := w.reserved_minor - part; WHEN 2 THEN w.pending_minor := w.pending_minor - part; WHEN 3 THEN w.available_minor := w.available_minor - part;
+          WHEN 4 THEN w.expired_minor := w.expired_minor - part; ELSE w.owed_minor := w.owed_minor + part; END CASE;
+        i := i + 1;
+        moves := moves || ROW(CASE WHEN step.nth = 5 THEN 'clawback' WHEN p.stage = 'none' OR p.refunded > 0 THEN 'void' ELSE 'reduce' END, w.reward_id, w.revision, i, step.account, 'budget', part, NULL, w.reason)::cdp_internal.reward_move;
+      END LOOP;
+    ELSIF left_over < 0 AND NOT w.shut THEN
+      g := cdp_internal.reward_granted(-left_over, before = 0, p.clamp, at, minors, counts);
+      w.shut := g.given < -left_over;
+      w.reason := CASE WHEN w.shut THEN 'cap ' || cdp_internal.cap_words(room.keys[g.shut]) ELSE p.why END;
+      w.clawed_minor := w.clawed_minor - g.given;
+      part := 0;
+      IF w.owed_minor > 0 AND g.given > 0 THEN
+        -- What is still open of the receivable is let go; what was kept or repaid is owed to him again.
+        part := least(g.given, w.owed_minor, cdp_internal.reward_receivable(w.reward_id) - coalesce((spent ->> format('%s %s', w.referral_campaign_id, w.customer_id))::bigint, 0));
+        spent := spent || jsonb_build_object(format('%s %s', w.referral_campaign_id, w.customer_id), coalesce((spent ->> format('%s %s', w.referral_campaign_id, w.customer_id))::bigint, 0) + part);
+      END IF;
+      IF part > 0 THEN
+        w.owed_minor := w.owed_minor - part;
+        i := i + 1;
+        moves := moves || ROW('reversal', w.reward_id, w.revision, i, 'budget', 'clawback_receivable', part, NULL, NULL)::cdp_internal.reward_move;
+      END IF;
+      IF g.given > part THEN
+        w.reserved_minor := w.reserved_minor + g.given - part;
+        i := i + 1;
+        moves := moves || ROW('reserve', w.reward_id, w.revision, i, 'budget', 'budget_reserved', g.given - part, NULL, NULL)::cdp_internal.reward_move;
+      END IF;
+    END IF;
+    IF p.stage = 'approve' AND w.reserved_minor > 0 THEN
+      i := i + 1;
+      moves := moves || ROW('approve', w.reward_id, w.revision, i, 'budget_reserved', 'liability_pending', w.reserved_minor, NULL, NULL)::cdp_internal.reward_move;
+      w.pending_minor := w.pending_minor + w.reserved_minor;
+      w.reserved_minor := 0;
+    ELSIF p.stage = 'reserve' AND w.pending_minor + w.available_minor > 0 THEN
+      IF w.payout_id IS NOT NULL THEN
+        PERFORM cdp_internal.payouts_cancel(ARRAY[w.payout_id], 'a referral in it went to review', as_of);
+        w.payout_id := NULL;
+        w.revision := w.revision + 1;
+      END IF;
+      IF w.pending_minor > 0 THEN
+        i := i + 1;
+        moves := moves || ROW('suspend', w.reward_id, w.revision, i, 'liability_pending', 'budget_reserved', w.pending_minor, NULL, NULL)::cdp_internal.reward_move;
+      END IF;
+      IF w.available_minor > 0 THEN
+        i := i + 1;
+        moves := moves || ROW('suspend', w.reward_id, w.revision, i, 'liability_available', 'budget_reserved', w.available_minor, NULL, NULL)::cdp_internal.reward_move;
+      END IF;
+      w.reserved_minor := w.reserved_minor + w.pending_minor + w.available_minor;
+      w.pending_minor := 0;
+      w.available_minor := 0;
+    END IF;
+    w.hold_until := coalesce(p.hold_until, w.hold_until);
+    part := w.amount_minor - w.clawed_minor;
+    w.voided_at := CASE WHEN part = 0 THEN coalesce(w.voided_at, as_of) END;
+    IF was_new THEN
+      INSERT INTO cdp_data.reward (reward_id, idempotency_key, referral_id, referral_conversion_id, reward_rule_id, side, level, milestone, customer_id, referral_campaign_id, currency, wanted_minor, amount_minor, clawed_minor, reserved_minor, pending_minor, hold_until, granted_at, voided_at, reason, counters)
+      VALUES (w.reward_id, p.key, p.referral_id, p.referral_conversion_id, p.reward_rule_id, p.side, p.level, p.milestone, p.customer_id, p.referral_campaign_id, p.currency, w.wanted_minor, w.amount_minor, w.clawed_minor, w.reserved_minor, w.pending_minor, w.hold_until, as_of, w.voided_at, w.reason, w.counters);
+    ELSE
+      UPDATE cdp_data.reward x SET wanted_minor = w.wanted_minor, amount_minor = w.amount_minor, clawed_minor = w.clawed_minor, reserved_minor = w.reserved_minor, pending_minor = w.pending_minor, available_minor = w.available_minor, expired_minor = w.expired_minor, owed_minor = w.owed_minor,
+        hold_until = w.hold_until, voided_at = w.voided_at, reason = w.reason, counters = w.counters, shut = w.shut, revision = w.revision WHERE x.reward_id = w.reward_id;
+    END IF;
+    IF part <> before THEN
+      FOREACH i IN ARRAY at LOOP
+        minors[i] := minors[i] - (part - before);
+        counts[i] := counts[i] - (CASE WHEN part > 0 THEN 1 ELSE 0 END - CASE WHEN before > 0 THEN 1 ELSE 0 END);
+      END LOOP;
+      ck := ck || w.counters::text[];
+      cm := cm || array_fill(part - before, ARRAY[cardinality(w.counters)]);
+      cn := cn || array_fill((CASE WHEN part > 0 THEN 1 ELSE 0 END - CASE WHEN before > 0 THEN 1 ELSE 0 END)::bigint, ARRAY[cardinality(w.counters)]);
+    END IF;
+    n := n + CASE WHEN was_new OR cardinality(moves) > moved THEN 1 ELSE 0 END;
+  END LOOP;
+  IF cdp_internal.counter_add(ck, cm, cn) < (SELECT count(DISTINCT k) FROM unnest(ck) k) THEN
+    RAISE EXCEPTION 'a cap has less room than was found' USING ERRCODE = 'serialization_failure', HINT = 'Try again.';
+  END IF;
+  PERFORM cdp_internal.post_moves(moves, as_of);
+  RETURN n;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.settle_pairs(cdp_internal.reward_pair[], timestamptz) IS
+'Makes rewards what they should be: grants what caps leave, takes back what is owed no more (set aside, pending, available, expired, then as a receivable), moves between set aside and approved, posts all of it and counts it. A payout that was not sent and pays a reward that shrinks is cancelled. Returns how many rewards changed. The caller holds the people.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.reward_settle(ids bigint[], as_of timestamptz DEFAULT NULL) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+DECLARE
+  scope bigint[];
+  people bigint[] := '{}';
+  held bigint[];
+  pairs cdp_internal.reward_pair[];
+  n bigint;
+BEGIN
+  IF NOT isfinite(coalesce(as_of, now())) THEN
+    RAISE EXCEPTION 'as_of must be a moment' USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave it out for now.';
+  END IF;
+  LOOP
+    scope := cdp_internal.reward_scope(ids);
+    held := people;
+    people := cdp_internal.reward_people(scope);
+    -- A merge, or a referral more, may have come while this waited.
+    EXIT WHEN people <@ held;
+    PERFORM cdp_internal.hold_people(people);
+  END LOOP;
+  as_of := coalesce(as_of, clock_timestamp());
+  pairs := ARRAY(SELECT p FROM cdp_internal.reward_pairs(scope, reward_settle.as_of) p);
+  IF pairs = '{}' THEN
+    RETURN 0;
+  END IF;
+  n := cdp_internal.settle_pairs(pairs, as_of);
+  PERFORM cdp_internal.reward_offset(people, as_of);
+  RETURN n;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.reward_settle(bigint[], timestamptz) IS
+'Makes the rewards of these referrals, and of those that hang together with them, what they should be as of a moment (NULL: now): from the state of the referral (approved: granted, its hold begins; pending, review: set aside; else taken back), its conversions that are neither tests nor retracted, refunds, terms and caps. Called again it changes nothing. Caps are decided once: what one refused stays refused until cdp.retry_capped_rewards(). Returns how many rewards changed. Holds the people until the transaction ends. Error 22023: as_of.';

@@ -1,0 +1,242 @@
+-- Referral room, payouts: claimed by one person, approved by another, sent through the outbox, confirmed or failed. Money is posted when
+-- it is sent, not before.
+
+CREATE OR REPLACE FUNCTION cdp.claim_payouts(provider text, currency text, campaign text DEFAULT NULL, max_payouts integer DEFAULT 1000, as_of timestamptz DEFAULT NULL, OUT payout_batch_id bigint, OUT payouts bigint, OUT amount numeric)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+  id integer := CASE WHEN campaign IS NOT NULL THEN cdp_internal.referral_campaign_of(campaign) END;
+  at timestamptz := coalesce(as_of, clock_timestamp());
+  code text := currency;
+  payer text := provider;
+  least_minor bigint;
+  rewards bigint[];
+  roots bigint[];
+  minors bigint[];
+  total bigint;
+  batch bigint;
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  PERFORM cdp_internal.require_text('provider', payer, 100);
+  least_minor := greatest(1, cdp_internal.to_minor(coalesce((SELECT (s.payout_minimum ->> code)::numeric FROM cdp_data.setting s), 0), code));
+  IF max_payouts IS NULL OR max_payouts < 1 OR NOT isfinite(at) THEN
+    RAISE EXCEPTION 'max_payouts must be above zero, and as_of a moment' USING ERRCODE = 'invalid_parameter_value', DETAIL = format('They are %s and %s.', coalesce(max_payouts::text, 'NULL'), at);
+  END IF;
+  -- Several sessions may claim at once: what another one looks at is passed over, and nobody waits.
+  WITH person AS MATERIALIZED (
+    SELECT cdp_internal.root_of(w.customer_id) AS root, min(w.available_at) AS since FROM cdp_data.reward w
+    WHERE w.available_minor > 0 AND w.payout_id IS NULL AND w.currency = code AND w.reason IS DISTINCT FROM 'erased' AND w.available_at <= at AND (id IS NULL OR w.referral_campaign_id = id)
+    GROUP BY 1 HAVING sum(w.available_minor) >= least_minor ORDER BY 2, 1 LIMIT max_payouts
+  ), held AS MATERIALIZED (
+    SELECT w.reward_id, cdp_internal.root_of(w.customer_id) AS root, w.available_minor FROM cdp_data.reward w
+    WHERE w.available_minor > 0 AND w.payout_id IS NULL AND w.currency = code AND w.reason IS DISTINCT FROM 'erased' AND w.available_at <= at AND (id IS NULL OR w.referral_campaign_id = id) AND cdp_internal.root_of(w.customer_id) IN (SELECT p.root FROM person p WHERE p.root IS NOT NULL)
+    ORDER BY w.reward_id FOR UPDATE SKIP LOCKED
+  )
+  SELECT array_agg(h.reward_id ORDER BY h.reward_id), array_agg(h.root ORDER BY h.reward_id), array_agg(h.available_minor ORDER BY h.reward_id), sum(h.available_minor) INTO rewards, roots, minors, total
+  FROM (SELECT h.*, sum(h.available_minor) OVER (PARTITION BY h.root) AS whole FROM held h) h WHERE h.whole >= least_minor;
+  payouts := 0;
+  amount := 0;
+  IF rewards IS NULL THEN
+    RETURN;
+  END IF;
+  INSERT INTO cdp_data.payout_batch AS b (provider, currency, claimed_at, claimed_role) VALUES (payer, code, at, cdp_data.caller()) RETURNING b.payout_batch_id INTO batch;
+  WITH item AS MATERIALIZED (
+    SELECT * FROM unnest(rewards, roots, minors) AS i (reward, root, minor)
+  ), made AS (
+    INSERT INTO cdp_data.payout AS p (payout_batch_id, customer_id, currency, amount_minor, provider, claimed_at) SELECT batch, i.root, code, sum(i.minor), payer, at FROM item i GROUP BY i.root ORDER BY i.root RETURNING p.payout_id, p.customer_id
+  ), items AS (
+    INSERT INTO cdp_data.payout_item (payout_id, reward_id, amount_minor) SELECT m.payout_id, i.reward, i.minor FROM made m JOIN item i ON i.root = m.customer_id ORDER BY m.payout_id, i.reward
+  ), marked AS (
+    UPDATE cdp_data.reward w SET payout_id = m.payout_id, revision = w.revision + 1 FROM made m JOIN item i ON i.root = m.customer_id WHERE w.reward_id = i.reward
+  )
+  SELECT count(*) INTO payouts FROM made;
+  payout_batch_id := batch;
+  amount := cdp_internal.from_minor(total, code);
+  PERFORM cdp_data.audit_write('payout', 'payout batch ' || batch, NULL, jsonb_build_object('step', 'claim', 'payouts', payouts, 'amount_minor', total, 'currency', code));
+END
+$$;
+COMMENT ON FUNCTION cdp.claim_payouts(text, text, text, integer, timestamptz) IS
+'Puts what is available into a batch of payouts for a provider, one for each person, over all campaigns or of one: SELECT * FROM cdp.claim_payouts(''bank'', ''EUR''). People whose sum is below cdp_data.setting.payout_minimum of the currency wait. At most max_payouts people, who waits longest first. Nothing is posted yet. Sessions that claim at once get different rewards, none waits. Returns the batch, how many payouts and their sum; batch NULL: there is nothing to pay. Another person then approves it: cdp.approve_payout_batch(). Errors: 22023 bad argument or unknown currency, 42704 no such campaign, 55000 before cdp.setup().';
+
+CREATE OR REPLACE FUNCTION cdp_internal.payout_batch_hold(batch bigint) RETURNS record
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  b cdp_data.payout_batch;
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  -- Customers before people, as whoever decides about referrals holds them.
+  PERFORM FROM cdp_data.customer c WHERE c.customer_id IN (SELECT p.customer_id FROM cdp_data.payout p WHERE p.payout_batch_id = batch) ORDER BY c.customer_id FOR KEY SHARE;
+  PERFORM cdp_internal.hold_people(ARRAY(SELECT DISTINCT cdp_internal.root_of(p.customer_id) FROM cdp_data.payout p WHERE p.payout_batch_id = batch));
+  SELECT * INTO b FROM cdp_data.payout_batch x WHERE x.payout_batch_id = batch FOR UPDATE;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'there is no payout batch %', coalesce(batch::text, 'NULL') USING ERRCODE = 'undefined_object', HINT = 'SELECT * FROM cdp_data.payout_batch; lists them.';
+  END IF;
+  RETURN b;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.payout_batch_hold(bigint) IS 'A batch of payouts, held with its people until the transaction ends. Error 42704: no such batch.';
+
+CREATE OR REPLACE FUNCTION cdp.approve_payout_batch(batch bigint, as_of timestamptz DEFAULT NULL) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  b record := cdp_internal.payout_batch_hold(batch);
+  n bigint;
+BEGIN
+  IF b.approved_at IS NOT NULL THEN
+    RAISE EXCEPTION 'payout batch % is approved already', batch USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('By %s at %s.', b.approved_by, b.approved_at), HINT = 'Send it: cdp.send_payout_batch().';
+  ELSIF session_user = b.claimed_by OR cdp_data.caller() = b.claimed_role THEN
+    RAISE EXCEPTION 'who claims payouts does not approve them' USING ERRCODE = 'insufficient_privilege', DETAIL = format('Batch %s was claimed by %s as %s.', batch, b.claimed_by, b.claimed_role), HINT = 'Another login in another role has to.';
+  END IF;
+  UPDATE cdp_data.payout_batch x SET approved_at = coalesce(approve_payout_batch.as_of, clock_timestamp()), approved_by = session_user WHERE x.payout_batch_id = batch;
+  UPDATE cdp_data.payout p SET state = 'approved' WHERE p.payout_batch_id = batch AND p.state = 'claimed';
+  GET DIAGNOSTICS n = ROW_COUNT;
+  PERFORM cdp_data.audit_write('approve', 'payout batch ' || batch, NULL, jsonb_build_object('payouts', n));
+  RETURN n;
+END
+$$;
+COMMENT ON FUNCTION cdp.approve_payout_batch(bigint, timestamptz) IS
+'Approves a batch of payouts that another person claimed: another login, in another role. Returns how many payouts may now be sent; those that were cancelled since the claim are not among them. Errors: 42704 no such batch, 42501 one''s own, 55000 approved already.';
+
+CREATE OR REPLACE FUNCTION cdp.cancel_payouts(batch bigint, payout bigint DEFAULT NULL, reason text DEFAULT 'cancelled', as_of timestamptz DEFAULT NULL) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  b record := cdp_internal.payout_batch_hold(batch);
+  ids bigint[] := ARRAY(SELECT p.payout_id FROM cdp_data.payout p WHERE p.payout_batch_id = b.payout_batch_id AND p.state IN ('claimed', 'approved') AND (payout IS NULL OR p.payout_id = payout));
+BEGIN
+  PERFORM cdp_internal.payouts_cancel(ids, left(reason, 500), coalesce(as_of, clock_timestamp()));
+  PERFORM cdp_internal.reward_offset(ARRAY(SELECT DISTINCT cdp_internal.root_of(p.customer_id) FROM cdp_data.payout p WHERE p.payout_id = ANY (ids)), coalesce(as_of, clock_timestamp()));
+  PERFORM cdp_data.audit_write('payout', 'payout batch ' || batch, NULL, jsonb_build_object('step', 'cancel', 'payouts', cardinality(ids)));
+  RETURN cardinality(ids);
+END
+$$;
+COMMENT ON FUNCTION cdp.cancel_payouts(bigint, bigint, text, timestamptz) IS
+'Takes payouts of a batch back that were not sent (one, or NULL: all of them); their rewards are available again. reason: in words, at most 500 bytes, no personal data. Returns how many. Error 42704: no such batch.';
+
+CREATE OR REPLACE FUNCTION cdp.send_payout_batch(batch bigint, destination text DEFAULT NULL, as_of timestamptz DEFAULT NULL) RETURNS TABLE (payout_id bigint, customer_id bigint, amount numeric, currency text, outbox_id bigint, refused text)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+  b record := cdp_internal.payout_batch_hold(batch);
+  at timestamptz := coalesce(as_of, clock_timestamp());
+  ids bigint[];
+  homes bigint[];
+  payloads jsonb[];
+  put record;
+  moves cdp_internal.reward_move[];
+BEGIN
+  IF b.approved_at IS NULL THEN
+    RAISE EXCEPTION 'payout batch % is not approved', batch USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('It was claimed by %s.', b.claimed_by), HINT = 'Another person approves it: cdp.approve_payout_batch().';
+  END IF;
+  SELECT array_agg(p.payout_id ORDER BY p.payout_id), array_agg(p.customer_id ORDER BY p.payout_id), array_agg(jsonb_build_object('payout', p.payout_id, 'reference', 'cdp-' || p.payout_id, 'customer_id', p.customer_id, 'amount', cdp_internal.from_minor(p.amount_minor, p.currency), 'currency', p.currency, 'provider', p.provider) ORDER BY p.payout_id)
+  INTO ids, homes, payloads FROM cdp_data.payout p WHERE p.payout_batch_id = batch AND p.state = 'approved';
+  IF ids IS NULL THEN
+    RETURN;
+  END IF;
+  IF destination IS NOT NULL THEN
+    FOR put IN SELECT o.n, o.outbox_id, o.refusal FROM cdp_internal.outbox_put_many(destination, 'payout', homes, payloads, ARRAY(SELECT 'payout ' || i FROM unnest(ids) WITH ORDINALITY AS u (i, n) ORDER BY n)) o LOOP
+      IF put.refusal IS NOT NULL THEN
+        PERFORM cdp_internal.payouts_cancel(ARRAY[ids[put.n]], left('refused: ' || put.refusal, 500), at);
+        RETURN QUERY SELECT p.payout_id, p.customer_id, cdp_internal.from_minor(p.amount_minor, p.currency), p.currency::text, NULL::bigint, put.refusal FROM cdp_data.payout p WHERE p.payout_id = ids[put.n];
+      ELSE
+        UPDATE cdp_data.payout p SET outbox_id = put.outbox_id WHERE p.payout_id = ids[put.n];
+      END IF;
+    END LOOP;
+  END IF;
+  WITH gone AS (
+    UPDATE cdp_data.payout p SET state = 'sent', sent_at = at WHERE p.payout_id = ANY (ids) AND p.state = 'approved' RETURNING p.payout_id
+  ), paid AS (
+    UPDATE cdp_data.reward w SET available_minor = w.available_minor - i.amount_minor, paid_minor = w.paid_minor + i.amount_minor, paid_at = at, payout_id = NULL, revision = w.revision + 1
+    FROM gone g JOIN cdp_data.payout_item i ON i.payout_id = g.payout_id WHERE w.reward_id = i.reward_id AND w.payout_id = g.payout_id RETURNING w.reward_id, w.revision, i.amount_minor, g.payout_id
+  )
+  SELECT array_agg(ROW('payout_sent', p.reward_id, p.revision, 1, 'liability_available', 'paid', p.amount_minor, p.payout_id, NULL)::cdp_internal.reward_move ORDER BY p.payout_id, p.reward_id) INTO moves FROM paid p;
+  PERFORM cdp_internal.post_moves(coalesce(moves, '{}'), at);
+  UPDATE cdp_data.payout_batch x SET sent_at = coalesce(x.sent_at, at), destination = coalesce(send_payout_batch.destination, x.destination) WHERE x.payout_batch_id = batch;
+  RETURN QUERY SELECT p.payout_id, p.customer_id, cdp_internal.from_minor(p.amount_minor, p.currency), p.currency::text, p.outbox_id, NULL::text FROM cdp_data.payout p WHERE p.payout_id = ANY (ids) AND p.state = 'sent' ORDER BY p.payout_id;
+END
+$$;
+COMMENT ON FUNCTION cdp.send_payout_batch(bigint, text, timestamptz) IS
+'Sends the approved payouts of a batch, posts them as paid, and returns them: as messages of kind payout to a destination of the outbox (payload: payout, reference, customer_id, amount, currency, provider), in the same transaction; destination NULL: by hand, from the rows. The provider should take the reference once. What the outbox refuses (consent, purpose) is cancelled and refused says why. Called again it sends nothing. Errors: 42704 no such batch, 55000 not approved, 23503 unknown destination.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.payout_hold(payout bigint) RETURNS record
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  p cdp_data.payout;
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  PERFORM cdp_internal.hold_people(ARRAY(SELECT cdp_internal.root_of(x.customer_id) FROM cdp_data.payout x WHERE x.payout_id = payout));
+  SELECT * INTO p FROM cdp_data.payout x WHERE x.payout_id = payout FOR UPDATE;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'there is no payout %', coalesce(payout::text, 'NULL') USING ERRCODE = 'undefined_object', HINT = 'SELECT * FROM cdp_data.payout; lists them.';
+  END IF;
+  RETURN p;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.payout_hold(bigint) IS 'A payout, held with its person until the transaction ends. Error 42704: no such payout.';
+
+CREATE OR REPLACE FUNCTION cdp.confirm_payout(payout bigint, provider_reference text, fee numeric DEFAULT 0, as_of timestamptz DEFAULT NULL) RETURNS text
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+#variable_conflict use_variable
+DECLARE
+  p record := cdp_internal.payout_hold(payout);
+  at timestamptz := coalesce(as_of, clock_timestamp());
+  minor bigint := cdp_internal.to_minor(coalesce(fee, 0), p.currency);
+BEGIN
+  PERFORM cdp_internal.require_text('provider_reference', provider_reference, 200);
+  IF minor < 0 THEN
+    RAISE EXCEPTION 'a fee is not below zero' USING ERRCODE = 'invalid_parameter_value', DETAIL = format('It is %s.', fee);
+  ELSIF p.state = 'confirmed' AND p.provider_reference = provider_reference AND p.fee_minor = minor THEN
+    RETURN 'repeated';
+  ELSIF p.state <> 'sent' THEN
+    RAISE EXCEPTION 'payout % can not be confirmed', payout USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('It is %s.', p.state),
+      HINT = CASE p.state WHEN 'confirmed' THEN 'Another reference or fee was told before.' WHEN 'failed' THEN 'Whoever paid it all the same was paid outside of the books: cdp.reconcile_payouts() shows it.' ELSE 'Send it first: cdp.send_payout_batch().' END;
+  ELSIF EXISTS (SELECT FROM cdp_data.payout x WHERE x.provider = p.provider AND x.provider_reference = provider_reference AND x.payout_id <> payout) THEN
+    RAISE EXCEPTION 'another payout has that reference of %', p.provider USING ERRCODE = 'unique_violation', DETAIL = format('Payout %s.', (SELECT x.payout_id FROM cdp_data.payout x WHERE x.provider = p.provider AND x.provider_reference = provider_reference)), HINT = 'A provider''s reference is there once.';
+  END IF;
+  UPDATE cdp_data.payout x SET state = 'confirmed', provider_reference = confirm_payout.provider_reference, fee_minor = minor, finished_at = at WHERE x.payout_id = payout;
+  IF minor > 0 THEN
+    PERFORM cdp_internal.ledger_post(ARRAY[cdp_internal.ledger_key('fee', payout::text)], '{fee}', ARRAY[at], '{NULL}', ARRAY[payout], '{NULL}', '{NULL}', '{1,1}', cdp_internal.ledger_accounts('{fees,paid}', '{NULL,NULL}', '{NULL,NULL}', ARRAY[p.currency, p.currency]::text[]), ARRAY[minor, -minor]);
+  END IF;
+  RETURN 'confirmed';
+END
+$$;
+COMMENT ON FUNCTION cdp.confirm_payout(bigint, text, numeric, timestamptz) IS
+'Notes that a provider paid a payout, under its reference, which is there once for each provider, and posts its fee (in the payout''s currency). Returns confirmed, or repeated when it was told before. Errors: 42704 no such payout, 55000 it was not sent, or was told otherwise, 23505 another payout has the reference, 22023 bad argument.';
+
+CREATE OR REPLACE FUNCTION cdp.fail_payout(payout bigint, reason text, as_of timestamptz DEFAULT NULL) RETURNS text
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_variable
+DECLARE
+  p record := cdp_internal.payout_hold(payout);
+  at timestamptz := coalesce(as_of, clock_timestamp());
+  moves cdp_internal.reward_move[];
+BEGIN
+  PERFORM cdp_internal.require_text('reason', reason, 500);
+  IF p.state IN ('failed', 'cancelled') THEN
+    RETURN 'repeated';
+  ELSIF p.state IN ('claimed', 'approved') THEN
+    PERFORM cdp_internal.payouts_cancel(ARRAY[payout], reason, at);
+  ELSE
+    WITH back AS (
+      UPDATE cdp_data.reward w SET paid_minor = w.paid_minor - i.amount_minor, available_minor = w.available_minor + i.amount_minor, available_at = at, revision = w.revision + 1
+      FROM cdp_data.payout_item i WHERE i.payout_id = payout AND w.reward_id = i.reward_id RETURNING w.reward_id, w.revision, i.amount_minor
+    )
+    SELECT array_agg(ROW('payout_failed', b.reward_id, b.revision, 1, 'paid', 'liability_available', b.amount_minor, payout, NULL)::cdp_internal.reward_move ORDER BY b.reward_id) INTO moves FROM back b;
+    PERFORM cdp_internal.post_moves(moves, at);
+    UPDATE cdp_data.payout x SET state = 'failed', reason = fail_payout.reason, finished_at = at WHERE x.payout_id = payout;
+    -- Who was erased meanwhile can not be paid again.
+    PERFORM cdp_internal.reward_forsake(ARRAY[w.customer_id], at) FROM cdp_data.payout_item i JOIN cdp_data.reward w ON w.reward_id = i.reward_id WHERE i.payout_id = payout AND w.reason = 'erased' GROUP BY w.customer_id;
+  END IF;
+  PERFORM cdp_internal.reward_offset(ARRAY[cdp_internal.root_of(p.customer_id)], at);
+  RETURN CASE WHEN p.state IN ('claimed', 'approved') THEN 'cancelled' ELSE 'failed' END;
+END
+$$;
+COMMENT ON FUNCTION cdp.fail_payout(bigint, text, timestamptz) IS
+'Notes that a payout did not arrive, or came back after it was confirmed: the money is posted back and its rewards are available again for the next batch, less what the person owes. Returns failed, cancelled (it was never sent) or repeated. reason: in words, no personal data. Errors: 42704 no such payout, 22023 no reason.';
