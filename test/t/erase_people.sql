@@ -126,12 +126,12 @@ INSERT INTO cdp_data.activation (activation_id, name, segment_id, destination, s
 INSERT INTO cdp_data.activation_member (activation_id, customer_id, is_in, at, identifiers)
 SELECT 900, x, true, '2026-04-20', ARRAY[public.id_of('user_id', 'u-erika-77'), public.id_of('user_id', 'u4')] FROM unnest(ARRAY[cdp.customer_of('user_id', 'u-erika-77'), cdp.customer_of('user_id', 'u4')]) x;
 
--- Rewards, accounts of the ledger, and caps.
-SELECT cdp_internal.ledger_post(ARRAY[cdp_internal.ledger_key('people', u)], '{approve}', '{2026-04-20}', '{NULL}', '{NULL}', '{NULL}', '{NULL}', '{1,1}',
-  cdp_internal.ledger_accounts('{budget,liability_pending}', '{900,900}', ARRAY[NULL, cdp.customer_of('user_id', u)], '{CNY,CNY}'), '{500,-500}') FROM unnest(ARRAY['u-erika-77', 'u4']) u;
+-- Rewards, accounts of the ledger, caps and payouts.
 INSERT INTO cdp_data.reward (idempotency_key, referral_id, referral_conversion_id, reward_rule_id, side, level, customer_id, referral_campaign_id, currency, wanted_minor, amount_minor, pending_minor, hold_until, granted_at, counters)
 SELECT cdp_internal.ledger_key('people reward', x::text), -x, -x, 900, 'referrer', 1, x, 900, 'CNY', 500, 500, 500, '2026-05-01', '2026-04-20', ARRAY['900/amount/referrer/ever/*/#' || x || '/'] FROM unnest(ARRAY[cdp.customer_of('user_id', 'u-erika-77'), cdp.customer_of('user_id', 'u4')]) x;
-INSERT INTO cdp_data.payout (payout_batch_id, customer_id, currency, amount_minor, provider, state, claimed_at) SELECT 900, x, 'CNY', 500, 'bank', 'cancelled', '2026-04-20' FROM unnest(ARRAY[cdp.customer_of('user_id', 'u-erika-77'), cdp.customer_of('user_id', 'u4')]) x;
+SELECT cdp_internal.post_moves(array_agg(ROW('reserve', w.reward_id, 0, m.nth, m.debit, m.credit, 500, NULL, NULL)::cdp_internal.reward_move ORDER BY w.reward_id, m.nth), '2026-04-20') FROM cdp_data.reward w, (VALUES (1, 'budget', 'budget_reserved'), (2, 'budget_reserved', 'liability_pending')) m (nth, debit, credit);
+WITH paid AS (INSERT INTO cdp_data.payout (payout_batch_id, customer_id, currency, amount_minor, provider, state, claimed_at) SELECT 900, w.customer_id, 'CNY', 500, 'bank', 'cancelled', '2026-04-20' FROM cdp_data.reward w RETURNING payout_id, customer_id)
+INSERT INTO cdp_data.payout_item (payout_id, reward_id, amount_minor) SELECT p.payout_id, w.reward_id, 500 FROM paid p JOIN cdp_data.reward w USING (customer_id);
 SELECT cdp_internal.counter_hold(ARRAY['900/amount/referrer/ever/*/#' || x || '/'], ARRAY[x], '{1000}', '{NULL}'), cdp_internal.counter_add(ARRAY['900/amount/referrer/ever/*/#' || x || '/'], '{500}', '{1}') FROM unnest(ARRAY[cdp.customer_of('user_id', 'u-erika-77'), cdp.customer_of('user_id', 'u4')]) x;
 
 -- A referral campaign: her vanity code and what she shared, her click on the code of another and that of another on hers.
