@@ -8,7 +8,7 @@ AS $$
 BEGIN
   RETURN QUERY
   WITH have AS MATERIALIZED (
-    SELECT w.*, u.rule, cdp_internal.root_of(w.customer_id) AS root FROM cdp_data.reward w JOIN cdp_data.reward_rule u ON u.reward_rule_id = w.reward_rule_id 
+    SELECT w.*, u.rule, cdp_internal.root_of(w.customer_id) AS root FROM cdp_data.reward w JOIN cdp_data.reward_rule u ON u.reward_rule_id = w.reward_rule_id
       JOIN cdp_data.referral r ON r.referral_id = w.referral_id
     -- Of what is frozen only the other side's is still taken back, when the referral turns out to be none.
     WHERE w.referral_id = ANY (scope) AND (NOT w.frozen OR w.reason IS DISTINCT FROM 'erased' AND r.state IN ('rejected', 'ineligible', 'duplicate'))
