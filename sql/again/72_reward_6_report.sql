@@ -33,7 +33,7 @@ BEGIN
   WHERE p.amount_minor <> coalesce(i.minor, 0) OR coalesce(e.minor, 0) <> CASE WHEN p.state IN ('sent', 'confirmed') THEN p.amount_minor ELSE 0 END ORDER BY p.payout_id;
   RETURN QUERY
   SELECT 'reward in no open payout', 'reward ' || w.reward_id, format('payout %s is %s', w.payout_id, coalesce(p.state, 'not there')) FROM cdp_data.reward w LEFT JOIN cdp_data.payout p ON p.payout_id = w.payout_id
-  WHERE w.payout_id IS NOT NULL AND (p.state IS NULL OR p.state NOT IN ('claimed', 'approved') OR NOT EXISTS (SELECT FROM cdp_data.payout_item i WHERE i.payout_id = w.payout_id AND i.reward_id = w.reward_id AND i.amount_minor = w.available_minor)) ORDER BY w.reward_id;
+  WHERE w.payout_id IS NOT NULL AND (p.state IS NULL OR p.state NOT IN ('claimed', 'approved') OR NOT EXISTS (SELECT FROM cdp_data.payout_item i WHERE i.payout_id = w.payout_id AND i.reward_id = w.reward_id AND i.amount_minor <= w.available_minor)) ORDER BY w.reward_id;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.verify_ledger_of_reward() IS 'Part of cdp.ledger_verify(): rewards are where their entries say, none is rewarded twice, counters and payouts are the sums of their rewards.';
