@@ -123,7 +123,7 @@ CREATE OR REPLACE AGGREGATE cdp.fraud_score_agg(code text, value double precisio
 COMMENT ON AGGREGATE cdp.fraud_score_agg(text, double precision, jsonb, jsonb, double precision) IS
 'cdp.fraud_score_of() over rows, one a signal: GROUP BY the case. A code may come several times: the one with the largest weight counts, then the largest value, then the smallest evidence, so the order of rows does not matter. A row with a NULL code says that there is such a case. Takes about a kilobyte a case. NULL without a row. Errors as there; 22023 policy or loss differ within a case.';
 
-CREATE OR REPLACE FUNCTION cdp.email_parts(address text, OUT canonical text, OUT local text, OUT domain text, OUT stem text, OUT serial integer, OUT is_role boolean)
+CREATE OR REPLACE FUNCTION cdp.email_parts(address text) RETURNS cdp.email_form
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 5
 AS 'MODULE_PATHNAME', 'cdp_email_parts';
 COMMENT ON FUNCTION cdp.email_parts(text) IS

@@ -15,6 +15,7 @@
 #include "utils/jsonb.h"
 
 CDP_FUNCTION(cdp_fraud_score_of);
+CDP_FUNCTION(cdp_fraud_score_row);
 CDP_FUNCTION(cdp_fraud_score_step);
 CDP_FUNCTION(cdp_fraud_score_end);
 
@@ -298,6 +299,57 @@ cdp_fraud_score_of(PG_FUNCTION_ARGS)
 	for (int i = 0; i < n; i++)
 		if (!nulls[i])
 			note_value(c, places[i], DatumGetFloat8(items[i]), proofs == NULL || proof_nulls[i] ? NULL : DatumGetJsonbP(proofs[i]));
+	PG_RETURN_DATUM(make_decision(fcinfo, c));
+}
+
+/* cdp_internal.fraud_score_row(names, missing, fired, values, evidence, policy): only what fired is given, and what is not known. */
+Datum
+cdp_fraud_score_row(PG_FUNCTION_ARGS)
+{
+	const CdpFraudPolicy *policy;
+	Case	   *c;
+	int64		missing;
+	const int  *places;
+	Datum	   *codes;
+	Datum	   *items;
+	Datum	   *proofs;
+	bool	   *nulls;
+	bool	   *proof_nulls;
+	int			n;
+	int			m;
+	int			k;
+
+	if (PG_ARGISNULL(0) || PG_ARGISNULL(1) || PG_ARGISNULL(5))
+		PG_RETURN_NULL();
+	policy = cdp_fraud_policy_for(fcinfo->flinfo, (struct varlena *) PG_GETARG_JSONB_P(5));
+	places = places_of(fcinfo->flinfo, policy, PG_GETARG_ARRAYTYPE_P(0), &n);
+	missing = PG_GETARG_INT64(1);
+	c = new_case(CurrentMemoryContext, policy, true, 0);
+	for (int i = 0; i < policy->nrules; i++)
+	{
+		/* known, but not so that a rule fires */
+		c->known[i] = true;
+		c->values[i] = NAN;
+	}
+	for (int i = 0; i < n && i < 63; i++)
+		if (missing & (INT64CONST(1) << i))
+			c->known[places[i]] = false;
+	if (!PG_ARGISNULL(2) && !PG_ARGISNULL(3) && !PG_ARGISNULL(4))
+	{
+		deconstruct_array(PG_GETARG_ARRAYTYPE_P(2), TEXTOID, -1, false, TYPALIGN_INT, &codes, &nulls, &n);
+		deconstruct_array(PG_GETARG_ARRAYTYPE_P(3), FLOAT8OID, sizeof(float8), FLOAT8PASSBYVAL, TYPALIGN_DOUBLE, &items, &nulls, &m);
+		deconstruct_array(PG_GETARG_ARRAYTYPE_P(4), JSONBOID, -1, false, TYPALIGN_INT, &proofs, &proof_nulls, &k);
+		if (m != n || k != n)
+			elog(ERROR, "fired rules have %d codes, %d values and %d pieces of evidence", n, m, k);
+		for (int i = 0; i < n; i++)
+		{
+			int			rule = rule_of(policy, DatumGetTextPP(codes[i]));
+
+			if (isnan(c->values[rule]))
+				c->known[rule] = false;
+			note_value(c, rule, DatumGetFloat8(items[i]), proof_nulls[i] ? NULL : DatumGetJsonbP(proofs[i]));
+		}
+	}
 	PG_RETURN_DATUM(make_decision(fcinfo, c));
 }
 

@@ -147,6 +147,20 @@ SELECT s.source_id, v.k, 'purchase', '2026-03-05', public.id_of('user_id', v.u),
 FROM cdp_data.source s, (VALUES ('erika-conversion-1', 'u-erika-77', 'u4'), ('conversion-2', 'u9', 'u-erika-77')) v (k, u, claimed) WHERE s.name = 'app';
 INSERT INTO cdp_data.referral_refund (source_id, source_key, referral_conversion_id, refunded_at, amount_minor, customer_id)
 SELECT c.source_id, 'refund of ' || c.source_key, c.referral_conversion_id, '2026-03-06', 100, c.customer_id FROM cdp_data.referral_conversion c;
+-- What fraud rules know of her: as a referee of u4, as an advocate, on lists, banned, in a review, an appeal and a ring.
+INSERT INTO cdp_data.fraud_list (list, what, customer_id, reason) SELECT 'allow', 'customer', cdp.customer_of('user_id', u), CASE u WHEN 'u4' THEN 'a friend' ELSE 'a friend, Erika Musterfräulein' END FROM unnest(ARRAY['u-erika-77', 'u4']) u;
+INSERT INTO cdp_data.fraud_fact (customer_id, kind, digest, first_at, last_at) SELECT cdp.customer_of('user_id', u), 'device', '\x0001'::bytea || sha256(u::bytea), '2026-03-04', '2026-03-04' FROM unnest(ARRAY['u-erika-77', 'u4']) u;
+INSERT INTO cdp_data.fraud_score (referral_id, referrer_id, referee_id, as_of, score, decision, decided_by, reasons, degraded, version)
+SELECT 900, cdp.customer_of('user_id', a), cdp.customer_of('user_id', b), '2026-03-05', 0.25, 'approve', 'score', '[{"code": "self.ip", "evidence": {"persons": 2}}]', '{}', '1' FROM (VALUES ('u4', 'u-erika-77'), ('u-erika-77', 'u9'), ('u4', 'u9')) v (a, b);
+INSERT INTO cdp_data.referral_review (referral_id, referrer_id, referee_id, at, event, deadline, note)
+SELECT 900, cdp.customer_of('user_id', a), cdp.customer_of('user_id', b), '2026-03-05', 'opened', '2026-03-12', CASE WHEN 'u-erika-77' IN (a, b) THEN 'Erika Musterfräulein called' ELSE 'called' END FROM (VALUES ('u4', 'u-erika-77'), ('u-erika-77', 'u9'), ('u4', 'u9')) v (a, b);
+INSERT INTO cdp_data.referral_ban (customer_id, reason) SELECT cdp.customer_of('user_id', u), CASE u WHEN 'u4' THEN 'shops too much' ELSE 'Erika Musterfräulein shops too much' END FROM unnest(ARRAY['u-erika-77', 'u4']) u;
+INSERT INTO cdp_data.referral_ban_lift (referral_ban_id, reason) SELECT referral_ban_id, 'mended' FROM cdp_data.referral_ban;
+INSERT INTO cdp_data.referral_appeal (appeal_id, customer_id, referral_id, event, text, evidence) SELECT 900 + n, cdp.customer_of('user_id', u), 900, 'opened', CASE u WHEN 'u4' THEN 'no' ELSE 'I am Erika Musterfräulein' END, CASE u WHEN 'u4' THEN '{}' ELSE '{"mail": "erika.muster@beispiel.example"}' END::jsonb FROM unnest(ARRAY['u-erika-77', 'u4']) WITH ORDINALITY x (u, n);
+INSERT INTO cdp_data.fraud_ring_run (as_of, accounts, edges) VALUES ('2026-03-05', 2, 2);
+INSERT INTO cdp_data.fraud_ring (fraud_ring_run_id, customer_id, component, component_size, core) SELECT 1, cdp.customer_of('user_id', u), 1, 2, 1 FROM unnest(ARRAY['u-erika-77', 'u4']) u;
+INSERT INTO cdp_data.fraud_history (kind, digest, referral_id, confirmed_at) VALUES ('device', '\x0001'::bytea || sha256('x'), 900, '2026-03-05');
+INSERT INTO cdp_data.fraud_rule (code, weight) VALUES ('self.ip', 0.2);
 INSERT INTO cdp_data.referral (campaign_group, referral_campaign_id, terms_version, referrer_id, referee_id, method, first_conversion_id, attributed_at, state)
 SELECT 'bring a friend', 1, 1, c.claimed_customer_id, c.customer_id, 'claim', c.referral_conversion_id, c.occurred_at, 'approved' FROM cdp_data.referral_conversion c;
 

@@ -1,0 +1,93 @@
+-- Referral room, fraud: the score of referrals, kept with its reasons for every decision.
+
+CREATE OR REPLACE FUNCTION cdp_internal.fraud_policy_of(campaign integer, terms integer, as_of timestamptz) RETURNS jsonb
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  policy jsonb;
+BEGIN
+  SELECT cdp.fraud_policy(cdp_internal.fraud_weights(as_of) || (
+      -- Codes that this version does not have say nothing.
+      SELECT coalesce(jsonb_object_agg(w.key, w.value), '{}') FROM jsonb_each(m.weights) w JOIN cdp.fraud_rule_builtin() b ON b.code = w.key AND b.kind IN ('soft', 'density') AND jsonb_typeof(w.value) = 'number'),
+    m.review_at, m.reject_at) INTO policy
+  FROM cdp_data.referral_terms m WHERE m.referral_campaign_id = campaign AND m.terms_version = terms;
+  RETURN policy || jsonb_build_object('version', concat_ws('/', policy ->> 'version', (
+    SELECT concat_ws('.', count(*), count(*) FILTER (WHERE l.removed_at <= as_of OR l.expires_at <= as_of)) FROM cdp_data.fraud_list l WHERE l.added_at <= as_of)));
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.fraud_policy_of(integer, integer, timestamptz) IS
+'The fraud policy of a version of terms at a moment: built-in weights, those of cdp_data.fraud_rule, those of the terms, and its thresholds. To its version the state of the lists is added: entries so far, and how many of them ended.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.referral_judge(ids bigint[], as_of timestamptz) RETURNS TABLE (referral_id bigint, referral_campaign_id integer, terms_version integer, d cdp.fraud_decision)
+LANGUAGE plpgsql STABLE ROWS 1000 SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
+AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+  WITH policy AS MATERIALIZED (
+    SELECT m.referral_campaign_id AS camp, m.terms_version AS tv, cdp_internal.fraud_policy_of(m.referral_campaign_id, m.terms_version, as_of) AS p
+    FROM cdp_data.referral_terms m WHERE (m.referral_campaign_id, m.terms_version) IN (SELECT r.referral_campaign_id, r.terms_version FROM unnest(ids) AS i (id) JOIN cdp_data.referral r ON r.referral_id = i.id)
+  )
+  SELECT s.referral_id, s.referral_campaign_id, s.terms_version, cdp_internal.fraud_score_row(cdp_internal.fraud_signal_names(), s.missing, s.fired, s.vals, s.evidence, o.p)
+  FROM cdp_internal.fraud_signals(ids, as_of) s JOIN policy o ON o.camp = s.referral_campaign_id AND o.tv = s.terms_version;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.referral_judge(bigint[], timestamptz) IS
+'The fraud decision about referrals by the rules alone, as of a moment: cdp_internal.fraud_signals() under the policy of their terms. What people decided is not looked at. Only reads.';
+
+CREATE OR REPLACE FUNCTION cdp.fraud_score(referral bigint, as_of timestamptz DEFAULT NULL) RETURNS cdp.fraud_decision
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  result cdp.fraud_decision;
+BEGIN
+  IF NOT EXISTS (SELECT FROM cdp_data.referral r WHERE r.referral_id = referral) THEN
+    RAISE EXCEPTION USING ERRCODE = 'undefined_object', MESSAGE = format('there is no referral %s', coalesce(referral::text, 'NULL')), HINT = 'Referrals: SELECT * FROM cdp_data.referral;';
+  END IF;
+  SELECT (j.d).* INTO result FROM cdp_internal.referral_judge(ARRAY[referral], coalesce(fraud_score.as_of, now())) j;
+  RETURN result;
+END
+$$;
+COMMENT ON FUNCTION cdp.fraud_score(bigint, timestamptz) IS
+'How suspicious a referral is, by the rules, the weights and thresholds of its campaign''s terms, and what had happened until as_of (NULL: now): score, decision, the rules that fired in the order of their weight with what they measured, and the rules whose signal is missing. Identity is that of now. Writes nothing; scores that decisions stood on are in cdp_data.fraud_score. NULL when the referral is of after as_of. Error 42704: there is no such referral.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.referral_score(ids bigint[], as_of timestamptz) RETURNS TABLE (referral_id bigint, score double precision, decision text, fraud_score_id bigint)
+LANGUAGE plpgsql VOLATILE ROWS 1000 SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
+AS $$
+#variable_conflict use_column
+DECLARE
+  at timestamptz := coalesce(referral_score.as_of, now());
+BEGIN
+  RETURN QUERY
+  WITH j AS MATERIALIZED (
+    SELECT x.referral_id AS id, x.referral_campaign_id AS camp, x.terms_version AS tv, r.referrer_id, r.referee_id, r.is_test, (x.d).score, (x.d).decision, (x.d).decided_by, (x.d).reasons, (x.d).degraded, (x.d).version
+    FROM cdp_internal.referral_judge(ids, at) x JOIN cdp_data.referral r ON r.referral_id = x.referral_id
+  ), review AS MATERIALIZED ( -- where reviews stood at that moment
+    SELECT DISTINCT ON (v.referral_id) v.referral_id AS id, v.event FROM unnest(ids) AS i (id) JOIN cdp_data.referral_review v ON v.referral_id = i.id WHERE v.at <= at ORDER BY v.referral_id, v.referral_review_id DESC
+  ), f AS MATERIALIZED ( -- people decide over scores, but not over the terms
+    SELECT j.*, v.event, CASE WHEN j.decision <> 'ineligible' AND v.event = 'approved' THEN 'approve' WHEN j.decision <> 'ineligible' AND v.event = 'rejected' THEN 'reject' ELSE j.decision END AS final
+    FROM j LEFT JOIN review v ON v.id = j.id
+  ), last AS (
+    SELECT DISTINCT ON (s.referral_id) s.referral_id AS id, s.fraud_score_id, s.score, s.decision, s.decided_by, s.reasons, s.degraded, s.version
+    FROM unnest(ids) AS i (id) JOIN cdp_data.fraud_score s ON s.referral_id = i.id ORDER BY s.referral_id, s.fraud_score_id DESC
+  ), kept AS (
+    INSERT INTO cdp_data.fraud_score AS s (referral_id, referrer_id, referee_id, as_of, score, decision, decided_by, reasons, degraded, version)
+    SELECT f.id, f.referrer_id, f.referee_id, at, f.score, f.decision, f.decided_by, f.reasons, f.degraded, f.version
+    FROM f LEFT JOIN last l ON l.id = f.id
+    WHERE l.id IS NULL OR (l.score, l.decision, l.decided_by, l.reasons, l.degraded, l.version) IS DISTINCT FROM (f.score, f.decision, f.decided_by, f.reasons, f.degraded, f.version)
+    ORDER BY f.id
+    RETURNING s.referral_id AS id, s.fraud_score_id
+  ), scored AS MATERIALIZED (
+    SELECT f.id, f.score, f.final, f.event, f.camp, f.tv, f.referrer_id, f.referee_id, f.is_test, coalesce(k.fraud_score_id, l.fraud_score_id) AS sid FROM f LEFT JOIN kept k ON k.id = f.id LEFT JOIN last l ON l.id = f.id
+  ), opened AS (
+    INSERT INTO cdp_data.referral_review (referral_id, referrer_id, referee_id, at, event, deadline, fraud_score_id, score, reason, actor)
+    SELECT c.id, c.referrer_id, c.referee_id, at, CASE WHEN c.final = 'review' THEN 'opened' ELSE 'withdrawn' END, CASE WHEN c.final = 'review' THEN at + m.review_within END, c.sid, c.score, 'score', 'system'
+    FROM scored c JOIN cdp_data.referral_terms m ON m.referral_campaign_id = c.camp AND m.terms_version = c.tv
+    WHERE NOT c.is_test AND CASE WHEN c.final = 'review' THEN c.event IS NULL OR c.event = 'withdrawn' ELSE c.event IN ('opened', 'escalated', 'reopened') END
+    ORDER BY c.id
+  )
+  SELECT c.id, c.score, c.final, c.sid FROM scored c ORDER BY c.id;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.referral_score(bigint[], timestamptz) IS
+'Scores referrals for a decision as of a moment (NULL: now), keeps each score that differs from the last one of its referral, and opens or withdraws reviews. decision: approve, review, reject or ineligible: by the rules, unless a person (or a deadline) decided by then. One row for each referral of until then, in their order.';

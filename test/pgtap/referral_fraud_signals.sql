@@ -1,0 +1,125 @@
+-- What each fraud rule measures of referrals: a case that fires, its neighbour that does not, and what is missing; many at once
+-- say what one by one say; nothing of after as_of counts.
+BEGIN;
+SELECT plan(48);
+\ir referral_fraud.inc
+SET LOCAL timezone = 'Pacific/Auckland';
+
+-- An honest referral, of which all is known but what nobody told.
+CREATE TEMP TABLE p AS SELECT i, pg_temp.person() AS id FROM generate_series(1, 400) i;
+CREATE FUNCTION pg_temp.p(n int) RETURNS bigint LANGUAGE sql AS $$ SELECT id FROM p WHERE i = n $$;
+SELECT pg_temp.conversion(pg_temp.p(1), '2026-02-01', '{"ip": "a1", "net": "n1", "agent": "firefox", "device": "d1", "payment": "pay1", "address": "street 1"}');
+SELECT pg_temp.refer(pg_temp.p(1), pg_temp.p(2), '2026-03-01', '{"ip": "a2", "net": "n2", "agent": "firefox", "device": "d2", "payment": "pay2", "address": "street 2", "host": "chat.example", "asn": 1, "country": "DE"}') AS honest \gset
+SELECT is(cdp.fraud_score(:honest, '2026-06-01')::text, '(0,approve,score,[],"{ring.component,ring.core,ring.dense,self.cookie,self.id_hash,self.openid,self.payout_fp}",' || (cdp.fraud_policy() ->> 'version') || '/0.0)', 'an honest referral');
+SELECT pg_temp.refer(pg_temp.p(3), pg_temp.p(4), '2026-03-01', '{"seconds": "none"}') AS bare \gset
+SELECT is(cdp.fraud_score(:bare, '2026-06-01')::text, '(0,approve,score,[],"{ctit.fast,ctit.flat,leak.coupon_site,leak.paid,leak.public_spread,ring.component,ring.core,ring.dense,self.address,self.cookie,self.device,self.id_hash,self.ip,self.ip24,self.ip_ua,self.openid,self.payment_fp,self.payout_fp,vel.ip}",' || (cdp.fraud_policy() ->> 'version') || '/0.0)', 'one of which little is known says so');
+
+-- With something of the referrer's own.
+CREATE FUNCTION pg_temp.next(n int, o jsonb, at timestamptz DEFAULT '2026-03-01', seconds text DEFAULT '3600') RETURNS bigint LANGUAGE sql AS $$ SELECT pg_temp.refer(pg_temp.p(1), pg_temp.p(n), at, o || jsonb_build_object('seconds', seconds)) $$;
+SELECT is(pg_temp.codes(pg_temp.next(10, '{"device": "d1"}', '2026-04-10')), 'self.device', 'his device') UNION ALL SELECT is(pg_temp.codes(pg_temp.next(11, '{"device": "d1"}', '2026-05-10')), '', 'of more than 90 days before');
+SELECT is(pg_temp.codes(pg_temp.next(12, '{"payment": "pay1"}', '2026-04-12')), 'self.payment_fp', 'his means of payment');
+SELECT is(pg_temp.codes(pg_temp.next(13, '{"address": "street 1"}', '2026-04-14')), 'self.address', 'his address');
+SELECT is(pg_temp.codes(pg_temp.next(14, '{"ip": "a1", "net": "n1", "agent": "firefox"}', '2026-02-01 20:00')), 'self.ip self.ip_ua', 'his network and browser within a day');
+SELECT is(pg_temp.codes(pg_temp.next(15, '{"ip": "a1", "net": "n1", "agent": "firefox"}', '2026-02-20')), 'self.ip', 'later the network only');
+SELECT is(pg_temp.reason(pg_temp.next(16, '{"ip": "a9", "net": "n1", "agent": "opera"}', '2026-02-18'), 'self.ip24'), '3.000000 0.094639 {"seen": 1, "persons": 3}', 'his network of 256 addresses, where three were seen');
+SELECT is(pg_temp.codes(pg_temp.next(17, '{"ip": "a1", "net": "n1"}', '2026-03-20')), '', 'after more than 30 days it may be anybody''s');
+INSERT INTO cdp_data.fraud_fact (customer_id, kind, digest, first_at, last_at) VALUES (pg_temp.p(1), 'payout', pg_temp.d('payment', 'iban1'), '2026-02-03', '2026-02-03'), (pg_temp.p(1), 'device', pg_temp.d('device', 'tablet'), '2026-02-03', '2026-04-20');
+SELECT is(pg_temp.codes(pg_temp.next(18, '{"payment": "iban1"}', '2026-04-16')), 'self.payout_fp', 'pays from where he is paid to');
+SELECT is(pg_temp.codes(pg_temp.next(19, '{"device": "tablet"}', '2026-05-12')), 'self.device', 'a device that he signed in with');
+
+-- Networks: the more people, the less it says. 30 people at an office, two of whom refer each other's friends.
+SELECT count(pg_temp.conversion(pg_temp.p(100 + i), '2026-03-01'::timestamptz + i * interval '5 hours', '{"ip": "office", "net": "officenet"}')) FROM generate_series(1, 30) i \gset
+SELECT is(pg_temp.reason(pg_temp.refer(pg_temp.p(101), pg_temp.p(140), '2026-03-08', '{"ip": "office", "net": "officenet"}'), 'self.ip'), '31.000000 0.050462 {"seen": 1, "persons": 31}', 'in an office of 31 it is nearly nothing: 0.25 / (1 + log2(31 / 2))');
+-- Four referees of one referrer at one address within a week; then with others there.
+SELECT is((SELECT array_agg(pg_temp.codes(x, '2026-03-06') ORDER BY i)::text FROM (SELECT i, pg_temp.refer(pg_temp.p(150), pg_temp.p(150 + i), '2026-03-01'::timestamptz + i * interval '1 day', '{"ip": "flat"}') AS x FROM generate_series(1, 4) i OFFSET 0) t), '{"","","",vel.ip}', 'the fourth at one address');
+SELECT is((SELECT pg_temp.reason(referral_id, 'vel.ip') FROM cdp_data.referral WHERE referee_id = pg_temp.p(154)), '2.000000 0.500000 {"others": 0, "referees": 4}', 'with nobody else there: the whole weight');
+SELECT count(pg_temp.refer(pg_temp.p(102), pg_temp.p(160 + i), '2026-03-07 12:00'::timestamptz + i * interval '7 hours', '{"ip": "office"}')) FROM generate_series(1, 4) i \gset
+SELECT is((SELECT pg_temp.reason(referral_id, 'vel.ip') FROM cdp_data.referral WHERE referee_id = pg_temp.p(164)), '32.000000 0.100000 {"others": 30, "referees": 4}', 'at the office with 30 others: a fifth of it');
+
+-- E-mail.
+SELECT is(pg_temp.codes(pg_temp.refer(pg_temp.person('li.wei@gmail.com'), pg_temp.person('liwei+2@googlemail.com'), '2026-03-01')), 'self.email_canonical', 'the same mailbox');
+SELECT is(pg_temp.codes(pg_temp.refer(pg_temp.person('anna.schmidt@a.example'), pg_temp.person('ana.schmidt@b.example'), '2026-03-01')), 'self.name_email_similar', 'names that look alike');
+SELECT is(pg_temp.codes(pg_temp.refer(pg_temp.person(), pg_temp.person('x@sub.mailinator.com'), '2026-03-01')), 'email.disposable', 'an address to throw away, below a known domain');
+SELECT is(pg_temp.codes(pg_temp.refer(pg_temp.person(), pg_temp.person('sales@firm.example'), '2026-03-01')), 'email.role', 'an address of a role');
+SELECT pg_temp.person('bounced@firm.example') AS bounced \gset
+INSERT INTO cdp_data.channel_bounce (channel, identifier_id, bounced_at) SELECT 'email', identifier_id, '2026-03-02' FROM cdp_data.identifier WHERE value = 'bounced@firm.example';
+SELECT pg_temp.refer(pg_temp.person(), :bounced, '2026-03-01') AS bounced_referral \gset
+SELECT is(pg_temp.codes(:bounced_referral) || '|' || pg_temp.codes(:bounced_referral, '2026-03-01 12:00'), 'email.invalid|', 'an address that bounced, from then on');
+SELECT pg_temp.person() AS farmer \gset
+SELECT array_agg(pg_temp.refer(:farmer, pg_temp.person('user' || n || '@farm.example'), '2026-03-01'::timestamptz + i * interval '2 days') ORDER BY i) AS farm FROM unnest('{1,20,3,4}'::int[]) WITH ORDINALITY t (n, i) \gset
+SELECT is((SELECT string_agg(pg_temp.codes(x, '2026-03-20'), '|' ORDER BY o) FROM unnest(:'farm'::bigint[]) WITH ORDINALITY t (x, o)), 'email.sequential||email.sequential|email.sequential', 'addresses that are counted up; 20 is too far from them');
+SELECT is(pg_temp.codes((:'farm'::bigint[])[1], '2026-03-06'), '', 'but not while there are two');
+
+-- Times.
+SELECT is(pg_temp.codes(pg_temp.next(20, '{}', '2026-04-20', '59')) || '|' || pg_temp.codes(pg_temp.next(21, '{}', '2026-04-22', '60')) || '|' || pg_temp.codes(pg_temp.next(22, '{"kind": "sign_up"}', '2026-04-24', '11')) || '|' || pg_temp.codes(pg_temp.next(23, '{"kind": "sign_up"}', '2026-04-26', '9')),
+  'ctit.fast|||ctit.fast', 'a purchase within a minute, a registration within ten seconds');
+SELECT is(pg_temp.codes(pg_temp.next(24, '{"host": "www.retailmenot.com", "paid": true}', '2026-04-28')), 'leak.coupon_site leak.paid', 'from a coupon site, by an advertisement');
+SELECT is(pg_temp.codes(pg_temp.next(25, '{"host": "notretailmenot.com"}', '2026-04-30')), '', 'a host of another name');
+
+-- Circles.
+SELECT pg_temp.refer(pg_temp.p(200), pg_temp.p(201), '2026-03-01') AS r1, pg_temp.refer(pg_temp.p(201), pg_temp.p(200), '2026-03-05') AS r2, pg_temp.refer(pg_temp.p(210), pg_temp.p(211), '2026-03-01') AS s1, pg_temp.refer(pg_temp.p(211), pg_temp.p(212), '2026-03-02') AS s2, pg_temp.refer(pg_temp.p(212), pg_temp.p(213), '2026-03-03') AS s3, pg_temp.refer(pg_temp.p(213), pg_temp.p(210), '2026-03-04') AS s4 \gset
+SELECT is(pg_temp.reason(:r2, 'ring.cycle') || '|' || pg_temp.codes(:r1, '2026-03-02'), format('2.000000 0.900000 {"referrals": [%s]}|', :r1), 'A brings B, B brings A; on the day after the first nobody knew');
+SELECT is((cdp.fraud_score(:r2, '2026-06-01')).decision || ' ' || (cdp.fraud_score(:r2, '2026-06-01')).decided_by, 'review density', 'which is no rejection by itself');
+SELECT is(pg_temp.reason(:s4, 'ring.cycle') || '|' || pg_temp.codes(:s3, '2026-03-03 12:00'), format('4.000000 0.700000 {"referrals": [%s, %s, %s]}|', :s3, :s2, :s1), 'a circle of four');
+
+-- Rings of the last search before the moment.
+INSERT INTO cdp_data.fraud_ring_run (as_of, accounts, edges) VALUES ('2026-04-01', 2, 2);
+INSERT INTO cdp_data.fraud_ring SELECT fraud_ring_run_id, pg_temp.p(2), 1, 12, 3, true FROM cdp_data.fraud_ring_run;
+SELECT is(pg_temp.codes(:honest) || '|' || pg_temp.codes(:honest, '2026-03-31'), 'ring.component ring.core ring.dense|', 'rings, from the search on that found them');
+SELECT is((cdp.fraud_score(:honest, '2026-06-01')).decision, 'review', 'nobody is rejected for them');
+
+-- Outcome: two of three gave back; and the campaign's others do more than these.
+SELECT pg_temp.person() AS shop \gset
+SELECT array_agg(pg_temp.refer(:shop, pg_temp.p(220 + i), '2026-03-01'::timestamptz + i * interval '3 days') ORDER BY i) AS back FROM generate_series(1, 3) i \gset
+INSERT INTO cdp_data.referral_refund (source_id, source_key, referral_conversion_id, refunded_at, amount_minor, customer_id) SELECT 1, 'back' || referral_id, first_conversion_id, attributed_at + interval '8 days', 4000, referee_id FROM cdp_data.referral WHERE referral_id = ANY ((:'back'::bigint[])[1:2]);
+SELECT is(pg_temp.reason((:'back'::bigint[])[3], 'behav.refund') || '|' || pg_temp.codes((:'back'::bigint[])[3], '2026-03-13'), '0.666667 0.600000 {"referees": 3, "refunded": 2}|', 'two of three gave back, once they had');
+
+-- Velocity: 20 referrers of one each in ten days, and one with five in a day.
+SELECT count(pg_temp.refer(pg_temp.person(), pg_temp.person(), '2026-05-01'::timestamptz + i * interval '12 hours')) FROM generate_series(0, 19) i \gset
+SELECT pg_temp.person() AS crowd \gset
+SELECT array_agg(pg_temp.refer(:crowd, pg_temp.person(), '2026-05-05'::timestamptz + i * interval '2 hours') ORDER BY i) AS many FROM generate_series(1, 5) i \gset
+SELECT is((SELECT string_agg((pg_temp.codes(x, '2026-05-11') <> '')::int::text, '' ORDER BY o) FROM unnest(:'many'::bigint[]) WITH ORDINALITY t (x, o)), '00011', 'from the fourth in a day on');
+SELECT cmp_ok((SELECT abs((e ->> 'value')::float8 - cdp.poisson_cdf(4, (e -> 'evidence' ->> 'expected')::float8, true)) FROM jsonb_array_elements((cdp.fraud_score((:'many'::bigint[])[5], '2026-05-11')).reasons) e WHERE e ->> 'code' = 'vel.referrer'), '<', 1e-6::float8, 'the value is the chance of five by the rate of the others');
+
+-- Clicks: 30 codes with ten clicks each and some referrals, one with 400 and none but one; a code that half of the world has.
+SELECT count(pg_temp.click(pg_temp.p(300 + i % 30), NULL, '2026-05-12'::timestamptz + i * interval '1 minute', '{"asn": 7, "country": "DE"}')) FROM generate_series(1, 300) i \gset
+SELECT count(pg_temp.refer(pg_temp.p(300 + i), pg_temp.person(), '2026-05-13'::timestamptz + i * interval '40 minutes')) FROM generate_series(0, 29) i \gset
+SELECT count(pg_temp.click(pg_temp.p(390), NULL, '2026-05-12'::timestamptz + i * interval '1 minute', '{"asn": 7, "country": "DE"}')) FROM generate_series(1, 400) i \gset
+SELECT pg_temp.refer(pg_temp.p(390), pg_temp.person(), '2026-05-14') AS flood, pg_temp.refer(pg_temp.p(391), pg_temp.person(), '2026-05-14', '{"asn": 9, "country": "CN"}') AS leak \gset
+SELECT is(pg_temp.codes(:flood), 'click.flood', 'hundreds of clicks for one referral');
+SELECT count(pg_temp.click(pg_temp.p(391), NULL, '2026-05-14'::timestamptz + i * interval '1 minute', jsonb_build_object('asn', 100 + i, 'country', 'CN'))) FROM generate_series(1, 7) i \gset
+SELECT is(pg_temp.codes(:leak) || '|' || pg_temp.reason(:leak, 'leak.public_spread'), 'leak.public_spread|8.000000 0.400000 {"networks": 8}', 'a code that is clicked in eight networks on a day');
+
+-- Times that are spread evenly over days, as no person's are: 25 of one referrer against the campaign's.
+SELECT pg_temp.person() AS flooder \gset
+SELECT array_agg(pg_temp.refer(:flooder, pg_temp.person(), '2026-02-01'::timestamptz + i * interval '2 days', jsonb_build_object('seconds', (40000 + 3000 * i)::text)) ORDER BY i) AS evenly FROM generate_series(1, 25) i \gset
+SELECT ok(pg_temp.codes((:'evenly'::bigint[])[1]) LIKE '%ctit.flat%' AND pg_temp.codes((:'evenly'::bigint[])[1], '2026-02-20') NOT LIKE '%ctit.flat%', 'conversions long after the click, of twenty and more');
+
+-- Lists and bans.
+SELECT cdp.add_to_fraud_list('allow', 'customer', pg_temp.p(2)::text) AS entry \gset
+UPDATE cdp_data.fraud_list SET added_at = '2026-05-01' WHERE fraud_list_id = :entry;
+SELECT is((cdp.fraud_score(:honest, '2026-06-01')).decided_by || ' ' || (cdp.fraud_score(:honest, '2026-04-20')).decided_by, 'allow score', 'let through from the day on which he was');
+UPDATE cdp_data.fraud_list SET removed_at = '2026-05-20' WHERE fraud_list_id = :entry;
+SELECT is((cdp.fraud_score(:honest, '2026-05-19')).decided_by || ' ' || (cdp.fraud_score(:honest, '2026-06-01')).decided_by, 'allow score', 'until it ends');
+INSERT INTO cdp_data.referral_ban (customer_id, reason, banned_at, expires_at) VALUES (pg_temp.p(1), 'test', '2026-05-01', '2026-05-10');
+SELECT is((cdp.fraud_score(:honest, '2026-05-05')).decision || ' ' || (cdp.fraud_score(:honest, '2026-05-05')).decided_by || ' ' || (cdp.fraud_score(:honest, '2026-06-01')).decided_by, 'reject ban score', 'banned until it ends');
+SELECT is(ARRAY(SELECT cdp_internal.referral_banned(ARRAY[pg_temp.p(1), pg_temp.p(2)], 1, '2026-05-05')) || ARRAY(SELECT cdp_internal.referral_banned(ARRAY[pg_temp.p(1)], 1, '2026-05-10')), ARRAY[pg_temp.p(1)], 'who is banned when');
+SELECT is(cdp.load_disposable_domains('{a.example,B.example}') || ' ' || cdp.load_disposable_domains('{a.example,c.example}') || ' ' || cdp.load_disposable_domains('{c.example}', true), '2 1 0', 'lists of domains');
+SELECT is((SELECT string_agg(value, ' ' ORDER BY value) FROM cdp_data.fraud_list WHERE list = 'disposable_domain' AND removed_at IS NULL), 'c.example', 'a list that replaces the one before');
+SELECT cdp.set_fraud_weight('leak.paid', 0.1), cdp.set_fraud_weight('leak.paid', 0.2);
+SELECT is(cdp_internal.fraud_weights('infinity') || cdp_internal.fraud_weights('2026-01-01'), '{"leak.paid": 0.2}', 'weights by their last word');
+
+-- Confirmed fraud is known again, but not by its own mark.
+INSERT INTO cdp_data.fraud_history (kind, digest, referral_id, confirmed_at) VALUES ('device', pg_temp.d('device', 'd2'), 999999, '2026-05-01'), ('device', pg_temp.d('device', 'tablet'), (SELECT referral_id FROM cdp_data.referral WHERE referee_id = pg_temp.p(19)), '2026-05-01');
+SELECT ok(pg_temp.codes(:honest) LIKE '%history.fraud_identifier%' AND pg_temp.codes(:honest, '2026-04-30') NOT LIKE '%history%' AND pg_temp.codes((SELECT referral_id FROM cdp_data.referral WHERE referee_id = pg_temp.p(19))) = 'self.device', 'what a fraud was done with');
+
+-- Many at once say what one by one say, by the other road too; as of then, what came later changes nothing.
+CREATE TEMP TABLE one AS SELECT r.referral_id, cdp.fraud_score(r.referral_id, '2026-05-15')::text AS d FROM cdp_data.referral r WHERE r.attributed_at <= '2026-05-15';
+SELECT is((SELECT count(*) FROM one o FULL JOIN (SELECT j.referral_id, j.d::text AS d FROM cdp_internal.referral_judge(ARRAY(SELECT referral_id FROM cdp_data.referral), '2026-05-15') j) m USING (referral_id) WHERE o.d IS DISTINCT FROM m.d), 0::bigint, 'all at once as one by one');
+SELECT is((SELECT count(*) FROM one o FULL JOIN (SELECT j.referral_id, j.d::text AS d FROM cdp_internal.referral_judge((SELECT array_agg(x ORDER BY x DESC) FROM (SELECT referral_id FROM cdp_data.referral UNION ALL SELECT -g FROM generate_series(1, 2001) g) t (x)), '2026-05-15') j) m USING (referral_id) WHERE o.d IS DISTINCT FROM m.d), 0::bigint, 'by whole tables as by indexes');
+SELECT count(pg_temp.refer(pg_temp.p(1 + i % 40), pg_temp.person('later' || i || '@farm.example'), '2026-05-15 02:00'::timestamptz + i * interval '1 hour', '{"ip": "a2", "net": "n2", "device": "d2", "payment": "pay2", "asn": 5, "country": "FR"}')) FROM generate_series(1, 60) i \gset
+INSERT INTO cdp_data.fraud_ring_run (as_of, accounts, edges) VALUES ('2026-05-16', 0, 0);
+INSERT INTO cdp_data.referral_ban (customer_id, reason, banned_at) VALUES (pg_temp.p(1), 'later', '2026-05-16');
+SELECT is((SELECT count(*) FROM one o JOIN cdp_internal.referral_judge(ARRAY(SELECT referral_id FROM one), '2026-05-15') j USING (referral_id) WHERE o.d <> j.d::text), 0::bigint, 'a score of then does not know what came later');
+SELECT * FROM finish();
+ROLLBACK;
