@@ -1,6 +1,6 @@
 -- Fraud rules on graphs: known answers, bad input, rights, memory, cancellation, values from outside.
 BEGIN;
-SELECT plan(51);
+SELECT plan(59);
 SET LOCAL client_min_messages = error;
 SET LOCAL jit = off; -- the compiler's memory is not ours
 CREATE SCHEMA t;
@@ -29,6 +29,19 @@ SELECT is((SELECT string_agg(accounts::text, ' ') FROM (SELECT (cdp.fraud_cycles
 CREATE TABLE t.star AS SELECT 0 AS a, i AS b FROM generate_series(1, 20) i UNION ALL SELECT i, 0 FROM generate_series(1, 20) i UNION ALL VALUES (3, 4), (4, 3);
 SELECT is((SELECT string_agg(accounts::text, ' ') FROM cdp.fraud_cycles('t.star'::regclass, degree_cap => 19)), '{3,4}', 'cycles beside a hub');
 SELECT is((SELECT count(*) FROM cdp.fraud_cycles('t.star'::regclass, degree_cap => 20)), 23::bigint, 'and through it');
+
+-- What one edge closes, read by an index: a table of 200,000 edges is hardly touched.
+CREATE TABLE t.referred AS SELECT i AS a, i + 1 AS b FROM generate_series(1, 200000) i UNION ALL VALUES (3, 1), (4, 1), (4, 2);
+CREATE INDEX ON t.referred (a, b);
+ANALYZE t.referred;
+SELECT is((SELECT string_agg(accounts::text, ' ' ORDER BY accounts) FROM cdp.fraud_new_cycles('t.referred'::regclass, 3, 1)), '{1,2,3}', 'the cycles that an edge closes');
+SELECT is((SELECT string_agg(accounts::text, ' ' ORDER BY accounts) FROM cdp.fraud_new_cycles('t.referred'::regclass, 1, 2)), '{1,2,3} {1,2,3,4}', 'that an inner edge has');
+SELECT is((SELECT string_agg(accounts::text, ' ' ORDER BY accounts) FROM cdp.fraud_new_cycles('t.referred'::regclass, 5, 2)), '{2,3,4,5}', 'that an edge would close');
+SELECT is((SELECT count(*) FROM cdp.fraud_new_cycles('t.referred'::regclass, 5, 5)) + (SELECT count(*) FROM cdp.fraud_new_cycles('t.referred'::regclass, NULL, 5)) + (SELECT count(*) FROM cdp.fraud_new_cycles('t.referred'::regclass, 5, 7000000)), 0::bigint, 'one account, NULL, an account without edges: none');
+SELECT is((SELECT count(*) FROM (SELECT (cdp.fraud_new_cycles(cdp.fraud_graph(a, b), 3, 1, 3, 1)).* FROM t.referred) x), 0::bigint, 'through a hub: none');
+SELECT throws_ok($$SELECT * FROM cdp.fraud_new_cycles_uuid('t.referred'::regclass, gen_random_uuid(), gen_random_uuid())$$, '42804', NULL, 'columns of another type');
+SELECT throws_ok($$SELECT * FROM cdp.fraud_new_cycles('t.referred'::regclass, 1, 2, 5)$$, '22003', 'longest is out of range', 'longer ones');
+SELECT is((SELECT count(*) FROM (SELECT cdp.fraud_new_cycles('t.referred'::regclass, i, i - 3) FROM generate_series(1000, 1300) i) x), 301::bigint, 'three hundred new edges, each a cycle of four');
 
 -- Offices: an address that eleven share links nobody, one that ten share does.
 CREATE TABLE t.shared AS SELECT i AS account, 'office' AS attribute FROM generate_series(1, 11) i UNION ALL SELECT i, 'home' FROM generate_series(21, 30) i

@@ -8,6 +8,7 @@
 
 #include "cdp.h"
 
+#include "executor/spi.h"
 #include "funcapi.h"
 #include "lib/stringinfo.h"
 
@@ -142,6 +143,8 @@ extern uint32 *cdp_nodes_sort(CdpComponents *c);
 extern const char *cdp_nodes_bytes(const CdpComponents *c, uint32 rank, uint32 *len);
 
 extern bool cdp_node_kind_of(Oid type, CdpNodeKind *kind);
+extern char *cdp_links_query(Oid relid, const char *a, const char *b, const CdpNodeKind *kind);
+extern void cdp_links_of_plan(SPIPlanPtr plan, ParamListInfo params, const CdpNodeKind *kind, CdpTakeLink take, void *arg);
 extern void cdp_links_of_relation(Oid relid, const char *a, const char *b, const CdpNodeKind *kind, CdpTakeLink take, void *arg);
 extern void cdp_links_of_cursor(const char *name, const CdpNodeKind *kind, CdpTakeLink take, void *arg);
 

@@ -196,9 +196,9 @@ column_of(Relation rel, const char *column, const CdpNodeKind *kind)
 	return psprintf("%s::pg_catalog.text", quote_identifier(column));
 }
 
-/* The query that reads the links of a relation. */
-static char *
-links_query(Oid relid, const char *a, const char *b, const CdpNodeKind *kind)
+/* The query that reads the links of a relation, checked against the catalogue; palloc'd. */
+char *
+cdp_links_query(Oid relid, const char *a, const char *b, const CdpNodeKind *kind)
 {
 	static const char readable[] = {RELKIND_RELATION, RELKIND_PARTITIONED_TABLE, RELKIND_VIEW, RELKIND_MATVIEW, RELKIND_FOREIGN_TABLE, 0};
 	Relation	rel = try_relation_open(relid, AccessShareLock);
@@ -224,7 +224,7 @@ links_query(Oid relid, const char *a, const char *b, const CdpNodeKind *kind)
 void
 cdp_links_of_relation(Oid relid, const char *a, const char *b, const CdpNodeKind *kind, CdpTakeLink take, void *arg)
 {
-	char	   *query = links_query(relid, a, b, kind);
+	char	   *query = cdp_links_query(relid, a, b, kind);
 	SPIExecuteOptions options = {.read_only = true, .dest = (DestReceiver *) make_receiver(kind, take, arg)};
 	int			code;
 
@@ -234,6 +234,17 @@ cdp_links_of_relation(Oid relid, const char *a, const char *b, const CdpNodeKind
 	if (code != SPI_OK_SELECT)
 		elog(ERROR, "reading the links failed: %s", SPI_result_code_string(code));
 	SPI_finish();
+}
+
+/* Hands over the rows of a prepared query of two columns; within SPI. */
+void
+cdp_links_of_plan(SPIPlanPtr plan, ParamListInfo params, const CdpNodeKind *kind, CdpTakeLink take, void *arg)
+{
+	SPIExecuteOptions options = {.params = params, .read_only = true, .dest = (DestReceiver *) make_receiver(kind, take, arg)};
+	int			code = SPI_execute_plan_extended(plan, &options);
+
+	if (code != SPI_OK_SELECT)
+		elog(ERROR, "reading the links failed: %s", SPI_result_code_string(code));
 }
 
 /* Hands over the rows that an open cursor still has. */

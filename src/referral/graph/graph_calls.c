@@ -6,7 +6,7 @@
  * Each function takes a graph, or reads one from a relation or an open cursor:
  * the type of its first argument tells.
  */
-#include "referral/graph/graph.h"
+#include "referral/graph/graph_calls.h"
 
 #include "base/wire.h"
 #include "catalog/pg_type.h"
@@ -146,16 +146,6 @@ cdp_graph_send(PG_FUNCTION_ARGS)
 	PG_RETURN_BYTEA_P(cdp_wire_binary(VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value)));
 }
 
-/* A call of a function that returns rows: its graph, and where the rows go. */
-typedef struct GraphCall
-{
-	ReturnSetInfo *rsinfo;
-	CdpGraph	graph;
-	CdpOneGraph one;			/* of functions that unite both ends */
-	MemoryContext row;			/* emptied after each row */
-	Oid			type;			/* of nodes in the rows */
-} GraphCall;
-
 /* Tells that an argument is NULL that may not be. */
 static void
 refuse_null(FunctionCallInfo fcinfo, int arg, const char *name)
@@ -169,8 +159,8 @@ refuse_null(FunctionCallInfo fcinfo, int arg, const char *name)
 }
 
 /* A whole number that an argument gives; refused outside its bounds. */
-static int
-bounded(FunctionCallInfo fcinfo, int arg, const char *name, int low, int high)
+int
+cdp_graph_bounded(FunctionCallInfo fcinfo, int arg, const char *name, int low, int high)
 {
 	int			n;
 
@@ -235,11 +225,10 @@ check_side(const GraphCall *call, const CdpGraphSide *side)
 					 "neither _uuid nor _text")));
 }
 
-/* Begins a call: the row store of the executor, the graph, the type of nodes, which the given column has. False when the first argument is NULL. */
-static bool
-begin_call(FunctionCallInfo fcinfo, GraphCall *call, int column, bool united, bool directed)
+/* Begins a call: the row store of the executor, and the type of nodes, which the given column has. */
+void
+cdp_graph_begin(FunctionCallInfo fcinfo, GraphCall *call, int column)
 {
-	struct varlena *value;
 	Oid			element;
 
 	memset(call, 0, sizeof(GraphCall));
@@ -249,16 +238,30 @@ begin_call(FunctionCallInfo fcinfo, GraphCall *call, int column, bool united, bo
 	element = get_element_type(call->type);
 	if (OidIsValid(element))
 		call->type = element;
-	if (PG_ARGISNULL(0))
-		return false;
-	value = graph_value(fcinfo);
+	call->row = AllocSetContextCreate(CurrentMemoryContext, "cdp graph row", ALLOCSET_DEFAULT_SIZES);
+}
+
+/* Opens a value, which must stay where it is; both ends as one sort of nodes when asked for. */
+void
+cdp_graph_use(GraphCall *call, const struct varlena *value, bool united, bool directed)
+{
 	cdp_graph_open(&call->graph, VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value), false);
 	check_side(call, &call->graph.side[0]);
 	if (united)
+	{
 		check_side(call, &call->graph.side[1]);
-	if (united)
 		cdp_graph_unite(&call->one, &call->graph, directed);
-	call->row = AllocSetContextCreate(CurrentMemoryContext, "cdp graph row", ALLOCSET_DEFAULT_SIZES);
+	}
+}
+
+/* Begins a call with the graph that its first argument gives; false when that is NULL. */
+static bool
+begin_call(FunctionCallInfo fcinfo, GraphCall *call, int column, bool united, bool directed)
+{
+	cdp_graph_begin(fcinfo, call, column);
+	if (PG_ARGISNULL(0))
+		return false;
+	cdp_graph_use(call, graph_value(fcinfo), united, directed);
 	return true;
 }
 
@@ -316,7 +319,7 @@ cdp_fraud_components(PG_FUNCTION_ARGS)
 	int32	   *parent;
 	uint32	   *lowest;
 	const CdpGraphSide *side = &call.graph.side[0];
-	int			hub_cap = bounded(fcinfo, 1, "hub_cap", 1, PG_INT32_MAX);
+	int			hub_cap = cdp_graph_bounded(fcinfo, 1, "hub_cap", 1, PG_INT32_MAX);
 
 	if (!begin_call(fcinfo, &call, 0, false, false))
 		return (Datum) 0;
@@ -340,8 +343,8 @@ cdp_fraud_components(PG_FUNCTION_ARGS)
 }
 
 /* Puts a cycle into the store; see CdpTakeCycle. */
-static void
-put_cycle(void *arg, const uint32 *node, int length)
+void
+cdp_graph_put_cycle(void *arg, const uint32 *node, int length)
 {
 	GraphCall  *call = arg;
 	Datum		nodes[4];
@@ -363,8 +366,8 @@ put_cycle(void *arg, const uint32 *node, int length)
 }
 
 /* Says that nodes were left out. */
-static void
-tell_hubs(uint32 hubs, int degree_cap)
+void
+cdp_graph_tell_hubs(uint32 hubs, int degree_cap)
 {
 	if (hubs > 0)
 		ereport(NOTICE,
@@ -380,12 +383,12 @@ Datum
 cdp_fraud_cycles(PG_FUNCTION_ARGS)
 {
 	GraphCall	call;
-	int			longest = bounded(fcinfo, 1, "longest", 2, 4);
-	int			degree_cap = bounded(fcinfo, 2, "degree_cap", 1, 100000);
+	int			longest = cdp_graph_bounded(fcinfo, 1, "longest", 2, 4);
+	int			degree_cap = cdp_graph_bounded(fcinfo, 2, "degree_cap", 1, 100000);
 
 	if (!begin_call(fcinfo, &call, 1, true, true))
 		return (Datum) 0;
-	tell_hubs(cdp_cycles(&call.one.edges, longest, (uint32) degree_cap, put_cycle, &call), degree_cap);
+	cdp_graph_tell_hubs(cdp_cycles(&call.one.edges, longest, (uint32) degree_cap, cdp_graph_put_cycle, &call), degree_cap);
 	return (Datum) 0;
 }
 
@@ -423,7 +426,7 @@ cdp_fraud_dense_blocks(PG_FUNCTION_ARGS)
 	GraphCall	call;
 	CdpPeel    *peel;
 	CdpBlock	block;
-	int			k = bounded(fcinfo, 1, "k", 1, 1000);
+	int			k = cdp_graph_bounded(fcinfo, 1, "k", 1, 1000);
 	char	   *weight;
 	uint32		na;
 	uint32		nb;

@@ -1,0 +1,1 @@
+SELECT CASE WHEN account IS NULL THEN 'attribute ' || attribute ELSE 'account ' || account END FROM graph, LATERAL cdp.fraud_dense_blocks(g);

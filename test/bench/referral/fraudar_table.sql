@@ -1,0 +1,1 @@
+SELECT CASE WHEN account IS NULL THEN 'attribute ' || attribute ELSE 'account ' || account END FROM cdp.fraud_dense_blocks('edge'::regclass);
