@@ -94,10 +94,10 @@ BEGIN
     DROP TABLE t.named;
   END LOOP;
 END $$;
-SELECT is_empty('SELECT * FROM t.differing(''components'', 12)', 'components with a hub cap');
-SELECT is_empty('SELECT * FROM t.differing(''core'', 12)', 'core numbers and degrees');
-SELECT is_empty('SELECT * FROM t.differing(''cycles'', 12)', 'cycles');
-SELECT is_empty('SELECT * FROM t.differing(''blocks'', 5)', 'dense blocks, one to four, with both weights');
+SELECT is_empty('SELECT * FROM t.differing(''components'', 32)', 'components with a hub cap');
+SELECT is_empty('SELECT * FROM t.differing(''core'', 32)', 'core numbers and degrees');
+SELECT is_empty('SELECT * FROM t.differing(''cycles'', 32)', 'cycles');
+SELECT is_empty('SELECT * FROM t.differing(''blocks'', 12)', 'dense blocks, one to four, with both weights');
 
 -- The cycles that one edge closes: those of all that have it, whether it is in the table yet or not.
 CREATE FUNCTION t.has(accounts bigint[], x bigint, y bigint) RETURNS boolean LANGUAGE sql IMMUTABLE
@@ -112,7 +112,7 @@ BEGIN
     PERFORM t.make_edges(s * 7);
     n := 2 + s % 3;
     cap := CASE WHEN s % 2 = 0 THEN 4 ELSE 1000 END;
-    FOR x, y IN (SELECT DISTINCT a, b FROM twin.edge WHERE a IS NOT NULL AND b IS NOT NULL ORDER BY 1, 2 LIMIT 5) LOOP
+    FOR x, y IN (SELECT DISTINCT a, b FROM twin.edge WHERE a IS NOT NULL AND b IS NOT NULL ORDER BY 1, 2 LIMIT 8) LOOP
       -- An edge that is not there yet makes no hub of its own.
       IF s % 4 = 1 THEN
         DELETE FROM twin.edge WHERE a = x AND b = y;
@@ -129,7 +129,7 @@ BEGIN
     END LOOP;
   END LOOP;
 END $$;
-SELECT is_empty('SELECT * FROM t.new_differing(8)', 'cycles that one edge closes, from a table and in a graph');
+SELECT is_empty('SELECT * FROM t.new_differing(12)', 'cycles that one edge closes, from a table and in a graph');
 SELECT t.make_edges(9) \g /dev/null
 CREATE TABLE t.uuid_edge AS SELECT t.uuid(a) AS a, t.uuid(b) AS b FROM twin.edge;
 CREATE TABLE t.text_edge AS SELECT t.text(a)::varchar AS "from", t.text(b) AS b FROM twin.edge;

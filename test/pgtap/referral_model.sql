@@ -3,6 +3,7 @@
 BEGIN;
 SELECT plan(40);
 SET LOCAL client_min_messages = error;
+SET LOCAL jit = off;
 SET LOCAL extra_float_digits = 1;
 CREATE SCHEMA t;
 
