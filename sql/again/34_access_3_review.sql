@@ -31,7 +31,7 @@ BEGIN
       WHEN EXISTS (SELECT FROM cdp_data.role_name n WHERE n.template = 'privacy' AND to_regrole(quote_ident(n.role_name)) IS NOT NULL
         AND pg_has_role(r.oid, to_regrole(quote_ident(n.role_name)), 'usage')) THEN 'privacy'
       WHEN pg_has_role(r.oid, 'pg_read_all_data', 'usage') THEN 'pg_read_all_data'
-      WHEN EXISTS (SELECT FROM aclexplode(coalesce(a.attacl, '{}')) x WHERE x.grantee = 0 AND x.privilege_type = 'SELECT')
+      WHEN EXISTS (SELECT FROM aclexplode(a.attacl) x WHERE x.grantee = 0 AND x.privilege_type = 'SELECT')
         OR EXISTS (SELECT FROM aclexplode(c.relacl) x WHERE x.grantee = 0 AND x.privilege_type = 'SELECT') THEN 'granted to PUBLIC'
       ELSE 'granted' END
   FROM cdp_internal.personal_values() v JOIN pg_class c ON c.oid = v.relation JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = v.column_no

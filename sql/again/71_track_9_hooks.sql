@@ -18,7 +18,8 @@ BEGIN
   UPDATE cdp_data.referral r SET referrer_id = coalesce(fresh, -r.referral_id) WHERE r.referrer_id = ANY (customers);
   GET DIAGNOSTICS n = ROW_COUNT;
   RETURN QUERY SELECT 'cdp_data.referral', 'unlink', erase_of_referral_track.n;
-  UPDATE cdp_data.referral_conversion c SET claimed_customer_id = nullif(c.claimed_customer_id, x.id), manual_customer_id = nullif(c.manual_customer_id, x.id)
+  UPDATE cdp_data.referral_conversion c SET claimed_customer_id = nullif(c.claimed_customer_id, x.id), manual_customer_id = nullif(c.manual_customer_id, x.id),
+    manual_code_id = CASE WHEN c.manual_customer_id <> x.id THEN c.manual_code_id END
   FROM unnest(customers) x (id) WHERE c.claimed_customer_id = x.id OR c.manual_customer_id = x.id;
   GET DIAGNOSTICS n = ROW_COUNT;
   RETURN QUERY SELECT 'cdp_data.referral_conversion', 'clear', erase_of_referral_track.n;

@@ -143,6 +143,7 @@ CREATE TABLE IF NOT EXISTS cdp_data.referral_conversion (
   UNIQUE (source_id, source_key),
   CHECK (value_minor = 0 AND eligible_minor = 0 OR currency IS NOT NULL)
 );
+ALTER TABLE cdp_data.referral_conversion ADD COLUMN IF NOT EXISTS manual_code_id bigint;
 CREATE INDEX IF NOT EXISTS referral_conversion_customer_idx ON cdp_data.referral_conversion (customer_id, occurred_at);
 CREATE INDEX IF NOT EXISTS referral_conversion_touchpoint_idx ON cdp_data.referral_conversion (touchpoint_id) WHERE touchpoint_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS referral_conversion_code_idx ON cdp_data.referral_conversion (referral_code_id) WHERE referral_code_id IS NOT NULL;
@@ -152,7 +153,7 @@ CREATE INDEX IF NOT EXISTS referral_conversion_manual_idx ON cdp_data.referral_c
 CREATE INDEX IF NOT EXISTS referral_conversion_ip_idx ON cdp_data.referral_conversion (ip_digest, occurred_at) WHERE ip_digest IS NOT NULL;
 COMMENT ON TABLE cdp_data.referral_conversion IS 'Registrations and purchases of people who may have been referred, each once: a touchpoint with what the shop knew about who brought the person. Told by cdp.referral_convert(), or taken from touchpoints of referred people by cdp.referral_tick().';
 COMMENT ON COLUMN cdp_data.referral_conversion.kind IS 'Kind of touchpoint, of cdp_data.touch_kind_all.';
-COMMENT ON COLUMN cdp_data.referral_conversion.referral_code_id IS 'The code that was typed; referral_click_id the click that the shop named; claimed_customer_id the advocate whose mail or phone was given; manual_customer_id the one whom somebody named by hand afterwards (cdp.set_referral_advocate()).';
+COMMENT ON COLUMN cdp_data.referral_conversion.referral_code_id IS 'The code that was typed; referral_click_id the click that the shop named; claimed_customer_id the advocate whose mail or phone was given; manual_customer_id the one whom somebody named by hand afterwards (cdp.set_referral_advocate()), by his code manual_code_id.';
 COMMENT ON COLUMN cdp_data.referral_conversion.value_minor IS 'Minor units of currency. eligible_minor: what rewards count: net of tax, shipping and discounts.';
 COMMENT ON COLUMN cdp_data.referral_conversion.ip_digest IS 'As those of cdp_data.referral_click; payment_digest of the means of payment, address_digest of the delivery address.';
 COMMENT ON COLUMN cdp_data.referral_conversion.retracted_at IS 'Its touchpoint was taken back with its load, or belongs to nobody now; NULL: it is in force.';
@@ -286,7 +287,7 @@ FROM unnest(array['marketer', 'finance']) AS t (template), unnest(array['referra
 -- Without codes, which let one in, and without digests.
 SELECT cdp_internal.declare_grant(t.template, 'SELECT (referral_click_id, source_id, referral_code_id, referral_campaign_id, clicked_at, customer_id, touchpoint_id, referrer_host, asn, country, paid, bot, prefetch, is_test, channel, variant, recorded_at, retracted_at)', 'TABLE', 'cdp_data.referral_click')
 FROM unnest(array['analyst', 'marketer']) AS t (template);
-SELECT cdp_internal.declare_grant(t.template, 'SELECT (referral_conversion_id, source_id, kind, occurred_at, customer_id, touchpoint_id, referral_code_id, referral_click_id, claimed_customer_id, manual_customer_id, value_minor, eligible_minor, currency, is_test, retracted_at, recorded_at)', 'TABLE', 'cdp_data.referral_conversion')
+SELECT cdp_internal.declare_grant(t.template, 'SELECT (referral_conversion_id, source_id, kind, occurred_at, customer_id, touchpoint_id, referral_code_id, referral_click_id, claimed_customer_id, manual_customer_id, manual_code_id, value_minor, eligible_minor, currency, is_test, retracted_at, recorded_at)', 'TABLE', 'cdp_data.referral_conversion')
 FROM unnest(array['analyst', 'marketer', 'finance']) AS t (template);
 SELECT cdp_internal.declare_grant('analyst', 'SELECT (referral_code_id, kind, referral_campaign_id, customer_id, is_test, channel, issued_at, expires_at, revoked_at, revoked_reason)', 'TABLE', 'cdp_data.referral_code');
 SELECT cdp_internal.declare_grant('analyst', 'SELECT (referral_share_id, source_id, referral_code_id, referral_campaign_id, customer_id, channel, shared_at, touchpoint_id, is_test, recorded_at, retracted_at)', 'TABLE', 'cdp_data.referral_share');

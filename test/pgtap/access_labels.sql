@@ -1,6 +1,6 @@
 -- The masks of docs/audit.md for PostgreSQL Anonymizer, without it: every column of the registry has one, the statements are
 -- SQL, and what they put in place of the values keeps every constraint and leaves no value. anon.hash() is a stand-in here.
-SELECT plan(11);
+SELECT plan(12);
 SELECT cdp.add_source('shop', 'UTC') AS shop \gset
 SELECT cdp.add_attribute('id_card') \g /dev/null
 SELECT cdp.identify('shop', jsonb_build_object('email', 'plain' || n || '@example.org', 'user_id', 'plain-user-' || n),
@@ -34,6 +34,9 @@ CREATE ROLE label_reader;
 GRANT SELECT (properties) ON cdp_data.touchpoint_default TO PUBLIC;
 SELECT cmp_ok((SELECT count(*) FROM cdp.access_review() WHERE table_name = 'cdp_data.touchpoint_default' AND role_name = 'label_reader' AND how = 'granted to PUBLIC'), '>', 0::bigint, 'so a right on one of them is seen');
 REVOKE SELECT (properties) ON cdp_data.touchpoint_default FROM PUBLIC;
+GRANT SELECT ON public.card TO label_reader;
+SELECT is((SELECT string_agg(column_name || ' ' || how, ', ' ORDER BY column_name) FROM cdp.access_review() WHERE role_name = 'label_reader'), 'holder granted, user_id granted', 'and one on a whole table');
+REVOKE SELECT ON public.card FROM label_reader;
 DROP ROLE label_reader;
 -- The server reads each statement, and misses the provider only.
 CREATE FUNCTION pg_temp.state(command text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN EXECUTE command; RETURN 'ok'; EXCEPTION WHEN OTHERS THEN RETURN SQLSTATE || ' ' || SQLERRM; END $$;

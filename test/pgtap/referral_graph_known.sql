@@ -89,15 +89,15 @@ SELECT throws_ok($$SELECT '\x01000003000000040000'::cdp.fraud_graph$$, '22P03', 
 SELECT throws_ok($$SELECT 'x'::cdp.fraud_graph$$, '22P02', NULL, 'no bytes');
 
 -- Rights are those of the caller.
-CREATE ROLE graph_reader;
-GRANT USAGE ON SCHEMA t TO graph_reader;
+CREATE ROLE referral_graph_reader;
+GRANT USAGE ON SCHEMA t TO referral_graph_reader;
 ALTER TABLE t.ring ENABLE ROW LEVEL SECURITY;
 CREATE POLICY few ON t.ring USING (a < 3);
-SET LOCAL ROLE graph_reader;
+SET LOCAL ROLE referral_graph_reader;
 SELECT throws_ok($$SELECT * FROM cdp.fraud_core('t.ring'::regclass)$$, '42501', NULL, 'without SELECT');
 RESET ROLE;
-GRANT SELECT ON t.ring TO graph_reader;
-SET LOCAL ROLE graph_reader;
+GRANT SELECT ON t.ring TO referral_graph_reader;
+SET LOCAL ROLE referral_graph_reader;
 SELECT is((SELECT count(*) FROM cdp.fraud_core('t.ring'::regclass)), 3::bigint, 'row security of the caller');
 RESET ROLE;
 

@@ -1,0 +1,169 @@
+-- Referral room, tracking: attribution to the referrer. A pure function of the events up to as_of, the terms and the identity of
+-- now: nothing of what was decided before goes in.
+--
+-- Evidence in its order: manual, code (typed), click, claim, share, network; a code goes behind clicks where the terms say so.
+-- Of each conversion every piece of evidence is judged; the first conversion with a valid one decides (a manual one before all).
+
+CREATE OR REPLACE FUNCTION cdp_internal.referral_banned_at(customer bigint, campaign integer, at timestamptz) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF to_regprocedure('cdp_internal.referral_banned(bigint[],integer,timestamp with time zone)') IS NULL THEN
+    RETURN false;
+  END IF;
+  RETURN EXISTS (SELECT FROM cdp_internal.referral_banned(ARRAY[customer], campaign, at));
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.referral_banned_at(bigint, integer, timestamptz) IS 'Whether a customer may not take part in a referral campaign at a moment.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.denied_host(host text, at timestamptz) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF host = '' OR to_regprocedure('cdp_internal.host_denied(text,timestamp with time zone)') IS NULL THEN
+    RETURN false;
+  END IF;
+  RETURN cdp_internal.host_denied(host, at);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.denied_host(text, timestamptz) IS 'Whether no click from a host counts at a moment: sites of coupons and the like, of the list denied_host.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.referral_kinds() RETURNS smallint[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN ARRAY(SELECT k.kind_id FROM cdp_data.touch_kind_all k WHERE k.name IN (SELECT unnest(t.signup_kinds || t.conversion_kinds) FROM cdp_data.referral_terms t) ORDER BY 1);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.referral_kinds() IS 'Kinds of touchpoints that are a registration or a purchase in some terms of some referral campaign.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.referral_code_by_name(customer bigint, at timestamptz) RETURNS bigint
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+BEGIN
+  RETURN (
+    SELECT k.referral_code_id
+    FROM cdp_internal.customers_under(cdp_internal.root_of(customer)) AS m (id) CROSS JOIN LATERAL (SELECT x.* FROM cdp_data.referral_code x WHERE x.customer_id = m.id AND x.issued_at <= at OFFSET 0) k
+    WHERE NOT k.is_test AND cdp_internal.referral_active_at(k.referral_campaign_id, at) ORDER BY k.issued_at DESC, k.referral_code_id DESC LIMIT 1);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.referral_code_by_name(bigint, timestamptz) IS
+'By which code, and so in which campaign, a customer counts as advocate at a moment when he was only named: the last one issued to him in a campaign that is active then. NULL without one.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.referral_candidates(roots bigint[], as_of timestamptz)
+RETURNS TABLE (root bigint, campaign_group text, is_test boolean, referral_conversion_id bigint, occurred_at timestamptz, method text, rank integer, turn bigint, referral_campaign_id integer, terms_version integer,
+  referral_click_id bigint, referral_code_id bigint, advocate_id bigint, advocate_root bigint, referee_id bigint, event_at timestamptz, reason text, evidence jsonb)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+  kinds smallint[] := cdp_internal.referral_kinds();
+  sent boolean := cdp_internal.key_file_is_set() AND cdp_internal.may_use_keys('digest') AND EXISTS (SELECT FROM cdp_data.referral_share s WHERE s.recipient_digest IS NOT NULL);
+  by_network boolean := EXISTS (SELECT FROM cdp_data.referral_terms t WHERE t.network_match);
+  types smallint[] := ARRAY(SELECT t.type_id FROM cdp_data.identifier_type_all t WHERE t.priority < 600 AND t.role = 'merge');
+BEGIN
+  RETURN QUERY
+  WITH mem AS MATERIALIZED (
+    SELECT m.root_id AS root, m.identifier_id, m.home_id, m.type_id, m.first_seen FROM cdp_internal.members_of(roots) m
+  ), home AS MATERIALIZED (
+    SELECT DISTINCT m.root, m.home_id FROM mem m
+  ), conv AS MATERIALIZED (
+    SELECT m.root, c.* FROM home h CROSS JOIN LATERAL (
+      SELECT x.* FROM cdp_data.referral_conversion x WHERE x.customer_id = h.home_id AND x.retracted_at IS NULL AND x.occurred_at <= as_of OFFSET 0) c
+      JOIN mem m ON m.identifier_id = c.identifier_id AND m.root = h.root
+  ), told AS MATERIALIZED ( -- whatever may tie a conversion to an advocate
+    SELECT c.root, c.referral_conversion_id, 'code' AS method, NULL::bigint AS click_id, c.referral_code_id AS code_id, k.referral_campaign_id AS campaign, c.occurred_at AS event_at, k.customer_id AS advocate, k.is_test
+    FROM conv c JOIN cdp_data.referral_code k ON k.referral_code_id = c.referral_code_id
+    UNION ALL
+    SELECT c.root, c.referral_conversion_id, v.method, NULL, k.referral_code_id, k.referral_campaign_id, c.occurred_at, v.customer, c.is_test
+    FROM conv c CROSS JOIN LATERAL (VALUES ('manual', c.manual_customer_id, c.manual_code_id), ('claim', c.claimed_customer_id, cdp_internal.referral_code_by_name(c.claimed_customer_id, c.occurred_at))) AS v (method, customer, code)
+      JOIN cdp_data.referral_code k ON k.referral_code_id = v.code
+    WHERE v.customer IS NOT NULL
+    UNION ALL
+    SELECT DISTINCT c.root, c.referral_conversion_id, 'click', h.referral_click_id, h.referral_code_id, h.referral_campaign_id, h.clicked_at, k.customer_id, h.is_test
+    FROM (
+      SELECT m.root, x.* FROM home o CROSS JOIN LATERAL (
+        SELECT y.* FROM cdp_data.referral_click y WHERE y.customer_id = o.home_id AND y.clicked_at <= as_of OFFSET 0) x
+        JOIN mem m ON m.identifier_id = x.identifier_id AND m.root = o.root
+      UNION ALL
+      SELECT c.root, x.* FROM conv c JOIN cdp_data.referral_click x ON x.referral_click_id = c.referral_click_id) h
+      JOIN conv c ON c.root = h.root JOIN cdp_data.referral_code k ON k.referral_code_id = h.referral_code_id
+    WHERE h.clicked_at <= c.occurred_at AND h.retracted_at IS NULL
+    UNION ALL
+    SELECT c.root, c.referral_conversion_id, 'share', NULL, s.referral_code_id, s.referral_campaign_id, s.shared_at, s.customer_id, s.is_test
+    FROM mem m JOIN cdp_data.identifier i ON sent AND i.identifier_id = m.identifier_id
+      JOIN cdp_data.referral_share s ON s.recipient_digest = cdp_internal.referral_digest('recipient', i.type_id || ':' || i.value) AND s.retracted_at IS NULL
+      JOIN conv c ON c.root = m.root AND s.shared_at <= c.occurred_at
+    UNION ALL
+    SELECT c.root, c.referral_conversion_id, 'network', h.referral_click_id, h.referral_code_id, h.referral_campaign_id, h.clicked_at, k.customer_id, h.is_test
+    FROM conv c JOIN cdp_data.referral_click h ON by_network AND h.ip_digest = c.ip_digest AND h.agent_digest = c.agent_digest AND h.clicked_at <= c.occurred_at AND h.clicked_at > c.occurred_at - interval '1 hour'
+        AND h.customer_id IS NULL AND h.retracted_at IS NULL
+      JOIN cdp_data.referral_code k ON k.referral_code_id = h.referral_code_id
+  ), judged AS MATERIALIZED (
+    SELECT t.*, c.kind, c.occurred_at, c.customer_id AS referee, v.terms_version, v.model, v.click_window, v.existing_lookback, v.signup_kinds, v.conversion_kinds, g.campaign_group,
+      cdp_internal.root_of(t.advocate) AS advocate_root,
+      CASE t.method WHEN 'manual' THEN 1 WHEN 'code' THEN CASE WHEN v.code_first THEN 3 ELSE 5 END WHEN 'click' THEN 4 WHEN 'claim' THEN 6 WHEN 'share' THEN 7 ELSE 8 END AS rank
+    FROM told t JOIN conv c USING (referral_conversion_id) JOIN cdp_data.referral_campaign g ON g.referral_campaign_id = t.campaign
+      JOIN cdp_data.referral_terms v ON v.referral_campaign_id = t.campaign AND v.terms_version = cdp_internal.referral_terms_at(t.campaign, c.occurred_at)
+    WHERE c.is_test = t.is_test AND c.kind = ANY (v.signup_kinds || v.conversion_kinds) AND (t.method <> 'network' OR v.network_match)
+  ), past AS MATERIALIZED ( -- registrations and purchases of the people, by whatever road
+    SELECT m.root, x.occurred_at, k.name AS kind, false AS is_test FROM (SELECT DISTINCT j.root FROM judged j) r JOIN home o USING (root) CROSS JOIN LATERAL (
+      SELECT y.identifier_id, y.occurred_at, y.kind_id FROM cdp_data.touchpoint y WHERE y.customer_id = o.home_id AND y.occurred_at <= as_of AND y.kind_id = ANY (kinds) AND y.flags & 3 = 0 OFFSET 0) x
+      JOIN mem m ON m.identifier_id = x.identifier_id AND m.root = o.root JOIN cdp_data.touch_kind_all k ON k.kind_id = x.kind_id
+    UNION ALL
+    SELECT c.root, c.occurred_at, c.kind, c.is_test FROM conv c
+  ), facts AS MATERIALIZED (
+    SELECT w.*,
+      (SELECT min(p.occurred_at) FROM past p WHERE p.root = w.root AND p.kind = ANY (w.signup_kinds) AND (w.is_test OR NOT p.is_test)) AS signed_up_at,
+      (SELECT min(m.first_seen) FROM mem m WHERE m.root = w.root AND m.type_id = ANY (types) AND m.first_seen <= as_of) AS first_known_at,
+      (SELECT min(p.occurred_at) FROM past p WHERE p.root = w.root AND p.kind = ANY (w.conversion_kinds) AND (w.is_test OR NOT p.is_test) AND p.occurred_at < w.event_at
+        AND (w.existing_lookback IS NULL OR p.occurred_at >= (w.event_at AT TIME ZONE 'UTC' - w.existing_lookback) AT TIME ZONE 'UTC')) AS bought_at
+    FROM (SELECT DISTINCT j.root, j.event_at, j.signup_kinds, j.conversion_kinds, j.existing_lookback, j.is_test FROM judged j) w
+  )
+  SELECT j.root, j.campaign_group::text, j.is_test, j.referral_conversion_id, j.occurred_at, j.method, j.rank,
+    row_number() OVER (PARTITION BY j.referral_conversion_id, j.rank, j.campaign_group ORDER BY CASE WHEN j.model = 'last_valid_click' THEN -extract(epoch FROM j.event_at) ELSE extract(epoch FROM j.event_at) END,
+      CASE WHEN j.model = 'last_valid_click' THEN -j.click_id ELSE j.click_id END, j.code_id), j.campaign, j.terms_version, j.click_id, j.code_id, j.advocate, j.advocate_root, j.referee, j.event_at,
+    CASE
+      WHEN h.bot THEN 'bot'
+      WHEN h.prefetch THEN 'prefetch'
+      WHEN cdp_internal.denied_host(h.referrer_host, j.event_at) THEN 'denied_referrer'
+      WHEN NOT cdp_internal.referral_active_at(j.campaign, j.event_at) THEN 'no_active_campaign'
+      WHEN j.method NOT IN ('manual', 'claim') AND NOT (j.event_at >= k.issued_at AND (k.expires_at IS NULL OR j.event_at < k.expires_at) AND (k.revoked_at IS NULL OR j.event_at < k.revoked_at)) THEN 'code_inactive'
+      WHEN (j.event_at AT TIME ZONE 'UTC' + j.click_window) AT TIME ZONE 'UTC' <= j.occurred_at THEN 'outside_window'
+      WHEN j.advocate_root = j.root THEN CASE WHEN j.advocate = j.referee THEN 'self_referral' ELSE 'same_person' END
+      WHEN cdp_internal.referral_banned_at(j.advocate_root, j.campaign, j.event_at) THEN 'referrer_banned'
+      WHEN f.bought_at IS NOT NULL THEN 'existing_customer'
+      WHEN j.method IN ('click', 'share', 'network') AND j.signup_kinds <> '{}' AND coalesce(f.signed_up_at, f.first_known_at) <= j.event_at THEN 'known_before_click'
+    END,
+    jsonb_strip_nulls(jsonb_build_object('conversion', j.referral_conversion_id, 'method', j.method, 'click', j.click_id, 'code', j.code_id, 'terms', j.terms_version, 'event_at', j.event_at,
+      'registered_at', coalesce(f.signed_up_at, f.first_known_at), 'bought_before_at', f.bought_at))
+  FROM judged j JOIN facts f ON f.root = j.root AND f.event_at = j.event_at AND f.signup_kinds = j.signup_kinds AND f.conversion_kinds = j.conversion_kinds
+      AND f.existing_lookback IS NOT DISTINCT FROM j.existing_lookback AND f.is_test = j.is_test
+    LEFT JOIN cdp_data.referral_click h ON h.referral_click_id = j.click_id LEFT JOIN cdp_data.referral_code k ON k.referral_code_id = j.code_id;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.referral_candidates(bigint[], timestamptz) IS
+'Everything that may tie conversions of these roots to an advocate, of events up to as_of, judged: one row for each conversion and piece of evidence. reason NULL: valid; else the first of bot, prefetch, denied_referrer, no_active_campaign, code_inactive, outside_window (a click counts in [click, click + click_window)), self_referral or same_person, referrer_banned, existing_customer (a purchase by any identity before the click, or before the conversion for codes and names; existing_lookback), known_before_click (clicks, shares and networks where the terms know registrations: registered_at must come after; it is the first registration by any identity, else the first sight of an identifier that is more than a cookie, a device or an order). rank and turn: its place among the evidence of the conversion; terms are those of the conversion''s time.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.referral_attribute(roots bigint[], as_of timestamptz)
+RETURNS TABLE (root bigint, campaign_group text, is_test boolean, place bigint, referral_conversion_id bigint, occurred_at timestamptz, method text, referral_campaign_id integer, terms_version integer,
+  referral_click_id bigint, referral_code_id bigint, advocate_id bigint, advocate_root bigint, referee_id bigint, reason text, evidence jsonb)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+  WITH best AS (
+    SELECT DISTINCT ON (c.root, c.campaign_group, c.is_test, c.referral_conversion_id) c.*
+    FROM cdp_internal.referral_candidates(roots, as_of) c
+    ORDER BY c.root, c.campaign_group, c.is_test, c.referral_conversion_id, c.reason IS NOT NULL, c.rank, c.turn
+  )
+  SELECT b.root, b.campaign_group, b.is_test,
+    row_number() OVER (PARTITION BY b.root, b.campaign_group, b.is_test ORDER BY b.reason IS NOT NULL, b.method <> 'manual', CASE WHEN b.method = 'manual' THEN -extract(epoch FROM b.occurred_at) ELSE extract(epoch FROM b.occurred_at) END,
+      CASE WHEN b.method = 'manual' THEN -b.referral_conversion_id ELSE b.referral_conversion_id END),
+    b.referral_conversion_id, b.occurred_at, b.method, b.referral_campaign_id, b.terms_version, b.referral_click_id, b.referral_code_id, b.advocate_id, b.advocate_root, b.referee_id, b.reason, b.evidence
+  FROM best b;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.referral_attribute(bigint[], timestamptz) IS
+'Of each conversion of these roots the best evidence (the best that is valid, else the best at all), in the order in which conversions decide: place 1 is the referral of the person in the group of campaigns; reason tells why it is none. One of a hand goes first, the last that was named; then the earliest conversion.';

@@ -1,0 +1,251 @@
+-- Referral room, tracking: what the attribution means for the referrals that are there. Who is referred stands in the events; what
+-- somebody decided about suspicion stays; each change is a row of cdp_data.referral_decision.
+
+CREATE OR REPLACE FUNCTION cdp_internal.referral_rows(roots bigint[], of_level smallint DEFAULT 1)
+RETURNS TABLE (root bigint, referral_id bigint, campaign_group text, is_test boolean, state text, reason text, referrer_root bigint, first_conversion_id bigint, attributed_at timestamptz, recorded_at timestamptz)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+  WITH mem AS MATERIALIZED (SELECT m.root_id AS root, m.identifier_id, m.home_id FROM cdp_internal.members_of(roots) m)
+  SELECT m.root, r.referral_id, r.campaign_group::text, r.is_test, r.state::text, r.reason::text, coalesce(cdp_internal.root_of(r.referrer_id), r.referrer_id), r.first_conversion_id, r.attributed_at, c.recorded_at
+  FROM (SELECT DISTINCT x.root, x.home_id FROM mem x) h
+    CROSS JOIN LATERAL (SELECT y.* FROM cdp_data.referral_conversion y WHERE y.customer_id = h.home_id OFFSET 0) c
+    JOIN mem m ON m.identifier_id = c.identifier_id AND m.root = h.root
+    JOIN cdp_data.referral r ON r.first_conversion_id = c.referral_conversion_id AND r.level = of_level;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.referral_rows(bigint[], smallint) IS
+'The referrals of a level whose conversion belongs to these roots now.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.referral_note(changes jsonb, actor text, as_of timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  INSERT INTO cdp_data.referral_decision (referral_id, from_state, to_state, reason, actor, as_of, fraud_score_id, evidence)
+  SELECT c.referral_id, c.from_state, r.state, r.reason, referral_note.actor, referral_note.as_of, c.fraud_score_id, r.evidence
+  FROM jsonb_to_recordset(changes) AS c (referral_id bigint, from_state text, fraud_score_id bigint) JOIN cdp_data.referral r USING (referral_id) ORDER BY c.referral_id;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.referral_note(jsonb, text, timestamptz) IS
+'Adds the decisions that brought referrals to where they are now: [{"referral_id", "from_state", "fraud_score_id"}].';
+
+CREATE OR REPLACE FUNCTION cdp_internal.referral_choose(roots bigint[], as_of timestamptz)
+RETURNS TABLE (referral_id bigint, from_state text, state text, reason text, wanted jsonb)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+  WITH want AS MATERIALIZED (
+    SELECT a.* FROM cdp_internal.referral_attribute(roots, as_of) a
+  ), have AS MATERIALIZED (
+    SELECT h.* FROM cdp_internal.referral_rows(roots) h
+  ), chosen AS MATERIALIZED ( -- what was rejected for fraud gives way to the next that is valid
+    SELECT DISTINCT ON (w.root, w.campaign_group, w.is_test) w.*
+    FROM want w ORDER BY w.root, w.campaign_group, w.is_test, w.reason IS NOT NULL,
+      EXISTS (SELECT FROM have h WHERE h.root = w.root AND h.campaign_group = w.campaign_group AND h.is_test = w.is_test AND h.first_conversion_id = w.referral_conversion_id AND h.referrer_root = w.advocate_root AND h.state = 'rejected'), w.place
+  ), keeper AS MATERIALIZED (
+    SELECT DISTINCT ON (c.root, c.campaign_group, c.is_test) c.root, c.campaign_group, c.is_test, h.referral_id, h.state, h.reason, h.recorded_at
+    FROM chosen c JOIN have h ON h.root = c.root AND h.campaign_group = c.campaign_group AND h.is_test = c.is_test AND h.referrer_root = c.advocate_root
+    ORDER BY c.root, c.campaign_group, c.is_test, array_position('{approved,review,pending,rejected,ineligible,duplicate}'::text[], h.state), h.first_conversion_id <> c.referral_conversion_id, h.attributed_at, h.referral_id
+  )
+  SELECT k.referral_id, k.state,
+    CASE WHEN c.reason IS NOT NULL THEN 'ineligible'
+      WHEN k.state IN ('pending', 'approved', 'review', 'rejected') THEN k.state
+      WHEN c.is_test THEN 'approved'
+      -- Who was taken for one with others, and is parted from them, is looked at by somebody.
+      WHEN k.state = 'duplicate' OR k.reason IN ('same_person', 'self_referral') OR cdp_internal.parted_since(c.root, v.recorded_at) THEN 'review'
+      ELSE 'pending' END,
+    CASE WHEN c.reason IS NOT NULL THEN c.reason
+      WHEN k.state IN ('pending', 'approved', 'review', 'rejected') THEN k.reason
+      WHEN c.is_test THEN 'test'
+      WHEN k.state = 'duplicate' OR k.reason IN ('same_person', 'self_referral') OR cdp_internal.parted_since(c.root, v.recorded_at) THEN 'unmerged' END,
+    to_jsonb(c) - 'place' - 'reason'
+  FROM chosen c JOIN cdp_data.referral_conversion v ON v.referral_conversion_id = c.referral_conversion_id
+    LEFT JOIN keeper k ON k.root = c.root AND k.campaign_group = c.campaign_group AND k.is_test = c.is_test
+  UNION ALL
+  SELECT h.referral_id, h.state, CASE WHEN w.root IS NOT NULL AND w.reason IS NULL THEN 'duplicate' ELSE 'ineligible' END,
+    CASE WHEN w.root IS NULL THEN 'no_evidence' WHEN w.reason IS NULL THEN 'already_referred' ELSE w.reason END, NULL
+  FROM have h LEFT JOIN keeper k USING (root, campaign_group, is_test)
+    LEFT JOIN want w ON w.root = h.root AND w.campaign_group = h.campaign_group AND w.is_test = h.is_test AND w.referral_conversion_id = h.first_conversion_id AND w.advocate_root = h.referrer_root
+  WHERE k.referral_id IS DISTINCT FROM h.referral_id;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.referral_choose(bigint[], timestamptz) IS
+'What the referrals of these roots should be: a row for each that is there (from_state, and the state and reason it should have) or that should be made (referral_id NULL); wanted is the attribution of the one that counts, NULL of the others. Writes nothing. A referral that is live stays as it was decided while the same advocate brought the person; approved ones are kept before others of the same advocate.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.referral_score_pending(ids bigint[], as_of timestamptz) RETURNS bigint[]
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+DECLARE
+  changes jsonb;
+BEGIN
+  IF ids IS NULL OR ids = '{}' THEN
+    RETURN '{}';
+  END IF;
+  IF to_regprocedure('cdp_internal.referral_score(bigint[],timestamp with time zone)') IS NULL THEN
+    UPDATE cdp_data.referral r SET state = 'approved', decided_at = clock_timestamp() WHERE r.referral_id = ANY (ids) AND r.state = 'pending';
+    changes := (SELECT jsonb_agg(jsonb_build_object('referral_id', u, 'from_state', 'pending')) FROM unnest(ids) u);
+  ELSE
+    CREATE TEMP TABLE cdp_referral_scored ON COMMIT DROP AS SELECT s.referral_id, s.score, s.decision, s.fraud_score_id FROM cdp_internal.referral_score(ids, as_of) s;
+    UPDATE cdp_data.referral r SET score = s.score, decided_at = clock_timestamp(), state = CASE s.decision WHEN 'approve' THEN 'approved' WHEN 'review' THEN 'review' WHEN 'reject' THEN 'rejected' ELSE 'ineligible' END,
+      reason = CASE s.decision WHEN 'approve' THEN NULL ELSE 'fraud_score' END
+    FROM pg_temp.cdp_referral_scored s WHERE r.referral_id = s.referral_id AND r.state = 'pending';
+    changes := (SELECT jsonb_agg(jsonb_build_object('referral_id', s.referral_id, 'from_state', 'pending', 'fraud_score_id', s.fraud_score_id)) FROM pg_temp.cdp_referral_scored s);
+    DROP TABLE pg_temp.cdp_referral_scored;
+  END IF;
+  PERFORM cdp_internal.referral_note(coalesce(changes, '[]'), 'system', as_of);
+  RETURN ids;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.referral_score_pending(bigint[], timestamptz) IS
+'Has pending referrals scored, and brings them to approved, review or rejected.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.referral_second(roots bigint[])
+RETURNS TABLE (first_id bigint, upper_id bigint, upper_referral bigint, referral_id bigint, from_state text, state text, reason text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+  WITH first AS MATERIALIZED ( -- referrals of the people themselves, and of those whom they brought
+    SELECT r.*, cdp_internal.root_of(c.customer_id) AS root
+    FROM (SELECT h.referral_id FROM cdp_internal.referral_rows(roots) h
+      UNION SELECT r.referral_id FROM unnest(roots) u CROSS JOIN LATERAL cdp_internal.customers_under(u) m JOIN cdp_data.referral r ON r.referrer_id = m WHERE r.level = 1) x
+      JOIN cdp_data.referral r USING (referral_id) JOIN cdp_data.referral_conversion c ON c.referral_conversion_id = r.first_conversion_id
+      JOIN cdp_data.referral_terms t ON t.referral_campaign_id = r.referral_campaign_id AND t.terms_version = r.terms_version
+    WHERE t.levels = 2
+  ), above AS MATERIALIZED (
+    SELECT f.referral_id, a.referrer_id, a.referral_id AS upper_referral, cdp_internal.root_of(a.referrer_id) AS root
+    FROM first f CROSS JOIN LATERAL (
+      SELECT g.referrer_id, g.referral_id FROM cdp_internal.referral_rows(ARRAY[cdp_internal.root_of(f.referrer_id)]) h JOIN cdp_data.referral g USING (referral_id)
+      WHERE g.campaign_group = f.campaign_group AND g.is_test = f.is_test AND g.state = 'approved' AND g.attributed_at <= f.attributed_at ORDER BY g.attributed_at, g.referral_id LIMIT 1) a
+    WHERE f.state IN ('pending', 'approved', 'review', 'rejected') AND cdp_internal.root_of(a.referrer_id) <> f.root
+  ), kept AS MATERIALIZED (
+    SELECT s.referral_id, s.state, s.reason, f.referral_id AS first_id, a.upper_referral,
+      a.root IS NOT NULL AND cdp_internal.root_of(s.referrer_id) = a.root
+        AND row_number() OVER (PARTITION BY f.referral_id, cdp_internal.root_of(s.referrer_id) = a.root ORDER BY s.referral_id) = 1 AS fits
+    FROM first f JOIN cdp_data.referral s ON s.first_conversion_id = f.first_conversion_id AND s.level = 2 AND s.campaign_group = f.campaign_group LEFT JOIN above a ON a.referral_id = f.referral_id
+  )
+  SELECT f.referral_id, a.referrer_id, a.upper_referral, k.referral_id, k.state::text, f.state::text, f.reason::text
+  FROM above a JOIN first f USING (referral_id) LEFT JOIN kept k ON k.first_id = f.referral_id AND k.fits
+  UNION ALL
+  SELECT k.first_id, NULL, NULL, k.referral_id, k.state::text, 'ineligible', 'no_evidence' FROM kept k WHERE NOT coalesce(k.fits, false);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.referral_second(bigint[]) IS
+'The referrals of the second level that should be, around these roots: who brought the advocate of a live referral, in an approved referral of the same group of campaigns before, has the same state as that referral (where its terms have two levels). referral_id NULL: to be made; upper_id NULL: there, and should not count.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.referral_levels(roots bigint[], as_of timestamptz) RETURNS bigint[]
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+  wanted jsonb;
+  changes jsonb;
+BEGIN
+  IF NOT EXISTS (SELECT FROM cdp_data.referral_terms t WHERE t.levels = 2) THEN
+    RETURN '{}';
+  END IF;
+  wanted := (SELECT jsonb_agg(to_jsonb(s)) FROM cdp_internal.referral_second(roots) s WHERE s.referral_id IS NULL OR (s.state, s.reason) IS DISTINCT FROM (s.from_state, (SELECT r.reason FROM cdp_data.referral r WHERE r.referral_id = s.referral_id)));
+  IF wanted IS NULL THEN
+    RETURN '{}';
+  END IF;
+  -- What ends goes first: of a person one at a level is live.
+  UPDATE cdp_data.referral r SET state = w.state, reason = w.reason, decided_at = clock_timestamp()
+  FROM jsonb_to_recordset(wanted) AS w (upper_id bigint, referral_id bigint, state text, reason text) WHERE r.referral_id = w.referral_id AND w.upper_id IS NULL;
+  UPDATE cdp_data.referral r SET state = w.state, reason = w.reason, score = f.score, decided_at = clock_timestamp()
+  FROM jsonb_to_recordset(wanted) AS w (first_id bigint, upper_id bigint, referral_id bigint, state text, reason text) JOIN cdp_data.referral f ON f.referral_id = w.first_id
+  WHERE r.referral_id = w.referral_id AND w.upper_id IS NOT NULL;
+  WITH made AS (
+    INSERT INTO cdp_data.referral AS s (campaign_group, referral_campaign_id, terms_version, level, referrer_id, referee_id, method, first_conversion_id, attributed_at, state, reason, evidence, score, is_test)
+    SELECT f.campaign_group, f.referral_campaign_id, f.terms_version, 2, w.upper_id, f.referee_id, 'sticky', f.first_conversion_id, f.attributed_at, w.state, w.reason,
+      jsonb_build_object('through', f.referral_id, 'upper', w.upper_referral), f.score, f.is_test
+    FROM jsonb_to_recordset(wanted) AS w (first_id bigint, upper_id bigint, upper_referral bigint, referral_id bigint, state text, reason text) JOIN cdp_data.referral f ON f.referral_id = w.first_id
+    WHERE w.referral_id IS NULL ORDER BY f.referral_id RETURNING s.referral_id
+  )
+  SELECT coalesce(jsonb_agg(x), '[]') INTO changes FROM (
+    SELECT jsonb_build_object('referral_id', m.referral_id) AS x FROM made m
+    UNION ALL SELECT w FROM jsonb_array_elements(wanted) w WHERE w ->> 'referral_id' IS NOT NULL) y;
+  PERFORM cdp_internal.referral_note(changes, 'system', as_of);
+  RETURN ARRAY(SELECT (c ->> 'referral_id')::bigint FROM jsonb_array_elements(changes) c ORDER BY 1);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.referral_levels(bigint[], timestamptz) IS
+'Brings the referrals of the second level around these roots to what they should be (cdp_internal.referral_second()). Call it when the state of a referral of theirs changed. Returns those that changed; who calls has their rewards settled.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.referral_settled(ids bigint[], as_of timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF ids <> '{}' AND to_regprocedure('cdp_internal.reward_settle(bigint[],timestamp with time zone)') IS NOT NULL THEN
+    PERFORM cdp_internal.reward_settle(ids, as_of);
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.referral_settled(bigint[], timestamptz) IS 'Has the rewards of these referrals brought to what they should be.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.referral_decide(roots bigint[], as_of timestamptz DEFAULT NULL) RETURNS SETOF bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+  moment timestamptz := coalesce(as_of, now());
+  held bigint[];
+  wanted jsonb;
+  changes jsonb;
+  ids bigint[];
+BEGIN
+  -- Nobody merges or parts them, nor decides about them, until this transaction ends.
+  held := cdp_internal.lock_customers(NULL, false, ARRAY(SELECT DISTINCT cdp_internal.root_of(u) FROM unnest(roots) u WHERE u IS NOT NULL));
+  wanted := (SELECT jsonb_agg(to_jsonb(c)) FROM cdp_internal.referral_choose(held, moment) c);
+  IF wanted IS NULL THEN
+    RETURN;
+  END IF;
+  -- What ends goes first: of a person one is live.
+  WITH changed AS (
+    UPDATE cdp_data.referral r SET state = w.state, reason = w.reason, decided_at = clock_timestamp()
+    FROM jsonb_to_recordset(wanted) AS w (referral_id bigint, from_state text, state text, reason text, wanted jsonb)
+    WHERE r.referral_id = w.referral_id AND jsonb_typeof(w.wanted) IS DISTINCT FROM 'object' AND (r.state, r.reason) IS DISTINCT FROM (w.state, w.reason)
+    RETURNING r.referral_id, w.from_state
+  )
+  SELECT coalesce(jsonb_agg(to_jsonb(c)), '[]') INTO changes FROM changed c;
+  PERFORM cdp_internal.referral_note(changes, 'system', moment);
+  ids := ARRAY(SELECT (c ->> 'referral_id')::bigint FROM jsonb_array_elements(changes) c);
+  WITH want AS MATERIALIZED (
+    SELECT w.referral_id, w.from_state, w.state, w.reason, a.*
+    FROM jsonb_to_recordset(wanted) AS w (referral_id bigint, from_state text, state text, reason text, wanted jsonb)
+      CROSS JOIN LATERAL jsonb_to_record(w.wanted) AS a (campaign_group text, is_test boolean, referral_conversion_id bigint, occurred_at timestamptz, method text, referral_campaign_id integer, terms_version integer,
+        referral_click_id bigint, referral_code_id bigint, advocate_id bigint, referee_id bigint, evidence jsonb)
+    WHERE jsonb_typeof(w.wanted) = 'object'
+  ), mended AS (
+    -- On other evidence, what a machine decided is scored again; what a person decided stays.
+    UPDATE cdp_data.referral r SET state = CASE WHEN w.state IN ('approved', 'review', 'rejected') AND w.from_state = w.state AND NOT w.is_test AND (r.first_conversion_id, r.referral_click_id, r.referral_code_id) IS DISTINCT FROM (w.referral_conversion_id, w.referral_click_id, w.referral_code_id)
+          AND NOT EXISTS (SELECT FROM cdp_data.referral_decision d WHERE d.referral_id = r.referral_id AND d.actor <> 'system') AND r.reason IS DISTINCT FROM 'unmerged' THEN 'pending' ELSE w.state END,
+      reason = w.reason, method = w.method, referral_campaign_id = w.referral_campaign_id, terms_version = w.terms_version, referral_click_id = w.referral_click_id, referral_code_id = w.referral_code_id,
+      referrer_id = w.advocate_id, first_conversion_id = w.referral_conversion_id, referee_id = w.referee_id, attributed_at = w.occurred_at, evidence = w.evidence, decided_at = clock_timestamp()
+    FROM want w
+    WHERE r.referral_id = w.referral_id AND (r.state, r.reason, r.method, r.referral_campaign_id, r.terms_version, r.referral_click_id, r.referral_code_id, r.referrer_id, r.first_conversion_id, r.referee_id, r.evidence)
+      IS DISTINCT FROM (w.state, w.reason, w.method, w.referral_campaign_id, w.terms_version, w.referral_click_id, w.referral_code_id, w.advocate_id, w.referral_conversion_id, w.referee_id, w.evidence)
+    RETURNING r.referral_id, w.from_state
+  ), made AS (
+    INSERT INTO cdp_data.referral AS r (campaign_group, referral_campaign_id, terms_version, level, referrer_id, referee_id, method, referral_click_id, referral_code_id, first_conversion_id, attributed_at, state, reason, evidence, is_test)
+    SELECT w.campaign_group, w.referral_campaign_id, w.terms_version, 1, w.advocate_id, w.referee_id, w.method, w.referral_click_id, w.referral_code_id, w.referral_conversion_id, w.occurred_at, w.state, w.reason, w.evidence, w.is_test
+    FROM want w WHERE w.referral_id IS NULL ORDER BY w.occurred_at, w.referral_conversion_id
+    RETURNING r.referral_id, NULL::text AS from_state
+  )
+  SELECT coalesce(jsonb_agg(to_jsonb(x)), '[]') INTO changes FROM (SELECT * FROM mended UNION ALL SELECT * FROM made) x;
+  PERFORM cdp_internal.referral_note(changes, 'system', moment);
+  ids := ids || ARRAY(SELECT (c ->> 'referral_id')::bigint FROM jsonb_array_elements(changes) c);
+  PERFORM cdp_internal.referral_score_pending(ARRAY(SELECT r.referral_id FROM cdp_data.referral r WHERE r.referral_id = ANY (ids) AND r.state = 'pending' ORDER BY r.referral_id), moment);
+  IF ids <> '{}' THEN
+    ids := ids || cdp_internal.referral_levels(held, moment);
+    PERFORM cdp_internal.referral_settled(ids, moment);
+  END IF;
+  RETURN QUERY SELECT DISTINCT u FROM unnest(ids) u ORDER BY u;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.referral_decide(bigint[], timestamptz) IS
+'Brings the referrals of these people to what the events up to as_of (NULL: now) and the terms say, with a decision for each change, has new ones scored and rewards settled. Locks the people as a merge does. Doing it again changes nothing. Returns the referrals that changed. Error 40001 in REPEATABLE READ and SERIALIZABLE when somebody was merged meanwhile.';
