@@ -7,6 +7,8 @@ SELECT cdp.add_source('web'), cdp.add_source('shop') \g /dev/null
 SELECT cdp.identify('shop', jsonb_build_object('user_id', u)) FROM unnest('{anna,ben,carl,dora,eve,fay}'::text[]) u \g /dev/null
 CREATE FUNCTION pg_temp.who(u text) RETURNS bigint LANGUAGE sql RETURN cdp.customer_of('user_id', u);
 SELECT cdp.create_referral_campaign(c, campaign_group => g) FROM (VALUES ('friends', 'one'), ('more', 'one'), ('buyers', 'two'), ('last', 'three'), ('deep', 'four'), ('late', 'five')) v (c, g) \g /dev/null
+-- Clicks at the last moment are meant here, and no fraud.
+INSERT INTO cdp_data.fraud_rule (code, set_at, weight) VALUES ('ctit.fast', '2025-01-01', 0);
 SELECT cdp.set_referral_terms(c, t::jsonb, '[{"rule": "r", "side": "referrer", "trigger": "first_purchase", "shape": "flat", "amount": 5}]', valid_from => '2026-01-01 00:00+00') FROM (VALUES
   ('friends', '{}'), ('more', '{}'), ('buyers', '{"signup_kinds": [], "existing_lookback": "180 days"}'), ('last', '{"model": "last_valid_click", "code_first": false, "signup_kinds": [], "network_match": true}'),
   ('deep', '{"levels": 2}'), ('late', '{}')) v (c, t) \g /dev/null
