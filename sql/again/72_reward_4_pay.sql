@@ -21,6 +21,9 @@ BEGIN
       part bigint := least(owes, has);
     BEGIN
       CONTINUE WHEN part <= 0;
+      -- Somebody may have claimed it meanwhile; then the next one has to do.
+      PERFORM FROM cdp_data.reward w WHERE w.reward_id = x.reward_id AND w.payout_id IS NULL AND w.available_minor >= part FOR UPDATE;
+      CONTINUE WHEN NOT FOUND;
       done := done || jsonb_build_object('a' || x.kind_account, coalesce((done ->> ('a' || x.kind_account))::bigint, 0) + part, 'r' || x.reward_id, coalesce((done ->> ('r' || x.reward_id))::bigint, 0) + part);
       UPDATE cdp_data.reward w SET available_minor = w.available_minor - part, offset_minor = w.offset_minor + part, revision = w.revision + 1, paid_at = CASE WHEN w.available_minor = part THEN reward_offset.as_of ELSE w.paid_at END WHERE w.reward_id = x.reward_id RETURNING w.revision INTO x.revision;
       PERFORM cdp_internal.ledger_post(ARRAY[cdp_internal.ledger_key('move', x.reward_id::text, x.revision::text, '1')], '{offset}', ARRAY[as_of], ARRAY[x.reward_id], '{NULL}', '{NULL}', '{NULL}', '{1,1}',
