@@ -43,15 +43,14 @@ BEGIN
   END IF;
   PERFORM cdp_internal.reward_settle(ARRAY[r], '2026-03-10');
 END $$;
-CREATE FUNCTION public.pay() RETURNS void LANGUAGE plpgsql AS $$
+-- Each step of a payment is a transaction of its own.
+CREATE FUNCTION public.approve() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-  b bigint;
+  b bigint := (SELECT payout_batch_id FROM cdp_data.payout_batch WHERE approved_at IS NULL ORDER BY 1 LIMIT 1 FOR UPDATE SKIP LOCKED);
 BEGIN
-  PERFORM cdp.release_rewards('2026-03-11', 50);
-  SELECT payout_batch_id INTO b FROM cdp.claim_payouts('bank', 'EUR', max_payouts => 5);
   IF b IS NOT NULL THEN
-    UPDATE cdp_data.payout_batch SET claimed_by = 'another', claimed_role = 'another' WHERE payout_batch_id = b;
-    PERFORM cdp.approve_payout_batch(b), cdp.send_payout_batch(b);
+    UPDATE cdp_data.payout_batch SET claimed_by = 'another', claimed_role = 'another', approved_at = now(), approved_by = session_user WHERE payout_batch_id = b;
+    UPDATE cdp_data.payout SET state = 'approved' WHERE payout_batch_id = b AND state = 'claimed';
   END IF;
 END $$;
 SQL
@@ -65,7 +64,8 @@ for my $round (1 .. $rounds) {
 		for my $k (0 .. $each - 1) {
 			my $n = $first + $s * $each + $k;
 			$in .= "SELECT public.order_of($n);\n\\echo done $n\n";
-			$in .= "SELECT public.pay();\n" if $k % 3 == 2;
+			$in .= "SELECT cdp.release_rewards('2026-03-11', 50);\nSELECT payouts FROM cdp.claim_payouts('bank', 'EUR', max_payouts => 5);\nSELECT public.approve();\n"
+				. "SELECT count(*) FROM (SELECT payout_batch_id FROM cdp_data.payout_batch WHERE approved_at IS NOT NULL AND sent_at IS NULL ORDER BY 1 LIMIT 1) b, cdp.send_payout_batch(b.payout_batch_id);\n" if $k % 3 == 2;
 		}
 		push @run, IPC::Run::start([ 'psql', '-qXAt', '-v', 'ON_ERROR_STOP=1', '-d', $node->connstr('postgres') ], '<', \$in, '>', \$out[$s], '2>', \my $ignored, IPC::Run::timeout(180));
 	}
@@ -76,8 +76,8 @@ for my $round (1 .. $rounds) {
 		usleep(20_000);
 	}
 	if ($round % 2) { # one backend that is at work
-		my ($pid) = split /\n/, sql(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND query ~ 'order_of|pay' ORDER BY state = 'active' DESC LIMIT 1});
-		kill 'KILL', $pid;
+		my ($pid) = split /\n/, sql(q{SELECT pid FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND query ~ 'order_of|rewards|payout|approve' ORDER BY state = 'active' DESC LIMIT 1});
+		kill 'KILL', $pid or die 'no session is at work';
 	}
 	else {
 		$node->stop('immediate');
