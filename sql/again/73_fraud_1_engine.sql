@@ -22,7 +22,7 @@ BEGIN ATOMIC
     ('self.cookie', 'device', 'soft', .80, 'flag', NULL, NULL, '{"window": "90 days"}', 'both have one browser cookie'),
     ('self.openid', 'device', 'soft', .80, 'flag', NULL, NULL, '{"window": "90 days"}', 'both have one WeChat openid or unionid'),
     ('self.address', 'address', 'soft', .60, 'flag', NULL, NULL, '{}', 'both have one delivery address, to the flat'),
-    ('self.ip_ua', 'network', 'soft', .60, 'flag', NULL, NULL, '{"window": "24 hours"}', 'both came from one IP address with one browser'),
+    ('self.ip_ua', 'network', 'soft', .60, 'hub', NULL, NULL, '{"window": "24 hours", "persons_window": "30 days"}', 'both came from one IP address with one browser; the value is how many persons came from the address'),
     ('self.ip', 'network', 'soft', .25, 'hub', NULL, NULL, '{"window": "30 days"}', 'both came from one IP address; the value is how many persons did'),
     ('self.ip24', 'network', 'soft', .15, 'hub', NULL, NULL, '{"window": "30 days"}', 'both came from one network (/24, /48); the value is how many persons did'),
     ('self.name_email_similar', 'similarity', 'soft', .35, 'flag', NULL, NULL, '{"distance": 2, "jaro_winkler": 0.92, "shortest": 6}', 'the local parts of their e-mail addresses look alike'),

@@ -323,7 +323,7 @@ BEGIN
     UNION ALL SELECT o.id, 'self.payment_fp', 1, NULL FROM own o WHERE o.payment
     UNION ALL SELECT o.id, 'self.address', 1, NULL FROM own o WHERE o.address
     UNION ALL SELECT o.id, 'self.device', 1, jsonb_build_object('seen', o.device) FROM own o WHERE o.device > 0
-    UNION ALL SELECT o.id, 'self.ip_ua', 1, jsonb_build_object('seen', o.ip_ua) FROM own o WHERE o.ip_ua > 0
+    UNION ALL SELECT o.id, 'self.ip_ua', greatest(h.n, 2), jsonb_build_object('persons', greatest(h.n, 2), 'seen', o.ip_ua) FROM own o LEFT JOIN hub h ON h.ip = o.ip AND h.d = o.t::date WHERE o.ip_ua > 0
     UNION ALL SELECT o.id, 'self.ip', greatest(h.n, 2), jsonb_build_object('persons', greatest(h.n, 2), 'seen', o.on_ip) FROM own o JOIN hub h ON h.ip = o.ip AND h.d = o.t::date WHERE o.on_ip > 0
     UNION ALL SELECT o.id, 'self.ip24', greatest(h.n, 2), jsonb_build_object('persons', greatest(h.n, 2), 'seen', o.on_net) FROM own o JOIN net_hub h ON h.net = o.net AND h.d = o.t::date WHERE o.on_net > 0 AND o.on_ip = 0
     UNION ALL SELECT b.id, 'email.disposable', 1, jsonb_build_object('identifier', min(m.iid)) FROM b JOIN em m ON m.root = b.e JOIN throwaway d ON d.domain = m.domain GROUP BY b.id
