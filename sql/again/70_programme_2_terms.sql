@@ -271,6 +271,7 @@ DECLARE
   levels numeric := coalesce(cdp_internal.json_number(CASE jsonb_typeof(terms) WHEN 'object' THEN terms -> 'levels' END), 1);
   doc jsonb := CASE jsonb_typeof(terms) WHEN 'object' THEN jsonb_strip_nulls(terms) ELSE '{}' END;
   kinds text[] := ARRAY(SELECT k.name FROM cdp_data.touch_kind_all k);
+  signals text[] := ARRAY(SELECT b.code FROM cdp.fraud_rule_builtin() b);
 BEGIN
   IF jsonb_typeof(rules) IS DISTINCT FROM 'array' OR jsonb_typeof(caps) IS DISTINCT FROM 'array' OR jsonb_typeof(terms) IS DISTINCT FROM 'object' THEN
     RETURN QUERY SELECT v.path, 'E_TYPE', 'error', v.message, NULL::text FROM (VALUES ('/terms', 'terms must be a JSON object', jsonb_typeof(terms) IS DISTINCT FROM 'object'),
@@ -298,6 +299,9 @@ BEGIN
     UNION
     SELECT '/terms/weights' || cdp_internal.json_pointer(left(w.key, 100)), 'E_RANGE', 'a weight must be a number from 0 to below 1', NULL
     FROM jsonb_each(CASE jsonb_typeof(doc -> 'weights') WHEN 'object' THEN doc -> 'weights' ELSE '{}' END) w WHERE NOT coalesce(cdp_internal.json_number(w.value) >= 0 AND cdp_internal.json_number(w.value) < 1, false)
+    UNION
+    SELECT '/terms/weights' || cdp_internal.json_pointer(left(w.key, 100)), 'E_WEIGHT', format('there is no fraud rule "%s"', left(w.key, 63)), cdp_internal.did_you_mean(w.key, signals, 'SELECT code FROM cdp.fraud_rule_builtin(); lists them.')
+    FROM jsonb_each(CASE jsonb_typeof(doc -> 'weights') WHEN 'object' THEN doc -> 'weights' ELSE '{}' END) w WHERE w.key <> ALL (signals)
     UNION
     SELECT v.path, v.code, v.message, v.hint FROM (VALUES
       (coalesce(cdp_internal.json_number(doc -> 'review_at'), 0.5) > coalesce(cdp_internal.json_number(doc -> 'reject_at'), 0.85), '/terms/review_at', 'E_RANGE', 'it must not lie above reject_at', 'What is rejected needs no review.'),
