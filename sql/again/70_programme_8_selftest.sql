@@ -4,13 +4,8 @@
 CREATE OR REPLACE FUNCTION cdp_internal.referral_figures(campaign integer) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
-DECLARE
-  reports jsonb;
 BEGIN
-  IF to_regprocedure('cdp_internal.referral_counts(integer,timestamptz,bytea)') IS NOT NULL THEN
-    EXECUTE 'SELECT to_jsonb(x) FROM cdp_internal.referral_counts($1, ''infinity'', NULL) x' INTO reports USING campaign;
-  END IF;
-  RETURN jsonb_build_object('reports', reports,
+  RETURN jsonb_build_object('funnel', (SELECT to_jsonb(f) FROM cdp_internal.referral_funnel_counts(campaign, 'infinity', NULL) f),
     'codes', (SELECT count(*) FROM cdp_data.referral_code x WHERE x.referral_campaign_id = campaign AND NOT x.is_test),
     'clicks', (SELECT count(*) FROM cdp_data.referral_click x WHERE x.referral_campaign_id = campaign AND NOT x.is_test),
     'conversions', (SELECT count(*) FROM cdp_data.referral_conversion x WHERE NOT x.is_test),
