@@ -1,0 +1,156 @@
+-- Referral room, report: its sections about money: what the campaign brought and cost, how fast rewards come, what is owed, and fraud.
+
+CREATE OR REPLACE FUNCTION cdp_internal.referral_window(campaign integer, as_of timestamptz, OUT since timestamptz, OUT until timestamptz)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  SELECT coalesce(c.starts_at, (SELECT min(s.from_at) FROM cdp_data.referral_campaign_state s WHERE s.referral_campaign_id = campaign AND s.state = 'active'), c.created_at),
+    least(c.ends_at, as_of, (SELECT min(s.from_at) FROM cdp_data.referral_campaign_state s WHERE s.referral_campaign_id = campaign AND s.state IN ('ended', 'archived')))
+  INTO since, until FROM cdp_data.referral_campaign c WHERE c.referral_campaign_id = campaign;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.referral_window(integer, timestamptz) IS
+'From when to when a campaign ran: its start, else its first activation, else its making; its end, or as_of when that is earlier.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.referral_costs(campaign integer, as_of timestamptz, OUT granted_minor numeric, OUT clawed_minor numeric, OUT expired_minor numeric, OUT fees_minor numeric, OUT owed_minor numeric)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+BEGIN
+  SELECT coalesce(sum(w.amount_minor), 0), coalesce(sum(w.clawed_minor), 0), coalesce(sum(w.expired_minor), 0) INTO granted_minor, clawed_minor, expired_minor
+  FROM cdp_internal.referral_rewards(campaign, as_of) w WHERE w.state <> 'reserved';
+  SELECT coalesce(sum(e.amount_minor) FILTER (WHERE a.kind = 'fees'), 0), coalesce(sum(e.amount_minor) FILTER (WHERE a.kind = 'clawback_receivable'), 0) INTO fees_minor, owed_minor
+  FROM cdp_data.ledger_account a JOIN cdp_data.ledger_entry e ON e.ledger_account_id = a.ledger_account_id JOIN cdp_data.ledger_posting p ON p.ledger_posting_id = e.ledger_posting_id
+  WHERE a.referral_campaign_id = campaign AND a.kind IN ('fees', 'clawback_receivable') AND p.occurred_at <= as_of
+    AND a.currency = (SELECT c.currency FROM cdp_data.referral_campaign c WHERE c.referral_campaign_id = campaign);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.referral_costs(integer, timestamptz) IS
+'What a campaign cost up to as_of in minor units of its currency: rewards granted (reserved ones are not), taken back, expired, fees of providers, and what was paid, taken back and is still owed by those who got it.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.referral_report_money(campaign integer, as_of timestamptz, margin double precision, other_cost numeric, gate bytea, confidence double precision)
+RETURNS TABLE (section text, metric text, value numeric, unit text, numerator numeric, denominator numeric, denominator_name text, low numeric, high numeric, n bigint, note text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off
+AS $$
+DECLARE
+  c record;
+  b record;
+  cost record := cdp_internal.referral_costs(campaign, as_of);
+  gross numeric;
+  net numeric;
+  x record;
+  h record;
+  w record := cdp_internal.referral_window(campaign, as_of);
+  no_margin constant text := 'insufficient data: say what part of revenue is margin (margin => 0.3)';
+BEGIN
+  SELECT r.currency, r.campaign_id, (SELECT o.name FROM cdp_data.holdout o WHERE o.holdout_id = r.holdout_id) AS holdout, power(10, cdp_internal.referral_exponent(r.currency))::numeric AS unit INTO c
+  FROM cdp_data.referral_campaign r WHERE r.referral_campaign_id = campaign;
+  SELECT coalesce(sum(l.revenue_minor) FILTER (WHERE l.state = 'approved'), 0) / c.unit AS revenue, coalesce(sum(l.refunded_minor) FILTER (WHERE l.state = 'approved'), 0) / c.unit AS refunded, count(l.bought_at) FILTER (WHERE l.state = 'approved') AS buyers,
+    count(*) FILTER (WHERE l.state = 'approved') AS approved, coalesce(sum(l.foreign_purchases), 0) AS elsewhere INTO b FROM cdp_internal.referral_brought(campaign, as_of) l;
+  gross := (cost.granted_minor + cost.fees_minor) / c.unit + other_cost;
+  net := (cost.granted_minor - cost.clawed_minor - cost.expired_minor + cost.fees_minor + cost.owed_minor) / c.unit + other_cost;
+  RETURN QUERY SELECT * FROM cdp_internal.referral_figure_row('money', 'revenue', CASE WHEN b.approved > 0 THEN b.revenue::double precision END, c.currency, b.buyers, b.buyers, NULL, NULL,
+    CASE WHEN b.approved = 0 THEN 'insufficient data: no approved referrals' WHEN b.elsewhere > 0 THEN format('net of tax, shipping and discounts; %s purchases in other currencies are left out', b.elsewhere) ELSE 'net of tax, shipping and discounts, of approved referrals' END);
+  RETURN QUERY SELECT * FROM cdp_internal.referral_figure_row('money', 'refunds', CASE WHEN b.approved > 0 THEN b.refunded::double precision END, c.currency, b.buyers, b.buyers, NULL, NULL, CASE WHEN b.approved = 0 THEN 'insufficient data: no approved referrals' END);
+  RETURN QUERY SELECT r.* FROM (VALUES (1, 'rewards_granted', cost.granted_minor / c.unit, 'approved, also what was taken back later'), (2, 'rewards_taken_back', cost.clawed_minor / c.unit, 'refunds and rejections'), (3, 'rewards_expired', cost.expired_minor / c.unit, 'breakage'),
+      (4, 'fees', cost.fees_minor / c.unit, 'of providers'), (5, 'clawback_outstanding', cost.owed_minor / c.unit, 'paid, taken back and not returned'), (6, 'other_cost', other_cost, 'as told (other_cost)'), (7, 'cost', gross, 'granted rewards, fees and other cost'),
+      (8, 'net_cost', net, 'cost less what was taken back and expired, plus what is outstanding')) AS m (o, metric, v, note)
+    CROSS JOIN LATERAL cdp_internal.referral_figure_row('money', m.metric, m.v::double precision, c.currency, b.approved, NULL, NULL, NULL, m.note) r ORDER BY m.o;
+  -- Profit and cost of each referral; what belongs to none in particular is spread over all.
+  SELECT coalesce(array_agg((coalesce(margin, 0) * l.revenue_minor / c.unit)::double precision - u.cost), '{}') AS profits, coalesce(array_agg(u.cost), '{}') AS costs, coalesce(array_agg((coalesce(margin, 0) * (l.revenue_minor - l.refunded_minor) / c.unit)::double precision - u.net), '{}') AS nets,
+    coalesce(array_agg(u.net), '{}') AS net_costs, coalesce(array_agg((l.bought_at IS NOT NULL)::integer::double precision), '{}') AS buyers, count(*) AS n INTO x
+  FROM cdp_internal.referral_brought(campaign, as_of) l LEFT JOIN (SELECT y.referral_id, sum(y.amount_minor) AS granted, sum(y.amount_minor - y.clawed_minor - y.expired_minor) AS kept FROM cdp_internal.referral_rewards(campaign, as_of) y WHERE y.state <> 'reserved' GROUP BY y.referral_id) y ON y.referral_id = l.referral_id
+    CROSS JOIN LATERAL (SELECT (coalesce(y.granted, 0) / c.unit + (cost.fees_minor / c.unit + other_cost) / nullif(b.approved, 0))::double precision AS cost, (coalesce(y.kept, 0) / c.unit + ((cost.fees_minor + cost.owed_minor) / c.unit + other_cost) / nullif(b.approved, 0))::double precision AS net) u
+  WHERE l.state = 'approved';
+  IF margin IS NOT NULL THEN
+    h := cdp.bootstrap_ratio(x.profits, x.costs, 1, cdp_internal.referral_replicates(x.n), confidence);
+  ELSE
+    SELECT NULL::double precision AS low, NULL::double precision AS high INTO h;
+  END IF;
+  RETURN QUERY SELECT * FROM cdp_internal.referral_figure_row('money', 'gross_roi', CASE WHEN margin IS NOT NULL AND b.approved > 0 THEN ((margin * b.revenue::double precision - gross) / nullif(gross, 0))::double precision END, 'profit per unit of cost', b.buyers, b.approved, h.low, h.high,
+    CASE WHEN b.approved = 0 THEN 'insufficient data: no approved referrals' WHEN margin IS NULL THEN no_margin WHEN gross = 0 THEN 'insufficient data: it cost nothing' ELSE '(margin x revenue - cost) / cost; interval by bootstrap over referrals' END, round((margin * b.revenue::double precision - gross)::numeric, 6), gross, 'cost');
+  SELECT NULL::double precision AS low, NULL::double precision AS high INTO h;
+  IF margin IS NOT NULL AND 0 <= ALL (x.net_costs) THEN
+    h := cdp.bootstrap_ratio(x.nets, x.net_costs, 1, cdp_internal.referral_replicates(x.n), confidence);
+  END IF;
+  RETURN QUERY SELECT * FROM cdp_internal.referral_figure_row('money', 'net_roi', CASE WHEN margin IS NOT NULL AND b.approved > 0 THEN ((margin * (b.revenue - b.refunded)::double precision - net) / nullif(net, 0))::double precision END, 'profit per unit of cost', b.buyers, b.approved, h.low, h.high,
+    CASE WHEN b.approved = 0 THEN 'insufficient data: no approved referrals' WHEN margin IS NULL THEN no_margin WHEN net = 0 THEN 'insufficient data: it cost nothing' ELSE '(margin x (revenue - refunds) - net cost) / net cost' END, round((margin * (b.revenue - b.refunded)::double precision - net)::numeric, 6), net, 'net cost');
+  SELECT l.* INTO h FROM cdp.holdout_lift(c.holdout, w.since, w.until, as_of, currency => c.currency, missing_rate => 'zero', confidence => confidence) l WHERE c.holdout IS NOT NULL AND w.since < w.until;
+  RETURN QUERY SELECT * FROM cdp_internal.referral_figure_row('money', 'incremental_customers', CASE WHEN h.difference IS NOT NULL THEN h.difference::double precision * h.treated END, 'customers', h.treated, h.treated + h.control,
+    h.low::double precision * h.treated, h.high::double precision * h.treated, CASE WHEN c.holdout IS NULL THEN 'insufficient data: the campaign has no holdout' WHEN h.treated IS NULL THEN 'insufficient data: nobody is in an arm of the holdout' ELSE CASE WHEN h.difference IS NULL THEN 'insufficient data: ' ELSE 'buyers of the audience, told against held out (Newcombe): ' END || h.verdict END,
+    h.treated_converted, h.treated, 'customers of the arm treatment');
+  RETURN QUERY SELECT * FROM cdp_internal.referral_figure_row('money', 'incremental_roi', (margin * h.revenue_difference * h.treated - net)::double precision / nullif(net, 0)::double precision, 'profit per unit of cost', h.treated, h.treated + h.control,
+    (margin * h.revenue_low * h.treated - net)::double precision / nullif(net, 0)::double precision, (margin * h.revenue_high * h.treated - net)::double precision / nullif(net, 0)::double precision,
+    CASE WHEN c.holdout IS NULL THEN 'insufficient data: the campaign has no holdout' WHEN margin IS NULL THEN no_margin WHEN h.revenue_difference IS NULL THEN 'insufficient data: the arms are too small' WHEN net = 0 THEN 'insufficient data: it cost nothing' ELSE 'revenue per customer, told less held out, times margin and those told, less net cost (Welch)' END, NULL, net, 'net cost');
+  h := cdp.bootstrap_ratio(x.net_costs, x.buyers, 1, cdp_internal.referral_replicates(x.n), confidence);
+  RETURN QUERY SELECT * FROM cdp_internal.referral_figure_row('money', 'cac_referred', (net / nullif(b.buyers, 0))::double precision, c.currency || ' per new customer', b.buyers, b.buyers, h.low, h.high,
+    CASE WHEN b.buyers = 0 THEN 'insufficient data: nobody who was brought and approved has bought' ELSE 'net cost / approved buyers' END, net, b.buyers, 'approved buyers');
+  RETURN QUERY SELECT * FROM cdp_internal.referral_other_cac(campaign, w.since, w.until, gate);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.referral_report_money(integer, timestamptz, double precision, numeric, bytea, double precision) IS
+'Section money of cdp.referral_report().';
+
+CREATE OR REPLACE FUNCTION cdp_internal.referral_other_cac(campaign integer, since timestamptz, until timestamptz, gate bytea)
+RETURNS TABLE (section text, metric text, value numeric, unit text, numerator numeric, denominator numeric, denominator_name text, low numeric, high numeric, n bigint, note text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off
+AS $$
+DECLARE
+  own text := (SELECT a.name FROM cdp_data.referral_campaign c JOIN cdp_data.campaign a ON a.campaign_id = c.campaign_id WHERE c.referral_campaign_id = campaign);
+  unit text := (SELECT s.currency FROM cdp_data.setting s);
+  spent numeric;
+  gained bigint;
+BEGIN
+  IF since < until THEN
+    SELECT sum(s.spend) INTO spent FROM cdp_internal.attribution_spend(since, until, 'campaign', NULL, 'zero') s WHERE s.label IS DISTINCT FROM own;
+  END IF;
+  IF spent IS NOT NULL THEN
+    SELECT count(*) INTO gained FROM (
+        SELECT t.root FROM (SELECT cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), t.customer_id, t.identifier_id) AS root, t.occurred_at
+          FROM cdp_data.touchpoint t WHERE t.kind_id = ANY (cdp_internal.attribution_kinds(NULL, 'conversion')) AND t.flags & 3 = 0 AND t.refers_to IS NULL AND t.occurred_at < until OFFSET 0) t
+        WHERE cdp_internal.bitmap_has(gate, t.root) GROUP BY t.root HAVING min(t.occurred_at) >= since) n
+      LEFT JOIN (SELECT b.referee FROM cdp_internal.referral_brought(campaign, until) b WHERE b.state <> 'rejected') b ON b.referee = n.root
+    WHERE b.referee IS NULL;
+  END IF;
+  RETURN QUERY SELECT * FROM cdp_internal.referral_figure_row('money', 'cac_other', (spent / nullif(gained, 0))::double precision, unit || ' per new customer', gained, gained, NULL, NULL,
+    CASE WHEN spent IS NULL THEN 'insufficient data: no spend is known of the time of the campaign' WHEN gained = 0 THEN 'insufficient data: no other new customers' ELSE 'spend of all other campaigns / customers whose first purchase came meanwhile and whom nobody brought' END, round(spent, 6), gained, 'other new customers');
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.referral_other_cac(integer, timestamptz, timestamptz, bytea) IS
+'The row cac_other of cdp.referral_report(): what a new customer cost who came otherwise, in the reporting currency.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.referral_report_rewards(campaign integer, as_of timestamptz, confidence double precision)
+RETURNS TABLE (section text, metric text, value numeric, unit text, numerator numeric, denominator numeric, denominator_name text, low numeric, high numeric, n bigint, note text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off
+AS $$
+DECLARE
+  c record;
+  d record;
+  q record;
+  p double precision;
+BEGIN
+  SELECT r.currency, power(10, cdp_internal.referral_exponent(r.currency))::numeric AS unit INTO c FROM cdp_data.referral_campaign r WHERE r.referral_campaign_id = campaign;
+  -- What was taken back before is censored nowhere: it never would have come.
+  SELECT coalesce(array_agg(greatest(0, extract(epoch FROM coalesce(w.available_at, as_of) - w.earned_at)::double precision / 86400)) FILTER (WHERE w.earned_at <= as_of), '{}') AS t, coalesce(array_agg(w.available_at IS NOT NULL) FILTER (WHERE w.earned_at <= as_of), '{}') AS e,
+    coalesce(array_agg(greatest(0, extract(epoch FROM coalesce(w.paid_at, as_of) - w.available_at)::double precision / 86400)) FILTER (WHERE w.available_at IS NOT NULL), '{}') AS pt, coalesce(array_agg(w.paid_at IS NOT NULL) FILTER (WHERE w.available_at IS NOT NULL), '{}') AS pe, count(DISTINCT w.root) AS people, count(DISTINCT w.root) FILTER (WHERE w.available_at IS NOT NULL) AS paid_people
+  INTO d FROM cdp_internal.referral_rewards(campaign, as_of) w WHERE w.amount_minor > 0 AND (w.clawed_minor < w.amount_minor OR w.paid_at IS NOT NULL);
+  FOREACH p IN ARRAY '{0.5,0.9}'::double precision[] LOOP
+    q := cdp.survival_quantile(d.t, d.e, p, confidence);
+    RETURN QUERY SELECT * FROM cdp_internal.referral_figure_row('rewards', format('conversion_to_available_p%s', p * 100), q.value, 'days', d.people, q.n, q.low, q.high,
+      CASE WHEN q.n = 0 THEN 'insufficient data: no rewards' WHEN q.value IS NULL THEN format('insufficient data: %s of %s have become available', q.ends, q.n) ELSE 'rewards that are not available yet are censored (Kaplan-Meier)' END);
+  END LOOP;
+  FOREACH p IN ARRAY '{0.5,0.9}'::double precision[] LOOP
+    q := cdp.survival_quantile(d.pt, d.pe, p, confidence);
+    RETURN QUERY SELECT * FROM cdp_internal.referral_figure_row('rewards', format('available_to_paid_p%s', p * 100), q.value, 'days', d.paid_people, q.n, q.low, q.high,
+      CASE WHEN q.n = 0 THEN 'insufficient data: no available rewards' WHEN q.value IS NULL THEN format('insufficient data: %s of %s are paid', q.ends, q.n) ELSE 'rewards that are not paid yet are censored (Kaplan-Meier)' END);
+  END LOOP;
+  RETURN QUERY
+  WITH open AS (
+    SELECT w.open_minor, w.root, least(3, floor(extract(epoch FROM as_of - w.earned_at) / 2592000))::integer AS age FROM cdp_internal.referral_rewards(campaign, as_of) w WHERE w.open_minor > 0
+  )
+  SELECT r.* FROM (VALUES (0, 'liability_0_to_30_days'), (1, 'liability_30_to_60_days'), (2, 'liability_60_to_90_days'), (3, 'liability_over_90_days'), (4, 'liability')) AS a (o, metric)
+    CROSS JOIN LATERAL (SELECT coalesce(sum(o.open_minor), 0) AS minor, count(DISTINCT o.root) AS people, count(*) AS n FROM open o WHERE o.age = a.o OR a.o = 4) s
+    CROSS JOIN LATERAL cdp_internal.referral_figure_row('rewards', a.metric, (s.minor / c.unit)::double precision, c.currency, s.people, s.n, NULL, NULL, CASE a.o WHEN 4 THEN 'approved and not paid, as of now' ELSE 'since it was earned' END) r ORDER BY a.o;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.referral_report_rewards(integer, timestamptz, double precision) IS
+'Section rewards of cdp.referral_report(): how fast rewards come, and what is owed by its age.';
