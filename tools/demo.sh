@@ -110,6 +110,8 @@ if [ -z "$data" ]; then
 	psql -qX -v ON_ERROR_STOP=1 -P footer=off -f funnel.sql
 	echo "8. who bought twice or more and stays away: cdp.create_segment('gone quiet', 'count(purchase) >= 2 and not did(purchase last 60 days)', 'analytics');"
 	psql -qX -v ON_ERROR_STOP=1 -P footer=off -v until="$until" -f segment.sql
+	echo "9. customers bring friends: cdp.referral_click(...), cdp.referral_convert(...), then SELECT * FROM cdp.referral_report('friends', margin => 0.4);"
+	psql -qX -v ON_ERROR_STOP=1 -P footer=off -v until="$until" -f referral.sql
 fi
 echo "Try next:"
 echo

@@ -97,6 +97,7 @@ AS $$
 DECLARE
   own text := (SELECT a.name FROM cdp_data.referral_campaign c JOIN cdp_data.campaign a ON a.campaign_id = c.campaign_id WHERE c.referral_campaign_id = campaign);
   unit text := (SELECT s.currency FROM cdp_data.setting s);
+  kinds smallint[] := cdp_internal.attribution_kinds(NULL, 'conversion');
   spent numeric;
   gained bigint;
 BEGIN
@@ -106,7 +107,7 @@ BEGIN
   IF spent IS NOT NULL THEN
     SELECT count(*) INTO gained FROM (
         SELECT t.root FROM (SELECT cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), t.customer_id, t.identifier_id) AS root, t.occurred_at
-          FROM cdp_data.touchpoint t WHERE t.kind_id = ANY (cdp_internal.attribution_kinds(NULL, 'conversion')) AND t.flags & 3 = 0 AND t.refers_to IS NULL AND t.occurred_at < until OFFSET 0) t
+          FROM cdp_data.touchpoint t WHERE t.kind_id = ANY (kinds) AND t.flags & 3 = 0 AND t.refers_to IS NULL AND t.occurred_at < until OFFSET 0) t
         WHERE cdp_internal.bitmap_has(gate, t.root) GROUP BY t.root HAVING min(t.occurred_at) >= since) n
       LEFT JOIN (SELECT b.referee FROM cdp_internal.referral_brought(campaign, until) b WHERE b.state <> 'rejected') b ON b.referee = n.root
     WHERE b.referee IS NULL;

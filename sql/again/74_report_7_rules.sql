@@ -86,16 +86,19 @@ AS $$
 #variable_conflict use_column
 BEGIN
   RETURN QUERY
-  WITH click AS MATERIALIZED (
+  WITH denied AS MATERIALIZED (
+    SELECT l.value AS host FROM cdp_data.fraud_list l WHERE l.list = 'denied_host' AND (l.referral_campaign_id = campaign OR l.referral_campaign_id IS NULL) AND l.added_at <= as_of AND (l.expires_at > as_of OR l.expires_at IS NULL) AND (l.removed_at > as_of OR l.removed_at IS NULL)
+    UNION SELECT b FROM cdp.coupon_site_builtin() b
+  ), click AS MATERIALIZED (
     SELECT k.referral_code_id, k.paid, k.referrer_host AS host FROM cdp_internal.referral_clicks(campaign, as_of, gate) k
   ), leak AS (
-    SELECT h.host FROM (SELECT DISTINCT c.host FROM click c WHERE c.host <> '' OFFSET 0) h WHERE cdp_internal.denied_host(h.host, as_of)
+    SELECT h.host FROM (SELECT DISTINCT c.host FROM click c WHERE c.host <> '' OFFSET 0) h WHERE EXISTS (SELECT FROM cdp_internal.fraud_suffixes(h.host) s JOIN denied d ON d.host = s)
   )
   SELECT c.referral_code_id, count(*), count(*) FILTER (WHERE c.paid OR l.host IS NOT NULL) FROM click c LEFT JOIN leak l ON l.host = c.host GROUP BY c.referral_code_id;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_leaks(integer, timestamptz, bytea) IS
-'Clicks on each code of a campaign, and how many of them came from paid advertisements or from sites where codes of strangers are collected (cdp_internal.denied_host()).';
+'Clicks on each code of a campaign, and how many of them came from paid advertisements or from sites where codes of strangers are collected (cdp.coupon_site_builtin(), and the list denied_host as it was at as_of).';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_rule_fraud(campaign integer, as_of timestamptz, gate bytea)
 RETURNS TABLE (rule_id text, people bigint[], p double precision, posterior double precision, holds boolean, missing text, severity text, insight text, action text, evidence jsonb, impact numeric, impact_unit text)
@@ -103,27 +106,24 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET 
 AS $$
 DECLARE
   d record;
-  reasons jsonb := '[]';
+  reasons jsonb;
   worst record;
   base double precision;
 BEGIN
-  SELECT 0::bigint AS n, 0::bigint AS k, 0::bigint AS open INTO d;
-  IF to_regclass('cdp_data.referral_review') IS NOT NULL THEN
-    -- Reviews of this campaign: what scores they stood on, and what people found.
-    SELECT coalesce(jsonb_agg(jsonb_build_object('reason', y.code, 'reviewed', y.n, 'fraud', y.k, 'precision', round(y.k::numeric / y.n, 6)) ORDER BY y.k::numeric / y.n, y.code), '[]') INTO reasons
-    FROM (SELECT e.value ->> 'code' AS code, count(*) AS n, count(*) FILTER (WHERE x.is_fraud) AS k
-      FROM (SELECT DISTINCT ON (v.referral_id) v.referral_id, coalesce(v.is_fraud, v.event = 'rejected') AS is_fraud, v.fraud_score_id FROM cdp_data.referral_review v JOIN cdp_data.referral r ON r.referral_id = v.referral_id AND r.referral_campaign_id = campaign AND NOT r.is_test
-          WHERE v.at <= as_of AND v.event IN ('approved', 'rejected') AND v.reason IS DISTINCT FROM 'timeout' ORDER BY v.referral_id, v.referral_review_id DESC) x
-        JOIN cdp_data.fraud_score s ON s.fraud_score_id = x.fraud_score_id CROSS JOIN LATERAL jsonb_array_elements(s.reasons) e GROUP BY 1) y;
-    WITH event AS (
-      SELECT v.referral_id, v.event, v.at, v.deadline, v.referral_review_id AS id FROM cdp_data.referral_review v JOIN cdp_data.referral r ON r.referral_id = v.referral_id AND r.referral_campaign_id = campaign AND NOT r.is_test WHERE v.at <= as_of
-    ), opened AS (
-      SELECT DISTINCT ON (e.referral_id) e.referral_id, e.at, e.deadline FROM event e WHERE e.event = 'opened' ORDER BY e.referral_id, e.id
-    ), ended AS (
-      SELECT DISTINCT ON (e.referral_id) e.referral_id, e.at FROM event e WHERE e.event IN ('approved', 'rejected', 'withdrawn') ORDER BY e.referral_id, e.id
-    )
-    SELECT count(*) FILTER (WHERE e.at IS NOT NULL OR o.deadline < as_of) AS n, count(*) FILTER (WHERE coalesce(e.at, as_of) > o.deadline) AS k, count(*) FILTER (WHERE e.at IS NULL) AS open INTO d FROM opened o LEFT JOIN ended e ON e.referral_id = o.referral_id AND e.at >= o.at;
-  END IF;
+  -- Reviews of this campaign: what scores they stood on, and what people found.
+  SELECT coalesce(jsonb_agg(jsonb_build_object('reason', y.code, 'reviewed', y.n, 'fraud', y.k, 'precision', round(y.k::numeric / y.n, 6)) ORDER BY y.k::numeric / y.n, y.code), '[]') INTO reasons
+  FROM (SELECT e.value ->> 'code' AS code, count(*) AS n, count(*) FILTER (WHERE x.is_fraud) AS k
+    FROM (SELECT DISTINCT ON (v.referral_id) v.referral_id, coalesce(v.is_fraud, v.event = 'rejected') AS is_fraud, v.fraud_score_id FROM cdp_data.referral_review v JOIN cdp_data.referral r ON r.referral_id = v.referral_id AND r.referral_campaign_id = campaign AND NOT r.is_test
+        WHERE v.at <= as_of AND v.event IN ('approved', 'rejected') AND v.reason IS DISTINCT FROM 'timeout' ORDER BY v.referral_id, v.referral_review_id DESC) x
+      JOIN cdp_data.fraud_score s ON s.fraud_score_id = x.fraud_score_id CROSS JOIN LATERAL jsonb_array_elements(s.reasons) e GROUP BY 1) y;
+  WITH event AS (
+    SELECT v.referral_id, v.event, v.at, v.deadline, v.referral_review_id AS id FROM cdp_data.referral_review v JOIN cdp_data.referral r ON r.referral_id = v.referral_id AND r.referral_campaign_id = campaign AND NOT r.is_test WHERE v.at <= as_of
+  ), opened AS (
+    SELECT DISTINCT ON (e.referral_id) e.referral_id, e.at, e.deadline FROM event e WHERE e.event = 'opened' ORDER BY e.referral_id, e.id
+  ), ended AS (
+    SELECT DISTINCT ON (e.referral_id) e.referral_id, e.at FROM event e WHERE e.event IN ('approved', 'rejected', 'withdrawn') ORDER BY e.referral_id, e.id
+  )
+  SELECT count(*) FILTER (WHERE e.at IS NOT NULL OR o.deadline < as_of) AS n, count(*) FILTER (WHERE coalesce(e.at, as_of) > o.deadline) AS k, count(*) FILTER (WHERE e.at IS NULL) AS open INTO d FROM opened o LEFT JOIN ended e ON e.referral_id = o.referral_id AND e.at >= o.at;
   RETURN QUERY SELECT 'R09', ARRAY[d.n], CASE WHEN d.n >= 20 THEN cdp.binomial_tail(d.k, d.n, 0.1) END, NULL::double precision, d.k > 0.1 * d.n, CASE WHEN d.n < 20 THEN format('20 reviews that were decided or are overdue (there are %s)', d.n) END, 'high',
     format('%s of %s reviews (%s %%) were not decided in time; %s wait.', d.k, d.n, round(100.0 * d.k / nullif(d.n, 0), 1), d.open), 'Raise the threshold of review, or the weights'' precision: see the reasons whose reviews found no fraud.',
     jsonb_build_object('late', d.k, 'reviews', d.n, 'open', d.open, 'reasons', reasons), d.open::numeric, 'reviews that wait';

@@ -39,7 +39,8 @@ my %printed = (
 	5 => psql_in("$top/test/demo", 'demo', '-At', '-f', 'privacy.sql'),
 	6 => psql_in("$top/test/demo", 'demo', '-P', 'footer=off', '-f', 'report.sql'),
 	7 => psql_in("$top/test/demo", 'demo', '-P', 'footer=off', '-f', 'funnel.sql'),
-	8 => psql_in("$top/test/demo", 'demo', '-P', 'footer=off', @variables, '-f', 'segment.sql'));
+	8 => psql_in("$top/test/demo", 'demo', '-P', 'footer=off', @variables, '-f', 'segment.sql'),
+	9 => psql_in("$top/test/demo", 'demo', '-P', 'footer=off', @variables, '-f', 'referral.sql'));
 my ($shown) = $readme =~ /^```\n(3\. .*?)^```\n/ms;
 for my $part (split /^(?=\d\. )/m, $shown) {
 	my ($title, $body) = $part =~ /\A(.*?)\n(.*)\z/s;
