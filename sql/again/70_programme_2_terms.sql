@@ -217,6 +217,8 @@ BEGIN
     FROM (SELECT x.n, cdp_internal.json_number(x.item -> 'n') AS nth, lag(cdp_internal.json_number(x.item -> 'n')) OVER (ORDER BY x.n) AS before FROM cdp_internal.json_items(r.item -> 'milestones') x) t
     WHERE t.nth <= t.before
     UNION ALL
+    SELECT base || '/trigger', 'W_UNPAID', 'the ledger pays for registrations and purchases: a reward for sharing is written down here, and not paid by it', 'Pay it by hand, or reward a signup.' WHERE trig = 'share'
+    UNION ALL
     SELECT base || '/hold_review', 'W_HOLD', 'suspicious ones are held shorter than others', 'Make it longer than "hold".' WHERE cdp_internal.parse_span(r.item ->> 'hold_review') < coalesce(cdp_internal.parse_span(r.item ->> 'hold'), '14 days')
     UNION ALL
     SELECT base || '/hold', 'W_HOLD', 'it is paid at once: what is refunded later has to be taken back', 'Hold it as long as purchases can be returned.' WHERE buys AND cdp_internal.parse_span(r.item ->> 'hold') = '0'::interval;

@@ -118,7 +118,7 @@ CREATE TABLE IF NOT EXISTS cdp_data.reward_rule (
 COMMENT ON TABLE cdp_data.reward_rule IS 'What is paid to whom for what, in a version of terms. Money in minor units of the campaign''s currency. Never changed.';
 COMMENT ON COLUMN cdp_data.reward_rule.side IS 'Who is paid: the referrer (advocate) or the referee (who was brought).';
 COMMENT ON COLUMN cdp_data.reward_rule.level IS '2: the one who brought the referrer; a percent is then of the reward of level 1.';
-COMMENT ON COLUMN cdp_data.reward_rule.trigger IS 'signup, first_purchase, every_purchase, nth_purchase (the nth), amount (a purchase of at least min_amount_minor), share.';
+COMMENT ON COLUMN cdp_data.reward_rule.trigger IS 'signup, first_purchase, every_purchase, nth_purchase (the nth), amount (a purchase of at least min_amount_minor), share (not paid by the ledger).';
 COMMENT ON COLUMN cdp_data.reward_rule.min_amount_minor IS 'Purchases below it earn nothing; NULL: any.';
 COMMENT ON COLUMN cdp_data.reward_rule.shape IS 'flat (amount_minor), percent (rate of what was bought), tier (by tiers), milestone (once at each of milestones), recurring (amount_minor or rate for months months).';
 COMMENT ON COLUMN cdp_data.reward_rule.tiers IS '[{"from": 0, "rate": 0.05}, {"from": 10, "amount_minor": 500}]: from so many referrals, or so much (tier_of amount, minor units). tier_mode: marginal (each part by its own tier) or whole (all by the tier that is reached).';
