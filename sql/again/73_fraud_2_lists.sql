@@ -140,23 +140,16 @@ $$;
 COMMENT ON FUNCTION cdp_internal.referral_banned(bigint[], integer, timestamptz) IS
 'Which of these customers may not take part in a referral campaign at a moment: they, or who they were merged with, are banned from it or from all. campaign NULL: bans from all only.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.referral_decide_again(customers bigint[], states text[]) RETURNS bigint
-LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+CREATE OR REPLACE FUNCTION cdp_internal.referrals_of(customers bigint[], states text[]) RETURNS bigint[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   homes bigint[] := ARRAY(SELECT DISTINCT u FROM unnest(customers) c CROSS JOIN LATERAL cdp_internal.customers_under(cdp_internal.root_of(c)) u);
-  roots bigint[];
 BEGIN
-  SELECT array_agg(DISTINCT cdp_internal.root_of(r.referee_id)) INTO roots
-  FROM cdp_data.referral r WHERE (r.referrer_id = ANY (homes) OR r.referee_id = ANY (homes)) AND r.state = ANY (states) AND NOT r.is_test;
-  IF roots IS NULL OR to_regprocedure('cdp_internal.referral_decide(bigint[],timestamptz)') IS NULL THEN
-    RETURN 0;
-  END IF;
-  RETURN (SELECT count(*) FROM cdp_internal.referral_decide(array_remove(roots, NULL), NULL));
+  RETURN ARRAY(SELECT r.referral_id FROM cdp_data.referral r WHERE (r.referrer_id = ANY (homes) OR r.referee_id = ANY (homes)) AND r.state = ANY (states) AND NOT r.is_test ORDER BY 1);
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.referral_decide_again(bigint[], text[]) IS
-'Decides anew, as of now, the referrals in these states in which these customers have a part. Returns how many were looked at.';
+COMMENT ON FUNCTION cdp_internal.referrals_of(bigint[], text[]) IS 'The referrals in these states in which these customers, or who was merged with them, have a part.';
 
 CREATE OR REPLACE FUNCTION cdp.ban_referrer(customer bigint, reason text, campaign text DEFAULT NULL, expires_at timestamptz DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -170,35 +163,47 @@ BEGIN
     RAISE EXCEPTION USING ERRCODE = 'undefined_object', MESSAGE = 'there is no such customer', HINT = 'Give the number of a customer.';
   END IF;
   PERFORM cdp_internal.require_text('a reason', reason, 1000);
-  INSERT INTO cdp_data.referral_ban AS b (customer_id, referral_campaign_id, reason, expires_at)
-  VALUES (root, CASE WHEN campaign IS NOT NULL THEN cdp_internal.referral_campaign_of(campaign) END, reason, expires_at) RETURNING b.referral_ban_id INTO id;
-  PERFORM cdp_internal.referral_decide_again(ARRAY[root], '{pending,review}');
+  INSERT INTO cdp_data.referral_ban AS b (customer_id, referral_campaign_id, reason, banned_at, expires_at)
+  VALUES (root, CASE WHEN campaign IS NOT NULL THEN cdp_internal.referral_campaign_of(campaign) END, reason, now(), expires_at) RETURNING b.referral_ban_id INTO id;
+  PERFORM cdp_internal.referral_apply(cdp_internal.referrals_of(ARRAY[root], '{pending,review}'));
   RETURN id;
 END
 $$;
 COMMENT ON FUNCTION cdp.ban_referrer(bigint, text, text, timestamptz) IS
 'Bans a customer from one referral campaign (by name) or all, until expires_at or for good: his clicks count no more, his open referrals (pending, review) are rejected; those approved before stay. Returns the number of the ban, for cdp.unban_referrer(). Errors: 42704 no such customer or campaign, 22023 no reason, 23514 it expires before it begins.';
 
-CREATE OR REPLACE FUNCTION cdp.unban_referrer(ban bigint, reason text DEFAULT NULL) RETURNS bigint
+CREATE OR REPLACE FUNCTION cdp.unban_referrer(ban bigint, reason text DEFAULT NULL, void boolean DEFAULT true) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
-  who bigint;
+  b record;
+  ids bigint[];
 BEGIN
-  SELECT b.customer_id INTO who FROM cdp_data.referral_ban b WHERE b.referral_ban_id = ban FOR UPDATE;
+  SELECT x.* INTO b FROM cdp_data.referral_ban x WHERE x.referral_ban_id = ban FOR UPDATE;
   IF NOT FOUND THEN
-    RAISE EXCEPTION USING ERRCODE = 'undefined_object', MESSAGE = format('there is no ban %s', ban), HINT = 'Bans: SELECT * FROM cdp_data.referral_ban;';
+    RAISE EXCEPTION USING ERRCODE = 'undefined_object', MESSAGE = format('there is no ban %s', coalesce(ban::text, 'NULL')), HINT = 'Bans: SELECT * FROM cdp_data.referral_ban;';
   END IF;
-  INSERT INTO cdp_data.referral_ban_lift (referral_ban_id, reason) VALUES (ban, reason) ON CONFLICT DO NOTHING;
+  INSERT INTO cdp_data.referral_ban_lift (referral_ban_id, lifted_at, reason) VALUES (ban, CASE WHEN void THEN b.banned_at ELSE clock_timestamp() END, reason) ON CONFLICT DO NOTHING;
   IF NOT FOUND THEN
     RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state', MESSAGE = format('ban %s was lifted before', ban);
   END IF;
-  RETURN CASE WHEN who IS NULL THEN 0 ELSE cdp_internal.referral_decide_again(ARRAY[who], '{pending,review,rejected,ineligible}') END;
+  IF b.customer_id IS NULL THEN
+    RETURN 0;
+  END IF;
+  ids := cdp_internal.referrals_of(ARRAY[b.customer_id], '{ineligible}');
+  IF void AND ids <> '{}' THEN
+    -- Clicks of that time count again.
+    ids := ARRAY(SELECT cdp_internal.referral_decide(ARRAY(SELECT DISTINCT cdp_internal.root_of(r.referee_id) FROM cdp_data.referral r WHERE r.referral_id = ANY (ids) AND r.referee_id > 0), NULL));
+  ELSE
+    ids := '{}';
+  END IF;
+  ids := ids || cdp_internal.referral_apply(cdp_internal.referrals_of(ARRAY[b.customer_id], '{pending,review,rejected}'));
+  RETURN (SELECT count(DISTINCT u) FROM unnest(ids) u);
 END
 $$;
-COMMENT ON FUNCTION cdp.unban_referrer(bigint, text) IS
-'Lifts a ban and replays the referrals that it held: each is decided anew as of now, and rejected ones that only the ban had rejected go on. Returns how many were looked at. Errors: 42704 no such ban, 55000 it was lifted before.';
+COMMENT ON FUNCTION cdp.unban_referrer(bigint, text, boolean) IS
+'Lifts a ban and replays the referrals that it held: they are decided anew, and those that only the ban had rejected go on. void: the ban counts as if it had never been, so clicks of that time count, too; without it, it ends now. What people rejected in reviews stays. Returns how many referrals changed. Errors: 42704 no such ban, 55000 it was lifted before.';
 
 CREATE OR REPLACE FUNCTION cdp.observe_for_fraud(customer bigint, facts jsonb, at timestamptz DEFAULT now()) RETURNS integer
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp

@@ -10,7 +10,8 @@ CREATE OR REPLACE FUNCTION cdp_internal.fraud_homes(roots bigint[], OUT root big
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 BEGIN
-  IF NOT EXISTS (SELECT FROM cdp_data.customer c WHERE c.parent_id <> c.customer_id) THEN
+  -- By the index of merged customers, of which there may be none.
+  IF (SELECT c.parent_id FROM cdp_data.customer c WHERE c.parent_id <> c.customer_id ORDER BY c.parent_id LIMIT 1) IS NULL THEN
     root := roots;
     home := roots;
   ELSIF cardinality(roots) <= 2000 THEN
@@ -78,7 +79,7 @@ AS $$
 DECLARE
   -- Many referrals: every table is read once; few: by their indexes.
   big boolean := cardinality(ids) > 2000;
-  merged boolean := EXISTS (SELECT FROM cdp_data.customer c WHERE c.parent_id <> c.customer_id);
+  merged boolean := (SELECT c.parent_id FROM cdp_data.customer c WHERE c.parent_id <> c.customer_id ORDER BY c.parent_id LIMIT 1) IS NOT NULL;
   moved boolean := EXISTS (SELECT FROM cdp_data.identifier_override);
   few boolean := merged AND NOT big;
   cmap bytea := CASE WHEN merged AND big THEN cdp_internal.customer_map() END;
@@ -282,10 +283,13 @@ BEGIN
     SELECT g.camp, g.a, count(*) AS n, count(*) - count(y.id) AS k
     FROM g LEFT JOIN (SELECT DISTINCT h.id FROM g h JOIN cdp_data.referral_conversion v ON v.customer_id = h.e_home AND v.occurred_at > h.t AND v.occurred_at <= h.t + interval '14 days' AND v.retracted_at IS NULL) y ON y.id = g.id
     WHERE g.t <= as_of - interval '14 days' GROUP BY g.camp, g.a
-  ), base AS (
-    SELECT x.camp, count(*) AS n, count(*) FILTER (WHERE x.idle) AS k
+  ), base AS ( -- of all of the campaign: that is what idle has when every table is read
+    SELECT i.camp, sum(i.n)::bigint AS n, sum(i.k)::bigint AS k FROM idle i WHERE big GROUP BY i.camp
+    UNION ALL
+    SELECT x.camp, count(*), count(*) FILTER (WHERE x.idle)
     FROM (SELECT r.referral_campaign_id AS camp, bool_and(v.customer_id IS NULL) AS idle
-      FROM cdp_data.referral r LEFT JOIN cdp_data.referral_conversion v ON v.customer_id = r.referee_id AND v.occurred_at > r.attributed_at AND v.occurred_at <= r.attributed_at + interval '14 days' AND v.retracted_at IS NULL WHERE r.referral_campaign_id IN (SELECT i.camp FROM idle i WHERE i.n >= 5 AND i.k * 2 >= i.n) AND r.level = 1 AND NOT r.is_test AND r.state NOT IN ('ineligible', 'duplicate') AND r.attributed_at <= as_of - interval '14 days' GROUP BY r.referral_campaign_id, r.referral_id) x
+      FROM cdp_data.referral r LEFT JOIN cdp_data.referral_conversion v ON v.customer_id = r.referee_id AND v.occurred_at > r.attributed_at AND v.occurred_at <= r.attributed_at + interval '14 days' AND v.retracted_at IS NULL
+      WHERE NOT big AND r.referral_campaign_id IN (SELECT i.camp FROM idle i WHERE i.n >= 5 AND i.k * 2 >= i.n) AND r.level = 1 AND NOT r.is_test AND r.state NOT IN ('ineligible', 'duplicate') AND r.attributed_at <= as_of - interval '14 days' GROUP BY r.referral_campaign_id, r.referral_id) x
     GROUP BY x.camp
   ), banned AS (
     SELECT DISTINCT cdp_internal.root_of(n.customer_id) AS root, n.referral_campaign_id AS camp FROM cdp_data.referral_ban n LEFT JOIN cdp_data.referral_ban_lift f USING (referral_ban_id)

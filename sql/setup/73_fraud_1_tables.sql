@@ -56,9 +56,10 @@ CREATE TABLE IF NOT EXISTS cdp_data.referral_ban_lift (
   referral_ban_id bigint PRIMARY KEY,
   lifted_at timestamptz NOT NULL DEFAULT clock_timestamp() CHECK (isfinite(lifted_at)),
   reason text,
-  actor text NOT NULL DEFAULT session_user
+  actor text NOT NULL DEFAULT session_user,
+  recorded_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
-COMMENT ON TABLE cdp_data.referral_ban_lift IS 'Bans that were lifted before their end, by cdp.unban_referrer() or an appeal.';
+COMMENT ON TABLE cdp_data.referral_ban_lift IS 'Bans that were lifted before their end, by cdp.unban_referrer() or an appeal. lifted_at is the moment of the ban itself when it counts as if it had never been; recorded_at: when that was said.';
 
 -- step: fraud_fact
 CREATE TABLE IF NOT EXISTS cdp_data.fraud_fact (
@@ -233,3 +234,6 @@ SELECT cdp_internal.declare_mixed_sources('cdp_data.' || t) FROM unnest(array['f
 -- step: audited_referral_fraud
 SELECT cdp_internal.declare_audited('cdp_data.' || v.t, v.k) FROM (VALUES
   ('fraud_rule', '{code,set_at}'::text[]), ('referral_ban', '{referral_ban_id}'), ('referral_ban_lift', '{referral_ban_id}')) AS v (t, k);
+
+-- step: again: referral fraud jobs
+SELECT cdp_internal.declare_job('referral_reviews', 'referral', 'SELECT cdp.review_deadlines()', '10 minutes', 'Escalates or rejects referrals whose review is late, by the terms of their campaign.');

@@ -1,0 +1,87 @@
+-- What people decide about referrals: reviews and their deadlines, confirmed fraud, bans, appeals; all of it is kept, rewards
+-- follow, nothing is paid because nobody looked.
+BEGIN;
+SELECT plan(46);
+SET client_min_messages = warning;
+SELECT cdp.add_source('shop', 'UTC') \g /dev/null
+SELECT cdp.create_referral_campaign('friends', link_template => 'https://shop.example/r/{code}', currency => 'EUR', timezone => 'UTC'), cdp.create_referral_campaign('strict', link_template => 'https://shop.example/s/{code}', currency => 'EUR', timezone => 'UTC') \g /dev/null
+\set rules '[{"rule": "cash", "side": "referrer", "trigger": "first_purchase", "shape": "flat", "amount": 10}]'
+SELECT cdp.set_referral_terms('friends', '{}', :'rules', valid_from => '2026-01-01'), cdp.set_referral_terms('strict', '{"on_timeout": "reject", "review_within": "2 days"}', :'rules', valid_from => '2026-01-01') \g /dev/null
+SELECT cdp.activate_referral_campaign('friends', '2026-01-01'), cdp.activate_referral_campaign('strict', '2026-01-01') \g /dev/null
+SELECT cdp.identify('shop', jsonb_build_object('user_id', u, 'email', u || '@people.example')) FROM unnest('{anna,bob,carl}'::text[]) u \g /dev/null
+SELECT cdp.identify('shop', '{"user_id": "wei", "email": "li.wei@gmail.com"}') \g /dev/null
+CREATE FUNCTION pg_temp.who(u text) RETURNS bigint LANGUAGE sql RETURN cdp.customer_of('user_id', u);
+SELECT cdp.issue_referral_code(c, pg_temp.who(u), u || '-' || c) FROM unnest('{anna,bob,carl,wei}'::text[]) u, unnest('{friends,strict}'::text[]) c \g /dev/null
+-- Somebody with an e-mail address buys with the code of an advocate. Returns the referral.
+CREATE FUNCTION pg_temp.buy(code text, email text) RETURNS bigint LANGUAGE sql AS
+  $$ SELECT (cdp.referral_convert('shop', 'order of ' || email, 'purchase', now(), jsonb_build_object('email', email), 50, 'EUR', code => buy.code)).referral_id $$;
+CREATE FUNCTION pg_temp.state(referral bigint) RETURNS text LANGUAGE sql AS $$ SELECT r.state || coalesce(' ' || r.reason, '') FROM cdp_data.referral r WHERE r.referral_id = referral $$;
+CREATE FUNCTION pg_temp.life(referral bigint) RETURNS text LANGUAGE sql AS $$ SELECT string_agg(v.event || coalesce(' ' || v.reason, '') || CASE WHEN v.is_fraud THEN ' fraud' ELSE '' END, ', ' ORDER BY v.referral_review_id) FROM cdp_data.referral_review v WHERE v.referral_id = referral $$;
+CREATE FUNCTION pg_temp.decisions(referral bigint) RETURNS text LANGUAGE sql AS $$ SELECT string_agg(d.to_state || CASE d.actor WHEN 'system' THEN '' ELSE ' by hand' END, ', ' ORDER BY d.referral_decision_id) FROM cdp_data.referral_decision d WHERE d.referral_id = referral $$;
+
+SELECT pg_temp.buy('anna-friends', 'good@people.example') AS good, pg_temp.buy('anna-friends', 'alpha@mailinator.com') AS doubt, pg_temp.buy('anna-friends', 'bravo@mailinator.com') AS bad, pg_temp.buy('anna-friends', 'charlie@mailinator.com') AS late,
+  pg_temp.buy('anna-strict', 'delta@mailinator.com') AS late_strict, pg_temp.buy('wei-friends', 'liwei+shop@gmail.com') AS self \gset
+SELECT is(pg_temp.state(:good), 'approved', 'an honest referral is approved');
+SELECT is(pg_temp.state(:doubt), 'review fraud_score', 'a doubtful one waits for a review');
+SELECT is(pg_temp.state(:self), 'rejected fraud_score', 'the same mailbox is rejected');
+SELECT is((SELECT format('%s %s %s %s', campaign, score, reasons, deadline - opened_at) FROM cdp_bi.referral_review_queue WHERE referral_id = :doubt), 'friends 0.7 {email.disposable} 7 days', 'what waits, why and until when');
+SELECT is((SELECT count(*) FROM cdp_bi.referral_review_queue), 4::bigint, 'all that waits');
+SELECT is((SELECT format('%s %s', s.decision, s.reasons -> 0 ->> 'code') FROM cdp_data.referral_decision d JOIN cdp_data.fraud_score s USING (fraud_score_id) WHERE d.referral_id = :self ORDER BY 1 LIMIT 1), 'reject self.email_canonical', 'a decision keeps the score that it stood on');
+SELECT is((SELECT count(*) FROM cdp_internal.referral_score(ARRAY[:good, :doubt, :self]::bigint[], NULL)), 3::bigint, 'scored again');
+SELECT is((SELECT count(*) FROM cdp_data.fraud_score WHERE referral_id IN (:good, :doubt, :self)), 3::bigint, 'the same score adds no row');
+
+-- People decide.
+SELECT is(cdp.decide_review(:doubt, 'approve', 'known to us'), 'approved', 'approved by hand');
+SELECT is(cdp.decide_review(:bad, 'reject'), 'rejected', 'rejected by hand');
+SELECT is(pg_temp.life(:doubt) || '; ' || pg_temp.life(:bad), 'opened score, approved decision; opened score, rejected decision fraud', 'as it went');
+SELECT is(pg_temp.decisions(:doubt) || '; ' || pg_temp.decisions(:bad), 'pending, review, approved by hand; pending, review, rejected by hand', 'each decision is kept');
+SELECT throws_ok(format('SELECT cdp.decide_review(%s, %L)', :doubt, 'reject'), '55000', format('referral %s waits for no review', :doubt), 'decided once');
+SELECT throws_ok('SELECT cdp.decide_review(-1, ''reject'')', '42704', 'there is no referral -1', 'no such referral');
+SELECT throws_ok(format('SELECT cdp.decide_review(%s, %L)', :late, 'pay'), '22023', NULL, 'no such decision');
+SELECT throws_ok(format('SELECT cdp.decide_review(%s, %L, NULL, true)', :late, 'approve'), '22023', 'what is approved is no fraud', 'no fraud is approved');
+SELECT count(*) AS changed FROM cdp_internal.referral_decide(ARRAY(SELECT cdp_internal.root_of(referee_id) FROM cdp_data.referral)) \gset
+SELECT is(pg_temp.state(:doubt) || ', ' || pg_temp.state(:bad), 'approved, rejected fraud_score', 'deciding all again changes neither');
+SELECT is((cdp_internal.referral_score(ARRAY[:doubt]::bigint[], NULL)).decision || ' ' || (cdp.fraud_score(:doubt)).decision, 'approve review', 'what a person decided goes before the rules, which still say what they say');
+
+-- Deadlines.
+SELECT is(cdp.review_deadlines(now() + interval '1 day'), 0::bigint, 'none is late');
+SELECT is(cdp.review_deadlines(now() + interval '3 days'), 1::bigint, 'the strict one is');
+SELECT is(pg_temp.state(:late_strict) || '; ' || pg_temp.life(:late_strict), 'rejected fraud_score; opened score, rejected timeout', 'and is rejected');
+SELECT is(cdp.review_deadlines(now() + interval '8 days') || ' ' || cdp.review_deadlines(now() + interval '8 days'), '1 0', 'the other is escalated, once');
+SELECT is((SELECT format('%s %s %s', pg_temp.state(referral_id), escalations, deadline - now()) FROM cdp_bi.referral_review_queue WHERE referral_id = :late), 'review fraud_score 1 15 days', 'with a new deadline, and not paid');
+SELECT is((SELECT count(*) FROM generate_series(1, 60) d, cdp.review_deadlines(now() + d * interval '9 days') n WHERE n > 1), 0::bigint, 'however long nobody looks');
+SELECT is(pg_temp.state(:late), 'review fraud_score', 'nothing is paid');
+SELECT throws_ok('SELECT cdp.review_deadlines(''infinity'')', '22023', NULL, 'not for ever');
+
+-- Appeals.
+SELECT throws_ok(format('SELECT cdp.appeal(%L, %s)', 'please', :good), '55000', 'there is nothing to appeal against', 'what is approved needs no appeal');
+SELECT throws_ok('SELECT cdp.appeal(''please'')', '22023', NULL, 'against what');
+SELECT cdp.appeal('That is my sister', :self, evidence => '{"call": 7}') AS appeal \gset
+SELECT throws_ok(format('SELECT cdp.appeal(%L, %s)', 'please', :self), '55000', format('appeal %s is open already', :appeal), 'one at a time');
+SELECT is(cdp.decide_appeal(:appeal, 'uphold', 'she is not'), 'rejected', 'upheld: it stays');
+SELECT throws_ok(format('SELECT cdp.decide_appeal(%s, %L)', :appeal, 'overturn'), '55000', NULL, 'decided once');
+SELECT cdp.appeal('She is: here is her passport', :self) AS appeal2 \gset
+SELECT is(cdp.decide_appeal(:appeal2, 'overturn'), 'approved', 'overturned: approved');
+SELECT is(pg_temp.life(:self) || '; ' || pg_temp.decisions(:self), 'approved appeal; pending, rejected, approved by hand', 'all of it is kept');
+SELECT throws_ok('SELECT cdp.decide_appeal(-1, ''uphold'')', '42704', 'there is no appeal -1', 'no such appeal');
+
+-- Bans.
+SELECT pg_temp.buy('bob-friends', 'fine@people.example') AS before_ban, pg_temp.buy('bob-friends', 'echo@mailinator.com') AS open \gset
+SELECT cdp.ban_referrer(pg_temp.who('bob'), 'sells codes') AS ban \gset
+SELECT is(pg_temp.state(:open) || ', ' || pg_temp.state(:before_ban), 'rejected fraud_score, approved', 'a ban rejects what is open, not what was approved');
+SELECT is((SELECT s.decided_by FROM cdp_data.fraud_score s WHERE s.referral_id = :open ORDER BY s.fraud_score_id DESC LIMIT 1), 'ban', 'for the ban');
+SELECT pg_temp.buy('bob-friends', 'during@people.example') AS during \gset
+SELECT is(coalesce(pg_temp.state(:during), 'none') ~ '^(ineligible|none|rejected)', true, 'nothing comes by him meanwhile');
+SELECT ok(cdp.unban_referrer(:ban, 'was not him') >= 1, 'unbanned');
+SELECT is(pg_temp.state(:open) || ', ' || pg_temp.state(:during), 'review fraud_score, approved', 'what the ban held goes on');
+SELECT throws_ok(format('SELECT cdp.unban_referrer(%s)', :ban), '55000', NULL, 'lifted once');
+SELECT throws_ok('SELECT cdp.ban_referrer(-1, ''x'')', '42704', NULL, 'nobody is not banned') UNION ALL SELECT throws_ok('SELECT cdp.ban_referrer(pg_temp.who(''bob''), '''')', '22023', NULL, 'not without a reason');
+SELECT cdp.ban_referrer(pg_temp.who('carl'), 'for a day', 'strict', now() + interval '1 day') AS ban2 \gset
+SELECT is(array_length(ARRAY(SELECT cdp_internal.referral_banned(ARRAY[pg_temp.who('carl')], c.referral_campaign_id, clock_timestamp() + d) FROM cdp_data.referral_campaign c, unnest('{0,2 days}'::interval[]) d), 1), 1, 'from one campaign, for a day');
+
+-- Fraud that is found later, and figures.
+SELECT is(cdp.confirm_fraud(:good, 'card was stolen'), 'rejected', 'fraud that was paid is taken back');
+SELECT is((SELECT (blocked, blocked_value::numeric(10,2), found_later, found_later_value::numeric(10,2), rate, value_rate, overturned)::text FROM cdp.fraud_prevention('friends')), '(1,50.00,1,50.00,0.5,0.5,1)', 'one was stopped, one got through, an appeal undid one');
+SELECT is((SELECT (code, cases, fraud, "precision")::text FROM cdp.fraud_rule_precision('friends') WHERE code = 'email.disposable'), '(email.disposable,2,1,0.5)', 'one of two cases of the rule was fraud');
+SELECT * FROM finish();
+ROLLBACK;
