@@ -1,6 +1,6 @@
 -- Each recommendation: where it fires, with the numbers counted by hand, and where it must not; the false discovery rate; too few people.
 BEGIN;
-SELECT plan(62);
+SELECT plan(63);
 \ir referral_report.inc
 CREATE FUNCTION pg_temp.r(campaign text, rule text, as_of timestamptz DEFAULT '2026-03-01', margin double precision DEFAULT NULL, segments text[] DEFAULT '{}') RETURNS TABLE (status text, insight text, action text, evidence jsonb, impact numeric, unit text, confidence float8, p float8, q float8) LANGUAGE sql AS $$
   SELECT status, insight, action, evidence, expected_impact, impact_unit, confidence, p_value, q_value FROM cdp.referral_recommend(campaign, as_of, margin, segments => segments) x WHERE x.rule_id = rule
@@ -64,6 +64,11 @@ SELECT pg_temp.bring(c, i, 1100 + c * 200 + i, at => '2026-01-20') FROM (VALUES 
 SELECT is((SELECT (status, insight)::text FROM pg_temp.r('slow', 'R08')), '(recommended,"Referrers who waited more than 3.0 days for their first reward brought another one less often (6 of 30) than the others (24 of 30); nine in ten have it after 20.0 days.")', 'R08: who waited brings less');
 SELECT is((SELECT round(p::numeric, 12) FROM pg_temp.r('slow', 'R08')), (SELECT round(p_value::numeric, 12) FROM cdp.logrank_test(ARRAY(SELECT CASE WHEN i <= 6 THEN 10 ELSE 50 END::float8 FROM generate_series(1, 30) i), ARRAY(SELECT i <= 6 FROM generate_series(1, 30) i), ARRAY(SELECT CASE WHEN i <= 24 THEN 10 ELSE 50 END::float8 FROM generate_series(1, 30) i), ARRAY(SELECT i <= 24 FROM generate_series(1, 30) i))), 'R08: logrank');
 SELECT is((SELECT status FROM pg_temp.r('same', 'R08')), 'no evidence', 'R08: not where both bring as often');
+SELECT pg_temp.campaign('eager') AS g \gset
+SELECT pg_temp.enrol(:g, ARRAY(SELECT generate_series(1, 60))) \g /dev/null
+SELECT pg_temp.reward(pg_temp.bring(:g, i, 2000 + i), 'give', 20, ready => CASE WHEN i <= 30 THEN 3 ELSE 20 END) FROM generate_series(1, 60) i \g /dev/null
+SELECT pg_temp.bring(:g, i, 2100 + i, at => '2026-01-20') FROM generate_series(1, 60) i WHERE i <= 6 OR i > 36 \g /dev/null
+SELECT is((SELECT (status, p < 0.001)::text FROM pg_temp.r('eager', 'R08')), '("no evidence",t)', 'R08: nor where who waited brings more, however sure that is');
 ROLLBACK TO one;
 
 -- R11: refunds after the hold of 14 days.
