@@ -1,6 +1,16 @@
 -- Referral room, recommendations, first part: rules about steps of the way, channels, people and texts. Each rule is one function
 -- and gives one row: what it measured, its test, and what is missing when it cannot be made.
 
+CREATE OR REPLACE FUNCTION cdp_internal.referral_peers(campaign integer) RETURNS TABLE (id integer)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN QUERY SELECT c.referral_campaign_id FROM cdp_data.referral_campaign c WHERE c.state <> 'draft' AND c.referral_campaign_id <> campaign
+    ORDER BY coalesce(c.starts_at, c.created_at) DESC, c.referral_campaign_id DESC LIMIT 20;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.referral_peers(integer) IS 'The campaigns with which one is compared: the 20 others that began last and are no drafts.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.referral_steps(campaign integer, as_of timestamptz, gate bytea)
 RETURNS TABLE (step text, o integer, hits bigint, tries bigint, median_hits bigint, median_tries bigint, campaigns bigint)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -11,7 +21,7 @@ BEGIN
   WITH step AS MATERIALIZED (
     SELECT c.referral_campaign_id AS id, s.* FROM cdp_data.referral_campaign c CROSS JOIN LATERAL cdp_internal.referral_counts(c.referral_campaign_id, as_of, gate) n
       CROSS JOIN LATERAL (VALUES ('share', 1, n.enrolled_sharers, n.enrolled), ('click', 2, n.clicked_sharers, n.sharers), ('sign-up', 3, n.visitors_signed, n.visitors), ('purchase', 4, n.buyers, n.referees), ('approval', 5, n.approved, n.approved + n.rejected), ('payment', 6, n.paid, n.approved)) AS s (step, o, hits, tries)
-    WHERE c.state <> 'draft' OR c.referral_campaign_id = campaign
+    WHERE c.referral_campaign_id = campaign OR c.referral_campaign_id IN (SELECT p.id FROM cdp_internal.referral_peers(campaign) p)
   )
   SELECT m.step, m.o, m.hits, m.tries, t.hits, t.tries, (SELECT count(*) FROM step x WHERE x.step = m.step AND x.id <> campaign AND x.tries >= 30)
   FROM step m LEFT JOIN LATERAL (
@@ -21,7 +31,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_steps(integer, timestamptz, bytea) IS
-'How many went on at each step of a campaign, and at that step in the campaign that stands in the middle of all others which at least 30 reached.';
+'How many went on at each step of a campaign, and at that step in the campaign that stands in the middle of the others (cdp_internal.referral_peers()) which at least 30 reached.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_rule_steps(campaign integer, as_of timestamptz, gate bytea)
 RETURNS TABLE (rule_id text, people bigint[], p double precision, posterior double precision, holds boolean, missing text, severity text, insight text, action text, evidence jsonb, impact numeric, impact_unit text)
@@ -124,7 +134,7 @@ BEGIN
   -- Two-sided or not, against all campaigns that reward both sides.
   WITH side AS (
     SELECT c.referral_campaign_id AS id, bool_or(u.side = 'referee') AS both_sides FROM cdp_data.referral_campaign c JOIN cdp_data.reward_rule u ON u.referral_campaign_id = c.referral_campaign_id
-    WHERE u.terms_version = cdp_internal.referral_terms_at(c.referral_campaign_id, as_of) AND (c.state <> 'draft' OR c.referral_campaign_id = campaign) GROUP BY 1
+    WHERE u.terms_version = cdp_internal.referral_terms_at(c.referral_campaign_id, as_of) AND (c.referral_campaign_id = campaign OR c.referral_campaign_id IN (SELECT p.id FROM cdp_internal.referral_peers(campaign) p)) GROUP BY 1
   )
   SELECT (SELECT s.both_sides FROM side s WHERE s.id = campaign) AS both_sides, n.visitors_bought AS k, n.visitors AS n, x.k AS other_k, x.n AS other_n, r.difference, r.p_value, x.campaigns INTO t
   FROM cdp_internal.referral_counts(campaign, as_of, gate) n CROSS JOIN (SELECT coalesce(sum(y.visitors_bought), 0)::bigint AS k, coalesce(sum(y.visitors), 0)::bigint AS n, count(*) AS campaigns FROM side s CROSS JOIN LATERAL cdp_internal.referral_counts(s.id, as_of, gate) y WHERE s.id <> campaign AND s.both_sides) x
