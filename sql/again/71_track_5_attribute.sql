@@ -4,29 +4,16 @@
 -- Evidence in its order: manual, code (typed), click, claim, share, network; a code goes behind clicks where the terms say so.
 -- Of each conversion every piece of evidence is judged; the first conversion with a valid one decides (a manual one before all).
 
-CREATE OR REPLACE FUNCTION cdp_internal.referral_banned_at(customer bigint, campaign integer, at timestamptz) RETURNS boolean
+CREATE OR REPLACE FUNCTION cdp_internal.denied_host(host text, campaign integer, at timestamptz) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  IF to_regprocedure('cdp_internal.referral_banned(bigint[],integer,timestamp with time zone)') IS NULL THEN
-    RETURN false;
-  END IF;
-  RETURN EXISTS (SELECT FROM cdp_internal.referral_banned(ARRAY[customer], campaign, at));
+  RETURN EXISTS (
+    SELECT FROM cdp_internal.fraud_suffixes(host) s JOIN cdp_data.fraud_list l ON l.list = 'denied_host' AND l.what = 'host' AND l.value = s
+    WHERE (l.referral_campaign_id IS NULL OR l.referral_campaign_id = campaign) AND l.added_at <= at AND (l.expires_at IS NULL OR l.expires_at > at) AND (l.removed_at IS NULL OR l.removed_at > at));
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.referral_banned_at(bigint, integer, timestamptz) IS 'Whether a customer may not take part in a referral campaign at a moment.';
-
-CREATE OR REPLACE FUNCTION cdp_internal.denied_host(host text, at timestamptz) RETURNS boolean
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-  IF host = '' OR to_regprocedure('cdp_internal.host_denied(text,timestamp with time zone)') IS NULL THEN
-    RETURN false;
-  END IF;
-  RETURN cdp_internal.host_denied(host, at);
-END
-$$;
-COMMENT ON FUNCTION cdp_internal.denied_host(text, timestamptz) IS 'Whether no click from a host counts at a moment: sites of coupons and the like, of the list denied_host.';
+COMMENT ON FUNCTION cdp_internal.denied_host(text, integer, timestamptz) IS 'Whether no click from a host, or from one below a host on the list denied_host, counted for a campaign at a moment. Built-in sites of coupons are not meant: a click from there counts, and raises suspicion.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_kinds() RETURNS smallint[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -53,7 +40,7 @@ COMMENT ON FUNCTION cdp_internal.referral_code_by_name(bigint, timestamptz) IS
 CREATE OR REPLACE FUNCTION cdp_internal.referral_candidates(roots bigint[], as_of timestamptz)
 RETURNS TABLE (root bigint, campaign_group text, is_test boolean, referral_conversion_id bigint, occurred_at timestamptz, method text, rank integer, turn bigint, referral_campaign_id integer, terms_version integer,
   referral_click_id bigint, referral_code_id bigint, advocate_id bigint, advocate_root bigint, referee_id bigint, event_at timestamptz, reason text, evidence jsonb)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET jit = off
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET jit = off SET plan_cache_mode = force_custom_plan SET enable_nestloop = on
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -62,6 +49,9 @@ DECLARE
   by_network boolean := EXISTS (SELECT FROM cdp_data.referral_terms t WHERE t.network_match);
   types smallint[] := ARRAY(SELECT t.type_id FROM cdp_data.identifier_type_all t WHERE t.priority < 600 AND t.role = 'merge');
 BEGIN
+  IF cardinality(roots) > 100 THEN
+    PERFORM set_config('enable_nestloop', 'off', true); -- nobody knows how many rows a person has; of many people all of it is read once
+  END IF;
   RETURN QUERY
   WITH mem AS MATERIALIZED (
     SELECT m.root_id AS root, m.identifier_id, m.home_id, m.type_id, m.first_seen FROM cdp_internal.members_of(roots) m
@@ -100,25 +90,28 @@ BEGIN
         AND h.customer_id IS NULL AND h.retracted_at IS NULL
       JOIN cdp_data.referral_code k ON k.referral_code_id = h.referral_code_id
   ), judged AS MATERIALIZED (
-    SELECT t.*, c.kind, c.occurred_at, c.customer_id AS referee, v.terms_version, v.model, v.click_window, v.existing_lookback, v.signup_kinds, v.conversion_kinds, g.campaign_group,
+    SELECT row_number() OVER () AS nth, t.*, c.kind, c.occurred_at, c.customer_id AS referee, v.terms_version, v.model, v.click_window, v.existing_lookback, v.signup_kinds, v.conversion_kinds, g.campaign_group,
       cdp_internal.root_of(t.advocate) AS advocate_root,
       CASE t.method WHEN 'manual' THEN 1 WHEN 'code' THEN CASE WHEN v.code_first THEN 3 ELSE 5 END WHEN 'click' THEN 4 WHEN 'claim' THEN 6 WHEN 'share' THEN 7 ELSE 8 END AS rank
     FROM told t JOIN conv c USING (referral_conversion_id) JOIN cdp_data.referral_campaign g ON g.referral_campaign_id = t.campaign
       JOIN cdp_data.referral_terms v ON v.referral_campaign_id = t.campaign AND v.terms_version = cdp_internal.referral_terms_at(t.campaign, c.occurred_at)
     WHERE c.is_test = t.is_test AND c.kind = ANY (v.signup_kinds || v.conversion_kinds) AND (t.method <> 'network' OR v.network_match)
-  ), past AS MATERIALIZED ( -- registrations and purchases of the people, by whatever road
-    SELECT m.root, x.occurred_at, k.name AS kind, false AS is_test FROM (SELECT DISTINCT j.root FROM judged j) r JOIN home o USING (root) CROSS JOIN LATERAL (
+  ), touched AS MATERIALIZED (
+    SELECT o.root, x.* FROM (SELECT DISTINCT j.root FROM judged j) r JOIN home o USING (root) CROSS JOIN LATERAL (
       SELECT y.identifier_id, y.occurred_at, y.kind_id FROM cdp_data.touchpoint y WHERE y.customer_id = o.home_id AND y.occurred_at <= as_of AND y.kind_id = ANY (kinds) AND y.flags & 3 = 0 OFFSET 0) x
-      JOIN mem m ON m.identifier_id = x.identifier_id AND m.root = o.root JOIN cdp_data.touch_kind_all k ON k.kind_id = x.kind_id
+  ), word AS MATERIALIZED (
+    SELECT k.kind_id, k.name FROM cdp_data.touch_kind_all k WHERE k.kind_id = ANY (kinds)
+  ), past AS MATERIALIZED ( -- registrations and purchases of the people, by whatever road
+    SELECT m.root, x.occurred_at, k.name AS kind, false AS is_test FROM touched x JOIN mem m ON m.identifier_id = x.identifier_id AND m.root = x.root JOIN word k ON k.kind_id = x.kind_id
     UNION ALL
     SELECT c.root, c.occurred_at, c.kind, c.is_test FROM conv c
+  ), known AS MATERIALIZED (
+    SELECT m.root, min(m.first_seen) AS at FROM mem m WHERE m.type_id = ANY (types) AND m.first_seen <= as_of GROUP BY m.root
   ), facts AS MATERIALIZED (
-    SELECT w.*,
-      (SELECT min(p.occurred_at) FROM past p WHERE p.root = w.root AND p.kind = ANY (w.signup_kinds) AND (w.is_test OR NOT p.is_test)) AS signed_up_at,
-      (SELECT min(m.first_seen) FROM mem m WHERE m.root = w.root AND m.type_id = ANY (types) AND m.first_seen <= as_of) AS first_known_at,
-      (SELECT min(p.occurred_at) FROM past p WHERE p.root = w.root AND p.kind = ANY (w.conversion_kinds) AND (w.is_test OR NOT p.is_test) AND p.occurred_at < w.event_at
+    SELECT w.nth, min(p.occurred_at) FILTER (WHERE p.kind = ANY (w.signup_kinds)) AS signed_up_at,
+      min(p.occurred_at) FILTER (WHERE p.kind = ANY (w.conversion_kinds) AND p.occurred_at < w.event_at
         AND (w.existing_lookback IS NULL OR p.occurred_at >= (w.event_at AT TIME ZONE 'UTC' - w.existing_lookback) AT TIME ZONE 'UTC')) AS bought_at
-    FROM (SELECT DISTINCT j.root, j.event_at, j.signup_kinds, j.conversion_kinds, j.existing_lookback, j.is_test FROM judged j) w
+    FROM judged w JOIN past p ON p.root = w.root AND (w.is_test OR NOT p.is_test) GROUP BY w.nth
   )
   SELECT j.root, j.campaign_group::text, j.is_test, j.referral_conversion_id, j.occurred_at, j.method, j.rank,
     row_number() OVER (PARTITION BY j.referral_conversion_id, j.rank, j.campaign_group ORDER BY CASE WHEN j.model = 'last_valid_click' THEN -extract(epoch FROM j.event_at) ELSE extract(epoch FROM j.event_at) END,
@@ -126,24 +119,23 @@ BEGIN
     CASE
       WHEN h.bot THEN 'bot'
       WHEN h.prefetch THEN 'prefetch'
-      WHEN cdp_internal.denied_host(h.referrer_host, j.event_at) THEN 'denied_referrer'
+      WHEN h.referrer_host <> '' AND cdp_internal.denied_host(h.referrer_host, j.campaign, j.event_at) THEN 'denied_referrer'
       WHEN NOT cdp_internal.referral_active_at(j.campaign, j.event_at) THEN 'no_active_campaign'
       WHEN j.method NOT IN ('manual', 'claim') AND NOT (j.event_at >= k.issued_at AND (k.expires_at IS NULL OR j.event_at < k.expires_at) AND (k.revoked_at IS NULL OR j.event_at < k.revoked_at)) THEN 'code_inactive'
       WHEN (j.event_at AT TIME ZONE 'UTC' + j.click_window) AT TIME ZONE 'UTC' <= j.occurred_at THEN 'outside_window'
       WHEN j.advocate_root = j.root THEN CASE WHEN j.advocate = j.referee THEN 'self_referral' ELSE 'same_person' END
-      WHEN cdp_internal.referral_banned_at(j.advocate_root, j.campaign, j.event_at) THEN 'referrer_banned'
+      WHEN EXISTS (SELECT FROM cdp_internal.referral_banned(ARRAY[j.advocate_root], j.campaign, j.event_at)) THEN 'referrer_banned'
       WHEN f.bought_at IS NOT NULL THEN 'existing_customer'
-      WHEN j.method IN ('click', 'share', 'network') AND j.signup_kinds <> '{}' AND coalesce(f.signed_up_at, f.first_known_at) <= j.event_at THEN 'known_before_click'
+      WHEN j.method IN ('click', 'share', 'network') AND j.signup_kinds <> '{}' AND (f.signed_up_at <= j.event_at OR f.signed_up_at IS NULL AND y.at < j.event_at) THEN 'known_before_click'
     END,
     jsonb_strip_nulls(jsonb_build_object('conversion', j.referral_conversion_id, 'method', j.method, 'click', j.click_id, 'code', j.code_id, 'terms', j.terms_version, 'event_at', j.event_at,
-      'registered_at', coalesce(f.signed_up_at, f.first_known_at), 'bought_before_at', f.bought_at))
-  FROM judged j JOIN facts f ON f.root = j.root AND f.event_at = j.event_at AND f.signup_kinds = j.signup_kinds AND f.conversion_kinds = j.conversion_kinds
-      AND f.existing_lookback IS NOT DISTINCT FROM j.existing_lookback AND f.is_test = j.is_test
+      'registered_at', coalesce(f.signed_up_at, y.at), 'bought_before_at', f.bought_at))
+  FROM judged j LEFT JOIN facts f ON f.nth = j.nth LEFT JOIN known y ON y.root = j.root
     LEFT JOIN cdp_data.referral_click h ON h.referral_click_id = j.click_id LEFT JOIN cdp_data.referral_code k ON k.referral_code_id = j.code_id;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_candidates(bigint[], timestamptz) IS
-'Everything that may tie conversions of these roots to an advocate, of events up to as_of, judged: one row for each conversion and piece of evidence. reason NULL: valid; else the first of bot, prefetch, denied_referrer, no_active_campaign, code_inactive, outside_window (a click counts in [click, click + click_window)), self_referral or same_person, referrer_banned, existing_customer (a purchase by any identity before the click, or before the conversion for codes and names; existing_lookback), known_before_click (clicks, shares and networks where the terms know registrations: registered_at must come after; it is the first registration by any identity, else the first sight of an identifier that is more than a cookie, a device or an order). rank and turn: its place among the evidence of the conversion; terms are those of the conversion''s time.';
+'Everything that may tie conversions of these roots to an advocate, of events up to as_of, judged: one row for each conversion and piece of evidence. reason NULL: valid; else the first of bot, prefetch, denied_referrer, no_active_campaign, code_inactive, outside_window (a click counts in [click, click + click_window)), self_referral or same_person, referrer_banned, existing_customer (a purchase by any identity before the click, or before the conversion for codes and names; existing_lookback), known_before_click (clicks, shares and networks where the terms know registrations: the first registration by any identity must come after it; without one, no identifier that is more than a cookie, a device or an order was seen before it). rank and turn: its place among the evidence of the conversion; terms are those of the conversion''s time.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_attribute(roots bigint[], as_of timestamptz)
 RETURNS TABLE (root bigint, campaign_group text, is_test boolean, place bigint, referral_conversion_id bigint, occurred_at timestamptz, method text, referral_campaign_id integer, terms_version integer,

@@ -3,10 +3,13 @@
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_rows(roots bigint[], of_level smallint DEFAULT 1)
 RETURNS TABLE (root bigint, referral_id bigint, campaign_group text, is_test boolean, state text, reason text, referrer_root bigint, first_conversion_id bigint, attributed_at timestamptz, recorded_at timestamptz)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan SET enable_nestloop = on
 AS $$
 #variable_conflict use_column
 BEGIN
+  IF cardinality(roots) > 100 THEN
+    PERFORM set_config('enable_nestloop', 'off', true);
+  END IF;
   RETURN QUERY
   WITH mem AS MATERIALIZED (SELECT m.root_id AS root, m.identifier_id, m.home_id FROM cdp_internal.members_of(roots) m)
   SELECT m.root, r.referral_id, r.campaign_group::text, r.is_test, r.state::text, r.reason::text, coalesce(cdp_internal.root_of(r.referrer_id), r.referrer_id), r.first_conversion_id, r.attributed_at, c.recorded_at
@@ -33,19 +36,24 @@ COMMENT ON FUNCTION cdp_internal.referral_note(jsonb, text, timestamptz) IS
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_choose(roots bigint[], as_of timestamptz)
 RETURNS TABLE (referral_id bigint, from_state text, state text, reason text, wanted jsonb)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET jit = off
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET timezone = 'UTC' SET jit = off SET plan_cache_mode = force_custom_plan SET enable_nestloop = on
 AS $$
 #variable_conflict use_column
 BEGIN
+  IF cardinality(roots) > 100 THEN
+    PERFORM set_config('enable_nestloop', 'off', true);
+  END IF;
   RETURN QUERY
   WITH want AS MATERIALIZED (
     SELECT a.* FROM cdp_internal.referral_attribute(roots, as_of) a
   ), have AS MATERIALIZED (
     SELECT h.* FROM cdp_internal.referral_rows(roots) h
+  ), rejected AS MATERIALIZED (
+    SELECT DISTINCT h.root, h.campaign_group, h.is_test, h.first_conversion_id, h.referrer_root FROM have h WHERE h.state = 'rejected'
   ), chosen AS MATERIALIZED ( -- what was rejected for fraud gives way to the next that is valid
     SELECT DISTINCT ON (w.root, w.campaign_group, w.is_test) w.*
-    FROM want w ORDER BY w.root, w.campaign_group, w.is_test, w.reason IS NOT NULL,
-      EXISTS (SELECT FROM have h WHERE h.root = w.root AND h.campaign_group = w.campaign_group AND h.is_test = w.is_test AND h.first_conversion_id = w.referral_conversion_id AND h.referrer_root = w.advocate_root AND h.state = 'rejected'), w.place
+    FROM want w LEFT JOIN rejected h ON h.root = w.root AND h.campaign_group = w.campaign_group AND h.is_test = w.is_test AND h.first_conversion_id = w.referral_conversion_id AND h.referrer_root = w.advocate_root
+    ORDER BY w.root, w.campaign_group, w.is_test, w.reason IS NOT NULL, h.root IS NOT NULL, w.place
   ), keeper AS MATERIALIZED (
     SELECT DISTINCT ON (c.root, c.campaign_group, c.is_test) c.root, c.campaign_group, c.is_test, h.referral_id, h.state, h.reason, h.recorded_at
     FROM chosen c JOIN have h ON h.root = c.root AND h.campaign_group = c.campaign_group AND h.is_test = c.is_test AND h.referrer_root = c.advocate_root
@@ -85,17 +93,11 @@ BEGIN
   IF ids IS NULL OR ids = '{}' THEN
     RETURN '{}';
   END IF;
-  IF to_regprocedure('cdp_internal.referral_score(bigint[],timestamp with time zone)') IS NULL THEN
-    UPDATE cdp_data.referral r SET state = 'approved', decided_at = clock_timestamp() WHERE r.referral_id = ANY (ids) AND r.state = 'pending';
-    changes := (SELECT jsonb_agg(jsonb_build_object('referral_id', u, 'from_state', 'pending')) FROM unnest(ids) u);
-  ELSE
-    CREATE TEMP TABLE cdp_referral_scored ON COMMIT DROP AS SELECT s.referral_id, s.score, s.decision, s.fraud_score_id FROM cdp_internal.referral_score(ids, as_of) s;
-    UPDATE cdp_data.referral r SET score = s.score, decided_at = clock_timestamp(), state = CASE s.decision WHEN 'approve' THEN 'approved' WHEN 'review' THEN 'review' WHEN 'reject' THEN 'rejected' ELSE 'ineligible' END,
-      reason = CASE s.decision WHEN 'approve' THEN NULL ELSE 'fraud_score' END
-    FROM pg_temp.cdp_referral_scored s WHERE r.referral_id = s.referral_id AND r.state = 'pending';
-    changes := (SELECT jsonb_agg(jsonb_build_object('referral_id', s.referral_id, 'from_state', 'pending', 'fraud_score_id', s.fraud_score_id)) FROM pg_temp.cdp_referral_scored s);
-    DROP TABLE pg_temp.cdp_referral_scored;
-  END IF;
+  changes := (SELECT jsonb_agg(to_jsonb(s)) FROM cdp_internal.referral_score(ids, as_of) s);
+  UPDATE cdp_data.referral r SET score = s.score, decided_at = clock_timestamp(), state = CASE s.decision WHEN 'approve' THEN 'approved' WHEN 'review' THEN 'review' WHEN 'reject' THEN 'rejected' ELSE 'ineligible' END,
+    reason = CASE s.decision WHEN 'approve' THEN NULL ELSE 'fraud_score' END
+  FROM jsonb_to_recordset(changes) AS s (referral_id bigint, score double precision, decision text) WHERE r.referral_id = s.referral_id AND r.state = 'pending';
+  changes := (SELECT jsonb_agg(c || '{"from_state": "pending"}') FROM jsonb_array_elements(changes) c);
   PERFORM cdp_internal.referral_note(coalesce(changes, '[]'), 'system', as_of);
   RETURN ids;
 END
@@ -180,7 +182,7 @@ CREATE OR REPLACE FUNCTION cdp_internal.referral_settled(ids bigint[], as_of tim
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  IF ids <> '{}' AND to_regprocedure('cdp_internal.reward_settle(bigint[],timestamp with time zone)') IS NOT NULL THEN
+  IF ids <> '{}' THEN
     PERFORM cdp_internal.reward_settle(ids, as_of);
   END IF;
 END

@@ -4,7 +4,7 @@ CREATE OR REPLACE FUNCTION cdp_internal.referral_minor(amount numeric, currency 
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  RETURN round(amount * 10::numeric ^ cdp_internal.referral_exponent(currency))::bigint;
+  RETURN CASE WHEN amount = 0 THEN 0 WHEN amount IS NOT NULL THEN round(amount * 10::numeric ^ cdp_internal.referral_exponent(currency))::bigint END;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_minor(numeric, text) IS 'An amount of what was bought in minor units of its currency, rounded (half away from zero). NULL for NULL. Error 22023: unknown currency.';

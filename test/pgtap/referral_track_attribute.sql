@@ -1,16 +1,14 @@
 -- Who referred whom: each rule of the attribution at its border, what merges, unmerges, late news and refunds change, and that
 -- doing it again changes nothing. Fraud is not asked here: no evidence of it is given.
 BEGIN;
-SELECT plan(63);
+SELECT plan(64);
 SET timezone = 'Pacific/Chatham';
 SELECT cdp.add_source('web'), cdp.add_source('shop') \g /dev/null
 SELECT cdp.identify('shop', jsonb_build_object('user_id', u)) FROM unnest('{anna,ben,carl,dora,eve,fay}'::text[]) u \g /dev/null
 CREATE FUNCTION pg_temp.who(u text) RETURNS bigint LANGUAGE sql RETURN cdp.customer_of('user_id', u);
 SELECT cdp.create_referral_campaign(c, campaign_group => g) FROM (VALUES ('friends', 'one'), ('more', 'one'), ('buyers', 'two'), ('last', 'three'), ('deep', 'four'), ('late', 'five')) v (c, g) \g /dev/null
--- Clicks at the last moment are meant here, and no fraud.
-INSERT INTO cdp_data.fraud_rule (code, set_at, weight) VALUES ('ctit.fast', '2025-01-01', 0);
 SELECT cdp.set_referral_terms(c, t::jsonb, '[{"rule": "r", "side": "referrer", "trigger": "first_purchase", "shape": "flat", "amount": 5}]', valid_from => '2026-01-01 00:00+00') FROM (VALUES
-  ('friends', '{}'), ('more', '{}'), ('buyers', '{"signup_kinds": [], "existing_lookback": "180 days"}'), ('last', '{"model": "last_valid_click", "code_first": false, "signup_kinds": [], "network_match": true}'),
+  ('friends', '{"weights": {"ctit.fast": 0}}'), ('more', '{}'), ('buyers', '{"signup_kinds": [], "existing_lookback": "180 days"}'), ('last', '{"model": "last_valid_click", "code_first": false, "signup_kinds": [], "network_match": true}'),
   ('deep', '{"levels": 2}'), ('late', '{}')) v (c, t) \g /dev/null
 SELECT cdp.activate_referral_campaign(c, '2026-01-10 00:00+00') FROM unnest('{friends,more,buyers,last,deep}'::text[]) c \g /dev/null
 CREATE FUNCTION pg_temp.code(c text, u text) RETURNS text LANGUAGE sql RETURN c || '-of-' || u;
@@ -53,6 +51,10 @@ SELECT is(pg_temp.buy('b11', pg_temp.m('p11'), '2026-02-02 10:00+00', code => 'l
 UPDATE cdp_data.referral_code SET expires_at = '2026-02-01 00:00+00' WHERE code = 'friends-of-carl';
 SELECT is(pg_temp.buy('b12', pg_temp.m('p12'), '2026-02-01 00:00+00', code => 'friends-of-carl'), 'ineligible code_inactive code carl', 'a code at the moment at which it expires');
 SELECT is(pg_temp.buy('b13', pg_temp.m('p13'), '2026-01-31 23:59:59+00', code => 'Friends-of-Carl'), 'approved code carl', 'and just before');
+SELECT cdp.add_to_fraud_list('denied_host', 'host', 'coupons.example') \g /dev/null
+UPDATE cdp_data.fraud_list SET added_at = '2026-01-20 00:00+00';
+SELECT r2.result FROM cdp.referral_click('web', 'c140', 'friends-of-anna', '2026-01-19 10:00+00', pg_temp.c('p140'), referrer => 'https://best.Coupons.example/x'), cdp.referral_click('web', 'c141', 'friends-of-anna', '2026-01-20 00:00+00', pg_temp.c('p141'), referrer => 'https://best.Coupons.example/x') r2 \g /dev/null
+SELECT is(pg_temp.buy('b140', pg_temp.m('p140'), '2026-02-01 10:00+00') || '; ' || pg_temp.buy('b141', pg_temp.m('p141'), '2026-02-01 10:00+00'), 'review fraud_score click anna; ineligible denied_referrer click anna', 'a site on the list, from then on; what came before is looked at');
 SELECT is(pg_temp.buy('b14', '{"user_id": "anna"}', '2026-02-02 10:00+00', code => 'friends-of-anna'), 'ineligible self_referral code anna', 'nobody refers himself');
 
 -- Who is known already.

@@ -1,0 +1,222 @@
+-- Referral room, tracking: the job that follows the change feed. What came by other roads (loads, messages) is taken in, what was
+-- corrected or taken back is followed, and whoever it touches is decided again.
+
+CREATE OR REPLACE FUNCTION cdp_internal.touches_now(ids bigint[])
+RETURNS TABLE (touchpoint_id bigint, gone boolean, customer_id bigint, identifier_id bigint, occurred_at timestamptz, kind text, value numeric, currency text, properties jsonb)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+  SELECT u.id, t.touchpoint_id IS NULL, t.customer_id, t.identifier_id, t.occurred_at, k.name::text, t.value, t.currency::text, t.properties
+  FROM (SELECT DISTINCT i AS id FROM unnest(ids) i) u
+    LEFT JOIN LATERAL (SELECT x.customer_id, x.occurred_at FROM cdp_data.touchpoint_key x WHERE x.touchpoint_id = u.id LIMIT 1) y ON true
+    LEFT JOIN LATERAL (SELECT x.* FROM cdp_data.touchpoint x WHERE x.customer_id = y.customer_id AND x.occurred_at = y.occurred_at AND x.touchpoint_id = u.id OFFSET 0) t ON true
+    LEFT JOIN cdp_data.touch_kind_all k ON k.kind_id = t.kind_id
+  -- One that is past its retention is not taken back.
+  WHERE t.touchpoint_id IS NOT NULL OR EXISTS (SELECT FROM cdp_data.touchpoint_retracted r WHERE r.touchpoint_id = u.id AND r.restored_at IS NULL);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.touches_now(bigint[]) IS
+'Touchpoints as they are now; gone: taken back with their load. No row for those that are past their retention.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.touch_eligible(value numeric, properties jsonb) RETURNS numeric
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN least(abs(value), CASE WHEN jsonb_typeof(properties -> 'eligible') = 'number' AND (properties ->> 'eligible')::numeric >= 0 THEN (properties ->> 'eligible')::numeric ELSE abs(value) END);
+COMMENT ON FUNCTION cdp_internal.touch_eligible(numeric, jsonb) IS 'What rewards count of the value of a touchpoint: its property eligible, at most the value itself; without one all of it.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.touch_code(properties jsonb) RETURNS bigint
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN CASE WHEN properties ? 'referral_code_id' AND properties ->> 'referral_code_id' ~ '^[0-9]{1,18}$' THEN (SELECT c.referral_code_id FROM cdp_data.referral_code c WHERE c.referral_code_id = (properties ->> 'referral_code_id')::bigint)
+    WHEN jsonb_typeof(properties -> 'referral_code') = 'string' THEN (SELECT c.referral_code_id FROM cdp_data.referral_code c WHERE c.code = cdp_internal.referral_code_fold(properties ->> 'referral_code')) END;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.touch_code(jsonb) IS 'The referral code that a touchpoint names, by its property referral_code_id or referral_code; NULL when it names none that was issued.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.referral_follow(roots bigint[]) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+  homes bigint[] := ARRAY(SELECT DISTINCT m.home_id FROM cdp_internal.members_of(roots) m UNION SELECT m FROM unnest(roots) u CROSS JOIN LATERAL cdp_internal.customers_under(u) m);
+  n bigint;
+  done bigint := 0;
+BEGIN
+  WITH own AS MATERIALIZED (SELECT c.* FROM cdp_data.referral_conversion c WHERE c.customer_id = ANY (homes) AND c.touchpoint_id IS NOT NULL),
+    now AS MATERIALIZED (
+      SELECT t.*, coalesce(cdp_internal.referral_minor(greatest(t.value, 0), t.currency), 0) AS minor, coalesce(cdp_internal.referral_minor(cdp_internal.touch_eligible(greatest(t.value, 0), t.properties), t.currency), 0) AS eligible
+      FROM cdp_internal.touches_now(ARRAY(SELECT o.touchpoint_id FROM own o)) t)
+  UPDATE cdp_data.referral_conversion c SET retracted_at = CASE WHEN t.gone THEN coalesce(c.retracted_at, clock_timestamp()) END, customer_id = coalesce(t.customer_id, c.customer_id), identifier_id = coalesce(t.identifier_id, c.identifier_id),
+    occurred_at = coalesce(t.occurred_at, c.occurred_at), kind = coalesce(t.kind, c.kind), value_minor = CASE WHEN t.gone THEN c.value_minor ELSE t.minor END, eligible_minor = CASE WHEN t.gone THEN c.eligible_minor ELSE t.eligible END,
+    currency = CASE WHEN t.gone THEN c.currency ELSE coalesce(t.currency, c.currency) END
+  FROM now t WHERE c.touchpoint_id = t.touchpoint_id AND c.customer_id = ANY (homes)
+    AND CASE WHEN t.gone THEN c.retracted_at IS NULL ELSE c.retracted_at IS NOT NULL OR (c.customer_id, c.identifier_id, c.occurred_at, c.kind, c.value_minor, c.eligible_minor, c.currency)
+      IS DISTINCT FROM (t.customer_id, t.identifier_id, t.occurred_at, t.kind, t.minor, t.eligible, coalesce(t.currency, c.currency)) END;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  done := done + n;
+  UPDATE cdp_data.referral_click c SET retracted_at = CASE WHEN t.gone THEN coalesce(c.retracted_at, clock_timestamp()) END, customer_id = coalesce(t.customer_id, c.customer_id), identifier_id = coalesce(t.identifier_id, c.identifier_id),
+    clicked_at = coalesce(t.occurred_at, c.clicked_at)
+  FROM cdp_internal.touches_now(ARRAY(SELECT x.touchpoint_id FROM cdp_data.referral_click x WHERE x.customer_id = ANY (homes) AND x.touchpoint_id IS NOT NULL)) t
+  WHERE c.touchpoint_id = t.touchpoint_id AND c.customer_id = ANY (homes)
+    AND CASE WHEN t.gone THEN c.retracted_at IS NULL ELSE c.retracted_at IS NOT NULL OR (c.customer_id, c.identifier_id, c.clicked_at) IS DISTINCT FROM (t.customer_id, t.identifier_id, t.occurred_at) END;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  done := done + n;
+  UPDATE cdp_data.referral_share c SET retracted_at = CASE WHEN t.gone THEN coalesce(c.retracted_at, clock_timestamp()) END
+  FROM cdp_internal.touches_now(ARRAY(SELECT x.touchpoint_id FROM cdp_data.referral_share x WHERE x.customer_id = ANY (homes) AND x.touchpoint_id IS NOT NULL)) t
+  WHERE c.touchpoint_id = t.touchpoint_id AND c.customer_id = ANY (homes) AND t.gone <> (c.retracted_at IS NOT NULL);
+  GET DIAGNOSTICS n = ROW_COUNT;
+  done := done + n;
+  UPDATE cdp_data.referral_refund f SET retracted_at = CASE WHEN t.gone THEN coalesce(f.retracted_at, clock_timestamp()) END, refunded_at = coalesce(t.occurred_at, f.refunded_at),
+    amount_minor = CASE WHEN t.gone THEN f.amount_minor ELSE greatest(cdp_internal.referral_minor(cdp_internal.touch_eligible(t.value, t.properties), c.currency), 1) END
+  FROM cdp_internal.touches_now(ARRAY(SELECT x.touchpoint_id FROM cdp_data.referral_refund x JOIN cdp_data.referral_conversion y USING (referral_conversion_id) WHERE y.customer_id = ANY (homes) AND x.touchpoint_id IS NOT NULL)) t
+    CROSS JOIN cdp_data.referral_conversion c
+  WHERE f.touchpoint_id = t.touchpoint_id AND c.referral_conversion_id = f.referral_conversion_id
+    AND CASE WHEN t.gone THEN f.retracted_at IS NULL ELSE f.retracted_at IS NOT NULL OR f.refunded_at <> t.occurred_at OR t.value IS NOT NULL AND f.amount_minor <> greatest(cdp_internal.referral_minor(cdp_internal.touch_eligible(t.value, t.properties), c.currency), 1) END;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  RETURN done + n;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.referral_follow(bigint[]) IS
+'Brings conversions, clicks, shares and refunds of these roots to what their touchpoints are now: corrected, moved to another person, taken back with a load, or brought back. Returns how many changed.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.referral_take(homes bigint[], froms timestamptz[], tos timestamptz[]) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+  kinds smallint[] := cdp_internal.referral_kinds();
+  n bigint;
+  done bigint := 0;
+BEGIN
+  -- Clicks first: by them people are found whose conversions count.
+  INSERT INTO cdp_data.referral_click (source_id, source_key, referral_code_id, referral_campaign_id, clicked_at, identifier_id, customer_id, touchpoint_id, referrer_host, bot, is_test, channel)
+  SELECT k.source_id, k.source_key, c.referral_code_id, c.referral_campaign_id, t.occurred_at, t.identifier_id, t.customer_id, t.touchpoint_id, left(lower(o.referrer_host), 255), t.flags & 1 = 1, c.is_test, c.channel
+  FROM unnest(homes, froms, tos) AS w (home, f, u) CROSS JOIN LATERAL (
+      SELECT x.* FROM cdp_data.touchpoint x WHERE x.customer_id = w.home AND x.occurred_at BETWEEN w.f AND w.u AND x.kind_id = 28 AND x.properties ?| '{referral_code,referral_code_id}' OFFSET 0) t
+    JOIN cdp_data.referral_code c ON c.referral_code_id = cdp_internal.touch_code(t.properties) JOIN cdp_data.touchpoint_key k ON k.touchpoint_id = t.touchpoint_id JOIN cdp_data.origin o ON o.origin_id = t.origin_id
+  ORDER BY t.occurred_at, t.touchpoint_id ON CONFLICT DO NOTHING;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  done := done + n;
+  WITH came AS MATERIALIZED (
+    SELECT t.*, cdp_internal.touch_code(t.properties) AS code
+    FROM unnest(homes, froms, tos) AS w (home, f, u) CROSS JOIN LATERAL (
+      SELECT x.* FROM cdp_data.touchpoint x WHERE x.customer_id = w.home AND x.occurred_at BETWEEN w.f AND w.u AND x.kind_id = ANY (kinds) AND x.flags & 3 = 0 OFFSET 0) t
+    WHERE NOT EXISTS (SELECT FROM cdp_data.referral_conversion c WHERE c.touchpoint_id = t.touchpoint_id)
+  ), people AS MATERIALIZED ( -- who has a click or a conversion by any of his homes
+    SELECT m.root_id AS root FROM cdp_internal.members_of(ARRAY(SELECT DISTINCT cdp_internal.identifier_root(c.identifier_id) FROM came c)) m
+    GROUP BY 1 HAVING bool_or(EXISTS (SELECT FROM cdp_data.referral_click h WHERE h.customer_id = m.home_id AND h.identifier_id = m.identifier_id)
+      OR EXISTS (SELECT FROM cdp_data.referral_conversion h WHERE h.customer_id = m.home_id AND h.identifier_id = m.identifier_id))
+  )
+  INSERT INTO cdp_data.referral_conversion (source_id, source_key, kind, occurred_at, identifier_id, customer_id, touchpoint_id, referral_code_id, referral_click_id, value_minor, eligible_minor, currency, is_test)
+  SELECT k.source_id, k.source_key, y.name, t.occurred_at, t.identifier_id, t.customer_id, t.touchpoint_id, t.code, h.referral_click_id, coalesce(cdp_internal.referral_minor(greatest(t.value, 0), t.currency), 0),
+    coalesce(cdp_internal.referral_minor(cdp_internal.touch_eligible(greatest(t.value, 0), t.properties), t.currency), 0), t.currency, coalesce(c.is_test, false)
+  FROM came t JOIN cdp_data.touchpoint_key k ON k.touchpoint_id = t.touchpoint_id JOIN cdp_data.touch_kind_all y ON y.kind_id = t.kind_id LEFT JOIN cdp_data.referral_code c ON c.referral_code_id = t.code
+    LEFT JOIN cdp_data.referral_click h ON t.properties ->> 'referral_click_id' ~ '^[0-9]{1,18}$' AND h.referral_click_id = CASE WHEN t.properties ->> 'referral_click_id' ~ '^[0-9]{1,18}$' THEN (t.properties ->> 'referral_click_id')::bigint END
+  WHERE t.code IS NOT NULL OR h.referral_click_id IS NOT NULL OR cdp_internal.identifier_root(t.identifier_id) IN (SELECT p.root FROM people p)
+  ORDER BY t.occurred_at, t.touchpoint_id ON CONFLICT DO NOTHING;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  done := done + n;
+  INSERT INTO cdp_data.referral_refund (source_id, source_key, referral_conversion_id, refunded_at, amount_minor, customer_id, touchpoint_id)
+  SELECT k.source_id, k.source_key, c.referral_conversion_id, t.occurred_at, greatest(cdp_internal.referral_minor(cdp_internal.touch_eligible(t.value, t.properties), c.currency), 1), c.customer_id, t.touchpoint_id
+  FROM unnest(homes, froms, tos) AS w (home, f, u) CROSS JOIN LATERAL (
+      SELECT x.* FROM cdp_data.touchpoint x WHERE x.customer_id = w.home AND x.occurred_at BETWEEN w.f AND w.u AND x.refers_to IS NOT NULL AND x.value < 0 AND x.flags & 1 = 0 OFFSET 0) t
+    JOIN cdp_data.referral_conversion c ON c.touchpoint_id = t.refers_to AND c.currency = t.currency JOIN cdp_data.touchpoint_key k ON k.touchpoint_id = t.touchpoint_id
+  ORDER BY t.occurred_at, t.touchpoint_id ON CONFLICT DO NOTHING;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  RETURN done + n;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.referral_take(bigint[], timestamptz[], timestamptz[]) IS
+'Takes in what came as touchpoints by other roads, of these home customers within these times: clicks of kind referral_click that name a code (property referral_code), registrations and purchases that name one, or of people who have a click or a conversion, and refunds of conversions that are known, in their currency. What is there already is passed over. Returns how many rows came.';
+
+CREATE OR REPLACE FUNCTION cdp.referral_tick(OUT people bigint, OUT taken bigint, OUT followed bigint, OUT decided bigint)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_variable
+DECLARE
+  upto pg_snapshot;
+  feed record;
+  roots bigint[];
+  more bigint[];
+  full_pass boolean;
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  people := 0; taken := 0; followed := 0; decided := 0;
+  -- One at a time: the second finds the work of the first done.
+  PERFORM pg_advisory_xact_lock(7234572, 0);
+  upto := pg_current_snapshot();
+  SELECT array_agg(x.customer_id) FILTER (WHERE x.customer_id IS NOT NULL) AS homes, array_agg(x.f) FILTER (WHERE x.customer_id IS NOT NULL) AS froms, array_agg(x.u) FILTER (WHERE x.customer_id IS NOT NULL) AS tos, coalesce(bool_or(x.customer_id IS NULL), false) AS everybody
+  INTO feed
+  FROM (SELECT r.customer_id, coalesce(min(r.occurred_from), '-infinity') AS f, coalesce(max(r.occurred_to), 'infinity') AS u
+    FROM (SELECT y.customer_id, coalesce(y.occurred_from, '-infinity') AS occurred_from, coalesce(y.occurred_to, 'infinity') AS occurred_to FROM cdp.feed_read('referral', upto) y) r GROUP BY r.customer_id) x;
+  full_pass := feed.everybody;
+  IF EXISTS (SELECT FROM cdp_data.referral_code) AND (full_pass OR feed.homes IS NOT NULL) THEN
+    IF full_pass THEN
+      feed.homes := ARRAY(SELECT c.customer_id FROM cdp_data.referral_click c WHERE c.customer_id IS NOT NULL UNION SELECT c.customer_id FROM cdp_data.referral_conversion c UNION SELECT c.customer_id FROM cdp_data.referral_code c UNION SELECT unnest(coalesce(feed.homes, '{}'))
+        -- No code is older than the oldest.
+        UNION SELECT t.customer_id FROM cdp_data.touchpoint t WHERE t.occurred_at >= (SELECT min(c.issued_at) FROM cdp_data.referral_code c) AND t.kind_id = ANY (cdp_internal.referral_kinds() || 28::smallint)
+          AND t.properties ?| '{referral_code,referral_code_id}');
+      feed.froms := ARRAY(SELECT '-infinity'::timestamptz FROM unnest(feed.homes));
+      feed.tos := ARRAY(SELECT 'infinity'::timestamptz FROM unnest(feed.homes));
+    END IF;
+    taken := cdp_internal.referral_take(feed.homes, feed.froms, feed.tos);
+    -- Of all who changed, those of whom anything is known here, and those whom a changed advocate brought.
+    roots := ARRAY(
+      SELECT DISTINCT m.root_id FROM cdp_internal.members_of(ARRAY(SELECT DISTINCT r.root_id FROM cdp_internal.roots_of(feed.homes) r)) m
+      WHERE EXISTS (SELECT FROM cdp_data.referral_click c WHERE c.customer_id = m.home_id) OR EXISTS (SELECT FROM cdp_data.referral_conversion c WHERE c.customer_id = m.home_id)
+        OR EXISTS (SELECT FROM cdp_data.referral_code c WHERE c.customer_id = m.home_id) OR EXISTS (SELECT FROM cdp_data.referral_code c WHERE c.customer_id = m.root_id));
+    roots := cdp_internal.lock_customers(NULL, false, roots);
+    followed := cdp_internal.referral_follow(roots);
+    more := ARRAY(
+      SELECT DISTINCT coalesce(cdp_internal.identifier_root(c.identifier_id), -1) FROM unnest(roots) u CROSS JOIN LATERAL cdp_internal.customers_under(u) m JOIN cdp_data.referral r ON r.referrer_id = m
+        JOIN cdp_data.referral_conversion c ON c.referral_conversion_id = r.first_conversion_id
+      UNION SELECT DISTINCT cdp_internal.identifier_root(c.identifier_id) FROM cdp_internal.members_of(roots) m JOIN cdp_data.referral_conversion c ON c.customer_id = m.home_id
+      UNION SELECT u FROM unnest(roots) u);
+    more := ARRAY(SELECT u FROM unnest(more) u WHERE u > 0 ORDER BY u);
+    people := cardinality(more);
+    decided := (SELECT count(*) FROM cdp_internal.referral_decide(more));
+    -- Amounts may have changed though nobody's referral did.
+    IF taken + followed > 0 THEN
+      PERFORM cdp_internal.referral_settled(ARRAY(SELECT h.referral_id FROM cdp_internal.referral_rows(more) h UNION SELECT h.referral_id FROM cdp_internal.referral_rows(more, 2::smallint) h ORDER BY 1), now());
+    END IF;
+  END IF;
+  PERFORM cdp.feed_advance('referral', upto);
+END
+$$;
+COMMENT ON FUNCTION cdp.referral_tick() IS
+'Follows the change feed (consumer referral): takes in conversions, clicks and refunds that came by loads and messages (cdp_internal.referral_take()), follows corrections and loads that were taken back, and decides again about everybody whom merges, unmerges, erasures and all that touch: referees, and those whom a changed advocate brought. The first time, or after a restore, about all. Returns how many people were looked at, rows taken in and rows that followed their touchpoints, and referrals that changed. The job list runs it each minute. Sessions wait for each other.';
+
+CREATE OR REPLACE FUNCTION cdp.explain_referral(referral bigint, as_of timestamptz DEFAULT NULL)
+RETURNS TABLE (conversion bigint, converted_at timestamptz, method text, event_at timestamptz, click bigint, code text, campaign text, advocate bigint, counts boolean, reason text, explanation text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+  r record;
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  SELECT x.*, cdp_internal.identifier_root(c.identifier_id) AS root INTO r FROM cdp_data.referral x JOIN cdp_data.referral_conversion c ON c.referral_conversion_id = x.first_conversion_id WHERE x.referral_id = explain_referral.referral;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'there is no referral %', coalesce(referral::text, 'NULL') USING ERRCODE = 'invalid_parameter_value', HINT = 'SELECT referral_id FROM cdp_data.referral;';
+  END IF;
+  RETURN QUERY
+  SELECT c.referral_conversion_id, c.occurred_at, c.method, c.event_at, c.referral_click_id, cdp.referral_code_format(k.code), g.name::text, c.advocate_id,
+    c.referral_conversion_id = r.first_conversion_id AND c.method = r.method AND c.advocate_id = r.referrer_id AND c.referral_click_id IS NOT DISTINCT FROM r.referral_click_id AND r.state NOT IN ('ineligible', 'duplicate'), c.reason,
+    CASE coalesce(c.reason, '')
+      WHEN '' THEN CASE WHEN c.referral_conversion_id = r.first_conversion_id AND c.method = r.method AND c.referral_click_id IS NOT DISTINCT FROM r.referral_click_id THEN 'valid, and first in order' ELSE 'valid, but other evidence goes before it' END
+      WHEN 'bot' THEN 'the click came from a program' WHEN 'prefetch' THEN 'the page was fetched ahead, nobody clicked' WHEN 'denied_referrer' THEN 'it came from a site on the list denied_host'
+      WHEN 'no_active_campaign' THEN format('campaign "%s" was not active then', g.name) WHEN 'code_inactive' THEN 'the code was not issued yet, had expired or was taken back'
+      WHEN 'outside_window' THEN format('the conversion came %s after it, the window is %s', c.occurred_at - c.event_at, t.click_window)
+      WHEN 'self_referral' THEN 'advocate and referee are the same customer' WHEN 'same_person' THEN 'advocate and referee turned out to be one person'
+      WHEN 'referrer_banned' THEN 'the advocate was banned then' WHEN 'existing_customer' THEN format('the person had bought before, at %s', c.evidence ->> 'bought_before_at')
+      WHEN 'known_before_click' THEN format('the person was known since %s', c.evidence ->> 'registered_at') END
+  FROM cdp_internal.referral_candidates(ARRAY[r.root], coalesce(as_of, now())) c JOIN cdp_data.referral_campaign g USING (referral_campaign_id)
+    JOIN cdp_data.referral_terms t ON t.referral_campaign_id = c.referral_campaign_id AND t.terms_version = c.terms_version LEFT JOIN cdp_data.referral_code k ON k.referral_code_id = c.referral_code_id
+  WHERE c.campaign_group = r.campaign_group AND c.is_test = r.is_test
+  ORDER BY c.occurred_at, c.referral_conversion_id, c.rank, c.turn;
+END
+$$;
+COMMENT ON FUNCTION cdp.explain_referral(bigint, timestamptz) IS
+'Everything that may tie the person of a referral to an advocate, in the group of campaigns of that referral, in order: each click, code and name with why it is valid or not (reason, and in words), by the events up to as_of (NULL: now). counts: the referral stands on it. What was decided then is in cdp_data.referral_decision. No row for who was erased. Error 22023: no such referral.';

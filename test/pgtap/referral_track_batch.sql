@@ -1,0 +1,65 @@
+-- Batches of clicks and conversions: the same as one by one, bad rows in quarantine, again nothing, and a load that is taken back.
+SELECT plan(18);
+SET client_min_messages = warning;
+SET timezone = 'Asia/Kathmandu';
+SELECT cdp.add_source('web'), cdp.add_source('bulk') \g /dev/null
+SELECT cdp.identify('web', '{"user_id": "anna"}') \g /dev/null
+SELECT cdp.create_referral_campaign('friends') \g /dev/null
+SELECT cdp.set_referral_terms('friends', '{"weights": {"ctit.fast": 0}}', '[{"rule": "r", "side": "referrer", "trigger": "first_purchase", "shape": "flat", "amount": 5}]', valid_from => '2026-01-01 00:00+00') \g /dev/null
+SELECT cdp.activate_referral_campaign('friends', '2026-01-01 00:00+00') \g /dev/null
+SELECT cdp.issue_referral_code('friends', cdp.customer_of('user_id', 'anna'), 'by-anna', issued_at => '2026-01-02 00:00+00', channel => 'card'), cdp.issue_referral_code('friends', cdp.customer_of('user_id', 'anna'), 'trial-1', is_test => true, issued_at => '2026-01-02 00:00+00') \g /dev/null
+
+-- The same 40 clicks, of people a by calls and of people b in a batch.
+CREATE FUNCTION pg_temp.clicks(who text) RETURNS TABLE (i integer, doc jsonb) LANGUAGE sql AS $$
+  SELECT i, jsonb_strip_nulls(jsonb_build_object('source_key', who || i, 'occurred_at', to_char(timestamp '2026-02-01 10:00' + i * interval '7 minutes', 'YYYY-MM-DD"T"HH24:MI:SS"Z"'), 'code', CASE WHEN i % 9 = 0 THEN 'Trial-1' ELSE 'BY-Anna' END,
+    'identifiers', CASE WHEN i % 5 > 0 THEN jsonb_build_object('cookie', 'cookie-' || who || '-' || i % 17) END, 'ip', CASE WHEN i % 4 > 0 THEN '203.0.113.' || i END, 'user_agent', CASE WHEN i % 7 = 0 THEN 'Googlebot/2.1' ELSE 'Mozilla/5.0' END,
+    'referrer', CASE WHEN i % 3 = 0 THEN 'https://Weibo.com/x' END, 'url', CASE WHEN i % 6 = 0 THEN 'https://shop.example/?gclid=1' END, 'country', CASE WHEN i % 2 = 0 THEN 'cn' END, 'asn', i, 'prefetch', i % 8 = 0, 'channel', CASE WHEN i % 10 = 0 THEN 'wechat' END, 'variant', 'v' || i % 2))
+  FROM generate_series(1, 40) i $$;
+SELECT cdp.referral_click('web', doc ->> 'source_key', doc ->> 'code', (doc ->> 'occurred_at')::timestamptz, coalesce(doc -> 'identifiers', '{}'), (doc ->> 'ip')::inet, doc ->> 'user_agent', NULL, doc ->> 'referrer', doc ->> 'url', doc ->> 'channel', doc ->> 'variant',
+  (doc ->> 'asn')::bigint, doc ->> 'country', false, (doc ->> 'prefetch')::boolean) FROM pg_temp.clicks('a') ORDER BY i \g /dev/null
+SELECT is((SELECT concat_ws(' ', rows_read, recorded, quarantined) FROM cdp.load_referral_clicks('bulk', (SELECT jsonb_agg(doc ORDER BY i) FROM pg_temp.clicks('b')))), '40 40 0', 'a batch of clicks');
+SELECT is((SELECT concat_ws(' ', rows_read, recorded, quarantined) FROM cdp.load_referral_clicks('bulk', (SELECT jsonb_agg(doc ORDER BY i) FROM pg_temp.clicks('b')))), '40 0 0', 'again nothing is new');
+CREATE FUNCTION pg_temp.seen(src text) RETURNS TABLE (k text, r text) LANGUAGE sql STABLE AS $$
+  SELECT substr(c.source_key, 2), concat_ws('|', c.referral_code_id, c.clicked_at, (SELECT regexp_replace(i.value, '-[ab]-', '-') FROM cdp_data.identifier i WHERE i.identifier_id = c.identifier_id), c.ip_digest, c.net_digest, c.agent_digest, c.device_digest, c.referrer_host, c.asn, c.country, c.paid, c.bot, c.prefetch, c.is_test, c.channel, c.variant,
+    t.flags, t.properties -> 'referral_code_id', o.source, o.medium, o.campaign, o.referrer_host)
+  FROM cdp_data.referral_click c JOIN cdp_data.source s USING (source_id) LEFT JOIN cdp_data.touchpoint t USING (touchpoint_id) LEFT JOIN cdp_data.origin o USING (origin_id) WHERE s.name = src $$;
+SELECT is((SELECT count(*) FROM pg_temp.seen('web') a JOIN pg_temp.seen('bulk') b USING (k) WHERE a.r = b.r), 40::bigint, 'are what single calls make of them');
+SELECT is((SELECT count(*) FROM cdp_data.referral_click WHERE touchpoint_id IS NOT NULL), 64::bigint, 'those of known people are touchpoints');
+
+-- Conversions and refunds.
+CREATE FUNCTION pg_temp.orders(who text) RETURNS TABLE (i integer, doc jsonb) LANGUAGE sql AS $$
+  SELECT i, jsonb_strip_nulls(jsonb_build_object('source_key', who || 'o' || i, 'occurred_at', '2026-02-03T10:00:00Z', 'kind', CASE WHEN i % 6 = 0 THEN 'sign_up' ELSE 'purchase' END, 'value', CASE WHEN i % 6 > 0 THEN 10 + i END, 'eligible', CASE WHEN i % 6 IN (1, 2) THEN 5 END, 'currency', 'EUR',
+    'identifiers', jsonb_build_object('cookie', 'cookie-' || who || '-' || i, 'email', who || i || '@example.org'), 'code', CASE WHEN i % 7 = 0 THEN 'by-anna' END, 'ip', '198.51.100.' || i, 'payment', CASE WHEN i % 3 = 0 THEN 'card ' || i END)) FROM generate_series(1, 24) i $$;
+SELECT cdp.referral_convert('web', doc ->> 'source_key', doc ->> 'kind', (doc ->> 'occurred_at')::timestamptz, doc -> 'identifiers', (doc ->> 'value')::numeric, CASE WHEN doc ? 'value' THEN 'EUR' END, (doc ->> 'eligible')::numeric, doc ->> 'code', ip => (doc ->> 'ip')::inet, payment => doc ->> 'payment')
+FROM pg_temp.orders('a') ORDER BY i \g /dev/null
+SELECT load_id AS load, rows_read, recorded, quarantined FROM cdp.load_referral_conversions('bulk', (SELECT jsonb_agg(doc ORDER BY i) FROM pg_temp.orders('b'))) \gset
+SELECT is(concat_ws(' ', :rows_read, :quarantined), '24 0', 'a batch of conversions');
+CREATE FUNCTION pg_temp.bought(src text) RETURNS TABLE (k text, r text) LANGUAGE sql STABLE AS $$
+  SELECT substr(c.source_key, 2), concat_ws('|', c.kind, c.occurred_at, c.value_minor, c.eligible_minor, c.referral_code_id, c.ip_digest, c.net_digest, c.payment_digest, c.is_test, (SELECT string_agg(concat_ws(' ', x.method, CASE WHEN x.state = 'ineligible' THEN x.reason ELSE 'live' END), ',') FROM cdp_data.referral x WHERE x.first_conversion_id = c.referral_conversion_id))
+  FROM cdp_data.referral_conversion c JOIN cdp_data.source s USING (source_id) WHERE s.name = src $$;
+SELECT is_empty($$SELECT b.k, a.r, b.r FROM pg_temp.bought('bulk') b LEFT JOIN pg_temp.bought('web') a USING (k) WHERE b.r IS DISTINCT FROM a.r$$, 'are what single calls make of them');
+SELECT ok((SELECT count(*) FROM cdp_data.referral_conversion c JOIN cdp_data.source s USING (source_id) WHERE s.name = 'bulk') BETWEEN 10 AND 23, 'of people with a click or a code only');
+SELECT is((SELECT count(*) FROM cdp_data.referral r JOIN cdp_data.referral_conversion c ON c.referral_conversion_id = r.first_conversion_id JOIN cdp_data.source s USING (source_id) WHERE s.name = 'bulk'),
+  (SELECT count(*) FROM cdp_data.referral r JOIN cdp_data.referral_conversion c ON c.referral_conversion_id = r.first_conversion_id JOIN cdp_data.source s USING (source_id) WHERE s.name = 'web'), 'and as many referrals');
+SELECT load_id AS again, concat_ws(' ', rows_read, recorded, decided, quarantined) AS said FROM cdp.load_referral_conversions('bulk', (SELECT jsonb_agg(doc ORDER BY i) FROM pg_temp.orders('b'))) \gset
+SELECT is(:'said'::text, '24 0 0 0', 'again nothing is new');
+SELECT is((SELECT recorded FROM cdp.load_referral_conversions('bulk', '[{"source_key": "f1", "occurred_at": "2026-02-05T10:00:00Z", "kind": "refund", "value": -4, "currency": "EUR", "identifiers": {"email": "b1@example.org"}, "refers_to": "bo1"}]')), 1::bigint, 'a refund');
+SELECT is((SELECT f.amount_minor || ' ' || c.source_key FROM cdp_data.referral_refund f JOIN cdp_data.referral_conversion c USING (referral_conversion_id)), '400 bo1', 'of its conversion');
+
+-- Bad rows.
+SELECT is((SELECT concat_ws(' ', rows_read, recorded, quarantined) FROM cdp.load_referral_clicks('bulk', '[1, {"occurred_at": "2026-02-01T10:00:00Z", "code": "by-anna"}, {"source_key": "x1", "occurred_at": "yesterday", "code": "by-anna"}, {"source_key": "x2", "occurred_at": "2026-02-01T10:00:00Z", "code": "by-nobody"},
+  {"source_key": "x3", "occurred_at": "2026-02-01T10:00:00Z", "code": "by-anna", "country": "China"}, {"source_key": "x4", "occurred_at": "2026-02-01T10:00:00Z", "code": "by-anna", "ip": "999.1.1.1"}, {"source_key": "x5", "occurred_at": "2026-02-01T10:00:00Z", "code": "by-anna"},
+  {"source_key": "x5", "occurred_at": "2026-02-01T11:00:00Z", "code": "by-anna"}, {"source_key": "x6", "occurred_at": "infinity", "code": "by-anna"}]')), '9 1 8', 'one of nine is a click');
+SELECT is((SELECT string_agg(code, ' ' ORDER BY row_no) FROM cdp_data.quarantine WHERE row_no IS NOT NULL), 'not_object missing_key bad_time unknown_code bad_field bad_field repeated_key bad_time', 'the others wait, with what is wrong');
+SELECT is((SELECT concat_ws(' ', rows_read, recorded, quarantined) FROM cdp.load_referral_conversions('bulk', '[{"source_key": "y1", "occurred_at": "2026-02-01T10:00:00Z", "kind": "purchase", "value": "much", "identifiers": {"email": "y@example.org"}, "code": "by-anna"},
+  {"source_key": "y2", "occurred_at": "2026-02-01T10:00:00Z", "kind": "nonsense-kind", "value": 3, "identifiers": {"email": "y@example.org"}, "code": "by-anna"}, {"source_key": "y3", "occurred_at": "2026-02-01T10:00:00Z", "kind": "purchase", "value": 3, "eligible": "x", "identifiers": {"email": "y@example.org"}}]')), '3 0 3', 'nor are these conversions');
+SELECT throws_ok($$SELECT cdp.load_referral_clicks('bulk', '{}')$$, '22023', NULL, 'no array');
+SELECT throws_ok($$SELECT cdp.load_referral_clicks('bulk', NULL)$$, '22023', NULL, 'nothing');
+
+-- Taken back.
+SELECT decided FROM cdp.referral_tick() \g /dev/null
+SELECT cdp.revert_load(:again), cdp.revert_load(:load) \g /dev/null
+SELECT decided FROM cdp.referral_tick() \g /dev/null
+SELECT is((SELECT count(*) FROM cdp_data.referral_conversion c JOIN cdp_data.source s USING (source_id) WHERE s.name = 'bulk' AND c.retracted_at IS NULL), 0::bigint, 'a batch that is taken back takes its conversions');
+SELECT is((SELECT string_agg(DISTINCT concat_ws(' ', x.state, x.reason), ',') FROM cdp_data.referral x JOIN cdp_data.referral_conversion c ON c.referral_conversion_id = x.first_conversion_id JOIN cdp_data.source s USING (source_id) WHERE s.name = 'bulk'), 'ineligible no_evidence', 'and their referrals');
+SELECT * FROM finish();

@@ -1,0 +1,80 @@
+-- The job of referrals: what comes by loads is taken in, corrections and reverts are followed, merges, unmerges and erasures are
+-- decided again. Each statement is a transaction of its own, as the change feed wants it.
+SELECT plan(29);
+SET client_min_messages = warning;
+SET timezone = 'Asia/Kolkata';
+SELECT cdp.add_source('web'), cdp.add_source('shop') \g /dev/null
+SELECT cdp.identify('shop', jsonb_build_object('user_id', u, 'email', u || '@example.org')) FROM unnest('{anna,ben}'::text[]) u \g /dev/null
+SELECT cdp.create_referral_campaign('friends') \g /dev/null
+SELECT cdp.set_referral_terms('friends', '{}', '[{"rule": "r", "side": "referrer", "trigger": "first_purchase", "shape": "flat", "amount": 5}]', valid_from => '2026-01-01 00:00+00') \g /dev/null
+SELECT cdp.activate_referral_campaign('friends', '2026-01-10 00:00+00') \g /dev/null
+SELECT cdp.issue_referral_code('friends', cdp.customer_of('user_id', u), 'by-' || u, issued_at => '2026-01-05 00:00+00') FROM unnest('{anna,ben}'::text[]) u \g /dev/null
+SELECT is((SELECT people FROM cdp.referral_tick()), 2::bigint, 'the first time all who have codes are looked at');
+SELECT is((SELECT t::text FROM cdp.referral_tick() t), '(0,0,0,0)', 'then nothing is to be done');
+CREATE FUNCTION pg_temp.state(k text) RETURNS text LANGUAGE sql STABLE AS
+$$ SELECT string_agg(concat_ws(' ', x.state, x.reason, x.method), ', ' ORDER BY x.referral_id) FROM cdp_data.referral x JOIN cdp_data.referral_conversion c ON c.referral_conversion_id = x.first_conversion_id WHERE c.source_key = k $$;
+
+-- Loads: orders that name a code, orders of somebody who clicked, orders of nobody here, a refund.
+SELECT cdp.referral_click('web', 'c1', 'by-anna', '2026-02-01 10:00+00', '{"cookie": "cookie-one"}') \g /dev/null
+SELECT cdp.identify('shop', '{"cookie": "cookie-one", "email": "p1@example.org"}', '{}', '2026-02-02 10:00+00') \g /dev/null
+CREATE TABLE st (source_key text, occurred_at text, identifier_type text, identifier text, kind text, value text, currency text, refers_to text, properties text);
+INSERT INTO st VALUES ('o1', '2026-02-02 10:00:00Z', 'email', 'p1@example.org', 'purchase', '80', 'EUR', NULL, NULL), ('o2', '2026-02-03 10:00:00Z', 'email', 'p2@example.org', 'order', '50', 'EUR', NULL, '{"referral_code": "By-Ben", "eligible": 40}'),
+  ('o3', '2026-02-03 10:00:00Z', 'email', 'p3@example.org', 'purchase', '50', 'EUR', NULL, NULL), ('o4', '2026-02-03 10:00:00Z', 'email', 'p4@example.org', 'purchase', '50', 'EUR', NULL, '{"referral_code": "nobody-s"}'),
+  ('r1', '2026-02-05 10:00:00Z', 'email', 'p1@example.org', 'refund', '-20', 'EUR', 'o1', NULL), ('k1', '2026-02-01 09:00:00Z', 'email', 'p5@example.org', 'referral_click', NULL, NULL, NULL, '{"referral_code": "by-ben"}'),
+  ('o5', '2026-02-01 09:30:00Z', 'email', 'p5@example.org', 'sign_up', NULL, NULL, NULL, NULL);
+SELECT load_id AS load FROM cdp.load_touchpoints('shop', 'st') \gset
+SELECT is((SELECT taken FROM cdp.referral_tick()), 5::bigint, 'two orders, a registration, a click and a refund are taken in');
+SELECT is((SELECT array_agg(source_key ORDER BY source_key) FROM cdp_data.referral_conversion), '{o1,o2,o5}', 'those of people with a click or a code');
+SELECT is(pg_temp.state('o1') || ', ' || pg_temp.state('o2') || ', ' || pg_temp.state('o5'), 'approved click, approved code, approved click', 'and attributed');
+SELECT is((SELECT array_agg(concat_ws(' ', value_minor, eligible_minor, currency) ORDER BY source_key) FROM cdp_data.referral_conversion), '{"8000 8000 EUR","5000 4000 EUR","0 0"}', 'money in minor units, what is eligible by its property');
+SELECT is((SELECT f.amount_minor || ' ' || c.source_key FROM cdp_data.referral_refund f JOIN cdp_data.referral_conversion c USING (referral_conversion_id)), '2000 o1', 'the refund with its conversion');
+SELECT is((SELECT decided FROM cdp.referral_tick()), 0::bigint, 'again changes nothing');
+SELECT is((SELECT result FROM cdp.referral_convert('shop', 'o2', 'order', '2026-02-03 10:00:00Z', '{"email": "p2@example.org"}', 50, 'EUR', code => 'by-ben', ip => '203.0.113.5')), 'repeated', 'the shop tells the same order by a call');
+SELECT is((SELECT ip_digest IS NOT NULL FROM cdp_data.referral_conversion WHERE source_key = 'o2'), true, 'which adds what only the call knows');
+
+-- Corrections.
+UPDATE st SET value = '60', properties = '{"referral_code": "By-Ben", "eligible": 45}' WHERE source_key = 'o2';
+UPDATE st SET value = '-30' WHERE source_key = 'r1';
+SELECT load_id AS second FROM cdp.load_touchpoints('shop', 'st') \gset
+SELECT is((SELECT followed FROM cdp.referral_tick()), 2::bigint, 'corrected rows are followed');
+SELECT is((SELECT value_minor || ' ' || eligible_minor FROM cdp_data.referral_conversion WHERE source_key = 'o2') || ' ' || (SELECT amount_minor FROM cdp_data.referral_refund), '6000 4500 3000', 'to their new amounts');
+SELECT cdp.revert_load(:second) \g /dev/null
+SELECT is((SELECT followed FROM cdp.referral_tick()), 2::bigint, 'and back');
+SELECT is((SELECT value_minor || ' ' || eligible_minor FROM cdp_data.referral_conversion WHERE source_key = 'o2') || ' ' || (SELECT amount_minor FROM cdp_data.referral_refund), '5000 4000 2000', 'to the old ones');
+SELECT cdp.revert_load(:load) \g /dev/null
+SELECT decided FROM cdp.referral_tick() \g /dev/null
+SELECT is((SELECT array_agg(retracted_at IS NOT NULL) FROM cdp_data.referral_conversion) || (SELECT array_agg(retracted_at IS NOT NULL) FROM cdp_data.referral_refund), '{t,t,t,t}', 'a load that is taken back takes its conversions');
+SELECT is(pg_temp.state('o1') || ', ' || pg_temp.state('o2'), 'ineligible no_evidence click, ineligible no_evidence code', 'and their referrals');
+SELECT cdp.retry_load(:load) \g /dev/null
+SELECT decided FROM cdp.referral_tick() \g /dev/null
+SELECT is(pg_temp.state('o1') || ', ' || pg_temp.state('o2'), 'approved click, approved code', 'done again, they count again');
+
+-- Merges and unmerges.
+SELECT cdp.referral_convert('web', 's1', 'sign_up', '2026-02-10 10:00+00', '{"email": "p6@example.org"}', code => 'by-anna'), cdp.referral_convert('web', 's2', 'sign_up', '2026-02-11 10:00+00', '{"email": "p7@example.org"}', code => 'by-ben') \g /dev/null
+SELECT cdp.link_identifiers((SELECT identifier_id FROM cdp_data.identifier WHERE value = 'p6@example.org'), (SELECT identifier_id FROM cdp_data.identifier WHERE value = 'p7@example.org'), 'one person') \g /dev/null
+SELECT decided FROM cdp.referral_tick() \g /dev/null
+SELECT is(pg_temp.state('s1') || ', ' || pg_temp.state('s2'), 'approved code, duplicate already_referred code', 'of two who become one the first referral stays');
+SELECT cdp.unmerge(link => (SELECT max(link_id) FROM cdp_data.link WHERE kind = 'manual' AND state = 'active'), reason => 'two after all') \g /dev/null
+SELECT decided FROM cdp.referral_tick() \g /dev/null
+SELECT is(pg_temp.state('s1') || ', ' || pg_temp.state('s2'), 'approved code, review unmerged code', 'parted, the other one waits for somebody');
+SELECT cdp.identify('web', '{"email": ["anna@example.org", "p6@example.org"]}') \g /dev/null
+SELECT decided FROM cdp.referral_tick() \g /dev/null
+SELECT is(pg_temp.state('s1'), 'ineligible same_person code', 'an advocate who becomes one with his friend');
+
+-- What stands behind a referral, and an erasure.
+SELECT is((SELECT array_agg(concat_ws(' ', method, code, counts, reason, explanation)) FROM cdp.explain_referral((SELECT x.referral_id FROM cdp_data.referral x JOIN cdp_data.referral_conversion c ON c.referral_conversion_id = x.first_conversion_id WHERE c.source_key = 'o1'))),
+  '{"click by-anna t valid, and first in order"}', 'why it counts');
+SELECT is((SELECT array_agg(concat_ws(' ', method, code, counts, reason)) FROM cdp.explain_referral((SELECT x.referral_id FROM cdp_data.referral x JOIN cdp_data.referral_conversion c ON c.referral_conversion_id = x.first_conversion_id WHERE c.source_key = 's1'))),
+  '{"code by-anna f same_person"}', 'or not');
+SELECT throws_ok('SELECT cdp.explain_referral(-5)', '22023', NULL, 'a referral that is not there');
+SELECT cdp.erase_customer(cdp.customer_of('email', 'p2@example.org')) \g /dev/null
+SELECT is((SELECT count(*) FROM cdp.referral_tick()), 1::bigint, 'the job passes over an erased person');
+SELECT is((SELECT string_agg(concat_ws(' ', state, method), ',') FROM cdp_data.referral x WHERE EXISTS (SELECT FROM cdp_data.referral_conversion c WHERE c.referral_conversion_id = x.first_conversion_id AND c.identifier_id < 0)), 'approved code', 'whose referral stays as it was decided');
+SELECT cdp.erase_customer(cdp.customer_of('email', 'ben@example.org')) \g /dev/null
+SELECT is((SELECT count(*) FROM cdp.referral_tick()), 1::bigint, 'and over an erased advocate');
+SELECT is((SELECT count(*) FROM cdp_data.referral_code WHERE code ~ 'ben' OR revoked_reason = 'erased'), 1::bigint, 'whose code has ended and lost its text');
+DELETE FROM cdp_data.feed_cursor WHERE consumer = 'referral';
+CREATE TABLE before AS SELECT md5(string_agg(r::text, '|' ORDER BY referral_id)) AS m FROM cdp_data.referral r;
+SELECT is((SELECT decided FROM cdp.referral_tick()), 0::bigint, 'a full pass changes nothing');
+SELECT is((SELECT md5(string_agg(r::text, '|' ORDER BY referral_id)) FROM cdp_data.referral r), (SELECT m FROM before), 'not a row');
+SELECT * FROM finish();
