@@ -5,7 +5,7 @@ CREATE OR REPLACE FUNCTION cdp_internal.referral_figures(campaign integer) RETUR
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 BEGIN
-  RETURN jsonb_build_object('funnel', (SELECT to_jsonb(f) FROM cdp_internal.referral_funnel_counts(campaign, 'infinity', NULL) f),
+  RETURN jsonb_build_object('funnel', (SELECT to_jsonb(f) FROM cdp_internal.referral_counts(campaign, 'infinity', NULL) f),
     'codes', (SELECT count(*) FROM cdp_data.referral_code x WHERE x.referral_campaign_id = campaign AND NOT x.is_test),
     'clicks', (SELECT count(*) FROM cdp_data.referral_click x WHERE x.referral_campaign_id = campaign AND NOT x.is_test),
     'conversions', (SELECT count(*) FROM cdp_data.referral_conversion x WHERE NOT x.is_test),

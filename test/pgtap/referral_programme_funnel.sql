@@ -1,6 +1,6 @@
 -- The live funnel: a small campaign counted by hand, step by step; tests, programs, retracted and refused are nowhere in it; merges count at
 -- once; an empty campaign has zeros and no rates; few people are hidden; who may not read rewards sees the sums.
-SELECT plan(20);
+SELECT plan(21);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC');
 SELECT cdp.identify('shop', jsonb_build_object('user_id', 'a' || i, 'email', 'a' || i || '@x.example'), '{"city": "Xian"}', '2025-01-01') FROM generate_series(1, 6) i;
@@ -37,6 +37,7 @@ SELECT ok((SELECT count(*) FROM cdp_data.referral WHERE state = 'approved') >= 2
 SELECT results_eq($$SELECT participation_rate, signup_rate, conversion_rate, denominators ->> 'participation_rate', denominators ->> 'conversion_rate' FROM cdp.referral_funnel('bring')$$, $$VALUES (0.6, 0.75, 0.5, 'reached', 'clicked')$$, 'rates say of whom');
 UPDATE cdp_data.reward SET reserved_minor = 0, pending_minor = 0, available_minor = 0, paid_minor = amount_minor, paid_at = now() WHERE referral_id = (SELECT min(referral_id) FROM cdp_data.referral WHERE state = 'approved');
 SELECT is(pg_temp.funnel(), format('5 6 3 4 3 2 %s 1', (SELECT count(*) FROM cdp_data.referral WHERE state = 'approved')), 'one was paid');
+SELECT is_empty($$SELECT r.metric, r.value, f.value FROM cdp.referral_report('bring') r LEFT JOIN (SELECT e.key, e.value FROM cdp.referral_funnel('bring') x, jsonb_each(to_jsonb(x)) e) f ON f.key = r.metric WHERE r.section = 'funnel' AND r.value IS DISTINCT FROM (f.value #>> '{}')::numeric$$, 'the report says the same');
 SELECT is((SELECT concat_ws(' ', clicked, signed_up, converted) FROM cdp.referral_funnel('bring', '2026-03-06 00:00+00')), '4 1 1', 'as known at an earlier moment');
 
 -- Tests count nowhere.
