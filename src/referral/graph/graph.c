@@ -310,8 +310,8 @@ cdp_graph_open(CdpGraph *g, const char *data, uint64 len, bool check_text)
 			cdp_wire_broken("kind of nodes");
 	}
 	m = read_count(&buf, 1, "number of edges");
-	cdp_graph_reserve(sizeof(uint32) * ((uint64) m + g->side[0].n) + (sizeof(char *) + sizeof(uint32)) * ((uint64) g->side[0].n + g->side[1].n) + len,
-					  "Nodes and edges");
+	g->bytes = sizeof(uint32) * ((uint64) m + g->side[0].n) + (sizeof(char *) + sizeof(uint32)) * ((uint64) g->side[0].n + g->side[1].n) + len;
+	cdp_graph_reserve(g->bytes, "Nodes and edges");
 	for (int i = 0; i < 2; i++)
 	{
 		if (g->side[i].kind == CDP_NODE_BIGINT)
@@ -355,7 +355,8 @@ cdp_graph_unite(CdpOneGraph *one, const CdpGraph *g, bool directed)
 				 errmsg("both ends of the edges must be of one type here"),
 				 errdetail("One end is of type %s, the other of type %s.", cdp_node_kind_name(a->kind), cdp_node_kind_name(b->kind)),
 				 errhint("Edges of this function go from account to account.")));
-	cdp_graph_reserve(((uint64) m * (directed ? 4 : 8) + ((uint64) a->n + b->n) * 5) * sizeof(uint32), "Edges from both ends");
+	/* Pairs, their sorted copy, and what a search takes for each node. */
+	cdp_graph_reserve(g->bytes + ((uint64) m * (directed ? 4 : 8) + ((uint64) a->n + b->n) * 8) * sizeof(uint32), "Edges from both ends");
 	if ((uint64) m * 2 > PG_UINT32_MAX || (uint64) a->n + b->n > PG_INT32_MAX)
 		cdp_graph_reserve(PG_INT64_MAX, "More than 2^31 edges");
 	one->graph = g;

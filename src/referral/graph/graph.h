@@ -39,6 +39,7 @@ typedef struct CdpGraph
 {
 	CdpGraphSide side[2];
 	CdpCsr		edges;			/* from nodes of side 0 to nodes of side 1 */
+	uint64		bytes;			/* that all of it takes, with the value */
 } CdpGraph;
 
 /* A graph whose two ends are one sort of nodes. */

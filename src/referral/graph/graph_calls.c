@@ -323,7 +323,7 @@ cdp_fraud_components(PG_FUNCTION_ARGS)
 
 	if (!begin_call(fcinfo, &call, 0, false, false))
 		return (Datum) 0;
-	cdp_graph_reserve((uint64) side->n * 8 + (uint64) call.graph.side[1].n * 8 + (uint64) call.graph.edges.first[side->n] * 4, "Components of accounts");
+	cdp_graph_reserve(call.graph.bytes + (uint64) side->n * 8 + (uint64) call.graph.side[1].n * 8, "Components of accounts");
 	parent = palloc_extended(sizeof(int32) * Max((Size) side->n, 1), MCXT_ALLOC_HUGE);
 	lowest = palloc_extended(sizeof(uint32) * Max((Size) side->n, 1), MCXT_ALLOC_HUGE);
 	cdp_hub_components(&call.graph.edges, call.graph.side[1].n, (uint32) hub_cap, parent);
@@ -442,7 +442,7 @@ cdp_fraud_dense_blocks(PG_FUNCTION_ARGS)
 		return (Datum) 0;
 	na = call.graph.side[0].n;
 	nb = call.graph.side[1].n;
-	cdp_graph_reserve(cdp_peel_bytes(na, nb, call.graph.edges.first[na]) + (uint64) call.graph.edges.first[na] * sizeof(uint32), "Edges and the heap");
+	cdp_graph_reserve(call.graph.bytes + cdp_peel_bytes(na, nb, call.graph.edges.first[na]), "Edges and the heap");
 	peel = cdp_peel_create(&call.graph.edges, nb, weight[0] == 'l');
 	for (int number = 1; number <= k && cdp_peel_next(peel, &block); number++)
 	{
