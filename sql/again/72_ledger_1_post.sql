@@ -49,7 +49,7 @@ RETURN CASE WHEN closed = '-infinity' THEN (occurred_at AT TIME ZONE timezone)::
 COMMENT ON FUNCTION cdp_internal.ledger_day(timestamptz, date, text) IS
 'The day on which something that occurred then is booked: its day in that time zone, or the first day after the last closed month (its first day; -infinity: none).';
 
-CREATE OR REPLACE FUNCTION cdp_internal.ledger_post(
+CREATE OR REPLACE FUNCTION cdp_internal.ledger_write(
   keys bytea[], kinds text[], occurred timestamptz[], rewards bigint[], payouts bigint[], reversals bigint[], notes text[],
   lines integer[], accounts bigint[], amounts bigint[]) RETURNS bigint[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -58,13 +58,7 @@ DECLARE
   zone text := (SELECT s.timezone FROM cdp_data.setting s);
   closed date := cdp_internal.ledger_closed();
   ids bigint[];
-  held integer;
-  changed integer;
-  bad record;
 BEGIN
-  IF keys = '{}' THEN
-    RETURN '{}';
-  END IF;
   WITH made AS (
     INSERT INTO cdp_data.ledger_posting AS p (idempotency_key, kind, occurred_at, booked_on, reward_id, payout_id, reversal_of, note)
     SELECT w.key, w.kind, w.at, cdp_internal.ledger_day(w.at, closed, zone), w.reward, w.payout, w.reversal, w.note
@@ -75,22 +69,52 @@ BEGIN
   INSERT INTO cdp_data.ledger_entry (ledger_posting_id, line, ledger_account_id, amount_minor)
   SELECT ids[l.posting], row_number() OVER (PARTITION BY l.posting ORDER BY l.n), l.account, l.amount
   FROM unnest(lines, accounts, amounts) WITH ORDINALITY AS l (posting, account, amount, n) WHERE ids[l.posting] IS NOT NULL AND l.amount <> 0;
-  -- Balances last: the accounts of a campaign are everybody's.
-  PERFORM FROM cdp_data.ledger_account a
-  WHERE a.ledger_account_id IN (SELECT l.account FROM unnest(lines, accounts, amounts) AS l (posting, account, amount) WHERE ids[l.posting] IS NOT NULL GROUP BY 1 HAVING sum(l.amount) <> 0)
-  ORDER BY a.ledger_account_id FOR NO KEY UPDATE;
-  GET DIAGNOSTICS held = ROW_COUNT;
-  UPDATE cdp_data.ledger_account a SET balance_minor = a.balance_minor + d.amount
-  FROM (SELECT l.account, sum(l.amount) AS amount FROM unnest(lines, accounts, amounts) AS l (posting, account, amount) WHERE ids[l.posting] IS NOT NULL GROUP BY 1 HAVING sum(l.amount) <> 0) d
+  RETURN ids;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.ledger_write(bytea[], text[], timestamptz[], bigint[], bigint[], bigint[], text[], integer[], bigint[], bigint[]) IS
+'The first half of cdp_internal.ledger_post(): writes postings and entries, for which nobody waits. The balances have to follow in the same transaction: cdp_internal.ledger_balance().';
+
+CREATE OR REPLACE FUNCTION cdp_internal.ledger_balance(accounts bigint[], amounts bigint[]) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+DECLARE
+  ids bigint[];
+  minors bigint[];
+  changed integer;
+  bad record;
+BEGIN
+  SELECT array_agg(x.account ORDER BY x.account), array_agg(x.amount ORDER BY x.account) INTO ids, minors
+  FROM (SELECT l.account, sum(l.amount)::bigint AS amount FROM unnest(accounts, amounts) AS l (account, amount) GROUP BY 1 HAVING sum(l.amount) <> 0) x;
+  PERFORM FROM cdp_data.ledger_account a WHERE a.ledger_account_id = ANY (ids) ORDER BY a.ledger_account_id FOR NO KEY UPDATE;
+  UPDATE cdp_data.ledger_account a SET balance_minor = a.balance_minor + d.amount FROM unnest(ids, minors) AS d (account, amount)
   WHERE a.ledger_account_id = d.account AND CASE WHEN a.kind IN ('budget', 'clawback_receivable', 'fees') THEN a.balance_minor + d.amount >= 0 ELSE a.balance_minor + d.amount <= 0 END;
   GET DIAGNOSTICS changed = ROW_COUNT;
-  IF changed < held THEN
-    SELECT a.kind, a.currency, a.balance_minor, d.amount INTO bad FROM cdp_data.ledger_account a
-      JOIN (SELECT l.account, sum(l.amount) AS amount FROM unnest(lines, accounts, amounts) AS l (posting, account, amount) WHERE ids[l.posting] IS NOT NULL GROUP BY 1) d ON d.account = a.ledger_account_id
+  IF changed < cardinality(ids) THEN
+    SELECT a.kind, a.currency, a.balance_minor, d.amount INTO bad FROM cdp_data.ledger_account a JOIN unnest(ids, minors) AS d (account, amount) ON d.account = a.ledger_account_id
     WHERE CASE WHEN a.kind IN ('budget', 'clawback_receivable', 'fees') THEN a.balance_minor + d.amount < 0 ELSE a.balance_minor + d.amount > 0 END ORDER BY a.ledger_account_id LIMIT 1;
     RAISE EXCEPTION 'an account of kind % holds less than would be taken from it', bad.kind USING ERRCODE = 'check_violation',
       DETAIL = format('It holds %s minor units of %s, %s would be taken.', abs(bad.balance_minor), bad.currency, abs(bad.amount)), HINT = 'SELECT * FROM cdp.ledger_verify() tells whether the books are whole.';
   END IF;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.ledger_balance(bigint[], bigint[]) IS
+'The second half of cdp_internal.ledger_post(): adds amounts to balances, summed by account, locked in the order of their numbers. Error 23514: an account would stand on the wrong side.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.ledger_post(
+  keys bytea[], kinds text[], occurred timestamptz[], rewards bigint[], payouts bigint[], reversals bigint[], notes text[],
+  lines integer[], accounts bigint[], amounts bigint[]) RETURNS bigint[]
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+DECLARE
+  ids bigint[];
+BEGIN
+  IF keys = '{}' THEN
+    RETURN '{}';
+  END IF;
+  ids := cdp_internal.ledger_write(keys, kinds, occurred, rewards, payouts, reversals, notes, lines, accounts, amounts);
+  -- Balances last: the accounts of a campaign are everybody's.
+  PERFORM cdp_internal.ledger_balance(array_agg(l.account), array_agg(l.amount)) FROM unnest(lines, accounts, amounts) AS l (posting, account, amount) WHERE ids[l.posting] IS NOT NULL HAVING count(*) > 0;
   RETURN ids;
 END
 $$;

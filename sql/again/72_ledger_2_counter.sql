@@ -35,6 +35,9 @@ AS $$
 DECLARE
   n integer;
 BEGIN
+  IF cardinality(keys) > 1 THEN
+    PERFORM FROM cdp_data.reward_counter c WHERE c.counter_key = ANY (keys) ORDER BY c.counter_key FOR NO KEY UPDATE;
+  END IF;
   -- More is let through below the cap only; less always, and takes what is over it down with it.
   UPDATE cdp_data.reward_counter c SET used_minor = c.used_minor + w.minor, used_count = c.used_count + w.count,
     over_minor = greatest(0, least(c.over_minor, c.used_minor + w.minor - c.cap_minor)), over_count = greatest(0, least(c.over_count, c.used_count + w.count - c.cap_count))
@@ -45,4 +48,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.counter_add(text[], bigint[], bigint[]) IS
-'Adds to counters what is granted (above zero) or given back (below), minor units and numbers of rewards, summed by key. Returns how many counters took it: fewer than there are keys when one has no room; that one is unchanged. Several keys: lock them first, with cdp_internal.counter_hold(). Error 23514: more is given back than was used.';
+'Adds to counters what is granted (above zero) or given back (below), minor units and numbers of rewards, summed by key. Returns how many counters took it: fewer than there are keys when one has no room; that one is unchanged. Several are locked in the order of their keys. Error 23514: more is given back than was used.';

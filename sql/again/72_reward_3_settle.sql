@@ -53,7 +53,7 @@ END
 $$;
 COMMENT ON FUNCTION cdp_internal.payouts_cancel(bigint[], text, timestamptz) IS 'Takes payouts that were not sent back: their rewards are available again. Nothing is posted, as nothing was at the claim. The caller holds the people.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.post_moves(moves cdp_internal.reward_move[], as_of timestamptz) RETURNS void
+CREATE OR REPLACE FUNCTION cdp_internal.write_moves(moves cdp_internal.reward_move[], as_of timestamptz, OUT accounts bigint[], OUT amounts bigint[])
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
@@ -68,10 +68,25 @@ BEGIN
     array_agg(u.amount ORDER BY u.n) AS amounts, array_agg(-u.amount ORDER BY u.n) AS against, array_agg(w.referral_campaign_id ORDER BY u.n) AS campaigns, array_agg(w.currency::text ORDER BY u.n) AS currencies,
     array_agg(CASE WHEN u.debit IN ('liability_pending', 'liability_available', 'clawback_receivable') THEN w.customer_id END ORDER BY u.n) AS debtors, array_agg(CASE WHEN u.credit IN ('liability_pending', 'liability_available', 'clawback_receivable') THEN w.customer_id END ORDER BY u.n) AS creditors
   INTO m FROM unnest(moves) WITH ORDINALITY AS u (kind, reward_id, revision, nth, debit, credit, amount, payout_id, note, n) JOIN cdp_data.reward w ON w.reward_id = u.reward_id;
-  posted := cdp_internal.ledger_post(m.keys, m.kinds, m.occurred, m.rewards, m.payouts, m.none, m.notes, m.lines || m.lines,
-    cdp_internal.ledger_accounts(m.debits || m.credits, m.campaigns || m.campaigns, m.debtors || m.creditors, m.currencies || m.currencies), m.amounts || m.against);
+  accounts := cdp_internal.ledger_accounts(m.debits || m.credits, m.campaigns || m.campaigns, m.debtors || m.creditors, m.currencies || m.currencies);
+  amounts := m.amounts || m.against;
+  posted := cdp_internal.ledger_write(m.keys, m.kinds, m.occurred, m.rewards, m.payouts, m.none, m.notes, m.lines || m.lines, accounts, amounts);
   IF array_position(posted, NULL) IS NOT NULL THEN
     RAISE EXCEPTION 'a reward was changed by somebody else at the same time' USING ERRCODE = 'serialization_failure', DETAIL = format('Reward %s.', m.rewards[array_position(posted, NULL)]), HINT = 'Try again.';
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.write_moves(cdp_internal.reward_move[], timestamptz) IS
+'The first half of cdp_internal.post_moves(): writes movements of rewards between kinds of accounts, one posting of two lines for each, in the reward''s campaign, customer and currency. Each movement of a revision of a reward is posted once. Returns what cdp_internal.ledger_balance() then adds to the accounts. Error 40001: it was there already.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.post_moves(moves cdp_internal.reward_move[], as_of timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+DECLARE
+  x record := cdp_internal.write_moves(moves, as_of);
+BEGIN
+  IF x.accounts IS NOT NULL THEN
+    PERFORM cdp_internal.ledger_balance(x.accounts, x.amounts);
   END IF;
 END
 $$;
@@ -140,14 +155,11 @@ $$;
 COMMENT ON FUNCTION cdp_internal.reward_granted(bigint, boolean, boolean, integer[], bigint[], bigint[]) IS
 'What caps leave of so much more for a reward: all of it, or with clamp what there is room for, else nothing; is_new: one more reward, too. at: which of the counters (minors, counts: their room). shut: the one that left less.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.settle_pairs(pairs cdp_internal.reward_pair[], as_of timestamptz) RETURNS bigint
+CREATE OR REPLACE FUNCTION cdp_internal.settle_held(pairs cdp_internal.reward_pair[], as_of timestamptz, keys text[], minors bigint[], counts bigint[], quick boolean) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 #variable_conflict use_variable
 DECLARE
-  room record := cdp_internal.hold_pairs(pairs);
-  minors bigint[] := room.minors;
-  counts bigint[] := room.counts;
   p cdp_internal.reward_pair;
   w cdp_data.reward;
   g record;
@@ -160,6 +172,7 @@ DECLARE
   was_new boolean;
   spent jsonb := '{}';
   n bigint := 0;
+  posted record;
   moved integer;
   moves cdp_internal.reward_move[] := '{}';
   ck text[] := '{}'; cm bigint[] := '{}'; cn bigint[] := '{}'; -- changes of counters
@@ -182,13 +195,13 @@ BEGIN
     IF w.counters = '{}' THEN
       w.counters := p.cap_keys;
     END IF;
-    at := ARRAY(SELECT width_bucket(x COLLATE "C", room.keys) FROM unnest(w.counters) x);
+    at := ARRAY(SELECT width_bucket(x COLLATE "C", keys) FROM unnest(w.counters) x);
     IF p.stage <> 'none' AND p.wanted > w.wanted_minor THEN
       g := cdp_internal.reward_granted(p.wanted - w.wanted_minor, before = 0, p.clamp, at, minors, counts);
       w.amount_minor := w.amount_minor + g.given;
       w.reserved_minor := w.reserved_minor + g.given;
       w.wanted_minor := p.wanted;
-      w.reason := CASE WHEN g.shut IS NOT NULL THEN 'cap ' || cdp_internal.cap_words(room.keys[g.shut]) ELSE w.reason END;
+      w.reason := CASE WHEN g.shut IS NOT NULL THEN 'cap ' || cdp_internal.cap_words(keys[g.shut]) ELSE w.reason END;
       IF g.given > 0 THEN
         i := i + 1;
         moves := moves || ROW(CASE WHEN was_new THEN 'reserve' ELSE 'topup' END, w.reward_id, w.revision, i, 'budget', 'budget_reserved', g.given, NULL, NULL)::cdp_internal.reward_move;
@@ -216,7 +229,7 @@ BEGIN
     ELSIF left_over < 0 AND NOT w.shut THEN
       g := cdp_internal.reward_granted(-left_over, before = 0, p.clamp, at, minors, counts);
       w.shut := g.given < -left_over;
-      w.reason := CASE WHEN w.shut THEN 'cap ' || cdp_internal.cap_words(room.keys[g.shut]) ELSE p.why END;
+      w.reason := CASE WHEN w.shut THEN 'cap ' || cdp_internal.cap_words(keys[g.shut]) ELSE p.why END;
       w.clawed_minor := w.clawed_minor - g.given;
       part := 0;
       IF w.owed_minor > 0 AND g.given > 0 THEN
@@ -279,15 +292,79 @@ BEGIN
     END IF;
     n := n + CASE WHEN was_new OR cardinality(moves) > moved THEN 1 ELSE 0 END;
   END LOOP;
-  IF cdp_internal.counter_add(ck, cm, cn) < (SELECT count(DISTINCT k) FROM unnest(ck) k) THEN
+  -- What everybody wants comes last: the counters, and then the accounts of the campaign.
+  posted := cdp_internal.write_moves(moves, as_of);
+  IF ck <> '{}' AND cdp_internal.counter_add(ck, cm, cn) < (CASE WHEN cardinality(ck) = 1 THEN 1 ELSE (SELECT count(DISTINCT k) FROM unnest(ck) k) END) THEN
+    IF quick THEN
+      RAISE EXCEPTION 'a cap has less room than was found' USING ERRCODE = 'CDPRT';
+    END IF;
     RAISE EXCEPTION 'a cap has less room than was found' USING ERRCODE = 'serialization_failure', HINT = 'Try again.';
   END IF;
-  PERFORM cdp_internal.post_moves(moves, as_of);
+  IF posted.accounts IS NOT NULL THEN
+    PERFORM cdp_internal.ledger_balance(posted.accounts, posted.amounts);
+  END IF;
   RETURN n;
 END
 $$;
+COMMENT ON FUNCTION cdp_internal.settle_held(cdp_internal.reward_pair[], timestamptz, text[], bigint[], bigint[], boolean) IS
+'Makes rewards what they should be: grants what caps leave, takes back what is owed no more (set aside, pending, available, expired, then as a receivable), moves between set aside and approved, posts all of it and counts it. keys, minors, counts: the counters in the order of their keys and their room (NULL: no limit), held by the caller, or with quick only looked at: then error CDPRT when one has less room in the end. A payout that was not sent and pays a reward that shrinks is cancelled. Returns how many rewards changed. The caller holds the people.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.glance_pairs(pairs cdp_internal.reward_pair[], OUT keys text[], OUT minors bigint[], OUT counts bigint[], OUT quick boolean)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+DECLARE
+  p cdp_internal.reward_pair;
+  want bigint := 0;
+  wanted text[] := '{}';
+  caps bigint[] := '{}';
+  most bigint[] := '{}';
+  minor_caps bigint[];
+  count_caps bigint[];
+  at integer;
+BEGIN
+  quick := false;
+  FOREACH p IN ARRAY pairs LOOP
+    IF p.reward_id IS NOT NULL OR p.family <> '{}' OR cardinality(wanted) > 50 THEN
+      RETURN;
+    END IF;
+    want := want + p.wanted;
+    wanted := wanted || p.cap_keys;
+    caps := caps || p.cap_minors;
+    most := most || p.cap_counts;
+  END LOOP;
+  SELECT array_agg(c.counter_key ORDER BY c.counter_key), array_agg(c.cap_minor - c.used_minor ORDER BY c.counter_key), array_agg(c.cap_count - c.used_count ORDER BY c.counter_key), array_agg(c.cap_minor ORDER BY c.counter_key), array_agg(c.cap_count ORDER BY c.counter_key)
+  INTO keys, minors, counts, minor_caps, count_caps FROM cdp_data.reward_counter c WHERE c.counter_key = ANY (wanted);
+  FOR i IN 1 .. cardinality(wanted) LOOP
+    at := array_position(keys, wanted[i]);
+    IF at IS NULL OR minor_caps[at] IS DISTINCT FROM caps[i] OR count_caps[at] IS DISTINCT FROM most[i] OR minors[at] < 20 * want OR counts[at] < 20 * cardinality(pairs) THEN
+      RETURN;
+    END IF;
+  END LOOP;
+  quick := true;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.glance_pairs(cdp_internal.reward_pair[]) IS
+'A look at the counters of a few new rewards, without a lock: quick when all are there and have room for twenty times as much, so that they need be held at the very end only.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.settle_pairs(pairs cdp_internal.reward_pair[], as_of timestamptz) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+DECLARE
+  room record := cdp_internal.glance_pairs(pairs);
+BEGIN
+  IF room.quick THEN
+    BEGIN
+      RETURN cdp_internal.settle_held(pairs, as_of, room.keys, room.minors, room.counts, true);
+    EXCEPTION WHEN SQLSTATE 'CDPRT' THEN
+      NULL; -- others were faster: once more, with the counters in hand
+    END;
+  END IF;
+  room := cdp_internal.hold_pairs(pairs);
+  RETURN cdp_internal.settle_held(pairs, as_of, room.keys, room.minors, room.counts, false);
+END
+$$;
 COMMENT ON FUNCTION cdp_internal.settle_pairs(cdp_internal.reward_pair[], timestamptz) IS
-'Makes rewards what they should be: grants what caps leave, takes back what is owed no more (set aside, pending, available, expired, then as a receivable), moves between set aside and approved, posts all of it and counts it. A payout that was not sent and pays a reward that shrinks is cancelled. Returns how many rewards changed. The caller holds the people.';
+'cdp_internal.settle_held() of these rewards. While caps are far away their counters, which everybody wants, are locked for the end of the work only, by the statement that tests them; near a cap they are held from the beginning. Returns how many rewards changed.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.reward_settle(ids bigint[], as_of timestamptz DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off

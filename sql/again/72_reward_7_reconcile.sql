@@ -1,0 +1,123 @@
+-- Referral room, payouts: what the provider says it paid, beside what the books say.
+
+CREATE OR REPLACE FUNCTION cdp.load_provider_lines(provider text, file text, lines jsonb) RETURNS TABLE (result text, line_count bigint)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+  bad record;
+  payer text := provider;
+  name text := file;
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  PERFORM cdp_internal.require_text('provider', payer, 100);
+  PERFORM cdp_internal.require_text('file', name, 500);
+  IF jsonb_typeof(lines) IS DISTINCT FROM 'array' THEN
+    RAISE EXCEPTION 'lines must be a JSON array' USING ERRCODE = 'invalid_parameter_value', DETAIL = format('They are %s.', coalesce(jsonb_typeof(lines), 'NULL')), HINT = 'Such as [{"reference": "B-77", "ours": "cdp-5", "amount": 8.00, "currency": "EUR", "status": "paid"}].';
+  END IF;
+  SELECT l.nth, CASE WHEN jsonb_typeof(l.value) <> 'object' THEN 'it is no object' WHEN coalesce(l.value ->> 'reference', '') = '' THEN 'it has no reference' WHEN jsonb_typeof(l.value -> 'amount') IS DISTINCT FROM 'number' THEN 'its amount is no number'
+      WHEN NOT EXISTS (SELECT FROM cdp_data.currency_all c WHERE c.code = l.value ->> 'currency') THEN 'its currency is not known' WHEN coalesce(l.value ->> 'status', '') NOT IN ('paid', 'failed') THEN 'its status is neither paid nor failed'
+      WHEN l.value ? 'fee' AND jsonb_typeof(l.value -> 'fee') <> 'number' THEN 'its fee is no number' END AS why INTO bad
+  FROM jsonb_array_elements(lines) WITH ORDINALITY AS l (value, nth)
+  WHERE jsonb_typeof(l.value) <> 'object' OR coalesce(l.value ->> 'reference', '') = '' OR jsonb_typeof(l.value -> 'amount') IS DISTINCT FROM 'number' OR NOT EXISTS (SELECT FROM cdp_data.currency_all c WHERE c.code = l.value ->> 'currency')
+    OR coalesce(l.value ->> 'status', '') NOT IN ('paid', 'failed') OR l.value ? 'fee' AND jsonb_typeof(l.value -> 'fee') <> 'number' ORDER BY 1 LIMIT 1;
+  IF FOUND THEN
+    RAISE EXCEPTION 'line % of the file can not be read', bad.nth USING ERRCODE = 'invalid_parameter_value', DETAIL = format('In %s: %s.', left(name, 100), bad.why), HINT = 'Nothing of the file was taken. Mend it and load it again.';
+  END IF;
+  IF EXISTS (SELECT FROM cdp_data.provider_line p JOIN jsonb_array_elements(lines) WITH ORDINALITY AS l (value, nth) ON p.line = l.nth WHERE p.provider = payer AND p.file = name AND p.digest <> sha256(convert_to(l.value::text, 'UTF8')))
+    OR EXISTS (SELECT FROM cdp_data.provider_line p WHERE p.provider = payer AND p.file = name AND p.line > jsonb_array_length(lines)) THEN
+    RAISE EXCEPTION 'another file of that name was loaded before' USING ERRCODE = 'unique_violation', DETAIL = format('%s of %s.', left(name, 100), payer), HINT = 'Load it under another name.';
+  END IF;
+  RETURN QUERY
+  WITH put AS (
+    INSERT INTO cdp_data.provider_line (provider, file, line, provider_reference, payout_id, amount_minor, fee_minor, currency, status, digest)
+    SELECT payer, name, l.nth, left(l.value ->> 'reference', 200), CASE WHEN l.value ->> 'ours' ~ '^cdp-[0-9]{1,18}$' THEN substr(l.value ->> 'ours', 5)::bigint END, cdp_internal.to_minor((l.value ->> 'amount')::numeric, l.value ->> 'currency'),
+      cdp_internal.to_minor(coalesce((l.value ->> 'fee')::numeric, 0), l.value ->> 'currency'), l.value ->> 'currency', l.value ->> 'status', sha256(convert_to(l.value::text, 'UTF8'))
+    FROM jsonb_array_elements(lines) WITH ORDINALITY AS l (value, nth) ORDER BY l.nth ON CONFLICT DO NOTHING RETURNING 1
+  )
+  SELECT x.result, x.n FROM (SELECT 'loaded' AS result, (SELECT count(*) FROM put) AS n UNION ALL SELECT 'repeated', jsonb_array_length(lines) - (SELECT count(*) FROM put)) x WHERE x.n > 0;
+END
+$$;
+COMMENT ON FUNCTION cdp.load_provider_lines(text, text, jsonb) IS
+'Takes a file of a payment provider, all of it or nothing: SELECT * FROM cdp.load_provider_lines(''bank'', ''2026-04.csv'', ''[{"reference": "B-77", "ours": "cdp-5", "amount": 8.00, "currency": "EUR", "status": "paid", "fee": 0.30}]''). reference: the provider''s number; ours: the reference that it was sent, if it gives it; status: paid or failed. Posts nothing: cdp.reconcile_payouts() compares. The same file again is repeated. Returns how many lines were loaded and repeated. Errors: 22023 a line that can not be read, 23505 another file of that name, 55000 before cdp.setup().';
+
+CREATE OR REPLACE FUNCTION cdp.reconcile_payouts(provider text, since timestamptz DEFAULT '-infinity', until timestamptz DEFAULT 'infinity')
+RETURNS TABLE (difference text, payout_id bigint, provider_reference text, ours numeric, theirs numeric, currency text, detail text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+  payer text := provider;
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  RETURN QUERY
+  WITH told AS (
+    SELECT l.*, p.payout_id AS found, row_number() OVER (PARTITION BY l.provider_reference, l.status ORDER BY l.provider_line_id) AS again
+    FROM cdp_data.provider_line l LEFT JOIN cdp_data.payout p ON p.provider = l.provider AND (p.provider_reference = l.provider_reference OR p.provider_reference IS NULL AND p.payout_id = l.payout_id)
+    WHERE l.provider = payer
+  ), last AS ( -- what a provider said last of a payment holds
+    SELECT DISTINCT ON (t.found) t.* FROM told t WHERE t.found IS NOT NULL ORDER BY t.found, t.provider_line_id DESC
+  ), x (difference, payout_id, reference, ours, theirs, currency, detail) AS (
+    SELECT 'paid twice', t.found, t.provider_reference::text, NULL::bigint, t.amount_minor, t.currency::text, format('line %s of %s', t.line, t.file) FROM told t WHERE t.again > 1 AND t.status = 'paid'
+    UNION ALL
+    SELECT 'unknown to the books', t.payout_id, t.provider_reference, NULL, t.amount_minor, t.currency, format('line %s of %s', t.line, t.file) FROM told t WHERE t.found IS NULL
+    UNION ALL
+    SELECT CASE WHEN l.status = 'failed' AND p.state IN ('sent', 'confirmed') THEN 'failed at the provider' WHEN l.status = 'paid' AND p.state IN ('failed', 'cancelled', 'claimed', 'approved') THEN 'paid by the provider' WHEN l.currency <> p.currency THEN 'other currency'
+        WHEN l.amount_minor <> p.amount_minor THEN 'other amount' WHEN l.status = 'paid' AND p.state = 'sent' THEN 'not confirmed' ELSE 'other fee' END,
+      p.payout_id, l.provider_reference, p.amount_minor, l.amount_minor, l.currency, CASE WHEN l.currency <> p.currency THEN format('ours is in %s', p.currency) WHEN l.fee_minor <> p.fee_minor THEN format('fees are %s and %s', cdp_internal.from_minor(p.fee_minor, p.currency), cdp_internal.from_minor(l.fee_minor, l.currency)) ELSE format('ours is %s', p.state) END
+    FROM last l JOIN cdp_data.payout p ON p.payout_id = l.found
+    WHERE l.status = 'failed' AND p.state IN ('sent', 'confirmed') OR l.status = 'paid' AND (p.state <> 'confirmed' OR l.currency <> p.currency OR l.amount_minor <> p.amount_minor OR l.fee_minor <> p.fee_minor)
+    UNION ALL
+    SELECT 'unknown to the provider', p.payout_id, p.provider_reference, p.amount_minor, NULL, p.currency, format('ours is %s', p.state) FROM cdp_data.payout p
+    WHERE p.provider = payer AND p.state IN ('sent', 'confirmed') AND p.sent_at >= since AND p.sent_at < until AND NOT EXISTS (SELECT FROM last l WHERE l.found = p.payout_id)
+  )
+  SELECT x.difference, x.payout_id, x.reference, cdp_internal.from_minor(x.ours, CASE WHEN x.difference = 'other currency' THEN (SELECT p.currency FROM cdp_data.payout p WHERE p.payout_id = x.payout_id) ELSE x.currency END), cdp_internal.from_minor(x.theirs, x.currency), x.currency, x.detail
+  FROM x ORDER BY x.difference, x.payout_id, x.reference;
+END
+$$;
+COMMENT ON FUNCTION cdp.reconcile_payouts(text, timestamptz, timestamptz) IS
+'Where the files of a provider (cdp.load_provider_lines()) and the books differ; no row: nowhere. Lines and payouts are matched by the provider''s reference, or by ours while a payout has none. difference: unknown to the provider (sent since <= time < until and in no file), unknown to the books, paid twice, not confirmed (paid, cdp.confirm_payout() was not called), failed at the provider (cdp.fail_payout()), paid by the provider (ours failed or was never sent), other amount, other currency, other fee. ours and theirs in money of the currency. Posts nothing. Error 55000 before cdp.setup().';
+
+CREATE OR REPLACE FUNCTION cdp.settle_receivable(customer bigint, campaign text, amount numeric, how text, reference text, as_of timestamptz DEFAULT NULL) RETURNS text
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  id integer := cdp_internal.referral_campaign_of(campaign);
+  code text := (SELECT c.currency FROM cdp_data.referral_campaign c WHERE c.referral_campaign_id = id);
+  minor bigint := cdp_internal.to_minor(amount, code);
+  rest bigint;
+  key bytea := cdp_internal.ledger_key('receivable', how, reference);
+  a record;
+  part bigint;
+  nth integer := 0;
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  PERFORM cdp_internal.known_customer(customer);
+  PERFORM cdp_internal.require_choice('how', how, '{repaid,written_off}');
+  PERFORM cdp_internal.require_text('reference', reference, 200);
+  IF minor IS NULL OR minor <= 0 THEN
+    RAISE EXCEPTION 'the amount must be above zero' USING ERRCODE = 'invalid_parameter_value', DETAIL = format('It is %s.', coalesce(amount::text, 'NULL'));
+  END IF;
+  PERFORM cdp_internal.hold_people(ARRAY[cdp_internal.root_of(customer)]);
+  IF EXISTS (SELECT FROM cdp_data.ledger_posting p WHERE p.idempotency_key = cdp_internal.ledger_key(encode(key, 'hex'), '1')) THEN
+    RETURN 'repeated';
+  END IF;
+  rest := minor;
+  FOR a IN SELECT x.ledger_account_id, x.balance_minor FROM cdp_internal.reward_homes(ARRAY[cdp_internal.root_of(customer)]) h JOIN cdp_data.ledger_account x ON x.customer_id = h.home
+    WHERE x.kind = 'clawback_receivable' AND x.referral_campaign_id = id AND x.currency = code AND x.balance_minor > 0 ORDER BY x.ledger_account_id
+  LOOP
+    part := least(rest, a.balance_minor);
+    EXIT WHEN part = 0;
+    nth := nth + 1;
+    PERFORM cdp_internal.ledger_post(ARRAY[cdp_internal.ledger_key(encode(key, 'hex'), nth::text)], ARRAY[how], ARRAY[coalesce(as_of, clock_timestamp())], '{NULL}', '{NULL}', '{NULL}', '{NULL}', '{1,1}',
+      cdp_internal.ledger_accounts(ARRAY[CASE how WHEN 'repaid' THEN 'paid' ELSE 'fees' END], ARRAY[id], '{NULL}', ARRAY[code]) || a.ledger_account_id, ARRAY[part, -part]);
+    rest := rest - part;
+  END LOOP;
+  IF rest > 0 THEN
+    RAISE EXCEPTION 'the customer owes less than that' USING ERRCODE = 'invalid_parameter_value', DETAIL = format('He owes %s %s of the campaign, not %s.', cdp_internal.from_minor(minor - rest, code), code, amount), HINT = 'cdp.referrer_statement() shows what he owes.';
+  END IF;
+  RETURN how;
+END
+$$;
+COMMENT ON FUNCTION cdp.settle_receivable(bigint, text, numeric, text, text, timestamptz) IS
+'Posts that a customer paid back what he owes of a referral campaign (how: repaid), or that it is given up (written_off, to fees): amount in the campaign''s currency, under a reference of your own, which counts once. Returns how, or repeated. Errors: 22023 he owes less, or a bad argument, 42704 no such campaign, 55000 before cdp.setup().';
