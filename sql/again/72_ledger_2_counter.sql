@@ -35,7 +35,14 @@ AS $$
 DECLARE
   n integer;
 BEGIN
-  IF cardinality(keys) > 1 THEN
+  IF cardinality(keys) = 1 THEN
+    -- The same as below, for what is written most often.
+    UPDATE cdp_data.reward_counter c SET used_minor = c.used_minor + minors[1], used_count = c.used_count + counts[1],
+      over_minor = greatest(0, least(c.over_minor, c.used_minor + minors[1] - c.cap_minor)), over_count = greatest(0, least(c.over_count, c.used_count + counts[1] - c.cap_count))
+    WHERE c.counter_key = keys[1] AND (minors[1] <= 0 OR c.cap_minor IS NULL OR c.used_minor + minors[1] <= c.cap_minor) AND (counts[1] <= 0 OR c.cap_count IS NULL OR c.used_count + counts[1] <= c.cap_count);
+    GET DIAGNOSTICS n = ROW_COUNT;
+    RETURN n;
+  ELSIF cardinality(keys) > 1 THEN
     PERFORM FROM cdp_data.reward_counter c WHERE c.counter_key = ANY (keys) ORDER BY c.counter_key FOR NO KEY UPDATE;
   END IF;
   -- More is let through below the cap only; less always, and takes what is over it down with it.

@@ -164,6 +164,7 @@ DECLARE
   w cdp_data.reward;
   g record;
   at integer[];
+  k text;
   i integer;
   before bigint;
   target bigint;
@@ -195,7 +196,10 @@ BEGIN
     IF w.counters = '{}' THEN
       w.counters := p.cap_keys;
     END IF;
-    at := ARRAY(SELECT width_bucket(x COLLATE "C", keys) FROM unnest(w.counters) x);
+    at := '{}';
+    FOREACH k IN ARRAY w.counters LOOP
+      at := at || width_bucket(k COLLATE "C", keys);
+    END LOOP;
     IF p.stage <> 'none' AND p.wanted > w.wanted_minor THEN
       g := cdp_internal.reward_granted(p.wanted - w.wanted_minor, before = 0, p.clamp, at, minors, counts);
       w.amount_minor := w.amount_minor + g.given;

@@ -1,7 +1,7 @@
 -- Rewards follow what is known by one road: every event with the figures of a hand, partial refunds to the cent before and after
 -- payment, caps, reversals, merges, levels, tiers and milestones, payouts; and whatever happens, the books are whole.
 BEGIN;
-SELECT plan(81);
+SELECT plan(83);
 SET LOCAL client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC');
 SELECT count(cdp.identify('shop', jsonb_build_object('email', 'u' || i || '@example.org'))) FROM generate_series(1, 60) i;
@@ -122,6 +122,9 @@ UPDATE cdp_data.setting SET reward_expiry = '1 year', payout_minimum = '{"EUR": 
 SELECT is((SELECT amount FROM cdp.claim_payouts('bank', 'EUR')), 6.00, 'who has less than the least payout waits');
 SELECT is(cdp.expire_rewards('2027-06-01'), 1::bigint, 'until it expires; what is in a payout does not');
 SELECT matches(pg_temp.books(:two), 'breakage_expired -10$', 'as breakage');
+SELECT pg_temp.refund('f9', :o2, 100), pg_temp.settle(:r2);
+SELECT is(pg_temp.rewards(:r2), 'referr 1000-1000 clawed_back, refere 10-10 voided', 'what is refunded after it expired');
+SELECT matches(pg_temp.books(:two), '^budget 600, paid -1000, clawback_receivable u1 400$', 'is no longer breakage, and nothing is asked back for it; what the advocate had is kept against what he owes');
 UPDATE cdp_data.setting SET reward_expiry = NULL, payout_minimum = '{}';
 
 -- Caps: two rewards a month, a third of 15 EUR is left of 40; the budget of 50 EUR.
