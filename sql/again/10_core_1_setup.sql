@@ -104,12 +104,13 @@ $$;
 COMMENT ON FUNCTION cdp_internal.check_setup_owner() IS
 'Raises insufficient_privilege when a schema or table that setup() would use belongs to somebody else, so that nothing planted is adopted.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.run_setup_step(room text, step text, body text) RETURNS void
+CREATE OR REPLACE FUNCTION cdp_internal.run_setup_step(room text, step text, body text, before text[]) RETURNS text[]
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  before text[] := ARRAY(SELECT cdp_internal.setup_objects());
+  after text[];
   made text[];
+  gone text[];
   version text := (SELECT e.extversion FROM pg_extension e WHERE e.extname = 'pg_cdp');
 BEGIN
   BEGIN
@@ -118,24 +119,27 @@ BEGIN
     RAISE EXCEPTION 'setup step "%" of room % failed: %', step, room, SQLERRM
       USING ERRCODE = SQLSTATE, HINT = 'Nothing was changed. See the step''s SQL with: CALL cdp.setup(dry_run => true)';
   END;
-  made := ARRAY(SELECT o FROM cdp_internal.setup_objects() o WHERE o <> ALL (before) ORDER BY o);
+  -- Sets are compared by EXCEPT: <> ALL of thousands of names would look through them for each name.
+  after := ARRAY(SELECT cdp_internal.setup_objects());
+  made := ARRAY(SELECT unnest(after) EXCEPT SELECT unnest(before) ORDER BY 1);
   IF to_regclass('cdp_data.setup_step') IS NULL THEN
-    RETURN; -- the step that makes the record has still to come
+    RETURN after; -- the step that makes the record has still to come
   END IF;
   INSERT INTO cdp_data.setup_step AS s (room, step, md5, objects, version)
   VALUES (run_setup_step.room, run_setup_step.step, md5(body), made, version)
   ON CONFLICT ON CONSTRAINT setup_step_pkey DO UPDATE
   SET md5 = excluded.md5, version = excluded.version, done_at = now(),
-    objects = ARRAY(SELECT DISTINCT o FROM unnest(s.objects || excluded.objects) o
-                    WHERE o IN (SELECT cdp_internal.setup_objects()) ORDER BY o);
+    objects = ARRAY((SELECT unnest(s.objects) UNION SELECT unnest(excluded.objects)) INTERSECT SELECT unnest(after) ORDER BY 1);
   -- What this step took away on purpose is no longer missed from an earlier one.
-  UPDATE cdp_data.setup_step s
-  SET objects = ARRAY(SELECT o FROM unnest(s.objects) o WHERE o <> ALL (before) OR o IN (SELECT cdp_internal.setup_objects()))
-  WHERE EXISTS (SELECT FROM unnest(s.objects) o WHERE o = ANY (before) AND o NOT IN (SELECT cdp_internal.setup_objects()));
+  gone := ARRAY(SELECT unnest(before) EXCEPT SELECT unnest(after));
+  IF gone <> '{}' THEN
+    UPDATE cdp_data.setup_step s SET objects = ARRAY(SELECT unnest(s.objects) EXCEPT SELECT unnest(gone) ORDER BY 1) WHERE s.objects && gone;
+  END IF;
+  RETURN after;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.run_setup_step(text, text, text) IS
-'Runs one step of cdp.setup() and records its md5 and the objects it made. Errors keep their SQLSTATE and name the step.';
+COMMENT ON FUNCTION cdp_internal.run_setup_step(text, text, text, text[]) IS
+'Runs one step of cdp.setup() and records its md5 and the objects it made: those that are there after it and not in before. Returns the objects that are there after it. Errors keep their SQLSTATE and name the step.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.declare_grant(template text, privileges text, object_kind text, object text) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -361,6 +365,7 @@ AS $$
 DECLARE
   s record;
   part record;
+  there text[];
   done integer := 0;
   made integer := 0;
 BEGIN
@@ -394,7 +399,7 @@ BEGIN
       CONTINUE WHEN s.reason = 'repeated';
       RAISE INFO USING MESSAGE = format(E'-- %s: %s (%s)\n%s', s.room, s.step, s.reason, s.body);
     ELSE
-      PERFORM cdp_internal.run_setup_step(s.room, s.step, s.body);
+      there := cdp_internal.run_setup_step(s.room, s.step, s.body, coalesce(there, ARRAY(SELECT cdp_internal.setup_objects())));
       made := made + (s.reason <> 'repeated')::integer;
     END IF;
     done := done + 1;
