@@ -216,11 +216,13 @@ SELECT cdp_internal.declare_impersonal('referral', 'cdp_data.' || v.t, string_to
 ) AS v (t, c, note);
 
 -- step: again: grants of referral fraud
-SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.' || r.name)
-FROM unnest(array['admin', 'privacy']) AS t (template), unnest(array['fraud_list', 'referral_ban', 'referral_ban_lift', 'fraud_fact', 'fraud_score', 'referral_review', 'referral_appeal', 'fraud_history', 'fraud_ring', 'fraud_ring_run']) AS r (name);
+SELECT cdp_internal.declare_grant('privacy', 'SELECT', 'TABLE', 'cdp_data.' || r.name)
+FROM unnest(array['fraud_list', 'referral_ban', 'referral_ban_lift', 'fraud_fact', 'fraud_score', 'referral_review', 'referral_appeal', 'fraud_history', 'fraud_ring', 'fraud_ring_run']) AS r (name);
+SELECT cdp_internal.declare_grant('admin', 'SELECT', 'TABLE', 'cdp_data.' || r.name) FROM unnest(array['fraud_fact', 'fraud_history']) AS r (name);
+SELECT cdp_internal.declare_grant('admin', 'SELECT (fraud_list_id, list, what, value, digest, customer_id, referral_campaign_id, added_at, expires_at, removed_at, added_by, removed_by)', 'TABLE', 'cdp_data.fraud_list');
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.fraud_rule') FROM unnest(array['admin', 'analyst', 'marketer', 'finance', 'privacy']) AS t (template);
 -- Without free text and digests.
-SELECT cdp_internal.declare_grant(t.template, v.privileges, 'TABLE', v.name) FROM unnest(array['analyst', 'marketer']) AS t (template), (VALUES
+SELECT cdp_internal.declare_grant(t.template, v.privileges, 'TABLE', v.name) FROM unnest(array['admin', 'analyst', 'marketer']) AS t (template), (VALUES
   ('cdp_data.fraud_score', 'SELECT'), ('cdp_data.fraud_ring', 'SELECT'), ('cdp_data.fraud_ring_run', 'SELECT'),
   ('cdp_data.referral_review', 'SELECT (referral_review_id, referral_id, referrer_id, referee_id, at, event, deadline, is_fraud, fraud_score_id, score, reason, actor, recorded_at)'),
   ('cdp_data.referral_ban', 'SELECT (referral_ban_id, customer_id, referral_campaign_id, banned_at, expires_at, actor)'), ('cdp_data.referral_ban_lift', 'SELECT (referral_ban_id, lifted_at, actor)'),
