@@ -22,9 +22,9 @@ run() { # title command
 		result=1
 	fi
 }
-run "clone" 'git config --global --add safe.directory "*"; git clone -q /mnt/source /root/pg_cdp && cd /root/pg_cdp && git log --oneline -1'
-run "make demo as root" 'cd /root/pg_cdp && make demo'
-run "make test as root" 'cd /root/pg_cdp && make test'
+run "clone" 'git config --global --add safe.directory "*"; git clone -q /mnt/source ~/pg_cdp && cd ~/pg_cdp && git log --oneline -1'
+run "make demo as root" 'cd ~/pg_cdp && make demo'
+run "make test as root" 'cd ~/pg_cdp && make test'
 run "clone as a normal user" 'useradd -m tester && runuser -u tester -- sh -c "cd && git config --global --add safe.directory \* && git clone -q /mnt/source pg_cdp"'
 run "make demo as a normal user" 'cd /home/tester/pg_cdp && HOME=/home/tester runuser -u tester -- make demo'
 run "make test as a normal user" 'cd /home/tester/pg_cdp && HOME=/home/tester runuser -u tester -- make test'

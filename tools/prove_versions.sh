@@ -30,7 +30,7 @@ for version in "${versions[@]}"; do
 	echo "== PostgreSQL $version on $suite: compile with -Werror, suites $suites ($(date +%T))"
 	if in_root "pg$version" bash -c '
 		git config --global --add safe.directory "*"
-		git clone -q /mnt/source /root/pg_cdp && cd /root/pg_cdp &&
+		git clone -q /mnt/source ~/pg_cdp && cd ~/pg_cdp &&
 		bash tools/test.sh '"$suites"' && ( . tools/env.sh && "$CDP_BIN/postgres" --version )'; then
 		echo "PROVED: PostgreSQL $version"
 		rm -rf --one-file-system "$roots/pg$version"
