@@ -243,7 +243,7 @@ SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.' || 
 FROM unnest(array['admin', 'analyst', 'marketer', 'finance', 'privacy', 'connector']) AS t (template),
   unnest(array['referral_campaign', 'referral_campaign_state', 'referral_terms', 'reward_rule', 'reward_cap', 'referral_material']) AS r (name);
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.referral_distribution')
-FROM unnest(array['admin', 'analyst', 'marketer', 'privacy', 'connector']) AS t (template);
+FROM unnest(array['admin', 'analyst', 'marketer', 'privacy']) AS t (template);
 
 -- step: again: referral programmes mixed sources
 SELECT cdp_internal.declare_mixed_sources('cdp_data.referral_distribution');
