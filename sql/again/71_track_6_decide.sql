@@ -178,7 +178,7 @@ $$;
 COMMENT ON FUNCTION cdp_internal.referral_levels(bigint[], timestamptz) IS
 'Brings the referrals of the second level around these roots to what they should be (cdp_internal.referral_second()). Call it when the state of a referral of theirs changed. Returns those that changed; who calls has their rewards settled.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.referral_settled(ids bigint[], as_of timestamptz) RETURNS void
+CREATE OR REPLACE FUNCTION cdp_internal.referral_settled(ids bigint[], as_of timestamptz DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -187,14 +187,14 @@ BEGIN
   END IF;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.referral_settled(bigint[], timestamptz) IS 'Has the rewards of these referrals brought to what they should be.';
+COMMENT ON FUNCTION cdp_internal.referral_settled(bigint[], timestamptz) IS 'Has the rewards of these referrals brought to what they should be by the events up to as_of (NULL: all that are known).';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_decide(roots bigint[], as_of timestamptz DEFAULT NULL) RETURNS SETOF bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
-  moment timestamptz := coalesce(as_of, now());
+  moment timestamptz;
   held bigint[];
   wanted jsonb;
   changes jsonb;
@@ -202,7 +202,9 @@ DECLARE
 BEGIN
   -- Nobody merges or parts them, nor decides about them, until this transaction ends.
   held := cdp_internal.lock_customers(NULL, false, ARRAY(SELECT DISTINCT cdp_internal.root_of(u) FROM unnest(roots) u WHERE u IS NOT NULL));
-  wanted := (SELECT jsonb_agg(to_jsonb(c)) FROM cdp_internal.referral_choose(held, moment) c);
+  -- The clock once they are held: what others did meanwhile is before it. What is known counts, though another clock runs ahead.
+  moment := coalesce(as_of, clock_timestamp());
+  wanted := (SELECT jsonb_agg(to_jsonb(c)) FROM cdp_internal.referral_choose(held, coalesce(as_of, 'infinity')) c);
   IF wanted IS NULL THEN
     RETURN;
   END IF;
@@ -241,13 +243,14 @@ BEGIN
   SELECT coalesce(jsonb_agg(to_jsonb(x)), '[]') INTO changes FROM (SELECT * FROM mended UNION ALL SELECT * FROM made) x;
   PERFORM cdp_internal.referral_note(changes, 'system', moment);
   ids := ids || ARRAY(SELECT (c ->> 'referral_id')::bigint FROM jsonb_array_elements(changes) c);
-  PERFORM cdp_internal.referral_score_pending(ARRAY(SELECT r.referral_id FROM cdp_data.referral r WHERE r.referral_id = ANY (ids) AND r.state = 'pending' ORDER BY r.referral_id), moment);
+  PERFORM cdp_internal.referral_score_pending(array_agg(r.referral_id ORDER BY r.referral_id), CASE WHEN as_of IS NULL THEN greatest(moment, max(r.attributed_at)) ELSE as_of END)
+  FROM cdp_data.referral r WHERE r.referral_id = ANY (ids) AND r.state = 'pending';
   IF ids <> '{}' THEN
     ids := ids || cdp_internal.referral_levels(held, moment);
-    PERFORM cdp_internal.referral_settled(ids, moment);
+    PERFORM cdp_internal.referral_settled(ids, as_of);
   END IF;
   RETURN QUERY SELECT DISTINCT u FROM unnest(ids) u ORDER BY u;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_decide(bigint[], timestamptz) IS
-'Brings the referrals of these people to what the events up to as_of (NULL: now) and the terms say, with a decision for each change, has new ones scored and rewards settled. Locks the people as a merge does. Doing it again changes nothing. Returns the referrals that changed. Error 40001 in REPEATABLE READ and SERIALIZABLE when somebody was merged meanwhile.';
+'Brings the referrals of these people to what the events up to as_of (NULL: all that are known) and the terms say, with a decision for each change, has new ones scored and rewards settled. Locks the people as a merge does. Doing it again changes nothing. Returns the referrals that changed. Error 40001 in REPEATABLE READ and SERIALIZABLE when somebody was merged meanwhile.';

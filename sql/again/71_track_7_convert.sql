@@ -96,7 +96,7 @@ BEGIN
     done := ARRAY(SELECT cdp_internal.referral_decide(ARRAY[cdp_internal.identifier_root(t.identifier_id)]));
     -- Those that changed are settled; to the others the conversion may bring a reward all the same.
     PERFORM cdp_internal.referral_settled(ARRAY(SELECT h.referral_id FROM cdp_internal.referral_rows(ARRAY[cdp_internal.identifier_root(t.identifier_id)]) h WHERE h.referral_id <> ALL (done)
-      UNION SELECT h.referral_id FROM cdp_internal.referral_rows(ARRAY[cdp_internal.identifier_root(t.identifier_id)], 2::smallint) h WHERE h.referral_id <> ALL (done) ORDER BY 1), now());
+      UNION SELECT h.referral_id FROM cdp_internal.referral_rows(ARRAY[cdp_internal.identifier_root(t.identifier_id)], 2::smallint) h WHERE h.referral_id <> ALL (done) ORDER BY 1));
   END IF;
   SELECT l.referral_id, l.state, l.reason INTO referral_id, state, reason FROM cdp_internal.referral_live_of(cdp_internal.identifier_root(t.identifier_id), referral_conversion_id) l;
   reason := coalesce(reason, CASE WHEN referral_id IS NULL THEN 'no_evidence' END);
@@ -148,7 +148,7 @@ BEGIN
   root := coalesce(cdp_internal.identifier_root(c.identifier_id), cdp_internal.root_of(c.customer_id));
   SELECT l.referral_id INTO referral_id FROM cdp_internal.referral_live_of(root, c.referral_conversion_id) l;
   IF result = 'recorded' AND root IS NOT NULL THEN
-    PERFORM cdp_internal.referral_settled(ARRAY(SELECT h.referral_id FROM cdp_internal.referral_rows(ARRAY[root]) h UNION SELECT h.referral_id FROM cdp_internal.referral_rows(ARRAY[root], 2::smallint) h), now());
+    PERFORM cdp_internal.referral_settled(ARRAY(SELECT h.referral_id FROM cdp_internal.referral_rows(ARRAY[root]) h UNION SELECT h.referral_id FROM cdp_internal.referral_rows(ARRAY[root], 2::smallint) h));
   END IF;
 END
 $$;

@@ -148,7 +148,7 @@ BEGIN
   roots := ARRAY(SELECT DISTINCT cdp_internal.identifier_root(c.identifier_id) FROM pg_temp.cdp_referral_row r JOIN cdp_data.referral_conversion c ON c.source_id = src AND c.source_key IN (r.source_key, r.refers_to) WHERE r.code IS NULL);
   SELECT e.load_id, e.refused INTO load_id, quarantined FROM cdp_internal.referral_batch_end(src, load) e;
   decided := (SELECT count(*) FROM cdp_internal.referral_decide(roots));
-  PERFORM cdp_internal.referral_settled(ARRAY(SELECT h.referral_id FROM cdp_internal.referral_rows(roots) h UNION SELECT h.referral_id FROM cdp_internal.referral_rows(roots, 2::smallint) h ORDER BY 1), now());
+  PERFORM cdp_internal.referral_settled(ARRAY(SELECT h.referral_id FROM cdp_internal.referral_rows(roots) h UNION SELECT h.referral_id FROM cdp_internal.referral_rows(roots, 2::smallint) h ORDER BY 1));
 END
 $$;
 COMMENT ON FUNCTION cdp.load_referral_conversions(text, jsonb) IS

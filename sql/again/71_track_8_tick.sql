@@ -179,7 +179,7 @@ BEGIN
     decided := (SELECT count(*) FROM cdp_internal.referral_decide(more));
     -- Amounts may have changed though nobody's referral did.
     IF taken + followed > 0 THEN
-      PERFORM cdp_internal.referral_settled(ARRAY(SELECT h.referral_id FROM cdp_internal.referral_rows(more) h UNION SELECT h.referral_id FROM cdp_internal.referral_rows(more, 2::smallint) h ORDER BY 1), now());
+      PERFORM cdp_internal.referral_settled(ARRAY(SELECT h.referral_id FROM cdp_internal.referral_rows(more) h UNION SELECT h.referral_id FROM cdp_internal.referral_rows(more, 2::smallint) h ORDER BY 1));
     END IF;
   END IF;
   PERFORM cdp.feed_advance('referral', upto);

@@ -155,7 +155,7 @@ $$;
 COMMENT ON FUNCTION cdp_internal.reward_granted(bigint, boolean, boolean, integer[], bigint[], bigint[]) IS
 'What caps leave of so much more for a reward: all of it, or with clamp what there is room for, else nothing; is_new: one more reward, too. at: which of the counters (minors, counts: their room). shut: the one that left less.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.settle_held(pairs cdp_internal.reward_pair[], as_of timestamptz, keys text[], minors bigint[], counts bigint[], quick boolean) RETURNS bigint
+CREATE OR REPLACE FUNCTION cdp_internal.settle_held(pairs cdp_internal.reward_pair[], as_of timestamptz, horizon timestamptz, keys text[], minors bigint[], counts bigint[], quick boolean) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 #variable_conflict use_variable
@@ -279,11 +279,11 @@ BEGIN
     part := w.amount_minor - w.clawed_minor;
     w.voided_at := CASE WHEN part = 0 THEN coalesce(w.voided_at, as_of) END;
     IF was_new THEN
-      INSERT INTO cdp_data.reward (reward_id, idempotency_key, referral_id, referral_conversion_id, reward_rule_id, side, level, milestone, customer_id, referral_campaign_id, currency, wanted_minor, amount_minor, clawed_minor, reserved_minor, pending_minor, hold_until, granted_at, voided_at, reason, counters)
-      VALUES (w.reward_id, p.key, p.referral_id, p.referral_conversion_id, p.reward_rule_id, p.side, p.level, p.milestone, p.customer_id, p.referral_campaign_id, p.currency, w.wanted_minor, w.amount_minor, w.clawed_minor, w.reserved_minor, w.pending_minor, w.hold_until, as_of, w.voided_at, w.reason, w.counters);
+      INSERT INTO cdp_data.reward (reward_id, idempotency_key, referral_id, referral_conversion_id, reward_rule_id, side, level, milestone, customer_id, referral_campaign_id, currency, wanted_minor, amount_minor, clawed_minor, reserved_minor, pending_minor, hold_until, granted_at, voided_at, reason, counters, horizon)
+      VALUES (w.reward_id, p.key, p.referral_id, p.referral_conversion_id, p.reward_rule_id, p.side, p.level, p.milestone, p.customer_id, p.referral_campaign_id, p.currency, w.wanted_minor, w.amount_minor, w.clawed_minor, w.reserved_minor, w.pending_minor, w.hold_until, as_of, w.voided_at, w.reason, w.counters, horizon);
     ELSE
       UPDATE cdp_data.reward x SET wanted_minor = w.wanted_minor, amount_minor = w.amount_minor, clawed_minor = w.clawed_minor, reserved_minor = w.reserved_minor, pending_minor = w.pending_minor, available_minor = w.available_minor, expired_minor = w.expired_minor, owed_minor = w.owed_minor,
-        hold_until = w.hold_until, voided_at = w.voided_at, reason = w.reason, counters = w.counters, shut = w.shut, revision = w.revision WHERE x.reward_id = w.reward_id;
+        hold_until = w.hold_until, voided_at = w.voided_at, reason = w.reason, counters = w.counters, shut = w.shut, revision = w.revision, horizon = settle_held.horizon WHERE x.reward_id = w.reward_id;
     END IF;
     IF part <> before THEN
       FOREACH i IN ARRAY at LOOP
@@ -310,8 +310,8 @@ BEGIN
   RETURN n;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.settle_held(cdp_internal.reward_pair[], timestamptz, text[], bigint[], bigint[], boolean) IS
-'Makes rewards what they should be: grants what caps leave, takes back what is owed no more (set aside, pending, available, expired, then as a receivable), moves between set aside and approved, posts all of it and counts it. keys, minors, counts: the counters in the order of their keys and their room (NULL: no limit), held by the caller, or with quick only looked at: then error CDPRT when one has less room in the end. A payout that was not sent and pays a reward that shrinks is cancelled. Returns how many rewards changed. The caller holds the people.';
+COMMENT ON FUNCTION cdp_internal.settle_held(cdp_internal.reward_pair[], timestamptz, timestamptz, text[], bigint[], bigint[], boolean) IS
+'Makes rewards what they should be: grants what caps leave, takes back what is owed no more (set aside, pending, available, expired, then as a receivable), moves between set aside and approved, posts all of it and counts it. keys, minors, counts: the counters in the order of their keys and their room (NULL: no limit), held by the caller, or with quick only looked at: then error CDPRT when one has less room in the end. as_of: the moment of the postings; horizon: the events up to then were known. A payout that was not sent and pays a reward that shrinks is cancelled. Returns how many rewards changed. The caller holds the people.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.glance_pairs(pairs cdp_internal.reward_pair[], OUT keys text[], OUT minors bigint[], OUT counts bigint[], OUT quick boolean)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -350,7 +350,7 @@ $$;
 COMMENT ON FUNCTION cdp_internal.glance_pairs(cdp_internal.reward_pair[]) IS
 'A look at the counters of a few new rewards, without a lock: quick when all are there and have room for twenty times as much, so that they need be held at the very end only.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.settle_pairs(pairs cdp_internal.reward_pair[], as_of timestamptz) RETURNS bigint
+CREATE OR REPLACE FUNCTION cdp_internal.settle_pairs(pairs cdp_internal.reward_pair[], as_of timestamptz, horizon timestamptz) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
@@ -358,16 +358,16 @@ DECLARE
 BEGIN
   IF room.quick THEN
     BEGIN
-      RETURN cdp_internal.settle_held(pairs, as_of, room.keys, room.minors, room.counts, true);
+      RETURN cdp_internal.settle_held(pairs, as_of, horizon, room.keys, room.minors, room.counts, true);
     EXCEPTION WHEN SQLSTATE 'CDPRT' THEN
       NULL; -- others were faster: once more, with the counters in hand
     END;
   END IF;
   room := cdp_internal.hold_pairs(pairs);
-  RETURN cdp_internal.settle_held(pairs, as_of, room.keys, room.minors, room.counts, false);
+  RETURN cdp_internal.settle_held(pairs, as_of, horizon, room.keys, room.minors, room.counts, false);
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.settle_pairs(cdp_internal.reward_pair[], timestamptz) IS
+COMMENT ON FUNCTION cdp_internal.settle_pairs(cdp_internal.reward_pair[], timestamptz, timestamptz) IS
 'cdp_internal.settle_held() of these rewards. While caps are far away their counters, which everybody wants, are locked for the end of the work only, by the statement that tests them; near a cap they are held from the beginning. Returns how many rewards changed.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.reward_settle(ids bigint[], as_of timestamptz DEFAULT NULL) RETURNS bigint
@@ -378,10 +378,11 @@ DECLARE
   people bigint[] := '{}';
   held bigint[];
   pairs cdp_internal.reward_pair[];
+  horizon timestamptz;
   n bigint;
 BEGIN
   IF NOT isfinite(coalesce(as_of, now())) THEN
-    RAISE EXCEPTION 'as_of must be a moment' USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave it out for now.';
+    RAISE EXCEPTION 'as_of must be a moment' USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave it out for all that is known.';
   END IF;
   LOOP
     scope := cdp_internal.reward_scope(ids);
@@ -391,15 +392,17 @@ BEGIN
     EXIT WHEN people <@ held;
     PERFORM cdp_internal.hold_people(people);
   END LOOP;
+  -- Of an earlier moment nothing is decided any more: what was granted or taken back since would be undone.
+  horizon := CASE WHEN as_of IS NULL THEN 'infinity' ELSE greatest(as_of, (SELECT max(w.horizon) FROM cdp_data.reward w WHERE w.referral_id = ANY (scope))) END;
   as_of := coalesce(as_of, clock_timestamp());
-  pairs := ARRAY(SELECT p FROM cdp_internal.reward_pairs(scope, reward_settle.as_of) p);
+  pairs := ARRAY(SELECT p FROM cdp_internal.reward_pairs(scope, horizon) p);
   IF pairs = '{}' THEN
     RETURN 0;
   END IF;
-  n := cdp_internal.settle_pairs(pairs, as_of);
+  n := cdp_internal.settle_pairs(pairs, as_of, horizon);
   PERFORM cdp_internal.reward_offset(people, as_of);
   RETURN n;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.reward_settle(bigint[], timestamptz) IS
-'Makes the rewards of these referrals, and of those that hang together with them, what they should be as of a moment (NULL: now): from the state of the referral (approved: granted, its hold begins; pending, review: set aside; else taken back), its conversions that are neither tests nor retracted, refunds, terms and caps. Called again it changes nothing. Caps are decided once: what one refused stays refused until cdp.retry_capped_rewards(). Returns how many rewards changed. Holds the people until the transaction ends. Error 22023: as_of.';
+'Makes the rewards of these referrals, and of those that hang together with them, what they should be by the events up to as_of (NULL: all that are known, also those that another clock dated ahead; an as_of older than that of the last decision counts as that): from the state of the referral (approved: granted, its hold begins; pending, review: set aside; else taken back), its conversions that are neither tests nor retracted, refunds, terms and caps. Called again it changes nothing. Caps are decided once: what one refused stays refused until cdp.retry_capped_rewards(). Returns how many rewards changed. Holds the people until the transaction ends. Error 22023: as_of.';

@@ -27,7 +27,7 @@ BEGIN
     RETURN '{}';
   END IF;
   PERFORM cdp_internal.referral_note(changes, session_user, moment);
-  PERFORM cdp_internal.referral_settled(changed || cdp_internal.referral_levels(held, moment), moment);
+  PERFORM cdp_internal.referral_settled(changed || cdp_internal.referral_levels(held, moment));
   RETURN changed;
 END
 $$;

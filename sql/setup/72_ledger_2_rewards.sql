@@ -36,6 +36,7 @@ CREATE TABLE IF NOT EXISTS cdp_data.reward (
   shut boolean NOT NULL DEFAULT false,
   frozen boolean NOT NULL DEFAULT false,
   revision integer NOT NULL DEFAULT 0,
+  horizon timestamptz NOT NULL DEFAULT 'infinity',
   UNIQUE (idempotency_key, referral_id),
   CHECK (amount_minor = reserved_minor + pending_minor + available_minor + paid_minor + offset_minor + expired_minor + clawed_minor - owed_minor),
   CHECK (payout_id IS NULL OR available_minor > 0)
@@ -63,6 +64,7 @@ COMMENT ON COLUMN cdp_data.reward.reason IS 'Why it is less than wanted, or was 
 COMMENT ON COLUMN cdp_data.reward.counters IS 'Keys of cdp_data.reward_counter that it counts in.';
 COMMENT ON COLUMN cdp_data.reward.shut IS 'A cap refused part of what was to come back after it had been taken back; see wanted_minor.';
 COMMENT ON COLUMN cdp_data.reward.frozen IS 'Nothing is decided about it any more: one of the two was erased.';
+COMMENT ON COLUMN cdp_data.reward.horizon IS 'The last decision about it knew the events up to then (infinity: all); an older as_of decides nothing about it.';
 COMMENT ON COLUMN cdp_data.reward.revision IS 'How often it changed: part of the keys of its postings.';
 
 -- step: payout
