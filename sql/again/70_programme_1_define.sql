@@ -52,12 +52,23 @@ LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   RETURN coalesce(
-    (SELECT max(t.terms_version) FROM cdp_data.referral_terms t WHERE t.referral_campaign_id = campaign AND t.valid_from <= at),
-    (SELECT min(t.terms_version) FROM cdp_data.referral_terms t WHERE t.referral_campaign_id = campaign));
+    (SELECT t.terms_version FROM cdp_data.referral_terms t WHERE t.referral_campaign_id = campaign AND t.valid_from <= at ORDER BY t.valid_from DESC, t.terms_version DESC LIMIT 1),
+    (SELECT t.terms_version FROM cdp_data.referral_terms t WHERE t.referral_campaign_id = campaign ORDER BY t.valid_from, t.terms_version DESC LIMIT 1));
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_terms_at(integer, timestamptz) IS
-'The version of terms by which events of a moment go: the last that had begun, the first for those before it. NULL without terms.';
+'The version of terms by which events of a moment go: of those that had begun the one that began last, before all the one that begins first; of several that begin at one moment the last told. NULL without terms.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.referral_terms_from(campaign integer, since timestamptz) RETURNS SETOF integer
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN QUERY
+  SELECT x.v FROM (SELECT cdp_internal.referral_terms_at(campaign, since) AS v
+    UNION SELECT cdp_internal.referral_terms_at(campaign, t.valid_from) FROM cdp_data.referral_terms t WHERE t.referral_campaign_id = campaign AND t.valid_from > since) x WHERE x.v IS NOT NULL ORDER BY 1;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.referral_terms_from(integer, timestamptz) IS 'The versions of terms that are in force at a moment or at some time after it, by those of now.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_exponent(currency text) RETURNS integer
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -150,20 +161,21 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   word text := (SELECT min(c COLLATE "C") FROM unnest(channels) c WHERE cdp_internal.is_wechat_channel(c));
-  first integer := cdp_internal.referral_terms_at(campaign, since);
+  ahead integer[];
 BEGIN
   IF word IS NULL THEN
     RETURN;
   END IF;
+  ahead := ARRAY(SELECT cdp_internal.referral_terms_from(campaign, since));
   RETURN QUERY
   SELECT 'wechat_share', format('rule "%s" of version %s pays for sharing, and channel "%s" is of WeChat', r.rule, r.terms_version, word),
     'WeChat shuts accounts that pay for sharing: pay for a sign_up or a purchase, or leave the channel out.'
-  FROM cdp_data.reward_rule r WHERE r.referral_campaign_id = campaign AND r.terms_version >= first AND r.trigger = 'share'
+  FROM cdp_data.reward_rule r WHERE r.referral_campaign_id = campaign AND r.terms_version = ANY (ahead) AND r.trigger = 'share'
   UNION ALL
   SELECT 'wechat_levels', format('version %s has %s levels, and channel "%s" is of WeChat', t.terms_version, greatest(t.levels, r.level), word),
     'WeChat shuts accounts that pay over more than one level: set levels to 1 in new terms, or leave the channel out.'
   FROM cdp_data.referral_terms t CROSS JOIN LATERAL (SELECT coalesce(max(x.level), 1) AS level FROM cdp_data.reward_rule x WHERE x.referral_campaign_id = campaign AND x.terms_version = t.terms_version) r
-  WHERE t.referral_campaign_id = campaign AND t.terms_version >= first AND greatest(t.levels, r.level) > 1
+  WHERE t.referral_campaign_id = campaign AND t.terms_version = ANY (ahead) AND greatest(t.levels, r.level) > 1
   ORDER BY 1, 2;
 END
 $$;

@@ -10,6 +10,7 @@ SELECT * FROM (VALUES
   ('terms', 'existing_lookback', 'span', NULL, 1, NULL, false), ('terms', 'levels', 'integer', NULL, 1, 2, false), ('terms', 'signup_kinds', 'kinds', NULL, NULL, NULL, false),
   ('terms', 'conversion_kinds', 'kinds', NULL, NULL, NULL, false), ('terms', 'review_at', 'number', NULL, 0, 1, false), ('terms', 'reject_at', 'number', NULL, 0, 1, false),
   ('terms', 'review_within', 'span', NULL, 1, NULL, false), ('terms', 'on_timeout', 'word', '{escalate,reject}', NULL, NULL, false), ('terms', 'weights', 'object', NULL, NULL, NULL, false),
+  ('terms', 'cost_review', 'money', NULL, NULL, NULL, false), ('terms', 'cost_wrong', 'money', NULL, NULL, NULL, false),
   ('rule', 'rule', 'name', NULL, NULL, NULL, true), ('rule', 'side', 'word', '{referrer,referee}', NULL, NULL, true), ('rule', 'level', 'integer', NULL, 1, 2, false),
   ('rule', 'trigger', 'word', '{signup,first_purchase,every_purchase,nth_purchase,amount,share}', NULL, NULL, true), ('rule', 'nth', 'integer', NULL, 1, 1000000, false),
   ('rule', 'min_amount', 'money', NULL, NULL, NULL, false), ('rule', 'shape', 'word', '{flat,percent,tier,milestone,recurring}', NULL, NULL, true), ('rule', 'amount', 'money', NULL, NULL, NULL, false),
@@ -273,7 +274,7 @@ DECLARE
   levels numeric := coalesce(cdp_internal.json_number(CASE jsonb_typeof(terms) WHEN 'object' THEN terms -> 'levels' END), 1);
   doc jsonb := CASE jsonb_typeof(terms) WHEN 'object' THEN jsonb_strip_nulls(terms) ELSE '{}' END;
   kinds text[] := ARRAY(SELECT k.name FROM cdp_data.touch_kind_all k);
-  signals text[] := ARRAY(SELECT b.code FROM cdp.fraud_rule_builtin() b);
+  signals text[] := ARRAY(SELECT b.code FROM cdp.fraud_rule_builtin() b WHERE b.kind IN ('soft', 'density'));
 BEGIN
   IF jsonb_typeof(rules) IS DISTINCT FROM 'array' OR jsonb_typeof(caps) IS DISTINCT FROM 'array' OR jsonb_typeof(terms) IS DISTINCT FROM 'object' THEN
     RETURN QUERY SELECT v.path, 'E_TYPE', 'error', v.message, NULL::text FROM (VALUES ('/terms', 'terms must be a JSON object', jsonb_typeof(terms) IS DISTINCT FROM 'object'),
@@ -302,11 +303,12 @@ BEGIN
     SELECT '/terms/weights' || cdp_internal.json_pointer(left(w.key, 100)), 'E_RANGE', 'a weight must be a number from 0 to below 1', NULL
     FROM jsonb_each(CASE jsonb_typeof(doc -> 'weights') WHEN 'object' THEN doc -> 'weights' ELSE '{}' END) w WHERE NOT coalesce(cdp_internal.json_number(w.value) >= 0 AND cdp_internal.json_number(w.value) < 1, false)
     UNION
-    SELECT '/terms/weights' || cdp_internal.json_pointer(left(w.key, 100)), 'E_WEIGHT', format('there is no fraud rule "%s"', left(w.key, 63)), cdp_internal.did_you_mean(w.key, signals, 'SELECT code FROM cdp.fraud_rule_builtin(); lists them.')
+    SELECT '/terms/weights' || cdp_internal.json_pointer(left(w.key, 100)), 'E_WEIGHT', format('there is no fraud rule with a weight named "%s"', left(w.key, 63)), cdp_internal.did_you_mean(w.key, signals, 'SELECT code, kind FROM cdp.fraud_rule_builtin(); lists them: those of kind soft and density have one.')
     FROM jsonb_each(CASE jsonb_typeof(doc -> 'weights') WHEN 'object' THEN doc -> 'weights' ELSE '{}' END) w WHERE w.key <> ALL (signals)
     UNION
     SELECT v.path, v.code, v.message, v.hint FROM (VALUES
       (coalesce(cdp_internal.json_number(doc -> 'review_at'), 0.5) > coalesce(cdp_internal.json_number(doc -> 'reject_at'), 0.85), '/terms/review_at', 'E_RANGE', 'it must not lie above reject_at', 'What is rejected needs no review.'),
+      (doc ? 'cost_review' <> doc ? 'cost_wrong', CASE WHEN doc ? 'cost_review' THEN '/terms/cost_wrong' ELSE '/terms/cost_review' END, 'E_MISSING', 'cost_review and cost_wrong come together', 'What a review costs, and what an honest referral that is rejected; without both the thresholds decide.'),
       (levels > 1 AND wechat IS NOT NULL, '/terms/levels', 'E_WECHAT_LEVELS', format('channel "%s" is of WeChat, which shuts accounts that pay over more than one level', wechat), 'Set it to 1, or leave the channel out.'),
       (levels > 1 AND NOT EXISTS (SELECT FROM cdp_internal.json_items(rules) x WHERE cdp_internal.json_number(x.item -> 'level') = 2), '/terms/levels', 'W_LEVELS', 'no rule pays the second level', 'Set it to 1, or add a rule of level 2.')
     ) AS v (found, path, code, message, hint) WHERE v.found
@@ -330,20 +332,22 @@ $$;
 COMMENT ON FUNCTION cdp.check_referral_terms(text, jsonb, jsonb, jsonb) IS
 'All that is wrong or doubtful with terms for a referral campaign, at once, nothing is written: path (JSON Pointer into {"terms", "rules", "caps"}), code, severity (error or warning), message, hint with the nearest word. No row: they are sound. The form is told at cdp.set_referral_terms(). Error 42704: no such campaign.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.referral_terms_row(terms jsonb) RETURNS jsonb
+CREATE OR REPLACE FUNCTION cdp_internal.referral_terms_row(terms jsonb, digits integer) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET intervalstyle = 'postgres'
 AS $$
 DECLARE
   t cdp_data.referral_terms;
 BEGIN
   t := jsonb_populate_record(NULL::cdp_data.referral_terms, '{"model": "first_valid_click", "click_window": "30 days", "code_first": true, "network_match": false, "levels": 1, "signup_kinds": ["sign_up"],
-    "conversion_kinds": ["order", "purchase"], "review_at": 0.5, "reject_at": 0.85, "review_within": "7 days", "on_timeout": "escalate", "weights": {}}' || jsonb_strip_nulls(terms));
+    "conversion_kinds": ["order", "purchase"], "review_at": 0.5, "reject_at": 0.85, "review_within": "7 days", "on_timeout": "escalate", "weights": {}}' || jsonb_strip_nulls(terms - '{cost_review,cost_wrong}'::text[]));
+  t.cost_review_minor := trunc(cdp_internal.json_number(terms -> 'cost_review') * 10::numeric ^ digits);
+  t.cost_wrong_minor := trunc(cdp_internal.json_number(terms -> 'cost_wrong') * 10::numeric ^ digits);
   t.signup_kinds := ARRAY(SELECT DISTINCT k COLLATE "C" AS k FROM unnest(t.signup_kinds) k ORDER BY k);
   t.conversion_kinds := ARRAY(SELECT DISTINCT k COLLATE "C" AS k FROM unnest(t.conversion_kinds) k ORDER BY k);
   RETURN to_jsonb(t) - '{referral_campaign_id,terms_version,valid_from,created_at,created_by}'::text[];
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.referral_terms_row(jsonb) IS 'Sound terms in the form that is kept, with defaults: a row of cdp_data.referral_terms as JSON, without what numbers and dates it.';
+COMMENT ON FUNCTION cdp_internal.referral_terms_row(jsonb, integer) IS 'Sound terms in the form that is kept, with defaults and costs in minor units: a row of cdp_data.referral_terms as JSON, without what numbers and dates it.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.reward_rule_rows(rules jsonb, digits integer) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET intervalstyle = 'postgres'
@@ -407,7 +411,8 @@ BEGIN
     RAISE EXCEPTION 'referral campaign "%" has no version % of terms', name, version
       USING ERRCODE = 'undefined_object', DETAIL = format('It has %s.', (SELECT count(*) FROM cdp_data.referral_terms t WHERE t.referral_campaign_id = id)), HINT = 'SELECT terms_version, valid_from FROM cdp_data.referral_terms; lists them.';
   END IF;
-  RETURN jsonb_strip_nulls(jsonb_build_object('terms', k.terms,
+  RETURN jsonb_strip_nulls(jsonb_build_object('terms', k.terms - '{cost_review_minor,cost_wrong_minor}'::text[] || jsonb_build_object('cost_review', trim_scale((k.terms ->> 'cost_review_minor')::numeric / unit),
+      'cost_wrong', trim_scale((k.terms ->> 'cost_wrong_minor')::numeric / unit)),
     'rules', (SELECT coalesce(jsonb_agg(r.value - '{amount_minor,min_amount_minor,max_minor,tiers,milestones}'::text[] || jsonb_build_object('amount', trim_scale((r.value ->> 'amount_minor')::numeric / unit), 'min_amount', trim_scale((r.value ->> 'min_amount_minor')::numeric / unit),
         'max', trim_scale((r.value ->> 'max_minor')::numeric / unit),
         'tiers', (SELECT jsonb_agg(jsonb_build_object('from', trim_scale((t.value ->> 'from')::numeric / CASE r.value ->> 'tier_of' WHEN 'amount' THEN unit ELSE 1 END), 'rate', t.value -> 'rate', 'amount', trim_scale((t.value ->> 'amount_minor')::numeric / unit)) ORDER BY t.nth)
@@ -418,7 +423,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.referral_terms(text, integer) IS
-'A version of the terms of a referral campaign (NULL: the last) as {"terms", "rules", "caps"}, with all defaults, in units of the currency: what cdp.set_referral_terms() takes. NULL when it has none. Error 42704: no such campaign or version.';
+'A version of the terms of a referral campaign (NULL: the last told) as {"terms", "rules", "caps"}, with all defaults, in units of the currency: what cdp.set_referral_terms() takes. NULL when it has none. Error 42704: no such campaign or version.';
 
 CREATE OR REPLACE FUNCTION cdp.set_referral_terms(name text, terms jsonb DEFAULT '{}', rules jsonb DEFAULT '[]', caps jsonb DEFAULT '[]', valid_from timestamptz DEFAULT NULL) RETURNS integer
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -426,8 +431,9 @@ AS $$
 DECLARE
   id integer := cdp_internal.referral_campaign_of(name);
   c record;
-  last record;
   kept record;
+  ran boolean;
+  promised integer;
   digits integer;
   errors bigint;
   told text;
@@ -447,32 +453,37 @@ BEGIN
     RAISE EXCEPTION 'the terms have % errors', errors USING ERRCODE = 'invalid_parameter_value', DETAIL = told, HINT = 'SELECT * FROM cdp.check_referral_terms(...); gives them as rows.';
   END IF;
   digits := cdp_internal.referral_exponent(c.currency);
-  want_terms := cdp_internal.referral_terms_row(terms);
+  want_terms := cdp_internal.referral_terms_row(terms, digits);
   want_rules := cdp_internal.reward_rule_rows(rules, digits);
   want_caps := cdp_internal.reward_cap_rows(caps, digits);
-  SELECT t.terms_version, t.valid_from INTO last FROM cdp_data.referral_terms t WHERE t.referral_campaign_id = id ORDER BY t.terms_version DESC LIMIT 1;
-  kept := cdp_internal.referral_terms_kept(id, last.terms_version);
-  IF (kept.terms, kept.rules, kept.caps) = (want_terms, want_rules, want_caps) AND coalesce(valid_from >= last.valid_from, true) THEN
-    RETURN last.terms_version;
-  END IF;
-  moment := coalesce(valid_from, greatest(clock_timestamp(), last.valid_from + interval '1 microsecond'));
-  IF NOT isfinite(moment) OR moment <= last.valid_from THEN
-    RAISE EXCEPTION 'new terms must begin after those before them'
-      USING ERRCODE = 'invalid_parameter_value', DETAIL = format('Version %s begins at %s, these would at %s.', last.terms_version, last.valid_from, moment), HINT = 'Versions are never changed; give a later valid_from.';
-  ELSIF last.terms_version IS NOT NULL AND valid_from < clock_timestamp() AND EXISTS (SELECT FROM cdp_data.referral_campaign_state s WHERE s.referral_campaign_id = id AND s.state = 'active') THEN
+  ran := EXISTS (SELECT FROM cdp_data.referral_campaign_state s WHERE s.referral_campaign_id = id AND s.state = 'active');
+  -- As long as it has not run, nothing stands on any terms: the last told take the place of those before them.
+  moment := coalesce(valid_from, (SELECT t.valid_from FROM cdp_data.referral_terms t WHERE NOT ran AND t.referral_campaign_id = id AND t.terms_version = cdp_internal.referral_terms_at(id, clock_timestamp())), clock_timestamp());
+  v := cdp_internal.referral_terms_at(id, moment);
+  kept := cdp_internal.referral_terms_kept(id, v);
+  IF NOT isfinite(moment) THEN
+    RAISE EXCEPTION 'terms begin at a moment' USING ERRCODE = 'invalid_parameter_value', DETAIL = format('valid_from is %s.', valid_from), HINT = 'Leave valid_from out: they begin now.';
+  ELSIF (kept.terms, kept.rules, kept.caps) = (want_terms, want_rules, want_caps) THEN
+    RETURN v;
+  ELSIF ran AND valid_from < clock_timestamp() THEN
     RAISE EXCEPTION 'terms of a campaign that was active can not begin in the past'
-      USING ERRCODE = 'invalid_parameter_value', DETAIL = format('They would begin at %s; decisions were made by version %s.', valid_from, last.terms_version), HINT = 'Leave valid_from out: they begin now.';
+      USING ERRCODE = 'invalid_parameter_value', DETAIL = format('They would begin at %s; decisions were made by version %s.', valid_from, v), HINT = 'Leave valid_from out: they begin now.';
   END IF;
-  v := coalesce(last.terms_version, 0) + 1;
+  v := coalesce((SELECT max(t.terms_version) FROM cdp_data.referral_terms t WHERE t.referral_campaign_id = id), 0) + 1;
   INSERT INTO cdp_data.referral_terms SELECT (jsonb_populate_record(NULL::cdp_data.referral_terms, want_terms || jsonb_build_object('referral_campaign_id', id, 'terms_version', v, 'valid_from', moment, 'created_at', now(), 'created_by', session_user))).*;
   INSERT INTO cdp_data.reward_rule (referral_campaign_id, terms_version, rule, side, level, trigger, nth, min_amount_minor, shape, amount_minor, rate, tiers, tier_mode, tier_of, milestones, months, max_minor, hold, hold_review, priority, exclusive, on_cap)
   SELECT id, v, r.rule, r.side, r.level, r.trigger, r.nth, r.min_amount_minor, r.shape, r.amount_minor, r.rate, r.tiers, r.tier_mode, r.tier_of, r.milestones, r.months, r.max_minor, r.hold, r.hold_review, r.priority, r.exclusive, r.on_cap
   FROM jsonb_array_elements(want_rules) WITH ORDINALITY AS a (doc, nth) CROSS JOIN LATERAL jsonb_populate_record(NULL::cdp_data.reward_rule, jsonb_strip_nulls(a.doc)) r ORDER BY a.nth;
   INSERT INTO cdp_data.reward_cap (referral_campaign_id, terms_version, per, period, amount_minor, rewards, rule)
   SELECT id, v, r.per, r.period, r.amount_minor, r.rewards, r.rule FROM jsonb_array_elements(want_caps) WITH ORDINALITY AS a (doc, nth) CROSS JOIN LATERAL jsonb_populate_record(NULL::cdp_data.reward_cap, jsonb_strip_nulls(a.doc)) r ORDER BY a.nth;
+  SELECT min(m.referral_material_id) INTO promised FROM cdp_data.referral_material m WHERE m.referral_campaign_id = id AND m.state = 'approved' AND strpos(m.title || ' ' || m.body, '{reward}') > 0;
+  IF c.state = 'active' AND promised IS NOT NULL AND NOT cdp_internal.referral_pays_advocates(id) THEN
+    RAISE EXCEPTION 'by these terms nothing is paid to advocates, and what goes out to them promises a reward'
+      USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('Material %s holds {reward}.', promised), HINT = format('SELECT cdp.retire_referral_material(%s); or keep a rule of the side referrer and level 1.', promised);
+  END IF;
   PERFORM cdp_data.audit_write('referral', 'referral campaign ' || name, NULL, jsonb_build_object('op', 'terms', 'referral_campaign_id', id, 'version', v));
   RETURN v;
 END
 $$;
 COMMENT ON FUNCTION cdp.set_referral_terms(text, jsonb, jsonb, jsonb, timestamptz) IS
-'Gives a referral campaign its terms, as the next version: SELECT cdp.set_referral_terms(''bring'', ''{"click_window": "30 days"}'', ''[{"rule": "friend", "side": "referrer", "trigger": "first_purchase", "shape": "flat", "amount": 10}, {"rule": "welcome", "side": "referee", "trigger": "first_purchase", "shape": "percent", "rate": 0.1, "max": 20}]'', ''[{"per": "referrer", "period": "month", "rewards": 20}]''). Amounts are in units of the campaign''s currency. Keys of terms: columns of cdp_data.referral_terms; of rules: those of cdp_data.reward_rule with amount, min_amount, max and tiers [{"from", "rate" or "amount"}], milestones [{"n", "amount"}] in units; of caps: per, period, rule, and amount or rewards. valid_from: events from then on go by them (NULL: now; those before the first version by the first); in a campaign that was active not in the past. Returns the version; the same terms again change nothing. Versions are never changed. Needs the rights of the tables'' owner. Errors: 22023 with every error in the detail (cdp.check_referral_terms() gives them as rows), or valid_from; 42704 no such campaign; 55000 it is over.';
+'Gives a referral campaign its terms, as the next version: SELECT cdp.set_referral_terms(''bring'', ''{"click_window": "30 days"}'', ''[{"rule": "friend", "side": "referrer", "trigger": "first_purchase", "shape": "flat", "amount": 10}, {"rule": "welcome", "side": "referee", "trigger": "first_purchase", "shape": "percent", "rate": 0.1, "max": 20}]'', ''[{"per": "referrer", "period": "month", "rewards": 20}]''). Amounts are in units of the campaign''s currency. Keys of terms: columns of cdp_data.referral_terms; of rules: those of cdp_data.reward_rule with amount, min_amount, max and tiers [{"from", "rate" or "amount"}], milestones [{"n", "amount"}] in units; of caps: per, period, rule, and amount or rewards. cost_review and cost_wrong in units, too. valid_from: events from then on go by them, until terms that begin later do (NULL: now, and what was scheduled for later still begins then; in a campaign that never ran they take the place of those before them). The same valid_from as that of other terms takes their place; in a campaign that was active it may not lie in the past. Returns the version; terms that are in force then anyway change nothing. Versions are never changed. Needs the rights of the tables'' owner. Errors: 22023 with every error in the detail (cdp.check_referral_terms() gives them as rows), or valid_from; 42704 no such campaign; 55000 it is over, or it is active, an approved material holds {reward}, and nothing would be paid to advocates.';

@@ -21,7 +21,7 @@ BEGIN
     (btrim(coalesce(title, ''), E' \t\r\n') = '' AND channel = 'email', 'error', 'no_title', 'an e-mail needs a title', NULL),
     (NOT used && '{code,link}', 'error', 'no_variable', 'it holds neither {link} nor {code}: nobody could be tracked by it', 'Put {link} or {code} where the advocate''s belongs.'),
     ('link' = ANY (used) AND link_template = '', 'error', 'no_link_template', 'it holds {link}, and the campaign has no link_template', 'Give the campaign one, or use {code}.'),
-    ('reward' = ANY (used) AND NOT has_reward, 'error', 'no_reward_text', 'it holds {reward}, and nothing is paid to advocates', 'Set terms with a rule of the side referrer, or leave {reward} out.'),
+    ('reward' = ANY (used) AND NOT has_reward, 'error', 'no_reward_text', 'it holds {reward}, and nothing is paid to advocates by the terms of now, or by some that begin later', 'Set terms with a rule of the side referrer, or leave {reward} out.'),
     (bare ~ '[{}]', 'error', 'brace', 'a brace is not closed, or stands alone', 'Variables are {code}, {link}, {reward} and {name}.'),
     (channel = 'sms' AND length(body) > 160, 'warning', 'long', format('a text message of %s characters is sent in parts', length(body)), 'Keep it below 160, or 70 with characters beyond the Latin ones.'),
     ('reward' = ANY (used) AND cdp_internal.is_wechat_channel(channel), 'warning', 'wechat_reward', 'WeChat takes a reward beside a request to share for paying for shares', 'Say that a friend''s purchase is rewarded, or leave {reward} out.')
@@ -39,10 +39,10 @@ CREATE OR REPLACE FUNCTION cdp_internal.referral_pays_advocates(campaign integer
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  RETURN EXISTS (SELECT FROM cdp_data.reward_rule r WHERE r.referral_campaign_id = campaign AND r.terms_version = cdp_internal.referral_terms_at(campaign, now()) AND r.side = 'referrer');
+  RETURN coalesce((SELECT bool_and(cdp_internal.referral_reward_text(campaign, v) IS NOT NULL) FROM cdp_internal.referral_terms_from(campaign, now()) v), false);
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.referral_pays_advocates(integer) IS 'Whether the terms of now have a reward for the referrer.';
+COMMENT ON FUNCTION cdp_internal.referral_pays_advocates(integer) IS 'Whether the terms of now, and all that are to begin, have a reward that {reward} can stand for. False without terms.';
 
 CREATE OR REPLACE FUNCTION cdp.check_referral_material(material integer) RETURNS TABLE (severity text, code text, message text, hint text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp

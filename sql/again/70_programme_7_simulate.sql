@@ -13,20 +13,21 @@ DECLARE
 BEGIN
   RETURN QUERY
   WITH t AS MATERIALIZED (
-    SELECT cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), x.customer_id, x.identifier_id) AS root, x.kind_id = ANY (buy_ids) AS buys, x.touchpoint_id AS id, x.occurred_at AS at, x.value, x.currency, x.refers_to
+    SELECT cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), x.customer_id, x.identifier_id) AS root, x.kind_id = ANY (buy_ids) AS buys, x.touchpoint_id AS id, x.occurred_at AS at, x.value, cdp_internal.touch_eligible(x.value, x.properties) AS eligible, x.currency
     FROM cdp_data.touchpoint x WHERE x.kind_id = ANY (signup_ids || buy_ids) AND x.flags & 3 = 0 AND x.refers_to IS NULL AND coalesce(x.value >= 0, true)
   ), newcomer AS MATERIALIZED (
     -- Who bought before is no newcomer; who only registered before is one.
     SELECT t.root FROM t WHERE t.buys AND (gate IS NULL OR cdp_internal.bitmap_has(gate, t.root)) GROUP BY t.root HAVING min(t.at) >= since AND min(t.at) < until
   ), back AS MATERIALIZED (
-    SELECT r.refers_to AS id, sum(abs(r.value)) AS value FROM cdp_data.touchpoint r WHERE r.refers_to IS NOT NULL AND r.value IS NOT NULL GROUP BY r.refers_to
+    -- As the ledger takes refunds: what is negative and names the purchase, in its currency; a reply or a delivery names it, too.
+    SELECT r.refers_to AS id, r.currency, sum(cdp_internal.touch_eligible(r.value, r.properties)) AS value FROM cdp_data.touchpoint r WHERE r.refers_to IS NOT NULL AND r.value < 0 AND r.flags & 1 = 0 GROUP BY 1, 2
   )
-  SELECT t.root, CASE WHEN t.buys THEN 'purchase' ELSE 'signup' END, t.id, t.at, CASE WHEN t.value IS NOT NULL THEN least(round(t.value * unit), 1e15)::bigint END, CASE WHEN b.value IS NOT NULL THEN least(round(b.value * unit), 1e15)::bigint END, CASE WHEN t.value IS NOT NULL THEN t.currency END
-  FROM t JOIN newcomer USING (root) LEFT JOIN back b ON b.id = t.id;
+  SELECT t.root, CASE WHEN t.buys THEN 'purchase' ELSE 'signup' END, t.id, t.at, CASE WHEN t.value IS NOT NULL THEN least(round(t.eligible * unit), 1e15)::bigint END, CASE WHEN b.value IS NOT NULL THEN least(round(b.value * unit), 1e15)::bigint END, CASE WHEN t.value IS NOT NULL THEN t.currency END
+  FROM t JOIN newcomer USING (root) LEFT JOIN back b ON b.id = t.id AND b.currency = t.currency;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_cohort(timestamptz, timestamptz, text[], text[], text) IS
-'Registrations and purchases of customers (roots, merges of now) who bought for the first time from since to before until: all of theirs, also later ones. Money in minor units of the currency; money: the currency of the touchpoint, NULL without value. refunded: what refunds that name the purchase took. Bots, internal traffic and who refuses analytics are left out.';
+'Registrations and purchases of customers (roots, merges of now) who bought for the first time from since to before until: all of theirs, also later ones. Money in minor units of the currency; money: the currency of the touchpoint, NULL without value. eligible: what rewards count of the value (property eligible, cdp_internal.touch_eligible()); refunded: what refunds of it took, touchpoints below zero in its currency that name it. Bots, internal traffic and who refuses analytics are left out.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.capped_rewards(rewards jsonb, rules jsonb, caps jsonb, budget bigint, timezone text) RETURNS TABLE (n bigint, granted bigint)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off

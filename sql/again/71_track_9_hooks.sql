@@ -1,5 +1,25 @@
 -- Referral room, tracking: what it adds to erasures, to maintenance and to health.
 
+CREATE OR REPLACE FUNCTION cdp_internal.erase_of_values_referral_track(customers bigint[], homes bigint[], identifiers bigint[], fresh bigint, mode text)
+RETURNS TABLE (table_name text, action text, n bigint)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_variable
+DECLARE
+  keys integer[] := ARRAY(SELECT DISTINCT get_byte(s.recipient_digest, 0) * 256 + get_byte(s.recipient_digest, 1) FROM cdp_data.referral_share s WHERE s.recipient_digest IS NOT NULL);
+BEGIN
+  -- What others shared with her stays as their act; to whom it went does not.
+  IF keys <> '{}' THEN
+    UPDATE cdp_data.referral_share s SET recipient_digest = NULL
+    WHERE s.recipient_digest IN (SELECT unnest(cdp_internal.keyed_digests('referral', format('recipient:%s:%s', i.type_id, btrim(i.value)), keys)) FROM cdp_data.identifier i WHERE i.identifier_id = ANY (identifiers));
+    GET DIAGNOSTICS n = ROW_COUNT;
+    RETURN QUERY SELECT 'cdp_data.referral_share', 'clear', n;
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.erase_of_values_referral_track(bigint[], bigint[], bigint[], bigint, text) IS
+'Takes the keyed digests of a person''s addresses out of what others shared with him, while the values of his identifiers can still be digested, by every key with which such digests were made. Returns what was done. Errors: 55000 the key file lacks one of them.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.erase_of_referral_track(customers bigint[], homes bigint[], identifiers bigint[], fresh bigint, mode text)
 RETURNS TABLE (table_name text, action text, n bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET plan_cache_mode = force_custom_plan
@@ -10,6 +30,12 @@ DECLARE
   did text := CASE WHEN fresh IS NULL THEN 'delete' ELSE 'unlink' END;
   gone bigint[] := customers || homes;
 BEGIN
+  -- What was measured of her at each decision goes as it goes from the referral; that it was decided, when and how stays.
+  UPDATE cdp_data.referral_decision d SET evidence = '{}'
+  FROM cdp_data.referral r JOIN cdp_data.referral_conversion c ON c.referral_conversion_id = r.first_conversion_id
+  WHERE d.referral_id = r.referral_id AND d.evidence <> '{}' AND r.referee_id = ANY (gone) AND c.identifier_id = ANY (identifiers);
+  GET DIAGNOSTICS n = ROW_COUNT;
+  RETURN QUERY SELECT 'cdp_data.referral_decision', 'clear', erase_of_referral_track.n;
   -- A referral is of two people, and money may stand on it: it stays, without the one who went.
   UPDATE cdp_data.referral r SET referee_id = coalesce(fresh, -r.referral_id), evidence = '{}', score = NULL
   WHERE r.referee_id = ANY (gone) AND EXISTS (SELECT FROM cdp_data.referral_conversion c WHERE c.referral_conversion_id = r.first_conversion_id AND c.identifier_id = ANY (identifiers));

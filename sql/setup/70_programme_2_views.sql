@@ -7,7 +7,7 @@ CREATE OR REPLACE VIEW cdp_bi.referral_campaign WITH (security_invoker = true) A
   FROM cdp_data.referral_campaign c LEFT JOIN cdp_data.currency_all y ON y.code = c.currency LEFT JOIN cdp_data.segment g ON g.segment_id = c.segment_id LEFT JOIN cdp_data.holdout h ON h.holdout_id = c.holdout_id
     LEFT JOIN cdp_data.campaign m ON m.campaign_id = c.campaign_id
     LEFT JOIN LATERAL (SELECT x.from_at FROM cdp_data.referral_campaign_state x WHERE x.referral_campaign_id = c.referral_campaign_id ORDER BY x.from_at DESC LIMIT 1) s ON true
-    LEFT JOIN LATERAL (SELECT x.terms_version, x.valid_from FROM cdp_data.referral_terms x WHERE x.referral_campaign_id = c.referral_campaign_id AND x.valid_from <= now() ORDER BY x.terms_version DESC LIMIT 1) t ON true;
+    LEFT JOIN LATERAL (SELECT x.terms_version, x.valid_from FROM cdp_data.referral_terms x WHERE x.referral_campaign_id = c.referral_campaign_id ORDER BY x.valid_from <= now() DESC, abs(extract(epoch FROM x.valid_from - now())), x.terms_version DESC LIMIT 1) t ON true;
 COMMENT ON VIEW cdp_bi.referral_campaign IS 'Referral campaigns with names instead of numbers: state and since when, audience, goal, budget (in units of the currency), and the version of terms by which events of now go. Columns as in cdp_data.referral_campaign.';
 CREATE OR REPLACE VIEW cdp_bi.referral_distribution WITH (security_invoker = true) AS
   SELECT x.name AS referral_campaign, x.channel, x.language, x.variant, x.state, CASE WHEN x.people >= coalesce(f.minimum_audience, 0) THEN x.people END AS people, x.first_queued_at, x.last_queued_at

@@ -274,7 +274,7 @@ SELECT cdp_internal.declare_personal_data('referral', 'cdp_data.' || v.t, c, v.c
 ) AS v (t, columns, category, key, erasure, note), LATERAL unnest(string_to_array(v.columns, ' ')) c;
 SELECT cdp_internal.declare_impersonal('referral', 'cdp_data.' || v.t, string_to_array(v.c, ' '), v.note) FROM (VALUES
   ('referral_code', 'kind channel revoked_reason', 'words about the code'), ('referral_word', '*', 'words that no code may have'), ('referral_conversion', 'currency', 'codes of currencies'),
-  ('referral', 'campaign_group', 'name of a group of campaigns'), ('referral_decision', '*', 'states and reasons, names of roles; the referral says whose'),
+  ('referral', 'campaign_group', 'name of a group of campaigns'), ('referral_decision', '*', 'states and reasons, names of roles, numbers and times of the attribution (emptied when the referee is erased); the referral says whose'),
   ('referral_guess', '*', 'counts under keyed digests, for minutes')) AS v (t, c, note);
 
 -- step: again: grants of referral tracking

@@ -1,7 +1,7 @@
 -- Who is told of a referral campaign: once each, by his language and the weights, with a code of his own; who may not be told is kept with
 -- the reason; what failed is tried again with growing pauses; reports of the channel end in the same in any order; pause, end, merges,
 -- erasure, retention. Commits, so without a transaction around.
-SELECT plan(96);
+SELECT plan(103);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC');
 CREATE FUNCTION pg_temp.id(v text) RETURNS bigint LANGUAGE sql AS $$ SELECT cdp.customer_of('user_id', v) $$;
@@ -152,6 +152,13 @@ SELECT is((:h_queued + :h_control)::bigint, (SELECT count(*) FROM cdp.segment_au
 SELECT is((SELECT count(*) || ' ' || count(*) FILTER (WHERE a.arm = 'control') || ' ' || count(d.customer_id) FROM cdp_data.holdout_assignment a LEFT JOIN cdp_data.referral_distribution d ON d.customer_id = a.customer_id AND d.referral_campaign_id = (SELECT referral_campaign_id FROM cdp_data.referral_campaign WHERE name = 'held')),
   format('%s %s %s', :h_queued + :h_control, :h_control, :h_queued), 'who was told is treated, who was kept back is control');
 SELECT is((SELECT payload ->> 'body' FROM cdp_data.outbox WHERE destination = 'desk' LIMIT 1) ~ ' 12.5 % [{]name[}]$', true, 'without the right to a name its place stays open');
+-- What promises a reward goes out only where the terms have one, now and later.
+SELECT throws_ok(format($$SELECT cdp.set_referral_terms('held', %s)$$, v), '55000', 'by these terms nothing is paid to advocates, and what goes out to them promises a reward', v)
+FROM unnest(ARRAY['rules => ''[{"rule": "w", "side": "referee", "trigger": "first_purchase", "shape": "flat", "amount": 5}]''', 'valid_from => now() + interval ''1 day''',
+  '''{"levels": 2}'', ''[{"rule": "up", "side": "referrer", "level": 2, "trigger": "first_purchase", "shape": "flat", "amount": 5}]''']) v;
+SELECT cdp.retire_referral_material(referral_material_id) FROM cdp_data.referral_material m JOIN cdp_data.referral_campaign c USING (referral_campaign_id) WHERE c.name = 'held';
+SELECT lives_ok($$SELECT cdp.set_referral_terms('held', valid_from => now() + interval '1 day')$$, 'nothing promises one any more');
+SELECT throws_ok($$SELECT cdp.approve_referral_material(cdp.add_referral_material('held', 'email', '{code} {reward} {name}', 'x'))$$, '55000', NULL, 'nor can it, before terms that begin later');
 UPDATE cdp_data.referral_campaign SET ends_at = now() - interval '1 minute' WHERE name = 'held';
 UPDATE cdp_data.referral_campaign SET ends_at = now() - interval '2 hours', starts_at = NULL WHERE name = 'held';
 SELECT is((SELECT count(*) FROM cdp.health() WHERE finding = 'referral_past_end'), 1::bigint, 'health tells who is past the end');
@@ -160,6 +167,14 @@ SELECT is((SELECT actor FROM cdp_data.referral_campaign_state WHERE state = 'end
 
 -- Erasure and retention.
 SELECT is((cdp_internal.erase_of_referral_programme(ARRAY[pg_temp.id('u30')], '{}', '{}', NULL, 'delete')).n, r.n, 'an erasure forgets where he was told') FROM (SELECT count(*) AS n FROM cdp_data.referral_distribution WHERE customer_id = pg_temp.id('u30') HAVING count(*) > 1) r;
+SELECT cdp.create_referral_campaign('kept'), cdp.set_referral_terms('kept', rules => '[{"rule": "friend", "side": "referrer", "trigger": "first_purchase", "shape": "flat", "amount": 1}]'), cdp.activate_referral_campaign('kept', '2026-01-01');
+SELECT cdp.issue_referral_code('kept', pg_temp.id('u1'), issued_at => '2026-01-02') AS code \gset
+SELECT result FROM unnest('{eve,kim}'::text[]) f, cdp.referral_share((SELECT min(name) FROM cdp_data.source), 'share ' || f, :'code', 'email', '2026-01-03', jsonb_build_object('email', f || '@example.org'));
+SELECT result FROM unnest('{eve,kim}'::text[]) f, cdp.referral_convert((SELECT min(name) FROM cdp_data.source), 'order ' || f, 'purchase', '2026-01-04', jsonb_build_object('email', f || '@example.org'), 50, 'CNY', code => :'code');
+CREATE FUNCTION pg_temp.kept() RETURNS text LANGUAGE sql AS $$ SELECT (SELECT count(recipient_digest) FROM cdp_data.referral_share) || ' ' || (SELECT count(*) FROM cdp_data.referral_decision WHERE evidence <> '{}') || ' ' || (SELECT count(*) FROM cdp_data.referral_decision) $$;
+SELECT is(pg_temp.kept(), '2 4 4', 'to whom was shared, and what decisions stood on');
+SELECT cdp.erase_customer(cdp.customer_of('email', 'eve@example.org')) \g /dev/null
+SELECT is(pg_temp.kept(), '1 2 4', 'goes with a friend who is erased; that there were decisions stays');
 UPDATE cdp_data.setting SET referral_distribution_retention = '1 day';
 CALL cdp_internal.maintain_room_referral_programme();
 SELECT ok((SELECT count(*) FROM cdp_data.referral_distribution) > 0, 'retention counts from the end');

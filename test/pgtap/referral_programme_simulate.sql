@@ -1,6 +1,6 @@
 -- The simulator of referral terms: known answers by hand, caps against a slow twin that sums up what was granted before, the worst case
 -- as a bound that is never passed, refunds, merges, consent, bad input. It reads only.
-SELECT plan(52);
+SELECT plan(53);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC');
 -- 40 newcomers of March, each with 1 to 3 purchases of 100, 10 of February, 5 who bought in both; 3 registrations.
@@ -40,6 +40,13 @@ SELECT is((SELECT concat_ws(' ', newcomers, rewards, cost, cost_per_referral IS 
 UPDATE cdp_data.setting SET minimum_audience = 41;
 SELECT is((SELECT num_nonnulls(newcomers, referrals, purchases, revenue, rewards, cost, withheld, cost_per_referral) FROM cdp.referral_simulate('c', '2026-03-01 00:00+00', '2026-04-01 00:00+00') WHERE rule IS NULL), 0, 'few people have no figures');
 UPDATE cdp_data.setting SET minimum_audience = NULL;
+-- What names a purchase and is no refund: a review that is worth something to the shop, a delivery without value, a refund in other money.
+CREATE TABLE public.st AS SELECT * FROM (VALUES ('n1', '2026-05-01', 'm3', 'click', '30', 'CNY', 'm3-0', NULL), ('n2', '2026-05-01', 'm3', 'click', NULL, NULL, 'm3-0', NULL), ('n3', '2026-05-01', 'm3', 'refund', '-40', 'EUR', 'm3-0', NULL),
+  ('n4', '2026-06-01', 'm6', 'purchase', '100', 'CNY', NULL, '{"eligible": 60}')) AS v (source_key, occurred_at, identifier, kind, value, currency, refers_to, properties);
+SELECT cdp.load_touchpoints('shop', 'public.st', identifier_type => 'user_id');
+SELECT results_eq($$SELECT rule, revenue, cost, lost_to_refunds FROM cdp.referral_simulate('c', '2026-03-01 00:00+00', '2026-04-01 00:00+00')$$, $$VALUES ('friend', 8060.00, 400.00, 0.00), ('welcome', 8060.00, 806.00, 0.00), (NULL, 8060.00, 1206.00, 0.00)$$, 'only refunds take something, and of a purchase counts what is eligible');
+SELECT r.* FROM (SELECT max(load_id) AS l FROM cdp_data.load) x, cdp.revert_load(x.l) r \g /dev/null
+DROP TABLE public.st;
 CREATE TABLE public.st AS SELECT * FROM (VALUES ('r1', '2026-05-01', 'm3', 'refund', '-50', 'CNY', 'm3-0'), ('r2', '2026-05-02', 'm4', 'refund', '-100', 'CNY', 'm4-0'), ('e1', '2026-05-03', 'm5', 'purchase', '70', 'EUR', NULL)) AS v (source_key, occurred_at, identifier, kind, value, currency, refers_to);
 SELECT cdp.load_touchpoints('shop', 'public.st', identifier_type => 'user_id');
 SELECT results_eq($$SELECT rule, revenue, cost, lost_to_refunds FROM cdp.referral_simulate('c', '2026-03-01 00:00+00', '2026-04-01 00:00+00')$$, $$VALUES ('friend', 7850.00, 385.00, 15.00), ('welcome', 7850.00, 785.00, 15.00), (NULL, 7850.00, 1170.00, 30.00)$$, 'refunds take their part, other money is not added');

@@ -1,6 +1,6 @@
 -- Terms of referral campaigns: all that is wrong with them is told at once, at its place; what is kept is exact, in one form,
 -- never changed; versions follow each other in time. Random sound terms come back as they went in.
-SELECT plan(109);
+SELECT plan(126);
 SET client_min_messages = error;
 SELECT cdp.create_referral_campaign('c'), cdp.create_referral_campaign('yen', currency => 'JPY'), cdp.create_referral_campaign('dinar', currency => 'KWD'), cdp.create_referral_campaign('rich', budget => 100);
 CREATE FUNCTION pg_temp.finds(terms jsonb, rules jsonb DEFAULT '[]', caps jsonb DEFAULT '[{"per": "campaign", "rewards": 9}]', name text DEFAULT 'c') RETURNS text LANGUAGE sql AS $$
@@ -66,10 +66,36 @@ SELECT is(cdp.set_referral_terms('yen', rules => pg_temp.rule('{"amount": 1}'), 
 SELECT is(cdp.set_referral_terms('yen', rules => pg_temp.rule('{"amount": 2}'), valid_from => '2026-02-01 00:00+00'), 2, 'version 2');
 SELECT is(cdp.set_referral_terms('yen', rules => pg_temp.rule('{"amount": 1}'), valid_from => '2026-03-01 00:00+00'), 3, 'version 3, as the first');
 SELECT is((SELECT array_agg(cdp_internal.referral_terms_at(2, t) ORDER BY t) FROM unnest('{2020-01-01 00:00+00,2026-01-01 00:00+00,2026-01-31 23:59:59.999999+00,2026-02-01 00:00+00,2026-03-01 00:00+00,2030-01-01 00:00+00}'::timestamptz[]) t), '{1,1,1,2,3,3}', 'which version when');
-SELECT throws_ok(format($$SELECT cdp.set_referral_terms('yen', rules => pg_temp.rule('{"amount": 9}'), valid_from => %L)$$, v), '22023', NULL, 'none begins at ' || v) FROM unnest('{2026-03-01 00:00+00,2025-01-01 00:00+00,infinity}'::text[]) v;
+SELECT throws_ok($$SELECT cdp.set_referral_terms('yen', rules => pg_temp.rule('{"amount": 9}'), valid_from => 'infinity')$$, '22023', NULL, 'none begins never');
+CREATE FUNCTION pg_temp.of(name text, VARIADIC days text[]) RETURNS text LANGUAGE sql AS $$
+  SELECT string_agg(r.amount_minor::text, ' ' ORDER BY d.n) FROM unnest(days) WITH ORDINALITY AS d (at, n) JOIN cdp_data.referral_campaign c ON c.name = of.name
+    JOIN cdp_data.reward_rule r ON r.referral_campaign_id = c.referral_campaign_id AND r.terms_version = cdp_internal.referral_terms_at(c.referral_campaign_id, CASE d.at WHEN 'now' THEN clock_timestamp() ELSE d.at::timestamptz END) $$;
+-- In a draft: the same moment takes the place of the terms before, an earlier one holds until they begin.
+SELECT is(cdp.set_referral_terms('yen', rules => pg_temp.rule('{"amount": 5}'), valid_from => '2026-02-01 00:00+00'), 4, 'other terms for a moment that has some');
+SELECT is(cdp.set_referral_terms('yen', rules => pg_temp.rule('{"amount": 3}'), valid_from => '2025-12-01 00:00+00'), 5, 'an earlier moment');
+SELECT is(pg_temp.of('yen', '2025-01-01', '2025-12-15', '2026-01-15', '2026-02-15', '2026-03-15'), '3 3 1 5 1', 'each moment goes by what began last before it, the last told');
+SELECT is(cdp.set_referral_terms('yen', rules => pg_temp.rule('{"amount": 5}'), valid_from => '2026-02-10 00:00+00'), 4, 'what is in force then anyway is no new version');
+SELECT cdp.set_referral_terms('yen', rules => pg_temp.rule('{"amount": 7}'));
+SELECT is(pg_temp.of('yen', '2026-02-15', '2026-03-15', 'now'), '5 7 7', 'as long as it has not run, the last told take the place of those of now');
 SELECT cdp.activate_referral_campaign('yen', '2026-01-15');
 SELECT throws_ok($$SELECT cdp.set_referral_terms('yen', rules => pg_temp.rule('{"amount": 9}'), valid_from => now() - interval '1 day')$$, '22023', 'terms of a campaign that was active can not begin in the past', 'what was decided stays');
-SELECT is(cdp.set_referral_terms('yen', rules => pg_temp.rule('{"amount": 9}')), 4, 'from now on');
+SELECT cdp.set_referral_terms('yen', rules => pg_temp.rule('{"amount": 50}'), valid_from => '2098-12-01 00:00+00') AS sale, cdp.set_referral_terms('yen', rules => pg_temp.rule('{"amount": 9}')) AS now \gset
+SELECT is(pg_temp.of('yen', '2026-03-15', 'now', '2098-11-30', '2098-12-02'), '7 9 9 50', 'from now on, and what was scheduled still begins');
+SELECT is((SELECT terms_version FROM cdp_bi.referral_campaign WHERE referral_campaign = 'yen'), :now, 'which the view knows');
+SELECT is(cdp.set_referral_terms('yen', rules => pg_temp.rule('{"amount": 9}'), valid_from => '2098-12-01 00:00+00'), :now + 1, 'what was scheduled is taken back by what was before');
+SELECT is(pg_temp.of('yen', '2098-11-30', '2098-12-02'), '9 9', 'so nothing changes then');
+-- WeChat: what is scheduled counts, what was replaced does not.
+SELECT cdp.create_referral_campaign('wx', ends_at => '2099-01-01'), cdp.set_referral_terms('wx', rules => pg_temp.rule('{}')), cdp.set_referral_terms('wx', rules => pg_temp.rule('{"trigger": "share"}'), valid_from => '2098-01-01');
+SELECT throws_ok($$SELECT cdp.edit_referral_campaign('wx', '{"channels": ["wechat"]}')$$, '22023', NULL, 'a reward for sharing that begins later');
+SELECT cdp.set_referral_terms('wx', rules => pg_temp.rule('{}'), valid_from => '2098-01-01');
+SELECT lives_ok($$SELECT cdp.edit_referral_campaign('wx', '{"channels": ["wechat"]}')$$, 'and one that was taken back');
+-- The costs of a review and of a wrong rejection: both or none, exact, in minor units.
+SELECT is(pg_temp.finds(v.terms::jsonb), v.finds, 'costs ' || v.terms) FROM (VALUES ('{"cost_review": 2.5, "cost_wrong": 40}', NULL), ('{"cost_review": 2.5}', '/terms/cost_wrong E_MISSING'), ('{"cost_wrong": 2}', '/terms/cost_review E_MISSING'),
+  ('{"cost_review": 0, "cost_wrong": 1.234}', '/terms/cost_wrong E_PRECISION, /terms/cost_review E_RANGE'), ('{"cost_review": "1", "cost_wrong": null}', '/terms/cost_wrong E_MISSING, /terms/cost_review E_TYPE'), ('{"weights": {"email.invalid": 0.5, "elig.same_person": 0.5}}', '/terms/weights/elig.same_person E_WEIGHT')) AS v (terms, finds);
+SELECT cdp.set_referral_terms('rich', '{"cost_review": 2.5, "cost_wrong": 40}', pg_temp.rule('{}'));
+SELECT results_eq($$SELECT cost_review_minor, cost_wrong_minor FROM cdp_data.referral_terms t JOIN cdp_data.referral_campaign c USING (referral_campaign_id) WHERE c.name = 'rich'$$, $$VALUES (250::bigint, 4000::bigint)$$, 'costs are kept in minor units');
+SELECT is(cdp.referral_terms('rich') #>> '{terms,cost_review}', '2.5', 'and shown in units');
+SELECT is(cdp.set_referral_terms('rich', d -> 'terms', d -> 'rules', d -> 'caps'), 1, 'which can be set again') FROM cdp.referral_terms('rich') d;
 
 -- Random sound terms come back as they went in, and set again change nothing.
 SELECT setseed(0.7);

@@ -163,6 +163,7 @@ INSERT INTO cdp_data.fraud_history (kind, digest, referral_id, confirmed_at) VAL
 INSERT INTO cdp_data.fraud_rule (code, weight) VALUES ('self.ip', 0.2);
 INSERT INTO cdp_data.referral (campaign_group, referral_campaign_id, terms_version, referrer_id, referee_id, method, first_conversion_id, attributed_at, state)
 SELECT 'bring a friend', 1, 1, c.claimed_customer_id, c.customer_id, 'claim', c.referral_conversion_id, c.occurred_at, 'approved' FROM cdp_data.referral_conversion c;
+INSERT INTO cdp_data.referral_decision (referral_id, to_state, actor, as_of, evidence) SELECT r.referral_id, r.state, 'system', r.attributed_at, '{"method": "claim"}' FROM cdp_data.referral r;
 
 -- A table of the user's own, by customer and by identifier, and a column of his own in ours.
 CREATE SCHEMA my;
