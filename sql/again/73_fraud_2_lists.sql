@@ -151,6 +151,15 @@ END
 $$;
 COMMENT ON FUNCTION cdp_internal.referrals_of(bigint[], text[]) IS 'The referrals in these states in which these customers, or who was merged with them, have a part.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.rejected_by_ban(referral bigint) RETURNS boolean
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN coalesce((SELECT s.decided_by = 'ban' FROM cdp_data.fraud_score s WHERE s.referral_id = referral ORDER BY s.fraud_score_id DESC LIMIT 1), false);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.rejected_by_ban(bigint) IS 'Whether the last score of a referral said reject for a ban.';
+
 CREATE OR REPLACE FUNCTION cdp.ban_referrer(customer bigint, reason text, campaign text DEFAULT NULL, expires_at timestamptz DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -165,12 +174,12 @@ BEGIN
   PERFORM cdp_internal.require_text('a reason', reason, 1000);
   INSERT INTO cdp_data.referral_ban AS b (customer_id, referral_campaign_id, reason, banned_at, expires_at)
   VALUES (root, CASE WHEN campaign IS NOT NULL THEN cdp_internal.referral_campaign_of(campaign) END, reason, now(), expires_at) RETURNING b.referral_ban_id INTO id;
-  PERFORM cdp_internal.referral_apply(cdp_internal.referrals_of(ARRAY[root], '{pending,review}'));
+  PERFORM cdp_internal.referral_apply(cdp_internal.referrals_of(ARRAY[root], '{pending,review}'), session_user::text);
   RETURN id;
 END
 $$;
 COMMENT ON FUNCTION cdp.ban_referrer(bigint, text, text, timestamptz) IS
-'Bans a customer from one referral campaign (by name) or all, until expires_at or for good: his clicks count no more, his open referrals (pending, review) are rejected; those approved before stay. Returns the number of the ban, for cdp.unban_referrer(). Errors: 42704 no such customer or campaign, 22023 no reason, 23514 it expires before it begins.';
+'Bans a customer from one referral campaign (by name) or all, until expires_at or for good: his clicks count no more, his open referrals (pending, review) are rejected; those approved before stay. Those that only a ban had rejected, of before it, go on when it has run out: cdp.rescore_referrals(). Returns the number of the ban, for cdp.unban_referrer(). Errors: 42704 no such customer or campaign, 22023 no reason, 23514 it expires before it begins.';
 
 CREATE OR REPLACE FUNCTION cdp.unban_referrer(ban bigint, reason text DEFAULT NULL, void boolean DEFAULT true) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -198,7 +207,8 @@ BEGIN
   ELSE
     ids := '{}';
   END IF;
-  ids := ids || cdp_internal.referral_apply(cdp_internal.referrals_of(ARRAY[b.customer_id], '{pending,review,rejected}'));
+  -- What was rejected for something else stays rejected.
+  ids := ids || cdp_internal.referral_apply(cdp_internal.referrals_of(ARRAY[b.customer_id], '{pending,review}') || ARRAY(SELECT u FROM unnest(cdp_internal.referrals_of(ARRAY[b.customer_id], '{rejected}')) u WHERE cdp_internal.rejected_by_ban(u)), session_user::text);
   RETURN (SELECT count(DISTINCT u) FROM unnest(ids) u);
 END
 $$;

@@ -154,6 +154,7 @@ BEGIN
     UNION ALL
     SELECT p.root, i.identifier_id, i.type_id, CASE WHEN i.type_id = 2 THEN cdp.email_parts(i.value) END, CASE WHEN mails AND i.type_id = 3 THEN i.value END
     FROM unnest(CASE WHEN moved THEN p_root END, CASE WHEN moved THEN p_home END) AS p (root, home) JOIN cdp_data.identifier_override o ON o.customer_id = p.home JOIN cdp_data.identifier i ON i.identifier_id = o.identifier_id
+    WHERE i.type_id IN (2, 3, 4, 5, 7, 8, 11, 13, 15) AND (i.first_seen IS NULL OR i.first_seen <= as_of)
   ), has AS ( -- bit n: an identifier of type n
     SELECT d.root, bit_or(1 << d.type) AS types FROM idp d GROUP BY d.root
   ), em AS MATERIALIZED (
@@ -292,8 +293,9 @@ BEGIN
       WHERE NOT big AND r.referral_campaign_id IN (SELECT i.camp FROM idle i WHERE i.n >= 5 AND i.k * 2 >= i.n) AND r.level = 1 AND NOT r.is_test AND r.state NOT IN ('ineligible', 'duplicate') AND r.attributed_at <= as_of - interval '14 days' GROUP BY r.referral_campaign_id, r.referral_id) x
     GROUP BY x.camp
   ), banned AS (
-    SELECT DISTINCT cdp_internal.root_of(n.customer_id) AS root, n.referral_campaign_id AS camp FROM cdp_data.referral_ban n LEFT JOIN cdp_data.referral_ban_lift f USING (referral_ban_id)
-    WHERE n.customer_id IS NOT NULL AND n.banned_at <= as_of AND (n.expires_at > as_of OR n.expires_at IS NULL) AND (f.lifted_at > as_of OR f.lifted_at IS NULL)
+    SELECT DISTINCT cdp_internal.root_of(n.customer_id) AS root, n.referral_campaign_id AS camp, n.banned_at, least(n.expires_at, f.lifted_at, 'infinity') AS until
+    FROM cdp_data.referral_ban n LEFT JOIN cdp_data.referral_ban_lift f USING (referral_ban_id)
+    WHERE n.customer_id IS NOT NULL AND n.banned_at <= as_of AND n.banned_at < least(n.expires_at, f.lifted_at, 'infinity')
   ), listed AS MATERIALIZED (
     SELECT l.* FROM cdp_data.fraud_list l WHERE l.list IN ('allow', 'block') AND l.added_at <= as_of AND (l.expires_at > as_of OR l.expires_at IS NULL) AND (l.removed_at > as_of OR l.removed_at IS NULL)
   ), touched AS ( -- digests of the referrals that are marked: confirmed fraud, or lists
@@ -312,7 +314,9 @@ BEGIN
       CROSS JOIN LATERAL (SELECT array_position('{3,15,11,7,4,5,8,13,2}', i.type::integer) AS rank) y CROSS JOIN LATERAL (SELECT array_position('{3,15,11,7,4,5,8,13,2}', o.type_id::integer) AS rank) z
     WHERE l.state = 'rejected' AND l.kind = 'deterministic' AND l.first_seen <= as_of AND CASE WHEN few THEN cdp_internal.root_of(o.customer_id) ELSE cdp_internal.customer_root(cmap, NULL, o.customer_id, NULL) END = b.a
   ), signal (id, code, value, evidence) AS (
-    SELECT b.id, 'list.ban', 1::double precision, jsonb_build_object('referrer', bool_or(n.root = b.a)) FROM b JOIN banned n ON (n.root = b.a OR n.root = b.e) AND (n.camp IS NULL OR n.camp = b.camp) GROUP BY b.id
+    SELECT b.id, 'list.ban', 1::double precision, jsonb_build_object('referrer', bool_or(n.root = b.a)) FROM b JOIN banned n ON (n.root = b.a OR n.root = b.e) AND (n.camp IS NULL OR n.camp = b.camp)
+      -- Banned then, or now while it is open: what was approved before the ban stays.
+      WHERE b.t >= n.banned_at AND b.t < n.until OR b.state <> 'approved' AND n.until > as_of GROUP BY b.id
     UNION ALL SELECT b.id, 'list.' || l.list, 1, jsonb_build_object('entry', l.fraud_list_id) FROM listed l JOIN b ON (cdp_internal.root_of(l.customer_id) IN (b.a, b.e)) AND (l.referral_campaign_id IS NULL OR l.referral_campaign_id = b.camp) WHERE l.what = 'customer'
     UNION ALL SELECT t.id, 'list.' || l.list, 1, jsonb_build_object('entry', l.fraud_list_id) FROM touched t JOIN listed l ON l.digest = t.digest AND (l.referral_campaign_id IS NULL OR l.referral_campaign_id = t.camp)
     UNION ALL SELECT b.id, 'list.' || l.list, 1, jsonb_build_object('entry', l.fraud_list_id) FROM listed l JOIN em m ON m.domain = l.value OR right(m.domain, length(l.value) + 1) = '.' || l.value JOIN b ON b.e = m.root AND (l.referral_campaign_id IS NULL OR l.referral_campaign_id = b.camp) WHERE l.what = 'email_domain'

@@ -51,22 +51,47 @@ $$;
 COMMENT ON FUNCTION cdp.fraud_score(bigint, timestamptz) IS
 'How suspicious a referral is, by the rules, the weights and thresholds of its campaign''s terms, and what had happened until as_of (NULL: now): score, decision, the rules that fired in the order of their weight with what they measured, and the rules whose signal is missing. Identity is that of now. Writes nothing; scores that decisions stood on are in cdp_data.fraud_score. NULL when the referral is of after as_of. Error 42704: there is no such referral.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.referral_verdict(ids bigint[], as_of timestamptz) RETURNS TABLE (referral_id bigint, referral_campaign_id integer, terms_version integer, d cdp.fraud_decision, event text, held_for text, final text)
+LANGUAGE plpgsql STABLE ROWS 1000 SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
+AS $$
+#variable_conflict use_column
+BEGIN
+  RETURN QUERY
+  WITH j AS MATERIALIZED (
+    SELECT x.* FROM cdp_internal.referral_judge(ids, as_of) x
+  ), review AS MATERIALIZED ( -- where reviews stand, and what the last one was opened for
+    SELECT v.referral_id AS id, (array_agg(v.event::text ORDER BY v.referral_review_id DESC))[1] AS event,
+      (array_agg(v.reason::text ORDER BY v.referral_review_id DESC) FILTER (WHERE v.event IN ('opened', 'reopened')))[1] AS held_for
+    FROM unnest(ids) AS i (id) JOIN cdp_data.referral_review v ON v.referral_id = i.id GROUP BY v.referral_id
+  ), x AS (
+    SELECT j.referral_id, j.referral_campaign_id, j.terms_version, j.d, v.event,
+      -- Who was parted from others is looked at by somebody, whatever the rules say; also where nobody opened a review for it yet.
+      CASE WHEN v.event NOT IN ('approved', 'rejected') THEN v.held_for WHEN v.event IS NULL AND r.state = 'review' AND r.reason = 'unmerged' THEN 'unmerged' END AS held_for
+    FROM j JOIN cdp_data.referral r ON r.referral_id = j.referral_id LEFT JOIN review v ON v.id = j.referral_id
+  )
+  SELECT x.referral_id, x.referral_campaign_id, x.terms_version, x.d, x.event, x.held_for,
+    -- People decide over scores, but not over the terms.
+    CASE WHEN (x.d).decision = 'ineligible' THEN 'ineligible' WHEN x.event = 'approved' THEN 'approve' WHEN x.event = 'rejected' THEN 'reject'
+      WHEN (x.d).decision = 'approve' AND x.held_for <> 'score' THEN 'review' ELSE (x.d).decision END
+  FROM x;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.referral_verdict(bigint[], timestamptz) IS
+'What should become of referrals: the decision of the rules as of a moment (d, cdp_internal.referral_judge()), where their reviews stand now (event, the last row; held_for: what one was opened for that nobody decided), and final: approve, review, reject or ineligible. What people or a deadline decided goes before the rules; a review that was opened for something else than the score (unmerged) is decided by people only. Only reads.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.referral_score(ids bigint[], as_of timestamptz) RETURNS TABLE (referral_id bigint, score double precision, decision text, fraud_score_id bigint)
 LANGUAGE plpgsql VOLATILE ROWS 1000 SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
 AS $$
 #variable_conflict use_column
 DECLARE
-  at timestamptz := coalesce(referral_score.as_of, now());
+  -- One that is told a little ahead of the clock is decided all the same.
+  at timestamptz := greatest(coalesce(referral_score.as_of, now()), (SELECT max(r.attributed_at) FROM cdp_data.referral r WHERE r.referral_id = ANY (ids) AND r.state = 'pending'));
+  told timestamptz := clock_timestamp(); -- people's time runs from when they are asked
 BEGIN
   RETURN QUERY
-  WITH j AS MATERIALIZED (
-    SELECT x.referral_id AS id, x.referral_campaign_id AS camp, x.terms_version AS tv, r.referrer_id, r.referee_id, r.is_test, (x.d).score, (x.d).decision, (x.d).decided_by, (x.d).reasons, (x.d).degraded, (x.d).version
-    FROM cdp_internal.referral_judge(ids, at) x JOIN cdp_data.referral r ON r.referral_id = x.referral_id
-  ), review AS MATERIALIZED ( -- where reviews stood at that moment
-    SELECT DISTINCT ON (v.referral_id) v.referral_id AS id, v.event FROM unnest(ids) AS i (id) JOIN cdp_data.referral_review v ON v.referral_id = i.id WHERE v.at <= at ORDER BY v.referral_id, v.referral_review_id DESC
-  ), f AS MATERIALIZED ( -- people decide over scores, but not over the terms
-    SELECT j.*, v.event, CASE WHEN j.decision <> 'ineligible' AND v.event = 'approved' THEN 'approve' WHEN j.decision <> 'ineligible' AND v.event = 'rejected' THEN 'reject' ELSE j.decision END AS final
-    FROM j LEFT JOIN review v ON v.id = j.id
+  WITH f AS MATERIALIZED (
+    SELECT x.referral_id AS id, x.referral_campaign_id AS camp, x.terms_version AS tv, r.referrer_id, r.referee_id, r.is_test, (x.d).score, (x.d).decision, (x.d).decided_by, (x.d).reasons, (x.d).degraded, (x.d).version, x.event, x.held_for, x.final
+    FROM cdp_internal.referral_verdict(ids, at) x JOIN cdp_data.referral r ON r.referral_id = x.referral_id
   ), last AS (
     SELECT DISTINCT ON (s.referral_id) s.referral_id AS id, s.fraud_score_id, s.score, s.decision, s.decided_by, s.reasons, s.degraded, s.version
     FROM unnest(ids) AS i (id) JOIN cdp_data.fraud_score s ON s.referral_id = i.id ORDER BY s.referral_id, s.fraud_score_id DESC
@@ -78,10 +103,10 @@ BEGIN
     ORDER BY f.id
     RETURNING s.referral_id AS id, s.fraud_score_id
   ), scored AS MATERIALIZED (
-    SELECT f.id, f.score, f.final, f.event, f.camp, f.tv, f.referrer_id, f.referee_id, f.is_test, coalesce(k.fraud_score_id, l.fraud_score_id) AS sid FROM f LEFT JOIN kept k ON k.id = f.id LEFT JOIN last l ON l.id = f.id
+    SELECT f.*, coalesce(k.fraud_score_id, l.fraud_score_id) AS sid FROM f LEFT JOIN kept k ON k.id = f.id LEFT JOIN last l ON l.id = f.id
   ), opened AS (
     INSERT INTO cdp_data.referral_review (referral_id, referrer_id, referee_id, at, event, deadline, fraud_score_id, score, reason, actor)
-    SELECT c.id, c.referrer_id, c.referee_id, at, CASE WHEN c.final = 'review' THEN 'opened' ELSE 'withdrawn' END, CASE WHEN c.final = 'review' THEN at + m.review_within END, c.sid, c.score, 'score', 'system'
+    SELECT c.id, c.referrer_id, c.referee_id, told, CASE WHEN c.final = 'review' THEN 'opened' ELSE 'withdrawn' END, CASE WHEN c.final = 'review' THEN told + m.review_within END, c.sid, c.score, CASE WHEN c.final = 'review' THEN coalesce(c.held_for, 'score') ELSE 'score' END, 'system'
     FROM scored c JOIN cdp_data.referral_terms m ON m.referral_campaign_id = c.camp AND m.terms_version = c.tv
     WHERE NOT c.is_test AND CASE WHEN c.final = 'review' THEN c.event IS NULL OR c.event = 'withdrawn' ELSE c.event IN ('opened', 'escalated', 'reopened') END
     ORDER BY c.id
@@ -90,4 +115,25 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_score(bigint[], timestamptz) IS
-'Scores referrals for a decision as of a moment (NULL: now), keeps each score that differs from the last one of its referral, and opens or withdraws reviews. decision: approve, review, reject or ineligible: by the rules, unless a person (or a deadline) decided by then. One row for each referral of until then, in their order.';
+'Scores referrals for a decision as of a moment (NULL: now), keeps each score that differs from the last one of its referral, and opens or withdraws reviews. decision: approve, review, reject or ineligible: cdp_internal.referral_verdict(). One row for each referral of until then, in their order.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.referral_doubted(ids bigint[], as_of timestamptz) RETURNS bigint[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
+AS $$
+DECLARE
+  firsts bigint[];
+  doubted bigint[];
+BEGIN
+  -- Suspicion is about the person who came: the second level stands on the first.
+  firsts := ARRAY(SELECT DISTINCT f.referral_id FROM unnest(ids) AS i (id) JOIN cdp_data.referral r ON r.referral_id = i.id
+    JOIN cdp_data.referral f ON f.first_conversion_id = r.first_conversion_id AND f.campaign_group = r.campaign_group AND f.is_test = r.is_test AND f.level = 1 AND f.state IN ('approved', 'pending', 'review') ORDER BY 1);
+  doubted := ARRAY(SELECT v.referral_id FROM cdp_internal.referral_verdict(firsts, as_of) v WHERE v.final <> 'approve');
+  IF doubted = '{}' THEN
+    RETURN doubted;
+  END IF;
+  RETURN ARRAY(SELECT r.referral_id FROM cdp_data.referral f JOIN cdp_data.referral r ON r.first_conversion_id = f.first_conversion_id AND r.campaign_group = f.campaign_group AND r.is_test = f.is_test
+    WHERE f.referral_id = ANY (doubted) AND r.referral_id = ANY (ids) ORDER BY 1);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.referral_doubted(bigint[], timestamptz) IS
+'Of these referrals, of either level, those that would not be approved by what is known at a moment: their rewards are not released before cdp.rescore_referrals() or somebody decided. Only reads, locks nothing.';

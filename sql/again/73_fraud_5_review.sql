@@ -1,6 +1,24 @@
 -- Referral room, fraud: what people decide. Reviews with deadlines, confirmed fraud, appeals, and how good the rules are.
 
-CREATE OR REPLACE FUNCTION cdp_internal.referral_apply(ids bigint[]) RETURNS bigint[]
+CREATE OR REPLACE FUNCTION cdp_internal.hold_referrals(ids bigint[]) RETURNS bigint[]
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  held bigint[];
+BEGIN
+  -- People before rows, all of them at once and in order, as every decision about them does: nobody waits for another in a circle.
+  held := cdp_internal.lock_customers(NULL, false, ARRAY(
+    SELECT DISTINCT p.root FROM cdp_data.referral r CROSS JOIN LATERAL (VALUES (cdp_internal.root_of(r.referee_id)),
+      ((SELECT cdp_internal.identifier_root(c.identifier_id) FROM cdp_data.referral_conversion c WHERE c.referral_conversion_id = r.first_conversion_id))) AS p (root)
+    WHERE r.referral_id = ANY (ids) AND p.root > 0 ORDER BY 1));
+  PERFORM FROM cdp_data.referral r WHERE r.referral_id = ANY (ids) ORDER BY r.referral_id FOR UPDATE;
+  RETURN held;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.hold_referrals(bigint[]) IS
+'Waits until nobody else decides about these referrals or their referees, and keeps others waiting until the transaction ends. Call it once in a transaction, with all of them. Returns the customers (roots) who are held.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.referral_apply(ids bigint[], actor text, as_of timestamptz DEFAULT NULL) RETURNS bigint[]
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 #variable_conflict use_variable
@@ -10,41 +28,62 @@ DECLARE
   changes jsonb;
   changed bigint[];
 BEGIN
-  -- As a decision about them does: nobody merges or decides meanwhile.
-  held := cdp_internal.lock_customers(NULL, false, ARRAY(SELECT DISTINCT cdp_internal.root_of(r.referee_id) FROM cdp_data.referral r WHERE r.referral_id = ANY (ids) AND r.referee_id > 0));
-  moment := clock_timestamp();
+  held := cdp_internal.hold_referrals(ids);
+  moment := coalesce(as_of, clock_timestamp());
+  -- So that a ban in between does not make it forgotten.
+  PERFORM cdp_internal.open_reviews(ARRAY(SELECT r.referral_id FROM cdp_data.referral r WHERE r.referral_id = ANY (ids) AND r.state = 'review' AND r.reason = 'unmerged'), 'unmerged', moment);
   WITH scored AS MATERIALIZED (
-    SELECT s.* FROM cdp_internal.referral_score(ARRAY(SELECT r.referral_id FROM cdp_data.referral r WHERE r.referral_id = ANY (ids) AND r.state IN ('pending', 'approved', 'review', 'rejected') AND NOT r.is_test ORDER BY 1), moment) s
+    SELECT s.* FROM cdp_internal.referral_score(ARRAY(SELECT r.referral_id FROM cdp_data.referral r WHERE r.referral_id = ANY (ids) AND r.state IN ('pending', 'approved', 'review', 'rejected') AND r.level = 1 AND NOT r.is_test ORDER BY 1), moment) s
   ), want AS (
     SELECT s.*, r.state AS from_state, CASE s.decision WHEN 'approve' THEN 'approved' WHEN 'review' THEN 'review' WHEN 'reject' THEN 'rejected' ELSE 'ineligible' END AS state FROM scored s JOIN cdp_data.referral r USING (referral_id)
   ), done AS (
-    UPDATE cdp_data.referral r SET state = w.state, score = w.score, reason = CASE WHEN w.state <> 'approved' THEN 'fraud_score' END, decided_at = moment
-    FROM want w WHERE r.referral_id = w.referral_id AND r.state <> w.state
-    RETURNING r.referral_id, w.from_state, w.fraud_score_id
+    UPDATE cdp_data.referral r SET state = w.state, score = w.score, reason = CASE WHEN r.state = w.state THEN r.reason WHEN w.state <> 'approved' THEN 'fraud_score' END, decided_at = clock_timestamp()
+    FROM want w WHERE r.referral_id = w.referral_id AND (r.state <> w.state OR r.score IS DISTINCT FROM w.score)
+    RETURNING r.referral_id, w.from_state, w.state, w.fraud_score_id
   )
-  SELECT jsonb_agg(to_jsonb(d)), array_agg(d.referral_id) INTO changes, changed FROM done d;
+  SELECT coalesce(jsonb_agg(to_jsonb(d)) FILTER (WHERE d.state <> d.from_state), '[]'), array_agg(d.referral_id) INTO changes, changed FROM done d;
   IF changed IS NULL THEN
     RETURN '{}';
   END IF;
-  PERFORM cdp_internal.referral_note(changes, session_user, moment);
+  PERFORM cdp_internal.referral_note(changes, actor, moment);
+  -- The score alone may lengthen a hold.
   PERFORM cdp_internal.referral_settled(changed || cdp_internal.referral_levels(held, moment));
-  RETURN changed;
+  RETURN ARRAY(SELECT (c ->> 'referral_id')::bigint FROM jsonb_array_elements(changes) c ORDER BY 1);
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.referral_apply(bigint[]) IS
-'Brings referrals to what lists, reviews and rules say now, after a person decided something: scores them, changes their states with a decision each, and has rewards settled. Returns those whose state changed.';
+COMMENT ON FUNCTION cdp_internal.referral_apply(bigint[], text, timestamptz) IS
+'Brings referrals of the first level to what lists, reviews and rules say as of a moment (NULL: when they are held): scores them, changes their states with a decision each by actor (a role, or system), and has rewards settled. Returns those whose state changed.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.hold_referral(referral bigint) RETURNS text
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  -- The person before the row, as every decision about him does: nobody waits for another in a circle.
-  PERFORM cdp_internal.lock_customers(NULL, false, ARRAY(SELECT cdp_internal.root_of(r.referee_id) FROM cdp_data.referral r WHERE r.referral_id = referral AND r.referee_id > 0));
-  RETURN (SELECT x.state FROM (SELECT r.state FROM cdp_data.referral r WHERE r.referral_id = referral FOR UPDATE) x);
+  PERFORM cdp_internal.hold_referrals(ARRAY[referral]);
+  RETURN (SELECT r.state FROM cdp_data.referral r WHERE r.referral_id = referral);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.hold_referral(bigint) IS
 'Waits until nobody else decides about a referral or its referee, and keeps others waiting until the transaction ends. Returns its state, NULL when there is none.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.open_reviews(ids bigint[], reason text, at timestamptz) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  n bigint;
+BEGIN
+  INSERT INTO cdp_data.referral_review (referral_id, referrer_id, referee_id, at, event, deadline, fraud_score_id, score, reason, actor)
+  SELECT r.referral_id, r.referrer_id, r.referee_id, clock_timestamp(), CASE WHEN v.event IN ('approved', 'rejected') THEN 'reopened' ELSE 'opened' END, open_reviews.at + m.review_within, s.fraud_score_id, s.score, open_reviews.reason, 'system'
+  FROM cdp_data.referral r JOIN cdp_data.referral_terms m USING (referral_campaign_id, terms_version)
+    LEFT JOIN LATERAL (SELECT w.event FROM cdp_data.referral_review w WHERE w.referral_id = r.referral_id ORDER BY w.referral_review_id DESC LIMIT 1) v ON true
+    LEFT JOIN LATERAL (SELECT f.fraud_score_id, f.score FROM cdp_data.fraud_score f WHERE f.referral_id = r.referral_id ORDER BY f.fraud_score_id DESC LIMIT 1) s ON true
+  WHERE r.referral_id = ANY (ids) AND r.state = 'review' AND r.level = 1 AND NOT r.is_test AND (v.event IS NULL OR v.event NOT IN ('opened', 'escalated', 'reopened'))
+  ORDER BY r.referral_id;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  RETURN n;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.open_reviews(bigint[], text, timestamptz) IS
+'Opens a review, as of a moment, for each of these referrals that is in state review and has none open, such as after an unmerge; reason: what for. The caller holds their people. Returns how many.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.remember_fraud(referral bigint, at timestamptz) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -101,6 +140,7 @@ BEGIN
   IF cdp_internal.hold_referral(referral) IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'undefined_object', MESSAGE = format('there is no referral %s', coalesce(referral::text, 'NULL')), HINT = 'What waits: SELECT * FROM cdp_bi.referral_review_queue;';
   END IF;
+  PERFORM cdp_internal.open_reviews(ARRAY[referral], 'unmerged', clock_timestamp());
   SELECT v.event INTO stands FROM cdp_data.referral_review_now v WHERE v.referral_id = referral;
   IF stands IS NULL OR stands NOT IN ('opened', 'escalated', 'reopened') THEN
     RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state', MESSAGE = format('referral %s waits for no review', referral), DETAIL = format('Its review: %s.', coalesce(stands, 'none')),
@@ -110,7 +150,7 @@ BEGIN
   IF fraud THEN
     PERFORM cdp_internal.remember_fraud(referral, clock_timestamp());
   END IF;
-  PERFORM cdp_internal.referral_apply(ARRAY[referral]);
+  PERFORM cdp_internal.referral_apply(ARRAY[referral], session_user::text);
   RETURN (SELECT r.state FROM cdp_data.referral r WHERE r.referral_id = referral);
 END
 $$;
@@ -127,49 +167,121 @@ BEGIN
   IF before IS NULL THEN
     RAISE EXCEPTION USING ERRCODE = 'undefined_object', MESSAGE = format('there is no referral %s', coalesce(referral::text, 'NULL'));
   END IF;
+  IF (SELECT r.level FROM cdp_data.referral r WHERE r.referral_id = confirm_fraud.referral) > 1 THEN
+    RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state', MESSAGE = format('referral %s is of the second level and follows the first', referral),
+      HINT = format('Confirm the fraud of referral %s.', (SELECT r.evidence ->> 'through' FROM cdp_data.referral r WHERE r.referral_id = confirm_fraud.referral));
+  END IF;
   IF before NOT IN ('approved', 'rejected', 'review', 'pending') THEN
     RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state', MESSAGE = format('referral %s is %s, so there is nothing to take back', referral, before);
   END IF;
   PERFORM cdp_internal.write_review(referral, 'rejected', true, CASE before WHEN 'approved' THEN 'found later' ELSE 'decision' END, note, session_user);
   PERFORM cdp_internal.remember_fraud(referral, clock_timestamp());
-  PERFORM cdp_internal.referral_apply(ARRAY[referral]);
+  PERFORM cdp_internal.referral_apply(ARRAY[referral], session_user::text);
   RETURN (SELECT r.state FROM cdp_data.referral r WHERE r.referral_id = referral);
 END
 $$;
 COMMENT ON FUNCTION cdp.confirm_fraud(bigint, text) IS
-'Tells that a referral was fraud, whatever was decided before: it is rejected, its rewards are taken back, what it was done with is known from now on. One that had been approved counts as found later in cdp.fraud_prevention(). Returns its state after. Errors: 42704 no such referral, 55000 it is ineligible or a duplicate.';
+'Tells that a referral was fraud, whatever was decided before: it is rejected, its rewards are taken back, what it was done with is known from now on. One that had been approved counts as found later in cdp.fraud_prevention(). Returns its state after. Errors: 42704 no such referral, 55000 it is ineligible or a duplicate, or of the second level.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.reviews_late(as_of timestamptz) RETURNS bigint[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN ARRAY(SELECT v.referral_id FROM cdp_data.referral_review_now v JOIN cdp_data.referral r USING (referral_id)
+    WHERE v.event IN ('opened', 'escalated', 'reopened') AND v.deadline <= reviews_late.as_of AND r.state = 'review' ORDER BY 1);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.reviews_late(timestamptz) IS 'Referrals whose review is open past its deadline at a moment.';
 
 CREATE OR REPLACE FUNCTION cdp.review_deadlines(as_of timestamptz DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  late record;
   now_at timestamptz := coalesce(review_deadlines.as_of, now());
-  n bigint := 0;
+  lost bigint[];
+  late bigint[];
+  refused bigint[];
 BEGIN
   IF NOT isfinite(now_at) THEN
     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'as_of must be a moment';
   END IF;
-  FOR late IN
-    SELECT r.referral_id, m.on_timeout, m.review_within, v.deadline, v.fraud_score_id, v.score, r.referrer_id, r.referee_id
-    FROM cdp_data.referral_review_now v JOIN cdp_data.referral r USING (referral_id) JOIN cdp_data.referral_terms m USING (referral_campaign_id, terms_version)
-    WHERE v.event IN ('opened', 'escalated', 'reopened') AND v.deadline <= now_at AND r.state = 'review' ORDER BY v.deadline, r.referral_id
-  LOOP
-    -- Whoever decided between the scan and the lock was first.
-    CONTINUE WHEN cdp_internal.hold_referral(late.referral_id) IS DISTINCT FROM 'review' OR NOT EXISTS (SELECT FROM cdp_data.referral_review_now v WHERE v.referral_id = late.referral_id AND v.event IN ('opened', 'escalated', 'reopened') AND v.deadline = late.deadline);
-    n := n + 1;
-    INSERT INTO cdp_data.referral_review (referral_id, referrer_id, referee_id, at, event, deadline, fraud_score_id, score, reason, actor)
-    VALUES (late.referral_id, late.referrer_id, late.referee_id, now_at, CASE late.on_timeout WHEN 'reject' THEN 'rejected' ELSE 'escalated' END,
-      CASE WHEN late.on_timeout <> 'reject' THEN now_at + late.review_within END, late.fraud_score_id, late.score, 'timeout', 'system');
-    IF late.on_timeout = 'reject' THEN
-      PERFORM cdp_internal.referral_apply(ARRAY[late.referral_id]);
-    END IF;
-  END LOOP;
-  RETURN n;
+  late := cdp_internal.reviews_late(now_at);
+  lost := ARRAY(SELECT r.referral_id FROM cdp_data.referral r WHERE r.state = 'review' AND r.level = 1 AND NOT r.is_test
+    AND coalesce((SELECT v.event FROM cdp_data.referral_review v WHERE v.referral_id = r.referral_id ORDER BY v.referral_review_id DESC LIMIT 1) NOT IN ('opened', 'escalated', 'reopened'), true));
+  IF late = '{}' AND lost = '{}' THEN
+    RETURN 0;
+  END IF;
+  -- All at once, in order; whoever decided between the scan and the lock was first.
+  PERFORM cdp_internal.hold_referrals(late || lost);
+  PERFORM cdp_internal.open_reviews(lost, 'unmerged', now_at);
+  late := ARRAY(SELECT u FROM unnest(cdp_internal.reviews_late(now_at)) u WHERE u = ANY (late));
+  WITH told AS (
+    INSERT INTO cdp_data.referral_review AS w (referral_id, referrer_id, referee_id, at, event, deadline, fraud_score_id, score, reason, actor)
+    -- as_of says what is late; the row is of now, so that whoever scores next sees it.
+    SELECT r.referral_id, r.referrer_id, r.referee_id, clock_timestamp(), CASE m.on_timeout WHEN 'reject' THEN 'rejected' ELSE 'escalated' END, CASE WHEN m.on_timeout <> 'reject' THEN now_at + m.review_within END, v.fraud_score_id, v.score, 'timeout', 'system'
+    FROM unnest(late) AS l (id) JOIN cdp_data.referral r ON r.referral_id = l.id JOIN cdp_data.referral_terms m USING (referral_campaign_id, terms_version)
+      CROSS JOIN LATERAL (SELECT x.fraud_score_id, x.score FROM cdp_data.referral_review x WHERE x.referral_id = r.referral_id ORDER BY x.referral_review_id DESC LIMIT 1) v
+    ORDER BY r.referral_id RETURNING w.referral_id, w.event
+  )
+  SELECT array_agg(t.referral_id ORDER BY t.referral_id) INTO refused FROM told t WHERE t.event = 'rejected';
+  IF refused IS NOT NULL THEN
+    PERFORM cdp_internal.referral_apply(refused, 'system');
+  END IF;
+  RETURN cardinality(late);
 END
 $$;
 COMMENT ON FUNCTION cdp.review_deadlines(timestamptz) IS
-'Job: reviews whose deadline has come by as_of (NULL: now) are escalated (a new deadline, higher in the queue) or rejected, as the terms say (on_timeout). Never approved: nothing is paid because nobody looked. Returns how many. Error 22023: as_of is not finite.';
+'Job: reviews whose deadline has come by as_of (NULL: now) are escalated (a new deadline, higher in the queue) or rejected, as the terms say (on_timeout). Never approved: nothing is paid because nobody looked. Opens a review where a referral waits for one and has none. Returns how many were late. Error 22023: as_of is not finite.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.referrals_in_hold(as_of timestamptz, max_referrals integer) RETURNS bigint[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+BEGIN
+  RETURN ARRAY(
+    SELECT x.id FROM (
+      SELECT f.referral_id AS id, min(w.hold_until) AS due
+      FROM cdp_data.reward w JOIN cdp_data.referral r USING (referral_id) JOIN cdp_data.referral f ON f.first_conversion_id = r.first_conversion_id AND f.campaign_group = r.campaign_group AND f.is_test = r.is_test AND f.level = 1
+      WHERE w.pending_minor > 0 AND f.state = 'approved' GROUP BY 1
+      UNION ALL
+      SELECT r.referral_id, r.attributed_at FROM cdp_data.referral r WHERE r.state IN ('pending', 'review') AND r.level = 1 AND NOT r.is_test
+      UNION ALL
+      -- What only a ban had rejected goes on when the ban has run out.
+      SELECT r.referral_id, r.attributed_at FROM (
+        SELECT DISTINCT h.home FROM cdp_data.referral_ban b CROSS JOIN LATERAL cdp_internal.customers_under(cdp_internal.root_of(b.customer_id)) AS h (home)
+        WHERE b.expires_at <= as_of AND b.customer_id IS NOT NULL) h JOIN cdp_data.referral r ON r.referrer_id = h.home OR r.referee_id = h.home
+      WHERE r.state = 'rejected' AND r.level = 1 AND NOT r.is_test AND cdp_internal.rejected_by_ban(r.referral_id)) x
+    GROUP BY x.id ORDER BY min(x.due), x.id LIMIT max_referrals);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.referrals_in_hold(timestamptz, integer) IS
+'Referrals about which money is not released yet: approved with rewards in hold, pending, in review, or rejected by a ban that has ended by a moment. At most so many, what is due first first.';
+
+CREATE OR REPLACE FUNCTION cdp.rescore_referrals(as_of timestamptz DEFAULT NULL, max_referrals integer DEFAULT 100000) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+DECLARE
+  now_at timestamptz := coalesce(rescore_referrals.as_of, clock_timestamp());
+  ids bigint[];
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  IF NOT isfinite(now_at) THEN
+    RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'as_of must be a moment', HINT = 'Leave as_of out for now.';
+  END IF;
+  ids := cdp_internal.referrals_in_hold(now_at, greatest(max_referrals, 0));
+  IF ids = '{}' THEN
+    RETURN 0;
+  END IF;
+  -- Looked at without a lock; only those are held of whom something else would be said.
+  ids := ARRAY(SELECT v.referral_id FROM cdp_internal.referral_verdict(ids, now_at) v JOIN cdp_data.referral r USING (referral_id)
+    WHERE CASE v.final WHEN 'approve' THEN 'approved' WHEN 'review' THEN 'review' WHEN 'reject' THEN 'rejected' ELSE 'ineligible' END <> r.state OR r.score IS DISTINCT FROM (v.d).score ORDER BY 1);
+  IF ids = '{}' THEN
+    RETURN 0;
+  END IF;
+  RETURN cardinality(cdp_internal.referral_apply(ids, 'system', rescore_referrals.as_of));
+END
+$$;
+COMMENT ON FUNCTION cdp.rescore_referrals(timestamptz, integer) IS
+'Job: scores every referral anew about which money is still held back, with what is known by as_of (NULL: now): approved ones in their hold, those that wait, and those that a ban rejected which has run out. Who looks different goes to review, is rejected, or goes on; a higher score may lengthen the hold. What the rules rejected stays, but for such bans; so does what people decided. cdp.release_rewards() pays nobody of whom this would say otherwise. At most max_referrals, what is due first first. Returns how many referrals changed their state. Errors: 22023 as_of is not finite, 55000 before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp.appeal(text text, referral bigint DEFAULT NULL, ban bigint DEFAULT NULL, evidence jsonb DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -235,7 +347,7 @@ BEGIN
   END IF;
   PERFORM cdp_internal.write_review(a.referral_id, 'approved', false, 'appeal', NULL, session_user);
   UPDATE cdp_data.fraud_history h SET cleared_at = clock_timestamp() WHERE h.referral_id = a.referral_id AND h.cleared_at IS NULL;
-  PERFORM cdp_internal.referral_apply(ARRAY[a.referral_id]);
+  PERFORM cdp_internal.referral_apply(ARRAY[a.referral_id], session_user::text);
   RETURN (SELECT r.state FROM cdp_data.referral r WHERE r.referral_id = a.referral_id);
 END
 $$;

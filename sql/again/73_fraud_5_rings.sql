@@ -24,7 +24,7 @@ BEGIN
     WHERE c.occurred_at <= as_of AND NOT c.is_test AND coalesce(c.retracted_at > as_of, true) AND x.attribute IS NOT NULL
     UNION ALL
     SELECT k.customer_id, 'device ' || encode(k.device_digest, 'hex') FROM cdp_data.referral_click k
-    WHERE k.clicked_at <= as_of AND NOT k.is_test AND k.customer_id IS NOT NULL AND k.device_digest IS NOT NULL
+    WHERE k.clicked_at <= as_of AND NOT k.is_test AND NOT k.bot AND NOT k.prefetch AND coalesce(k.retracted_at > as_of, true) AND k.customer_id IS NOT NULL AND k.device_digest IS NOT NULL
     UNION ALL
     SELECT f.customer_id, CASE f.kind WHEN 'device' THEN 'device ' WHEN 'address' THEN 'address ' ELSE 'pay ' END || encode(f.digest, 'hex') FROM cdp_data.fraud_fact f
     WHERE f.first_at <= as_of AND f.kind IN ('device', 'payment', 'payout', 'address')),

@@ -20,6 +20,10 @@ BEGIN
   UPDATE cdp_data.referral_appeal a SET customer_id = fresh, text = NULL, evidence = NULL WHERE a.customer_id = ANY (who);
   GET DIAGNOSTICS n = ROW_COUNT;
   table_name := 'cdp_data.referral_appeal'; RETURN NEXT;
+  UPDATE cdp_data.referral_ban_lift f SET reason = NULL FROM cdp_data.referral_ban b WHERE b.referral_ban_id = f.referral_ban_id AND b.customer_id = ANY (who);
+  GET DIAGNOSTICS n = ROW_COUNT;
+  table_name := 'cdp_data.referral_ban_lift'; action := 'clear'; RETURN NEXT;
+  action := 'unlink';
   UPDATE cdp_data.referral_ban b SET customer_id = NULL, reason = 'erased' WHERE b.customer_id = ANY (who);
   GET DIAGNOSTICS n = ROW_COUNT;
   table_name := 'cdp_data.referral_ban'; RETURN NEXT;
@@ -56,11 +60,14 @@ BEGIN
   DELETE FROM cdp_data.fraud_history h WHERE h.expires_at < now() - interval '720 hours';
   GET DIAGNOSTICS n = ROW_COUNT;
   RAISE NOTICE 'maintain: % digests of confirmed fraud past their time', n;
-  DELETE FROM cdp_data.fraud_ring r USING cdp_data.fraud_ring_run u WHERE u.fraud_ring_run_id = r.fraud_ring_run_id AND u.made_at < now() - interval '2160 hours'
-    AND u.fraud_ring_run_id < (SELECT max(x.fraud_ring_run_id) FROM cdp_data.fraud_ring_run x);
+  -- The run goes with its places: a score as of then says that it does not know, not that there was no ring.
+  WITH gone AS (
+    DELETE FROM cdp_data.fraud_ring_run u WHERE u.made_at < now() - interval '2160 hours' AND u.fraud_ring_run_id < (SELECT max(x.fraud_ring_run_id) FROM cdp_data.fraud_ring_run x) RETURNING u.fraud_ring_run_id
+  )
+  DELETE FROM cdp_data.fraud_ring r USING gone u WHERE u.fraud_ring_run_id = r.fraud_ring_run_id;
   GET DIAGNOSTICS n = ROW_COUNT;
   RAISE NOTICE 'maintain: % places in rings of three months ago', n;
 END
 $$;
 COMMENT ON PROCEDURE cdp_internal.maintain_room_referral_fraud() IS
-'Part of cdp.maintain(): deletes digests of addresses 30 days after they ended, and places in rings that are older than 90 days (the last run stays).';
+'Part of cdp.maintain(): deletes digests of addresses 30 days after they ended, and searches for rings with what they found that are older than 90 days (the last one stays).';

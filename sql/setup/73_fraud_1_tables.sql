@@ -119,7 +119,7 @@ CREATE INDEX IF NOT EXISTS referral_review_referral_idx ON cdp_data.referral_rev
 COMMENT ON TABLE cdp_data.referral_review IS 'The life of reviews: a row whenever one opens, is escalated after its deadline, is decided, or is withdrawn because the score no longer asks for it. The last row of a referral holds. Written by the scoring, cdp.decide_review() and cdp.review_deadlines().';
 COMMENT ON COLUMN cdp_data.referral_review.is_fraud IS 'Of decisions of people: whether it was fraud. Precision of rules and the fitted model stand on it. NULL: not said.';
 COMMENT ON COLUMN cdp_data.referral_review.fraud_score_id IS 'The score that was looked at, of cdp_data.fraud_score; score: its number.';
-COMMENT ON COLUMN cdp_data.referral_review.reason IS 'timeout, appeal, decision, score: why the row was written.';
+COMMENT ON COLUMN cdp_data.referral_review.reason IS 'timeout, appeal, decision, score, unmerged, found later: why the row was written. A review that was opened for anything but the score is decided by people only.';
 
 -- step: referral_appeal
 CREATE TABLE IF NOT EXISTS cdp_data.referral_appeal (
@@ -200,7 +200,7 @@ COMMENT ON VIEW cdp_bi.referral_review_queue IS 'Referrals that somebody has to 
 SELECT cdp_internal.declare_personal_data('referral', 'cdp_data.' || v.t, v.c, v.category, v.subject, v.erasure, v.note, v.kind) FROM (VALUES
   ('fraud_list', 'customer_id', 'pseudonym', 'customer_id', 'delete', 'who is let through or rejected', NULL::text), ('fraud_list', 'reason', 'content', 'customer_id', 'delete', NULL, NULL), ('fraud_list', 'digest', 'pseudonym', NULL, 'keep', 'keyed digests of what is rejected', NULL),
   ('referral_ban', 'customer_id', 'pseudonym', 'customer_id', 'clear', 'who is banned', NULL), ('referral_ban', 'reason', 'content', 'customer_id', 'clear', NULL, NULL),
-  ('referral_ban_lift', 'reason', 'content', NULL, 'keep', 'why a ban was lifted; name nobody', NULL),
+  ('referral_ban_lift', 'reason', 'content', NULL, 'clear', 'why a ban was lifted; goes with the person who was banned', NULL),
   ('fraud_fact', 'customer_id', 'pseudonym', 'customer_id', 'delete', 'keyed digests of devices, networks and accounts', NULL), ('fraud_fact', 'digest', 'pseudonym', 'customer_id', 'delete', NULL, NULL),
   ('fraud_score', 'referrer_id', 'pseudonym', 'referrer_id', 'clear', 'scores of referrals he made', 'customer'), ('fraud_score', 'referee_id', 'pseudonym', 'referee_id', 'clear', 'scores of referrals that brought him', 'customer'),
   ('fraud_score', 'reasons', 'behaviour', 'referee_id', 'clear', 'what rules measured', 'customer'),
@@ -239,3 +239,4 @@ SELECT cdp_internal.declare_audited('cdp_data.' || v.t, v.k) FROM (VALUES
 
 -- step: again: referral fraud jobs
 SELECT cdp_internal.declare_job('referral_reviews', 'referral', 'SELECT cdp.review_deadlines()', '10 minutes', 'Escalates or rejects referrals whose review is late, by the terms of their campaign.');
+SELECT cdp_internal.declare_job('referral_rescore', 'referral', 'SELECT cdp.rescore_referrals()', '1 hour', 'Scores referrals anew whose rewards are still in hold, and lets go on what an ended ban had rejected.');

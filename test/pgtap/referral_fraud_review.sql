@@ -1,7 +1,7 @@
 -- What people decide about referrals: reviews and their deadlines, confirmed fraud, bans, appeals; all of it is kept, rewards
 -- follow, nothing is paid because nobody looked.
 BEGIN;
-SELECT plan(46);
+SELECT plan(62);
 SET client_min_messages = warning;
 SELECT cdp.add_source('shop', 'UTC') \g /dev/null
 SELECT cdp.create_referral_campaign('friends', link_template => 'https://shop.example/r/{code}', currency => 'EUR', timezone => 'UTC'), cdp.create_referral_campaign('strict', link_template => 'https://shop.example/s/{code}', currency => 'EUR', timezone => 'UTC') \g /dev/null
@@ -83,5 +83,46 @@ SELECT is(array_length(ARRAY(SELECT cdp_internal.referral_banned(ARRAY[pg_temp.w
 SELECT is(cdp.confirm_fraud(:good, 'card was stolen'), 'rejected', 'fraud that was paid is taken back');
 SELECT is((SELECT (blocked, blocked_value::numeric(10,2), found_later, found_later_value::numeric(10,2), rate, value_rate, overturned)::text FROM cdp.fraud_prevention('friends')), '(1,50.00,1,50.00,0.5,0.5,1)', 'one was stopped, one got through, an appeal undid one');
 SELECT is((SELECT (code, cases, fraud, "precision")::text FROM cdp.fraud_rule_precision('friends') WHERE code = 'email.disposable'), '(email.disposable,2,1,0.5)', 'one of two cases of the rule was fraud');
+
+-- One that a deadline rejected, however far ahead as_of was, stays so for the next scoring.
+SELECT is((cdp_internal.referral_score(ARRAY[:late_strict]::bigint[], NULL)).decision || ' ' || pg_temp.life(:late_strict), 'reject opened score, rejected timeout', 'what a deadline rejected is seen by the next scoring');
+
+-- After an unmerge somebody has to look: the review is there for him, and neither a ban nor its end decides it.
+SELECT pg_temp.buy('bob-friends', 'twin@people.example') AS twin, pg_temp.buy('bob-friends', 'twin2@people.example') AS twin2 \gset
+UPDATE cdp_data.referral SET state = 'review', reason = 'unmerged' WHERE referral_id IN (:twin, :twin2);
+SELECT cdp.ban_referrer(pg_temp.who('bob'), 'again') AS ban3 \gset
+SELECT cdp.unban_referrer(:ban3) \g /dev/null
+SELECT is(pg_temp.state(:twin) || '; ' || pg_temp.life(:twin), 'review fraud_score; opened unmerged, withdrawn score, opened unmerged', 'a review after an unmerge, banned and unbanned, still waits') UNION ALL
+SELECT is(cdp.rescore_referrals(), 0::bigint, 'no scoring decides it');
+SELECT is((SELECT count(*) FROM cdp_bi.referral_review_queue WHERE referral_id IN (:twin, :twin2)), 2::bigint, 'it stands in the queue');
+SELECT is(cdp.decide_review(:twin, 'approve') || '; ' || pg_temp.life(:twin), 'approved; opened unmerged, withdrawn score, opened unmerged, approved decision', 'until somebody decides');
+DELETE FROM cdp_data.referral_review WHERE referral_id = :twin2;
+SELECT cdp.review_deadlines() \g /dev/null
+SELECT is(pg_temp.life(:twin2), 'opened unmerged', 'one that nobody opened is opened by the job');
+DELETE FROM cdp_data.referral_review WHERE referral_id = :twin2;
+SELECT is(cdp.decide_review(:twin2, 'reject', is_fraud => false) || '; ' || pg_temp.life(:twin2), 'rejected; opened unmerged, rejected decision', 'or by the decision');
+
+-- Bans that end by themselves, and those of other times.
+SELECT pg_temp.buy('carl-friends', 'golf@mailinator.com') AS waits, pg_temp.buy('carl-friends', 'honest@people.example') AS ok \gset
+UPDATE cdp_data.referral_review SET deadline = deadline + interval '1 year' WHERE referral_id = :waits;
+UPDATE cdp_data.referral SET attributed_at = now() - interval '1 hour' WHERE referral_id IN (:waits, :ok);
+SELECT cdp.ban_referrer(pg_temp.who('carl'), 'for a week', 'friends', now() + interval '7 days') AS ban4 \gset
+SELECT is(pg_temp.state(:waits) || ', ' || pg_temp.state(:ok), 'rejected fraud_score, approved', 'a ban with an end');
+SELECT is(cdp.rescore_referrals(now() + interval '6 days') || ' ' || pg_temp.state(:ok), '0 approved', 'holds what was approved before at no time');
+SELECT is(cdp.rescore_referrals(now() + interval '8 days') || ' ' || pg_temp.state(:waits) || ' ' || cdp.rescore_referrals(now() + interval '8 days'), '1 review fraud_score 0', 'what it held goes on after it');
+UPDATE cdp_data.referral SET attributed_at = now() + interval '1 day' WHERE referral_id = :ok;
+SELECT is(cdp.rescore_referrals(now() + interval '8 days') || ' ' || pg_temp.state(:ok), '1 rejected fraud_score', 'of the time of the ban, decided beside it: rejected, also after its end');
+
+-- Rewards are held so that what comes to light counts.
+SELECT pg_temp.buy('anna-friends', 'bounces@people.example') AS held \gset
+SELECT is((SELECT string_agg(state, ' ') FROM cdp_data.reward WHERE referral_id = :held) || ' ' || cdp_internal.referral_doubted(ARRAY[:held, :good]::bigint[], clock_timestamp())::text, 'held {}', 'approved, in hold, and nobody doubts it');
+INSERT INTO cdp_data.channel_bounce (channel, identifier_id, bounced_at) SELECT 'email', identifier_id, now() FROM cdp_data.identifier WHERE value = 'bounces@people.example';
+SELECT is(cdp_internal.referral_doubted(ARRAY[:held, :good]::bigint[], clock_timestamp()), ARRAY[:held]::bigint[], 'the address bounces: it would not be approved now');
+SELECT cdp.rescore_referrals() \g /dev/null
+SELECT is(pg_temp.state(:held) || ' ' || (SELECT string_agg(state, ' ') FROM cdp_data.reward WHERE referral_id = :held) || ' ' || pg_temp.decisions(:held), 'review fraud_score reserved pending, approved, review', 'to review, the reward waits');
+SELECT cdp.decide_review(:held, 'approve') \g /dev/null
+SELECT is(cdp_internal.referral_doubted(ARRAY[:held]::bigint[], clock_timestamp())::text || cdp.rescore_referrals(), '{}0', 'what a person decided stays');
+SELECT throws_ok('SELECT cdp.rescore_referrals(''-infinity'')', '22023', NULL, 'as of a moment');
+
 SELECT * FROM finish();
 ROLLBACK;
