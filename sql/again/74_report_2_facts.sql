@@ -81,7 +81,7 @@ COMMENT ON FUNCTION cdp_internal.referral_shares(integer, timestamptz, bytea) IS
 'Acts of sharing in a campaign up to as_of, each an invitation, by the advocate of now.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_members(campaign integer, as_of timestamptz, gate bytea DEFAULT NULL)
-RETURNS TABLE (root bigint, told_at timestamptz, told_channel text, variant text, enrolled_at timestamptz, shares bigint, shared_at timestamptz, referred_at timestamptz, joined_at timestamptz,
+RETURNS TABLE (root bigint, told_at timestamptz, told_channel text, told_language text, variant text, enrolled_at timestamptz, shares bigint, shared_at timestamptz, referred_at timestamptz, joined_at timestamptz,
   brought bigint, brought_buyers bigint, brought_at timestamptz, clickers bigint)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off
 AS $$
@@ -97,30 +97,30 @@ BEGIN
   ), came AS MATERIALIZED (
     SELECT b.* FROM cdp_internal.referral_brought(campaign, as_of, gate) b WHERE b.state <> 'rejected'
   ), told AS (
-    SELECT DISTINCT ON (x.root) x.root, x.at, x.channel, x.variant
-    FROM (SELECT cdp_internal.customer_root(map, NULL, d.customer_id, NULL) AS root, coalesce(d.sent_at, d.delivered_at) AS at, d.channel, d.variant, d.referral_distribution_id AS id
-      FROM cdp_data.referral_distribution d WHERE d.referral_campaign_id = campaign AND d.state IN ('sent', 'delivered') AND coalesce(d.sent_at, d.delivered_at) <= as_of OFFSET 0) x
+    SELECT DISTINCT ON (x.root) x.root, x.at, x.channel, coalesce(m.language, '') AS language, x.variant
+    FROM (SELECT cdp_internal.customer_root(map, NULL, d.customer_id, NULL) AS root, coalesce(d.sent_at, d.delivered_at) AS at, d.channel, d.variant, d.referral_material_id, d.referral_distribution_id AS id
+      FROM cdp_data.referral_distribution d WHERE d.referral_campaign_id = campaign AND d.state IN ('sent', 'delivered') AND coalesce(d.sent_at, d.delivered_at) <= as_of OFFSET 0) x LEFT JOIN cdp_data.referral_material m ON m.referral_material_id = x.referral_material_id
     WHERE cdp_internal.bitmap_has(gate, x.root) ORDER BY x.root, x.at, x.id
   ), fact AS (
-    SELECT t.root, t.at AS told_at, t.channel::text AS channel, t.variant::text AS variant, NULL::timestamptz AS enrolled_at, 0::bigint AS shares, NULL::timestamptz AS shared_at, NULL::timestamptz AS referred_at,
+    SELECT t.root, t.at AS told_at, t.channel::text AS channel, t.language::text AS language, t.variant::text AS variant, NULL::timestamptz AS enrolled_at, 0::bigint AS shares, NULL::timestamptz AS shared_at, NULL::timestamptz AS referred_at,
       0::bigint AS brought, 0::bigint AS buyers, NULL::timestamptz AS brought_at, 0::bigint AS clickers FROM told t
-    UNION ALL SELECT c.root, NULL, NULL, NULL, min(c.issued_at), 0, NULL, NULL, 0, 0, NULL, 0 FROM code c GROUP BY c.root
-    UNION ALL SELECT s.root, NULL, NULL, NULL, NULL, count(*), min(s.shared_at), NULL, 0, 0, NULL, 0 FROM cdp_internal.referral_shares(campaign, as_of, gate) s GROUP BY s.root
-    UNION ALL SELECT b.referee, NULL, NULL, NULL, NULL, 0, NULL, b.attributed_at, 0, 0, NULL, 0 FROM came b
-    UNION ALL SELECT b.referrer, NULL, NULL, NULL, NULL, 0, NULL, NULL, count(*), count(b.bought_at), min(b.attributed_at), 0 FROM came b WHERE (b.referrer < 0 OR cdp_internal.bitmap_has(gate, b.referrer)) GROUP BY b.referrer
-    UNION ALL SELECT c.root, NULL, NULL, NULL, NULL, 0, NULL, NULL, 0, 0, NULL, count(DISTINCT k.visitor) FROM cdp_internal.referral_clicks(campaign, as_of, gate) k JOIN code c ON c.referral_code_id = k.referral_code_id GROUP BY c.root
+    UNION ALL SELECT c.root, NULL, NULL, NULL, NULL, min(c.issued_at), 0, NULL, NULL, 0, 0, NULL, 0 FROM code c GROUP BY c.root
+    UNION ALL SELECT s.root, NULL, NULL, NULL, NULL, NULL, count(*), min(s.shared_at), NULL, 0, 0, NULL, 0 FROM cdp_internal.referral_shares(campaign, as_of, gate) s GROUP BY s.root
+    UNION ALL SELECT b.referee, NULL, NULL, NULL, NULL, NULL, 0, NULL, b.attributed_at, 0, 0, NULL, 0 FROM came b
+    UNION ALL SELECT b.referrer, NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL, count(*), count(b.bought_at), min(b.attributed_at), 0 FROM came b WHERE (b.referrer < 0 OR cdp_internal.bitmap_has(gate, b.referrer)) GROUP BY b.referrer
+    UNION ALL SELECT c.root, NULL, NULL, NULL, NULL, NULL, 0, NULL, NULL, 0, 0, NULL, count(DISTINCT k.visitor) FROM cdp_internal.referral_clicks(campaign, as_of, gate) k JOIN code c ON c.referral_code_id = k.referral_code_id GROUP BY c.root
   )
-  SELECT f.root, min(f.told_at), min(f.channel), min(f.variant), min(f.enrolled_at), sum(f.shares)::bigint, min(f.shared_at), min(f.referred_at),
+  SELECT f.root, min(f.told_at), min(f.channel), min(f.language), min(f.variant), min(f.enrolled_at), sum(f.shares)::bigint, min(f.shared_at), min(f.referred_at),
     least(min(f.enrolled_at), min(f.shared_at), min(f.referred_at), min(f.brought_at)), sum(f.brought)::bigint, sum(f.buyers)::bigint, min(f.brought_at), sum(f.clickers)::bigint
   FROM fact f GROUP BY f.root;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_members(integer, timestamptz, bytea) IS
-'Everybody of a campaign up to as_of, a row for each customer of now: told_at (a message went out; first channel and variant), enrolled_at (first code), shares and the first one, referred_at (was brought himself), joined_at (the earliest of these but being told), brought (referrals that are not rejected), brought_buyers (of them who bought), brought_at (the first), clickers (visitors on his links). NULL or 0: not.';
+'Everybody of a campaign up to as_of, a row for each customer of now: told_at (a message went out; channel, language and variant of the first one), enrolled_at (first code), shares and the first one, referred_at (was brought himself), joined_at (the earliest of these but being told), brought (referrals that are not rejected), brought_buyers (of them who bought), brought_at (the first), clickers (visitors on his links). NULL or 0: not.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_rewards(campaign integer, as_of timestamptz)
-RETURNS TABLE (reward_id bigint, referral_id bigint, root bigint, side text, rule text, amount_minor bigint, lost_minor bigint, clawed_minor bigint, expired_minor bigint, open_minor bigint, state text, referral_state text,
-  earned_at timestamptz, available_at timestamptz, paid_at timestamptz, channel text)
+RETURNS TABLE (reward_id bigint, referral_id bigint, root bigint, side text, amount_minor bigint, lost_minor bigint, clawed_minor bigint, expired_minor bigint, open_minor bigint, capped_minor bigint, state text, referral_state text,
+  earned_at timestamptz, available_at timestamptz, paid_at timestamptz)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off
 AS $$
 #variable_conflict use_column
@@ -128,17 +128,28 @@ DECLARE
   map bytea := cdp_internal.customer_map();
 BEGIN
   RETURN QUERY
-  SELECT w.reward_id, w.referral_id, CASE WHEN w.customer_id < 0 THEN w.customer_id ELSE cdp_internal.customer_root(map, NULL, w.customer_id, NULL) END, w.side::text, u.rule::text, w.amount_minor,
-    CASE WHEN r.state = 'rejected' THEN w.paid_minor + w.offset_minor ELSE 0 END, w.clawed_minor, w.expired_minor, w.pending_minor + w.available_minor, w.state::text, r.state::text,
-    coalesce(v.occurred_at, w.granted_at), CASE WHEN w.available_at <= as_of THEN w.available_at END, CASE WHEN w.paid_at <= as_of THEN w.paid_at END, coalesce(nullif(k.channel, ''), d.channel, '')::text
-  FROM cdp_data.reward w JOIN cdp_data.referral r ON r.referral_id = w.referral_id
-    LEFT JOIN cdp_data.referral_conversion v ON v.referral_conversion_id = w.referral_conversion_id LEFT JOIN cdp_data.reward_rule u ON u.reward_rule_id = w.reward_rule_id
-    LEFT JOIN cdp_data.referral_click k ON k.referral_click_id = r.referral_click_id LEFT JOIN cdp_data.referral_code d ON d.referral_code_id = r.referral_code_id
-  WHERE w.referral_campaign_id = campaign AND NOT r.is_test AND coalesce(v.occurred_at, w.granted_at) <= as_of;
+  WITH later AS ( -- what refunds of after as_of took back is not yet taken back
+    SELECT f.referral_conversion_id AS id, sum(f.amount_minor)::bigint AS minor, coalesce(sum(f.amount_minor) FILTER (WHERE f.refunded_at <= as_of), 0)::bigint AS until_minor
+    FROM cdp_data.referral_refund f WHERE f.retracted_at IS NULL GROUP BY 1 HAVING max(f.refunded_at) > as_of
+  ), reward AS (
+    SELECT w.*, r.state AS referral_state, coalesce(v.occurred_at, w.granted_at) AS earned_at, w.paid_at <= as_of AS is_paid,
+      CASE WHEN l.id IS NOT NULL AND w.clawed_minor > 0 AND w.milestone IS NULL AND r.state = 'approved'
+        THEN least(w.clawed_minor, cdp_internal.refund_share(w.amount_minor, l.minor, v.eligible_minor) - cdp_internal.refund_share(w.amount_minor, l.until_minor, v.eligible_minor)) ELSE 0 END AS clawed_later,
+      CASE WHEN w.expired_minor > 0 AND (SELECT min(p.occurred_at) FROM cdp_data.ledger_posting p WHERE p.reward_id = w.reward_id AND p.kind = 'expire') > as_of THEN w.expired_minor ELSE 0 END AS expired_later
+    FROM cdp_data.reward w JOIN cdp_data.referral r ON r.referral_id = w.referral_id
+      LEFT JOIN cdp_data.referral_conversion v ON v.referral_conversion_id = w.referral_conversion_id LEFT JOIN later l ON l.id = w.referral_conversion_id
+    WHERE w.referral_campaign_id = campaign AND NOT r.is_test AND coalesce(v.occurred_at, w.granted_at) <= as_of
+  )
+  SELECT w.reward_id, w.referral_id, CASE WHEN w.customer_id < 0 THEN w.customer_id ELSE cdp_internal.customer_root(map, NULL, w.customer_id, NULL) END, w.side::text, w.amount_minor,
+    CASE WHEN w.referral_state = 'rejected' THEN w.paid_minor + w.offset_minor ELSE 0 END, w.clawed_minor - w.clawed_later, w.expired_minor - w.expired_later,
+    CASE WHEN w.is_paid THEN w.pending_minor + w.available_minor ELSE least(w.amount_minor, w.pending_minor + w.available_minor + w.paid_minor + w.clawed_later + w.expired_later) END,
+    CASE WHEN w.reason LIKE 'cap %' THEN w.wanted_minor - w.amount_minor ELSE 0 END, w.state::text, w.referral_state::text,
+    w.earned_at, CASE WHEN w.available_at <= as_of THEN w.available_at END, CASE WHEN w.is_paid THEN w.paid_at END
+  FROM reward w;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_rewards(integer, timestamptz) IS
-'Rewards of a campaign that were earned up to as_of, a row each, with amounts as they stand now, in minor units of its currency: amount_minor what was granted, clawed_minor taken back of it, expired_minor not taken in time, open_minor approved and not paid, lost_minor paid for what is now rejected and not taken back. earned_at: time of the conversion; available_at and paid_at: NULL when not until as_of.';
+'Rewards of a campaign that were earned up to as_of, a row each, in minor units of its currency: amount_minor what was granted, clawed_minor taken back of it, expired_minor not taken in time, open_minor approved and not paid, capped_minor what a cap refused, lost_minor paid for what is now rejected and not taken back. Refunds, expiries and payments of after as_of are not in them; which referrals are approved is as of now. earned_at: time of the conversion; available_at and paid_at: NULL when not until as_of.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_counts(campaign integer, as_of timestamptz, gate bytea DEFAULT NULL,
   OUT told bigint, OUT reached bigint, OUT enrolled bigint, OUT reached_enrolled bigint, OUT sharers bigint, OUT enrolled_sharers bigint, OUT invitations bigint, OUT clicked_sharers bigint, OUT clicks_each double precision[], OUT shares_each double precision[],

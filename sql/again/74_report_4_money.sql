@@ -55,12 +55,18 @@ BEGIN
       (4, 'fees', cost.fees_minor / c.unit, 'of providers'), (5, 'clawback_outstanding', cost.owed_minor / c.unit, 'paid, taken back and not returned'), (6, 'other_cost', other_cost, 'as told (other_cost)'), (7, 'cost', gross, 'granted rewards, fees and other cost'),
       (8, 'net_cost', net, 'cost less what was taken back and expired, plus what is outstanding')) AS m (o, metric, v, note)
     CROSS JOIN LATERAL cdp_internal.referral_figure_row('money', m.metric, m.v::double precision, c.currency, b.approved, NULL, NULL, NULL, m.note) r ORDER BY m.o;
-  -- Profit and cost of each referral; what belongs to none in particular is spread over all.
-  SELECT coalesce(array_agg((coalesce(margin, 0) * l.revenue_minor / c.unit)::double precision - u.cost), '{}') AS profits, coalesce(array_agg(u.cost), '{}') AS costs, coalesce(array_agg((coalesce(margin, 0) * (l.revenue_minor - l.refunded_minor) / c.unit)::double precision - u.net), '{}') AS nets,
-    coalesce(array_agg(u.net), '{}') AS net_costs, coalesce(array_agg((l.bought_at IS NOT NULL)::integer::double precision), '{}') AS buyers, count(*) AS n INTO x
-  FROM cdp_internal.referral_brought(campaign, as_of) l LEFT JOIN (SELECT y.referral_id, sum(y.amount_minor) AS granted, sum(y.amount_minor - y.clawed_minor - y.expired_minor) AS kept FROM cdp_internal.referral_rewards(campaign, as_of) y WHERE y.state <> 'reserved' GROUP BY y.referral_id) y ON y.referral_id = l.referral_id
-    CROSS JOIN LATERAL (SELECT (coalesce(y.granted, 0) / c.unit + (cost.fees_minor / c.unit + other_cost) / nullif(b.approved, 0))::double precision AS cost, (coalesce(y.kept, 0) / c.unit + ((cost.fees_minor + cost.owed_minor) / c.unit + other_cost) / nullif(b.approved, 0))::double precision AS net) u
-  WHERE l.state = 'approved';
+  -- Profit and cost of each referral that brought or cost something: their sums are the figures. What belongs to none in particular is spread over all.
+  WITH unit AS MATERIALIZED (
+    SELECT CASE WHEN l.state = 'approved' THEN l.revenue_minor / c.unit ELSE 0 END AS revenue, CASE WHEN l.state = 'approved' THEN l.refunded_minor / c.unit ELSE 0 END AS refunded, (l.state = 'approved' AND l.bought_at IS NOT NULL) IS TRUE AS buyer,
+      coalesce(y.granted, 0) / c.unit AS granted, coalesce(y.kept, 0) / c.unit AS kept
+    FROM cdp_internal.referral_brought(campaign, as_of) l
+      FULL JOIN (SELECT y.referral_id, sum(y.amount_minor) AS granted, sum(y.amount_minor - y.clawed_minor - y.expired_minor) AS kept FROM cdp_internal.referral_rewards(campaign, as_of) y WHERE y.state <> 'reserved' GROUP BY y.referral_id) y ON y.referral_id = l.referral_id
+    WHERE l.state = 'approved' OR y.granted > 0
+  ), cost AS (
+    SELECT u.*, u.granted + (cost.fees_minor / c.unit + other_cost) / s.n AS gross, u.kept + ((cost.fees_minor + cost.owed_minor) / c.unit + other_cost) / s.n AS net FROM unit u CROSS JOIN (SELECT count(*) AS n FROM unit) s
+  )
+  SELECT coalesce(array_agg((coalesce(margin, 0)::numeric * u.revenue - u.gross)::double precision), '{}') AS profits, coalesce(array_agg(u.gross::double precision), '{}') AS costs, coalesce(array_agg((coalesce(margin, 0)::numeric * (u.revenue - u.refunded) - u.net)::double precision), '{}') AS nets,
+    coalesce(array_agg(u.net::double precision), '{}') AS net_costs, coalesce(array_agg(u.buyer::integer::double precision), '{}') AS buyers, count(*) AS n INTO x FROM cost u;
   IF margin IS NOT NULL THEN
     h := cdp.bootstrap_ratio(x.profits, x.costs, 1, cdp_internal.referral_replicates(x.n), confidence);
   ELSE
@@ -73,7 +79,7 @@ BEGIN
     h := cdp.bootstrap_ratio(x.nets, x.net_costs, 1, cdp_internal.referral_replicates(x.n), confidence);
   END IF;
   RETURN QUERY SELECT * FROM cdp_internal.referral_figure_row('money', 'net_roi', CASE WHEN margin IS NOT NULL AND b.approved > 0 THEN ((margin * (b.revenue - b.refunded)::double precision - net) / nullif(net, 0))::double precision END, 'profit per unit of cost', b.buyers, b.approved, h.low, h.high,
-    CASE WHEN b.approved = 0 THEN 'insufficient data: no approved referrals' WHEN margin IS NULL THEN no_margin WHEN net = 0 THEN 'insufficient data: it cost nothing' ELSE '(margin x (revenue - refunds) - net cost) / net cost' END, round((margin * (b.revenue - b.refunded)::double precision - net)::numeric, 6), net, 'net cost');
+    CASE WHEN b.approved = 0 THEN 'insufficient data: no approved referrals' WHEN margin IS NULL THEN no_margin WHEN net = 0 THEN 'insufficient data: it cost nothing' ELSE '(margin x (revenue - refunds) - net cost) / net cost; interval by bootstrap over referrals' END, round((margin * (b.revenue - b.refunded)::double precision - net)::numeric, 6), net, 'net cost');
   SELECT l.* INTO h FROM cdp.holdout_lift(c.holdout, w.since, w.until, as_of, currency => c.currency, missing_rate => 'zero', confidence => confidence) l WHERE c.holdout IS NOT NULL AND w.since < w.until;
   RETURN QUERY SELECT * FROM cdp_internal.referral_figure_row('money', 'incremental_customers', CASE WHEN h.difference IS NOT NULL THEN h.difference::double precision * h.treated END, 'customers', h.treated, h.treated + h.control,
     h.low::double precision * h.treated, h.high::double precision * h.treated, CASE WHEN c.holdout IS NULL THEN 'insufficient data: the campaign has no holdout' WHEN h.treated IS NULL THEN 'insufficient data: nobody is in an arm of the holdout' ELSE CASE WHEN h.difference IS NULL THEN 'insufficient data: ' ELSE 'buyers of the audience, told against held out (Newcombe): ' END || h.verdict END,
@@ -150,7 +156,7 @@ BEGIN
   )
   SELECT r.* FROM (VALUES (0, 'liability_0_to_30_days'), (1, 'liability_30_to_60_days'), (2, 'liability_60_to_90_days'), (3, 'liability_over_90_days'), (4, 'liability')) AS a (o, metric)
     CROSS JOIN LATERAL (SELECT coalesce(sum(o.open_minor), 0) AS minor, count(DISTINCT o.root) AS people, count(*) AS n FROM open o WHERE o.age = a.o OR a.o = 4) s
-    CROSS JOIN LATERAL cdp_internal.referral_figure_row('rewards', a.metric, (s.minor / c.unit)::double precision, c.currency, s.people, s.n, NULL, NULL, CASE a.o WHEN 4 THEN 'approved and not paid, as of now' ELSE 'since it was earned' END) r ORDER BY a.o;
+    CROSS JOIN LATERAL cdp_internal.referral_figure_row('rewards', a.metric, (s.minor / c.unit)::double precision, c.currency, s.people, s.n, NULL, NULL, CASE a.o WHEN 4 THEN 'earned and not paid out by as_of, of referrals that are approved now' ELSE 'since it was earned' END) r ORDER BY a.o;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_report_rewards(integer, timestamptz, double precision) IS

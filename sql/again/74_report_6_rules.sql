@@ -99,16 +99,17 @@ BEGIN
     format('Spend more of the budget on channel %s.', good.channel), jsonb_build_object('channel', good.channel, 'referrals', good.n, 'all_referrals', good.all_n, 'cost', round(good.cost, 6), 'all_cost', round(good.all_cost, 6), 'cpa', round(good.cpa, 6), 'target_cpa', target_cpa, 'tests', m,
       'cpa_is', 'rewards per approved referral; not incremental, as no channel has a control of its own'),
     round(((good.all_cost - good.cost) / nullif(good.all_n - good.n, 0) - good.cpa) * (good.all_n - good.n), 2), money || ' saved, did the others cost as much';
-  SELECT x.*, x.mean / nullif(sqrt(x.variance / x.n), 0) AS t, cdp.student_cdf((x.mean / nullif(sqrt(x.variance / x.n), 0))::double precision, x.n - 1) AS p INTO bad
-  FROM jsonb_to_recordset(channels) AS x (channel text, n bigint, cost numeric, cpa numeric, mean numeric, variance numeric, worth numeric) WHERE x.n >= 20 AND x.mean IS NOT NULL AND x.variance > 0
-  ORDER BY x.mean / sqrt(x.variance / x.n), x.channel LIMIT 1;
+  -- Where each loses the same there is no spread to divide by: then by the sign alone.
+  SELECT x.*, x.mean / nullif(sqrt(x.variance / x.n), 0) AS t, CASE WHEN x.variance > 0 THEN cdp.student_cdf((x.mean / nullif(sqrt(x.variance / x.n), 0))::double precision, x.n - 1) WHEN x.mean < 0 THEN 0.5::double precision ^ least(x.n, 1000) ELSE 1 END AS p INTO bad
+  FROM jsonb_to_recordset(channels) AS x (channel text, n bigint, cost numeric, cpa numeric, mean numeric, variance numeric, worth numeric) WHERE x.n >= 20 AND x.mean IS NOT NULL
+  ORDER BY CASE WHEN x.variance > 0 THEN x.mean / sqrt(x.variance / x.n) ELSE sign(x.mean) * 'Infinity'::numeric END, x.channel LIMIT 1;
   RETURN QUERY SELECT 'R05', ARRAY[bad.n], least(1, bad.p * m), NULL::double precision, bad.mean < 0, CASE WHEN margin IS NULL THEN 'the part of revenue that is margin (margin => 0.3)' WHEN bad.channel IS NULL THEN 'a channel with at least 20 approved referrals' END, 'high',
     format('Each approved referral of channel %s costs %s %s and has brought a margin of %s %s so far.', bad.channel, round(bad.cpa, 2), money, round(bad.worth, 2), money), format('Pause rewards on channel %s.', bad.channel),
     jsonb_build_object('channel', bad.channel, 'referrals', bad.n, 'cpa', round(bad.cpa, 6), 'margin_each', round(bad.worth, 6), 'difference', round(bad.mean, 6), 't', round(bad.t, 6), 'tests', m), round(-bad.mean * bad.n, 2), money || ' lost so far';
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_rule_channels(integer, timestamptz, bytea, double precision, numeric) IS
-'R04 (a channel whose share of referrals is above its share of cost, and cheaper than target_cpa or the average; exact binomial test) and R05 (a channel that costs more than its margin; one-sided t test over referrals), both Bonferroni over channels, of cdp.referral_recommend().';
+'R04 (a channel whose share of referrals is above its share of cost, and cheaper than target_cpa or the average; exact binomial test) and R05 (a channel that costs more than its margin; one-sided t test over referrals, a sign test where all are alike), both Bonferroni over channels, of cdp.referral_recommend().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_rule_people(campaign integer, as_of timestamptz, within interval, gate bytea)
 RETURNS TABLE (rule_id text, people bigint[], p double precision, posterior double precision, holds boolean, missing text, severity text, insight text, action text, evidence jsonb, impact numeric, impact_unit text)
@@ -127,7 +128,7 @@ BEGIN
     SELECT count(*) AS n, sum(x.k) AS total, var_samp(x.k) AS variance, avg(x.k) AS mean, 2 * sum(x.i * x.k) AS weighted FROM x
   )
   SELECT a.n, a.total, ceil(0.05 * a.n)::bigint AS top_n, (SELECT sum(x.k) FROM x WHERE x.i > a.n - ceil(0.05 * a.n)) AS top, a.weighted / nullif(a.n * a.total, 0) - (a.n + 1.0) / nullif(a.n, 0) AS gini, (a.n - 1) * a.variance / nullif(a.mean, 0) AS chi INTO d FROM a;
-  RETURN QUERY SELECT 'R06', ARRAY[d.n], CASE WHEN d.n >= 40 AND d.total >= 20 THEN cdp.chi_square_cdf(d.chi::double precision, d.n - 1, true) END, NULL::double precision, d.top > 0.5 * d.total AND d.gini > 0.8,
+  RETURN QUERY SELECT 'R06', ARRAY[d.n, d.top_n, d.top::bigint, (d.total - d.top)::bigint], CASE WHEN d.n >= 40 AND d.total >= 20 THEN cdp.chi_square_cdf(d.chi::double precision, d.n - 1, true) END, NULL::double precision, d.top > 0.5 * d.total AND d.gini > 0.8,
     CASE WHEN d.n < 40 OR coalesce(d.total, 0) < 20 THEN format('40 enrolled advocates and 20 people brought (there are %s and %s)', d.n, coalesce(d.total, 0)) END, 'medium',
     format('The top 5 %% of advocates (%s of %s) brought %s of %s people (%s %%); Gini %s.', d.top_n, d.n, d.top, d.total, round(100 * d.top / nullif(d.total, 0), 1), round(d.gini, 3)), 'Give them a tier of their own: ambassadors.',
     jsonb_build_object('advocates', d.n, 'top_advocates', d.top_n, 'brought', d.total, 'brought_by_top', d.top, 'gini', round(d.gini, 6), 'chi_square', round(d.chi, 6)), round(0.1 * d.top, 1), 'people more, if they brought a tenth more';
@@ -196,9 +197,11 @@ DECLARE
   arms record;
   best record;
   v record;
+  tests integer;
 BEGIN
   SELECT c.timezone, c.goal_metric INTO zone, goal FROM cdp_data.referral_campaign c WHERE c.referral_campaign_id = campaign;
   SELECT NULL::text AS grain, NULL::integer AS part, NULL::bigint AS n, NULL::bigint AS k, NULL::double precision AS posterior, 0::numeric AS visitors, 0::numeric AS hits INTO best;
+  tests := 0;
   FOREACH grain IN ARRAY '{weekday,hour}'::text[] LOOP
     SELECT array_agg(x.part ORDER BY x.part) AS parts, array_agg(x.n ORDER BY x.part) AS n, array_agg(x.k ORDER BY x.part) AS k, sum(x.n) AS visitors, sum(x.k) AS hits,
       cdp_internal.offer_propensity(array_agg(1 + x.k::double precision ORDER BY x.part), array_agg(1 + (x.n - x.k)::double precision ORDER BY x.part), array_agg(1::double precision ORDER BY x.part)) AS posterior INTO arms
@@ -206,32 +209,43 @@ BEGIN
         SELECT k.visitor, (array_agg(CASE grain WHEN 'weekday' THEN extract(isodow FROM k.clicked_at AT TIME ZONE zone) ELSE extract(hour FROM k.clicked_at AT TIME ZONE zone) END::integer ORDER BY k.clicked_at, k.referral_click_id))[1] AS part, bool_or(b.referral_id IS NOT NULL) AS hit
         FROM cdp_internal.referral_clicks(campaign, as_of, gate) k LEFT JOIN cdp_internal.referral_brought(campaign, as_of, gate) b ON b.referral_click_id = k.referral_click_id GROUP BY k.visitor) g GROUP BY g.part) x;
     IF cardinality(arms.parts) > 1 THEN
+      tests := tests + cardinality(arms.parts);
       SELECT grain AS grain, arms.parts[i] AS part, arms.n[i] AS n, arms.k[i] AS k, arms.posterior[i] AS posterior, arms.visitors, arms.hits INTO v FROM generate_subscripts(arms.parts, 1) i ORDER BY arms.posterior[i] DESC, i LIMIT 1;
       IF best.grain IS NULL OR v.posterior > best.posterior THEN
         best := v;
       END IF;
     END IF;
   END LOOP;
-  RETURN QUERY SELECT 'R17', ARRAY[best.n, best.k, best.n - best.k], NULL::double precision, CASE WHEN best.visitors >= 100 AND best.hits >= 10 THEN best.posterior END, best.posterior > 0.95,
+  RETURN QUERY SELECT 'R17', ARRAY[best.n, best.k, best.n - best.k], CASE WHEN best.visitors >= 100 AND best.hits >= 10 THEN least(1, tests * (SELECT d.p_value FROM cdp.rate_difference(best.k, best.n, (best.hits - best.k)::bigint, (best.visitors - best.n)::bigint) d)) END, CASE WHEN best.visitors >= 100 AND best.hits >= 10 THEN best.posterior END, best.posterior > 0.95,
     CASE WHEN best.grain IS NULL OR best.visitors < 100 OR best.hits < 10 THEN format('100 visitors on two or more weekdays or hours, 10 of whom signed up (there are %s and %s)', best.visitors, best.hits) END, 'low',
     format('Visitors who come %s sign up most: %s of %s (%s %%), against %s of %s at other times; probability %s that it is the best.', CASE best.grain WHEN 'weekday' THEN 'on ' || (ARRAY['Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday'])[best.part] || 's' ELSE format('between %s:00 and %s:00', lpad(best.part::text, 2, '0'), lpad((best.part + 1)::text, 2, '0')) END,
       best.k, best.n, round(100.0 * best.k / nullif(best.n, 0), 1), best.hits - best.k, best.visitors - best.n, round(best.posterior::numeric, 3)),
-    'Send messages so that links are opened then.', jsonb_build_object('grain', best.grain, 'part', best.part, 'visitors', best.n, 'signed_up', best.k, 'all_visitors', best.visitors, 'all_signed_up', best.hits, 'posterior', round(best.posterior::numeric, 6), 'timezone', zone),
+    'Send messages so that links are opened then.', jsonb_build_object('grain', best.grain, 'part', best.part, 'visitors', best.n, 'signed_up', best.k, 'all_visitors', best.visitors, 'all_signed_up', best.hits, 'posterior', round(best.posterior::numeric, 6), 'timezone', zone, 'tests', tests),
     round((best.k::numeric / nullif(best.n, 0) - (best.hits - best.k) / nullif(best.visitors - best.n, 0)) * (best.visitors - best.n), 1), 'sign-ups more, did all come then';
-  -- Variants of the message: who was told and shared, or brought somebody, by the goal of the campaign.
-  SELECT array_agg(x.variant ORDER BY x.variant) AS parts, array_agg(x.n ORDER BY x.variant) AS n, array_agg(x.k ORDER BY x.variant) AS k, min(x.n) AS least_n, count(*) AS arms,
-    cdp_internal.offer_propensity(array_agg(1 + x.k::double precision ORDER BY x.variant), array_agg(1 + (x.n - x.k)::double precision ORDER BY x.variant), array_agg(1::double precision ORDER BY x.variant)) AS posterior,
-    (cdp.sample_ratio_check(array_agg(x.n ORDER BY x.variant), array_agg(x.weight::double precision ORDER BY x.variant))).suspect AS suspect INTO arms
-  FROM (SELECT y.*, coalesce((SELECT max(t.weight) FROM cdp_data.referral_material t WHERE t.referral_campaign_id = campaign AND t.variant = y.variant), 1) AS weight
-    FROM (SELECT m.variant, count(*) AS n, count(*) FILTER (WHERE CASE goal WHEN 'participants' THEN m.shared_at IS NOT NULL OR m.clickers > 0 OR m.brought > 0 ELSE m.brought > 0 END) AS k FROM cdp_internal.referral_members(campaign, as_of, gate) m WHERE m.told_at IS NOT NULL AND m.variant IS NOT NULL GROUP BY m.variant) y) x
-  HAVING count(*) > 1;
-  SELECT arms.parts[i] AS part, arms.n[i] AS n, arms.k[i] AS k, arms.posterior[i] AS posterior INTO v FROM generate_subscripts(arms.parts, 1) i ORDER BY arms.posterior[i] DESC, i LIMIT 1;
-  RETURN QUERY SELECT 'R18', arms.n || arms.k, NULL::double precision, CASE WHEN arms.least_n >= 30 AND arms.suspect IS NOT TRUE THEN v.posterior END, v.posterior > 0.95,
-    CASE WHEN arms.arms IS NULL THEN 'two variants that were sent' WHEN arms.least_n < 30 THEN 'at least 30 people told by each variant' WHEN arms.suspect THEN 'a split as planned: the variants went to other numbers of people than their weights say' END, 'medium',
-    format('Variant %s is the best with probability %s: %s of %s (%s %%) %s.', v.part, round(v.posterior::numeric, 4), v.k, v.n, round(100.0 * v.k / nullif(v.n, 0), 1), CASE goal WHEN 'participants' THEN 'shared' ELSE 'brought somebody' END), format('Send variant %s to all.', v.part),
-    jsonb_build_object('variants', arms.parts, 'told', arms.n, 'hits', arms.k, 'posteriors', (SELECT jsonb_agg(round(x::numeric, 6)) FROM unnest(arms.posterior) x), 'hit', CASE goal WHEN 'participants' THEN 'shared' ELSE 'brought' END, 'prior', 'Beta(1, 1)'),
-    round((v.k::numeric / nullif(v.n, 0)) * (SELECT sum(y) FROM unnest(arms.n) y) - (SELECT sum(y) FROM unnest(arms.k) y), 1), CASE goal WHEN 'participants' THEN 'advocates more who share, had all got it' ELSE 'advocates more who bring somebody, had all got it' END;
+  -- Variants of the message, on one channel in one language: who was told and shared, or brought somebody, by the goal of the campaign.
+  WITH arm AS (
+    SELECT m.told_channel AS channel, m.told_language AS language, m.variant, count(*) AS n, count(*) FILTER (WHERE CASE goal WHEN 'participants' THEN m.shared_at IS NOT NULL OR m.clickers > 0 OR m.brought > 0 ELSE m.brought > 0 END) AS k
+    FROM cdp_internal.referral_members(campaign, as_of, gate) m WHERE m.told_at IS NOT NULL AND m.variant IS NOT NULL GROUP BY 1, 2, 3
+  ), stratum AS (
+    SELECT a.channel, a.language, array_agg(a.variant ORDER BY a.variant) AS parts, array_agg(a.n ORDER BY a.variant) AS n, array_agg(a.k ORDER BY a.variant) AS k, min(a.n) AS least_n, sum(a.n)::bigint AS all_n, sum(a.k)::bigint AS all_k,
+      array_agg(1 + a.k::double precision ORDER BY a.variant) AS alphas, array_agg(1 + (a.n - a.k)::double precision ORDER BY a.variant) AS betas, array_agg(1::double precision ORDER BY a.variant) AS ones,
+      array_agg(coalesce((SELECT max(t.weight) FROM cdp_data.referral_material t WHERE t.referral_campaign_id = campaign AND t.channel = a.channel AND t.language = a.language AND t.variant = a.variant), 1)::double precision ORDER BY a.variant) AS weights
+    FROM arm a GROUP BY a.channel, a.language HAVING count(*) > 1
+  ), judged AS (
+    SELECT s.*, cdp_internal.offer_propensity(s.alphas, s.betas, s.ones) AS posterior, (cdp.sample_ratio_check(s.n, s.weights)).suspect IS TRUE AS suspect FROM stratum s
+  ), leader AS (
+    SELECT j.*, l.i AS best, cardinality(j.n) AS arms, CASE WHEN j.least_n >= 30 AND NOT j.suspect THEN
+        least(1, CASE WHEN cardinality(j.n) > 2 THEN cardinality(j.n) ELSE 1 END * (SELECT d.p_value FROM cdp.rate_difference(j.k[l.i], j.n[l.i], j.all_k - j.k[l.i], j.all_n - j.n[l.i]) d)) END AS p
+    FROM judged j CROSS JOIN LATERAL (SELECT g.i FROM generate_subscripts(j.posterior, 1) AS g (i) ORDER BY j.posterior[g.i] DESC, g.i LIMIT 1) l
+  )
+  SELECT x.*, count(x.p) OVER () AS tests INTO arms FROM leader x ORDER BY x.p, x.suspect, x.least_n DESC, x.channel, x.language LIMIT 1;
+  RETURN QUERY SELECT 'R18', arms.n || arms.k, least(1, arms.p * arms.tests), CASE WHEN arms.p IS NOT NULL THEN arms.posterior[arms.best] END, arms.posterior[arms.best] > 0.95,
+    CASE WHEN arms.parts IS NULL THEN 'two variants that were sent on one channel in one language' WHEN arms.least_n < 30 THEN 'at least 30 people told by each variant' WHEN arms.suspect THEN 'a split as planned: the variants went to other numbers of people than their weights say' END, 'medium',
+    format('Variant %s is the best on channel %s%s with probability %s: %s of %s (%s %%) %s.', arms.parts[arms.best], arms.channel, CASE WHEN arms.language <> '' THEN format(' in language %s', arms.language) END, round(arms.posterior[arms.best]::numeric, 4), arms.k[arms.best], arms.n[arms.best],
+      round(100.0 * arms.k[arms.best] / nullif(arms.n[arms.best], 0), 1), CASE goal WHEN 'participants' THEN 'shared' ELSE 'brought somebody' END), format('Send variant %s to all on channel %s%s.', arms.parts[arms.best], arms.channel, CASE WHEN arms.language <> '' THEN format(' in language %s', arms.language) END),
+    jsonb_build_object('channel', arms.channel, 'language', arms.language, 'variants', arms.parts, 'told', arms.n, 'hits', arms.k, 'posteriors', (SELECT jsonb_agg(round(x::numeric, 6)) FROM unnest(arms.posterior) x), 'hit', CASE goal WHEN 'participants' THEN 'shared' ELSE 'brought' END, 'prior', 'Beta(1, 1)', 'tests', arms.tests),
+    round((arms.k[arms.best]::numeric / nullif(arms.n[arms.best], 0)) * arms.all_n - arms.all_k, 1), CASE goal WHEN 'participants' THEN 'advocates more who share, had all got it' ELSE 'advocates more who bring somebody, had all got it' END;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_rule_best(integer, timestamptz, bytea) IS
-'R17 (the best weekday or hour) and R18 (the best variant of the message) of cdp.referral_recommend(): the exact probability to be the best under beta posteriors from a uniform prior (cdp_internal.offer_propensity()), above 0.95; R18 only where the split is as planned.';
+'R17 (the best weekday or hour) and R18 (the best variant of the message) of cdp.referral_recommend(): the exact probability to be the best under beta posteriors from a uniform prior (cdp_internal.offer_propensity()), above 0.95, and the two-proportion z test of the best against the rest, Bonferroni over hours, weekdays and variants; variants are compared on one channel in one language, where the split is as planned.';

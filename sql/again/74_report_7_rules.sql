@@ -6,6 +6,9 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET 
 AS $$
 DECLARE
   terms integer := cdp_internal.referral_terms_at(campaign, as_of);
+  map bytea := cdp_internal.customer_map();
+  since timestamptz := (cdp_internal.referral_window(campaign, as_of)).since;
+  span numeric;
   c record;
   d record;
   q record;
@@ -27,31 +30,43 @@ BEGIN
     coalesce(array_agg(a.t) FILTER (WHERE a.delay > h.cut), '{}') AS st, coalesce(array_agg(a.e) FILTER (WHERE a.delay > h.cut), '{}') AS se, coalesce(array_agg(a.t) FILTER (WHERE a.delay <= h.cut), '{}') AS ft, coalesce(array_agg(a.e) FILTER (WHERE a.delay <= h.cut), '{}') AS fe
   INTO d FROM again a CROSS JOIN half h;
   f := cdp.logrank_test(d.st, d.se, d.ft, d.fe);
-  RETURN QUERY SELECT 'R08', ARRAY[d.slow, d.fast], CASE WHEN least(d.slow, d.fast) >= 20 THEN f.p_value END, NULL::double precision, d.p90 > 7 AND f.observed < f.expected,
+  RETURN QUERY SELECT 'R08', ARRAY[d.slow, d.fast, d.slow_again, d.slow - d.slow_again, d.fast_again, d.fast - d.fast_again], CASE WHEN least(d.slow, d.fast) >= 20 THEN f.p_value END, NULL::double precision, d.p90 > 7 AND f.observed < f.expected,
     CASE WHEN least(d.slow, d.fast) < 20 THEN format('20 referrers who got their first reward sooner and 20 who got it later (there are %s and %s)', d.fast, d.slow) WHEN f.p_value IS NULL THEN 'referrers who brought another one' END, 'medium',
     format('Referrers who waited more than %s days for their first reward brought another one less often (%s of %s) than the others (%s of %s); nine in ten have it after %s days.', round(d.cut::numeric, 1), d.slow_again, d.slow, d.fast_again, d.fast, round(d.p90::numeric, 1)),
     'Shorten the hold of referrals whose fraud score is below 0.2.', jsonb_build_object('slow', d.slow, 'slow_again', d.slow_again, 'fast', d.fast, 'fast_again', d.fast_again, 'cut_days', round(d.cut::numeric, 6), 'p90_days', round(d.p90::numeric, 6), 'observed', f.observed, 'expected', round(f.expected::numeric, 6), 'chi_square', round(f.chi_square::numeric, 6)),
     round((f.expected - f.observed)::numeric, 1), 'repeat referrals more, had all waited alike';
-  -- R11: refunds that came after the hold.
-  SELECT count(*) AS n, percentile_disc(0.9) WITHIN GROUP (ORDER BY x.lag) AS p90, count(*) FILTER (WHERE x.lag > h.hold) AS k, coalesce(sum(x.minor) FILTER (WHERE x.lag > h.hold), 0) AS minor, min(h.hold) AS hold, count(DISTINCT x.root) AS people INTO d
-  FROM (SELECT extract(epoch FROM min(g.refunded_at) - v.occurred_at)::double precision / 86400 AS lag, sum(g.amount_minor) AS minor, b.referee AS root
-      FROM cdp_internal.referral_brought(campaign, as_of, gate) b JOIN cdp_data.referral r ON r.referral_id = b.referral_id JOIN cdp_data.referral_conversion v ON v.customer_id = r.referee_id AND v.occurred_at >= b.attributed_at AND v.occurred_at <= as_of AND NOT v.is_test AND v.retracted_at IS NULL
-        JOIN cdp_data.referral_refund g ON g.referral_conversion_id = v.referral_conversion_id AND g.retracted_at IS NULL AND g.refunded_at <= as_of GROUP BY v.referral_conversion_id, v.occurred_at, b.referee) x
-    RIGHT JOIN (SELECT extract(epoch FROM min(u.hold))::double precision / 86400 AS hold FROM cdp_data.reward_rule u WHERE u.referral_campaign_id = campaign AND u.terms_version = terms) h ON x.lag IS NOT NULL WHERE x.lag IS NOT NULL;
-  RETURN QUERY SELECT 'R11', ARRAY[d.people], CASE WHEN d.n >= 20 THEN cdp.binomial_tail(d.k, d.n, 0.1) END, NULL::double precision, d.p90 > d.hold, CASE WHEN d.n < 20 THEN format('20 purchases that were refunded (there are %s)', d.n) END, 'medium',
-    format('Of %s refunded purchases %s (%s %%) came back after the hold of %s days; nine in ten came back within %s days.', d.n, d.k, round(100.0 * d.k / nullif(d.n, 0), 1), round(d.hold::numeric, 1), round(d.p90::numeric, 1)), format('Set the hold to %s days.', ceil(d.p90)),
-    jsonb_build_object('refunds', d.n, 'after_hold', d.k, 'hold_days', round(d.hold::numeric, 6), 'p90_days', round(d.p90::numeric, 6)), round(d.minor / c.unit, 2), c.currency || ' of purchases refunded after the hold';
-  -- R12: rewards of the last 28 days against what the budget has left for the days to come.
+  -- R11: refunds that came after the hold. Who bought lately may give back later: purchases that were not refunded are censored at as_of.
+  SELECT coalesce(array_agg(extract(epoch FROM coalesce(x.refunded_at, as_of) - x.occurred_at)::double precision / 86400), '{}') AS t, coalesce(array_agg(x.refunded_at IS NOT NULL), '{}') AS e,
+    coalesce(array_agg(extract(epoch FROM as_of - x.occurred_at)::double precision / 86400), '{}') AS seen, coalesce(array_agg(x.minor), '{}') AS minor, coalesce(array_agg(x.referee), '{}') AS who, count(x.refunded_at) AS n,
+    (SELECT extract(epoch FROM min(u.hold))::double precision / 86400 FROM cdp_data.reward_rule u WHERE u.referral_campaign_id = campaign AND u.terms_version = terms) AS hold INTO d
+  FROM (SELECT b.referee, v.occurred_at, g.at AS refunded_at, coalesce(g.minor, 0) AS minor
+    FROM cdp_internal.referral_brought(campaign, as_of, gate) b JOIN cdp_data.referral r ON r.referral_id = b.referral_id JOIN cdp_data.referral_terms m ON m.referral_campaign_id = campaign AND m.terms_version = r.terms_version
+      JOIN (SELECT x.referral_conversion_id, x.occurred_at, x.kind, CASE WHEN x.customer_id < 0 THEN x.customer_id ELSE cdp_internal.customer_root(map, NULL, x.customer_id, NULL) END AS root
+        FROM cdp_data.referral_conversion x WHERE NOT x.is_test AND x.retracted_at IS NULL AND x.occurred_at <= as_of AND x.eligible_minor > 0 OFFSET 0) v ON v.root = b.referee AND v.occurred_at >= b.attributed_at AND v.kind = ANY (m.conversion_kinds)
+      LEFT JOIN (SELECT z.referral_conversion_id, min(z.refunded_at) AS at, sum(z.amount_minor) AS minor FROM cdp_data.referral_refund z WHERE z.retracted_at IS NULL AND z.refunded_at <= as_of GROUP BY 1) g ON g.referral_conversion_id = v.referral_conversion_id
+    WHERE b.state <> 'rejected') x;
+  -- By when nine in ten of those refunds came that come as far as one can see; the last few at risk tell nothing.
+  SELECT min(k.at) FILTER (WHERE 1 - k.survival >= 0.9 * (1 - k.least) - 1e-12) AS p90 INTO q FROM (SELECT z.at, z.survival, min(z.survival) OVER () AS least FROM cdp.survival_curve(d.t, d.e) z WHERE z.at_risk >= 10) k;
+  -- Of purchases that were seen for so long, how many refunds came after the hold.
+  SELECT count(*) AS n, count(*) FILTER (WHERE x.lag > d.hold) AS k, coalesce(sum(x.minor) FILTER (WHERE x.lag > d.hold), 0) AS minor, count(DISTINCT x.who) AS people, count(DISTINCT x.who) FILTER (WHERE x.lag > d.hold) AS late_people INTO f
+  FROM unnest(d.t, d.e, d.seen, d.minor, d.who) AS x (lag, refunded, seen, minor, who) WHERE x.refunded AND x.seen >= greatest(q.p90, d.hold);
+  RETURN QUERY SELECT 'R11', ARRAY[f.people, f.late_people, f.people - f.late_people], CASE WHEN f.n >= 20 THEN cdp.binomial_tail(f.k, f.n, 0.1) END, NULL::double precision, q.p90 > d.hold,
+    CASE WHEN d.hold IS NULL THEN 'rules of reward' WHEN d.n < 20 THEN format('20 purchases that were refunded (there are %s)', d.n) WHEN q.p90 IS NULL OR f.n < 20 THEN format('20 refunded purchases of which one knows by now whether they came back after the hold (there are %s)', f.n) END, 'medium',
+    format('Of %s refunded purchases %s (%s %%) came back after the hold of %s days; nine in ten come back within %s days.', f.n, f.k, round(100.0 * f.k / nullif(f.n, 0), 1), round(d.hold::numeric, 1), round(q.p90::numeric, 1)), format('Set the hold to %s days.', ceil(q.p90)),
+    jsonb_build_object('purchases', cardinality(d.t), 'refunded', d.n, 'seen_long_enough', f.n, 'after_hold', f.k, 'hold_days', round(d.hold::numeric, 6), 'p90_days', round(q.p90::numeric, 6)), round(f.minor / c.unit, 2), c.currency || ' of purchases refunded after the hold';
+  -- R12: rewards of the last 28 days, or of those since it began, against what the budget has left for the days to come.
+  span := least(28, extract(epoch FROM as_of - since) / 86400);
   SELECT count(*) FILTER (WHERE w.earned_at > as_of - interval '672 hours') AS k, avg(w.amount_minor) FILTER (WHERE w.earned_at > as_of - interval '672 hours') AS mean, c.budget_minor - coalesce(sum(w.amount_minor - w.clawed_minor), 0) AS rest, extract(epoch FROM c.ends_at - as_of)::numeric / 86400 AS days,
     count(DISTINCT w.root) FILTER (WHERE w.earned_at > as_of - interval '672 hours') AS people INTO d FROM cdp_internal.referral_rewards(campaign, as_of) w WHERE w.amount_minor > 0;
-  RETURN QUERY SELECT 'R12', ARRAY[d.people], CASE WHEN d.k >= 10 AND d.days > 0 THEN CASE WHEN d.rest > 0 THEN cdp.poisson_cdf(d.k - 1, (d.rest / d.mean * 28 / d.days)::double precision, true) ELSE 0 END END, NULL::double precision, d.rest < d.mean * d.k / 28 * d.days,
-    CASE WHEN c.budget_minor IS NULL THEN 'a budget' WHEN c.ends_at IS NULL OR d.days <= 0 THEN 'an end that is not past' WHEN d.k < 10 THEN format('10 rewards in the last 28 days (there are %s)', d.k) END, 'high',
-    format('%s %s of the budget are left. At %s %s a day, as in the last 28 days, that lasts %s days of the %s until the end.', round(d.rest / c.unit, 2), c.currency, round(d.mean * d.k / 28 / c.unit, 2), c.currency, round(greatest(0, d.rest) / nullif(d.mean * d.k / 28, 0), 1), round(d.days, 1)),
-    'Raise the budget, lower the caps, or pace it.', jsonb_build_object('left', round(d.rest / c.unit, 6), 'a_day', round(d.mean * d.k / 28 / c.unit, 6), 'rewards_28_days', d.k, 'days_left', round(d.days, 6), 'lasts_days', round(greatest(0, d.rest) / nullif(d.mean * d.k / 28, 0), 6)),
-    round((d.mean * d.k / 28 * d.days - d.rest) / c.unit, 2), c.currency || ' short at the end';
+  RETURN QUERY SELECT 'R12', ARRAY[d.people], CASE WHEN d.k >= 10 AND d.days > 0 AND span >= 1 THEN CASE WHEN d.rest > 0 THEN cdp.poisson_cdf(d.k - 1, (d.rest / d.mean * span / d.days)::double precision, true) ELSE 0 END END, NULL::double precision, d.rest < x.a_day * d.days,
+    CASE WHEN c.budget_minor IS NULL THEN 'a budget' WHEN c.ends_at IS NULL OR d.days <= 0 THEN 'an end that is not past' WHEN NOT span >= 1 THEN 'a day since the campaign began' WHEN d.k < 10 THEN format('10 rewards in the last 28 days (there are %s)', d.k) END, 'high',
+    format('%s %s of the budget are left. At %s %s a day, as in the %s, that lasts %s days of the %s until the end.', round(d.rest / c.unit, 2), c.currency, round(x.a_day / c.unit, 2), c.currency, CASE WHEN span < 28 THEN format('%s days since it began', round(span, 1)) ELSE 'last 28 days' END,
+      round(greatest(0, d.rest) / nullif(x.a_day, 0), 1), round(d.days, 1)),
+    'Raise the budget, lower the caps, or pace it.', jsonb_build_object('left', round(d.rest / c.unit, 6), 'a_day', round(x.a_day / c.unit, 6), 'rewards', d.k, 'in_days', round(span, 6), 'days_left', round(d.days, 6), 'lasts_days', round(greatest(0, d.rest) / nullif(x.a_day, 0), 6)),
+    round((x.a_day * d.days - d.rest) / c.unit, 2), c.currency || ' short at the end' FROM (SELECT d.mean * d.k / nullif(span, 0) AS a_day) x;
   -- R13: referrers whose reward a cap cut.
   SELECT count(DISTINCT x.root) AS n, count(DISTINCT x.root) FILTER (WHERE x.capped) AS k, coalesce(sum(x.lost) FILTER (WHERE x.capped), 0) AS lost INTO d
-  FROM (SELECT w.root, y.reason LIKE 'cap %' AND y.amount_minor < y.wanted_minor AS capped, y.wanted_minor - y.amount_minor AS lost FROM cdp_internal.referral_rewards(campaign, as_of) w JOIN cdp_data.reward y ON y.reward_id = w.reward_id WHERE w.side = 'referrer') x;
+  FROM (SELECT w.root, w.capped_minor > 0 AS capped, w.capped_minor AS lost FROM cdp_internal.referral_rewards(campaign, as_of) w WHERE w.side = 'referrer') x;
   RETURN QUERY SELECT 'R13', ARRAY[d.k, d.n - d.k], CASE WHEN d.n >= 30 THEN cdp.binomial_tail(d.k, d.n, 0.1) END, NULL::double precision, d.k > 0.1 * d.n,
     CASE WHEN NOT EXISTS (SELECT FROM cdp_data.reward_cap p WHERE p.referral_campaign_id = campaign AND p.terms_version = terms) THEN 'a cap' WHEN d.n < 30 THEN format('30 referrers with a reward (there are %s)', d.n) END, 'medium',
     format('%s of %s referrers (%s %%) have reached a cap; %s %s were not granted.', d.k, d.n, round(100.0 * d.k / nullif(d.n, 0), 1), round(d.lost / c.unit, 2), c.currency), 'Raise the cap, or give a milestone to those who reach it.', jsonb_build_object('capped', d.k, 'referrers', d.n, 'not_granted', round(d.lost / c.unit, 6)),
@@ -67,7 +82,7 @@ BEGIN
     SELECT s.n, count(*) FILTER (WHERE h.n = s.n) AS at, count(*) FILTER (WHERE h.n = s.n - 1) AS below, count(*) FILTER (WHERE h.n = s.n + 1) AS above FROM step s LEFT JOIN held h ON h.n BETWEEN s.n - 1 AND s.n + 1 GROUP BY s.n
   )
   SELECT t.*, cdp.binomial_tail(t.at, t.at + t.below, 0.5) AS p, count(*) FILTER (WHERE t.at + t.below >= 20) OVER () AS tests, (SELECT count(*) FROM step) AS steps INTO d FROM tested t ORDER BY t.at + t.below < 20, cdp.binomial_tail(t.at, t.at + t.below, 0.5), t.n LIMIT 1;
-  RETURN QUERY SELECT 'R15', ARRAY[d.at, d.below], CASE WHEN d.tests > 0 THEN least(1, d.p * d.tests) END, NULL::double precision, d.at > d.below AND d.at > d.above,
+  RETURN QUERY SELECT 'R15', ARRAY[d.at, d.below, d.above], CASE WHEN d.tests > 0 THEN least(1, d.p * d.tests) END, NULL::double precision, d.at > d.below AND d.at > d.above,
     CASE WHEN d.n IS NULL THEN 'tiers or milestones of referrals' WHEN d.tests = 0 THEN 'at least 20 referrers at a step and one below it' END, 'low',
     format('%s referrers stop at %s referrals, where the reward steps up; %s have one fewer and %s one more.', d.at, d.n, d.below, d.above), 'Smooth the tiers: marginal ones, and steps that follow each other closely.', jsonb_build_object('step', d.n, 'at', d.at, 'below', d.below, 'above', d.above, 'tests', d.tests),
     (d.at - d.below)::numeric, 'referrers more at the step than below it';
@@ -77,7 +92,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_rule_rewards(integer, timestamptz, bytea) IS
-'R08 (who waited longer for the first reward brought another one later: logrank), R11 (more than a tenth of refunds after the hold; exact binomial), R12 (the budget ends before the campaign: exact Poisson test of the last 28 days), R13 (more than a tenth of referrers at a cap; exact binomial), R15 (referrers stop at a step; exact binomial of those at it against those one below, Bonferroni over steps) and R19 (no holdout) of cdp.referral_recommend().';
+'R08 (who waited longer for the first reward brought another one later: logrank), R11 (more than a tenth of refunds after the hold; exact binomial over purchases that were seen for long enough; when nine in ten come back by Kaplan and Meier), R12 (the budget ends before the campaign: exact Poisson test of the last 28 days, or of those since it began), R13 (more than a tenth of referrers at a cap; exact binomial), R15 (referrers stop at a step; exact binomial of those at it against those one below, Bonferroni over steps) and R19 (no holdout) of cdp.referral_recommend().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_leaks(campaign integer, as_of timestamptz, gate bytea)
 RETURNS TABLE (referral_code_id bigint, clicks bigint, leaks bigint)
@@ -140,7 +155,8 @@ BEGIN
     SELECT x.*, greatest(0.02, (t.leaks - x.leaks) / greatest(1, t.clicks - x.clicks))::double precision AS base, count(*) OVER () AS tests FROM code x CROSS JOIN total t WHERE x.clicks >= 20
   )
   SELECT x.*, cdp.binomial_tail(x.leaks, x.clicks, x.base) AS p INTO worst FROM tested x ORDER BY cdp.binomial_tail(x.leaks, x.clicks, x.base), x.referral_code_id LIMIT 1;
-  RETURN QUERY SELECT 'R14', '{}'::bigint[], least(1, worst.p * worst.tests), NULL::double precision, worst.leaks >= 0.2 * worst.clicks, CASE WHEN worst.referral_code_id IS NULL THEN 'a code with at least 20 clicks' END, 'high',
+  -- A code is one advocate.
+  RETURN QUERY SELECT 'R14', CASE WHEN worst.referral_code_id IS NOT NULL THEN ARRAY[1::bigint] ELSE '{}' END, least(1, worst.p * worst.tests), NULL::double precision, worst.leaks >= 0.2 * worst.clicks, CASE WHEN worst.referral_code_id IS NULL THEN 'a code with at least 20 clicks' END, 'high',
     format('%s of %s clicks (%s %%) on the code with referral_code_id %s came from advertisements or sites that collect codes.', worst.leaks, worst.clicks, round(100.0 * worst.leaks / nullif(worst.clicks, 0), 1), worst.referral_code_id), 'Give its advocate another code: cdp.rotate_referral_code().',
     jsonb_build_object('referral_code_id', worst.referral_code_id, 'clicks', worst.clicks, 'leaks', worst.leaks, 'base_share', round(worst.base::numeric, 6), 'tests', worst.tests), worst.leaks::numeric, 'clicks that were no recommendation';
 END
@@ -196,7 +212,7 @@ BEGIN
   )
   SELECT j.rule_id, j.verdict, CASE j.verdict WHEN 'recommended' THEN j.severity END, CASE j.verdict WHEN 'insufficient data' THEN 'insufficient data: what is missing is ' || j.lacks ELSE j.insight END, CASE j.verdict WHEN 'recommended' THEN j.action END,
     CASE WHEN j.verdict <> 'insufficient data' THEN j.evidence ELSE '{}' END, CASE j.verdict WHEN 'recommended' THEN j.impact END, CASE WHEN j.verdict = 'recommended' AND j.impact IS NOT NULL THEN j.impact_unit END,
-    CASE j.verdict WHEN 'recommended' THEN CASE WHEN j.p IS NOT NULL THEN 1 - j.q WHEN j.posterior IS NOT NULL THEN j.posterior ELSE 1 END END, CASE WHEN j.lacks IS NULL THEN j.p END, CASE WHEN j.lacks IS NULL THEN j.q END
+    CASE j.verdict WHEN 'recommended' THEN CASE WHEN j.posterior IS NOT NULL THEN j.posterior WHEN j.p IS NOT NULL THEN 1 - j.q ELSE 1 END END, CASE WHEN j.lacks IS NULL THEN j.p END, CASE WHEN j.lacks IS NULL THEN j.q END
   FROM judged j ORDER BY array_position('{recommended,no evidence,insufficient data}'::text[], j.verdict), array_position('{high,medium,low}'::text[], CASE j.verdict WHEN 'recommended' THEN j.severity END), j.rule_id;
 END
 $$;
@@ -213,4 +229,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.referral_recommend(text, timestamptz, double precision, numeric, interval, text[], double precision) IS
-'What to do about a referral campaign, as known at as_of (NULL: now): a row for each of the rules R01 to R20. status: recommended (the rule fires), no evidence (it was tested and does not), insufficient data (insight says what is missing). severity high, medium or low, insight with its numbers, action, evidence as JSON, expected_impact in impact_unit when the action works as assumed there. p_value: of the rule''s test, already adjusted where the rule tried several steps, channels, reasons, codes, tiers or segments; q_value: its false discovery rate among all tests made (Benjamini and Hochberg 1995): a rule with a test fires only at discovery (10 %) or below, and when what it says is large enough. R17 and R18 fire on an exact posterior probability above 95 %, R19 on a fact. confidence: 1 - q_value, the posterior, or 1. margin: part of revenue (R05 needs it); target_cpa: what an approved referral may cost (R04; NULL: the average); within: span of cohorts; segments: which to compare (R16; NULL: the first 20 active ones by name). With cdp_data.setting.minimum_audience a rule about fewer people has insufficient data. Other things as cdp.referral_report(). Writes nothing. Errors: 42704 no such campaign or segment; 22023 arguments out of range; 42501 a role that is kept to some sources.';
+'What to do about a referral campaign, as known at as_of (NULL: now): a row for each of the rules R01 to R20. status: recommended (the rule fires), no evidence (it was tested and does not), insufficient data (insight says what is missing). severity high, medium or low, insight with its numbers, action, evidence as JSON, expected_impact in impact_unit when the action works as assumed there. p_value: of the rule''s test, already adjusted where the rule tried several steps, channels, reasons, codes, tiers or segments; q_value: its false discovery rate among all tests made (Benjamini and Hochberg 1995): a rule with a test fires only at discovery (10 %) or below, and when what it says is large enough. R17 and R18 need an exact posterior probability above 95 % besides, R19 stands on a fact. confidence: 1 - q_value, of R17 and R18 the posterior, of R19 1. margin: part of revenue (R05 needs it); target_cpa: what an approved referral may cost (R04; NULL: the average); within: span of cohorts; segments: which to compare (R16; NULL: the first 20 active ones by name). With cdp_data.setting.minimum_audience a rule about fewer people has insufficient data. Other things as cdp.referral_report(). Writes nothing. Errors: 42704 no such campaign or segment; 22023 arguments out of range; 42501 a role that is kept to some sources.';

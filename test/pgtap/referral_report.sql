@@ -1,7 +1,7 @@
 -- The report of a referral campaign: every figure counted by hand, tests and other campaigns nowhere in it, merges, the smallest
 -- audience, roles, an empty campaign, bad input.
 BEGIN;
-SELECT plan(47);
+SELECT plan(50);
 \ir referral_report.inc
 SELECT pg_temp.campaign('empty') AS none \gset
 CREATE TEMP TABLE empty AS SELECT * FROM cdp.referral_report('empty', '2026-03-01');
@@ -71,10 +71,14 @@ INSERT INTO cdp_data.referral_decision (referral_id, to_state, actor, as_of) SEL
 SELECT is((SELECT string_agg(format('%s %s %s/%s', metric, value, numerator, denominator), ', ' ORDER BY o) FROM (SELECT *, row_number() OVER () AS o FROM cdp.referral_report('spring', '2026-03-01')) x WHERE section = 'fraud'),
   'review_rate 0.120000 3/25, rejection_rate 0.080000 2/25, value_blocked 40.000000 /, value_lost 20.000000 /, prevention_rate_by_value 0.666667 40.000000/60.000000, prevention_rate_by_count 0.500000 1/2, leak_rate 0.000000 0/60', 'fraud');
 SELECT is((SELECT string_agg(metric || ' ' || value, ', ' ORDER BY o) FROM (SELECT *, row_number() OVER () AS o FROM cdp.referral_report('spring', '2026-03-01')) x WHERE metric IN ('rewards_granted', 'rewards_taken_back', 'net_cost')), 'rewards_granted 560.000000, rewards_taken_back 32.000000, net_cost 518.000000', 'what was paid and is owed back is granted and taken back');
+SELECT is((SELECT (value, low, high)::text FROM cdp.referral_report('spring', '2026-03-01', 0.5) WHERE metric = 'gross_roi'), (SELECT (round(b.ratio::numeric, 6), round(b.low::numeric, 6), round(b.high::numeric, 6))::text
+  FROM (SELECT array_agg((margin - cost)::float8) AS p, array_agg(cost::float8) AS c FROM (SELECT margin, cost FROM each UNION ALL SELECT 0, 20) y) x, cdp.bootstrap_ratio(p, c) b), 'what a rejected referral cost is in the interval, too');
 ROLLBACK TO fraud;
 -- As known earlier.
 SELECT is((SELECT string_agg(metric || ' ' || value, ', ') FROM cdp.referral_report('spring', '2026-01-15') WHERE metric IN ('signed_up', 'generation_1', 'generation_2', 'enrolled', 'refunds')), 'enrolled 111, signed_up 24, generation_1 22, refunds 40.000000', 'as known on 15 January');
 SELECT is((SELECT value FROM cdp.referral_report('spring', '2026-01-14') WHERE metric = 'refunds'), 0::numeric, 'and the day before the refund');
+SELECT is((SELECT string_agg(a || ' ' || value, ', ' ORDER BY a) FROM unnest('{2026-01-14,2026-01-15}'::date[]) a, cdp.referral_report('spring', a) WHERE metric = 'rewards_taken_back'), '2026-01-14 0.000000, 2026-01-15 12.000000', 'nothing is taken back for a refund that is to come');
+SELECT is((SELECT string_agg(metric || ' ' || value, ', ') FROM cdp.referral_report('spring', '2026-01-20') WHERE metric LIKE 'liability%' AND value > 0), 'liability_0_to_30_days 518.000000, liability 518.000000', 'what was not paid then was owed then');
 SELECT is((SELECT count(*) FROM (SELECT * FROM r EXCEPT SELECT * FROM cdp.referral_report('spring', '2026-03-01', 0.5)) x), 0::bigint, 'asked again it says the same');
 SET timezone = 'America/New_York';
 SELECT is((SELECT count(*) FROM (SELECT * FROM r EXCEPT SELECT * FROM cdp.referral_report('spring', timestamptz '2026-03-01 00:00+08', 0.5)) x), 0::bigint, 'in any time zone');

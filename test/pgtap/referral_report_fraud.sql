@@ -1,6 +1,6 @@
 -- Recommendations and figures that stand on fraud scores and reviews: R09, R10, R14 by lists of sites, and the section fraud of the report.
 BEGIN;
-SELECT plan(9);
+SELECT plan(14);
 \ir referral_report.inc
 CREATE FUNCTION pg_temp.r(campaign text, rule text, as_of timestamptz DEFAULT '2026-03-01') RETURNS TABLE (status text, insight text, action text, evidence jsonb, impact numeric, unit text, confidence float8, p float8, q float8) LANGUAGE sql AS $$
   SELECT status, insight, action, evidence, expected_impact, impact_unit, confidence, p_value, q_value FROM cdp.referral_recommend(campaign, as_of, segments => '{}') x WHERE x.rule_id = rule
@@ -32,5 +32,23 @@ SELECT pg_temp.click(c, 1, device => 'a' || c || i, host => CASE WHEN c = :l AND
 SELECT pg_temp.click(c, 2, device => 'b' || c || i, paid => i <= 2) FROM unnest(ARRAY[:l, :t]) c, generate_series(1, 50) i \g /dev/null
 SELECT is((SELECT (status, insight, impact)::text FROM pg_temp.r('leaky', 'R14')), format('(recommended,"20 of 40 clicks (50.0 %%) on the code with referral_code_id %s came from advertisements or sites that collect codes.",20)', :l * 100000 + 1), 'R14: the code is on a site of coupons');
 SELECT is((SELECT (value, numerator, denominator)::text FROM cdp.referral_report('leaky', '2026-03-01') WHERE metric = 'leak_rate'), '(0.244444,22,90)', 'leak rate');
+ROLLBACK TO one;
+
+-- What counts as prevented: a sign-up earns 5, a first purchase 20.
+SELECT pg_temp.campaign('caught', '[{"rule": "join", "side": "referrer", "trigger": "signup", "shape": "flat", "amount": 5}, {"rule": "give", "side": "referrer", "trigger": "first_purchase", "shape": "flat", "amount": 20}]') AS c \gset
+SELECT pg_temp.enrol(:c, '{1,2,3}') \g /dev/null
+CREATE TEMP TABLE bad AS SELECT i, pg_temp.bring(:c, 1 + i % 3, 1000 + i, CASE WHEN i <= 7 THEN 'rejected' ELSE 'approved' END, CASE WHEN i = 6 THEN NULL ELSE 100 END) AS id FROM generate_series(1, 20) i;
+INSERT INTO cdp_data.referral_review (referral_id, at, event, is_fraud, reason) SELECT id, '2026-01-12', 'rejected', CASE i WHEN 2 THEN false WHEN 4 THEN true WHEN 5 THEN true END, CASE i WHEN 3 THEN 'timeout' WHEN 5 THEN 'found later' ELSE 'decision' END FROM bad WHERE i BETWEEN 2 AND 5;
+INSERT INTO cdp_data.referral_review (referral_id, at, event, is_fraud, reason) SELECT id, timestamptz '2026-01-11', 'rejected', false, 'decision' FROM bad WHERE i = 7 UNION ALL SELECT id, '2026-01-13', 'rejected', true, 'found later' FROM bad WHERE i = 7;
+INSERT INTO cdp_data.referral_decision (referral_id, to_state, actor, as_of) SELECT id, 'approved', 'system', '2026-01-10' FROM bad WHERE i IN (4, 5);
+SELECT pg_temp.reward(id, 'give', 20, 20, ready => 1, paid => 1, mode => 'owing') FROM bad WHERE i = 5 \g /dev/null
+SELECT is((SELECT string_agg(format('%s: %s %s %s %s', b.i, f.worth_minor, f.lost_minor, f.found_later, f.once_approved), ', ' ORDER BY b.i) FROM cdp_internal.referral_frauds(:c, '2026-03-01') f JOIN bad b ON b.id = f.referral_id),
+  '1: 2000 0 f f, 4: 2000 0 f t, 5: 2000 2000 t t, 6: 500 0 f f, 7: 2000 0 f f', 'frauds: by score, by people; not what was no fraud, nor what nobody looked at');
+SELECT is((SELECT string_agg(format('%s %s %s/%s', metric, value, numerator, denominator), ', ' ORDER BY o) FROM (SELECT *, row_number() OVER () AS o FROM cdp.referral_report('caught', '2026-03-01')) x WHERE section = 'fraud' AND metric ~ 'rejection|value|prevention'),
+  'rejection_rate 0.350000 7/20, value_blocked 65.000000 /, value_lost 20.000000 /, prevention_rate_by_value 0.764706 65.000000/85.000000, prevention_rate_by_count 0.800000 4/5', 'the report sums them');
+SELECT is((SELECT (value, numerator)::text FROM cdp.referral_report('caught', '2026-01-11 12:00') WHERE metric = 'prevention_rate_by_count'), '(1.000000,5)', 'before it was paid nothing was lost');
+SELECT is((SELECT count(*) FROM cdp_internal.referral_frauds(:c, '2026-01-09')), 0::bigint, 'and before them there is none');
+SELECT cdp.set_purpose('analytics', rule => 'opt_in') \g /dev/null
+SELECT is((SELECT string_agg(format('%s %s/%s', metric, numerator, denominator), ', ' ORDER BY o) FROM (SELECT *, row_number() OVER () AS o FROM cdp.referral_report('caught', '2026-03-01')) x WHERE metric IN ('rejection_rate', 'prevention_rate_by_value', 'prevention_rate_by_count')), 'rejection_rate 0/0, prevention_rate_by_value 65.000000/85.000000, prevention_rate_by_count 0/0', 'without consent nobody is counted, above and below the line; money is');
 SELECT * FROM finish();
 ROLLBACK;
