@@ -32,7 +32,7 @@ typedef struct Waiting
 struct CdpPeel
 {
 	CdpCsr	   *edges;			/* from accounts to attributes, those that no block has taken */
-	CdpCsr		back;
+	CdpCsr		back;			/* the same from attributes to accounts, as they were before the block found last */
 	uint32		nto;
 	bool		weighted;
 	int64	   *unit;			/* [nto] weight of an edge to an attribute */
@@ -65,7 +65,6 @@ cdp_peel_create(CdpCsr *edges, uint32 nto, bool weighted)
 	p->place = palloc_extended(sizeof(uint32) * n, MCXT_ALLOC_HUGE);
 	p->order = palloc_extended(sizeof(uint32) * n, MCXT_ALLOC_HUGE);
 	p->inside = palloc_extended(sizeof(bool) * n, MCXT_ALLOC_HUGE | MCXT_ALLOC_ZERO);
-	cdp_csr_turn(&p->back, edges, nto);
 	return p;
 }
 
@@ -248,6 +247,12 @@ cdp_peel_next(CdpPeel *p, CdpBlock *block)
 	memset(block, 0, sizeof(CdpBlock));
 	if (p->edges->first[na] == 0)
 		return false;
+	if (p->back.first != NULL)
+	{
+		pfree(p->back.first);
+		pfree(p->back.to);
+	}
+	cdp_csr_turn(&p->back, p->edges, p->nto);
 	n = fill(p, &total);
 	best = peel(p, n, total, block);
 	memset(p->inside, 0, sizeof(bool) * ((Size) na + p->nto));
@@ -258,8 +263,5 @@ cdp_peel_next(CdpPeel *p, CdpBlock *block)
 		block->attributes += p->order[i] >= na;
 	}
 	block->edges = take_out(p);
-	pfree(p->back.first);
-	pfree(p->back.to);
-	cdp_csr_turn(&p->back, p->edges, p->nto);
 	return true;
 }

@@ -1,8 +1,8 @@
-# The fraud score of 100,000 referrals with all rules, beside a plain join that only fetches their rows.
+# The fraud score of 100,000 referrals with all rules, each of which has something to find, beside a plain join that only fetches the rows.
 bench_referral_parts+=(fraud_score)
 
 fraud_score() {
-	local name=fraud_score_vs_join n=${CDP_BENCH_REFERRALS:-100000} f=$BENCH_DIR/figures_fraud_score differ
+	local name=fraud_score_vs_join n=${CDP_BENCH_REFERRALS:-100000} f=$BENCH_DIR/figures_fraud_score differ rules
 	echo "== $n referrals scored by all rules in one statement"
 	: >"$f"
 	createdb bench_referral
@@ -14,10 +14,14 @@ fraud_score() {
 		return
 	fi
 	measure bench_referral "$BENCH_RUNS" "SET jit = off; SET max_parallel_workers_per_gather = 0;" score="$here/fraud_score.sql" join="$here/fraud_score_peer.sql" >>"$f" || true
+	rules=$(psql -qXAt -d bench_referral -f "$here/fraud_score_rules.sql" || echo "|failed")
+	echo "  rules that fired: ${rules%|*}"
 	# The peer computes no score: ours is compared with itself, case by case, which goes by indexes in place of whole tables.
 	differ=$(psql -qXAt -d bench_referral -f "$here/fraud_score_check.sql" || echo failed)
 	if ! grep -q '^score ' "$f" || ! grep -q '^join ' "$f"; then
 		broken $name "a side gave no figure"
+	elif [ -n "${rules##*|}" ]; then
+		broken $name "rules without work: ${rules##*|}"
 	elif [ "$differ" != "300 0" ]; then
 		wrong $name "scored at once and one by one: $differ"
 	else
