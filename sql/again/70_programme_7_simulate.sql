@@ -52,7 +52,7 @@ BEGIN
     ), k AS MATERIALIZED (
       SELECT w.n, c.amount, c.rewards, dense_rank() OVER (ORDER BY c.nth, CASE c.per WHEN 'code' THEN w.code WHEN 'campaign' THEN 0 ELSE w.customer END,
         CASE c.period WHEN 'ever' THEN 'epoch'::timestamp ELSE date_trunc(c.period, w.at AT TIME ZONE capped_rewards.timezone) END)::integer AS key
-      FROM w JOIN c ON coalesce(c.rule = w.rule, true) AND (c.per IN ('code', 'campaign') OR c.per = w.side)
+      FROM w JOIN c ON coalesce(c.rule = w.rule, true) AND (c.per = 'campaign' OR c.per = 'code' AND w.code IS NOT NULL OR c.per = w.side)
     ), by_reward AS MATERIALIZED (
       SELECT k.n, array_agg(k.key) AS keys, array_agg(k.amount) AS amounts, array_agg(k.rewards) AS limits FROM k GROUP BY k.n
     )
@@ -79,7 +79,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.capped_rewards(jsonb, jsonb, jsonb, bigint, text) IS
-'What is left of rewards under caps and a budget (NULL: none), one after the other by time and number: rewards [{"n", "rule", "side", "customer", "code", "at", "amount"}] (minor units), rules and caps in the form that is kept (cdp_internal.referral_terms_kept()). granted: all of it, or what is left where the rule says clamp, or nothing. Periods by the clock of the time zone; memory: 16 bytes for each pair of a cap and whom or which period it counts.';
+'What is left of rewards under caps and a budget (NULL: none), one after the other by time and number: rewards [{"n", "rule", "side", "customer", "code" (NULL of the second level), "at", "amount"}] (minor units), rules and caps in the form that is kept (cdp_internal.referral_terms_kept()). granted: all of it, or what is left where the rule says clamp, or nothing. Periods by the clock of the time zone; memory: 16 bytes for each pair of a cap and whom or which period it counts.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_periods(period text, starts timestamptz, ends timestamptz, timezone text) RETURNS numeric
 LANGUAGE sql STABLE PARALLEL SAFE
@@ -91,33 +91,41 @@ CREATE OR REPLACE FUNCTION cdp_internal.referral_worst_case(rules jsonb, caps js
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  WITH r AS MATERIALIZED (
-    SELECT x.rule, x.side, CASE x.shape WHEN 'flat' THEN x.amount_minor WHEN 'recurring' THEN coalesce(x.amount_minor, x.max_minor) WHEN 'percent' THEN x.max_minor
+  WITH u AS MATERIALIZED (
+    SELECT x.rule, x.side, coalesce(x.level, 1) AS level, x.shape, x.rate, x.max_minor, coalesce(x.exclusive, true) AS exclusive, CASE x.shape WHEN 'flat' THEN x.amount_minor WHEN 'recurring' THEN coalesce(x.amount_minor, x.max_minor) WHEN 'percent' THEN x.max_minor
         WHEN 'milestone' THEN (SELECT max((m ->> 'amount_minor')::bigint) FROM jsonb_array_elements(x.milestones) m)
         ELSE least(x.max_minor, (SELECT CASE WHEN bool_or(t ? 'rate') THEN x.max_minor ELSE max((t ->> 'amount_minor')::bigint) END FROM jsonb_array_elements(x.tiers) t)) END::numeric AS most
-    FROM jsonb_to_recordset(rules) AS x (rule text, side text, shape text, amount_minor bigint, max_minor bigint, milestones jsonb, tiers jsonb)
+    FROM jsonb_to_recordset(rules) AS x (rule text, side text, level smallint, shape text, amount_minor bigint, rate numeric, max_minor bigint, exclusive boolean, milestones jsonb, tiers jsonb)
+  ), base AS MATERIALIZED (
+    -- Of one conversion one exclusive rule pays the referrer, and each of the others.
+    SELECT CASE WHEN bool_or(u.most IS NULL) THEN NULL ELSE coalesce(max(u.most) FILTER (WHERE u.exclusive), 0) + coalesce(sum(u.most) FILTER (WHERE NOT u.exclusive), 0) END AS most FROM u WHERE u.level = 1 AND u.side = 'referrer' AND u.shape <> 'milestone'
+  ), r AS MATERIALIZED (
+    SELECT u.rule, u.side, u.level, CASE WHEN u.level = 2 AND u.shape = 'percent' THEN least(u.max_minor, ceil(u.rate * b.most)) ELSE u.most END AS most FROM u CROSS JOIN base b
   ), c AS MATERIALIZED (
-    -- What a cap lets through at most; one for each person or code as often as there are advocates. Referees there may be any number of.
+    -- What a cap lets through at most; one for each person or code as often as there are advocates. Referees there may be any number of. A code is of the first level.
     SELECT x.nth, x.item ->> 'per' AS per, x.item ->> 'rule' AS rule, coalesce((x.item ->> 'amount_minor')::numeric, (x.item ->> 'rewards')::numeric
-        * (SELECT CASE WHEN bool_or(r.most IS NULL) THEN NULL ELSE max(r.most) END FROM r WHERE coalesce(r.rule = x.item ->> 'rule', true) AND (x.item ->> 'per' IN ('code', 'campaign') OR r.side = x.item ->> 'per')))
+        * (SELECT CASE WHEN bool_or(r.most IS NULL) THEN NULL ELSE max(r.most) END FROM r WHERE coalesce(r.rule = x.item ->> 'rule', true) AND (x.item ->> 'per' = 'campaign' OR x.item ->> 'per' = 'code' AND r.level = 1 OR r.side = x.item ->> 'per')))
       * cdp_internal.referral_periods(x.item ->> 'period', starts, ends, referral_worst_case.timezone) * CASE x.item ->> 'per' WHEN 'campaign' THEN 1 WHEN 'referee' THEN NULL ELSE advocates END AS lets
     FROM jsonb_array_elements(caps) WITH ORDINALITY AS x (item, nth)
   ), of_rule AS MATERIALIZED (
-    SELECT r.rule, r.side, (SELECT min(c.lets) FROM c WHERE c.rule = r.rule AND (c.per IN ('code', 'campaign') OR c.per = r.side)) AS lets FROM r
+    SELECT r.rule, r.side, r.level, (SELECT min(c.lets) FROM c WHERE c.rule = r.rule AND (c.per = 'campaign' OR c.per = 'code' AND r.level = 1 OR c.per = r.side)) AS lets FROM r
   ), side AS (
     SELECT s.side, least((SELECT CASE WHEN bool_or(o.lets IS NULL) THEN NULL ELSE sum(o.lets) END FROM of_rule o WHERE o.side = s.side), (SELECT min(c.lets) FROM c WHERE c.rule IS NULL AND c.per = s.side)) AS lets FROM (SELECT DISTINCT r.side FROM r) s
+  ), second AS ( -- what caps of codes leave open
+    SELECT CASE WHEN count(*) = 0 THEN 0 ELSE least(CASE WHEN bool_or(o.lets IS NULL) THEN NULL ELSE sum(o.lets) END, (SELECT min(c.lets) FROM c WHERE c.rule IS NULL AND c.per = 'referrer')) END AS lets FROM of_rule o WHERE o.level = 2
   ), bounds AS (
     SELECT 'budget' AS word, budget::numeric AS lets, 0::bigint AS nth
-    UNION ALL SELECT 'cap ' || c.nth, c.lets, c.nth FROM c WHERE c.rule IS NULL AND c.per IN ('campaign', 'code')
+    UNION ALL SELECT 'cap ' || c.nth, c.lets, c.nth FROM c WHERE c.rule IS NULL AND c.per = 'campaign'
+    UNION ALL SELECT 'cap ' || c.nth || CASE WHEN s.lets > 0 THEN ' and level 2' ELSE '' END, c.lets + s.lets, c.nth FROM c, second s WHERE c.rule IS NULL AND c.per = 'code'
     UNION ALL SELECT 'caps', CASE WHEN bool_or(s.lets IS NULL) THEN NULL ELSE coalesce(sum(s.lets), 0) END, 1000000 FROM side s
   )
   SELECT b.lets, b.word INTO worst, bound FROM bounds b WHERE b.lets IS NOT NULL ORDER BY b.lets, b.nth LIMIT 1;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_worst_case(jsonb, jsonb, bigint, timestamptz, timestamptz, text, bigint) IS
-'What rewards by these rules and caps (as kept) can come to at most, all caps reached by so many advocates in the whole time of the campaign, in minor units, and what bounds it: budget, cap N (by its place, of all rules), or caps (of rules or sides together). Both NULL: nothing bounds it.';
+'What rewards by these rules and caps (as kept) can come to at most, all caps reached by so many advocates in the whole time of the campaign, in minor units, and what bounds it: budget, cap N (by its place, of all rules), cap N and level 2 (a cap per code, which rewards of the second level have none of), or caps (of rules or sides together). A percent of level 2 is of the largest reward that level 1 can give for one conversion. Both NULL: nothing bounds it.';
 
-CREATE OR REPLACE FUNCTION cdp.referral_simulate(name text, since timestamptz, until timestamptz, rules jsonb DEFAULT NULL, caps jsonb DEFAULT NULL, referred numeric DEFAULT 1, advocates bigint DEFAULT NULL, margin numeric DEFAULT NULL, seed bigint DEFAULT 1)
+CREATE OR REPLACE FUNCTION cdp.referral_simulate(name text, since timestamptz, until timestamptz, rules jsonb DEFAULT NULL, caps jsonb DEFAULT NULL, referred numeric DEFAULT 1, advocates bigint DEFAULT NULL, margin numeric DEFAULT NULL, seed bigint DEFAULT 1, brought numeric DEFAULT 1)
 RETURNS TABLE (rule text, side text, newcomers bigint, referrals bigint, purchases bigint, revenue numeric, rewards bigint, cost numeric, withheld numeric, lost_to_refunds numeric, cost_per_referral numeric, margin_left numeric, margin_per_referral numeric, worst_case numeric, worst_case_by text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
@@ -139,8 +147,9 @@ BEGIN
   SELECT x.*, s.name AS segment INTO c FROM cdp_data.referral_campaign x LEFT JOIN cdp_data.segment s ON s.segment_id = x.segment_id WHERE x.referral_campaign_id = cdp_internal.referral_campaign_of(referral_simulate.name);
   IF NOT coalesce(isfinite(since) AND isfinite(until) AND since < until, false) THEN
     RAISE EXCEPTION 'a cohort needs a time from since to until' USING ERRCODE = 'invalid_parameter_value', DETAIL = format('They are %s and %s.', since, until), HINT = 'Such as the last quarter.';
-  ELSIF NOT coalesce(referred > 0 AND referred <= 1, false) OR NOT coalesce(margin > 0 AND margin <= 1, true) OR advocates <= 0 OR seed IS NULL THEN
-    RAISE EXCEPTION 'referred and margin are shares above 0, at most 1, advocates is above 0' USING ERRCODE = 'invalid_parameter_value', DETAIL = format('They are %s, %s and %s.', referred, coalesce(margin::text, 'NULL'), coalesce(advocates::text, 'NULL'));
+  ELSIF NOT coalesce(referred > 0 AND referred <= 1, false) OR NOT coalesce(margin > 0 AND margin <= 1, true) OR NOT coalesce(brought BETWEEN 0 AND 1, false) OR advocates <= 0 OR seed IS NULL THEN
+    RAISE EXCEPTION 'referred and margin are shares above 0, at most 1, brought is one from 0 on, advocates is above 0' USING ERRCODE = 'invalid_parameter_value',
+      DETAIL = format('They are %s, %s, %s and %s.', coalesce(referred::text, 'NULL'), coalesce(margin::text, 'NULL'), coalesce(brought::text, 'NULL'), coalesce(advocates::text, 'NULL'));
   END IF;
   digits := cdp_internal.referral_exponent(c.currency);
   unit := 10::numeric ^ digits;
@@ -155,13 +164,20 @@ BEGIN
   k.rules := CASE WHEN referral_simulate.rules IS NULL THEN k.rules ELSE cdp_internal.reward_rule_rows(referral_simulate.rules, digits) END;
   k.caps := CASE WHEN referral_simulate.caps IS NULL THEN coalesce(k.caps, '[]') ELSE cdp_internal.reward_cap_rows(referral_simulate.caps, digits) END;
   people := coalesce(advocates, CASE WHEN c.segment IS NOT NULL THEN (SELECT nullif(cdp.roaring_count(cdp_internal.segment_bits(c.segment_id)), 0)) END);
-  -- Who of the newcomers would have been referred is drawn, and by which advocate; both by a hash, so that it is the same at each call.
+  -- Who of the newcomers would have been referred is drawn, by which advocate, and by which other one he was brought; all by a hash, so
+  -- that it is the same at each call.
   WITH e AS MATERIALIZED (
     SELECT x.* FROM cdp_internal.referral_cohort(since, until, ARRAY(SELECT jsonb_array_elements_text(coalesce(k.terms -> 'signup_kinds', '["sign_up"]'))), ARRAY(SELECT jsonb_array_elements_text(coalesce(k.terms -> 'conversion_kinds', '["order", "purchase"]'))), c.currency) x
   ), drawn AS MATERIALIZED (
     SELECT r.root, -1 - CASE WHEN people IS NULL THEN r.root ELSE cdp_internal.campaign_bucket(seed, r.root) % people END AS referrer FROM (SELECT DISTINCT e.root FROM e) r WHERE cdp_internal.in_sample(r.root, referred::double precision, seed)
+  ), above AS MATERIALIZED (
+    SELECT d.referrer, CASE WHEN people IS NULL THEN d.referrer - (1::bigint << 61) ELSE -1 - (-1 - d.referrer + 1 + cdp_internal.campaign_bucket(seed # 1, d.referrer) % (people - 1)) % people END AS upper
+    FROM (SELECT DISTINCT x.referrer FROM drawn x) d WHERE k.rules @> '[{"level": 2}]' AND coalesce(people > 1, true) AND cdp_internal.in_sample(-d.referrer, brought::double precision, seed)
+  ), of_level AS (
+    SELECT d.root, d.root AS referral, d.referrer, 1 AS level FROM drawn d UNION ALL SELECT d.root, -d.root, a.upper, 2 FROM drawn d JOIN above a USING (referrer)
   )
-  SELECT jsonb_agg(jsonb_build_object('referral', d.root, 'conversion', e.id, 'referrer', d.referrer, 'referee', d.root, 'kind', e.kind, 'at', e.at, 'eligible', e.eligible, 'refunded', e.refunded, 'currency', e.money) ORDER BY e.at, e.id) AS events,
+  SELECT (SELECT jsonb_agg(jsonb_build_object('referral', l.referral, 'conversion', y.id, 'referrer', l.referrer, 'referee', l.root, 'level', l.level, 'kind', y.kind, 'at', y.at, 'eligible', y.eligible, 'refunded', y.refunded, 'currency', y.money) ORDER BY y.at, y.id, l.level)
+      FROM of_level l JOIN e y ON y.root = l.root) AS events,
     (SELECT count(DISTINCT e.root) FROM e) AS newcomers, (SELECT count(*) FROM drawn) AS referrals, count(*) FILTER (WHERE e.kind = 'purchase') AS purchases,
     coalesce(sum(greatest(e.eligible - coalesce(e.refunded, 0), 0)) FILTER (WHERE e.money = c.currency), 0) AS revenue
   INTO n FROM drawn d JOIN e USING (root);
@@ -175,9 +191,8 @@ BEGIN
     SELECT row_number() OVER (ORDER BY x.counts_from, x.conversion, x.side DESC, x.level, x.rule, x.milestone) AS n, x.*, d.referrer
     FROM cdp_internal.reward_amounts(k.rules, c.timezone, c.currency, coalesce(n.events, '[]')) x
       JOIN (SELECT DISTINCT y.referral, y.referrer FROM jsonb_to_recordset(coalesce(n.events, '[]')) AS y (referral bigint, referrer bigint)) d ON d.referral = x.referral
-    WHERE x.level = 1
   ), g AS MATERIALIZED (
-    SELECT y.n, y.granted FROM cdp_internal.capped_rewards((SELECT coalesce(jsonb_agg(jsonb_build_object('n', a.n, 'rule', a.rule, 'side', a.side, 'customer', a.customer, 'code', a.referrer, 'at', a.counts_from, 'amount', a.amount_minor)), '[]') FROM a), k.rules, k.caps, c.budget_minor, c.timezone) y
+    SELECT y.n, y.granted FROM cdp_internal.capped_rewards((SELECT coalesce(jsonb_agg(jsonb_build_object('n', a.n, 'rule', a.rule, 'side', a.side, 'customer', a.customer, 'code', CASE a.level WHEN 1 THEN a.referrer END, 'at', a.counts_from, 'amount', a.amount_minor)), '[]') FROM a), k.rules, k.caps, c.budget_minor, c.timezone) y
   ), s AS MATERIALIZED (
     SELECT a.rule, a.side, count(*) FILTER (WHERE g.granted > 0) AS rewards, sum(g.granted) AS granted, sum(a.amount_minor - g.granted) AS withheld,
       sum(CASE WHEN a.clawed_minor > 0 THEN cdp_internal.refund_share(g.granted, a.clawed_minor, a.amount_minor) ELSE 0 END) AS clawed
@@ -194,5 +209,5 @@ BEGIN
   ORDER BY e.rule NULLS LAST;
 END
 $$;
-COMMENT ON FUNCTION cdp.referral_simulate(text, timestamptz, timestamptz, jsonb, jsonb, numeric, bigint, numeric, bigint) IS
-'What the terms of a referral campaign would have cost for those who bought for the first time from since to before until, had they been referred: SELECT * FROM cdp.referral_simulate(''bring'', ''2026-01-01'', ''2026-04-01'', margin => 0.3). rules, caps: in place of the last terms, as cdp.set_referral_terms() takes them; referred: share of them who come by a referral, drawn by a hash; advocates: among how many they are spread (NULL: the members of the segment, else one for each); margin: of revenue. A row for each rule and one, without rule, for all: newcomers and referrals (people), purchases, revenue (without refunds, in the campaign''s currency only), rewards paid and their cost (expected cost, without what refunds take back), withheld by caps and budget, lost_to_refunds, cost for each referral; margin_left = revenue * margin - cost, and for each referral; worst_case: what the campaign can cost when all caps are reached in its whole time, and what bounds it (NULL: nothing does). All of their purchases count, whenever they were; the value of a touchpoint is what rewards count; only level 1. Figures of fewer people than minimum_audience are NULL. Reads only. Errors: 42704 no such campaign, 55000 it has no terms, 22023 rules or caps with errors, times or shares out of their range.';
+COMMENT ON FUNCTION cdp.referral_simulate(text, timestamptz, timestamptz, jsonb, jsonb, numeric, bigint, numeric, bigint, numeric) IS
+'What the terms of a referral campaign would have cost for those who bought for the first time from since to before until, had they been referred: SELECT * FROM cdp.referral_simulate(''bring'', ''2026-01-01'', ''2026-04-01'', margin => 0.3). rules, caps: in place of the last terms, as cdp.set_referral_terms() takes them; referred: share of them who come by a referral, drawn by a hash; advocates: among how many they are spread (NULL: the members of the segment, else one for each); margin: of revenue; brought: share of the advocates who were brought themselves, each by another of them (drawn), which is what rules of level 2 pay for. A row for each rule and one, without rule, for all: newcomers and referrals (people), purchases, revenue (without refunds, in the campaign''s currency only), rewards paid and their cost (expected cost, without what refunds take back), withheld by caps and budget, lost_to_refunds, cost for each referral; margin_left = revenue * margin - cost, and for each referral; worst_case: what the campaign can cost when all caps are reached in its whole time, and what bounds it (NULL: nothing does). All of their purchases count, whenever they were; of a touchpoint its property eligible counts, without one its value. Figures of fewer people than minimum_audience are NULL. Reads only. Errors: 42704 no such campaign, 55000 it has no terms, 22023 rules or caps with errors, times or shares out of their range.';

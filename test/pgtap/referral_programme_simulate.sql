@@ -1,6 +1,6 @@
 -- The simulator of referral terms: known answers by hand, caps against a slow twin that sums up what was granted before, the worst case
 -- as a bound that is never passed, refunds, merges, consent, bad input. It reads only.
-SELECT plan(53);
+SELECT plan(70);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC');
 -- 40 newcomers of March, each with 1 to 3 purchases of 100, 10 of February, 5 who bought in both; 3 registrations.
@@ -31,6 +31,14 @@ SELECT is(pg_temp.cost(v.rules::jsonb, v.caps::jsonb), v.answer, v.what) FROM (V
   (NULL, '[{"per": "code", "amount": 20}]', '80 800.00 400.00', 'of a code, both sides together')) AS v (rules, caps, answer, what);
 SELECT is((SELECT concat_ws(' ', rewards, cost) FROM cdp.referral_simulate('c', '2026-03-01 00:00+00', '2026-04-01 00:00+00', caps => '[{"per": "referrer", "rewards": 1}]', advocates => 4) WHERE rule = 'friend'), '4 40.00', 'among four advocates');
 SELECT is((SELECT cost FROM cdp.referral_simulate('c', '2026-03-01 00:00+00', '2026-04-01 00:00+00', '[{"rule": "m", "side": "referrer", "trigger": "first_purchase", "shape": "milestone", "milestones": [{"n": 10, "amount": 7}, {"n": 40, "amount": 100}]}]', advocates => 1) WHERE rule = 'm'), 107.00, 'milestones of one who brings all');
+-- Two levels: who brought the advocate earns, too; caps of persons are of both levels together, those of codes of the first.
+\set two '[{"rule": "friend", "side": "referrer", "trigger": "first_purchase", "shape": "flat", "amount": 10}, {"rule": "up", "side": "referrer", "level": 2, "trigger": "first_purchase", "shape": "percent", "rate": 0.5}, {"rule": "each", "side": "referrer", "level": 2, "trigger": "every_purchase", "shape": "flat", "amount": 0.3, "exclusive": false}]'
+SELECT results_eq(format($$SELECT rule, referrals, rewards, cost FROM cdp.referral_simulate('c', '2026-03-01 00:00+00', '2026-04-01 00:00+00', %L, '[]'%s)$$, :'two', v.more), format($$VALUES ('each', 40::bigint, %s::bigint, %s::numeric), ('friend', 40, %s, %s), ('up', 40, %s, %s), (NULL, 40, %s, %s)$$, VARIADIC v.answer), v.what) FROM (VALUES
+  ('', '{80,24.00,40,400.00,40,200.00,160,624.00}'::text[], 'every advocate was brought'), (', brought => 0', '{0,0.00,40,400.00,0,0.00,40,400.00}', 'none was'), (', advocates => 1', '{0,0.00,40,400.00,0,0.00,40,400.00}', 'nobody is brought by himself'),
+  (', advocates => 2', '{80,24.00,40,400.00,40,200.00,160,624.00}', 'each of two by the other')) AS v (more, answer, what);
+SELECT is((SELECT rewards FROM cdp.referral_simulate('c', '2026-03-01 00:00+00', '2026-04-01 00:00+00', :'two', '[{"per": "referrer", "rewards": 1}]', advocates => 4) WHERE rule IS NULL), 4::bigint, 'one for each of four, of whichever level');
+SELECT is((SELECT string_agg(concat_ws(' ', rule, rewards), ', ') FROM cdp.referral_simulate('c', '2026-03-01 00:00+00', '2026-04-01 00:00+00', :'two', '[{"per": "code", "rewards": 1}]', advocates => 4) WHERE rule IS NOT NULL), 'each 80, friend 4, up 40', 'a code is of the first level');
+SELECT ok((SELECT array_agg(s.rewards ORDER BY b) = array_agg(s.rewards ORDER BY s.rewards) AND min(s.rewards) BETWEEN 3 AND 20 AND max(s.rewards) = 40 FROM unnest('{0.3,0.6,1}'::numeric[]) b, cdp.referral_simulate('c', '2026-03-01 00:00+00', '2026-04-01 00:00+00', :'two', '[]', brought => b) s WHERE s.rule = 'up'), 'a share of the advocates was');
 -- A share of them: drawn by a hash, more take all that fewer take.
 SELECT ok((SELECT array_agg(s.referrals ORDER BY f) = array_agg(s.referrals ORDER BY s.referrals) AND min(s.referrals) BETWEEN 3 AND 20 AND max(s.referrals) = 40 FROM unnest('{0.3,0.6,1}'::numeric[]) f, cdp.referral_simulate('c', '2026-03-01 00:00+00', '2026-04-01 00:00+00', referred => f) s WHERE s.rule IS NULL), 'a share of them');
 SELECT results_eq($$SELECT * FROM cdp.referral_simulate('c', '2026-03-01 00:00+00', '2026-04-01 00:00+00', referred => 0.5, advocates => 3, margin => 0.1, caps => '[{"per": "referrer", "rewards": 2}]')$$, $$SELECT * FROM cdp.referral_simulate('c', '2026-03-01 00:00+00', '2026-04-01 00:00+00', referred => 0.5, advocates => 3, margin => 0.1, caps => '[{"per": "referrer", "rewards": 2}]')$$, 'the same at each call');
@@ -56,7 +64,7 @@ SELECT cdp.link_identifiers((SELECT identifier_id FROM cdp_data.identifier WHERE
 SELECT is((SELECT newcomers FROM cdp.referral_simulate('c', '2026-03-01 00:00+00', '2026-04-01 00:00+00') WHERE rule IS NULL), 38::bigint, 'who turns out to have bought before is none');
 SELECT result FROM cdp.record_consent('shop', 'analytics', 'withdrawn', '{"user_id": "m37"}');
 SELECT is((SELECT newcomers FROM cdp.referral_simulate('c', '2026-03-01 00:00+00', '2026-04-01 00:00+00') WHERE rule IS NULL), 37::bigint, 'who refuses analytics is left out');
-SELECT throws_ok(format($$SELECT * FROM cdp.referral_simulate('c', '2026-03-01', '2026-04-01', %s)$$, v), '22023', NULL, 'bad ' || v) FROM unnest(ARRAY['rules => ''{}''', 'rules => ''[{"rule": "a"}]''', 'caps => ''[{"per": "campaign", "rewards": 0}]''', 'caps => ''[{"per": "campaign", "rewards": 1, "rule": "nope"}]''', 'referred => 0', 'referred => 1.1', 'referred => ''NaN''', 'margin => 0', 'margin => ''NaN''', 'advocates => 0', 'seed => NULL']) v;
+SELECT throws_ok(format($$SELECT * FROM cdp.referral_simulate('c', '2026-03-01', '2026-04-01', %s)$$, v), '22023', NULL, 'bad ' || v) FROM unnest(ARRAY['rules => ''{}''', 'rules => ''[{"rule": "a"}]''', 'caps => ''[{"per": "campaign", "rewards": 0}]''', 'caps => ''[{"per": "campaign", "rewards": 1, "rule": "nope"}]''', 'referred => 0', 'referred => 1.1', 'referred => ''NaN''', 'margin => 0', 'margin => ''NaN''', 'advocates => 0', 'seed => NULL', 'brought => NULL', 'brought => -0.1', 'brought => 1.1', 'brought => ''NaN''']) v;
 SELECT throws_ok($$SELECT * FROM cdp.referral_simulate('c', '2026-04-01', '2026-03-01')$$, '22023', NULL, 'a time that ends before it begins');
 SELECT throws_ok($$SELECT * FROM cdp.referral_simulate('c', '-infinity', '2026-03-01')$$, '22023', NULL, 'or never began');
 BEGIN READ ONLY;
@@ -64,8 +72,8 @@ SELECT lives_ok($$SELECT * FROM cdp.referral_simulate('c', '2026-03-01', '2026-0
 COMMIT;
 
 -- The worst case by hand: rules r (referrer) 10, e (referee) percent at most 20.
-CREATE FUNCTION pg_temp.worst(caps jsonb, budget bigint DEFAULT NULL, ends timestamptz DEFAULT '2026-04-01 00:00+00', open boolean DEFAULT false) RETURNS text LANGUAGE sql AS $$
-  SELECT worst || ' ' || bound FROM cdp_internal.referral_worst_case(cdp_internal.reward_rule_rows(jsonb_build_array('{"rule": "r", "side": "referrer", "trigger": "first_purchase", "shape": "flat", "amount": 10}'::jsonb, '{"rule": "e", "side": "referee", "trigger": "first_purchase", "shape": "percent", "rate": 0.1}'::jsonb || CASE WHEN open THEN '{}' ELSE '{"max": 20}'::jsonb END), 0),
+CREATE FUNCTION pg_temp.worst(caps jsonb, budget bigint DEFAULT NULL, ends timestamptz DEFAULT '2026-04-01 00:00+00', open boolean DEFAULT false, VARIADIC more jsonb[] DEFAULT '{}') RETURNS text LANGUAGE sql AS $$
+  SELECT worst || ' ' || bound FROM cdp_internal.referral_worst_case(cdp_internal.reward_rule_rows(jsonb_build_array('{"rule": "r", "side": "referrer", "trigger": "first_purchase", "shape": "flat", "amount": 10}'::jsonb, '{"rule": "e", "side": "referee", "trigger": "first_purchase", "shape": "percent", "rate": 0.1}'::jsonb || CASE WHEN open THEN '{}' ELSE '{"max": 20}'::jsonb END) || to_jsonb(more), 0),
     cdp_internal.reward_cap_rows(caps, 0), budget, '2026-01-15 00:00+00', ends, 'UTC', 100) $$;
 SELECT is(pg_temp.worst(v.caps::jsonb, v.budget, v.ends::timestamptz, v.open), v.answer, 'worst case: ' || v.what) FROM (VALUES
   ('[]', NULL, '2026-04-01 00:00+00', false, NULL, 'nothing bounds it'), ('[]', 777::bigint, '2026-04-01 00:00+00', false, '777 budget', 'the budget'), ('[{"per": "campaign", "amount": 500}]', 777, '2026-04-01 00:00+00', false, '500 cap 1', 'the lower one'),
@@ -73,6 +81,15 @@ SELECT is(pg_temp.worst(v.caps::jsonb, v.budget, v.ends::timestamptz, v.open), v
   ('[{"per": "campaign", "rewards": 30, "period": "month"}]', NULL, '2026-04-01 00:00+00', false, '1800 cap 1', 'in three calendar months'), ('[{"per": "campaign", "rewards": 30, "period": "month"}]', NULL, '2026-04-01 00:01+00', false, '2400 cap 1', 'or four'), ('[{"per": "campaign", "rewards": 30, "period": "month"}]', NULL, NULL, false, NULL, 'or for ever'),
   ('[{"per": "code", "amount": 40}]', NULL, '2026-04-01 00:00+00', false, '4000 cap 1', 'each of 100 codes'), ('[{"per": "referrer", "rewards": 3}]', NULL, '2026-04-01 00:00+00', false, NULL, 'friends are not counted by it'),
   ('[{"per": "referrer", "rewards": 3}, {"per": "campaign", "rule": "e", "rewards": 5}]', NULL, '2026-04-01 00:00+00', false, '3100 caps', 'each side by its own')) AS v (caps, budget, ends, open, answer, what);
+
+\set up '{"rule": "u", "side": "referrer", "level": 2, "trigger": "first_purchase", "shape": "percent", "rate": 0.25}'
+\set big '{"rule": "b", "side": "referrer", "trigger": "amount", "min_amount": 500, "shape": "flat", "amount": 30, "exclusive": false}'
+SELECT is(pg_temp.worst(v.caps::jsonb, NULL, '2026-04-01 00:00+00', v.open, VARIADIC v.more::jsonb[]), v.answer, 'worst case, two levels: ' || v.what) FROM (VALUES
+  ('[{"per": "campaign", "rule": "u", "rewards": 7}, {"per": "campaign", "rule": "r", "amount": 100}, {"per": "campaign", "rule": "e", "amount": 10}]', false, ARRAY[:'up'], '131 caps', 'a quarter of 10, rounded up, seven times'),
+  ('[{"per": "campaign", "rule": "u", "rewards": 7}, {"per": "campaign", "rule": "r", "amount": 100}, {"per": "campaign", "rule": "e", "amount": 10}, {"per": "campaign", "rule": "b", "amount": 90}]', false, ARRAY[:'up', :'big'], '270 caps', 'of both rules of the first level'),
+  ('[{"per": "campaign", "rule": "u", "rewards": 7}, {"per": "campaign", "rule": "r", "amount": 100}, {"per": "campaign", "rule": "e", "amount": 10}]', false, ARRAY['{"rule": "u", "side": "referrer", "level": 2, "trigger": "first_purchase", "shape": "percent", "rate": 0.25, "max": 2}'], '124 caps', 'at most 2'),
+  ('[{"per": "code", "amount": 40}]', false, ARRAY[:'up'], NULL, 'a cap of codes is none of the second'), ('[{"per": "code", "amount": 40}, {"per": "campaign", "rule": "u", "amount": 33}]', false, ARRAY[:'up'], '4033 cap 2 and level 2', 'with one of its own'),
+  ('[{"per": "campaign", "rewards": 30}]', false, ARRAY['{"rule": "u", "side": "referrer", "level": 2, "trigger": "first_purchase", "shape": "flat", "amount": 45}'], '1350 cap 1', 'the dearest is of the second')) AS v (caps, open, more, answer, what);
 
 -- Caps against a slow twin, and the worst case is never passed. Random rewards, rules and caps.
 CREATE TABLE public.given (n bigint, rule text, side text, customer bigint, code bigint, at timestamptz, granted bigint);
@@ -84,7 +101,7 @@ BEGIN
   FOR r IN SELECT * FROM jsonb_to_recordset(rewards) AS x (n bigint, rule text, side text, customer bigint, code bigint, at timestamptz, amount bigint) ORDER BY at, n LOOP
     room := least(r.amount, budget - (SELECT coalesce(sum(g.granted), 0) FROM public.given g));
     FOR c IN SELECT * FROM jsonb_to_recordset(caps) AS x (per text, period text, rule text, amount_minor bigint, rewards bigint) WHERE x.rule IS NULL OR x.rule = r.rule LOOP
-      CONTINUE WHEN c.per IN ('referrer', 'referee') AND c.per <> r.side;
+      CONTINUE WHEN c.per IN ('referrer', 'referee') AND c.per <> r.side OR c.per = 'code' AND r.code IS NULL;
       SELECT coalesce(sum(g.granted), 0) AS minor, count(*) FILTER (WHERE g.granted > 0) AS times INTO used FROM public.given g
       WHERE (c.rule IS NULL OR g.rule = c.rule) AND (c.per = 'campaign' OR c.per = 'code' AND g.code = r.code OR c.per = r.side AND g.side = r.side AND g.customer = r.customer)
         AND (c.period = 'ever' OR date_trunc(c.period, g.at AT TIME ZONE 'Asia/Shanghai') = date_trunc(c.period, r.at AT TIME ZONE 'Asia/Shanghai'));
@@ -96,10 +113,10 @@ BEGIN
 END $$;
 SELECT setseed(0.42);
 CREATE TABLE public.world AS
-SELECT i, (SELECT jsonb_agg(jsonb_build_object('n', j, 'rule', 'r' || x.k, 'side', CASE WHEN x.k < 2 THEN 'referrer' ELSE 'referee' END, 'customer', 1 + floor(random() * 5)::int, 'code', 1 + floor(random() * 5)::int,
-      'at', '2026-01-01 00:00+00'::timestamptz + random() * interval '90 days', 'amount', 1 + floor(random() * 50)::int)) FROM generate_series(1, 60) j, LATERAL (SELECT j % 3 AS k) x) AS rewards,
-  '[{"rule": "r0", "on_cap": "clamp", "side": "referrer", "shape": "flat", "amount_minor": 50}, {"rule": "r1", "on_cap": "skip", "side": "referrer", "shape": "percent", "max_minor": 50}, {"rule": "r2", "on_cap": "clamp", "side": "referee", "shape": "flat", "amount_minor": 50}]'::jsonb AS rules,
-  (SELECT jsonb_agg(jsonb_build_object('per', (ARRAY['referrer', 'referee', 'code', 'campaign'])[1 + floor(random() * 4)::int], 'period', (ARRAY['ever', 'year', 'month', 'week', 'day'])[1 + floor(random() * 5)::int], 'rule', CASE WHEN random() < 0.3 THEN 'r' || floor(random() * 3)::int END,
+SELECT i, (SELECT jsonb_agg(jsonb_build_object('n', j, 'rule', 'r' || x.k, 'side', CASE WHEN x.k <> 2 THEN 'referrer' ELSE 'referee' END, 'customer', 1 + floor(random() * 5)::int, 'code', CASE WHEN x.k < 3 THEN 1 + floor(random() * 5)::int END,
+      'at', '2026-01-01 00:00+00'::timestamptz + random() * interval '90 days', 'amount', 1 + floor(random() * CASE x.k WHEN 3 THEN 40 ELSE 50 END)::int)) FROM generate_series(1, 60) j, LATERAL (SELECT j % 4 AS k) x) AS rewards,
+  '[{"rule": "r0", "on_cap": "clamp", "side": "referrer", "shape": "flat", "amount_minor": 50}, {"rule": "r1", "on_cap": "skip", "side": "referrer", "shape": "percent", "max_minor": 50}, {"rule": "r2", "on_cap": "clamp", "side": "referee", "shape": "flat", "amount_minor": 50}, {"rule": "r3", "on_cap": "clamp", "side": "referrer", "level": 2, "shape": "percent", "rate": 0.8}]'::jsonb AS rules,
+  (SELECT jsonb_agg(jsonb_build_object('per', (ARRAY['referrer', 'referee', 'code', 'campaign'])[1 + floor(random() * 4)::int], 'period', (ARRAY['ever', 'year', 'month', 'week', 'day'])[1 + floor(random() * 5)::int], 'rule', CASE WHEN random() < 0.3 THEN 'r' || floor(random() * 4)::int END,
       'amount_minor', CASE WHEN m.money THEN 20 + floor(random() * 200)::int END, 'rewards', CASE WHEN NOT m.money THEN 1 + floor(random() * 6)::int END)) FROM generate_series(1, 1 + i % 4) j, LATERAL (SELECT (i + j) % 2 = 0 AS money) m) AS caps,
   CASE WHEN i % 3 = 0 THEN 100 + i * 10 END::bigint AS budget
 FROM generate_series(1, 40) i;
