@@ -168,19 +168,15 @@ BEGIN
   END IF;
   ahead := ARRAY(SELECT cdp_internal.referral_terms_from(campaign, since));
   RETURN QUERY
-  SELECT 'wechat_share', format('rule "%s" of version %s pays for sharing, and channel "%s" is of WeChat', r.rule, r.terms_version, word),
-    'WeChat shuts accounts that pay for sharing: pay for a sign_up or a purchase, or leave the channel out.'
-  FROM cdp_data.reward_rule r WHERE r.referral_campaign_id = campaign AND r.terms_version = ANY (ahead) AND r.trigger = 'share'
-  UNION ALL
   SELECT 'wechat_levels', format('version %s has %s levels, and channel "%s" is of WeChat', t.terms_version, greatest(t.levels, r.level), word),
     'WeChat shuts accounts that pay over more than one level: set levels to 1 in new terms, or leave the channel out.'
   FROM cdp_data.referral_terms t CROSS JOIN LATERAL (SELECT coalesce(max(x.level), 1) AS level FROM cdp_data.reward_rule x WHERE x.referral_campaign_id = campaign AND x.terms_version = t.terms_version) r
   WHERE t.referral_campaign_id = campaign AND t.terms_version = ANY (ahead) AND greatest(t.levels, r.level) > 1
-  ORDER BY 1, 2;
+  ORDER BY t.terms_version;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_wechat(integer, text[], timestamptz) IS
-'What WeChat would shut the account for, were the campaign spread on these channels: terms in force at the moment or later that pay for sharing, or over two levels. No row: nothing, or no channel of WeChat.';
+'What WeChat would shut the account for, were the campaign spread on these channels: terms in force at the moment or later that pay over two levels. A reward for sharing no terms have. No row: nothing, or no channel of WeChat.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_refuse_wechat(campaign integer, channels text[], since timestamptz) RETURNS void
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -287,7 +283,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.edit_referral_campaign(text, jsonb) IS
-'Changes a referral campaign: SELECT cdp.edit_referral_campaign(''bring'', ''{"ends_at": "2026-05-01T00:00:00+08:00", "channels": ["email", "sms"], "budget": 5000}''). Keys as the arguments of cdp.create_referral_campaign(); what is not named stays, null empties. Times without a zone are of the session''s; budget is in units of the currency. In a draft anything may change, later not what decisions stand on: campaign_group, holdout, timezone, currency, starts_at, an end that is past. Needs the rights of the tables'' owner. Errors: 42704 unknown campaign, segment or holdout; 22023 unknown key or bad value, or a channel of WeChat where terms pay for sharing or over two levels; 55000 it is over, or may not change any more.';
+'Changes a referral campaign: SELECT cdp.edit_referral_campaign(''bring'', ''{"ends_at": "2026-05-01T00:00:00+08:00", "channels": ["email", "sms"], "budget": 5000}''). Keys as the arguments of cdp.create_referral_campaign(); what is not named stays, null empties. Times without a zone are of the session''s; budget is in units of the currency. In a draft anything may change, later not what decisions stand on: campaign_group, holdout, timezone, currency, starts_at, an end that is past. Needs the rights of the tables'' owner. Errors: 42704 unknown campaign, segment or holdout; 22023 unknown key or bad value, or a channel of WeChat where terms pay over two levels; 55000 it is over, or may not change any more.';
 
 CREATE OR REPLACE FUNCTION cdp.create_referral_campaign(name text, segment text DEFAULT NULL, channels text[] DEFAULT '{}', link_template text DEFAULT '', starts_at timestamptz DEFAULT NULL,
   ends_at timestamptz DEFAULT NULL, timezone text DEFAULT NULL, currency text DEFAULT NULL, budget numeric DEFAULT NULL, goal_metric text DEFAULT 'conversions', goal_target numeric DEFAULT NULL,

@@ -12,7 +12,7 @@ SELECT * FROM (VALUES
   ('terms', 'review_within', 'span', NULL, 1, NULL, false), ('terms', 'on_timeout', 'word', '{escalate,reject}', NULL, NULL, false), ('terms', 'weights', 'object', NULL, NULL, NULL, false),
   ('terms', 'cost_review', 'money', NULL, NULL, NULL, false), ('terms', 'cost_wrong', 'money', NULL, NULL, NULL, false),
   ('rule', 'rule', 'name', NULL, NULL, NULL, true), ('rule', 'side', 'word', '{referrer,referee}', NULL, NULL, true), ('rule', 'level', 'integer', NULL, 1, 2, false),
-  ('rule', 'trigger', 'word', '{signup,first_purchase,every_purchase,nth_purchase,amount,share}', NULL, NULL, true), ('rule', 'nth', 'integer', NULL, 1, 1000000, false),
+  ('rule', 'trigger', 'word', '{signup,first_purchase,every_purchase,nth_purchase,amount}', NULL, NULL, true), ('rule', 'nth', 'integer', NULL, 1, 1000000, false),
   ('rule', 'min_amount', 'money', NULL, NULL, NULL, false), ('rule', 'shape', 'word', '{flat,percent,tier,milestone,recurring}', NULL, NULL, true), ('rule', 'amount', 'money', NULL, NULL, NULL, false),
   ('rule', 'rate', 'number', NULL, 0.000001, 1, false), ('rule', 'tiers', 'list', NULL, NULL, NULL, false), ('rule', 'tier_mode', 'word', '{marginal,whole}', NULL, NULL, false),
   ('rule', 'tier_of', 'word', '{referrals,amount}', NULL, NULL, false), ('rule', 'milestones', 'list', NULL, NULL, NULL, false), ('rule', 'months', 'integer', NULL, 1, 120, false),
@@ -70,6 +70,10 @@ BEGIN
     code := 'E_TYPE';
     message := format('"%s" must be %s', k.key, CASE k.type WHEN 'number' THEN 'a number' WHEN 'integer' THEN 'a whole number' WHEN 'money' THEN 'an amount, a number in units of the currency' WHEN 'boolean' THEN 'true or false'
       WHEN 'list' THEN 'an array' WHEN 'kinds' THEN 'an array of names' WHEN 'object' THEN 'an object' WHEN 'span' THEN 'a span, such as "30 days"' ELSE 'a text' END);
+  ELSIF k.key = 'trigger' AND word = 'share' THEN
+    code := 'E_SHARE';
+    message := 'nothing is paid for sharing: it can be done any number of times';
+    hint := 'Reward a signup or a purchase of who was brought.';
   ELSIF k.type = 'word' AND word <> ALL (k.words) THEN
     code := 'E_WORD';
     message := format('"%s" has no "%s"', k.key, left(word, 63));
@@ -194,8 +198,6 @@ BEGIN
       (shape = 'milestone' AND (trig NOT IN ('signup', 'first_purchase') OR r.item ->> 'side' = 'referee'), '/trigger', 'E_NOT_FOR', 'milestones count referrals: of the side referrer, at signup or first_purchase', NULL),
       (r.item ? 'max' AND shape IN ('flat', 'milestone'), '/max', 'E_NOT_FOR', format('the shape %s pays fixed amounts: "max" is not for it', shape), 'A cap limits how many.'),
       (shape = 'percent' AND NOT buys, '/shape', 'E_NOT_FOR', format('there is no amount of which %s could pay a percent', trig), 'Use flat.'),
-      (trig = 'share' AND shape <> 'flat', '/shape', 'E_NOT_FOR', 'a share earns a fixed amount only', 'Use flat.'),
-      (trig = 'share' AND r.item ->> 'side' = 'referee', '/side', 'E_NOT_FOR', 'only the referrer shares', NULL),
       (cdp_internal.json_number(r.item -> 'level') = 2 AND r.item ->> 'side' = 'referee', '/level', 'E_LEVEL', 'the second level has referrers only', NULL),
       (cdp_internal.json_number(r.item -> 'level') = 2 AND shape NOT IN ('flat', 'percent'), '/level', 'E_LEVEL', 'the second level pays flat or percent', NULL),
       (cdp_internal.json_number(r.item -> 'level') = 2 AND levels < 2, '/level', 'E_LEVEL', 'the terms have one level', 'Set "levels" of the terms to 2.'),
@@ -217,8 +219,6 @@ BEGIN
     SELECT format('%s/milestones/%s/n', base, t.n), 'E_MILESTONES', 'each milestone must lie above the one before it', NULL
     FROM (SELECT x.n, cdp_internal.json_number(x.item -> 'n') AS nth, lag(cdp_internal.json_number(x.item -> 'n')) OVER (ORDER BY x.n) AS before FROM cdp_internal.json_items(r.item -> 'milestones') x) t
     WHERE t.nth <= t.before
-    UNION ALL
-    SELECT base || '/trigger', 'W_UNPAID', 'the ledger pays for registrations and purchases: a reward for sharing is written down here, and not paid by it', 'Pay it by hand, or reward a signup.' WHERE trig = 'share'
     UNION ALL
     SELECT base || '/hold_review', 'W_HOLD', 'suspicious ones are held shorter than others', 'Make it longer than "hold".' WHERE cdp_internal.parse_span(r.item ->> 'hold_review') < coalesce(cdp_internal.parse_span(r.item ->> 'hold'), '14 days')
     UNION ALL
@@ -250,10 +250,6 @@ BEGIN
          AND coalesce(x.item ->> 'rule' = c.item ->> 'rule', true) AND coalesce(x.item ->> 'on_cap', 'skip') = 'skip'), '/amount', 'W_CAP', 'it is below the amount of a rule, which will never pay', 'Raise it, or let the rule pay what is left: "on_cap": "clamp".')
     ) AS f (found, path, code, message, hint)
   WHERE f.found
-  UNION ALL
-  SELECT format('/rules/%s', x.n), 'W_SHARE', 'sharing is paid without a limit: it can be done any number of times', 'Add a cap for it per referrer.'
-  FROM cdp_internal.json_items(rules) x WHERE x.item ->> 'trigger' = 'share'
-    AND NOT EXISTS (SELECT FROM cdp_internal.json_items(caps) c WHERE c.item ->> 'per' IN ('referrer', 'code') AND coalesce(c.item ->> 'rule' = x.item ->> 'rule', true))
   UNION ALL
   SELECT '/caps', 'W_UNCAPPED', 'nothing limits what the campaign may cost', 'Add a cap per campaign, or give the campaign a budget.'
   WHERE names <> '{}' AND NOT budget AND NOT EXISTS (SELECT FROM cdp_internal.json_items(caps) c WHERE c.item ->> 'per' = 'campaign' AND NOT c.item ? 'rule')

@@ -78,7 +78,7 @@ BEGIN
   -- Kinds and rules may have changed since the terms were set; what they may cost is told again.
   doc := cdp.referral_terms(c.name, v);
   RETURN QUERY
-  SELECT f.severity, CASE f.code WHEN 'W_UNCAPPED' THEN 'uncapped' WHEN 'W_SHARE' THEN 'share_uncapped' WHEN 'W_UNPAID' THEN 'share_unpaid' WHEN 'W_NO_RULE' THEN 'no_reward' WHEN 'W_HOLD' THEN 'hold' WHEN 'W_CAP' THEN 'cap_low' WHEN 'W_LEVELS' THEN 'levels_unpaid' ELSE 'terms' END,
+  SELECT f.severity, CASE f.code WHEN 'W_UNCAPPED' THEN 'uncapped' WHEN 'W_NO_RULE' THEN 'no_reward' WHEN 'W_HOLD' THEN 'hold' WHEN 'W_CAP' THEN 'cap_low' WHEN 'W_LEVELS' THEN 'levels_unpaid' ELSE 'terms' END,
     format('terms, version %s, %s: %s', v, f.path, f.message), f.hint
   FROM cdp_internal.referral_terms_findings(doc -> 'terms', doc -> 'rules', doc -> 'caps', c.currency, '{}', c.budget_minor IS NOT NULL) f;
   RETURN QUERY SELECT 'error', w.code, w.message, w.hint FROM cdp_internal.referral_wechat(campaign, c.channels || ARRAY(SELECT m.channel FROM cdp_data.referral_material m WHERE m.referral_campaign_id = campaign AND m.state <> 'retired'), at) w;

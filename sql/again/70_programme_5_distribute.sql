@@ -22,11 +22,11 @@ BEGIN
     FROM cdp_data.reward_rule r JOIN cdp_data.referral_campaign c USING (referral_campaign_id)
       LEFT JOIN LATERAL (SELECT (x.step ->> 'amount_minor')::bigint AS amount, (x.step ->> 'rate')::numeric AS rate FROM (SELECT coalesce(r.milestones, r.tiers) -> 0 AS step) x) f ON true
     WHERE r.referral_campaign_id = campaign AND r.terms_version = version AND r.side = 'referrer' AND r.level = 1
-    ORDER BY r.trigger = 'share', r.priority, r.rule LIMIT 1);
+    ORDER BY r.priority, r.rule LIMIT 1);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_reward_text(integer, integer) IS
-'What {reward} stands for: what the first rule for the advocate (by priority and name, those for sharing last) pays by that version of terms, such as 10.00 CNY or 5 %; of tiers and milestones the first. NULL when nothing is paid to him.';
+'What {reward} stands for: what the first rule for the advocate (by priority and name) pays by that version of terms, such as 10.00 CNY or 5 %; of tiers and milestones the first. NULL when nothing is paid to him.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_draw(campaign integer, channel text, roots bigint[]) RETURNS TABLE (customer_id bigint, referral_material_id integer, variant text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off

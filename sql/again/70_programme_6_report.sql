@@ -36,6 +36,7 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp 
 AS $$
 DECLARE
   part record;
+  told bigint[];
   sent record;
   n bigint := 0;
 BEGIN
@@ -51,6 +52,13 @@ BEGIN
       ORDER BY d.channel, t.root, d.referral_distribution_id LIMIT 20000) x
     GROUP BY x.channel, x.destination ORDER BY x.channel, x.destination
   LOOP
+    -- Who is one by now with somebody who was told, or is being told, has been told.
+    told := ARRAY(SELECT u.row FROM unnest(part.roots, part.rows) AS u (root, row) WHERE EXISTS (
+      SELECT FROM cdp_internal.customers_under(u.root) AS m (id) CROSS JOIN LATERAL (
+        SELECT FROM cdp_data.referral_distribution o WHERE o.referral_campaign_id = campaign AND o.customer_id = m.id AND o.channel = part.channel AND o.state IN ('queued', 'sent', 'delivered') OFFSET 0) x));
+    UPDATE cdp_data.referral_distribution d SET state = 'suppressed', error = 'the customer was told as another one, with whom he is one now', next_try_at = NULL WHERE d.referral_distribution_id = ANY (told);
+    SELECT array_agg(u.root ORDER BY u.root) AS roots, array_agg(u.row ORDER BY u.root) AS rows, part.channel, part.destination INTO part FROM unnest(part.roots, part.rows) AS u (root, row) WHERE u.row <> ALL (told);
+    CONTINUE WHEN part.roots IS NULL;
     sent := cdp_internal.referral_send(campaign, part.channel, part.destination, part.roots, part.rows, now());
     n := n + sent.queued;
   END LOOP;
@@ -58,7 +66,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_retry(integer) IS
-'Writes messages of a campaign anew that failed and are due. The caller holds the row of the campaign. Returns how many; 20,000 at most, the next run of the job goes on.';
+'Writes messages of a campaign anew that failed and are due; one of a person who by now is one with somebody who was told, or is being told, is suppressed instead. The caller holds the row of the campaign. Returns how many; 20,000 at most, the next run of the job goes on.';
 
 CREATE OR REPLACE FUNCTION cdp.advance_referral_campaigns() RETURNS TABLE (campaign text, action text, n bigint, error text)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off

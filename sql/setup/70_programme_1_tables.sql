@@ -36,7 +36,7 @@ COMMENT ON COLUMN cdp_data.referral_campaign.timezone IS 'Days, weeks, months an
 COMMENT ON COLUMN cdp_data.referral_campaign.currency IS 'Code of cdp_data.currency_all of all its money. Not changed once it has terms.';
 COMMENT ON COLUMN cdp_data.referral_campaign.starts_at IS 'Events before it do not count; NULL: from its activation on. ends_at: nor do those from then on; NULL: until it is ended.';
 COMMENT ON COLUMN cdp_data.referral_campaign.state IS 'draft (being made), active, paused (events of that time do not count, nobody is told), ended, archived (put away). As of now: cdp_data.referral_campaign_state has it of every moment.';
-COMMENT ON COLUMN cdp_data.referral_campaign.channels IS 'Channels on which it is spread. On those of WeChat nothing may be paid for sharing, nor more than one level.';
+COMMENT ON COLUMN cdp_data.referral_campaign.channels IS 'Channels on which it is spread. On those of WeChat not more than one level may be paid.';
 COMMENT ON COLUMN cdp_data.referral_campaign.link_template IS 'Address with {code} in the place of the code: https://shop.example/r/{code}. Empty: there are codes only.';
 COMMENT ON COLUMN cdp_data.referral_campaign.budget_minor IS 'Rewards of it are at most so much, in minor units; NULL: no limit.';
 COMMENT ON COLUMN cdp_data.referral_campaign.created_by IS 'Role that made it.';
@@ -100,7 +100,7 @@ CREATE TABLE IF NOT EXISTS cdp_data.reward_rule (
   rule text COLLATE "C" NOT NULL CHECK (rule ~ '^[a-z0-9][a-z0-9_.-]{0,62}$'),
   side text COLLATE "C" NOT NULL CHECK (side IN ('referrer', 'referee')),
   level smallint NOT NULL DEFAULT 1 CHECK (level BETWEEN 1 AND 2),
-  trigger text COLLATE "C" NOT NULL CHECK (trigger IN ('signup', 'first_purchase', 'every_purchase', 'nth_purchase', 'amount', 'share')),
+  trigger text COLLATE "C" NOT NULL CHECK (trigger IN ('signup', 'first_purchase', 'every_purchase', 'nth_purchase', 'amount')),
   nth integer CHECK (nth > 0),
   min_amount_minor bigint CHECK (min_amount_minor > 0),
   shape text COLLATE "C" NOT NULL CHECK (shape IN ('flat', 'percent', 'tier', 'milestone', 'recurring')),
@@ -122,7 +122,7 @@ CREATE TABLE IF NOT EXISTS cdp_data.reward_rule (
 COMMENT ON TABLE cdp_data.reward_rule IS 'What is paid to whom for what, in a version of terms. Money in minor units of the campaign''s currency. Never changed.';
 COMMENT ON COLUMN cdp_data.reward_rule.side IS 'Who is paid: the referrer (advocate) or the referee (who was brought).';
 COMMENT ON COLUMN cdp_data.reward_rule.level IS '2: the one who brought the referrer; a percent is then of the reward of level 1.';
-COMMENT ON COLUMN cdp_data.reward_rule.trigger IS 'signup, first_purchase, every_purchase, nth_purchase (the nth), amount (a purchase of at least min_amount_minor), share (not paid by the ledger).';
+COMMENT ON COLUMN cdp_data.reward_rule.trigger IS 'signup, first_purchase, every_purchase, nth_purchase (the nth), amount (a purchase of at least min_amount_minor). Sharing is never paid.';
 COMMENT ON COLUMN cdp_data.reward_rule.min_amount_minor IS 'Purchases below it earn nothing; NULL: any.';
 COMMENT ON COLUMN cdp_data.reward_rule.shape IS 'flat (amount_minor), percent (rate of what was bought), tier (by tiers), milestone (once at each of milestones), recurring (amount_minor or rate for months months).';
 COMMENT ON COLUMN cdp_data.reward_rule.tiers IS '[{"from": 0, "rate": 0.05}, {"from": 10, "amount_minor": 500}]: from so many referrals, or so much (tier_of amount, minor units). tier_mode: marginal (each part by its own tier) or whole (all by the tier that is reached).';

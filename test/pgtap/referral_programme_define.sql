@@ -1,6 +1,6 @@
 -- Referral campaigns from the draft to the archive: what they are made of, what may change when, which state follows which, the
 -- history of states, what the check tells, and what WeChat forbids in every order of edits.
-SELECT plan(136);
+SELECT plan(140);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC');
 CREATE FUNCTION pg_temp.codes(name text) RETURNS text LANGUAGE sql AS $$ SELECT string_agg(severity || ' ' || code, ', ' ORDER BY n) FROM cdp.check_referral_campaign(name) WITH ORDINALITY AS c (severity, code, message, hint, n) $$;
@@ -100,20 +100,23 @@ SELECT is((SELECT string_agg(name, ' ') FROM cdp.channel_builtin() c WHERE NOT c
 \set share '[{"rule": "s", "side": "referrer", "trigger": "share", "shape": "flat", "amount": 1}]'
 \set two '[{"rule": "f", "side": "referrer", "trigger": "first_purchase", "shape": "flat", "amount": 1}, {"rule": "g", "side": "referrer", "trigger": "first_purchase", "shape": "percent", "rate": 0.1, "level": 2}]'
 SELECT cdp.create_referral_campaign('c first', channels => '{email,moments}'), cdp.create_referral_campaign('t first', channels => '{email}'), cdp.create_referral_campaign('l first', channels => '{email}'), cdp.create_referral_campaign('later', channels => '{email}');
-SELECT throws_ok(format($$SELECT cdp.set_referral_terms('c first', rules => %L)$$, :'share'), '22023', 'the terms have 1 errors', 'channel, then sharing');
+SELECT throws_ok(format($$SELECT cdp.set_referral_terms('c first', rules => %L)$$, :'share'), '22023', 'the terms have 2 errors', 'channel, then sharing');
+SELECT is((SELECT string_agg(code, ' ') FROM cdp.check_referral_terms(n, '{}', :'share', '[{"per": "campaign", "rewards": 9}]')), v, 'sharing in ' || n) FROM (VALUES ('c first', 'E_SHARE E_WECHAT_SHARE'), ('t first', 'E_SHARE')) AS x (n, v);
 SELECT throws_ok(format($$SELECT cdp.set_referral_terms('c first', '{"levels": 2}', %L)$$, :'two'), '22023', 'the terms have 2 errors', 'channel, then two levels');
-SELECT lives_ok(format($$SELECT cdp.set_referral_terms('t first', rules => %L), cdp.set_referral_terms('l first', '{"levels": 2}', %L)$$, :'share', :'two'), 'elsewhere both may be');
-SELECT throws_ok($$SELECT cdp.edit_referral_campaign('t first', '{"channels": ["email", "wecom"]}')$$, '22023', 'rule "s" of version 1 pays for sharing, and channel "wecom" is of WeChat', 'sharing, then channel');
+SELECT throws_ok(format($$SELECT cdp.set_referral_terms('t first', rules => %L)$$, :'share'), '22023', 'the terms have 1 errors', 'sharing is paid nowhere');
+SELECT throws_ok($$INSERT INTO cdp_data.reward_rule (referral_campaign_id, terms_version, rule, side, trigger, shape, amount_minor) VALUES (1, 99, 's', 'referrer', 'share', 'flat', 1)$$, '23514', NULL, 'by no road');
+SELECT lives_ok(format($$SELECT cdp.set_referral_terms('t first', '{"levels": 2}', %1$L), cdp.set_referral_terms('l first', '{"levels": 2}', %1$L)$$, :'two'), 'two levels may be elsewhere');
+SELECT throws_ok($$SELECT cdp.edit_referral_campaign('t first', '{"channels": ["email", "wecom"]}')$$, '22023', 'version 1 has 2 levels, and channel "wecom" is of WeChat', 'two levels, then channel');
 SELECT throws_ok($$SELECT cdp.edit_referral_campaign('l first', '{"channels": ["mini_program"]}')$$, '22023', NULL, 'two levels, then channel');
 -- Terms that only begin later count, too; those that are over do not.
-SELECT cdp.set_referral_terms('later', rules => :'rules'), cdp.set_referral_terms('later', rules => :'share', valid_from => '2090-01-01');
+SELECT cdp.set_referral_terms('later', rules => :'rules'), cdp.set_referral_terms('later', '{"levels": 2}', :'two', valid_from => '2090-01-01');
 SELECT throws_ok($$SELECT cdp.edit_referral_campaign('later', '{"channels": ["wechat"]}')$$, '22023', NULL, 'terms of later count');
 SELECT cdp.set_referral_terms('t first', rules => :'rules');
 SELECT cdp.set_referral_terms('t first', '{"levels": 2}', :'two', valid_from => '2091-01-01');
-SELECT throws_ok($$SELECT cdp.edit_referral_campaign('t first', '{"channels": ["wechat"]}')$$, '22023', NULL, 'sharing is replaced, but two levels come later');
+SELECT throws_ok($$SELECT cdp.edit_referral_campaign('t first', '{"channels": ["wechat"]}')$$, '22023', NULL, 'two levels are replaced, and come again later');
 -- What came in by another road is found by the check and by activation.
 UPDATE cdp_data.referral_campaign SET channels = '{email,wechat_channels}' WHERE name IN ('l first', 'later');
-SELECT ok(pg_temp.codes('l first') LIKE 'error wechat_levels%' AND pg_temp.codes('later') LIKE 'error wechat_share%', 'the check tells both');
+SELECT ok(pg_temp.codes('l first') LIKE 'error wechat_levels%' AND pg_temp.codes('later') LIKE 'error wechat_levels%', 'the check tells both');
 SELECT throws_ok($$SELECT cdp.activate_referral_campaign('l first')$$, '55000', NULL, 'and activation refuses both');
 SELECT throws_ok($$SELECT cdp.activate_referral_campaign('later')$$, '55000', NULL, 'the other one');
 UPDATE cdp_data.referral_campaign SET channels = '{wechat}' WHERE name = 'is paused';

@@ -1,7 +1,7 @@
 -- Who is told of a referral campaign: once each, by his language and the weights, with a code of his own; who may not be told is kept with
 -- the reason; what failed is tried again with growing pauses; reports of the channel end in the same in any order; pause, end, merges,
 -- erasure, retention. Commits, so without a transaction around.
-SELECT plan(103);
+SELECT plan(107);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC');
 CREATE FUNCTION pg_temp.id(v text) RETURNS bigint LANGUAGE sql AS $$ SELECT cdp.customer_of('user_id', v) $$;
@@ -136,6 +136,20 @@ SELECT is((SELECT count(*) FROM cdp.outbox_take('mailer', 5)), 5::bigint, 'it go
 SELECT cdp.link_identifiers((SELECT identifier_id FROM cdp_data.identifier WHERE value = 'u20'), (SELECT identifier_id FROM cdp_data.identifier WHERE value = 'u21'), 'one person') IS NOT NULL;
 SELECT results_eq($$SELECT queued FROM cdp.distribute_referral('bring', 'email', 'mailer')$$, $$VALUES (0::bigint)$$, 'who was merged is not told again');
 SELECT is((SELECT count(*) || ' ' || (SELECT count(*) FROM cdp_data.referral_distribution d WHERE d.channel = 'email' AND d.referral_campaign_id = :bring AND cdp_internal.root_of(d.customer_id) = pg_temp.id('u20')) FROM cdp_internal.referral_told(:bring, 'email') WHERE root = pg_temp.id('u20')), '1 2', 'and counts once');
+-- One of two parts failed: the person was told by the other one. Both failed: one of them is tried again.
+CREATE FUNCTION pg_temp.parts(root bigint) RETURNS text LANGUAGE sql AS $$ SELECT string_agg(d.state || ' ' || d.attempts, ', ' ORDER BY d.state, d.attempts) FROM cdp_data.referral_distribution d WHERE d.channel = 'email' AND d.referral_campaign_id = 1 AND cdp_internal.root_of(d.customer_id) = root $$;
+SELECT (SELECT count(*) FROM cdp_data.outbox) AS messages \gset
+UPDATE cdp_data.outbox o SET state = 'failed' FROM cdp_data.referral_distribution d WHERE d.outbox_id = o.outbox_id AND d.channel = 'email' AND cdp_internal.root_of(d.customer_id) = pg_temp.id('u20');
+UPDATE cdp_data.referral_distribution d SET state = CASE u.n WHEN 1 THEN 'sent' ELSE 'failed' END, next_try_at = CASE u.n WHEN 2 THEN now() - interval '1 minute' END, attempts = 1
+FROM (SELECT x.referral_distribution_id AS id, row_number() OVER (ORDER BY x.referral_distribution_id) AS n FROM cdp_data.referral_distribution x WHERE x.channel = 'email' AND x.referral_campaign_id = :bring AND cdp_internal.root_of(x.customer_id) = pg_temp.id('u20')) u WHERE u.id = d.referral_distribution_id;
+SELECT cdp.advance_referral_campaigns();
+SELECT is(pg_temp.parts(pg_temp.id('u20')), 'sent 1, suppressed 1', 'who was told as another one is not tried again');
+SELECT is((SELECT error FROM cdp_data.referral_distribution WHERE state = 'suppressed' AND cdp_internal.root_of(customer_id) = pg_temp.id('u20') AND channel = 'email'), 'the customer was told as another one, with whom he is one now', 'and says why');
+UPDATE cdp_data.referral_distribution SET state = 'failed', next_try_at = now() - interval '1 minute', error = 'busy' WHERE channel = 'email' AND referral_campaign_id = :bring AND cdp_internal.root_of(customer_id) = pg_temp.id('u20');
+SELECT cdp.advance_referral_campaigns();
+SELECT cdp.advance_referral_campaigns();
+SELECT is(pg_temp.parts(pg_temp.id('u20')), 'queued 2, suppressed 1', 'of two that failed one is');
+SELECT is((SELECT count(*) - :messages FROM cdp_data.outbox), 1::bigint, 'by one message');
 SELECT cdp.end_referral_campaign('bring');
 SELECT is((SELECT count(*) FROM cdp_data.outbox WHERE state = 'waiting'), 0::bigint, 'the end takes back what waits');
 SELECT cdp.outbox_failed(outbox_id, 'busy') FROM cdp_data.outbox WHERE state = 'taken';

@@ -29,7 +29,7 @@ SELECT is(pg_temp.finds('{"levels": 1}', pg_temp.rule(v.change::jsonb)), v.finds
   ('{"shape": "tier", "amount": null, "side": "referee", "tiers": [{"from": 0, "rate": 0.1}]}', '/rules/0/side E_NOT_FOR'), ('{"shape": "tier", "amount": null, "side": "referee", "tier_of": "amount", "tiers": [{"from": 0, "rate": 0.1}, {"from": 99.99, "rate": 0.2}]}', NULL),
   ('{"shape": "milestone", "amount": null, "milestones": [{"n": 5, "amount": 1}, {"n": 5, "amount": 2}]}', '/rules/0/milestones/1/n E_MILESTONES'), ('{"shape": "milestone", "amount": null, "milestones": [{"n": 0, "amount": 1, "x": 1}]}', '/rules/0/milestones/0/n E_RANGE, /rules/0/milestones/0/x E_KEY'),
   ('{"shape": "milestone", "amount": null, "milestones": [{"n": 5, "amount": 1}], "trigger": "every_purchase"}', '/rules/0/trigger E_NOT_FOR'), ('{"max": 5}', '/rules/0/max E_NOT_FOR'), ('{"level": 2}', '/rules/0/level E_LEVEL'), ('{"currency": "EUR"}', '/rules/0/currency E_CURRENCY'), ('{"currency": "CNY"}', NULL),
-  ('{"hold": "0"}', '/rules/0/hold W_HOLD'), ('{"hold_review": "1 day"}', '/rules/0/hold_review W_HOLD'), ('{"trigger": "share"}', '/rules/0 W_SHARE, /rules/0/trigger W_UNPAID'), ('{"priority": 1e9}', '/rules/0/priority E_RANGE')) AS v (change, finds);
+  ('{"hold": "0"}', '/rules/0/hold W_HOLD'), ('{"hold_review": "1 day"}', '/rules/0/hold_review W_HOLD'), ('{"trigger": "share"}', '/rules/0/trigger E_SHARE'), ('{"priority": 1e9}', '/rules/0/priority E_RANGE')) AS v (change, finds);
 SELECT is(pg_temp.finds('{}', '[5, {"rule": "a"}]'), '/rules/0 E_TYPE, /rules/1/shape E_MISSING, /rules/1/side E_MISSING, /rules/1/trigger E_MISSING', 'rules that are none');
 SELECT is(pg_temp.finds('{}', pg_temp.rule('{}') || pg_temp.rule('{}')), '/rules/1/rule E_TWICE', 'a name once');
 SELECT is(pg_temp.finds('{}', pg_temp.rule('{}'), v.caps::jsonb), v.finds, 'caps ' || v.caps) FROM (VALUES
@@ -85,8 +85,8 @@ SELECT is((SELECT terms_version FROM cdp_bi.referral_campaign WHERE referral_cam
 SELECT is(cdp.set_referral_terms('yen', rules => pg_temp.rule('{"amount": 9}'), valid_from => '2098-12-01 00:00+00'), :now + 1, 'what was scheduled is taken back by what was before');
 SELECT is(pg_temp.of('yen', '2098-11-30', '2098-12-02'), '9 9', 'so nothing changes then');
 -- WeChat: what is scheduled counts, what was replaced does not.
-SELECT cdp.create_referral_campaign('wx', ends_at => '2099-01-01'), cdp.set_referral_terms('wx', rules => pg_temp.rule('{}')), cdp.set_referral_terms('wx', rules => pg_temp.rule('{"trigger": "share"}'), valid_from => '2098-01-01');
-SELECT throws_ok($$SELECT cdp.edit_referral_campaign('wx', '{"channels": ["wechat"]}')$$, '22023', NULL, 'a reward for sharing that begins later');
+SELECT cdp.create_referral_campaign('wx', ends_at => '2099-01-01'), cdp.set_referral_terms('wx', rules => pg_temp.rule('{}')), cdp.set_referral_terms('wx', '{"levels": 2}', pg_temp.rule('{}'), valid_from => '2098-01-01');
+SELECT throws_ok($$SELECT cdp.edit_referral_campaign('wx', '{"channels": ["wechat"]}')$$, '22023', NULL, 'two levels that begin later');
 SELECT cdp.set_referral_terms('wx', rules => pg_temp.rule('{}'), valid_from => '2098-01-01');
 SELECT lives_ok($$SELECT cdp.edit_referral_campaign('wx', '{"channels": ["wechat"]}')$$, 'and one that was taken back');
 -- The costs of a review and of a wrong rejection: both or none, exact, in minor units.
