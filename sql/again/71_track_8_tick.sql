@@ -177,10 +177,9 @@ BEGIN
     more := ARRAY(SELECT u FROM unnest(more) u WHERE u > 0 ORDER BY u);
     people := cardinality(more);
     decided := (SELECT count(*) FROM cdp_internal.referral_decide(more));
-    -- Amounts may have changed though nobody's referral did.
-    IF taken + followed > 0 THEN
-      PERFORM cdp_internal.referral_settled(ARRAY(SELECT h.referral_id FROM cdp_internal.referral_rows(more) h UNION SELECT h.referral_id FROM cdp_internal.referral_rows(more, 2::smallint) h ORDER BY 1));
-    END IF;
+    -- Amounts may have changed though nobody's referral did, or who carries the identifier.
+    PERFORM cdp_internal.referral_settled(CASE WHEN taken + followed > 0 THEN ARRAY(SELECT h.referral_id FROM cdp_internal.referral_rows(more) h UNION SELECT h.referral_id FROM cdp_internal.referral_rows(more, 2::smallint) h ORDER BY 1)
+      ELSE cdp_internal.reward_strayed(more) END);
   END IF;
   PERFORM cdp.feed_advance('referral', upto);
 END

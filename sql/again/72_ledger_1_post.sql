@@ -88,11 +88,11 @@ BEGIN
   FROM (SELECT l.account, sum(l.amount)::bigint AS amount FROM unnest(accounts, amounts) AS l (account, amount) GROUP BY 1 HAVING sum(l.amount) <> 0) x;
   PERFORM FROM cdp_data.ledger_account a WHERE a.ledger_account_id = ANY (ids) ORDER BY a.ledger_account_id FOR NO KEY UPDATE;
   UPDATE cdp_data.ledger_account a SET balance_minor = a.balance_minor + d.amount FROM unnest(ids, minors) AS d (account, amount)
-  WHERE a.ledger_account_id = d.account AND CASE WHEN a.kind IN ('budget', 'clawback_receivable', 'fees') THEN a.balance_minor + d.amount >= 0 ELSE a.balance_minor + d.amount <= 0 END;
+  WHERE a.ledger_account_id = d.account AND CASE WHEN a.kind IN ('budget', 'clawback_receivable', 'fees') THEN a.balance_minor + d.amount >= 0 WHEN a.kind <> 'paid' THEN a.balance_minor + d.amount <= 0 ELSE true END;
   GET DIAGNOSTICS changed = ROW_COUNT;
   IF changed < cardinality(ids) THEN
     SELECT a.kind, a.currency, a.balance_minor, d.amount INTO bad FROM cdp_data.ledger_account a JOIN unnest(ids, minors) AS d (account, amount) ON d.account = a.ledger_account_id
-    WHERE CASE WHEN a.kind IN ('budget', 'clawback_receivable', 'fees') THEN a.balance_minor + d.amount < 0 ELSE a.balance_minor + d.amount > 0 END ORDER BY a.ledger_account_id LIMIT 1;
+    WHERE CASE WHEN a.kind IN ('budget', 'clawback_receivable', 'fees') THEN a.balance_minor + d.amount < 0 ELSE a.kind <> 'paid' AND a.balance_minor + d.amount > 0 END ORDER BY a.ledger_account_id LIMIT 1;
     RAISE EXCEPTION 'an account of kind % holds less than would be taken from it', bad.kind USING ERRCODE = 'check_violation',
       DETAIL = format('It holds %s minor units of %s, %s would be taken.', abs(bad.balance_minor), bad.currency, abs(bad.amount)), HINT = 'SELECT * FROM cdp.ledger_verify() tells whether the books are whole.';
   END IF;

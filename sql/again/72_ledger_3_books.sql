@@ -153,7 +153,7 @@ BEGIN
   WHERE a.balance_minor <> coalesce(x.total, 0) ORDER BY a.ledger_account_id;
   RETURN QUERY
   SELECT 'wrong side', format('account %s (%s)', a.ledger_account_id, a.kind), format('%s minor units of %s', a.balance_minor, a.currency) FROM cdp_data.ledger_account a
-  WHERE CASE WHEN a.kind IN ('budget', 'clawback_receivable', 'fees') THEN a.balance_minor < 0 ELSE a.balance_minor > 0 END ORDER BY a.ledger_account_id;
+  WHERE CASE WHEN a.kind IN ('budget', 'clawback_receivable', 'fees') THEN a.balance_minor < 0 ELSE a.kind <> 'paid' AND a.balance_minor > 0 END ORDER BY a.ledger_account_id;
   RETURN QUERY
   SELECT 'posting without entries', 'posting ' || p.ledger_posting_id, format('%s of %s', p.kind, p.booked_on)
   FROM cdp_data.ledger_posting p WHERE NOT EXISTS (SELECT FROM cdp_data.ledger_entry e WHERE e.ledger_posting_id = p.ledger_posting_id) ORDER BY p.ledger_posting_id;

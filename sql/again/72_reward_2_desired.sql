@@ -46,10 +46,12 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 BEGIN
   RETURN ARRAY(SELECT DISTINCT p.root FROM cdp_data.referral r CROSS JOIN LATERAL (VALUES (cdp_internal.root_of(r.referrer_id)), (cdp_internal.root_of(r.referee_id)),
-    ((SELECT cdp_internal.identifier_root(c.identifier_id) FROM cdp_data.referral_conversion c WHERE c.referral_conversion_id = r.first_conversion_id))) AS p (root) WHERE r.referral_id = ANY (scope) AND p.root IS NOT NULL ORDER BY 1);
+    ((SELECT cdp_internal.identifier_root(c.identifier_id) FROM cdp_data.referral_conversion c WHERE c.referral_conversion_id = r.first_conversion_id))) AS p (root) WHERE r.referral_id = ANY (scope) AND p.root IS NOT NULL
+    -- With whom rewards stand since he was one with others.
+    UNION SELECT cdp_internal.root_of(w.customer_id) FROM cdp_data.reward w WHERE w.referral_id = ANY (scope) AND w.side = 'referee' AND w.customer_id > 0 ORDER BY 1);
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.reward_people(bigint[]) IS 'The customers (roots, ascending) of both sides of these referrals.';
+COMMENT ON FUNCTION cdp_internal.reward_people(bigint[]) IS 'The customers (roots, ascending) of both sides of these referrals, and those with whom their rewards stand.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.hold_people(people bigint[]) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -105,7 +107,7 @@ BEGIN
     SELECT e.campaign, jsonb_agg(to_jsonb(e) - 'campaign') AS events, array_agg(DISTINCT e.version) AS versions FROM event e GROUP BY 1
   ), due AS MATERIALIZED (
     SELECT c.referral_campaign_id, c.timezone, c.currency, c.budget_minor, a.*, u.reward_rule_id, u.hold, u.hold_review, u.on_cap, CASE WHEN a.milestone IS NULL THEN e.refunded ELSE 0 END AS refunded, coalesce(e.eligible, 0) AS eligible,
-      r.score, r.state, r.referral_code_id, CASE a.side WHEN 'referrer' THEN r.referrer_id ELSE r.referee_id END AS home, r.referrer_id, v.source_id, v.source_key
+      r.score, r.state, r.referral_code_id, CASE WHEN a.side = 'referrer' THEN r.referrer_id WHEN a.customer > 0 THEN a.customer ELSE r.referee_id END AS home, r.referrer_id, v.source_id, v.source_key
     FROM campaign x JOIN cdp_data.referral_campaign c ON c.referral_campaign_id = x.campaign
       CROSS JOIN LATERAL cdp_internal.reward_amounts((SELECT jsonb_agg(to_jsonb(u)) FROM cdp_data.reward_rule u WHERE u.referral_campaign_id = x.campaign AND u.terms_version = ANY (x.versions)), c.timezone, c.currency, x.events) a
       JOIN cdp_data.reward_rule u ON u.referral_campaign_id = x.campaign AND u.terms_version = a.version AND u.rule = a.rule

@@ -16,7 +16,7 @@ BEGIN
     SELECT d.*, row_number() OVER (ORDER BY d.hold_until, d.referral_conversion_id, d.rule, d.side, d.level, d.milestone, d.referral_id) AS nth FROM cdp_internal.reward_desired(scope, reward_pairs.as_of) d
     WHERE NOT EXISTS (SELECT FROM cdp_data.reward f WHERE f.referral_id = d.referral_id AND f.side = d.side AND f.level = d.level AND f.frozen AND (f.reason = 'erased' OR (f.referral_conversion_id, f.reward_rule_id) = (d.referral_conversion_id, d.reward_rule_id)))
   ), pair AS (
-    SELECT h.reward_id, d.nth FROM have h JOIN want d ON d.milestone IS NULL AND h.milestone IS NULL AND (h.referral_id, h.referral_conversion_id, h.rule, h.side, h.level) = (d.referral_id, d.referral_conversion_id, d.rule, d.side, d.level)
+    SELECT h.reward_id, d.nth FROM have h JOIN want d ON d.milestone IS NULL AND h.milestone IS NULL AND (h.referral_id, h.referral_campaign_id, h.currency, h.referral_conversion_id, h.rule, h.side, h.level) = (d.referral_id, d.referral_campaign_id, d.currency, d.referral_conversion_id, d.rule, d.side, d.level)
     UNION ALL
     -- A milestone is one for each advocate and n, whichever referral was the nth when it was reached.
     SELECT m.reward_id, m.nth FROM (
@@ -25,7 +25,7 @@ BEGIN
   )
   SELECT x.reward_id, x.referral_id, x.referral_conversion_id, x.reward_rule_id, x.side, x.level, x.milestone, x.customer_id, x.referral_campaign_id, x.currency, x.wanted, x.refunded, x.eligible, x.stage, x.hold_until, x.clamp, x.key, x.why, x.cap_keys, x.cap_customers, x.cap_minors, x.cap_counts, x.family
   FROM (SELECT h.reward_id, coalesce(h.referral_id, d.referral_id) AS referral_id, coalesce(h.referral_conversion_id, d.referral_conversion_id) AS referral_conversion_id, coalesce(h.reward_rule_id, d.reward_rule_id) AS reward_rule_id, coalesce(h.side, d.side) AS side, coalesce(h.level, d.level) AS level,
-      coalesce(h.milestone, d.milestone) AS milestone, coalesce(h.customer_id, d.customer_id) AS customer_id, coalesce(h.referral_campaign_id, d.referral_campaign_id) AS referral_campaign_id, coalesce(h.currency, d.currency) AS currency, d.amount_minor AS wanted,
+      coalesce(h.milestone, d.milestone) AS milestone, CASE WHEN h.reward_id IS NULL OR h.side = 'referee' AND d.root > 0 AND d.root <> h.root AND h.milestone IS NULL AND h.paid_minor + h.offset_minor + h.owed_minor = 0 THEN d.customer_id ELSE h.customer_id END AS customer_id, h.customer_id AS stands_with, coalesce(h.referral_campaign_id, d.referral_campaign_id) AS referral_campaign_id, coalesce(h.currency, d.currency) AS currency, d.amount_minor AS wanted,
       coalesce(d.refunded, 0) AS refunded, coalesce(d.eligible, 0) AS eligible, coalesce(d.stage, 'none') AS stage, d.hold_until, coalesce(d.clamp, false) AS clamp, coalesce(h.idempotency_key, d.key) AS key,
       CASE WHEN d.nth IS NOT NULL THEN CASE WHEN d.refunded > 0 THEN 'refund' END WHEN r.state IN ('approved', 'pending', 'review') THEN CASE WHEN v.retracted_at IS NOT NULL THEN 'retracted' WHEN h.milestone IS NOT NULL THEN 'milestone' ELSE 'rule' END ELSE coalesce(nullif(r.reason, ''), r.state) END AS why,
       coalesce(d.cap_keys, '{}') AS cap_keys, coalesce(d.cap_customers, '{}') AS cap_customers, coalesce(d.cap_minors, '{}') AS cap_minors, coalesce(d.cap_counts, '{}') AS cap_counts, coalesce(d.family, '{}') AS family,
@@ -33,7 +33,7 @@ BEGIN
     FROM (have h LEFT JOIN pair p ON p.reward_id = h.reward_id) FULL JOIN want d ON d.nth = p.nth
       LEFT JOIN cdp_data.referral r ON r.referral_id = coalesce(h.referral_id, d.referral_id) LEFT JOIN cdp_data.referral_conversion v ON v.referral_conversion_id = h.referral_conversion_id) x
   -- Only what differs: a replay locks nothing. Somebody without an identifier can not be paid.
-  WHERE CASE WHEN x.reward_id IS NULL THEN EXISTS (SELECT FROM cdp_internal.members(cdp_internal.root_of(x.customer_id))) WHEN x.stage = 'none' THEN x.net > 0 ELSE x.wanted > x.wanted_minor
+  WHERE CASE WHEN x.reward_id IS NULL THEN EXISTS (SELECT FROM cdp_internal.members(cdp_internal.root_of(x.customer_id))) WHEN x.stage = 'none' THEN x.net > 0 ELSE x.wanted > x.wanted_minor OR x.customer_id <> x.stands_with
     OR x.net <> least(x.amount_minor, x.wanted) - cdp_internal.refund_share(least(x.amount_minor, x.wanted), x.refunded, x.eligible) AND NOT (x.shut AND x.net < least(x.amount_minor, x.wanted) - cdp_internal.refund_share(least(x.amount_minor, x.wanted), x.refunded, x.eligible))
     OR CASE x.stage WHEN 'approve' THEN x.reserved_minor > 0 OR x.pending_minor > 0 AND x.held <> x.hold_until ELSE x.pending_minor + x.available_minor > 0 END END
   -- What is taken back makes room for what is granted; what was earned first is granted first.
@@ -102,6 +102,20 @@ END
 $$;
 COMMENT ON FUNCTION cdp_internal.reward_receivable(bigint) IS 'What is still open of the receivable account of a reward''s customer, campaign and currency, in minor units.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.reward_given_up(reward bigint) RETURNS bigint
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+BEGIN
+  RETURN (
+    SELECT coalesce((SELECT -sum(e.amount_minor) FROM cdp_data.ledger_account a JOIN cdp_data.ledger_entry e ON e.ledger_account_id = a.ledger_account_id JOIN cdp_data.ledger_posting p ON p.ledger_posting_id = e.ledger_posting_id
+        WHERE a.kind = 'clawback_receivable' AND a.referral_campaign_id = w.referral_campaign_id AND a.customer_id = w.customer_id AND a.currency = w.currency AND p.kind = 'written_off'), 0)
+      + coalesce((SELECT sum(e.amount_minor) FROM cdp_data.reward o JOIN cdp_data.ledger_posting p ON p.reward_id = o.reward_id JOIN cdp_data.ledger_entry e ON e.ledger_posting_id = p.ledger_posting_id JOIN cdp_data.ledger_account a ON a.ledger_account_id = e.ledger_account_id
+        WHERE o.customer_id = w.customer_id AND o.referral_campaign_id = w.referral_campaign_id AND o.currency = w.currency AND p.kind = 'reversal' AND a.kind = 'fees'), 0)
+    FROM cdp_data.reward w WHERE w.reward_id = reward);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.reward_given_up(bigint) IS 'What was written off of the receivable account of a reward''s customer, campaign and currency, less what was taken back of it since, in minor units.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.hold_pairs(pairs cdp_internal.reward_pair[], OUT keys text[], OUT minors bigint[], OUT counts bigint[])
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
@@ -118,7 +132,8 @@ BEGIN
     ORDER BY a.key COLLATE "C", a.told, a.minor NULLS LAST, a.count NULLS LAST) x;
   keys := coalesce(keys, '{}');
   PERFORM cdp_internal.counter_hold(keys, whose, caps, most);
-  SELECT array_agg(c.cap_minor - c.used_minor - coalesce(f.minor, 0) ORDER BY c.counter_key), array_agg(c.cap_count - c.used_count - coalesce(f.count, 0) ORDER BY c.counter_key) INTO minors, counts
+  -- Only those that are there: one of somebody who is erased meanwhile is not.
+  SELECT coalesce(array_agg(c.counter_key ORDER BY c.counter_key), '{}'), array_agg(c.cap_minor - c.used_minor - coalesce(f.minor, 0) ORDER BY c.counter_key), array_agg(c.cap_count - c.used_count - coalesce(f.count, 0) ORDER BY c.counter_key) INTO keys, minors, counts
   FROM cdp_data.reward_counter c LEFT JOIN (
     SELECT s.key, sum(o.used_minor) AS minor, sum(o.used_count) AS count
     FROM (SELECT DISTINCT split_part(y, ' ', 1) AS key, split_part(y, ' ', 2) AS other FROM unnest(pairs) q CROSS JOIN LATERAL unnest(q.family) y) s JOIN cdp_data.reward_counter o ON o.counter_key = s.other GROUP BY 1) f ON f.key = c.counter_key
@@ -171,7 +186,9 @@ DECLARE
   left_over bigint;
   part bigint;
   was_new boolean;
-  spent jsonb := '{}';
+  spent jsonb := '{}'; -- of receivables, and of what was given up, by campaign and customer
+  forgiven jsonb := '{}';
+  lost bigint;
   n bigint := 0;
   posted record;
   moved integer;
@@ -188,6 +205,10 @@ BEGIN
     ELSE
       -- A claim that came meanwhile is seen.
       SELECT x.* INTO w FROM cdp_data.reward x WHERE x.reward_id = p.reward_id FOR UPDATE;
+      IF w.customer_id <> p.customer_id THEN
+        PERFORM cdp_internal.reward_rehome(ARRAY[p.reward_id], as_of);
+        SELECT x.* INTO w FROM cdp_data.reward x WHERE x.reward_id = p.reward_id;
+      END IF;
       w.revision := w.revision + 1;
     END IF;
     i := 0;
@@ -196,10 +217,9 @@ BEGIN
     IF w.counters = '{}' THEN
       w.counters := p.cap_keys;
     END IF;
-    at := '{}';
-    FOREACH k IN ARRAY w.counters LOOP
-      at := at || width_bucket(k COLLATE "C", keys);
-    END LOOP;
+    -- A counter that is there no more counted for somebody who was erased.
+    SELECT coalesce(array_agg(x.slot ORDER BY x.n), '{}'), coalesce(array_agg(keys[x.slot] ORDER BY x.n), '{}') INTO at, w.counters
+    FROM (SELECT u.n, u.k, width_bucket(u.k COLLATE "C", keys) AS slot FROM unnest(w.counters) WITH ORDINALITY AS u (k, n)) x WHERE keys[x.slot] = x.k;
     IF p.stage <> 'none' AND p.wanted > w.wanted_minor THEN
       g := cdp_internal.reward_granted(p.wanted - w.wanted_minor, before = 0, p.clamp, at, minors, counts);
       w.amount_minor := w.amount_minor + g.given;
@@ -237,7 +257,7 @@ BEGIN
       w.clawed_minor := w.clawed_minor - g.given;
       part := 0;
       IF w.owed_minor > 0 AND g.given > 0 THEN
-        -- What is still open of the receivable is let go; what was kept or repaid is owed to him again.
+        -- What is still open of the receivable is let go, then what was given up; what was kept or repaid is owed to him again.
         part := least(g.given, w.owed_minor, cdp_internal.reward_receivable(w.reward_id) - coalesce((spent ->> format('%s %s', w.referral_campaign_id, w.customer_id))::bigint, 0));
         spent := spent || jsonb_build_object(format('%s %s', w.referral_campaign_id, w.customer_id), coalesce((spent ->> format('%s %s', w.referral_campaign_id, w.customer_id))::bigint, 0) + part);
       END IF;
@@ -246,10 +266,18 @@ BEGIN
         i := i + 1;
         moves := moves || ROW('reversal', w.reward_id, w.revision, i, 'budget', 'clawback_receivable', part, NULL, NULL)::cdp_internal.reward_move;
       END IF;
-      IF g.given > part THEN
-        w.reserved_minor := w.reserved_minor + g.given - part;
+      -- He has kept what was given up.
+      lost := CASE WHEN w.owed_minor > 0 AND g.given > part THEN least(g.given - part, w.owed_minor, cdp_internal.reward_given_up(w.reward_id) - coalesce((forgiven ->> format('%s %s', w.referral_campaign_id, w.customer_id))::bigint, 0)) ELSE 0 END;
+      IF lost > 0 THEN
+        forgiven := forgiven || jsonb_build_object(format('%s %s', w.referral_campaign_id, w.customer_id), coalesce((forgiven ->> format('%s %s', w.referral_campaign_id, w.customer_id))::bigint, 0) + lost);
+        w.owed_minor := w.owed_minor - lost;
         i := i + 1;
-        moves := moves || ROW('reserve', w.reward_id, w.revision, i, 'budget', 'budget_reserved', g.given - part, NULL, NULL)::cdp_internal.reward_move;
+        moves := moves || ROW('reversal', w.reward_id, w.revision, i, 'budget', 'fees', lost, NULL, 'given up before')::cdp_internal.reward_move;
+      END IF;
+      IF g.given > part + lost THEN
+        w.reserved_minor := w.reserved_minor + g.given - part - lost;
+        i := i + 1;
+        moves := moves || ROW('reserve', w.reward_id, w.revision, i, 'budget', 'budget_reserved', g.given - part - lost, NULL, NULL)::cdp_internal.reward_move;
       END IF;
     END IF;
     IF p.stage = 'approve' AND w.reserved_minor > 0 THEN
@@ -396,10 +424,7 @@ BEGIN
   horizon := CASE WHEN as_of IS NULL THEN 'infinity' ELSE greatest(as_of, (SELECT max(w.horizon) FROM cdp_data.reward w WHERE w.referral_id = ANY (scope))) END;
   as_of := coalesce(as_of, clock_timestamp());
   pairs := ARRAY(SELECT p FROM cdp_internal.reward_pairs(scope, horizon) p);
-  IF pairs = '{}' THEN
-    RETURN 0;
-  END IF;
-  n := cdp_internal.settle_pairs(pairs, as_of, horizon);
+  n := CASE WHEN pairs = '{}' THEN 0 ELSE cdp_internal.settle_pairs(pairs, as_of, horizon) END;
   PERFORM cdp_internal.reward_offset(people, as_of);
   RETURN n;
 END

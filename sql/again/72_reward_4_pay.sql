@@ -1,5 +1,47 @@
 -- Referral room, rewards: from the end of the hold to the payment: release, offset against what is owed back, expiry, payouts.
 
+CREATE OR REPLACE FUNCTION cdp_internal.reward_rehome(rewards bigint[], as_of timestamptz) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+DECLARE
+  x record;
+  w cdp_data.reward;
+  n bigint := 0;
+BEGIN
+  FOR x IN
+    SELECT y.reward_id, y.root FROM (
+      SELECT r.reward_id, r.customer_id, cdp_internal.identifier_root(v.identifier_id) AS root FROM cdp_data.reward r JOIN cdp_data.referral_conversion v USING (referral_conversion_id)
+      WHERE r.reward_id = ANY (rewards) AND r.side = 'referee' AND r.paid_minor + r.offset_minor + r.owed_minor = 0 AND r.reason IS DISTINCT FROM 'erased' OFFSET 0) y
+    WHERE y.root IS DISTINCT FROM cdp_internal.root_of(y.customer_id) AND y.root IS NOT NULL ORDER BY y.reward_id
+  LOOP
+    SELECT r.* INTO w FROM cdp_data.reward r WHERE r.reward_id = x.reward_id FOR UPDATE;
+    IF w.payout_id IS NOT NULL THEN
+      PERFORM cdp_internal.payouts_cancel(ARRAY[w.payout_id], 'the person in it was taken apart', as_of);
+    END IF;
+    UPDATE cdp_data.reward r SET customer_id = x.root, revision = r.revision + 1 WHERE r.reward_id = w.reward_id RETURNING r.revision INTO w.revision;
+    PERFORM cdp_internal.ledger_post(array_agg(cdp_internal.ledger_key('move', w.reward_id::text, w.revision::text, m.nth::text) ORDER BY m.nth), array_agg('moved'::text), array_agg(as_of), array_agg(w.reward_id), array_agg(NULL::bigint), array_agg(NULL::bigint), array_agg(NULL::text),
+      array_agg(m.nth ORDER BY m.nth) || array_agg(m.nth ORDER BY m.nth), cdp_internal.ledger_accounts(array_agg(m.kind ORDER BY m.nth) || array_agg(m.kind ORDER BY m.nth), array_agg(w.referral_campaign_id) || array_agg(w.referral_campaign_id),
+        array_agg(w.customer_id) || array_agg(x.root), array_agg(w.currency::text) || array_agg(w.currency::text)), array_agg(m.amount ORDER BY m.nth) || array_agg(-m.amount ORDER BY m.nth))
+    FROM (SELECT u.kind, u.amount, row_number() OVER (ORDER BY u.kind)::integer AS nth FROM (VALUES ('liability_pending', w.pending_minor), ('liability_available', w.available_minor)) AS u (kind, amount) WHERE u.amount <> 0) m HAVING count(*) > 0;
+    n := n + 1;
+  END LOOP;
+  RETURN n;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.reward_rehome(bigint[], timestamptz) IS
+'Brings rewards of friends to who carries the identifier of the conversion now, when it was parted from who they stood with: what is pending and available moves between the accounts of the two; a payout that was not sent is cancelled. One of which anything was paid or kept stays with who got it. Returns how many moved. The caller holds both people.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.reward_strayed(roots bigint[]) RETURNS bigint[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+BEGIN
+  RETURN ARRAY(SELECT DISTINCT w.referral_id FROM cdp_internal.members_of(roots) m JOIN cdp_data.referral_conversion c ON c.customer_id = m.home_id AND c.identifier_id = m.identifier_id
+      JOIN cdp_data.reward w ON w.referral_conversion_id = c.referral_conversion_id
+    WHERE w.side = 'referee' AND w.paid_minor + w.offset_minor + w.owed_minor = 0 AND w.reason IS DISTINCT FROM 'erased' AND cdp_internal.root_of(w.customer_id) IS DISTINCT FROM m.root_id ORDER BY 1);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.reward_strayed(bigint[]) IS 'The referrals of which rewards stand with somebody else than the person (one of these roots) who carries the identifier of the conversion; settling them brings them home.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.reward_offset(people bigint[], as_of timestamptz) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
@@ -7,12 +49,18 @@ DECLARE
   x record;
   n bigint := 0;
   done jsonb := '{}';
+  debtors bigint[];
 BEGIN
   -- Few people owe anything, so those are looked for first.
+  debtors := ARRAY(SELECT DISTINCT p FROM unnest(people) p CROSS JOIN LATERAL cdp_internal.customers_under(p) h JOIN cdp_data.ledger_account a ON a.customer_id = h WHERE a.kind = 'clawback_receivable' AND a.balance_minor > 0);
+  IF debtors = '{}' THEN
+    RETURN 0;
+  END IF;
+  PERFORM cdp_internal.reward_rehome(ARRAY(SELECT w.reward_id FROM unnest(debtors) p CROSS JOIN LATERAL cdp_internal.customers_under(p) h JOIN cdp_data.reward w ON w.customer_id = h WHERE w.side = 'referee'), as_of);
   FOR x IN
     SELECT o.root, w.reward_id, w.revision + 1 AS revision, w.available_minor, w.currency, o.receivable, o.kind_account, w.available_at, w.referral_campaign_id, w.customer_id
-    FROM (SELECT h.root, a.ledger_account_id AS kind_account, a.currency, a.balance_minor AS receivable FROM cdp_internal.reward_homes(people) h JOIN cdp_data.ledger_account a ON a.customer_id = h.home WHERE a.kind = 'clawback_receivable' AND a.balance_minor > 0) o
-      JOIN LATERAL (SELECT w.* FROM cdp_internal.reward_homes(ARRAY[o.root]) h JOIN cdp_data.reward w ON w.customer_id = h.home WHERE w.currency = o.currency AND w.available_minor > 0 AND w.payout_id IS NULL AND NOT w.frozen) w ON true
+    FROM (SELECT p AS root, a.ledger_account_id AS kind_account, a.currency, a.balance_minor AS receivable FROM unnest(debtors) p CROSS JOIN LATERAL cdp_internal.customers_under(p) h JOIN cdp_data.ledger_account a ON a.customer_id = h WHERE a.kind = 'clawback_receivable' AND a.balance_minor > 0) o
+      JOIN LATERAL (SELECT w.* FROM cdp_internal.customers_under(o.root) h JOIN cdp_data.reward w ON w.customer_id = h WHERE w.currency = o.currency AND w.available_minor > 0 AND w.payout_id IS NULL AND NOT w.frozen) w ON true
     ORDER BY o.root, w.currency, w.available_at, w.reward_id, o.kind_account
   LOOP
     DECLARE
@@ -35,7 +83,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.reward_offset(bigint[], timestamptz) IS
-'Keeps available rewards of these customers (roots), the oldest first, against what they owe back in the same currency, over all campaigns. Rewards in a payout are left alone. Returns how many postings. The caller holds the people.';
+'Keeps available rewards of these customers (roots), the oldest first, against what they owe back in the same currency, over all campaigns and all numbers that were merged into them. Rewards in a payout are left alone. Returns how many postings. The caller holds the people.';
 
 CREATE OR REPLACE FUNCTION cdp.release_rewards(as_of timestamptz DEFAULT NULL, max_rewards integer DEFAULT 100000) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -43,6 +91,7 @@ AS $$
 DECLARE
   due bigint[];
   people bigint[];
+  doubted bigint[];
   moves cdp_internal.reward_move[];
 BEGIN
   PERFORM cdp_internal.require_setup();
@@ -53,6 +102,11 @@ BEGIN
     RETURN 0;
   END IF;
   PERFORM cdp_internal.hold_people(people);
+  -- What has become doubtful in its hold waits for the job that scores it again.
+  doubted := cdp_internal.referral_doubted(ARRAY(SELECT DISTINCT w.referral_id FROM cdp_data.reward w WHERE w.reward_id = ANY (due)), as_of);
+  IF doubted <> '{}' THEN
+    due := ARRAY(SELECT w.reward_id FROM cdp_data.reward w WHERE w.reward_id = ANY (due) AND w.referral_id <> ALL (doubted));
+  END IF;
   WITH was AS MATERIALIZED (
     SELECT w.reward_id, w.pending_minor FROM cdp_data.reward w WHERE w.reward_id = ANY (due) AND w.pending_minor > 0 AND w.hold_until <= release_rewards.as_of ORDER BY w.reward_id FOR UPDATE
   ), freed AS (
@@ -65,7 +119,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.release_rewards(timestamptz, integer) IS
-'Makes rewards available whose hold is over as of a moment (NULL: now), and keeps them against what their owners owe back. At most max_rewards, the longest due first. Returns how many. The job list runs it. Error 55000 before cdp.setup().';
+'Makes rewards available whose hold is over as of a moment (NULL: now), but not those of referrals that would not be approved by what is known then (cdp_internal.referral_doubted()), and keeps them against what their owners owe back. At most max_rewards, the longest due first. Returns how many. The job list runs it. Error 55000 before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp.expire_rewards(as_of timestamptz DEFAULT NULL, max_rewards integer DEFAULT 100000) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off

@@ -1,6 +1,32 @@
 -- Referral room, payouts: claimed by one person, approved by another, sent through the outbox, confirmed or failed. Money is posted when
 -- it is sent, not before.
 
+CREATE OR REPLACE FUNCTION cdp_internal.payouts_prepare(currency text, as_of timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+DECLARE
+  strayed bigint[];
+  people bigint[];
+  owing bigint[];
+BEGIN
+  SELECT array_agg(x.reward_id), array_agg(x.root) || array_agg(x.stands_with) INTO strayed, people
+  FROM (SELECT w.reward_id, cdp_internal.root_of(w.customer_id) AS stands_with, cdp_internal.identifier_root(v.identifier_id) AS root FROM cdp_data.reward w JOIN cdp_data.referral_conversion v USING (referral_conversion_id)
+    WHERE w.available_minor > 0 AND w.currency = payouts_prepare.currency AND w.side = 'referee' AND w.paid_minor + w.offset_minor + w.owed_minor = 0 AND w.reason IS DISTINCT FROM 'erased' OFFSET 0) x
+  WHERE x.root IS DISTINCT FROM x.stands_with AND x.root IS NOT NULL;
+  owing := ARRAY(
+    SELECT DISTINCT o.root FROM (SELECT DISTINCT cdp_internal.root_of(a.customer_id) AS root FROM cdp_data.ledger_account a WHERE a.kind = 'clawback_receivable' AND a.balance_minor > 0 AND a.currency = payouts_prepare.currency) o
+    WHERE EXISTS (SELECT FROM cdp_internal.customers_under(o.root) h JOIN cdp_data.reward w ON w.customer_id = h WHERE w.currency = payouts_prepare.currency AND w.available_minor > 0 AND w.payout_id IS NULL));
+  IF strayed IS NULL AND owing = '{}' THEN
+    RETURN;
+  END IF;
+  PERFORM cdp_internal.hold_people(people || owing);
+  PERFORM cdp_internal.reward_rehome(strayed, as_of);
+  PERFORM cdp_internal.reward_offset(owing, as_of);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.payouts_prepare(text, timestamptz) IS
+'Before payouts are claimed: rewards go to who carries the identifier now (cdp_internal.reward_rehome()), and who owes something back has it kept from what is available. Nobody concerned: it locks nothing.';
+
 CREATE OR REPLACE FUNCTION cdp.claim_payouts(provider text, currency text, campaign text DEFAULT NULL, max_payouts integer DEFAULT 1000, as_of timestamptz DEFAULT NULL, OUT payout_batch_id bigint, OUT payouts bigint, OUT amount numeric)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
@@ -23,6 +49,7 @@ BEGIN
   IF max_payouts IS NULL OR max_payouts < 1 OR NOT isfinite(at) THEN
     RAISE EXCEPTION 'max_payouts must be above zero, and as_of a moment' USING ERRCODE = 'invalid_parameter_value', DETAIL = format('They are %s and %s.', coalesce(max_payouts::text, 'NULL'), at);
   END IF;
+  PERFORM cdp_internal.payouts_prepare(code, at);
   -- Several sessions may claim at once: what another one looks at is passed over, and nobody waits.
   WITH person AS MATERIALIZED (
     SELECT cdp_internal.root_of(w.customer_id) AS root, min(w.available_at) AS since FROM cdp_data.reward w
@@ -57,7 +84,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.claim_payouts(text, text, text, integer, timestamptz) IS
-'Puts what is available into a batch of payouts for a provider, one for each person, over all campaigns or of one: SELECT * FROM cdp.claim_payouts(''bank'', ''EUR''). People whose sum is below cdp_data.setting.payout_minimum of the currency wait. At most max_payouts people, who waits longest first. Nothing is posted yet. Sessions that claim at once get different rewards, none waits. Returns the batch, how many payouts and their sum; batch NULL: there is nothing to pay. Another person then approves it: cdp.approve_payout_batch(). Errors: 22023 bad argument or unknown currency, 42704 no such campaign, 55000 before cdp.setup().';
+'Puts what is available into a batch of payouts for a provider, one for each person, over all campaigns or of one: SELECT * FROM cdp.claim_payouts(''bank'', ''EUR''). People whose sum is below cdp_data.setting.payout_minimum of the currency wait. At most max_payouts people, who waits longest first. Who owes something back has it kept from it first. Nothing else is posted yet. Sessions that claim at once get different rewards, and wait for nobody but those who owe. Returns the batch, how many payouts and their sum; batch NULL: there is nothing to pay. Another person then approves it: cdp.approve_payout_batch(). Errors: 22023 bad argument or unknown currency, 42704 no such campaign, 55000 before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.payout_batch_hold(batch bigint) RETURNS record
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -87,8 +114,8 @@ DECLARE
 BEGIN
   IF b.approved_at IS NOT NULL THEN
     RAISE EXCEPTION 'payout batch % is approved already', batch USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('By %s at %s.', b.approved_by, b.approved_at), HINT = 'Send it: cdp.send_payout_batch().';
-  ELSIF session_user = b.claimed_by OR cdp_data.caller() = b.claimed_role THEN
-    RAISE EXCEPTION 'who claims payouts does not approve them' USING ERRCODE = 'insufficient_privilege', DETAIL = format('Batch %s was claimed by %s as %s.', batch, b.claimed_by, b.claimed_role), HINT = 'Another login in another role has to.';
+  ELSIF session_user = b.claimed_by THEN
+    RAISE EXCEPTION 'who claims payouts does not approve them' USING ERRCODE = 'insufficient_privilege', DETAIL = format('Batch %s was claimed by %s as %s.', batch, b.claimed_by, b.claimed_role), HINT = 'Another login has to.';
   END IF;
   UPDATE cdp_data.payout_batch x SET approved_at = coalesce(approve_payout_batch.as_of, clock_timestamp()), approved_by = session_user WHERE x.payout_batch_id = batch;
   UPDATE cdp_data.payout p SET state = 'approved' WHERE p.payout_batch_id = batch AND p.state = 'claimed';
@@ -98,7 +125,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.approve_payout_batch(bigint, timestamptz) IS
-'Approves a batch of payouts that another person claimed: another login, in another role. Returns how many payouts may now be sent; those that were cancelled since the claim are not among them. Errors: 42704 no such batch, 42501 one''s own, 55000 approved already.';
+'Approves a batch of payouts that another person claimed: another login, whatever role either took. Returns how many payouts may now be sent; those that were cancelled since the claim are not among them. Errors: 42704 no such batch, 42501 one''s own, 55000 approved already.';
 
 CREATE OR REPLACE FUNCTION cdp.cancel_payouts(batch bigint, payout bigint DEFAULT NULL, reason text DEFAULT 'cancelled', as_of timestamptz DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -116,6 +143,15 @@ $$;
 COMMENT ON FUNCTION cdp.cancel_payouts(bigint, bigint, text, timestamptz) IS
 'Takes payouts of a batch back that were not sent (one, or NULL: all of them); their rewards are available again. reason: in words, at most 500 bytes, no personal data. Returns how many. Error 42704: no such batch.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.reward_root(side text, conversion bigint, customer bigint) RETURNS bigint
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN coalesce(CASE WHEN side = 'referee' THEN (SELECT cdp_internal.identifier_root(v.identifier_id) FROM cdp_data.referral_conversion v WHERE v.referral_conversion_id = conversion) END, cdp_internal.root_of(customer));
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.reward_root(text, bigint, bigint) IS 'Whose a reward is now: of the side referee who carries the identifier of its conversion, of the other the customer with all that he was merged into. NULL: nobody''s any more.';
+
 CREATE OR REPLACE FUNCTION cdp.send_payout_batch(batch bigint, destination text DEFAULT NULL, as_of timestamptz DEFAULT NULL) RETURNS TABLE (payout_id bigint, customer_id bigint, amount numeric, currency text, outbox_id bigint, refused text)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
@@ -132,6 +168,18 @@ BEGIN
   IF b.approved_at IS NULL THEN
     RAISE EXCEPTION 'payout batch % is not approved', batch USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('It was claimed by %s.', b.claimed_by), HINT = 'Another person approves it: cdp.approve_payout_batch().';
   END IF;
+  -- Who was taken apart since the claim, or owes something by now, waits for the next batch.
+  FOR put IN
+    SELECT p.payout_id, p.customer_id, p.amount_minor, p.currency, CASE WHEN y.strayed THEN 'the person in it was taken apart' ELSE 'owes something back' END AS why
+    FROM cdp_data.payout p CROSS JOIN LATERAL (
+      SELECT bool_or(cdp_internal.reward_root(w.side, w.referral_conversion_id, w.customer_id) IS DISTINCT FROM cdp_internal.root_of(p.customer_id)) AS strayed FROM cdp_data.payout_item i JOIN cdp_data.reward w ON w.reward_id = i.reward_id WHERE i.payout_id = p.payout_id) y
+    WHERE p.payout_batch_id = batch AND p.state = 'approved' AND (y.strayed OR EXISTS (SELECT FROM cdp_internal.customers_under(cdp_internal.root_of(p.customer_id)) h JOIN cdp_data.ledger_account a ON a.customer_id = h WHERE a.kind = 'clawback_receivable' AND a.balance_minor > 0 AND a.currency = p.currency))
+    ORDER BY p.payout_id
+  LOOP
+    PERFORM cdp_internal.payouts_cancel(ARRAY[put.payout_id], put.why, at);
+    PERFORM cdp_internal.reward_offset(ARRAY[cdp_internal.root_of(put.customer_id)], at);
+    RETURN QUERY SELECT put.payout_id, put.customer_id, cdp_internal.from_minor(put.amount_minor, put.currency), put.currency::text, NULL::bigint, put.why;
+  END LOOP;
   SELECT array_agg(p.payout_id ORDER BY p.payout_id), array_agg(p.customer_id ORDER BY p.payout_id), array_agg(jsonb_build_object('payout', p.payout_id, 'reference', 'cdp-' || p.payout_id, 'customer_id', p.customer_id, 'amount', cdp_internal.from_minor(p.amount_minor, p.currency), 'currency', p.currency, 'provider', p.provider) ORDER BY p.payout_id)
   INTO ids, homes, payloads FROM cdp_data.payout p WHERE p.payout_batch_id = batch AND p.state = 'approved';
   IF ids IS NULL THEN
@@ -160,7 +208,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.send_payout_batch(bigint, text, timestamptz) IS
-'Sends the approved payouts of a batch, posts them as paid, and returns them: as messages of kind payout to a destination of the outbox (payload: payout, reference, customer_id, amount, currency, provider), in the same transaction; destination NULL: by hand, from the rows. The provider should take the reference once. What the outbox refuses (consent, purpose) is cancelled and refused says why. Called again it sends nothing. Errors: 42704 no such batch, 55000 not approved, 23503 unknown destination.';
+'Sends the approved payouts of a batch, posts them as paid, and returns them: as messages of kind payout to a destination of the outbox (payload: payout, reference, customer_id, amount, currency, provider), in the same transaction; destination NULL: by hand, from the rows. The provider should take the reference once. What the outbox refuses (consent, purpose), who owes something back by now and who was taken apart since the claim is cancelled, and refused says why. Called again it sends nothing. Errors: 42704 no such batch, 55000 not approved, 23503 unknown destination.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.payout_hold(payout bigint) RETURNS record
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -209,6 +257,25 @@ $$;
 COMMENT ON FUNCTION cdp.confirm_payout(bigint, text, numeric, timestamptz) IS
 'Notes that a provider paid a payout, under its reference, which is there once for each provider, and posts its fee (in the payout''s currency). Returns confirmed, or repeated when it was told before. Errors: 42704 no such payout, 55000 it was not sent, or was told otherwise, 23505 another payout has the reference, 22023 bad argument.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.payout_message_stop(message bigint) RETURNS text
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  o record;
+BEGIN
+  SELECT x.state, x.next_attempt_at INTO o FROM cdp_data.outbox x WHERE x.outbox_id = message FOR UPDATE;
+  IF o.state = 'taken' AND o.next_attempt_at > clock_timestamp() THEN
+    RAISE EXCEPTION 'the payout is being delivered' USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('A deliverer has message %s until %s.', message, o.next_attempt_at), HINT = 'Wait until he has reported it, or until then.';
+  ELSIF o.state IN ('waiting', 'taken') THEN
+    UPDATE cdp_data.outbox x SET state = 'cancelled', payload = '{}', last_error = 'the payout failed' WHERE x.outbox_id = message;
+    RETURN 'cancelled';
+  END IF;
+  RETURN o.state;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.payout_message_stop(bigint) IS
+'Cancels the message of a payout in the outbox, so that nobody delivers it any more. Returns the state in which it is then, NULL when there is none. Error 55000: a deliverer has it at this moment.';
+
 CREATE OR REPLACE FUNCTION cdp.fail_payout(payout bigint, reason text, as_of timestamptz DEFAULT NULL) RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
@@ -230,6 +297,7 @@ BEGIN
     )
     SELECT array_agg(ROW('payout_failed', b.reward_id, b.revision, 1, 'paid', 'liability_available', b.amount_minor, payout, NULL)::cdp_internal.reward_move ORDER BY b.reward_id) INTO moves FROM back b;
     PERFORM cdp_internal.post_moves(moves, at);
+    PERFORM cdp_internal.payout_message_stop(p.outbox_id);
     UPDATE cdp_data.payout x SET state = 'failed', reason = fail_payout.reason, finished_at = at WHERE x.payout_id = payout;
     -- Who was erased meanwhile can not be paid again.
     PERFORM cdp_internal.reward_forsake(ARRAY[w.customer_id], at) FROM cdp_data.payout_item i JOIN cdp_data.reward w ON w.reward_id = i.reward_id WHERE i.payout_id = payout AND w.reason = 'erased' GROUP BY w.customer_id;
@@ -239,4 +307,31 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.fail_payout(bigint, text, timestamptz) IS
-'Notes that a payout did not arrive, or came back after it was confirmed: the money is posted back and its rewards are available again for the next batch, less what the person owes. Returns failed, cancelled (it was never sent) or repeated. reason: in words, no personal data. Errors: 42704 no such payout, 22023 no reason.';
+'Notes that a payout did not arrive, or came back after it was confirmed: the money is posted back and its rewards are available again for the next batch, less what the person owes. Its message in the outbox is cancelled if it waits. Returns failed, cancelled (it was never sent) or repeated. reason: in words, no personal data. Errors: 42704 no such payout, 22023 no reason, 55000 a deliverer has its message at this moment.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.payouts_untold(OUT payout_id bigint, OUT message_state text, OUT attempts integer) RETURNS SETOF record
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN QUERY SELECT p.payout_id, coalesce(o.state, 'gone'), coalesce(o.attempts, 0) FROM cdp_data.payout p LEFT JOIN cdp_data.outbox o ON o.outbox_id = p.outbox_id
+    WHERE p.state = 'sent' AND p.outbox_id IS NOT NULL AND (o.state IS NULL OR o.state IN ('cancelled', 'failed')) ORDER BY p.payout_id;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.payouts_untold() IS
+'Payouts that count as sent and whose message in the outbox ended otherwise: cancelled, failed, or gone without a confirmation. attempts: how often a deliverer had it.';
+
+CREATE OR REPLACE FUNCTION cdp.follow_payouts(as_of timestamptz DEFAULT NULL) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+DECLARE
+  ids bigint[];
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  -- What nobody ever took was not paid. Of what somebody had nobody knows: finance asks the provider.
+  ids := ARRAY(SELECT u.payout_id FROM cdp_internal.payouts_untold() u WHERE u.message_state = 'cancelled' AND u.attempts = 0);
+  PERFORM cdp_internal.hold_people(ARRAY(SELECT cdp_internal.root_of(p.customer_id) FROM cdp_data.payout p WHERE p.payout_id = ANY (ids)));
+  RETURN (SELECT count(*) FROM unnest(ids) i WHERE cdp.fail_payout(i, 'its message was cancelled before anybody took it', as_of) = 'failed');
+END
+$$;
+COMMENT ON FUNCTION cdp.follow_payouts(timestamptz) IS
+'Posts back payouts whose message the outbox cancelled before any deliverer had it (consent, purpose): their rewards are available again. Returns how many. The job list runs it. Those whose message failed, or was cancelled after it had been tried, are findings of cdp.health(): ask the provider, then cdp.confirm_payout() or cdp.fail_payout(). Error 55000 before cdp.setup().';

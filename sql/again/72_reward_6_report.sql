@@ -13,7 +13,7 @@ BEGIN
     FROM cdp_data.reward w LEFT JOIN (
       SELECT p.reward_id, sum(n.amount_minor) FILTER (WHERE a.kind = 'budget_reserved') AS reserved, sum(n.amount_minor) FILTER (WHERE a.kind = 'liability_pending') AS pending, sum(n.amount_minor) FILTER (WHERE a.kind = 'liability_available') AS available,
         sum(n.amount_minor) FILTER (WHERE a.kind = 'paid') AS paid, sum(n.amount_minor) FILTER (WHERE a.kind = 'breakage_expired') AS expired, sum(n.amount_minor) FILTER (WHERE a.kind = 'budget') AS budget,
-        sum(n.amount_minor) FILTER (WHERE a.kind = 'clawback_receivable' AND p.kind IN ('clawback', 'reversal')) AS owed, -sum(n.amount_minor) FILTER (WHERE a.kind = 'clawback_receivable' AND p.kind = 'offset') AS kept
+        sum(n.amount_minor) FILTER (WHERE a.kind = 'clawback_receivable' AND p.kind IN ('clawback', 'reversal') OR a.kind = 'fees' AND p.kind = 'reversal') AS owed, -sum(n.amount_minor) FILTER (WHERE a.kind = 'clawback_receivable' AND p.kind = 'offset') AS kept
       FROM cdp_data.ledger_posting p JOIN cdp_data.ledger_entry n ON n.ledger_posting_id = p.ledger_posting_id JOIN cdp_data.ledger_account a ON a.ledger_account_id = n.ledger_account_id WHERE p.reward_id IS NOT NULL GROUP BY 1) e ON e.reward_id = w.reward_id) x
   WHERE x.has <> x.booked ORDER BY x.reward_id;
   RETURN QUERY
@@ -77,7 +77,7 @@ BEGIN
   WITH line AS (
     SELECT p.ledger_posting_id AS id, p.booked_on, p.occurred_at, p.kind::text AS kind, p.reward_id, p.payout_id, a.currency::text AS currency, min(a.referral_campaign_id) AS campaign,
       coalesce(-sum(n.amount_minor) FILTER (WHERE a.kind = 'liability_pending'), 0) AS pending, coalesce(-sum(n.amount_minor) FILTER (WHERE a.kind = 'liability_available'), 0) AS available, coalesce(sum(n.amount_minor) FILTER (WHERE a.kind = 'clawback_receivable'), 0) AS owed
-    FROM (SELECT DISTINCT h.home FROM cdp_internal.reward_homes(ARRAY[cdp_internal.root_of(customer)]) h) h JOIN cdp_data.ledger_account a ON a.customer_id = h.home
+    FROM cdp_internal.customers_under(cdp_internal.root_of(customer)) h (home) JOIN cdp_data.ledger_account a ON a.customer_id = h.home
       JOIN cdp_data.ledger_entry n ON n.ledger_account_id = a.ledger_account_id JOIN cdp_data.ledger_posting p ON p.ledger_posting_id = n.ledger_posting_id
     GROUP BY p.ledger_posting_id, a.currency
   ), run AS (

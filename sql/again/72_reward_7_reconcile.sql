@@ -103,7 +103,7 @@ BEGIN
     RETURN 'repeated';
   END IF;
   rest := minor;
-  FOR a IN SELECT x.ledger_account_id, x.balance_minor FROM cdp_internal.reward_homes(ARRAY[cdp_internal.root_of(customer)]) h JOIN cdp_data.ledger_account x ON x.customer_id = h.home
+  FOR a IN SELECT x.ledger_account_id, x.balance_minor FROM cdp_internal.customers_under(cdp_internal.root_of(customer)) h (home) JOIN cdp_data.ledger_account x ON x.customer_id = h.home
     WHERE x.kind = 'clawback_receivable' AND x.referral_campaign_id = id AND x.currency = code AND x.balance_minor > 0 ORDER BY x.ledger_account_id
   LOOP
     part := least(rest, a.balance_minor);

@@ -150,7 +150,7 @@ BEGIN
   ), idp AS MATERIALIZED ( -- identifiers of everybody concerned
     SELECT p.root, i.identifier_id AS iid, i.type_id AS type, CASE WHEN i.type_id = 2 THEN cdp.email_parts(i.value) END AS parts, CASE WHEN mails AND i.type_id = 3 THEN i.value END AS phone
     FROM unnest(p_root, p_home) AS p (root, home) JOIN cdp_data.identifier i ON i.customer_id = p.home
-    WHERE i.type_id IN (2, 3, 4, 5, 7, 8, 11, 13, 15) AND (i.first_seen IS NULL OR i.first_seen <= as_of) AND (NOT moved OR cdp_internal.customer_root(omap, omap, i.customer_id, i.identifier_id) = i.customer_id)
+    WHERE i.type_id IN (2, 3, 4, 5, 7, 8, 11, 13, 15) AND (i.first_seen IS NULL OR i.first_seen <= as_of) AND (NOT moved OR cdp_internal.customer_root(NULL, omap, i.customer_id, i.identifier_id) = i.customer_id)
     UNION ALL
     SELECT p.root, i.identifier_id, i.type_id, CASE WHEN i.type_id = 2 THEN cdp.email_parts(i.value) END, CASE WHEN mails AND i.type_id = 3 THEN i.value END
     FROM unnest(CASE WHEN moved THEN p_root END, CASE WHEN moved THEN p_home END) AS p (root, home) JOIN cdp_data.identifier_override o ON o.customer_id = p.home JOIN cdp_data.identifier i ON i.identifier_id = o.identifier_id

@@ -82,7 +82,7 @@ CREATE TABLE IF NOT EXISTS cdp_data.payout_batch (
   CHECK (approved_by <> claimed_by)
 );
 COMMENT ON TABLE cdp_data.payout_batch IS 'Batches of payouts: claimed by one person, approved by another one, then sent.';
-COMMENT ON COLUMN cdp_data.payout_batch.claimed_by IS 'The login that claimed it, acting as claimed_role; approved_by: the login that approved it.';
+COMMENT ON COLUMN cdp_data.payout_batch.claimed_by IS 'The login that claimed it, acting as claimed_role; approved_by: the login that approved it, never the same.';
 COMMENT ON COLUMN cdp_data.payout_batch.provider IS 'Who pays: a name of your own.';
 COMMENT ON COLUMN cdp_data.payout_batch.destination IS 'Destination of the outbox to which it was sent; NULL: not sent, or by hand.';
 CREATE TABLE IF NOT EXISTS cdp_data.payout (
@@ -123,7 +123,7 @@ COMMENT ON TABLE cdp_data.payout_item IS 'Which rewards a payout pays, and how m
 
 -- step: reward settings
 ALTER TABLE cdp_data.setting ADD COLUMN IF NOT EXISTS reward_expiry interval CHECK (reward_expiry > '0'::interval),
-  ADD COLUMN IF NOT EXISTS payout_minimum jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(payout_minimum) = 'object');
+  ADD COLUMN IF NOT EXISTS payout_minimum jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(payout_minimum) = 'object' AND NOT jsonb_path_exists(payout_minimum, 'strict $.* ? (@.type() != "number" || @ < 0)'));
 COMMENT ON COLUMN cdp_data.setting.reward_expiry IS 'Rewards that were available for longer than this expire (cdp.expire_rewards()). NULL: never.';
 COMMENT ON COLUMN cdp_data.setting.payout_minimum IS 'Least amount of a payout by currency, in its units: {"EUR": 10}. A currency that is not there: any amount.';
 
@@ -148,6 +148,7 @@ SELECT cdp_internal.declare_mixed_sources('cdp_data.' || t) FROM unnest(array['r
 -- step: again: reward jobs
 SELECT cdp_internal.declare_job(v.name, 'referral', v.command, v.schedule, v.description) FROM (VALUES
   ('reward_release', 'SELECT cdp.release_rewards()', '1 minute', 'Makes rewards available whose hold is over.'),
+  ('payout_follow', 'SELECT cdp.follow_payouts()', '10 minutes', 'Posts back payouts whose message was cancelled.'),
   ('reward_expiry', 'SELECT cdp.expire_rewards()', '1 day at 02:40', 'Lets rewards expire that nobody took in time.')
 ) AS v (name, command, schedule, description);
 

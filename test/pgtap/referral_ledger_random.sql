@@ -71,7 +71,7 @@ BEGIN
     ELSIF what < 92 THEN
       word := 'confirm';
       PERFORM cdp.confirm_payout(p.payout_id, 'B' || p.payout_id, trunc(random() * 3)::numeric / 100, t) FROM (SELECT payout_id FROM cdp_data.payout WHERE state = 'sent' ORDER BY random() LIMIT 2) p;
-    ELSIF what < 95 THEN
+    ELSIF what < 94 THEN
       word := 'fail';
       PERFORM cdp.fail_payout(p.payout_id, 'account closed', t) FROM (SELECT payout_id FROM cdp_data.payout WHERE state IN ('sent', 'confirmed', 'claimed', 'approved') ORDER BY random() LIMIT 1) p;
     ELSIF what < 97 THEN

@@ -1,9 +1,10 @@
--- Rewards by the roads that users take: clocks that run ahead, decisions of an earlier moment.
+-- Rewards by the roads that users take: clocks that run ahead, decisions of an earlier moment, payouts and their messages, debts beside
+-- earnings, people who are merged, taken apart and erased.
 BEGIN;
-SELECT plan(9);
+SELECT plan(49);
 SET LOCAL client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC');
-SELECT count(cdp.identify('shop', jsonb_build_object('email', v || '@example.org'), '{}', '2026-01-20')) FROM unnest('{anna,ben,carl}'::text[]) v;
+SELECT count(cdp.identify('shop', jsonb_build_object('email', v || '@example.org'), '{}', '2026-01-20')) FROM unnest('{anna,ben,carl,dora,emil,fay,gus}'::text[]) v;
 CREATE FUNCTION pg_temp.c(who text) RETURNS bigint LANGUAGE sql AS $$ SELECT cdp.customer_of('email', who || '@example.org') $$;
 CREATE FUNCTION pg_temp.campaign(name text, rules jsonb, caps jsonb DEFAULT '[]', terms jsonb DEFAULT '{}') RETURNS void LANGUAGE plpgsql AS $$
 BEGIN
@@ -29,6 +30,132 @@ SELECT is((SELECT count(*) FROM cdp_data.ledger_posting WHERE occurred_at > cloc
 -- An earlier moment than that of the last decision.
 SELECT is(cdp_internal.reward_settle(ARRAY(SELECT referral_id FROM cdp_data.referral), now() - interval '1 hour'), 0::bigint, 'as of an hour ago nothing is taken back');
 SELECT is(pg_temp.rewards('ahead'), 'a1 referr 1000-400 held, a2 referr 200 held, a3 referr 300 held', 'all stays');
+
+-- Payouts and their messages.
+CREATE FUNCTION pg_temp.whole() RETURNS text LANGUAGE sql AS $$ SELECT coalesce((SELECT string_agg(v.problem || ': ' || v.subject || ' ' || v.detail, '; ') FROM cdp.ledger_verify() v), 'whole') $$;
+CREATE FUNCTION pg_temp.books(name text) RETURNS text LANGUAGE sql AS $$
+  SELECT coalesce(string_agg(format('%s%s %s', a.kind, ' ' || i.who, a.balance_minor), ', ' ORDER BY array_position('{budget,budget_reserved,liability_pending,liability_available,paid,breakage_expired,clawback_receivable,fees}', a.kind::text), i.who, a.customer_id), 'nothing')
+  FROM cdp_data.ledger_account a JOIN cdp_data.referral_campaign g USING (referral_campaign_id) LEFT JOIN LATERAL (SELECT split_part(n.value, '@', 1) AS who FROM cdp_data.identifier n WHERE n.customer_id = a.customer_id ORDER BY n.identifier_id LIMIT 1) i ON true WHERE g.name = $1 AND a.balance_minor <> 0 $$;
+CREATE FUNCTION pg_temp.claim(at timestamptz) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE b bigint;
+BEGIN
+  SELECT payout_batch_id INTO b FROM cdp.claim_payouts('bank', 'EUR', as_of => at);
+  UPDATE cdp_data.payout_batch SET claimed_by = 'another' WHERE payout_batch_id = b;
+  PERFORM cdp.approve_payout_batch(b) WHERE b IS NOT NULL;
+  RETURN b;
+END $$;
+CREATE FUNCTION pg_temp.buy(key text, who text, value numeric, code text, at timestamptz DEFAULT '2026-02-01') RETURNS text LANGUAGE sql AS $$
+  SELECT result || ' ' || coalesce(state, reason) FROM cdp.referral_convert('shop', key, 'purchase', at, jsonb_build_object('email', who || '@example.org'), value, 'EUR', code => code) $$;
+INSERT INTO cdp_data.destination (destination, purpose) VALUES ('psp', 'service');
+SELECT pg_temp.campaign('told', '[{"rule": "friend", "side": "referrer", "trigger": "every_purchase", "shape": "percent", "rate": 0.1, "hold": "0"}]');
+SELECT pg_temp.buy('t1', 'carl', 100, 'annas-told'), cdp.release_rewards('2026-02-02') \g /dev/null
+SELECT pg_temp.claim('2026-02-02') AS b \gset
+SELECT outbox_id AS m, payout_id AS p FROM cdp.send_payout_batch(:b, 'psp') \gset
+SELECT cdp.fail_payout(:p, 'wrong account') \g /dev/null
+SELECT is((SELECT state || payload::text FROM cdp_data.outbox WHERE outbox_id = :m), 'cancelled{}', 'the message of a payout that failed goes nowhere');
+SELECT pg_temp.claim('2099-01-01') AS b \gset
+SELECT outbox_id AS m, payout_id AS p FROM cdp.send_payout_batch(:b, 'psp') \gset
+SELECT is((SELECT string_agg(payload ->> 'payout', ',') FROM cdp.outbox_take('psp')), :'p', 'one that was sent again is taken once');
+SELECT throws_ok(format('SELECT cdp.fail_payout(%s, %L)', :p, 'x'), '55000', 'the payout is being delivered', 'while a deliverer has it nobody says that it failed');
+UPDATE cdp_data.outbox SET next_attempt_at = now() - interval '1 second' WHERE outbox_id = :m;
+SELECT is(cdp.fail_payout(:p, 'he never came back'), 'failed', 'after his lease it may');
+SELECT is((SELECT count(*) FROM cdp.outbox_take('psp')), 0::bigint, 'and nobody gets it any more');
+SELECT pg_temp.claim('2099-01-01') AS b \gset
+SELECT outbox_id AS m, payout_id AS p FROM cdp.send_payout_batch(:b, 'psp') \gset
+UPDATE cdp_data.outbox SET state = 'cancelled', payload = '{}' WHERE outbox_id = :m;
+SELECT is(cdp.follow_payouts(), 1::bigint, 'a message that the outbox cancelled before anybody had it');
+SELECT is((SELECT state || ' ' || pg_temp.books('told') FROM cdp_data.payout WHERE payout_id = :p), 'failed budget 1000, liability_available anna -1000', 'was not paid');
+SELECT pg_temp.claim('2099-01-01') AS b \gset
+SELECT outbox_id AS m, payout_id AS p FROM cdp.send_payout_batch(:b, 'psp') \gset
+UPDATE cdp_data.outbox SET state = 'failed', attempts = 3 WHERE outbox_id = :m;
+SELECT is(ARRAY[cdp.follow_payouts()::text, (SELECT count(*)::text FROM cdp.health() WHERE finding = 'payout_message')], '{0,1}', 'of one that was tried nobody knows, and that is told');
+SELECT cdp.confirm_payout(:p, 'P-1') \g /dev/null
+SELECT is((SELECT count(*) FROM cdp.health() WHERE finding = 'payout_message'), 0::bigint, 'until somebody asked');
+SELECT throws_ok($$UPDATE cdp_data.setting SET payout_minimum = '{"EUR": "ten"}'$$, '23514', NULL, 'a least payout is a number');
+UPDATE cdp_data.setting SET payout_minimum = '{"EURO": 1}';
+SELECT is((SELECT count(*) FROM cdp.health() WHERE finding = 'payout_minimum'), 1::bigint, 'of a currency');
+UPDATE cdp_data.setting SET payout_minimum = '{}';
+
+-- Given up, and then the refund was none; paid back, and then the bank returns the payment.
+SELECT cdp.referral_refund('shop', 'tf1', 't1', 100) \g /dev/null
+SELECT is(pg_temp.books('told'), 'paid -1000, clawback_receivable anna 1000', 'refunded after payment');
+SELECT cdp.settle_receivable(pg_temp.c('anna'), 'told', 3, 'repaid', 'cash'), cdp.settle_receivable(pg_temp.c('anna'), 'told', 5, 'written_off', 'board') \g /dev/null
+UPDATE cdp_data.referral_refund SET retracted_at = now() WHERE source_key = 'tf1';
+SELECT cdp_internal.reward_settle(ARRAY(SELECT referral_id FROM cdp_data.referral)) \g /dev/null
+SELECT is(pg_temp.books('told'), 'budget 1000, liability_pending anna -300, paid -700', 'what was open is let go, what was given up he has kept, what he paid back is owed to him again');
+SELECT is(pg_temp.whole(), 'whole', 'the books are whole');
+UPDATE cdp_data.referral_refund SET retracted_at = NULL WHERE source_key = 'tf1';
+SELECT cdp_internal.reward_settle(ARRAY(SELECT referral_id FROM cdp_data.referral)) \g /dev/null
+SELECT is(pg_temp.books('told'), 'paid -700, clawback_receivable anna 700', 'refunded again: he had 10, and paid 3 back');
+SELECT cdp.settle_receivable(pg_temp.c('anna'), 'told', 7, 'repaid', 'cash 2') \g /dev/null
+SELECT is(ARRAY[cdp.fail_payout(:p, 'returned by the bank'), pg_temp.books('told')], ARRAY['failed', 'liability_available anna -1000, paid 1000'], 'paid back and then returned by the bank: it is his');
+SELECT is(pg_temp.whole(), 'whole', 'the books are whole');
+
+-- One person owes, another has; then they are one.
+SELECT pg_temp.campaign('debts', '[{"rule": "welcome", "side": "referee", "trigger": "every_purchase", "shape": "percent", "rate": 0.1, "hold": "0"}]');
+SELECT pg_temp.claim('2099-01-01') AS b \gset
+SELECT count(*) FROM cdp.send_payout_batch(:b) \g /dev/null
+SELECT pg_temp.buy('d1', 'dora', 100, 'annas-debts'), cdp.release_rewards('2026-02-02') \g /dev/null
+SELECT pg_temp.claim('2099-01-01') AS b \gset
+SELECT count(*) FROM cdp.send_payout_batch(:b) \g /dev/null
+SELECT cdp.referral_refund('shop', 'df1', 'd1', 60), pg_temp.buy('d2', 'emil', 50, 'annas-debts'), cdp.release_rewards('2026-02-02') \g /dev/null
+SELECT is(pg_temp.books('debts'), 'budget 900, liability_available emil -500, paid -1000, clawback_receivable dora 600', 'one owes 6, the other has 5');
+SELECT (cdp.alias('shop', '{"email": "dora@example.org"}', '{"email": "emil@example.org"}')).merged IS NOT NULL AS merged \gset
+SELECT is((SELECT payouts FROM cdp.claim_payouts('bank', 'EUR')), 0::bigint, 'as one they have nothing to be paid');
+SELECT is(pg_temp.books('debts'), 'budget 900, paid -1000, clawback_receivable dora 100', 'it is kept against what they owe');
+SELECT cdp.referral_refund('shop', 'df2', 'd1', 40) \g /dev/null
+SELECT is(pg_temp.books('debts'), 'budget 500, paid -1000, clawback_receivable dora 500', 'and they owe more');
+SELECT pg_temp.buy('d3', 'fay', 90, 'annas-debts'), cdp.release_rewards('2026-02-02') \g /dev/null
+SELECT pg_temp.claim('2099-01-01') AS b \gset
+SELECT (cdp.alias('shop', '{"email": "dora@example.org"}', '{"email": "fay@example.org"}')).merged IS NOT NULL AS merged \gset
+SELECT is((SELECT string_agg(format('%s %s', amount, refused), ',') FROM cdp.send_payout_batch(:b)), '9.00 owes something back', 'who owes by the time of sending is not paid');
+SELECT is(pg_temp.books('debts'), 'budget 1400, liability_available fay -400, paid -1000', 'but has the rest for the next batch');
+SELECT pg_temp.claim('2099-01-01') AS b \gset
+SELECT count(*) FROM cdp.send_payout_batch(:b) \g /dev/null
+SELECT is(pg_temp.whole(), 'whole', 'the books are whole');
+
+-- People who are taken apart: a reward goes with the identifier of its purchase, and so does a claim.
+SELECT cdp.identify('shop', '{"user_id": "h", "phone": "+4915112345678"}', '{}', '2026-01-20') AS h \g /dev/null
+SELECT count(*) FROM cdp.referral_convert('shop', 'm1', 'purchase', '2026-02-01', '{"phone": "+4915112345678"}', 100, 'EUR', code => 'annas-debts') \g /dev/null
+SELECT cdp.release_rewards('2026-02-02') \g /dev/null
+SELECT pg_temp.claim('2099-01-01') AS b \gset
+SELECT is((SELECT customer_id FROM cdp_data.payout WHERE payout_batch_id = :b), cdp.customer_of('user_id', 'h'), 'claimed by two who are one');
+SELECT count(*) FROM cdp.unmerge(identifier => (SELECT identifier_id FROM cdp_data.identifier WHERE value = '+4915112345678')) \g /dev/null
+SELECT isnt(cdp.customer_of('phone', '+4915112345678'), cdp.customer_of('user_id', 'h'), 'who are taken apart');
+SELECT is((SELECT refused FROM cdp.send_payout_batch(:b)), 'the person in it was taken apart', 'it is not sent');
+SELECT pg_temp.claim('2099-01-01') AS b \gset
+SELECT is((SELECT array_agg(customer_id) FROM cdp_data.payout WHERE payout_batch_id = :b), ARRAY[cdp.customer_of('phone', '+4915112345678')], 'but claimed again, by who bought');
+SELECT is((SELECT count(*) FROM cdp.referrer_statement(cdp.customer_of('user_id', 'h')) WHERE available_balance <> 0 AND event = 'moved'), 0::bigint, 'nothing is left with the other');
+SELECT is((SELECT available_balance FROM cdp.referrer_statement(cdp.customer_of('phone', '+4915112345678')) WHERE event = 'moved'), 10.00, 'it moved');
+SELECT is(pg_temp.whole(), 'whole', 'the books are whole');
+-- Before anything is claimed, as the job does.
+SELECT cdp.identify('shop', '{"user_id": "k", "phone": "+4915112345679"}', '{}', '2026-01-20') \g /dev/null
+SELECT count(*) FROM cdp.referral_convert('shop', 'm2', 'purchase', '2026-02-01', '{"phone": "+4915112345679"}', 70, 'EUR', code => 'annas-debts') \g /dev/null
+SELECT count(*) FROM cdp.unmerge(identifier => (SELECT identifier_id FROM cdp_data.identifier WHERE value = '+4915112345679')) \g /dev/null
+SELECT cdp_internal.referral_settled(cdp_internal.reward_strayed(ARRAY[cdp.customer_of('phone', '+4915112345679')])) \g /dev/null
+SELECT is((SELECT w.customer_id FROM cdp_data.reward w JOIN cdp_data.referral_conversion USING (referral_conversion_id) WHERE source_key = 'm2'), cdp.customer_of('phone', '+4915112345679'), 'the job brings rewards to who bought');
+SELECT is(pg_temp.whole(), 'whole', 'the books are whole');
+
+-- Caps of people who were one: each erased, the other's rewards are still settled.
+SELECT pg_temp.campaign('capped', '[{"rule": "welcome", "side": "referee", "trigger": "every_purchase", "shape": "percent", "rate": 0.1}]', '[{"per": "referee", "amount": 100}, {"per": "campaign", "amount": 1000}]');
+SELECT cdp.identify('shop', '{"email": "x@example.org"}', '{}', '2026-01-20'), cdp.identify('shop', '{"email": "y@example.org"}', '{}', '2026-01-20') \g /dev/null
+SELECT (cdp.alias('shop', '{"email": "x@example.org"}', '{"email": "y@example.org"}')).merged IS NOT NULL AS merged \gset
+SELECT count(*) FROM cdp.referral_convert('shop', 'c1', 'purchase', '2026-02-01', '{"email": "x@example.org"}', 100, 'EUR', code => 'annas-capped') \g /dev/null
+SELECT count(*) FROM cdp.referral_convert('shop', 'c2', 'purchase', '2026-02-02', '{"email": "y@example.org"}', 200, 'EUR') \g /dev/null
+SELECT is(pg_temp.rewards('capped'), 'c1 refere 1000 held, c2 refere 2000 held', 'one person, one cap');
+SELECT count(*) FROM cdp.unmerge(merge => (SELECT max(merge_id) FROM cdp_data.merge_log WHERE kind = 'merge')) \g /dev/null
+SELECT cdp_internal.referral_settled(cdp_internal.reward_strayed(ARRAY[pg_temp.c('x'), pg_temp.c('y')])) \g /dev/null
+SELECT cdp.erase_customer(pg_temp.c('x'), 'delete') IS NOT NULL AS gone \g /dev/null
+SELECT is(pg_temp.whole(), 'whole', 'one is erased: the books are whole');
+SELECT is((SELECT count(*) FROM cdp_data.reward w CROSS JOIN unnest(w.counters) k WHERE k ~ '/referee/' AND NOT EXISTS (SELECT FROM cdp_data.reward_counter c WHERE c.counter_key = k)), 0::bigint, 'no reward names a cap that is gone');
+SELECT lives_ok($$SELECT cdp.referral_refund('shop', 'cf2', 'c2', 50)$$, 'the other one gives something back');
+SELECT is(pg_temp.whole(), 'whole', 'the books are whole');
+-- A counter that is not there is passed over, and none is taken for it.
+SELECT count(*) FROM cdp.referral_convert('shop', 'c3', 'purchase', '2026-02-02', '{"email": "gus@example.org"}', 200, 'EUR', code => 'annas-capped') \g /dev/null
+UPDATE cdp_data.reward SET counters = counters || '0/gone'::text WHERE customer_id = pg_temp.c('gus');
+SELECT lives_ok($$SELECT cdp.referral_refund('shop', 'cf3', 'c3', 100)$$, 'a reward that names a counter which is gone can still be settled');
+SELECT is((SELECT ARRAY[used_minor, used_count] FROM cdp_data.reward_counter WHERE counter_key = (SELECT 'budget/' || referral_campaign_id FROM cdp_data.referral_campaign WHERE name = 'capped')),
+  (SELECT ARRAY[sum(amount_minor - clawed_minor), count(*)]::bigint[] FROM cdp_data.reward w JOIN cdp_data.referral_campaign g USING (referral_campaign_id) WHERE g.name = 'capped' AND amount_minor > clawed_minor), 'and no other counter is taken for it');
 
 SELECT is_empty('SELECT * FROM cdp.ledger_verify()', 'the books are whole');
 SELECT * FROM finish();
