@@ -77,7 +77,8 @@ BEGIN
   ELSIF k.type = 'word' AND word <> ALL (k.words) THEN
     code := 'E_WORD';
     message := format('"%s" has no "%s"', k.key, left(word, 63));
-    hint := cdp_internal.did_you_mean(word, k.words, format('Take one of %s.', array_to_string(k.words, ', ')));
+    -- All of them: of two as near, such as referrer and referee, the nearer in writing may be the other one.
+    hint := format('Take one of %s.', array_to_string(k.words, ', '));
   ELSIF k.type = 'name' AND word !~ ('^[a-z0-9][a-z0-9_.-]{0,62}$' COLLATE "C") THEN
     code := 'E_NAME';
     message := format('"%s" must be a name of a-z 0-9 _ . -', k.key);

@@ -72,7 +72,7 @@ BEGIN
     RETURN QUERY SELECT 'error', 'unknown_currency', format('there is no currency "%s" any more', c.currency), 'See cdp_data.currency_all.';
     RETURN;
   ELSIF v IS NULL THEN
-    RETURN QUERY SELECT 'error', 'no_terms', 'it has no terms: nobody knows what is paid for what', format('SELECT cdp.set_referral_terms(%L, ...);', c.name);
+    RETURN QUERY SELECT 'error', 'no_terms', 'it has no terms: nobody knows what is paid for what', format('SELECT cdp.set_referral_terms(%L, rules => ''[{"rule": "friend", "side": "referrer", "trigger": "first_purchase", "shape": "flat", "amount": 10}]'');', c.name);
     RETURN;
   END IF;
   -- Kinds and rules may have changed since the terms were set; what they may cost is told again.

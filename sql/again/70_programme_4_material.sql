@@ -79,6 +79,10 @@ BEGIN
   SELECT 'warning', 'no_material', format('nothing is approved for channel "%s": nobody can be told there', w), format('SELECT cdp.add_referral_material(%L, %L, ...); then cdp.approve_referral_material()', c.name, w)
   FROM unnest(c.channels) w WHERE NOT EXISTS (SELECT FROM cdp_data.referral_material m WHERE m.referral_campaign_id = campaign AND m.channel = w AND m.state = 'approved')
   UNION ALL
+  SELECT 'warning', 'material_language', format('on channel "%s" something is approved in %s only: who speaks another language, or of whom none is known, is not told', m.channel, string_agg(DISTINCT m.language, ', ' ORDER BY m.language)),
+    format('Add one without a language: SELECT cdp.add_referral_material(%L, %L, ...);', c.name, m.channel)
+  FROM cdp_data.referral_material m WHERE m.referral_campaign_id = campaign AND m.state = 'approved' GROUP BY m.channel HAVING bool_and(m.language <> '')
+  UNION ALL
   SELECT 'warning', 'material_weights', format('the weights of channel "%s"%s add up to nothing: it goes to nobody', m.channel, coalesce(' in language ' || nullif(m.language, ''), '')), 'Give one of the variants a weight above 0.'
   FROM cdp_data.referral_material m WHERE m.referral_campaign_id = campaign AND m.state = 'approved' GROUP BY m.channel, m.language HAVING sum(m.weight) = 0;
 END

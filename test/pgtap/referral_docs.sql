@@ -15,8 +15,8 @@ SET client_min_messages = error;
 \set said `sed 's/ *$//' "$ANSWERS"`
 \! rm -f "$PAGE" "$ANSWERS"
 \set printed `awk '/^\140\140\140/ {open = !open; p = open && $0 == "\140\140\140"; if (p) print "==="; next} p' "$CDP_TOP/docs/referral.md" | sed 's/ *$//' | grep -v rows`
-SELECT is((SELECT count(*) || ' ' || coalesce(string_agg(b, ' / ') FILTER (WHERE strpos(:'said', b) = 0), 'none differs') FROM (SELECT btrim(x, E'\n') AS b FROM regexp_split_to_table(:'printed', '(^|\n)===') x) y WHERE b <> ''), '3 none differs', 'docs/referral.md runs as printed');
-SELECT is((SELECT string_agg(state, ' ' ORDER BY from_at) FROM cdp_data.referral_campaign_state), 'draft active paused active', 'the campaign goes on');
+SELECT is((SELECT count(*) || ' ' || coalesce(string_agg(b, ' / ') FILTER (WHERE strpos(:'said', b) = 0), 'none differs') FROM (SELECT btrim(x, E'\n') AS b FROM regexp_split_to_table(:'printed', '(^|\n)===') x) y WHERE b <> ''), '5 none differs', 'docs/referral.md runs as printed');
+SELECT is((SELECT string_agg(state, ' ' ORDER BY from_at) FROM cdp_data.referral_campaign_state), 'draft active paused active ended', 'the campaign went on to its end');
 SELECT is((SELECT string_agg(state || ' ' || body, '; ' ORDER BY referral_material_id) FROM cdp_data.referral_material WHERE channel = 'sms'), 'approved Your code: {code}', 'the text was mended');
 SELECT is((SELECT array_agg(amount_minor ORDER BY terms_version) FROM cdp_data.reward_rule WHERE rule = 'friend'), '{1000,1200}', 'two versions');
 \set codes `grep -oh "'\(error\|warning\|info\)', '[a-z_]*'\|THEN '[a-z]*_\?[a-z]*' WHEN\|ELSE 'terms'\|SELECT 'wechat_[a-z]*'\|'budget_small'\|'wechat_levels'" "$CDP_TOP"/sql/again/70_programme_1_define.sql "$CDP_TOP"/sql/again/70_programme_3_check.sql | grep -o "'[a-z_]*'" | tr -d "'" | grep -v -x 'error\|warning\|info\|activated\|paused\|resumed\|ended\|pause\|end\|archive\|number\|boolean\|array\|string' | sort -u`
