@@ -87,17 +87,9 @@ DECLARE
   r record;
   known text[] := '{description,segment,purpose,channel,destination,campaign,holdout,goal_kinds,goal_within,schedule,starts_at,ends_at,variants}';
   late text[] := '{description,ends_at}'; -- may change once messages were written
-  odd text;
   s record;
 BEGIN
-  IF jsonb_typeof(changes) IS DISTINCT FROM 'object' THEN
-    RAISE EXCEPTION 'changes must be a JSON object' USING ERRCODE = 'invalid_parameter_value', HINT = format('Its keys are %s.', array_to_string(known, ', '));
-  END IF;
-  SELECT k INTO odd FROM jsonb_object_keys(changes) k WHERE k <> ALL (known) ORDER BY k COLLATE "C" LIMIT 1;
-  IF FOUND THEN
-    RAISE EXCEPTION 'a campaign run has no "%"', left(odd, 100)
-      USING ERRCODE = 'invalid_parameter_value', HINT = cdp_internal.did_you_mean(odd, known, format('Its keys are %s.', array_to_string(known, ', ')));
-  END IF;
+  PERFORM cdp_internal.require_changes('campaign run', changes, known);
   SELECT x.* INTO r FROM cdp_data.campaign_run x WHERE x.campaign_run_id = id FOR UPDATE;
   IF r.state IN ('finished', 'cancelled') OR r.state IN ('running', 'paused') AND changes - late <> '{}' THEN
     RAISE EXCEPTION 'campaign run "%" is %', name, r.state
@@ -234,30 +226,19 @@ DECLARE
   r record;
   d record;
   v record;
-  s record;
+  a record;
   bits bytea;
   n bigint;
   capped bigint;
   least_people integer := cdp_internal.minimum_audience();
 BEGIN
   SELECT x.* INTO r FROM cdp_data.campaign_run x WHERE x.campaign_run_id = run;
-  SELECT x.name, x.purpose INTO s FROM cdp_data.segment x WHERE x.segment_id = r.segment_id;
+  SELECT y.bits, y.refusal INTO a FROM cdp_data.segment x, cdp_internal.aim_audience(x.name, r.channel) y WHERE x.segment_id = r.segment_id;
   IF NOT FOUND THEN
     RETURN QUERY SELECT 'error', 'no_segment', 'it has no segment', format('SELECT cdp.edit_campaign_run(%L, ''{"segment": "..."}'');', r.name);
-  ELSE
-    IF s.purpose <> r.purpose THEN
-      RETURN QUERY SELECT 'error', 'segment_purpose', format('segment "%s" is for the purpose %s, the run for %s', s.name, s.purpose, r.purpose), 'Use a segment of the run''s purpose.';
-    END IF;
-    BEGIN
-      bits := cdp_internal.audience_bits(s.name, r.channel);
-    EXCEPTION WHEN invalid_parameter_value OR object_not_in_prerequisite_state OR undefined_object THEN
-      RETURN QUERY SELECT 'error', 'no_audience', SQLERRM, 'Activate the segment, mend its rule, or wait for the next cdp.segment_tick().';
-    END;
   END IF;
-  IF r.purpose IS NOT NULL AND NOT EXISTS (SELECT FROM cdp_data.purpose_all p WHERE p.name = r.purpose) THEN
-    RETURN QUERY SELECT 'error', 'unknown_purpose', format('there is no purpose named "%s"', left(r.purpose, 100)),
-      cdp_internal.did_you_mean(r.purpose, ARRAY(SELECT p.name FROM cdp_data.purpose_all p), 'SELECT name FROM cdp_data.purpose_all; lists them.');
-  END IF;
+  bits := a.bits;
+  RETURN QUERY SELECT f.* FROM cdp_internal.aim_findings('run', r.segment_id, r.purpose, r.holdout_id, r.campaign_id, a.refusal) f;
   SELECT x.* INTO d FROM cdp_data.destination x WHERE x.destination = r.destination;
   IF r.destination IS NULL THEN
     RETURN QUERY SELECT 'error', 'no_destination', 'it has no destination', format('SELECT cdp.edit_campaign_run(%L, ''{"destination": "..."}'');', r.name);
@@ -291,8 +272,7 @@ BEGIN
     (r.starts_at <= now() AND r.state = 'draft', 'warning', 'starts_past', format('it was to start at %s, which is past', r.starts_at), 'It starts at launch.'),
     (r.goal_kinds = '{}', 'warning', 'no_goal', 'it has no goal: nothing can be said about its success', 'Name kinds of touchpoints: {"goal_kinds": ["purchase"]}'),
     (r.holdout_id IS NULL, 'info', 'no_holdout', 'it has no holdout: what would have happened without it will not be known', 'cdp.create_holdout() makes one.'),
-    (NOT EXISTS (SELECT FROM cdp_data.campaign_cap c WHERE c.channel = r.channel), 'info', 'no_cap', 'nothing limits how often runs speak to a customer on its channel', 'SELECT cdp.set_campaign_cap(channel, 3, ''7 days'');'),
-    (r.campaign_id IS NOT NULL AND NOT EXISTS (SELECT FROM cdp_data.campaign c WHERE c.campaign_id = r.campaign_id), 'error', 'no_campaign', 'its campaign is not there any more', 'Name another one, or none.')
+    (NOT EXISTS (SELECT FROM cdp_data.campaign_cap c WHERE c.channel = r.channel), 'info', 'no_cap', 'nothing limits how often runs speak to a customer on its channel', 'SELECT cdp.set_campaign_cap(channel, 3, ''7 days'');')
   ) AS f (found, severity, code, message, hint) WHERE f.found;
   RETURN QUERY
   SELECT 'error', 'unknown_goal', format('there is no kind of touchpoint named "%s"', left(g, 100)),
@@ -301,12 +281,6 @@ BEGIN
   UNION ALL
   SELECT 'error', 'goal_purpose', format('touchpoints of kind "%s" may not be used for analytics', g), 'Name another kind: success is told in reports.'
   FROM unnest(r.goal_kinds) g JOIN cdp_data.touch_kind_all k ON k.name = g WHERE NOT 'analytics' = ANY (k.allowed_purposes);
-  IF r.holdout_id IS NOT NULL THEN
-    RETURN QUERY
-    SELECT 'error', 'holdout_ended', format('holdout "%s" has ended', h.name), 'Name another one, or none.' FROM cdp_data.holdout h WHERE h.holdout_id = r.holdout_id AND h.ended_at IS NOT NULL
-    UNION ALL
-    SELECT 'error', 'no_such_holdout', 'its holdout is not there any more', 'Name another one, or none.' WHERE NOT EXISTS (SELECT FROM cdp_data.holdout h WHERE h.holdout_id = r.holdout_id);
-  END IF;
   IF bits IS NULL THEN
     RETURN;
   END IF;

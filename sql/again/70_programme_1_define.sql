@@ -200,14 +200,8 @@ DECLARE
   early text[] := '{campaign_group,holdout,timezone,currency,starts_at}'; -- what decisions and limits stand on
   odd text;
 BEGIN
-  IF jsonb_typeof(changes) IS DISTINCT FROM 'object' THEN
-    RAISE EXCEPTION 'changes must be a JSON object' USING ERRCODE = 'invalid_parameter_value', HINT = format('Its keys are %s.', array_to_string(known, ', '));
-  END IF;
-  SELECT k INTO odd FROM jsonb_object_keys(changes) k WHERE k <> ALL (known) ORDER BY k COLLATE "C" LIMIT 1;
-  IF FOUND THEN
-    RAISE EXCEPTION 'a referral campaign has no "%"', left(odd, 100)
-      USING ERRCODE = 'invalid_parameter_value', HINT = cdp_internal.did_you_mean(odd, known, format('Its keys are %s.', array_to_string(known, ', ')));
-  ELSIF c.state IN ('ended', 'archived') AND changes - 'description'::text <> '{}' THEN
+  PERFORM cdp_internal.require_changes('referral campaign', changes, known);
+  IF c.state IN ('ended', 'archived') AND changes - 'description'::text <> '{}' THEN
     RAISE EXCEPTION 'referral campaign "%" is %', c.name, c.state
       USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = 'It is over: only its description may change.', HINT = 'Make a new campaign; in the same campaign_group nobody is referred twice.';
   END IF;

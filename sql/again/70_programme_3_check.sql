@@ -20,39 +20,26 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
   c record;
-  s record;
-  bits bytea;
+  a record;
   n bigint;
 BEGIN
   SELECT x.* INTO c FROM cdp_data.referral_campaign x WHERE x.referral_campaign_id = campaign;
-  SELECT x.name, x.purpose, x.channel INTO s FROM cdp_data.segment x WHERE x.segment_id = c.segment_id;
+  SELECT y.bits, y.refusal INTO a FROM cdp_data.segment x, cdp_internal.aim_audience(x.name, x.channel) y WHERE x.segment_id = c.segment_id;
   IF NOT FOUND THEN
     RETURN QUERY SELECT 'warning', 'no_segment', 'it has no audience: nobody can be told of it here', format('SELECT cdp.edit_referral_campaign(%L, ''{"segment": "..."}''); or issue codes one by one.', c.name);
   ELSE
-    IF s.purpose <> c.purpose THEN
-      RETURN QUERY SELECT 'error', 'segment_purpose', format('segment "%s" is for the purpose %s, the campaign for %s', s.name, s.purpose, c.purpose), 'Use a segment of the campaign''s purpose.';
-    END IF;
-    BEGIN
-      bits := cdp_internal.audience_bits(s.name, s.channel);
-      n := cdp.roaring_count(bits);
-    EXCEPTION WHEN invalid_parameter_value OR object_not_in_prerequisite_state OR undefined_object THEN
-      RETURN QUERY SELECT 'error', 'no_audience', SQLERRM, 'Activate the segment, mend its rule, or wait for the next cdp.segment_tick().';
-    END;
+    n := cdp.roaring_count(a.bits);
     RETURN QUERY
     SELECT f.severity, f.code, f.message, f.hint FROM (VALUES
       (n = 0, 'warning', 'empty_audience', 'nobody is in its audience now', 'See who is in the segment, and who of them allows the purpose.'),
       (n > 0 AND n < cdp_internal.minimum_audience(), 'warning', 'small_audience', 'its audience is smaller than the minimum audience: reports of it will show few figures', 'Speak to more people.')
     ) AS f (found, severity, code, message, hint) WHERE f.found;
   END IF;
+  RETURN QUERY SELECT f.* FROM cdp_internal.aim_findings('campaign', c.segment_id, c.purpose, c.holdout_id, c.campaign_id, a.refusal) f;
   RETURN QUERY
   SELECT f.severity, f.code, f.message, f.hint FROM (VALUES
     (c.purpose IS NULL AND c.segment_id IS NOT NULL, 'error', 'no_purpose', 'it has no purpose', format('SELECT cdp.edit_referral_campaign(%L, ''{"purpose": "..."}'');', c.name)),
-    (c.purpose IS NOT NULL AND NOT EXISTS (SELECT FROM cdp_data.purpose_all p WHERE p.name = c.purpose), 'error', 'unknown_purpose', format('there is no purpose named "%s"', left(c.purpose, 100)),
-      cdp_internal.did_you_mean(c.purpose, ARRAY(SELECT p.name FROM cdp_data.purpose_all p), 'SELECT name FROM cdp_data.purpose_all; lists them.')),
-    (c.holdout_id IS NULL, 'info', 'no_holdout', 'it has no holdout: what would have come without it will not be known', 'cdp.create_holdout() makes one; it is named before activation.'),
-    (EXISTS (SELECT FROM cdp_data.holdout h WHERE h.holdout_id = c.holdout_id AND h.ended_at IS NOT NULL), 'error', 'holdout_ended', 'its holdout has ended', 'Name another one, or none.'),
-    (c.holdout_id IS NOT NULL AND NOT EXISTS (SELECT FROM cdp_data.holdout h WHERE h.holdout_id = c.holdout_id), 'error', 'no_such_holdout', 'its holdout is not there any more', 'Name another one, or none.'),
-    (c.campaign_id IS NOT NULL AND NOT EXISTS (SELECT FROM cdp_data.campaign x WHERE x.campaign_id = c.campaign_id), 'error', 'no_campaign', 'its campaign is not there any more', 'Name another one, or none.')
+    (c.holdout_id IS NULL, 'info', 'no_holdout', 'it has no holdout: what would have come without it will not be known', 'cdp.create_holdout() makes one; it is named before activation.')
   ) AS f (found, severity, code, message, hint) WHERE f.found;
 END
 $$;
