@@ -189,7 +189,7 @@ END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_settled(bigint[], timestamptz) IS 'Has the rewards of these referrals brought to what they should be by the events up to as_of (NULL: all that are known).';
 
-CREATE OR REPLACE FUNCTION cdp_internal.referral_decide(roots bigint[], as_of timestamptz DEFAULT NULL) RETURNS SETOF bigint
+CREATE OR REPLACE FUNCTION cdp_internal.referral_decide(roots bigint[], as_of timestamptz DEFAULT NULL, settle boolean DEFAULT true) RETURNS SETOF bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 #variable_conflict use_column
@@ -247,10 +247,12 @@ BEGIN
   FROM cdp_data.referral r WHERE r.referral_id = ANY (ids) AND r.state = 'pending';
   IF ids <> '{}' THEN
     ids := ids || cdp_internal.referral_levels(held, moment);
-    PERFORM cdp_internal.referral_settled(ids, as_of);
+    IF settle THEN
+      PERFORM cdp_internal.referral_settled(ids, as_of);
+    END IF;
   END IF;
   RETURN QUERY SELECT DISTINCT u FROM unnest(ids) u ORDER BY u;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.referral_decide(bigint[], timestamptz) IS
-'Brings the referrals of these people to what the events up to as_of (NULL: all that are known) and the terms say, with a decision for each change, has new ones scored and rewards settled. Locks the people as a merge does. Doing it again changes nothing. Returns the referrals that changed. Error 40001 in REPEATABLE READ and SERIALIZABLE when somebody was merged meanwhile.';
+COMMENT ON FUNCTION cdp_internal.referral_decide(bigint[], timestamptz, boolean) IS
+'Brings the referrals of these people to what the events up to as_of (NULL: all that are known) and the terms say, with a decision for each change, has new ones scored and rewards settled (settle false: whoever calls does, once, with others: people are held in one go). Locks the people as a merge does. Doing it again changes nothing. Returns the referrals that changed. Error 40001 in REPEATABLE READ and SERIALIZABLE when somebody was merged meanwhile.';

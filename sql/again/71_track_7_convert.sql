@@ -93,10 +93,10 @@ BEGIN
   result := CASE WHEN new_one IS NULL OR old.referral_conversion_id IS NOT NULL AND old.retracted_at IS NULL THEN 'repeated' ELSE 'recorded' END;
   referral_conversion_id := coalesce(new_one, (SELECT x.referral_conversion_id FROM cdp_data.referral_conversion x WHERE x.source_id = k.source_id AND x.source_key = k.key));
   IF new_one IS NOT NULL THEN
-    done := ARRAY(SELECT cdp_internal.referral_decide(ARRAY[cdp_internal.identifier_root(t.identifier_id)]));
-    -- Those that changed are settled; to the others the conversion may bring a reward all the same.
-    PERFORM cdp_internal.referral_settled(ARRAY(SELECT h.referral_id FROM cdp_internal.referral_rows(ARRAY[cdp_internal.identifier_root(t.identifier_id)]) h WHERE h.referral_id <> ALL (done)
-      UNION SELECT h.referral_id FROM cdp_internal.referral_rows(ARRAY[cdp_internal.identifier_root(t.identifier_id)], 2::smallint) h WHERE h.referral_id <> ALL (done) ORDER BY 1));
+    done := ARRAY(SELECT cdp_internal.referral_decide(ARRAY[cdp_internal.identifier_root(t.identifier_id)], settle => false));
+    -- Those that changed are settled, and those to which the conversion may bring a reward all the same.
+    PERFORM cdp_internal.referral_settled(ARRAY(SELECT u FROM unnest(done) u UNION SELECT h.referral_id FROM cdp_internal.referral_rows(ARRAY[cdp_internal.identifier_root(t.identifier_id)]) h
+      UNION SELECT h.referral_id FROM cdp_internal.referral_rows(ARRAY[cdp_internal.identifier_root(t.identifier_id)], 2::smallint) h ORDER BY 1));
   END IF;
   SELECT l.referral_id, l.state, l.reason INTO referral_id, state, reason FROM cdp_internal.referral_live_of(cdp_internal.identifier_root(t.identifier_id), referral_conversion_id) l;
   reason := coalesce(reason, CASE WHEN referral_id IS NULL THEN 'no_evidence' END);

@@ -134,6 +134,7 @@ DECLARE
   load bigint;
   known record;
   roots bigint[];
+  done bigint[];
 BEGIN
   PERFORM cdp_internal.require_setup();
   src := cdp_internal.source_of(source);
@@ -147,8 +148,9 @@ BEGIN
   FROM pg_temp.cdp_referral_row r WHERE r.code IS NULL AND num_nonnulls(r.ip, r.user_agent, r.device, r.payment, r.address) > 0 AND c.source_id = src AND c.source_key = r.source_key AND c.recorded_at >= statement_timestamp();
   roots := ARRAY(SELECT DISTINCT cdp_internal.identifier_root(c.identifier_id) FROM pg_temp.cdp_referral_row r JOIN cdp_data.referral_conversion c ON c.source_id = src AND c.source_key IN (r.source_key, r.refers_to) WHERE r.code IS NULL);
   SELECT e.load_id, e.refused INTO load_id, quarantined FROM cdp_internal.referral_batch_end(src, load) e;
-  decided := (SELECT count(*) FROM cdp_internal.referral_decide(roots));
-  PERFORM cdp_internal.referral_settled(ARRAY(SELECT h.referral_id FROM cdp_internal.referral_rows(roots) h UNION SELECT h.referral_id FROM cdp_internal.referral_rows(roots, 2::smallint) h ORDER BY 1));
+  done := ARRAY(SELECT cdp_internal.referral_decide(roots, settle => false));
+  decided := cardinality(done);
+  PERFORM cdp_internal.referral_settled(ARRAY(SELECT u FROM unnest(done) u UNION SELECT h.referral_id FROM cdp_internal.referral_rows(roots) h UNION SELECT h.referral_id FROM cdp_internal.referral_rows(roots, 2::smallint) h ORDER BY 1));
 END
 $$;
 COMMENT ON FUNCTION cdp.load_referral_conversions(text, jsonb) IS

@@ -140,6 +140,7 @@ DECLARE
   feed record;
   roots bigint[];
   more bigint[];
+  done bigint[];
   full_pass boolean;
 BEGIN
   PERFORM cdp_internal.require_setup();
@@ -176,9 +177,10 @@ BEGIN
       UNION SELECT u FROM unnest(roots) u);
     more := ARRAY(SELECT u FROM unnest(more) u WHERE u > 0 ORDER BY u);
     people := cardinality(more);
-    decided := (SELECT count(*) FROM cdp_internal.referral_decide(more));
+    done := ARRAY(SELECT cdp_internal.referral_decide(more, settle => false));
+    decided := cardinality(done);
     -- Amounts may have changed though nobody's referral did, or who carries the identifier.
-    PERFORM cdp_internal.referral_settled(CASE WHEN taken + followed > 0 THEN ARRAY(SELECT h.referral_id FROM cdp_internal.referral_rows(more) h UNION SELECT h.referral_id FROM cdp_internal.referral_rows(more, 2::smallint) h ORDER BY 1)
+    PERFORM cdp_internal.referral_settled(done || CASE WHEN taken + followed > 0 THEN ARRAY(SELECT h.referral_id FROM cdp_internal.referral_rows(more) h UNION SELECT h.referral_id FROM cdp_internal.referral_rows(more, 2::smallint) h ORDER BY 1)
       ELSE cdp_internal.reward_strayed(more) END);
   END IF;
   PERFORM cdp.feed_advance('referral', upto);

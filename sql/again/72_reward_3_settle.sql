@@ -403,8 +403,8 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp 
 AS $$
 DECLARE
   scope bigint[];
-  people bigint[] := '{}';
-  held bigint[];
+  people bigint[];
+  held bigint[] := '{}';
   pairs cdp_internal.reward_pair[];
   horizon timestamptz;
   n bigint;
@@ -413,12 +413,17 @@ BEGIN
     RAISE EXCEPTION 'as_of must be a moment' USING ERRCODE = 'invalid_parameter_value', HINT = 'Leave it out for all that is known.';
   END IF;
   LOOP
-    scope := cdp_internal.reward_scope(ids);
-    held := people;
-    people := cdp_internal.reward_people(scope);
-    -- A merge, or a referral more, may have come while this waited.
-    EXIT WHEN people <@ held;
-    PERFORM cdp_internal.hold_people(people);
+    people := held || cdp_internal.reward_people(cdp_internal.reward_scope(ids));
+    BEGIN
+      PERFORM cdp_internal.hold_people(people);
+      scope := cdp_internal.reward_scope(ids);
+      held := cdp_internal.reward_people(scope);
+      EXIT WHEN held <@ people;
+      -- A merge, or a referral more, has come while this waited. All locks or none: more of them, taken out of their order, could end in a circle.
+      RAISE EXCEPTION USING ERRCODE = 'CDPRP', MESSAGE = 'more people than were held';
+    EXCEPTION WHEN SQLSTATE 'CDPRP' THEN
+      NULL;
+    END;
   END LOOP;
   -- Of an earlier moment nothing is decided any more: what was granted or taken back since would be undone.
   horizon := CASE WHEN as_of IS NULL THEN 'infinity' ELSE greatest(as_of, (SELECT max(w.horizon) FROM cdp_data.reward w WHERE w.referral_id = ANY (scope))) END;

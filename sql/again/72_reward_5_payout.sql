@@ -227,6 +227,45 @@ END
 $$;
 COMMENT ON FUNCTION cdp_internal.payout_hold(bigint) IS 'A payout, held with its person until the transaction ends. Error 42704: no such payout.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.payout_after_all(payout bigint, as_of timestamptz) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+DECLARE
+  item record;
+  w cdp_data.reward;
+  from_available bigint;
+  from_expired bigint;
+  too_much bigint;
+  moves cdp_internal.reward_move[] := '{}';
+  erased bigint[] := '{}';
+BEGIN
+  FOR item IN SELECT i.reward_id, i.amount_minor, p.customer_id FROM cdp_data.payout_item i JOIN cdp_data.payout p USING (payout_id) WHERE i.payout_id = payout ORDER BY i.reward_id LOOP
+    SELECT x.* INTO w FROM cdp_data.reward x WHERE x.reward_id = item.reward_id FOR UPDATE;
+    IF w.customer_id > 0 AND cdp_internal.root_of(w.customer_id) IS DISTINCT FROM cdp_internal.root_of(item.customer_id) THEN
+      RAISE EXCEPTION 'the person in payout % was taken apart', payout USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('Reward %s stands with customer %s, the payout went to customer %s.', w.reward_id, w.customer_id, item.customer_id),
+        HINT = 'The money went to the wrong one: get it back from him.';
+    END IF;
+    IF w.payout_id IS NOT NULL THEN
+      PERFORM cdp_internal.payouts_cancel(ARRAY[w.payout_id], format('payout %s was paid after all', payout), as_of);
+    END IF;
+    from_available := least(item.amount_minor, w.available_minor);
+    from_expired := least(item.amount_minor - from_available, w.expired_minor);
+    too_much := item.amount_minor - from_available - from_expired;
+    UPDATE cdp_data.reward x SET available_minor = x.available_minor - from_available, expired_minor = x.expired_minor - from_expired, paid_minor = x.paid_minor + item.amount_minor, owed_minor = x.owed_minor + too_much, paid_at = payout_after_all.as_of, revision = x.revision + 1
+    WHERE x.reward_id = w.reward_id RETURNING x.revision INTO w.revision;
+    SELECT moves || coalesce(array_agg(ROW('payout_sent', w.reward_id, w.revision, m.nth, m.debit, 'paid', m.amount, payout, 'paid after all')::cdp_internal.reward_move ORDER BY m.nth), '{}') INTO moves
+    FROM (VALUES (1, 'liability_available', from_available), (2, 'breakage_expired', from_expired), (3, 'clawback_receivable', too_much)) AS m (nth, debit, amount) WHERE m.amount > 0;
+    erased := CASE WHEN w.reason = 'erased' THEN erased || w.customer_id ELSE erased END;
+  END LOOP;
+  PERFORM cdp_internal.post_moves(moves, as_of);
+  -- Of who was erased nobody asks anything back.
+  PERFORM cdp_internal.reward_forsake(erased, as_of) WHERE erased <> '{}';
+  PERFORM cdp_internal.reward_offset(ARRAY(SELECT cdp_internal.root_of(p.customer_id) FROM cdp_data.payout p WHERE p.payout_id = payout), as_of);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.payout_after_all(bigint, timestamptz) IS
+'Posts a payout that had failed, or was never sent, as paid: from what its rewards have available, then from what of them expired, the rest as owed back by the person. Another payout that is about to pay them is cancelled. Error 55000: a reward in it stands with somebody else now. The caller holds the payout and its person.';
+
 CREATE OR REPLACE FUNCTION cdp.confirm_payout(payout bigint, provider_reference text, fee numeric DEFAULT 0, as_of timestamptz DEFAULT NULL) RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -241,21 +280,24 @@ BEGIN
     RAISE EXCEPTION 'a fee is not below zero' USING ERRCODE = 'invalid_parameter_value', DETAIL = format('It is %s.', fee);
   ELSIF p.state = 'confirmed' AND p.provider_reference = provider_reference AND p.fee_minor = minor THEN
     RETURN 'repeated';
-  ELSIF p.state <> 'sent' THEN
+  ELSIF p.state NOT IN ('sent', 'failed', 'cancelled') THEN
     RAISE EXCEPTION 'payout % can not be confirmed', payout USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('It is %s.', p.state),
-      HINT = CASE p.state WHEN 'confirmed' THEN 'Another reference or fee was told before.' WHEN 'failed' THEN 'Whoever paid it all the same was paid outside of the books: cdp.reconcile_payouts() shows it.' ELSE 'Send it first: cdp.send_payout_batch().' END;
+      HINT = CASE p.state WHEN 'confirmed' THEN 'Another reference or fee was told before.' ELSE 'Send it first: cdp.send_payout_batch(). One that was paid outside of it is cancelled first: cdp.cancel_payouts().' END;
   ELSIF EXISTS (SELECT FROM cdp_data.payout x WHERE x.provider = p.provider AND x.provider_reference = provider_reference AND x.payout_id <> payout) THEN
     RAISE EXCEPTION 'another payout has that reference of %', p.provider USING ERRCODE = 'unique_violation', DETAIL = format('Payout %s.', (SELECT x.payout_id FROM cdp_data.payout x WHERE x.provider = p.provider AND x.provider_reference = provider_reference)), HINT = 'A provider''s reference is there once.';
   END IF;
-  UPDATE cdp_data.payout x SET state = 'confirmed', provider_reference = confirm_payout.provider_reference, fee_minor = minor, finished_at = at WHERE x.payout_id = payout;
+  IF p.state <> 'sent' THEN
+    PERFORM cdp_internal.payout_after_all(payout, at);
+  END IF;
+  UPDATE cdp_data.payout x SET state = 'confirmed', provider_reference = confirm_payout.provider_reference, sent_at = coalesce(x.sent_at, at), fee_minor = x.fee_minor + minor, finished_at = at WHERE x.payout_id = payout;
   IF minor > 0 THEN
-    PERFORM cdp_internal.ledger_post(ARRAY[cdp_internal.ledger_key('fee', payout::text)], '{fee}', ARRAY[at], '{NULL}', ARRAY[payout], '{NULL}', '{NULL}', '{1,1}', cdp_internal.ledger_accounts('{fees,paid}', '{NULL,NULL}', '{NULL,NULL}', ARRAY[p.currency, p.currency]::text[]), ARRAY[minor, -minor]);
+    PERFORM cdp_internal.ledger_post(ARRAY[cdp_internal.ledger_key('fee', payout::text, (SELECT count(*)::text FROM cdp_data.ledger_posting q WHERE q.payout_id = payout AND q.kind = 'fee'))], '{fee}', ARRAY[at], '{NULL}', ARRAY[payout], '{NULL}', '{NULL}', '{1,1}', cdp_internal.ledger_accounts('{fees,paid}', '{NULL,NULL}', '{NULL,NULL}', ARRAY[p.currency, p.currency]::text[]), ARRAY[minor, -minor]);
   END IF;
   RETURN 'confirmed';
 END
 $$;
 COMMENT ON FUNCTION cdp.confirm_payout(bigint, text, numeric, timestamptz) IS
-'Notes that a provider paid a payout, under its reference, which is there once for each provider, and posts its fee (in the payout''s currency). Returns confirmed, or repeated when it was told before. Errors: 42704 no such payout, 55000 it was not sent, or was told otherwise, 23505 another payout has the reference, 22023 bad argument.';
+'Notes that a provider paid a payout, under its reference, which is there once for each provider, and posts its fee (in the payout''s currency). One that had failed or was cancelled, and was paid all the same, is posted as paid again: what its rewards have is taken for it, what they have not any more (paid by a later payout, taken back) the person owes back. Returns confirmed, or repeated when it was told before. Errors: 42704 no such payout, 55000 it was not sent yet, was told otherwise, or the person in it was taken apart, 23505 another payout has the reference, 22023 bad argument.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.payout_message_stop(message bigint) RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp

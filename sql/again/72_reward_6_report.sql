@@ -13,7 +13,7 @@ BEGIN
     FROM cdp_data.reward w LEFT JOIN (
       SELECT p.reward_id, sum(n.amount_minor) FILTER (WHERE a.kind = 'budget_reserved') AS reserved, sum(n.amount_minor) FILTER (WHERE a.kind = 'liability_pending') AS pending, sum(n.amount_minor) FILTER (WHERE a.kind = 'liability_available') AS available,
         sum(n.amount_minor) FILTER (WHERE a.kind = 'paid') AS paid, sum(n.amount_minor) FILTER (WHERE a.kind = 'breakage_expired') AS expired, sum(n.amount_minor) FILTER (WHERE a.kind = 'budget') AS budget,
-        sum(n.amount_minor) FILTER (WHERE a.kind = 'clawback_receivable' AND p.kind IN ('clawback', 'reversal') OR a.kind = 'fees' AND p.kind = 'reversal') AS owed, -sum(n.amount_minor) FILTER (WHERE a.kind = 'clawback_receivable' AND p.kind = 'offset') AS kept
+        sum(n.amount_minor) FILTER (WHERE a.kind = 'clawback_receivable' AND p.kind IN ('clawback', 'reversal', 'payout_sent') OR a.kind = 'fees' AND p.kind = 'reversal') AS owed, -sum(n.amount_minor) FILTER (WHERE a.kind = 'clawback_receivable' AND p.kind = 'offset') AS kept
       FROM cdp_data.ledger_posting p JOIN cdp_data.ledger_entry n ON n.ledger_posting_id = p.ledger_posting_id JOIN cdp_data.ledger_account a ON a.ledger_account_id = n.ledger_account_id WHERE p.reward_id IS NOT NULL GROUP BY 1) e ON e.reward_id = w.reward_id) x
   WHERE x.has <> x.booked ORDER BY x.reward_id;
   RETURN QUERY
@@ -81,7 +81,7 @@ BEGIN
       JOIN cdp_data.ledger_entry n ON n.ledger_account_id = a.ledger_account_id JOIN cdp_data.ledger_posting p ON p.ledger_posting_id = n.ledger_posting_id
     GROUP BY p.ledger_posting_id, a.currency
   ), run AS (
-    SELECT l.*, CASE WHEN l.kind IN ('payout_sent', 'payout_failed') THEN -l.available ELSE 0 END AS paid, sum(l.pending) OVER w AS pending_run, sum(l.available) OVER w AS available_run, sum(l.owed) OVER w AS owed_run
+    SELECT l.*, CASE WHEN l.kind IN ('payout_sent', 'payout_failed') THEN l.owed - l.available ELSE 0 END AS paid, sum(l.pending) OVER w AS pending_run, sum(l.available) OVER w AS available_run, sum(l.owed) OVER w AS owed_run
     FROM line l WINDOW w AS (PARTITION BY l.currency ORDER BY l.booked_on, l.id ROWS UNBOUNDED PRECEDING)
   )
   SELECT r.booked_on, r.occurred_at, r.kind, cdp_internal.referral_name(r.campaign), u.rule::text, r.currency, cdp_internal.from_minor(r.pending, r.currency), cdp_internal.from_minor(r.available, r.currency), cdp_internal.from_minor(r.paid, r.currency), cdp_internal.from_minor(r.owed, r.currency),

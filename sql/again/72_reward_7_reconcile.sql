@@ -17,29 +17,36 @@ BEGIN
   END IF;
   SELECT l.nth, CASE WHEN jsonb_typeof(l.value) <> 'object' THEN 'it is no object' WHEN coalesce(l.value ->> 'reference', '') = '' THEN 'it has no reference' WHEN jsonb_typeof(l.value -> 'amount') IS DISTINCT FROM 'number' THEN 'its amount is no number'
       WHEN NOT EXISTS (SELECT FROM cdp_data.currency_all c WHERE c.code = l.value ->> 'currency') THEN 'its currency is not known' WHEN coalesce(l.value ->> 'status', '') NOT IN ('paid', 'failed') THEN 'its status is neither paid nor failed'
-      WHEN l.value ? 'fee' AND jsonb_typeof(l.value -> 'fee') <> 'number' THEN 'its fee is no number' END AS why INTO bad
+      WHEN l.value ? 'fee' AND jsonb_typeof(l.value -> 'fee') <> 'number' THEN 'its fee is no number' WHEN l.value ? 'account' AND jsonb_typeof(l.value -> 'account') <> 'string' THEN 'its account is no text' END AS why INTO bad
   FROM jsonb_array_elements(lines) WITH ORDINALITY AS l (value, nth)
   WHERE jsonb_typeof(l.value) <> 'object' OR coalesce(l.value ->> 'reference', '') = '' OR jsonb_typeof(l.value -> 'amount') IS DISTINCT FROM 'number' OR NOT EXISTS (SELECT FROM cdp_data.currency_all c WHERE c.code = l.value ->> 'currency')
-    OR coalesce(l.value ->> 'status', '') NOT IN ('paid', 'failed') OR l.value ? 'fee' AND jsonb_typeof(l.value -> 'fee') <> 'number' ORDER BY 1 LIMIT 1;
+    OR coalesce(l.value ->> 'status', '') NOT IN ('paid', 'failed') OR l.value ? 'fee' AND jsonb_typeof(l.value -> 'fee') <> 'number' OR l.value ? 'account' AND jsonb_typeof(l.value -> 'account') <> 'string' ORDER BY 1 LIMIT 1;
   IF FOUND THEN
     RAISE EXCEPTION 'line % of the file can not be read', bad.nth USING ERRCODE = 'invalid_parameter_value', DETAIL = format('In %s: %s.', left(name, 100), bad.why), HINT = 'Nothing of the file was taken. Mend it and load it again.';
   END IF;
-  IF EXISTS (SELECT FROM cdp_data.provider_line p JOIN jsonb_array_elements(lines) WITH ORDINALITY AS l (value, nth) ON p.line = l.nth WHERE p.provider = payer AND p.file = name AND p.digest <> sha256(convert_to(l.value::text, 'UTF8')))
+  IF EXISTS (SELECT FROM cdp_data.provider_line p JOIN jsonb_array_elements(lines) WITH ORDINALITY AS l (value, nth) ON p.line = l.nth WHERE p.provider = payer AND p.file = name AND p.digest <> sha256(convert_to((l.value - 'account')::text, 'UTF8')))
     OR EXISTS (SELECT FROM cdp_data.provider_line p WHERE p.provider = payer AND p.file = name AND p.line > jsonb_array_length(lines)) THEN
     RAISE EXCEPTION 'another file of that name was loaded before' USING ERRCODE = 'unique_violation', DETAIL = format('%s of %s.', left(name, 100), payer), HINT = 'Load it under another name.';
+  END IF;
+  -- Who is paid to the same account as another one is seen by the fraud rules; only a digest is kept.
+  IF cdp_internal.key_file_is_set() THEN
+    PERFORM cdp.observe_for_fraud(p.customer_id, jsonb_build_object('payout', l.value ->> 'account'))
+    FROM jsonb_array_elements(lines) WITH ORDINALITY AS l (value, nth) CROSS JOIN LATERAL (
+      SELECT q.customer_id FROM cdp_data.payout q WHERE q.provider = payer AND (q.provider_reference = l.value ->> 'reference' OR 'cdp-' || q.payout_id = l.value ->> 'ours') ORDER BY q.provider_reference = l.value ->> 'reference' DESC NULLS LAST LIMIT 1) p
+    WHERE btrim(l.value ->> 'account') <> '' AND cdp_internal.root_of(p.customer_id) IS NOT NULL;
   END IF;
   RETURN QUERY
   WITH put AS (
     INSERT INTO cdp_data.provider_line (provider, file, line, provider_reference, payout_id, amount_minor, fee_minor, currency, status, digest)
     SELECT payer, name, l.nth, left(l.value ->> 'reference', 200), CASE WHEN l.value ->> 'ours' ~ '^cdp-[0-9]{1,18}$' THEN substr(l.value ->> 'ours', 5)::bigint END, cdp_internal.to_minor((l.value ->> 'amount')::numeric, l.value ->> 'currency'),
-      cdp_internal.to_minor(coalesce((l.value ->> 'fee')::numeric, 0), l.value ->> 'currency'), l.value ->> 'currency', l.value ->> 'status', sha256(convert_to(l.value::text, 'UTF8'))
+      cdp_internal.to_minor(coalesce((l.value ->> 'fee')::numeric, 0), l.value ->> 'currency'), l.value ->> 'currency', l.value ->> 'status', sha256(convert_to((l.value - 'account')::text, 'UTF8'))
     FROM jsonb_array_elements(lines) WITH ORDINALITY AS l (value, nth) ORDER BY l.nth ON CONFLICT DO NOTHING RETURNING 1
   )
   SELECT x.result, x.n FROM (SELECT 'loaded' AS result, (SELECT count(*) FROM put) AS n UNION ALL SELECT 'repeated', jsonb_array_length(lines) - (SELECT count(*) FROM put)) x WHERE x.n > 0;
 END
 $$;
 COMMENT ON FUNCTION cdp.load_provider_lines(text, text, jsonb) IS
-'Takes a file of a payment provider, all of it or nothing: SELECT * FROM cdp.load_provider_lines(''bank'', ''2026-04.csv'', ''[{"reference": "B-77", "ours": "cdp-5", "amount": 8.00, "currency": "EUR", "status": "paid", "fee": 0.30}]''). reference: the provider''s number; ours: the reference that it was sent, if it gives it; status: paid or failed. Posts nothing: cdp.reconcile_payouts() compares. The same file again is repeated. Returns how many lines were loaded and repeated. Errors: 22023 a line that can not be read, 23505 another file of that name, 55000 before cdp.setup().';
+'Takes a file of a payment provider, all of it or nothing: SELECT * FROM cdp.load_provider_lines(''bank'', ''2026-04.csv'', ''[{"reference": "B-77", "ours": "cdp-5", "amount": 8.00, "currency": "EUR", "status": "paid", "fee": 0.30}]''). reference: the provider''s number; ours: the reference that it was sent, if it gives it; status: paid or failed; account: to which it went, of which only a digest is kept, for the rules of fraud (cdp.observe_for_fraud()). Posts nothing: cdp.reconcile_payouts() compares. The same file again is repeated. Returns how many lines were loaded and repeated. Errors: 22023 a line that can not be read, 23505 another file of that name, 55000 before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp.reconcile_payouts(provider text, since timestamptz DEFAULT '-infinity', until timestamptz DEFAULT 'infinity')
 RETURNS TABLE (difference text, payout_id bigint, provider_reference text, ours numeric, theirs numeric, currency text, detail text)
@@ -52,21 +59,29 @@ BEGIN
   PERFORM cdp_internal.require_setup();
   RETURN QUERY
   WITH told AS (
-    SELECT l.*, p.payout_id AS found, row_number() OVER (PARTITION BY l.provider_reference, l.status ORDER BY l.provider_line_id) AS again
-    FROM cdp_data.provider_line l LEFT JOIN cdp_data.payout p ON p.provider = l.provider AND (p.provider_reference = l.provider_reference OR p.provider_reference IS NULL AND p.payout_id = l.payout_id)
+    SELECT l.*, p.payout_id AS found, p.provider_reference AS known, row_number() OVER (PARTITION BY l.provider_reference, l.status ORDER BY l.provider_line_id) AS again
+    FROM cdp_data.provider_line l LEFT JOIN LATERAL (
+      SELECT x.payout_id, x.provider_reference FROM (
+        SELECT 1 AS turn, q.payout_id, q.provider_reference FROM cdp_data.payout q WHERE q.provider = l.provider AND q.provider_reference = l.provider_reference
+        UNION ALL SELECT 2, q.payout_id, q.provider_reference FROM cdp_data.payout q WHERE q.payout_id = l.payout_id AND q.provider = l.provider) x ORDER BY x.turn LIMIT 1) p ON true
     WHERE l.provider = payer
-  ), last AS ( -- what a provider said last of a payment holds
-    SELECT DISTINCT ON (t.found) t.* FROM told t WHERE t.found IS NOT NULL ORDER BY t.found, t.provider_line_id DESC
+  ), payment AS ( -- of each payment of a payout what the provider said last; one that was paid goes before one that failed, and the one that we know
+    SELECT r.*, row_number() OVER (PARTITION BY r.found ORDER BY r.status = 'paid' DESC, r.provider_reference = r.known DESC NULLS LAST, r.provider_line_id) AS nth
+    FROM (SELECT DISTINCT ON (t.found, t.provider_reference) t.* FROM told t WHERE t.found IS NOT NULL ORDER BY t.found, t.provider_reference, t.provider_line_id DESC) r
+  ), last AS (
+    SELECT p.* FROM payment p WHERE p.nth = 1
   ), x (difference, payout_id, reference, ours, theirs, currency, detail) AS (
     SELECT 'paid twice', t.found, t.provider_reference::text, NULL::bigint, t.amount_minor, t.currency::text, format('line %s of %s', t.line, t.file) FROM told t WHERE t.again > 1 AND t.status = 'paid'
+    UNION ALL
+    SELECT 'paid twice', t.found, t.provider_reference::text, NULL, t.amount_minor, t.currency::text, format('line %s of %s, under another number', t.line, t.file) FROM payment t WHERE t.nth > 1 AND t.status = 'paid'
     UNION ALL
     SELECT 'unknown to the books', t.payout_id, t.provider_reference, NULL, t.amount_minor, t.currency, format('line %s of %s', t.line, t.file) FROM told t WHERE t.found IS NULL
     UNION ALL
     SELECT CASE WHEN l.status = 'failed' AND p.state IN ('sent', 'confirmed') THEN 'failed at the provider' WHEN l.status = 'paid' AND p.state IN ('failed', 'cancelled', 'claimed', 'approved') THEN 'paid by the provider' WHEN l.currency <> p.currency THEN 'other currency'
-        WHEN l.amount_minor <> p.amount_minor THEN 'other amount' WHEN l.status = 'paid' AND p.state = 'sent' THEN 'not confirmed' ELSE 'other fee' END,
-      p.payout_id, l.provider_reference, p.amount_minor, l.amount_minor, l.currency, CASE WHEN l.currency <> p.currency THEN format('ours is in %s', p.currency) WHEN l.fee_minor <> p.fee_minor THEN format('fees are %s and %s', cdp_internal.from_minor(p.fee_minor, p.currency), cdp_internal.from_minor(l.fee_minor, l.currency)) ELSE format('ours is %s', p.state) END
+        WHEN l.amount_minor <> p.amount_minor THEN 'other amount' WHEN l.status = 'paid' AND p.state = 'sent' THEN 'not confirmed' WHEN l.provider_reference <> p.provider_reference THEN 'other reference' ELSE 'other fee' END,
+      p.payout_id, l.provider_reference, p.amount_minor, l.amount_minor, l.currency, CASE WHEN l.currency <> p.currency THEN format('ours is in %s', p.currency) WHEN l.provider_reference <> p.provider_reference THEN format('ours is %s', p.provider_reference) WHEN l.fee_minor <> p.fee_minor THEN format('fees are %s and %s', cdp_internal.from_minor(p.fee_minor, p.currency), cdp_internal.from_minor(l.fee_minor, l.currency)) ELSE format('ours is %s', p.state) END
     FROM last l JOIN cdp_data.payout p ON p.payout_id = l.found
-    WHERE l.status = 'failed' AND p.state IN ('sent', 'confirmed') OR l.status = 'paid' AND (p.state <> 'confirmed' OR l.currency <> p.currency OR l.amount_minor <> p.amount_minor OR l.fee_minor <> p.fee_minor)
+    WHERE l.status = 'failed' AND p.state IN ('sent', 'confirmed') OR l.status = 'paid' AND (p.state <> 'confirmed' OR l.currency <> p.currency OR l.amount_minor <> p.amount_minor OR l.fee_minor <> p.fee_minor OR l.provider_reference <> p.provider_reference)
     UNION ALL
     SELECT 'unknown to the provider', p.payout_id, p.provider_reference, p.amount_minor, NULL, p.currency, format('ours is %s', p.state) FROM cdp_data.payout p
     WHERE p.provider = payer AND p.state IN ('sent', 'confirmed') AND p.sent_at >= since AND p.sent_at < until AND NOT EXISTS (SELECT FROM last l WHERE l.found = p.payout_id)
@@ -76,7 +91,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.reconcile_payouts(text, timestamptz, timestamptz) IS
-'Where the files of a provider (cdp.load_provider_lines()) and the books differ; no row: nowhere. Lines and payouts are matched by the provider''s reference, or by ours while a payout has none. difference: unknown to the provider (sent since <= time < until and in no file), unknown to the books, paid twice, not confirmed (paid, cdp.confirm_payout() was not called), failed at the provider (cdp.fail_payout()), paid by the provider (ours failed or was never sent), other amount, other currency, other fee. ours and theirs in money of the currency. Posts nothing. Error 55000 before cdp.setup().';
+'Where the files of a provider (cdp.load_provider_lines()) and the books differ; no row: nowhere. Lines and payouts are matched by the provider''s reference, else by ours. difference: unknown to the provider (sent since <= time < until and in no file), unknown to the books, paid twice (the same number again, or two payments of one payout), other reference (paid under another number than was confirmed), not confirmed (paid, cdp.confirm_payout() was not called), failed at the provider (cdp.fail_payout()), paid by the provider (ours failed or was never sent: cdp.confirm_payout() posts it), other amount, other currency, other fee. ours and theirs in money of the currency. Posts nothing. Error 55000 before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp.settle_receivable(customer bigint, campaign text, amount numeric, how text, reference text, as_of timestamptz DEFAULT NULL) RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp

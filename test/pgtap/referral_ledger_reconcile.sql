@@ -1,7 +1,7 @@
 -- What the provider says beside the books: every kind of difference, files taken whole and once; receivables that are repaid; and the
 -- finance part pays through its roads and writes no table.
 BEGIN;
-SELECT plan(25);
+SELECT plan(29);
 SET LOCAL client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC');
 SELECT count(cdp.identify('shop', jsonb_build_object('email', 'u' || i || '@example.org'))) FROM generate_series(1, 12) i;
@@ -31,9 +31,16 @@ SELECT is((SELECT string_agg(format('%s %s', difference, coalesce((payout_id - :
 SELECT is((SELECT format('%s %s', ours, theirs) FROM cdp.reconcile_payouts('bank') WHERE difference = 'other amount'), '10.00 9.99', 'with both amounts');
 SELECT is((SELECT count(*) FROM cdp.reconcile_payouts('bank', until => '2026-03-03')), 10::bigint, 'what was sent later is not looked for');
 SELECT is((SELECT count(*) FROM cdp.reconcile_payouts('other')), 0::bigint, 'each provider by itself');
+-- Two payments of one payout under two numbers, before it is confirmed and after; one that was tried again; and one under another number.
+SELECT cdp.load_provider_lines('bank', 'april', replace(replace('[{"reference": "X6b", "ours": "cdp-P6", "amount": 10, "currency": "EUR", "status": "paid", "account": "DE02120300000000202051"}, {"reference": "X9", "ours": "cdp-P9", "amount": 10, "currency": "EUR", "status": "failed"}, {"reference": "X9b", "ours": "cdp-P9", "amount": 10, "currency": "EUR", "status": "paid"}]', 'P6', (:p + 6)::text), 'P9', (:p + 9)::text)::jsonb) \g /dev/null
+SELECT is((SELECT string_agg(difference || ' ' || provider_reference, ', ' ORDER BY difference, provider_reference) FROM cdp.reconcile_payouts('bank') WHERE payout_id IN (:p + 6, :p + 9)), 'not confirmed X6, not confirmed X9b, paid twice X6b', 'a second payment shows before the first is confirmed; a second try is none');
+SELECT is((SELECT count(*) FROM cdp_data.fraud_fact WHERE kind = 'payout'), 1::bigint, 'the account is kept for the fraud rules');
+SELECT is((SELECT count(*) FROM cdp_data.provider_line l WHERE l::text LIKE '%DE0212%'), 0::bigint, 'as a digest only');
+SELECT cdp.confirm_payout(:p + 6, 'X6'), cdp.confirm_payout(:p + 9, 'X99') \g /dev/null
+SELECT is((SELECT string_agg(difference || ' ' || provider_reference, ', ' ORDER BY difference, provider_reference) FROM cdp.reconcile_payouts('bank') WHERE payout_id IN (:p + 6, :p + 9)), 'other reference X9b, paid twice X6b', 'and after it');
 SELECT throws_ok(format('SELECT * FROM cdp.load_provider_lines(''bank'', ''march'', %L)', '[{"reference": "B0", "amount": 11, "currency": "EUR", "status": "paid"}]'), '23505', 'another file of that name was loaded before', 'another file of the name');
 SELECT throws_ok(format('SELECT * FROM cdp.load_provider_lines(''bank'', ''x'', %L)', l), '22023', NULL, l) FROM unnest(ARRAY['{}', '[{"reference": "", "amount": 1, "currency": "EUR", "status": "paid"}]', '[{"reference": "r", "amount": "1", "currency": "EUR", "status": "paid"}]', '[{"reference": "r", "amount": 1, "currency": "EURO", "status": "paid"}]', '[7]']) l;
-SELECT is((SELECT count(*) FROM cdp_data.provider_line), 11::bigint, 'nothing of a bad file is taken');
+SELECT is((SELECT count(*) FROM cdp_data.provider_line), 14::bigint, 'nothing of a bad file is taken');
 
 -- A friend gives everything back after he was paid, and pays back in parts.
 SELECT customer_id AS who FROM cdp_data.payout WHERE payout_id = :p \gset

@@ -1,7 +1,7 @@
 -- Rewards by the roads that users take: clocks that run ahead, decisions of an earlier moment, payouts and their messages, debts beside
 -- earnings, people who are merged, taken apart and erased.
 BEGIN;
-SELECT plan(49);
+SELECT plan(64);
 SET LOCAL client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC');
 SELECT count(cdp.identify('shop', jsonb_build_object('email', v || '@example.org'), '{}', '2026-01-20')) FROM unnest('{anna,ben,carl,dora,emil,fay,gus}'::text[]) v;
@@ -156,6 +156,49 @@ UPDATE cdp_data.reward SET counters = counters || '0/gone'::text WHERE customer_
 SELECT lives_ok($$SELECT cdp.referral_refund('shop', 'cf3', 'c3', 100)$$, 'a reward that names a counter which is gone can still be settled');
 SELECT is((SELECT ARRAY[used_minor, used_count] FROM cdp_data.reward_counter WHERE counter_key = (SELECT 'budget/' || referral_campaign_id FROM cdp_data.referral_campaign WHERE name = 'capped')),
   (SELECT ARRAY[sum(amount_minor - clawed_minor), count(*)]::bigint[] FROM cdp_data.reward w JOIN cdp_data.referral_campaign g USING (referral_campaign_id) WHERE g.name = 'capped' AND amount_minor > clawed_minor), 'and no other counter is taken for it');
+
+-- A payout that failed is paid after all: once it was paid again meanwhile, once not; one that was cancelled; one whose reward expired.
+SELECT pg_temp.campaign('after', '[{"rule": "welcome", "side": "referee", "trigger": "every_purchase", "shape": "flat", "amount": 8, "hold": "0"}]');
+SELECT cdp.identify('shop', jsonb_build_object('email', v || '@example.org'), '{}', '2026-01-20') FROM unnest('{hal,ida,jon,kim}'::text[]) v \g /dev/null
+SELECT pg_temp.buy('p' || v, v, 50, 'annas-after') FROM unnest('{hal,ida,jon,kim}'::text[]) v ORDER BY v \g /dev/null
+SELECT cdp.release_rewards('2026-02-02') \g /dev/null
+SELECT payout_batch_id AS b FROM cdp.claim_payouts('bank', 'EUR', 'after') \gset
+SELECT min(payout_id) AS p FROM cdp_data.payout WHERE payout_batch_id = :b \gset
+SELECT cdp.cancel_payouts(:b, :p + 2) \g /dev/null
+UPDATE cdp_data.payout_batch SET claimed_by = 'another' WHERE payout_batch_id = :b;
+SELECT cdp.approve_payout_batch(:b) \g /dev/null
+SELECT count(*) FROM cdp.send_payout_batch(:b) \g /dev/null
+SELECT cdp.fail_payout(:p + i, 'timeout') FROM unnest('{0,1,3}'::int[]) i \g /dev/null
+UPDATE cdp_data.setting SET reward_expiry = '1 second';
+SELECT cdp.expire_rewards('2099-01-01', 2) \g /dev/null
+UPDATE cdp_data.setting SET reward_expiry = NULL;
+SELECT is(pg_temp.books('after'), 'budget 3200, liability_available hal -800, liability_available ida -800, liability_available kim -800, breakage_expired -800', 'three payouts failed, one was cancelled and what it was of expired');
+SELECT is(cdp.confirm_payout(:p + 2, 'J-1', 0.25), 'confirmed', 'that one was paid all the same');
+SELECT is(pg_temp.books('after'), 'budget 3200, liability_available hal -800, liability_available ida -800, liability_available kim -800, paid -800', 'it is no longer breakage');
+SELECT payout_batch_id AS b2 FROM cdp.claim_payouts('bank', 'EUR', 'after') \gset
+SELECT is(cdp.confirm_payout(:p + 1, 'I-1'), 'confirmed', 'one while it is about to be paid again');
+UPDATE cdp_data.payout_batch SET claimed_by = 'another' WHERE payout_batch_id = :b2;
+SELECT cdp.approve_payout_batch(:b2) \g /dev/null
+SELECT is((SELECT count(*) FROM cdp.send_payout_batch(:b2)), 2::bigint, 'it is not paid twice');
+SELECT is(ARRAY[cdp.confirm_payout(:p, 'H-1'), cdp.confirm_payout(:p, 'H-1'), pg_temp.books('after')], ARRAY['confirmed', 'repeated', 'budget 3200, paid -4000, clawback_receivable hal 800'], 'one after it was paid again: he owes it back');
+SELECT is(cdp.confirm_payout(:p + 3, 'K-1'), 'confirmed', 'another one');
+SELECT is(pg_temp.books('after'), 'budget 3200, paid -4800, clawback_receivable hal 800, clawback_receivable kim 800', 'so does he');
+SELECT is(pg_temp.whole(), 'whole', 'the books are whole');
+SELECT is((SELECT string_agg(format('%s %s %s', event, paid, owed_balance), ', ') FROM cdp.referrer_statement(pg_temp.c('hal')) WHERE event LIKE 'payout%'), 'payout_sent 8.00 0.00, payout_failed -8.00 0.00, payout_sent 8.00 0.00, payout_sent 8.00 8.00', 'his statement');
+SELECT cdp.fail_payout(:p, 'came back') \g /dev/null
+SELECT is(pg_temp.books('after'), 'budget 3200, paid -4000, clawback_receivable kim 800', 'and when one of the two comes back, nothing is owed');
+SELECT is(pg_temp.whole(), 'whole', 'the books are whole');
+
+-- What was paid for one purchase in two campaigns of a group is paid in the one that counts.
+SELECT cdp.create_referral_campaign('old one', currency => 'EUR', campaign_group => 'pair'), cdp.create_referral_campaign('new one', currency => 'EUR', campaign_group => 'pair') \g /dev/null
+SELECT cdp.set_referral_terms(n, '{}', '[{"rule": "welcome", "side": "referee", "trigger": "every_purchase", "shape": "flat", "amount": 8}]', valid_from => '2026-01-01'), cdp.activate_referral_campaign(n, '2026-01-01') FROM unnest('{old one,new one}'::text[]) n \g /dev/null
+SELECT cdp.issue_referral_code('old one', pg_temp.c('anna'), 'annas-old-one', issued_at => '2026-01-02'), cdp.issue_referral_code('new one', pg_temp.c('anna'), 'annas-new-one', issued_at => '2026-01-02') \g /dev/null
+SELECT cdp.identify('shop', '{"email": "lea@example.org"}', '{}', '2026-01-20') \g /dev/null
+SELECT pg_temp.buy('g1', 'lea', 50, 'annas-old-one') \g /dev/null
+SELECT is(ARRAY[pg_temp.books('old one'), pg_temp.books('new one')], '{"budget 800, liability_pending lea -800",nothing}', 'a purchase by the code of one campaign');
+SELECT state FROM cdp.set_referral_advocate('shop', 'g1', 'new one', pg_temp.c('anna')) \g /dev/null
+SELECT is(ARRAY[pg_temp.books('old one'), pg_temp.books('new one')], '{nothing,"budget 800, liability_pending lea -800"}', 'that goes with another one');
+SELECT is(pg_temp.whole(), 'whole', 'the books are whole');
 
 SELECT is_empty('SELECT * FROM cdp.ledger_verify()', 'the books are whole');
 SELECT * FROM finish();
