@@ -127,9 +127,17 @@ do_valgrind() {
 do_crash() { FILES='test/t/crash.pl test/t/standby.pl' bash tools/test.sh tap; }
 
 do_quality() {
-	bash test/quality/referral.sh || return 1
-	[ -f "${CDP_SHARED:-../shared/data}/identity/febrl3.csv" ] || return 4
-	bash test/quality/identity.sh
+	local status=0 script one
+	for script in referral identity; do
+		one=0
+		bash "test/quality/$script.sh" || one=$?
+		case $one in
+		0) ;;
+		4) [ "$status" -ne 0 ] || status=4 ;;
+		*) status=1 ;;
+		esac
+	done
+	return "$status"
 }
 
 for part in "${parts[@]}"; do
@@ -138,7 +146,7 @@ for part in "${parts[@]}"; do
 	"do_$part" || status=$?
 	case $status in
 	0) passed=$((passed + 1)) && echo "ok   $part" ;;
-	4) skipped=$((skipped + 1)) && echo "SKIP $part: ../shared/data/identity is absent" ;;
+	4) skipped=$((skipped + 1)) && echo "SKIP $part: data are absent, see its SKIP lines; what could be measured is in order" ;;
 	3) skipped=$((skipped + 1)) && echo "SKIP $part: Debian's source of postgresql-$CDP_PG_MAJOR is not to be had here" ;;
 	*) failed=$((failed + 1)) && echo "FAIL $part" ;;
 	esac

@@ -52,12 +52,11 @@ $$;
 COMMENT ON FUNCTION cdp_internal.referral_figure_row(text, text, double precision, text, bigint, bigint, double precision, double precision, text, numeric, numeric, text) IS
 'A row of the report that is a figure about people; no figure where they are fewer than the minimum audience.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.referral_report_rates(campaign integer, as_of timestamptz, gate bytea, confidence double precision)
+CREATE OR REPLACE FUNCTION cdp_internal.referral_report_rates(c record, confidence double precision)
 RETURNS TABLE (section text, metric text, value numeric, unit text, numerator numeric, denominator numeric, denominator_name text, low numeric, high numeric, n bigint, note text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
-  c record := cdp_internal.referral_counts(campaign, as_of, gate);
   n bigint := cardinality(c.shares_each);
   b record;
 BEGIN
@@ -84,91 +83,58 @@ BEGIN
   RETURN QUERY SELECT * FROM cdp_internal.referral_rate_row('rates', 'paid_rate', c.paid, c.approved, 'approved referrals', confidence);
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.referral_report_rates(integer, timestamptz, bytea, double precision) IS
-'Sections funnel and rates of cdp.referral_report().';
+COMMENT ON FUNCTION cdp_internal.referral_report_rates(record, double precision) IS
+'Sections funnel and rates of cdp.referral_report(), from cdp_internal.referral_census().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_replicates(units bigint) RETURNS integer
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN greatest(100, least(1000, 5000000 / greatest(units, 1)))::integer;
 COMMENT ON FUNCTION cdp_internal.referral_replicates(bigint) IS 'Resamples of a bootstrap in a report: 1,000, of more than 5,000 units fewer, at least 100.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.referral_cohort(campaign integer, as_of timestamptz, within interval, gate bytea)
-RETURNS TABLE (root bigint, joined_at timestamptz, whole boolean, referred boolean, invitations bigint, conversions bigint, cycles double precision[], first_brought_at timestamptz)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off
-AS $$
-#variable_conflict use_column
-DECLARE
-  span interval := cdp_internal.window_length(within);
-  -- A link that is copied tells of no share: then visitors are what is known of invitations.
-  shares boolean := EXISTS (SELECT FROM cdp_internal.referral_shares(campaign, as_of, gate));
-BEGIN
-  RETURN QUERY
-  WITH member AS MATERIALIZED (
-    SELECT m.root, m.joined_at, m.brought_at, m.joined_at + span <= as_of AS whole, m.referred_at IS NOT DISTINCT FROM m.joined_at AS referred FROM cdp_internal.referral_members(campaign, as_of, gate) m WHERE m.joined_at IS NOT NULL
-  ), invited AS (
-    SELECT m.root, count(*) AS n FROM member m JOIN cdp_internal.referral_shares(campaign, as_of, gate) s ON s.root = m.root AND s.shared_at >= m.joined_at AND s.shared_at < m.joined_at + span WHERE shares GROUP BY m.root
-    UNION ALL
-    SELECT m.root, count(*) FROM member m JOIN (
-      SELECT CASE WHEN c.customer_id < 0 THEN c.customer_id ELSE cdp_internal.customer_root((SELECT cdp_internal.customer_map()), NULL, c.customer_id, NULL) END AS root, k.visitor, min(k.clicked_at) AS at
-      FROM cdp_internal.referral_clicks(campaign, as_of, gate) k JOIN cdp_data.referral_code c ON c.referral_code_id = k.referral_code_id GROUP BY 1, 2) v ON v.root = m.root AND v.at >= m.joined_at AND v.at < m.joined_at + span WHERE NOT shares GROUP BY m.root
-  ), gained AS (
-    SELECT m.root, count(*) AS n, array_agg(extract(epoch FROM b.attributed_at - m.joined_at)::double precision / 86400 ORDER BY b.attributed_at, b.referral_id) AS cycles
-    FROM member m JOIN cdp_internal.referral_brought(campaign, as_of, gate) b ON b.referrer = m.root AND b.attributed_at >= m.joined_at AND b.attributed_at < m.joined_at + span WHERE b.state <> 'rejected' GROUP BY m.root
-  )
-  SELECT m.root, m.joined_at, m.whole, m.referred, coalesce(i.n, 0), coalesce(g.n, 0), coalesce(g.cycles, '{}'), m.brought_at FROM member m LEFT JOIN invited i ON i.root = m.root LEFT JOIN gained g ON g.root = m.root;
-END
-$$;
-COMMENT ON FUNCTION cdp_internal.referral_cohort(integer, timestamptz, interval, bytea) IS
-'Members of a campaign with what they did in their first span of within since they joined: invitations (acts of sharing; visitors on their links where the campaign knows of no share), conversions (people they brought, not rejected), and after how many days each. whole: the span is over at as_of (else they are right-censored); referred: they joined by being brought; first_brought_at: when they first brought somebody, ever.';
-
-CREATE OR REPLACE FUNCTION cdp_internal.referral_report_growth(campaign integer, as_of timestamptz, within interval, gate bytea, confidence double precision)
+CREATE OR REPLACE FUNCTION cdp_internal.referral_report_growth(a record, book record, within interval, confidence double precision)
 RETURNS TABLE (section text, metric text, value numeric, unit text, numerator numeric, denominator numeric, denominator_name text, low numeric, high numeric, n bigint, note text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off
 AS $$
 DECLARE
-  a record;
   c record;
   i record;
   v record;
   k record;
   q record;
+  n bigint := cardinality(a.roots);
+  ends bigint;
   late bigint;
   said text := format('within %s of joining', within);
   nobody text := format('insufficient data: nobody joined %s or more before', within);
   suffix text;
 BEGIN
-  -- Looked up once; the resampling does not mind the order.
-  SELECT coalesce(array_agg(x.referred), '{}') AS referred, coalesce(array_agg(x.whole), '{}') AS whole, coalesce(array_agg(x.invitations::double precision), '{}') AS i, coalesce(array_agg(x.conversions::double precision), '{}') AS k,
-    coalesce(array_agg(greatest(0, extract(epoch FROM coalesce(x.first_brought_at, as_of) - x.joined_at)::double precision / 86400)), '{}') AS t, coalesce(array_agg(x.first_brought_at IS NOT NULL), '{}') AS e,
-    count(*) AS n, count(x.first_brought_at) AS ends, count(*) FILTER (WHERE NOT x.whole) AS late, count(*) FILTER (WHERE x.whole AND x.conversions > 0) AS people,
-    (array_agg(to_jsonb(x.cycles)) FILTER (WHERE x.whole AND x.conversions > 0)) AS cycles
-  INTO a FROM cdp_internal.referral_cohort(campaign, as_of, within, gate) x;
+  SELECT count(*) FILTER (WHERE NOT w) INTO late FROM unnest(a.whole) w;
+  SELECT count(*) FILTER (WHERE e) INTO ends FROM unnest(a.first_known) e;
   FOREACH suffix IN ARRAY '{"",_of_referred}'::text[] LOOP
     SELECT count(*) AS n, coalesce(sum(x.i), 0)::numeric AS invitations, coalesce(sum(x.k), 0)::numeric AS conversions, coalesce(array_agg(x.i), '{}') AS i, coalesce(array_agg(x.k), '{}') AS k, coalesce(array_agg(1::double precision), '{}') AS ones INTO c
-    FROM unnest(a.whole, a.referred, a.i, a.k) AS x (whole, referred, i, k) WHERE x.whole AND (suffix = '' OR x.referred);
+    FROM unnest(a.whole, a.referred, a.invited, a.gained) AS x (whole, referred, i, k) WHERE x.whole AND (suffix = '' OR x.referred);
     i := cdp.bootstrap_ratio(c.i, c.ones, 1, cdp_internal.referral_replicates(c.n), confidence);
     v := cdp.bootstrap_ratio(c.k, c.i, 1, cdp_internal.referral_replicates(c.n), confidence);
     k := cdp.bootstrap_ratio(c.k, c.ones, 1, cdp_internal.referral_replicates(c.n), confidence);
     RETURN QUERY SELECT * FROM cdp_internal.referral_figure_row('growth', 'invitations_per_customer' || suffix, i.ratio, 'invitations per customer', c.n, c.n, i.low, i.high,
-      CASE WHEN c.n = 0 THEN nobody ELSE format('%s; who joined later (%s) is left out', said, a.late) END, c.invitations, c.n, 'customers of the cohort, sharers or not');
+      CASE WHEN c.n = 0 THEN nobody ELSE format('%s; who joined later (%s) is left out', said, late) END, c.invitations, c.n, 'customers of the cohort, sharers or not');
     RETURN QUERY SELECT * FROM cdp_internal.referral_figure_row('growth', 'conversions_per_invitation' || suffix, v.ratio, 'conversions per invitation', c.n, c.n, v.low, v.high,
       CASE WHEN v.ratio IS NULL THEN 'insufficient data: no invitations in the cohort' ELSE said END, c.conversions, c.invitations, 'invitations of the cohort');
     RETURN QUERY SELECT * FROM cdp_internal.referral_figure_row('growth', 'k_factor' || suffix, k.ratio, 'new customers per customer', c.n, c.n, k.low, k.high,
-      CASE WHEN c.n = 0 THEN nobody ELSE format('%s; right-censored cohorts are excluded (%s customers); interval by %s bootstrap samples over customers', said, a.late, cdp_internal.referral_replicates(c.n)) END,
+      CASE WHEN c.n = 0 THEN nobody ELSE format('%s; right-censored cohorts are excluded (%s customers); interval by %s bootstrap samples over customers', said, late, cdp_internal.referral_replicates(c.n)) END,
       c.conversions, c.n, 'customers of the cohort, sharers or not');
     RETURN QUERY SELECT * FROM cdp_internal.referral_figure_row('growth', 'amplification' || suffix, CASE WHEN k.ratio < 1 THEN 1 / (1 - k.ratio) END, 'customers per customer', c.n, c.n, CASE WHEN k.low < 1 THEN 1 / (1 - k.low) END,
       CASE WHEN k.high < 1 THEN 1 / (1 - k.high) END, CASE WHEN c.n = 0 THEN 'insufficient data: no K factor' WHEN k.ratio >= 1 THEN 'K is 1 or more: it grows without end' WHEN k.high >= 1 THEN 'it may grow without end' ELSE '1 / (1 - K)' END);
   END LOOP;
-  SELECT coalesce(array_agg(y::double precision), '{}') AS t, count(*) AS n INTO c FROM unnest(a.cycles) z CROSS JOIN jsonb_array_elements_text(z) y;
-  q := cdp.survival_quantile(c.t, array_fill(true, ARRAY[cardinality(c.t)]), 0.5, confidence);
-  RETURN QUERY SELECT * FROM cdp_internal.referral_figure_row('growth', 'cycle_time', q.value, 'days', a.people, c.n, q.low, q.high,
-    CASE WHEN c.n = 0 THEN 'insufficient data: nobody of the cohort brought anybody' ELSE 'median from joining to the joining of who was brought, ' || said END);
-  q := cdp.survival_quantile(a.t, a.e, 0.5, confidence);
-  RETURN QUERY SELECT * FROM cdp_internal.referral_figure_row('growth', 'time_to_first_referral', q.value, 'days', a.n, a.n, q.low, q.high,
-    CASE WHEN a.n = 0 THEN 'insufficient data: nobody joined' WHEN q.value IS NULL THEN format('insufficient data: fewer than half have brought somebody (%s of %s so far)', a.ends, a.n) ELSE 'median over everybody who joined, censored at as_of (Kaplan-Meier)' END);
+  q := cdp.survival_quantile(a.cycles, array_fill(true, ARRAY[cardinality(a.cycles)]), 0.5, confidence);
+  RETURN QUERY SELECT * FROM cdp_internal.referral_figure_row('growth', 'cycle_time', q.value, 'days', a.cycle_people, q.n, q.low, q.high,
+    CASE WHEN q.n = 0 THEN 'insufficient data: nobody of the cohort brought anybody' ELSE 'median from joining to the joining of who was brought, ' || said END);
+  q := cdp.survival_quantile(a.first_days, a.first_known, 0.5, confidence);
+  RETURN QUERY SELECT * FROM cdp_internal.referral_figure_row('growth', 'time_to_first_referral', q.value, 'days', n, n, q.low, q.high,
+    CASE WHEN n = 0 THEN 'insufficient data: nobody joined' WHEN q.value IS NULL THEN format('insufficient data: fewer than half have brought somebody (%s of %s so far)', ends, n) ELSE 'median over everybody who joined, censored at as_of (Kaplan-Meier)' END);
   RETURN QUERY
   WITH RECURSIVE edge AS MATERIALIZED (
-    SELECT DISTINCT ON (b.referee) b.referrer, b.referee FROM cdp_internal.referral_brought(campaign, as_of, gate) b WHERE b.state <> 'rejected' ORDER BY b.referee, b.attributed_at, b.referral_id
+    SELECT b.referrer, b.referee FROM unnest(book.referrers, book.referees, book.states, book.ours) AS b (referrer, referee, state, ours) WHERE b.ours AND b.state <> 'rejected'
   ), walk AS (
     SELECT DISTINCT e.referrer AS root, 0 AS generation FROM edge e WHERE NOT EXISTS (SELECT FROM edge x WHERE x.referee = e.referrer)
     UNION ALL
@@ -182,10 +148,10 @@ BEGIN
     CROSS JOIN LATERAL cdp_internal.referral_count_row('growth', g.metric, g.n, NULL, 'people', g.note) r ORDER BY g.o;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.referral_report_growth(integer, timestamptz, interval, bytea, double precision) IS
-'Section growth of cdp.referral_report().';
+COMMENT ON FUNCTION cdp_internal.referral_report_growth(record, record, interval, double precision) IS
+'Section growth of cdp.referral_report(), from cdp_internal.referral_census() and cdp_internal.referral_book().';
 
-CREATE OR REPLACE FUNCTION cdp_internal.referral_report_tracking(campaign integer, as_of timestamptz, gate bytea, confidence double precision)
+CREATE OR REPLACE FUNCTION cdp_internal.referral_report_tracking(campaign integer, as_of timestamptz, gate bytea, confidence double precision, book record, sharers bigint)
 RETURNS TABLE (section text, metric text, value numeric, unit text, numerator numeric, denominator numeric, denominator_name text, low numeric, high numeric, n bigint, note text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off
 AS $$
@@ -218,11 +184,12 @@ BEGIN
   RETURN QUERY SELECT * FROM cdp_internal.referral_rate_row('tracking', 'tracking_accuracy', c.matched, c.n, 'people with a conversion that carries evidence of a referral', confidence,
     CASE WHEN c.matched < c.n THEN format('%s have evidence and no decision', c.n - c.matched) END);
   SELECT x.goal_metric, x.goal_target, x.currency INTO g FROM cdp_data.referral_campaign x WHERE x.referral_campaign_id = campaign;
-  SELECT CASE g.goal_metric WHEN 'participants' THEN (SELECT n.sharers FROM cdp_internal.referral_counts(campaign, as_of, gate) n) WHEN 'referrals' THEN count(*) FILTER (WHERE b.state = 'approved') WHEN 'conversions' THEN count(b.bought_at) FILTER (WHERE b.state <> 'rejected')
-    ELSE cdp_internal.from_minor(coalesce(sum(b.revenue_minor - b.refunded_minor) FILTER (WHERE b.state = 'approved'), 0)::bigint, g.currency) END, count(*) AS people INTO got, c.n FROM cdp_internal.referral_brought(campaign, as_of, gate) b;
+  SELECT CASE g.goal_metric WHEN 'participants' THEN sharers WHEN 'referrals' THEN count(*) FILTER (WHERE b.state = 'approved') WHEN 'conversions' THEN count(b.bought_at) FILTER (WHERE b.state <> 'rejected')
+    ELSE coalesce(sum(b.revenue - b.refunded) FILTER (WHERE b.state = 'approved'), 0) / power(10::numeric, cdp_internal.referral_exponent(g.currency)) END, count(*) AS people INTO got, c.n
+  FROM unnest(book.states, book.bought, book.revenues, book.refunds, book.ours) AS b (state, bought_at, revenue, refunded, ours) WHERE b.ours;
   RETURN QUERY SELECT * FROM cdp_internal.referral_figure_row('goal', 'goal_' || g.goal_metric, (got / g.goal_target)::double precision, 'share of the target', c.n, c.n, NULL, NULL, CASE WHEN g.goal_target IS NULL THEN 'insufficient data: the campaign has no target' END,
     got, g.goal_target, 'target');
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.referral_report_tracking(integer, timestamptz, bytea, double precision) IS
+COMMENT ON FUNCTION cdp_internal.referral_report_tracking(integer, timestamptz, bytea, double precision, record, bigint) IS
 'Sections tracking and goal of cdp.referral_report(): of the people one of whose conversions carries a code, click or claimed advocate of the campaign, or who clicked before, how many have a referral, whatever was decided; and how much of the target is reached.';

@@ -12,29 +12,29 @@ $$;
 COMMENT ON FUNCTION cdp_internal.referral_window(integer, timestamptz) IS
 'From when to when a campaign ran: its start, else its first activation, else its making; its end, or as_of when that is earlier.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.referral_costs(campaign integer, as_of timestamptz, OUT granted_minor numeric, OUT clawed_minor numeric, OUT expired_minor numeric, OUT fees_minor numeric, OUT owed_minor numeric)
+CREATE OR REPLACE FUNCTION cdp_internal.referral_costs(campaign integer, as_of timestamptz, rewards record, OUT granted_minor numeric, OUT clawed_minor numeric, OUT expired_minor numeric, OUT fees_minor numeric, OUT owed_minor numeric)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 BEGIN
-  SELECT coalesce(sum(w.amount_minor), 0), coalesce(sum(w.clawed_minor), 0), coalesce(sum(w.expired_minor), 0) INTO granted_minor, clawed_minor, expired_minor
-  FROM cdp_internal.referral_rewards(campaign, as_of) w WHERE w.state <> 'reserved';
+  SELECT coalesce(sum(w.amount), 0), coalesce(sum(w.clawed), 0), coalesce(sum(w.expired), 0) INTO granted_minor, clawed_minor, expired_minor
+  FROM unnest(rewards.amounts, rewards.clawed, rewards.expired, rewards.states) AS w (amount, clawed, expired, state) WHERE w.state <> 'reserved';
   SELECT coalesce(sum(e.amount_minor) FILTER (WHERE a.kind = 'fees'), 0), coalesce(sum(e.amount_minor) FILTER (WHERE a.kind = 'clawback_receivable'), 0) INTO fees_minor, owed_minor
   FROM cdp_data.ledger_account a JOIN cdp_data.ledger_entry e ON e.ledger_account_id = a.ledger_account_id JOIN cdp_data.ledger_posting p ON p.ledger_posting_id = e.ledger_posting_id
   WHERE a.referral_campaign_id = campaign AND a.kind IN ('fees', 'clawback_receivable') AND p.occurred_at <= as_of
     AND a.currency = (SELECT c.currency FROM cdp_data.referral_campaign c WHERE c.referral_campaign_id = campaign);
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.referral_costs(integer, timestamptz) IS
-'What a campaign cost up to as_of in minor units of its currency: rewards granted (reserved ones are not), taken back, expired, fees of providers, and what was paid, taken back and is still owed by those who got it.';
+COMMENT ON FUNCTION cdp_internal.referral_costs(integer, timestamptz, record) IS
+'What a campaign cost up to as_of in minor units of its currency: rewards granted (reserved ones are not), taken back, expired, fees of providers, and what was paid, taken back and is still owed by those who got it. rewards: cdp_internal.referral_reward_book().';
 
-CREATE OR REPLACE FUNCTION cdp_internal.referral_report_money(campaign integer, as_of timestamptz, margin double precision, other_cost numeric, gate bytea, confidence double precision)
+CREATE OR REPLACE FUNCTION cdp_internal.referral_report_money(campaign integer, as_of timestamptz, margin double precision, other_cost numeric, gate bytea, confidence double precision, book record, rewards record)
 RETURNS TABLE (section text, metric text, value numeric, unit text, numerator numeric, denominator numeric, denominator_name text, low numeric, high numeric, n bigint, note text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off
 AS $$
 DECLARE
   c record;
   b record;
-  cost record := cdp_internal.referral_costs(campaign, as_of);
+  cost record := cdp_internal.referral_costs(campaign, as_of, rewards);
   gross numeric;
   net numeric;
   x record;
@@ -44,8 +44,8 @@ DECLARE
 BEGIN
   SELECT r.currency, r.campaign_id, (SELECT o.name FROM cdp_data.holdout o WHERE o.holdout_id = r.holdout_id) AS holdout, power(10, cdp_internal.referral_exponent(r.currency))::numeric AS unit INTO c
   FROM cdp_data.referral_campaign r WHERE r.referral_campaign_id = campaign;
-  SELECT coalesce(sum(l.revenue_minor) FILTER (WHERE l.state = 'approved'), 0) / c.unit AS revenue, coalesce(sum(l.refunded_minor) FILTER (WHERE l.state = 'approved'), 0) / c.unit AS refunded, count(l.bought_at) FILTER (WHERE l.state = 'approved') AS buyers,
-    count(*) FILTER (WHERE l.state = 'approved') AS approved, coalesce(sum(l.foreign_purchases), 0) AS elsewhere INTO b FROM cdp_internal.referral_brought(campaign, as_of) l;
+  SELECT coalesce(sum(l.revenue), 0) / c.unit AS revenue, coalesce(sum(l.refunded), 0) / c.unit AS refunded, count(l.bought_at) AS buyers, count(*) AS approved, book.foreign_purchases AS elsewhere INTO b
+  FROM unnest(book.states, book.bought, book.revenues, book.refunds) AS l (state, bought_at, revenue, refunded) WHERE l.state = 'approved';
   gross := (cost.granted_minor + cost.fees_minor) / c.unit + other_cost;
   net := (cost.granted_minor - cost.clawed_minor - cost.expired_minor + cost.fees_minor + cost.owed_minor) / c.unit + other_cost;
   RETURN QUERY SELECT * FROM cdp_internal.referral_figure_row('money', 'revenue', CASE WHEN b.approved > 0 THEN b.revenue::double precision END, c.currency, b.buyers, b.buyers, NULL, NULL,
@@ -57,10 +57,10 @@ BEGIN
     CROSS JOIN LATERAL cdp_internal.referral_figure_row('money', m.metric, m.v::double precision, c.currency, b.approved, NULL, NULL, NULL, m.note) r ORDER BY m.o;
   -- Profit and cost of each referral that brought or cost something: their sums are the figures. What belongs to none in particular is spread over all.
   WITH unit AS MATERIALIZED (
-    SELECT CASE WHEN l.state = 'approved' THEN l.revenue_minor / c.unit ELSE 0 END AS revenue, CASE WHEN l.state = 'approved' THEN l.refunded_minor / c.unit ELSE 0 END AS refunded, (l.state = 'approved' AND l.bought_at IS NOT NULL) IS TRUE AS buyer,
+    SELECT CASE WHEN l.state = 'approved' THEN l.revenue / c.unit ELSE 0 END AS revenue, CASE WHEN l.state = 'approved' THEN l.refunded / c.unit ELSE 0 END AS refunded, (l.state = 'approved' AND l.bought_at IS NOT NULL) IS TRUE AS buyer,
       coalesce(y.granted, 0) / c.unit AS granted, coalesce(y.kept, 0) / c.unit AS kept
-    FROM cdp_internal.referral_brought(campaign, as_of) l
-      FULL JOIN (SELECT y.referral_id, sum(y.amount_minor) AS granted, sum(y.amount_minor - y.clawed_minor - y.expired_minor) AS kept FROM cdp_internal.referral_rewards(campaign, as_of) y WHERE y.state <> 'reserved' GROUP BY y.referral_id) y ON y.referral_id = l.referral_id
+    FROM unnest(book.ids, book.states, book.bought, book.revenues, book.refunds) AS l (referral_id, state, bought_at, revenue, refunded)
+      FULL JOIN (SELECT y.referral_id, sum(y.amount) AS granted, sum(y.amount - y.clawed - y.expired) AS kept FROM unnest(rewards.referrals, rewards.amounts, rewards.clawed, rewards.expired, rewards.states) AS y (referral_id, amount, clawed, expired, state) WHERE y.state <> 'reserved' GROUP BY y.referral_id) y ON y.referral_id = l.referral_id
     WHERE l.state = 'approved' OR y.granted > 0
   ), cost AS (
     SELECT u.*, u.granted + (cost.fees_minor / c.unit + other_cost) / s.n AS gross, u.kept + ((cost.fees_minor + cost.owed_minor) / c.unit + other_cost) / s.n AS net FROM unit u CROSS JOIN (SELECT count(*) AS n FROM unit) s
@@ -93,7 +93,7 @@ BEGIN
   RETURN QUERY SELECT * FROM cdp_internal.referral_other_cac(campaign, w.since, w.until, gate);
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.referral_report_money(integer, timestamptz, double precision, numeric, bytea, double precision) IS
+COMMENT ON FUNCTION cdp_internal.referral_report_money(integer, timestamptz, double precision, numeric, bytea, double precision, record, record) IS
 'Section money of cdp.referral_report().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_other_cac(campaign integer, since timestamptz, until timestamptz, gate bytea)
@@ -125,7 +125,7 @@ $$;
 COMMENT ON FUNCTION cdp_internal.referral_other_cac(integer, timestamptz, timestamptz, bytea) IS
 'The row cac_other of cdp.referral_report(): what a new customer cost who came otherwise, in the reporting currency.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.referral_report_rewards(campaign integer, as_of timestamptz, confidence double precision)
+CREATE OR REPLACE FUNCTION cdp_internal.referral_report_rewards(campaign integer, as_of timestamptz, confidence double precision, rewards record)
 RETURNS TABLE (section text, metric text, value numeric, unit text, numerator numeric, denominator numeric, denominator_name text, low numeric, high numeric, n bigint, note text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off
 AS $$
@@ -137,9 +137,9 @@ DECLARE
 BEGIN
   SELECT r.currency, power(10, cdp_internal.referral_exponent(r.currency))::numeric AS unit INTO c FROM cdp_data.referral_campaign r WHERE r.referral_campaign_id = campaign;
   -- What was taken back before is censored nowhere: it never would have come.
-  SELECT coalesce(array_agg(greatest(0, extract(epoch FROM coalesce(w.available_at, as_of) - w.earned_at)::double precision / 86400)) FILTER (WHERE w.earned_at <= as_of), '{}') AS t, coalesce(array_agg(w.available_at IS NOT NULL) FILTER (WHERE w.earned_at <= as_of), '{}') AS e,
+  SELECT coalesce(array_agg(greatest(0, extract(epoch FROM coalesce(w.available_at, as_of) - w.earned_at)::double precision / 86400)), '{}') AS t, coalesce(array_agg(w.available_at IS NOT NULL), '{}') AS e,
     coalesce(array_agg(greatest(0, extract(epoch FROM coalesce(w.paid_at, as_of) - w.available_at)::double precision / 86400)) FILTER (WHERE w.available_at IS NOT NULL), '{}') AS pt, coalesce(array_agg(w.paid_at IS NOT NULL) FILTER (WHERE w.available_at IS NOT NULL), '{}') AS pe, count(DISTINCT w.root) AS people, count(DISTINCT w.root) FILTER (WHERE w.available_at IS NOT NULL) AS paid_people
-  INTO d FROM cdp_internal.referral_rewards(campaign, as_of) w WHERE w.amount_minor > 0 AND (w.clawed_minor < w.amount_minor OR w.paid_at IS NOT NULL);
+  INTO d FROM unnest(rewards.roots, rewards.amounts, rewards.clawed, rewards.earned, rewards.available, rewards.paid) AS w (root, amount, clawed, earned_at, available_at, paid_at) WHERE w.amount > 0 AND (w.clawed < w.amount OR w.paid_at IS NOT NULL);
   FOREACH p IN ARRAY '{0.5,0.9}'::double precision[] LOOP
     q := cdp.survival_quantile(d.t, d.e, p, confidence);
     RETURN QUERY SELECT * FROM cdp_internal.referral_figure_row('rewards', format('conversion_to_available_p%s', p * 100), q.value, 'days', d.people, q.n, q.low, q.high,
@@ -152,12 +152,12 @@ BEGIN
   END LOOP;
   RETURN QUERY
   WITH open AS (
-    SELECT w.open_minor, w.root, least(3, floor(extract(epoch FROM as_of - w.earned_at) / 2592000))::integer AS age FROM cdp_internal.referral_rewards(campaign, as_of) w WHERE w.open_minor > 0
+    SELECT w.open_minor, w.root, least(3, floor(extract(epoch FROM as_of - w.earned_at) / 2592000))::integer AS age FROM unnest(rewards.opens, rewards.roots, rewards.earned) AS w (open_minor, root, earned_at) WHERE w.open_minor > 0
   )
   SELECT r.* FROM (VALUES (0, 'liability_0_to_30_days'), (1, 'liability_30_to_60_days'), (2, 'liability_60_to_90_days'), (3, 'liability_over_90_days'), (4, 'liability')) AS a (o, metric)
     CROSS JOIN LATERAL (SELECT coalesce(sum(o.open_minor), 0) AS minor, count(DISTINCT o.root) AS people, count(*) AS n FROM open o WHERE o.age = a.o OR a.o = 4) s
     CROSS JOIN LATERAL cdp_internal.referral_figure_row('rewards', a.metric, (s.minor / c.unit)::double precision, c.currency, s.people, s.n, NULL, NULL, CASE a.o WHEN 4 THEN 'earned and not paid out by as_of, of referrals that are approved now' ELSE 'since it was earned' END) r ORDER BY a.o;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.referral_report_rewards(integer, timestamptz, double precision) IS
+COMMENT ON FUNCTION cdp_internal.referral_report_rewards(integer, timestamptz, double precision, record) IS
 'Section rewards of cdp.referral_report(): how fast rewards come, and what is owed by its age.';

@@ -8,6 +8,9 @@ DECLARE
   id integer := cdp_internal.referral_campaign_of(campaign);
   at timestamptz := coalesce(as_of, now());
   gate bytea;
+  book record;
+  rewards record;
+  people record;
 BEGIN
   PERFORM cdp_internal.require_confidence(confidence);
   IF NOT coalesce(isfinite(at), false) THEN
@@ -23,12 +26,16 @@ BEGIN
   IF gate IS NOT NULL THEN
     RAISE NOTICE 'customers without consent to analytics are left out, but of sums of money';
   END IF;
-  RETURN QUERY SELECT * FROM cdp_internal.referral_report_rates(id, at, gate, confidence);
-  RETURN QUERY SELECT * FROM cdp_internal.referral_report_growth(id, at, within, gate, confidence);
-  RETURN QUERY SELECT * FROM cdp_internal.referral_report_money(id, at, margin, other_cost, gate, confidence);
-  RETURN QUERY SELECT * FROM cdp_internal.referral_report_rewards(id, at, confidence);
-  RETURN QUERY SELECT * FROM cdp_internal.referral_report_fraud(id, at, gate, confidence);
-  RETURN QUERY SELECT * FROM cdp_internal.referral_report_tracking(id, at, gate, confidence);
+  -- Each table is read once.
+  book := cdp_internal.referral_book(id, at, gate);
+  rewards := cdp_internal.referral_reward_book(id, at);
+  people := cdp_internal.referral_census(id, at, gate, within, book, cdp_internal.referral_paid(id, at));
+  RETURN QUERY SELECT * FROM cdp_internal.referral_report_rates(people, confidence);
+  RETURN QUERY SELECT * FROM cdp_internal.referral_report_growth(people, book, within, confidence);
+  RETURN QUERY SELECT * FROM cdp_internal.referral_report_money(id, at, margin, other_cost, gate, confidence, book, rewards);
+  RETURN QUERY SELECT * FROM cdp_internal.referral_report_rewards(id, at, confidence, rewards);
+  RETURN QUERY SELECT * FROM cdp_internal.referral_report_fraud(id, at, gate, confidence, book);
+  RETURN QUERY SELECT * FROM cdp_internal.referral_report_tracking(id, at, gate, confidence, book, people.sharers);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_report_rows(text, timestamptz, double precision, numeric, interval, double precision) IS

@@ -11,7 +11,7 @@ END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_peers(integer) IS 'The campaigns with which one is compared: the 20 others that began last and are no drafts.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.referral_steps(campaign integer, as_of timestamptz, gate bytea)
+CREATE OR REPLACE FUNCTION cdp_internal.referral_steps(campaign integer, counts jsonb)
 RETURNS TABLE (step text, o integer, hits bigint, tries bigint, median_hits bigint, median_tries bigint, campaigns bigint)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
@@ -19,9 +19,8 @@ AS $$
 BEGIN
   RETURN QUERY
   WITH step AS MATERIALIZED (
-    SELECT c.referral_campaign_id AS id, s.* FROM cdp_data.referral_campaign c CROSS JOIN LATERAL cdp_internal.referral_counts(c.referral_campaign_id, as_of, gate) n
+    SELECT n.id, s.* FROM jsonb_to_recordset(counts) AS n (id integer, enrolled bigint, enrolled_sharers bigint, sharers bigint, clicked_sharers bigint, visitors bigint, visitors_signed bigint, referees bigint, buyers bigint, approved bigint, rejected bigint, paid bigint)
       CROSS JOIN LATERAL (VALUES ('share', 1, n.enrolled_sharers, n.enrolled), ('click', 2, n.clicked_sharers, n.sharers), ('sign-up', 3, n.visitors_signed, n.visitors), ('purchase', 4, n.buyers, n.referees), ('approval', 5, n.approved, n.approved + n.rejected), ('payment', 6, n.paid, n.approved)) AS s (step, o, hits, tries)
-    WHERE c.referral_campaign_id = campaign OR c.referral_campaign_id IN (SELECT p.id FROM cdp_internal.referral_peers(campaign) p)
   )
   SELECT m.step, m.o, m.hits, m.tries, t.hits, t.tries, (SELECT count(*) FROM step x WHERE x.step = m.step AND x.id <> campaign AND x.tries >= 30)
   FROM step m LEFT JOIN LATERAL (
@@ -30,10 +29,10 @@ BEGIN
   WHERE m.id = campaign ORDER BY m.o;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.referral_steps(integer, timestamptz, bytea) IS
-'How many went on at each step of a campaign, and at that step in the campaign that stands in the middle of the others (cdp_internal.referral_peers()) which at least 30 reached.';
+COMMENT ON FUNCTION cdp_internal.referral_steps(integer, jsonb) IS
+'How many went on at each step of a campaign, and at that step in the campaign that stands in the middle of the others which at least 30 reached. counts: an array of objects, of each campaign its id with what cdp_internal.referral_counts() gives.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.referral_rule_steps(campaign integer, as_of timestamptz, gate bytea)
+CREATE OR REPLACE FUNCTION cdp_internal.referral_rule_steps(campaign integer, counts jsonb)
 RETURNS TABLE (rule_id text, people bigint[], p double precision, posterior double precision, holds boolean, missing text, severity text, insight text, action text, evidence jsonb, impact numeric, impact_unit text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
@@ -45,7 +44,7 @@ DECLARE
   prior record;
 BEGIN
   SELECT coalesce(jsonb_agg(jsonb_build_object('step', x.step, 'o', x.o, 'hits', x.hits, 'tries', x.tries, 'median_hits', x.median_hits, 'median_tries', x.median_tries, 'campaigns', x.campaigns, 'p', d.p_value, 'difference', d.difference) ORDER BY x.o), '[]') INTO steps
-  FROM cdp_internal.referral_steps(campaign, as_of, gate) x LEFT JOIN LATERAL cdp.rate_difference(x.hits, x.tries, x.median_hits, x.median_tries) d ON x.tries >= 30;
+  FROM cdp_internal.referral_steps(campaign, counts) x LEFT JOIN LATERAL cdp.rate_difference(x.hits, x.tries, x.median_hits, x.median_tries) d ON x.tries >= 30;
   SELECT count(x.p) INTO m FROM jsonb_to_recordset(steps) AS x (p double precision);
   SELECT x.*, x.hits::double precision / x.tries AS rate, x.median_hits::double precision / x.median_tries AS median INTO worst
   FROM jsonb_to_recordset(steps) AS x (step text, o integer, hits bigint, tries bigint, median_hits bigint, median_tries bigint, campaigns bigint, p double precision, difference double precision)
@@ -68,10 +67,10 @@ BEGIN
   END LOOP;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.referral_rule_steps(integer, timestamptz, bytea) IS
+COMMENT ON FUNCTION cdp_internal.referral_rule_steps(integer, jsonb) IS
 'R01 (the step that falls shortest of the campaign in the middle; two-proportion z test, Bonferroni over steps), R02 (shared much, clicked little) and R03 (clicked much, signed up little) of cdp.referral_recommend().';
 
-CREATE OR REPLACE FUNCTION cdp_internal.referral_rule_channels(campaign integer, as_of timestamptz, gate bytea, margin double precision, target_cpa numeric)
+CREATE OR REPLACE FUNCTION cdp_internal.referral_rule_channels(campaign integer, margin double precision, target_cpa numeric, book record, rewards record)
 RETURNS TABLE (rule_id text, people bigint[], p double precision, posterior double precision, holds boolean, missing text, severity text, insight text, action text, evidence jsonb, impact numeric, impact_unit text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off
 AS $$
@@ -86,9 +85,10 @@ BEGIN
   -- Approved referrals of each channel, what each cost and what it is worth.
   SELECT coalesce(jsonb_agg(to_jsonb(y) ORDER BY y.channel), '[]') INTO channels FROM (
     SELECT x.channel, count(*) AS n, sum(x.cost) AS cost, avg(x.cost) AS cpa, sum(count(*)) OVER () AS all_n, sum(sum(x.cost)) OVER () AS all_cost, avg(x.worth - x.cost) AS mean, var_samp(x.worth - x.cost) AS variance, avg(x.worth) AS worth
-    FROM (SELECT b.channel, coalesce(w.kept, 0) / u.unit AS cost, margin::numeric * (b.revenue_minor - b.refunded_minor) / u.unit AS worth
-      FROM cdp_internal.referral_brought(campaign, as_of, gate) b LEFT JOIN (SELECT y.referral_id, sum(y.amount_minor - y.clawed_minor - y.expired_minor) AS kept FROM cdp_internal.referral_rewards(campaign, as_of) y WHERE y.state <> 'reserved' GROUP BY y.referral_id) w ON w.referral_id = b.referral_id
-        CROSS JOIN (SELECT power(10, cdp_internal.referral_exponent(money))::numeric AS unit) u WHERE b.state = 'approved' AND b.channel <> '') x GROUP BY x.channel) y;
+    FROM (SELECT b.channel, coalesce(w.kept, 0) / u.unit AS cost, margin::numeric * (b.revenue - b.refunded) / u.unit AS worth
+      FROM unnest(book.ids, book.states, book.channels, book.revenues, book.refunds, book.ours) AS b (referral_id, state, channel, revenue, refunded, ours)
+        LEFT JOIN (SELECT y.referral_id, sum(y.amount - y.clawed - y.expired) AS kept FROM unnest(rewards.referrals, rewards.amounts, rewards.clawed, rewards.expired, rewards.states) AS y (referral_id, amount, clawed, expired, state) WHERE y.state <> 'reserved' GROUP BY y.referral_id) w ON w.referral_id = b.referral_id
+        CROSS JOIN (SELECT power(10, cdp_internal.referral_exponent(money))::numeric AS unit) u WHERE b.ours AND b.state = 'approved' AND b.channel <> '') x GROUP BY x.channel) y;
   SELECT count(*) FILTER (WHERE x.n >= 20) INTO m FROM jsonb_to_recordset(channels) AS x (n bigint);
   SELECT x.*, cdp.binomial_tail(x.n, x.all_n::bigint, (x.cost / x.all_cost)::double precision) AS p INTO good
   FROM jsonb_to_recordset(channels) AS x (channel text, n bigint, cost numeric, cpa numeric, all_n numeric, all_cost numeric) WHERE x.n >= 20 AND x.all_n > x.n AND x.all_cost > 0
@@ -108,22 +108,21 @@ BEGIN
     jsonb_build_object('channel', bad.channel, 'referrals', bad.n, 'cpa', round(bad.cpa, 6), 'margin_each', round(bad.worth, 6), 'difference', round(bad.mean, 6), 't', round(bad.t, 6), 'tests', m), round(-bad.mean * bad.n, 2), money || ' lost so far';
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.referral_rule_channels(integer, timestamptz, bytea, double precision, numeric) IS
+COMMENT ON FUNCTION cdp_internal.referral_rule_channels(integer, double precision, numeric, record, record) IS
 'R04 (a channel whose share of referrals is above its share of cost, and cheaper than target_cpa or the average; exact binomial test) and R05 (a channel that costs more than its margin; one-sided t test over referrals, a sign test where all are alike), both Bonferroni over channels, of cdp.referral_recommend().';
 
-CREATE OR REPLACE FUNCTION cdp_internal.referral_rule_people(campaign integer, as_of timestamptz, within interval, gate bytea)
+CREATE OR REPLACE FUNCTION cdp_internal.referral_rule_people(campaign integer, as_of timestamptz, counts jsonb, census record)
 RETURNS TABLE (rule_id text, people bigint[], p double precision, posterior double precision, holds boolean, missing text, severity text, insight text, action text, evidence jsonb, impact numeric, impact_unit text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off
 AS $$
 DECLARE
   d record;
   t record;
-  o record;
   cycle double precision;
 BEGIN
   -- Over everybody enrolled, sharers or not, by how many they brought.
   WITH x AS (
-    SELECT m.brought AS k, row_number() OVER (ORDER BY m.brought, m.root) AS i FROM cdp_internal.referral_members(campaign, as_of, gate) m WHERE m.enrolled_at IS NOT NULL
+    SELECT b AS k, row_number() OVER (ORDER BY b) AS i FROM unnest(census.brought_each) b
   ), a AS (
     SELECT count(*) AS n, sum(x.k) AS total, var_samp(x.k) AS variance, avg(x.k) AS mean, 2 * sum(x.i * x.k) AS weighted FROM x
   )
@@ -138,24 +137,24 @@ BEGIN
     WHERE u.terms_version = cdp_internal.referral_terms_at(c.referral_campaign_id, as_of) AND (c.referral_campaign_id = campaign OR c.referral_campaign_id IN (SELECT p.id FROM cdp_internal.referral_peers(campaign) p)) GROUP BY 1
   )
   SELECT (SELECT s.both_sides FROM side s WHERE s.id = campaign) AS both_sides, n.visitors_bought AS k, n.visitors AS n, x.k AS other_k, x.n AS other_n, r.difference, r.p_value, x.campaigns INTO t
-  FROM cdp_internal.referral_counts(campaign, as_of, gate) n CROSS JOIN (SELECT coalesce(sum(y.visitors_bought), 0)::bigint AS k, coalesce(sum(y.visitors), 0)::bigint AS n, count(*) AS campaigns FROM side s CROSS JOIN LATERAL cdp_internal.referral_counts(s.id, as_of, gate) y WHERE s.id <> campaign AND s.both_sides) x
-    CROSS JOIN LATERAL cdp.rate_difference(n.visitors_bought, n.visitors, x.k, x.n) r;
+  FROM jsonb_to_recordset(counts) AS n (id integer, visitors bigint, visitors_bought bigint)
+    CROSS JOIN (SELECT coalesce(sum(y.visitors_bought), 0)::bigint AS k, coalesce(sum(y.visitors), 0)::bigint AS n, count(*) AS campaigns FROM side s JOIN jsonb_to_recordset(counts) AS y (id integer, visitors bigint, visitors_bought bigint) ON y.id = s.id WHERE s.id <> campaign AND s.both_sides) x
+    CROSS JOIN LATERAL cdp.rate_difference(n.visitors_bought, n.visitors, x.k, x.n) r WHERE n.id = campaign;
   RETURN QUERY SELECT 'R07', ARRAY[t.k, t.n - t.k, t.other_k, t.other_n - t.other_k], CASE WHEN NOT t.both_sides AND least(t.n, t.other_n) >= 30 THEN t.p_value END, NULL::double precision, NOT t.both_sides AND t.difference < 0,
     CASE WHEN t.both_sides THEN NULL WHEN t.both_sides IS NULL THEN 'rules of reward' WHEN least(t.n, t.other_n) < 30 THEN 'at least 30 visitors here and in campaigns that reward both sides' END, 'low',
     CASE WHEN t.both_sides THEN 'Both sides are rewarded already.' ELSE format('Only who refers is rewarded, and %s of %s visitors buy (%s %%), against %s %% in campaigns that reward both sides.', t.k, t.n, round(100.0 * t.k / nullif(t.n, 0), 1), round(100.0 * t.other_k / nullif(t.other_n, 0), 1)) END,
     'Test a reward for who is referred, too.', jsonb_build_object('bought', t.k, 'visitors', t.n, 'two_sided_bought', t.other_k, 'two_sided_visitors', t.other_n, 'two_sided_campaigns', t.campaigns), round(-t.difference::numeric * t.n, 1), 'buyers more, at their rate';
   -- Codes that lie about.
-  cycle := (SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY y) FROM cdp_internal.referral_cohort(campaign, as_of, within, gate) x CROSS JOIN unnest(x.cycles) y WHERE x.whole);
-  SELECT count(*) AS n, count(*) FILTER (WHERE m.shared_at IS NULL AND m.clickers = 0 AND m.brought = 0) AS k INTO o FROM cdp_internal.referral_members(campaign, as_of, gate) m WHERE m.enrolled_at IS NOT NULL AND m.enrolled_at <= as_of - interval '168 hours';
-  RETURN QUERY SELECT 'R20', ARRAY[o.k, o.n - o.k], CASE WHEN o.n >= 30 THEN cdp.binomial_tail(o.k, o.n, 0.6) END, NULL::double precision, o.k > 0.6 * o.n, CASE WHEN o.n < 30 THEN format('30 advocates who have had a code for a week (there are %s)', o.n) END, 'low',
-    format('%s of %s advocates (%s %%) have had a code for a week and not used it.', o.k, o.n, round(100.0 * o.k / nullif(o.n, 0), 1)), CASE WHEN cycle IS NULL THEN 'Remind them of it.' ELSE format('Remind them of it %s days after they got it, the median cycle time.', round(cycle::numeric, 1)) END,
-    jsonb_build_object('dormant', o.k, 'advocates', o.n, 'cycle_days', round(cycle::numeric, 6)), round(o.k * (1 - o.k::numeric / nullif(o.n, 0)), 1), 'advocates more who share, if those who are reminded share as the others did';
+  cycle := (SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY y) FROM unnest(census.cycles) y);
+  RETURN QUERY SELECT 'R20', ARRAY[census.week_idle, census.week_enrolled - census.week_idle], CASE WHEN census.week_enrolled >= 30 THEN cdp.binomial_tail(census.week_idle, census.week_enrolled, 0.6) END, NULL::double precision, census.week_idle > 0.6 * census.week_enrolled, CASE WHEN census.week_enrolled < 30 THEN format('30 advocates who have had a code for a week (there are %s)', census.week_enrolled) END, 'low',
+    format('%s of %s advocates (%s %%) have had a code for a week and not used it.', census.week_idle, census.week_enrolled, round(100.0 * census.week_idle / nullif(census.week_enrolled, 0), 1)), CASE WHEN cycle IS NULL THEN 'Remind them of it.' ELSE format('Remind them of it %s days after they got it, the median cycle time.', round(cycle::numeric, 1)) END,
+    jsonb_build_object('dormant', census.week_idle, 'advocates', census.week_enrolled, 'cycle_days', round(cycle::numeric, 6)), round(census.week_idle * (1 - census.week_idle::numeric / nullif(census.week_enrolled, 0)), 1), 'advocates more who share, if those who are reminded share as the others did';
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.referral_rule_people(integer, timestamptz, interval, bytea) IS
+COMMENT ON FUNCTION cdp_internal.referral_rule_people(integer, timestamptz, jsonb, record) IS
 'R06 (few bring most: more than half by the top 5 %, Gini above 0.8; index of dispersion against chance), R07 (one-sided rewards and few buyers, against campaigns that reward both sides) and R20 (more than 60 % of codes unused after a week; exact binomial test) of cdp.referral_recommend().';
 
-CREATE OR REPLACE FUNCTION cdp_internal.referral_rule_segments(campaign integer, as_of timestamptz, within interval, gate bytea, segments text[])
+CREATE OR REPLACE FUNCTION cdp_internal.referral_rule_segments(census record, segments text[])
 RETURNS TABLE (rule_id text, people bigint[], p double precision, posterior double precision, holds boolean, missing text, severity text, insight text, action text, evidence jsonb, impact numeric, impact_unit text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off
 AS $$
@@ -164,7 +163,7 @@ DECLARE
   m integer;
 BEGIN
   WITH member AS MATERIALIZED (
-    SELECT c.root, c.conversions FROM cdp_internal.referral_cohort(campaign, as_of, within, gate) c WHERE c.whole
+    SELECT c.root, c.conversions::bigint AS conversions FROM unnest(census.roots, census.whole, census.gained) AS c (root, whole, conversions) WHERE c.whole
   ), total AS (
     SELECT count(*) AS n, count(*) FILTER (WHERE x.conversions > 0) AS k, sum(x.conversions) AS conversions FROM member x
   ), part AS (
@@ -183,17 +182,16 @@ BEGIN
     round(abs(found.own - found.other) * least(found.n, found.other_n), 1), 'people more, did both bring as many';
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.referral_rule_segments(integer, timestamptz, interval, bytea, text[]) IS
+COMMENT ON FUNCTION cdp_internal.referral_rule_segments(record, text[]) IS
 'R16 of cdp.referral_recommend(): a segment whose customers of the cohort bring somebody more, or less, often than the others (two-proportion z test, Bonferroni over segments).';
 
-CREATE OR REPLACE FUNCTION cdp_internal.referral_rule_best(campaign integer, as_of timestamptz, gate bytea)
+CREATE OR REPLACE FUNCTION cdp_internal.referral_rule_best(campaign integer, as_of timestamptz, gate bytea, book record, census record)
 RETURNS TABLE (rule_id text, people bigint[], p double precision, posterior double precision, holds boolean, missing text, severity text, insight text, action text, evidence jsonb, impact numeric, impact_unit text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off
 AS $$
 DECLARE
   zone text;
   goal text;
-  grain text;
   arms record;
   best record;
   v record;
@@ -202,15 +200,20 @@ BEGIN
   SELECT c.timezone, c.goal_metric INTO zone, goal FROM cdp_data.referral_campaign c WHERE c.referral_campaign_id = campaign;
   SELECT NULL::text AS grain, NULL::integer AS part, NULL::bigint AS n, NULL::bigint AS k, NULL::double precision AS posterior, 0::numeric AS visitors, 0::numeric AS hits INTO best;
   tests := 0;
-  FOREACH grain IN ARRAY '{weekday,hour}'::text[] LOOP
-    SELECT array_agg(x.part ORDER BY x.part) AS parts, array_agg(x.n ORDER BY x.part) AS n, array_agg(x.k ORDER BY x.part) AS k, sum(x.n) AS visitors, sum(x.k) AS hits,
-      cdp_internal.offer_propensity(array_agg(1 + x.k::double precision ORDER BY x.part), array_agg(1 + (x.n - x.k)::double precision ORDER BY x.part), array_agg(1::double precision ORDER BY x.part)) AS posterior INTO arms
-    FROM (SELECT g.part, count(*) AS n, count(*) FILTER (WHERE g.hit) AS k FROM (
-        SELECT k.visitor, (array_agg(CASE grain WHEN 'weekday' THEN extract(isodow FROM k.clicked_at AT TIME ZONE zone) ELSE extract(hour FROM k.clicked_at AT TIME ZONE zone) END::integer ORDER BY k.clicked_at, k.referral_click_id))[1] AS part, bool_or(b.referral_id IS NOT NULL) AS hit
-        FROM cdp_internal.referral_clicks(campaign, as_of, gate) k LEFT JOIN cdp_internal.referral_brought(campaign, as_of, gate) b ON b.referral_click_id = k.referral_click_id GROUP BY k.visitor) g GROUP BY g.part) x;
+  FOR arms IN
+    WITH visit AS (
+      SELECT k.visitor, (array_agg(k.clicked_at ORDER BY k.clicked_at, k.referral_click_id))[1] AT TIME ZONE zone AS at, bool_or(b.click IS NOT NULL) AS hit
+      FROM cdp_internal.referral_clicks(campaign, as_of, gate) k LEFT JOIN (SELECT x.click FROM unnest(book.clicks, book.ours) AS x (click, ours) WHERE x.ours AND x.click IS NOT NULL) b ON b.click = k.referral_click_id GROUP BY k.visitor
+    ), part AS (
+      SELECT g.o, g.grain, g.part, count(*) AS n, count(*) FILTER (WHERE y.hit) AS k FROM visit y CROSS JOIN LATERAL (VALUES (1, 'weekday', extract(isodow FROM y.at)::integer), (2, 'hour', extract(hour FROM y.at)::integer)) AS g (o, grain, part) GROUP BY 1, 2, 3
+    )
+    SELECT x.grain, array_agg(x.part ORDER BY x.part) AS parts, array_agg(x.n ORDER BY x.part) AS n, array_agg(x.k ORDER BY x.part) AS k, sum(x.n) AS visitors, sum(x.k) AS hits,
+      cdp_internal.offer_propensity(array_agg(1 + x.k::double precision ORDER BY x.part), array_agg(1 + (x.n - x.k)::double precision ORDER BY x.part), array_agg(1::double precision ORDER BY x.part)) AS posterior
+    FROM part x GROUP BY x.o, x.grain ORDER BY x.o
+  LOOP
     IF cardinality(arms.parts) > 1 THEN
       tests := tests + cardinality(arms.parts);
-      SELECT grain AS grain, arms.parts[i] AS part, arms.n[i] AS n, arms.k[i] AS k, arms.posterior[i] AS posterior, arms.visitors, arms.hits INTO v FROM generate_subscripts(arms.parts, 1) i ORDER BY arms.posterior[i] DESC, i LIMIT 1;
+      SELECT arms.grain, arms.parts[i] AS part, arms.n[i] AS n, arms.k[i] AS k, arms.posterior[i] AS posterior, arms.visitors, arms.hits INTO v FROM generate_subscripts(arms.parts, 1) i ORDER BY arms.posterior[i] DESC, i LIMIT 1;
       IF best.grain IS NULL OR v.posterior > best.posterior THEN
         best := v;
       END IF;
@@ -224,8 +227,8 @@ BEGIN
     round((best.k::numeric / nullif(best.n, 0) - (best.hits - best.k) / nullif(best.visitors - best.n, 0)) * (best.visitors - best.n), 1), 'sign-ups more, did all come then';
   -- Variants of the message, on one channel in one language: who was told and shared, or brought somebody, by the goal of the campaign.
   WITH arm AS (
-    SELECT m.told_channel AS channel, m.told_language AS language, m.variant, count(*) AS n, count(*) FILTER (WHERE CASE goal WHEN 'participants' THEN m.shared_at IS NOT NULL OR m.clickers > 0 OR m.brought > 0 ELSE m.brought > 0 END) AS k
-    FROM cdp_internal.referral_members(campaign, as_of, gate) m WHERE m.told_at IS NOT NULL AND m.variant IS NOT NULL GROUP BY 1, 2, 3
+    SELECT m.channel, m.language, m.variant, m.n, CASE goal WHEN 'participants' THEN m.shared ELSE m.brought END AS k
+    FROM jsonb_to_recordset(census.arms) AS m (channel text, language text, variant text, n bigint, shared bigint, brought bigint)
   ), stratum AS (
     SELECT a.channel, a.language, array_agg(a.variant ORDER BY a.variant) AS parts, array_agg(a.n ORDER BY a.variant) AS n, array_agg(a.k ORDER BY a.variant) AS k, min(a.n) AS least_n, sum(a.n)::bigint AS all_n, sum(a.k)::bigint AS all_k,
       array_agg(1 + a.k::double precision ORDER BY a.variant) AS alphas, array_agg(1 + (a.n - a.k)::double precision ORDER BY a.variant) AS betas, array_agg(1::double precision ORDER BY a.variant) AS ones,
@@ -247,5 +250,5 @@ BEGIN
     round((arms.k[arms.best]::numeric / nullif(arms.n[arms.best], 0)) * arms.all_n - arms.all_k, 1), CASE goal WHEN 'participants' THEN 'advocates more who share, had all got it' ELSE 'advocates more who bring somebody, had all got it' END;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.referral_rule_best(integer, timestamptz, bytea) IS
+COMMENT ON FUNCTION cdp_internal.referral_rule_best(integer, timestamptz, bytea, record, record) IS
 'R17 (the best weekday or hour) and R18 (the best variant of the message) of cdp.referral_recommend(): the exact probability to be the best under beta posteriors from a uniform prior (cdp_internal.offer_propensity()), above 0.95, and the two-proportion z test of the best against the rest, Bonferroni over hours, weekdays and variants; variants are compared on one channel in one language, where the split is as planned.';

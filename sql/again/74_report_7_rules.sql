@@ -1,6 +1,6 @@
 -- Referral room, recommendations, second part: rules about rewards, budgets and fraud, and all of them together.
 
-CREATE OR REPLACE FUNCTION cdp_internal.referral_rule_rewards(campaign integer, as_of timestamptz, gate bytea)
+CREATE OR REPLACE FUNCTION cdp_internal.referral_rule_rewards(campaign integer, as_of timestamptz, gate bytea, book record, rewards record)
 RETURNS TABLE (rule_id text, people bigint[], p double precision, posterior double precision, holds boolean, missing text, severity text, insight text, action text, evidence jsonb, impact numeric, impact_unit text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off
 AS $$
@@ -19,10 +19,10 @@ BEGIN
   -- R08: who waited longer for his first reward than the median referrer, and when each brought the next one.
   WITH first_reward AS (
     SELECT DISTINCT ON (w.root) w.root, w.earned_at, extract(epoch FROM w.available_at - w.earned_at)::double precision / 86400 AS delay
-    FROM cdp_internal.referral_rewards(campaign, as_of) w WHERE w.side = 'referrer' AND w.available_at IS NOT NULL AND w.earned_at <= as_of AND (w.root < 0 OR cdp_internal.bitmap_has(gate, w.root)) ORDER BY w.root, w.earned_at, w.reward_id
+    FROM unnest(rewards.roots, rewards.sides, rewards.earned, rewards.available) WITH ORDINALITY AS w (root, side, earned_at, available_at, o) WHERE w.side = 'referrer' AND w.available_at IS NOT NULL AND (w.root < 0 OR cdp_internal.bitmap_has(gate, w.root)) ORDER BY w.root, w.earned_at, w.o
   ), again AS (
     SELECT r.root, r.delay, greatest(0, extract(epoch FROM coalesce(min(b.attributed_at), as_of) - r.earned_at)::double precision / 86400) AS t, min(b.attributed_at) IS NOT NULL AS e
-    FROM first_reward r LEFT JOIN cdp_internal.referral_brought(campaign, as_of, gate) b ON b.referrer = r.root AND b.attributed_at > r.earned_at AND b.state <> 'rejected' GROUP BY r.root, r.delay, r.earned_at
+    FROM first_reward r LEFT JOIN unnest(book.referrers, book.times, book.states, book.ours) AS b (referrer, attributed_at, state, ours) ON b.ours AND b.referrer = r.root AND b.attributed_at > r.earned_at AND b.state <> 'rejected' GROUP BY r.root, r.delay, r.earned_at
   ), half AS (
     SELECT percentile_disc(0.5) WITHIN GROUP (ORDER BY a.delay) AS cut, percentile_disc(0.9) WITHIN GROUP (ORDER BY a.delay) AS p90 FROM again a
   )
@@ -40,11 +40,11 @@ BEGIN
     coalesce(array_agg(extract(epoch FROM as_of - x.occurred_at)::double precision / 86400), '{}') AS seen, coalesce(array_agg(x.minor), '{}') AS minor, coalesce(array_agg(x.referee), '{}') AS who, count(x.refunded_at) AS n,
     (SELECT extract(epoch FROM min(u.hold))::double precision / 86400 FROM cdp_data.reward_rule u WHERE u.referral_campaign_id = campaign AND u.terms_version = terms) AS hold INTO d
   FROM (SELECT b.referee, v.occurred_at, g.at AS refunded_at, coalesce(g.minor, 0) AS minor
-    FROM cdp_internal.referral_brought(campaign, as_of, gate) b JOIN cdp_data.referral r ON r.referral_id = b.referral_id JOIN cdp_data.referral_terms m ON m.referral_campaign_id = campaign AND m.terms_version = r.terms_version
+    FROM unnest(book.ids, book.referees, book.times, book.states, book.ours) AS b (referral_id, referee, attributed_at, state, ours) JOIN cdp_data.referral r ON r.referral_id = b.referral_id JOIN cdp_data.referral_terms m ON m.referral_campaign_id = campaign AND m.terms_version = r.terms_version
       JOIN (SELECT x.referral_conversion_id, x.occurred_at, x.kind, CASE WHEN x.customer_id < 0 THEN x.customer_id ELSE cdp_internal.customer_root(map, NULL, x.customer_id, NULL) END AS root
         FROM cdp_data.referral_conversion x WHERE NOT x.is_test AND x.retracted_at IS NULL AND x.occurred_at <= as_of AND x.eligible_minor > 0 OFFSET 0) v ON v.root = b.referee AND v.occurred_at >= b.attributed_at AND v.kind = ANY (m.conversion_kinds)
       LEFT JOIN (SELECT z.referral_conversion_id, min(z.refunded_at) AS at, sum(z.amount_minor) AS minor FROM cdp_data.referral_refund z WHERE z.retracted_at IS NULL AND z.refunded_at <= as_of GROUP BY 1) g ON g.referral_conversion_id = v.referral_conversion_id
-    WHERE b.state <> 'rejected') x;
+    WHERE b.ours AND b.state <> 'rejected') x;
   -- By when nine in ten of those refunds came that come as far as one can see; the last few at risk tell nothing.
   SELECT min(k.at) FILTER (WHERE 1 - k.survival >= 0.9 * (1 - k.least) - 1e-12) AS p90 INTO q FROM (SELECT z.at, z.survival, min(z.survival) OVER () AS least FROM cdp.survival_curve(d.t, d.e) z WHERE z.at_risk >= 10) k;
   -- Of purchases that were seen for so long, how many refunds came after the hold.
@@ -56,8 +56,8 @@ BEGIN
     jsonb_build_object('purchases', cardinality(d.t), 'refunded', d.n, 'seen_long_enough', f.n, 'after_hold', f.k, 'hold_days', round(d.hold::numeric, 6), 'p90_days', round(q.p90::numeric, 6)), round(f.minor / c.unit, 2), c.currency || ' of purchases refunded after the hold';
   -- R12: rewards of the last 28 days, or of those since it began, against what the budget has left for the days to come.
   span := least(28, extract(epoch FROM as_of - since) / 86400);
-  SELECT count(*) FILTER (WHERE w.earned_at > as_of - interval '672 hours') AS k, avg(w.amount_minor) FILTER (WHERE w.earned_at > as_of - interval '672 hours') AS mean, c.budget_minor - coalesce(sum(w.amount_minor - w.clawed_minor), 0) AS rest, extract(epoch FROM c.ends_at - as_of)::numeric / 86400 AS days,
-    count(DISTINCT w.root) FILTER (WHERE w.earned_at > as_of - interval '672 hours') AS people INTO d FROM cdp_internal.referral_rewards(campaign, as_of) w WHERE w.amount_minor > 0;
+  SELECT count(*) FILTER (WHERE w.earned_at > as_of - interval '672 hours') AS k, avg(w.amount) FILTER (WHERE w.earned_at > as_of - interval '672 hours') AS mean, c.budget_minor - coalesce(sum(w.amount - w.clawed), 0) AS rest, extract(epoch FROM c.ends_at - as_of)::numeric / 86400 AS days,
+    count(DISTINCT w.root) FILTER (WHERE w.earned_at > as_of - interval '672 hours') AS people INTO d FROM unnest(rewards.roots, rewards.amounts, rewards.clawed, rewards.earned) AS w (root, amount, clawed, earned_at) WHERE w.amount > 0;
   RETURN QUERY SELECT 'R12', ARRAY[d.people], CASE WHEN d.k >= 10 AND d.days > 0 AND span >= 1 THEN CASE WHEN d.rest > 0 THEN cdp.poisson_cdf(d.k - 1, (d.rest / d.mean * span / d.days)::double precision, true) ELSE 0 END END, NULL::double precision, d.rest < x.a_day * d.days,
     CASE WHEN c.budget_minor IS NULL THEN 'a budget' WHEN c.ends_at IS NULL OR d.days <= 0 THEN 'an end that is not past' WHEN NOT span >= 1 THEN 'a day since the campaign began' WHEN d.k < 10 THEN format('10 rewards in the last 28 days (there are %s)', d.k) END, 'high',
     format('%s %s of the budget are left. At %s %s a day, as in the %s, that lasts %s days of the %s until the end.', round(d.rest / c.unit, 2), c.currency, round(x.a_day / c.unit, 2), c.currency, CASE WHEN span < 28 THEN format('%s days since it began', round(span, 1)) ELSE 'last 28 days' END,
@@ -66,7 +66,7 @@ BEGIN
     round((x.a_day * d.days - d.rest) / c.unit, 2), c.currency || ' short at the end' FROM (SELECT d.mean * d.k / nullif(span, 0) AS a_day) x;
   -- R13: referrers whose reward a cap cut.
   SELECT count(DISTINCT x.root) AS n, count(DISTINCT x.root) FILTER (WHERE x.capped) AS k, coalesce(sum(x.lost) FILTER (WHERE x.capped), 0) AS lost INTO d
-  FROM (SELECT w.root, w.capped_minor > 0 AS capped, w.capped_minor AS lost FROM cdp_internal.referral_rewards(campaign, as_of) w WHERE w.side = 'referrer') x;
+  FROM (SELECT w.root, w.lost > 0 AS capped, w.lost FROM unnest(rewards.roots, rewards.sides, rewards.capped) AS w (root, side, lost) WHERE w.side = 'referrer') x;
   RETURN QUERY SELECT 'R13', ARRAY[d.k, d.n - d.k], CASE WHEN d.n >= 30 THEN cdp.binomial_tail(d.k, d.n, 0.1) END, NULL::double precision, d.k > 0.1 * d.n,
     CASE WHEN NOT EXISTS (SELECT FROM cdp_data.reward_cap p WHERE p.referral_campaign_id = campaign AND p.terms_version = terms) THEN 'a cap' WHEN d.n < 30 THEN format('30 referrers with a reward (there are %s)', d.n) END, 'medium',
     format('%s of %s referrers (%s %%) have reached a cap; %s %s were not granted.', d.k, d.n, round(100.0 * d.k / nullif(d.n, 0), 1), round(d.lost / c.unit, 2), c.currency), 'Raise the cap, or give a milestone to those who reach it.', jsonb_build_object('capped', d.k, 'referrers', d.n, 'not_granted', round(d.lost / c.unit, 6)),
@@ -77,7 +77,7 @@ BEGIN
       SELECT (e ->> 'from')::numeric AS n FROM jsonb_array_elements(u.tiers) e WHERE u.tier_of = 'referrals' UNION ALL SELECT (e ->> 'n')::numeric FROM jsonb_array_elements(u.milestones) e) x
     WHERE u.referral_campaign_id = campaign AND u.terms_version = terms AND x.n > 1
   ), held AS (
-    SELECT b.referrer, count(*) AS n FROM cdp_internal.referral_brought(campaign, as_of, gate) b WHERE b.state = 'approved' GROUP BY b.referrer
+    SELECT b.referrer, count(*) AS n FROM unnest(book.referrers, book.states, book.ours) AS b (referrer, state, ours) WHERE b.ours AND b.state = 'approved' GROUP BY b.referrer
   ), tested AS (
     SELECT s.n, count(*) FILTER (WHERE h.n = s.n) AS at, count(*) FILTER (WHERE h.n = s.n - 1) AS below, count(*) FILTER (WHERE h.n = s.n + 1) AS above FROM step s LEFT JOIN held h ON h.n BETWEEN s.n - 1 AND s.n + 1 GROUP BY s.n
   )
@@ -91,7 +91,7 @@ BEGIN
     'Make a holdout with cdp.create_holdout() and give it to the campaign before it is told of.', jsonb_build_object('holdout_id', c.holdout_id), NULL::numeric, NULL;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.referral_rule_rewards(integer, timestamptz, bytea) IS
+COMMENT ON FUNCTION cdp_internal.referral_rule_rewards(integer, timestamptz, bytea, record, record) IS
 'R08 (who waited longer for the first reward brought another one later: logrank), R11 (more than a tenth of refunds after the hold; exact binomial over purchases that were seen for long enough; when nine in ten come back by Kaplan and Meier), R12 (the budget ends before the campaign: exact Poisson test of the last 28 days, or of those since it began), R13 (more than a tenth of referrers at a cap; exact binomial), R15 (referrers stop at a step; exact binomial of those at it against those one below, Bonferroni over steps) and R19 (no holdout) of cdp.referral_recommend().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_leaks(campaign integer, as_of timestamptz, gate bytea)
@@ -173,6 +173,10 @@ DECLARE
   id integer := cdp_internal.referral_campaign_of(campaign);
   at timestamptz := coalesce(as_of, now());
   gate bytea;
+  book record;
+  rewards record;
+  census record;
+  counts jsonb;
   own text[] := coalesce(segments, ARRAY(SELECT s.name FROM cdp_data.segment s WHERE s.state = 'active' ORDER BY s.name LIMIT 20));
 BEGIN
   IF NOT isfinite(at) THEN
@@ -192,14 +196,21 @@ BEGIN
   IF gate IS NOT NULL THEN
     RAISE NOTICE 'customers without consent to analytics are left out, but of sums of money';
   END IF;
+  -- Each table is read once, of other campaigns what one compares with.
+  book := cdp_internal.referral_book(id, at, gate);
+  rewards := cdp_internal.referral_reward_book(id, at);
+  census := cdp_internal.referral_census(id, at, gate, within, book, cdp_internal.referral_paid(id, at));
+  counts := jsonb_build_array(jsonb_build_object('id', id, 'enrolled', census.enrolled, 'enrolled_sharers', census.enrolled_sharers, 'sharers', census.sharers, 'clicked_sharers', census.clicked_sharers, 'visitors', census.visitors, 'visitors_signed', census.visitors_signed,
+      'visitors_bought', census.visitors_bought, 'referees', census.referees, 'buyers', census.buyers, 'approved', census.approved, 'rejected', census.rejected, 'paid', census.paid))
+    || (SELECT coalesce(jsonb_agg(to_jsonb(n) || jsonb_build_object('id', p.id)), '[]') FROM cdp_internal.referral_peers(id) p CROSS JOIN LATERAL cdp_internal.referral_counts(p.id, at, gate) n);
   RETURN QUERY
   WITH rule AS MATERIALIZED (
-    SELECT s.* FROM cdp_internal.referral_rule_steps(id, at, gate) s
-    UNION ALL SELECT * FROM cdp_internal.referral_rule_channels(id, at, gate, margin, target_cpa)
-    UNION ALL SELECT * FROM cdp_internal.referral_rule_people(id, at, within, gate)
-    UNION ALL SELECT * FROM cdp_internal.referral_rule_segments(id, at, within, gate, own)
-    UNION ALL SELECT * FROM cdp_internal.referral_rule_best(id, at, gate)
-    UNION ALL SELECT * FROM cdp_internal.referral_rule_rewards(id, at, gate)
+    SELECT s.* FROM cdp_internal.referral_rule_steps(id, counts) s
+    UNION ALL SELECT * FROM cdp_internal.referral_rule_channels(id, margin, target_cpa, book, rewards)
+    UNION ALL SELECT * FROM cdp_internal.referral_rule_people(id, at, counts, census)
+    UNION ALL SELECT * FROM cdp_internal.referral_rule_segments(census, own)
+    UNION ALL SELECT * FROM cdp_internal.referral_rule_best(id, at, gate, book, census)
+    UNION ALL SELECT * FROM cdp_internal.referral_rule_rewards(id, at, gate, book, rewards)
     UNION ALL SELECT * FROM cdp_internal.referral_rule_fraud(id, at, gate)
   ), shown AS MATERIALIZED (
     SELECT r.*, CASE WHEN r.missing IS NOT NULL THEN r.missing WHEN EXISTS (SELECT FROM unnest(r.people) n WHERE cdp_internal.few_people(n, NULL)) THEN 'more people: these are fewer than the minimum audience' END AS lacks FROM rule r

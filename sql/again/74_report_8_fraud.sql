@@ -31,16 +31,16 @@ BEGIN
     SELECT a.referral, sum(a.amount_minor) AS minor FROM cdp_data.referral_campaign p CROSS JOIN LATERAL cdp_internal.reward_amounts((SELECT coalesce(jsonb_agg(to_jsonb(u)), '[]') FROM cdp_data.reward_rule u WHERE u.referral_campaign_id = campaign), p.timezone, p.currency, (SELECT coalesce(jsonb_agg(e.e), '[]') FROM event e)) a
     WHERE p.referral_campaign_id = campaign GROUP BY a.referral
   ), paid AS (
-    SELECT w.referral_id, sum(w.lost_minor) AS lost FROM cdp_internal.referral_rewards(campaign, as_of) w WHERE w.lost_minor > 0 AND w.paid_at IS NOT NULL GROUP BY w.referral_id
+    SELECT r.referral_id, (SELECT coalesce(sum(w.paid_minor + w.offset_minor), 0) FROM cdp_data.reward w WHERE w.referral_id = r.referral_id AND w.paid_at <= as_of) AS lost FROM rejected r
   )
-  SELECT r.referral_id, r.referrer, r.referee, r.attributed_at, greatest(coalesce(w.minor, 0), coalesce(p.lost, 0))::numeric, coalesce(p.lost, 0)::numeric, p.referral_id IS NOT NULL, EXISTS (SELECT FROM cdp_data.referral_decision d WHERE d.referral_id = r.referral_id AND d.to_state = 'approved')
-  FROM rejected r LEFT JOIN worth w ON w.referral = r.referral_id LEFT JOIN paid p ON p.referral_id = r.referral_id;
+  SELECT r.referral_id, r.referrer, r.referee, r.attributed_at, greatest(coalesce(w.minor, 0), p.lost)::numeric, p.lost::numeric, p.lost > 0, EXISTS (SELECT FROM cdp_data.referral_decision d WHERE d.referral_id = r.referral_id AND d.to_state = 'approved')
+  FROM rejected r LEFT JOIN worth w ON w.referral = r.referral_id JOIN paid p ON p.referral_id = r.referral_id;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_frauds(integer, timestamptz) IS
 'Referrals of a campaign up to as_of that are rejected as fraud now, a row each (of each referee one): by score or list, or by somebody who did not say that it was none; not those that a deadline rejected, as nobody looked. worth_minor: what they would have earned by the rules before caps (cdp_internal.reward_amounts()), at least what went out for them; lost_minor: what of it had been paid; found_later: something had; once_approved: it had been approved before. Minor units of the campaign''s currency. What cdp.referral_report() and cdp.fraud_prevention() call prevented.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.referral_report_fraud(campaign integer, as_of timestamptz, gate bytea, confidence double precision)
+CREATE OR REPLACE FUNCTION cdp_internal.referral_report_fraud(campaign integer, as_of timestamptz, gate bytea, confidence double precision, book record)
 RETURNS TABLE (section text, metric text, value numeric, unit text, numerator numeric, denominator numeric, denominator_name text, low numeric, high numeric, n bigint, note text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off
 AS $$
@@ -51,7 +51,7 @@ DECLARE
 BEGIN
   SELECT r.currency, power(10, cdp_internal.referral_exponent(r.currency))::numeric AS unit INTO c FROM cdp_data.referral_campaign r WHERE r.referral_campaign_id = campaign;
   SELECT count(*) AS referrals, count(*) FILTER (WHERE l.state = 'rejected') AS rejected, count(*) FILTER (WHERE l.state = 'review' OR EXISTS (SELECT FROM cdp_data.referral_decision d WHERE d.referral_id = l.referral_id AND d.as_of <= referral_report_fraud.as_of AND d.to_state = 'review')) AS reviewed INTO n
-  FROM cdp_internal.referral_brought(campaign, as_of, gate) l;
+  FROM unnest(book.ids, book.states, book.ours) AS l (referral_id, state, ours) WHERE l.ours;
   -- Money is of everybody, counts of who agreed to them.
   SELECT count(DISTINCT f.referrer) AS people, coalesce(sum(f.worth_minor), 0) / c.unit AS worth, coalesce(sum(f.lost_minor), 0) / c.unit AS lost, count(*) AS referrals, count(*) FILTER (WHERE f.found_later) AS later,
     count(*) FILTER (WHERE x.ours) AS ours, count(*) FILTER (WHERE x.ours AND NOT f.found_later) AS ours_blocked INTO b
@@ -67,5 +67,5 @@ BEGIN
   RETURN QUERY SELECT * FROM cdp_internal.referral_rate_row('fraud', 'leak_rate', n.leaks, n.clicks, 'clicks of people', confidence);
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.referral_report_fraud(integer, timestamptz, bytea, double precision) IS
+COMMENT ON FUNCTION cdp_internal.referral_report_fraud(integer, timestamptz, bytea, double precision, record) IS
 'Section fraud of cdp.referral_report().';
