@@ -8,7 +8,7 @@ BEGIN
   -- By what reports count from. Others write meanwhile: sums of before and after would differ without any fault.
   RETURN (
     SELECT string_agg(v.what, ', ') FROM (VALUES
-      ('advocates', EXISTS (SELECT FROM cdp_internal.referral_members(campaign, 'infinity') m WHERE m.root = ANY (people))),
+      ('advocates', EXISTS (SELECT FROM cdp_internal.referral_members(campaign, 'infinity', NULL, '1 day', cdp_internal.referral_book(campaign, 'infinity', NULL)) m WHERE m.root = ANY (people))),
       ('clicks', EXISTS (SELECT FROM cdp_internal.referral_clicks(campaign, 'infinity') k WHERE k.root = ANY (people))),
       ('referrals', EXISTS (SELECT FROM cdp_internal.referral_brought(campaign, 'infinity') b WHERE b.referrer = ANY (people) OR b.referee = ANY (people))),
       ('rewards', EXISTS (SELECT FROM cdp_internal.referral_rewards(campaign, 'infinity') w WHERE w.root = ANY (people))),
