@@ -63,7 +63,7 @@ END
 $$;
 COMMENT ON FUNCTION cdp_internal.hold_people(bigint[]) IS 'Keeps others from changing rewards of these customers (roots) until the transaction ends. Comes before every other lock of the room. Call it once in a transaction with all of them.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.reward_events(scope bigint[], as_of timestamptz)
+CREATE OR REPLACE FUNCTION cdp_internal.reward_events(scope bigint[], as_of timestamptz, states text[] DEFAULT '{approved,pending,review}')
 RETURNS TABLE (campaign integer, version integer, referral bigint, conversion bigint, referrer bigint, referee bigint, level smallint, kind text, at timestamptz, eligible bigint, refunded bigint, currency text, counts boolean)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
@@ -74,7 +74,7 @@ BEGIN
     SELECT r.referral_id, r.referral_campaign_id, r.terms_version, r.level, r.state, r.first_conversion_id, f.occurred_at AS first_at, coalesce(cdp_internal.root_of(r.referrer_id), r.referrer_id) AS referrer_root,
       coalesce(cdp_internal.identifier_root(f.identifier_id), cdp_internal.root_of(r.referee_id), r.referee_id) AS referee_root
     FROM cdp_data.referral r CROSS JOIN LATERAL (SELECT f.occurred_at, f.identifier_id FROM cdp_data.referral_conversion f WHERE f.referral_conversion_id = r.first_conversion_id) f
-    WHERE r.referral_id = ANY (scope) AND r.state IN ('approved', 'pending', 'review') AND NOT r.is_test
+    WHERE r.referral_id = ANY (scope) AND r.state = ANY (states) AND NOT r.is_test
   ), home AS MATERIALIZED (
     SELECT h.root, array_agg(h.home) AS homes FROM cdp_internal.reward_homes(ARRAY(SELECT DISTINCT l.referee_root FROM live l WHERE l.referee_root > 0)) h GROUP BY 1
   )
@@ -90,8 +90,8 @@ BEGIN
   WHERE c.occurred_at <= as_of AND c.retracted_at IS NULL AND NOT c.is_test AND (c.kind = ANY (t.signup_kinds) OR c.kind = ANY (t.conversion_kinds));
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.reward_events(bigint[], timestamptz) IS
-'The conversions, as of a moment, that rewards of these referrals stand on, as cdp_internal.reward_amounts() takes them: of the friend as he is now, from the first conversion of the referral on, of the kinds of its terms; neither tests nor what was retracted. Referrals that were rejected or are duplicates have none.';
+COMMENT ON FUNCTION cdp_internal.reward_events(bigint[], timestamptz, text[]) IS
+'The conversions, as of a moment, that rewards of these referrals stand on, as cdp_internal.reward_amounts() takes them: of the friend as he is now, from the first conversion of the referral on, of the kinds of its terms; neither tests nor what was retracted. Referrals in other states than these, such as rejected ones and duplicates, have none.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.reward_desired(scope bigint[], as_of timestamptz)
 RETURNS TABLE (referral_id bigint, referral_conversion_id bigint, reward_rule_id integer, rule text, side text, level smallint, milestone integer, customer_id bigint, root bigint, referral_campaign_id integer, currency text,

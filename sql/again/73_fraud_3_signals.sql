@@ -1,9 +1,9 @@
 -- Referral room, fraud: what the rules measure of referrals, all of them in one statement.
 
-CREATE OR REPLACE FUNCTION cdp_internal.fraud_score_row(names text[], missing bigint, fired text[], "values" double precision[], evidence jsonb[], policy jsonb) RETURNS cdp.fraud_decision
+CREATE OR REPLACE FUNCTION cdp_internal.fraud_score_row(names text[], missing bigint, fired text[], "values" double precision[], evidence jsonb[], policy jsonb, loss double precision DEFAULT NULL) RETURNS cdp.fraud_decision
 LANGUAGE c IMMUTABLE PARALLEL SAFE COST 10
 AS 'MODULE_PATHNAME', 'cdp_fraud_score_row';
-COMMENT ON FUNCTION cdp_internal.fraud_score_row(text[], bigint, text[], double precision[], jsonb[], jsonb) IS
+COMMENT ON FUNCTION cdp_internal.fraud_score_row(text[], bigint, text[], double precision[], jsonb[], jsonb, double precision) IS
 'cdp.fraud_score_of() for many cases, of which only what fired is given: fired, values and evidence, NULL: nothing; and what is not known: bit i (from 0) of missing is set for the code names[i + 1]. All other rules were looked at and did not fire.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.fraud_homes(roots bigint[], OUT root bigint[], OUT home bigint[])

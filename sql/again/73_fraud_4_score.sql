@@ -9,14 +9,43 @@ BEGIN
   SELECT cdp.fraud_policy(cdp_internal.fraud_weights(as_of) || (
       -- Codes that this version does not have say nothing.
       SELECT coalesce(jsonb_object_agg(w.key, w.value), '{}') FROM jsonb_each(m.weights) w JOIN cdp.fraud_rule_builtin() b ON b.code = w.key AND b.kind IN ('soft', 'density') AND jsonb_typeof(w.value) = 'number'),
-    m.review_at, m.reject_at) INTO policy
+    m.review_at, m.reject_at, m.cost_review_minor, m.cost_wrong_minor) INTO policy
   FROM cdp_data.referral_terms m WHERE m.referral_campaign_id = campaign AND m.terms_version = terms;
   RETURN policy || jsonb_build_object('version', concat_ws('/', policy ->> 'version', (
     SELECT concat_ws('.', count(*), count(*) FILTER (WHERE l.removed_at <= as_of OR l.expires_at <= as_of)) FROM cdp_data.fraud_list l WHERE l.added_at <= as_of)));
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.fraud_policy_of(integer, integer, timestamptz) IS
-'The fraud policy of a version of terms at a moment: built-in weights, those of cdp_data.fraud_rule, those of the terms, and its thresholds. To its version the state of the lists is added: entries so far, and how many of them ended.';
+'The fraud policy of a version of terms at a moment: built-in weights, those of cdp_data.fraud_rule, those of the terms, and its thresholds or costs. To its version the state of the lists is added: entries so far, and how many of them ended.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.fraud_losses(ids bigint[], as_of timestamptz) RETURNS TABLE (referral_id bigint, loss double precision)
+LANGUAGE plpgsql STABLE ROWS 1000 SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
+AS $$
+#variable_conflict use_column
+DECLARE
+  dear bigint[];
+BEGIN
+  IF NOT EXISTS (SELECT FROM cdp_data.referral_terms m WHERE m.cost_review_minor IS NOT NULL) THEN
+    RETURN;
+  END IF;
+  dear := ARRAY(SELECT r.referral_id FROM unnest(ids) AS i (id) JOIN cdp_data.referral r ON r.referral_id = i.id JOIN cdp_data.referral_terms m ON m.referral_campaign_id = r.referral_campaign_id AND m.terms_version = r.terms_version
+    WHERE m.cost_review_minor IS NOT NULL AND r.level = 1 ORDER BY 1);
+  RETURN QUERY
+  WITH event AS MATERIALIZED ( -- each alone, so that it does not matter who is judged with it; its own conversion counts even when another clock dated it ahead
+    SELECT e.campaign, e.version, to_jsonb(e) - 'campaign' || jsonb_build_object('referrer', -e.referral, 'refunded', 0, 'counts', true) AS doc
+    FROM cdp_internal.reward_events(dear, 'infinity', '{pending,approved,review,rejected,ineligible,duplicate}') e JOIN cdp_data.referral r ON r.referral_id = e.referral
+    WHERE e.at <= greatest(fraud_losses.as_of, r.attributed_at)
+  ), campaign AS (
+    SELECT e.campaign, jsonb_agg(e.doc) AS events, array_agg(DISTINCT e.version) AS versions FROM event e GROUP BY 1
+  )
+  SELECT a.referral, sum(a.amount_minor)::double precision
+  FROM campaign x JOIN cdp_data.referral_campaign c ON c.referral_campaign_id = x.campaign
+    CROSS JOIN LATERAL cdp_internal.reward_amounts((SELECT jsonb_agg(to_jsonb(u)) FROM cdp_data.reward_rule u WHERE u.referral_campaign_id = x.campaign AND u.terms_version = ANY (x.versions)), c.timezone, c.currency, x.events) a
+  GROUP BY a.referral;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.fraud_losses(bigint[], timestamptz) IS
+'What approving each of these referrals would cost, were it fraud, where the terms have costs (cost_review_minor): the rewards of both sides that its conversions until as_of earn by the rules (cdp_internal.reward_amounts()), each referral as if it were the first of its advocate, before caps and refunds, in minor units. No row: its terms have no costs, or nothing is earned yet; then the thresholds decide.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_judge(ids bigint[], as_of timestamptz) RETURNS TABLE (referral_id bigint, referral_campaign_id integer, terms_version integer, d cdp.fraud_decision)
 LANGUAGE plpgsql STABLE ROWS 1000 SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
@@ -28,12 +57,12 @@ BEGIN
     SELECT m.referral_campaign_id AS camp, m.terms_version AS tv, cdp_internal.fraud_policy_of(m.referral_campaign_id, m.terms_version, as_of) AS p
     FROM cdp_data.referral_terms m WHERE (m.referral_campaign_id, m.terms_version) IN (SELECT r.referral_campaign_id, r.terms_version FROM unnest(ids) AS i (id) JOIN cdp_data.referral r ON r.referral_id = i.id)
   )
-  SELECT s.referral_id, s.referral_campaign_id, s.terms_version, cdp_internal.fraud_score_row(cdp_internal.fraud_signal_names(), s.missing, s.fired, s.vals, s.evidence, o.p)
-  FROM cdp_internal.fraud_signals(ids, as_of) s JOIN policy o ON o.camp = s.referral_campaign_id AND o.tv = s.terms_version;
+  SELECT s.referral_id, s.referral_campaign_id, s.terms_version, cdp_internal.fraud_score_row(cdp_internal.fraud_signal_names(), s.missing, s.fired, s.vals, s.evidence, o.p, l.loss)
+  FROM cdp_internal.fraud_signals(ids, as_of) s JOIN policy o ON o.camp = s.referral_campaign_id AND o.tv = s.terms_version LEFT JOIN cdp_internal.fraud_losses(ids, as_of) l ON l.referral_id = s.referral_id;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_judge(bigint[], timestamptz) IS
-'The fraud decision about referrals by the rules alone, as of a moment: cdp_internal.fraud_signals() under the policy of their terms. What people decided is not looked at. Only reads.';
+'The fraud decision about referrals by the rules alone, as of a moment: cdp_internal.fraud_signals() under the policy of their terms, with what each would cost (cdp_internal.fraud_losses()) where these decide by costs. What people decided is not looked at. Only reads.';
 
 CREATE OR REPLACE FUNCTION cdp.fraud_score(referral bigint, as_of timestamptz DEFAULT NULL) RETURNS cdp.fraud_decision
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp

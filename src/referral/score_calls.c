@@ -302,7 +302,7 @@ cdp_fraud_score_of(PG_FUNCTION_ARGS)
 	PG_RETURN_DATUM(make_decision(fcinfo, c));
 }
 
-/* cdp_internal.fraud_score_row(names, missing, fired, values, evidence, policy): only what fired is given, and what is not known. */
+/* cdp_internal.fraud_score_row(names, missing, fired, values, evidence, policy, loss): only what fired is given, and what is not known. */
 Datum
 cdp_fraud_score_row(PG_FUNCTION_ARGS)
 {
@@ -324,7 +324,7 @@ cdp_fraud_score_row(PG_FUNCTION_ARGS)
 	policy = cdp_fraud_policy_for(fcinfo->flinfo, (struct varlena *) PG_GETARG_JSONB_P(5));
 	places = places_of(fcinfo->flinfo, policy, PG_GETARG_ARRAYTYPE_P(0), &n);
 	missing = PG_GETARG_INT64(1);
-	c = new_case(CurrentMemoryContext, policy, true, 0);
+	c = new_case(CurrentMemoryContext, policy, PG_ARGISNULL(6), PG_ARGISNULL(6) ? 0 : PG_GETARG_FLOAT8(6));
 	for (int i = 0; i < policy->nrules; i++)
 	{
 		/* known, but not so that a rule fires */

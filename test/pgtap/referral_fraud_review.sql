@@ -1,7 +1,7 @@
 -- What people decide about referrals: reviews and their deadlines, confirmed fraud, bans, appeals; all of it is kept, rewards
 -- follow, nothing is paid because nobody looked.
 BEGIN;
-SELECT plan(62);
+SELECT plan(71);
 SET client_min_messages = warning;
 SELECT cdp.add_source('shop', 'UTC') \g /dev/null
 SELECT cdp.create_referral_campaign('friends', link_template => 'https://shop.example/r/{code}', currency => 'EUR', timezone => 'UTC'), cdp.create_referral_campaign('strict', link_template => 'https://shop.example/s/{code}', currency => 'EUR', timezone => 'UTC') \g /dev/null
@@ -123,6 +123,31 @@ SELECT is(pg_temp.state(:held) || ' ' || (SELECT string_agg(state, ' ') FROM cdp
 SELECT cdp.decide_review(:held, 'approve') \g /dev/null
 SELECT is(cdp_internal.referral_doubted(ARRAY[:held]::bigint[], clock_timestamp())::text || cdp.rescore_referrals(), '{}0', 'what a person decided stays');
 SELECT throws_ok('SELECT cdp.rescore_referrals(''-infinity'')', '22023', NULL, 'as of a moment');
+
+-- Terms with costs decide by what is cheapest: approving costs the score times the rewards, a review what it costs, rejecting the rest of the score times a wrong rejection.
+CREATE FUNCTION pg_temp.costs(terms jsonb, rules jsonb, value numeric, kind text DEFAULT 'purchase') RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  name text := format('costs %s', (SELECT count(*) FROM cdp_data.referral_campaign));
+  n text := translate(name, ' ', '-');
+  r bigint;
+BEGIN
+  PERFORM cdp.create_referral_campaign(name, currency => 'EUR', timezone => 'UTC', ends_at => '2099-01-01'), cdp.set_referral_terms(name, terms, rules), cdp.activate_referral_campaign(name, '2026-01-01');
+  PERFORM cdp.issue_referral_code(name, pg_temp.who('carl'), n, issued_at => '2026-01-02');
+  r := (cdp.referral_convert('shop', 'order of ' || n, kind, now(), jsonb_build_object('email', n || '@mailinator.com'), value, 'EUR', code => n)).referral_id;
+  RETURN (SELECT concat_ws(' ', x.state, (cdp.fraud_score(r)).decided_by, l.loss) FROM cdp_data.referral x LEFT JOIN cdp_internal.fraud_losses(ARRAY[r], now()) l ON true WHERE x.referral_id = r);
+END $$;
+\set cash '[{"rule": "cash", "side": "referrer", "trigger": "first_purchase", "shape": "flat", "amount": 8}, {"rule": "thanks", "side": "referee", "trigger": "first_purchase", "shape": "flat", "amount": 2}]'
+\set tenth '[{"rule": "tenth", "side": "referrer", "trigger": "first_purchase", "shape": "percent", "rate": 0.1}, {"rule": "tier", "side": "referrer", "trigger": "first_purchase", "shape": "tier", "tiers": [{"from": 0, "amount": 1}, {"from": 2, "amount": 100}], "exclusive": false}]'
+SELECT is(pg_temp.costs(v.terms::jsonb, v.rules::jsonb, v.value, v.kind), v.answer, 'costs: ' || v.what) FROM (VALUES
+  ('{"cost_review": 3, "cost_wrong": 40}', :'cash', 50, 'purchase', 'review cost 1000', 'a review is cheaper than 7.00 of 10.00, and than 12.00 of 40.00'), ('{"cost_review": 8, "cost_wrong": 40}', :'cash', 50, 'purchase', 'approved cost 1000', 'not at 8.00'),
+  ('{"cost_review": 3, "cost_wrong": 5}', :'cash', 50, 'purchase', 'rejected cost 1000', 'who is wrongly rejected costs little'), ('{"cost_review": 3, "cost_wrong": 40}', :'tenth', 20, 'purchase', 'approved cost 300', 'so does a fraud of 3.00'),
+  ('{"cost_review": 3, "cost_wrong": 40}', :'tenth', 400, 'purchase', 'review cost 4100', 'not one of 41.00'), ('{"cost_review": 3, "cost_wrong": 40}', :'cash', NULL, 'sign_up', 'review score', 'as long as nothing is earned the thresholds decide'),
+  ('{}', :'cash', 50, 'purchase', 'review score', 'as they do without costs')) AS v (terms, rules, value, kind, answer, what);
+SELECT is((SELECT count(DISTINCT p ->> 'version') FROM cdp_data.referral_terms m JOIN cdp_data.referral_campaign c USING (referral_campaign_id), cdp_internal.fraud_policy_of(m.referral_campaign_id, m.terms_version, now()) p WHERE c.name IN ('friends', 'costs 2', 'costs 3')), 3::bigint, 'the stamp of a score tells the costs');
+-- What a person rejected costs as much as before: scored again it is not approved for being rejected.
+SELECT referral_id AS dear FROM cdp_data.referral r JOIN cdp_data.referral_campaign c USING (referral_campaign_id) WHERE c.name = 'costs 2' \gset
+SELECT cdp.decide_review(:dear, 'reject') \g /dev/null
+SELECT is((cdp.fraud_score(:dear)).decision || ' ' || (SELECT loss FROM cdp_internal.fraud_losses(ARRAY[:dear, :good]::bigint[], now())), 'review 1000', 'the loss does not go by the state');
 
 SELECT * FROM finish();
 ROLLBACK;
