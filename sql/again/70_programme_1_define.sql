@@ -352,7 +352,7 @@ BEGIN
     SELECT g.message, g.code, g.hint, count(*) OVER () AS n INTO f FROM cdp_internal.referral_findings(id, moment) g WHERE g.severity = 'error' ORDER BY g.code COLLATE "C", g.message COLLATE "C" LIMIT 1;
     IF FOUND THEN
       RAISE EXCEPTION 'referral campaign "%" can not be %: %', name, CASE verb WHEN 'resume' THEN 'resumed' ELSE 'activated' END, f.message
-        USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('%s; %s errors in all: cdp.check_referral_campaign() tells them.', f.code, f.n), HINT = f.hint;
+        USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('%s; cdp.check_referral_campaign() tells of all errors: %s.', f.code, f.n), HINT = f.hint;
     END IF;
   END IF;
   UPDATE cdp_data.referral_campaign c SET state = becomes WHERE c.referral_campaign_id = id;

@@ -447,7 +447,7 @@ BEGIN
   SELECT count(*), string_agg(format('%s %s: %s.%s', f.path, f.code, f.message, ' ' || f.hint), E'\n') INTO errors, told
   FROM cdp_internal.referral_terms_findings(terms, rules, caps, c.currency, c.channels, c.budget_minor IS NOT NULL) f WHERE f.severity = 'error';
   IF errors > 0 THEN
-    RAISE EXCEPTION 'the terms have % errors', errors USING ERRCODE = 'invalid_parameter_value', DETAIL = told, HINT = 'SELECT * FROM cdp.check_referral_terms(...); gives them as rows.';
+    RAISE EXCEPTION 'the terms have % error%', errors, CASE WHEN errors > 1 THEN 's' ELSE '' END USING ERRCODE = 'invalid_parameter_value', DETAIL = told, HINT = 'SELECT * FROM cdp.check_referral_terms(...); gives them as rows.';
   END IF;
   digits := cdp_internal.referral_exponent(c.currency);
   want_terms := cdp_internal.referral_terms_row(terms, digits);

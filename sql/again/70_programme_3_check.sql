@@ -74,6 +74,8 @@ BEGIN
   RETURN QUERY
   SELECT f.severity, f.code, f.message, f.hint FROM (VALUES
     (c.budget_minor < most, 'error', 'budget_small', 'its budget is below the largest single reward, which could never be paid', 'Raise the budget, or lower the reward.'),
+    ((SELECT t.valid_from > greatest(at, clock_timestamp()) FROM cdp_data.referral_terms t WHERE t.referral_campaign_id = campaign AND t.terms_version = v), 'warning', 'terms_late', format('its terms begin at %s only: as there are none before, they hold before, too', (SELECT t.valid_from FROM cdp_data.referral_terms t WHERE t.referral_campaign_id = campaign AND t.terms_version = v)),
+      format('SELECT cdp.set_referral_terms(%L, ...); with those of now, or let it start then: "starts_at".', c.name)),
     (c.budget_minor IS NULL, 'info', 'no_budget', 'it has no budget', format('SELECT cdp.edit_referral_campaign(%L, ''{"budget": ...}'');', c.name)),
     (NOT EXISTS (SELECT FROM cdp_data.reward_rule r WHERE r.referral_campaign_id = campaign AND r.terms_version = v AND r.side = 'referee') AND EXISTS (SELECT FROM cdp_data.reward_rule r WHERE r.referral_campaign_id = campaign AND r.terms_version = v),
       'info', 'one_sided', 'who is brought gets nothing', 'A reward for both sides may bring more: compare them by two campaigns of one group.')

@@ -18,7 +18,7 @@ BEGIN
   RETURN QUERY
   SELECT f.severity, f.code, f.message, f.hint FROM (VALUES
     (btrim(coalesce(body, ''), E' \t\r\n') = '', 'error', 'no_text', 'it says nothing', 'Write a body with {link} or {code}.'),
-    (btrim(coalesce(title, ''), E' \t\r\n') = '' AND channel = 'email', 'error', 'no_title', 'an e-mail needs a title', NULL),
+    (btrim(coalesce(title, ''), E' \t\r\n') = '' AND channel = 'email', 'error', 'no_title', 'an e-mail needs a title', 'Give it one: title => ''Bring a friend''.'),
     (NOT used && '{code,link}', 'error', 'no_variable', 'it holds neither {link} nor {code}: nobody could be tracked by it', 'Put {link} or {code} where the advocate''s belongs.'),
     ('link' = ANY (used) AND link_template = '', 'error', 'no_link_template', 'it holds {link}, and the campaign has no link_template', 'Give the campaign one, or use {code}.'),
     ('reward' = ANY (used) AND NOT has_reward, 'error', 'no_reward_text', 'it holds {reward}, and nothing is paid to advocates by the terms of now, or by some that begin later', 'Set terms with a rule of the side referrer, or leave {reward} out.'),
@@ -76,7 +76,9 @@ BEGIN
   SELECT 'error', 'material_channel', format('material %s is for channel "%s", on which the campaign is not spread', m.referral_material_id, m.channel), format('Retire it, or SELECT cdp.edit_referral_campaign(%L, ''{"channels": [...]}'');', c.name)
   FROM cdp_data.referral_material m WHERE m.referral_campaign_id = campaign AND m.state = 'approved' AND m.channel <> ALL (c.channels)
   UNION ALL
-  SELECT 'warning', 'no_material', format('nothing is approved for channel "%s": nobody can be told there', w), format('SELECT cdp.add_referral_material(%L, %L, ...); then cdp.approve_referral_material()', c.name, w)
+  SELECT 'warning', 'no_material', format('nothing is approved for channel "%s": nobody can be told there', w), coalesce(
+      (SELECT format('SELECT cdp.approve_referral_material(%s); lets the draft go out.', min(m.referral_material_id)) FROM cdp_data.referral_material m WHERE m.referral_campaign_id = campaign AND m.channel = w AND m.state = 'draft' HAVING count(*) > 0),
+      format('SELECT cdp.add_referral_material(%L, %L, ...); then cdp.approve_referral_material()', c.name, w))
   FROM unnest(c.channels) w WHERE NOT EXISTS (SELECT FROM cdp_data.referral_material m WHERE m.referral_campaign_id = campaign AND m.channel = w AND m.state = 'approved')
   UNION ALL
   SELECT 'warning', 'material_language', format('on channel "%s" something is approved in %s only: who speaks another language, or of whom none is known, is not told', m.channel, string_agg(DISTINCT m.language, ', ' ORDER BY m.language)),
@@ -146,7 +148,7 @@ BEGIN
     SELECT x.message, x.code, x.hint, count(*) OVER () AS n INTO f FROM cdp.check_referral_material(material) x WHERE x.severity = 'error' LIMIT 1;
     IF FOUND OR m.channel <> ALL (m.channels) THEN
       RAISE EXCEPTION 'referral material % can not be approved: %', material, coalesce(f.message, format('the campaign is not spread on channel "%s"', m.channel))
-        USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('%s; %s errors in all: cdp.check_referral_material() tells them.', coalesce(f.code, 'material_channel'), coalesce(f.n, 1)), HINT = coalesce(f.hint, 'Add the channel with cdp.edit_referral_campaign().');
+        USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('%s; cdp.check_referral_material() tells of all errors: %s.', coalesce(f.code, 'material_channel'), coalesce(f.n, 1)), HINT = CASE WHEN f.code IS NULL THEN 'Add the channel with cdp.edit_referral_campaign().' ELSE coalesce(f.hint, 'Variables are {code}, {link}, {reward} and {name}.') END;
     END IF;
   END IF;
   UPDATE cdp_data.referral_material x SET state = becomes, approved_at = CASE becomes WHEN 'approved' THEN now() ELSE x.approved_at END, approved_by = CASE becomes WHEN 'approved' THEN session_user ELSE x.approved_by END

@@ -157,7 +157,7 @@ BEGIN
   SELECT count(*), string_agg(format('%s %s: %s.%s', f.path, f.code, f.message, ' ' || f.hint), E'\n') INTO errors, told
   FROM cdp_internal.referral_terms_findings('{"levels": 2}', coalesce(referral_simulate.rules, cdp.referral_terms(name) -> 'rules', '[]'), coalesce(referral_simulate.caps, '[]'), c.currency, '{}', true) f WHERE f.severity = 'error';
   IF errors > 0 THEN
-    RAISE EXCEPTION 'the terms have % errors', errors USING ERRCODE = 'invalid_parameter_value', DETAIL = told, HINT = 'The form is told at cdp.set_referral_terms().';
+    RAISE EXCEPTION 'the terms have % error%', errors, CASE WHEN errors > 1 THEN 's' ELSE '' END USING ERRCODE = 'invalid_parameter_value', DETAIL = told, HINT = 'The form is told at cdp.set_referral_terms().';
   ELSIF k.terms IS NULL AND referral_simulate.rules IS NULL THEN
     RAISE EXCEPTION 'referral campaign "%" has no terms', name USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Give rules, or set terms first.';
   END IF;

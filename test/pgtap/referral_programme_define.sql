@@ -1,6 +1,6 @@
 -- Referral campaigns from the draft to the archive: what they are made of, what may change when, which state follows which, the
 -- history of states, what the check tells, and what WeChat forbids in every order of edits.
-SELECT plan(140);
+SELECT plan(142);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC');
 CREATE FUNCTION pg_temp.codes(name text) RETURNS text LANGUAGE sql AS $$ SELECT string_agg(severity || ' ' || code, ', ' ORDER BY n) FROM cdp.check_referral_campaign(name) WITH ORDINALITY AS c (severity, code, message, hint, n) $$;
@@ -93,6 +93,14 @@ SELECT throws_ok($$SELECT cdp.edit_referral_campaign('is ended', '{"budget": 5}'
 SELECT lives_ok($$SELECT cdp.edit_referral_campaign('is ended', '{"description": "was good"}')$$, 'but its description');
 SELECT throws_ok($$SELECT cdp.set_referral_terms('is ended')$$, '55000', NULL, 'no new terms of one that is over');
 
+-- Terms that begin later only hold before, too, which is told; those of now are not late, in the same transaction either.
+BEGIN;
+SELECT cdp.create_referral_campaign('late'), cdp.set_referral_terms('late', rules => :'rules', valid_from => '2090-01-01'), cdp.create_referral_campaign('early'), cdp.set_referral_terms('early', rules => :'rules');
+SELECT is((SELECT string_agg(n, ' ') FROM unnest('{late,early}'::text[]) n WHERE EXISTS (SELECT FROM cdp.check_referral_campaign(n) WHERE code = 'terms_late')), 'late', 'terms of later only');
+SELECT cdp.set_referral_terms('late', rules => jsonb_set(:'rules', '{0,amount}', '5'), valid_from => now());
+SELECT is((SELECT count(*) FROM cdp.check_referral_campaign('late') WHERE code = 'terms_late'), 0::bigint, 'with some of now');
+ROLLBACK;
+
 -- WeChat, by construction: sharing and levels are refused whichever comes first, and again at activation.
 SELECT is(cdp_internal.is_wechat_channel(v.word), v.yes, 'WeChat: ' || coalesce(v.word, 'NULL')) FROM (VALUES ('wechat', true), ('WeChat', true), ('we-chat', true), ('WeCom', true), ('work_weixin', true), ('moments', true), ('wechat_moments', true), ('pyq', true), ('wechat_oa', true), ('official_account', true),
   ('gzh', true), ('wechat_channels', true), ('shipinhao', true), ('mini_program', true), ('miniprogram', true), ('mini.program', true), ('wx', true), ('wx_group', true), ('wxapp', true), ('朋友圈', true), ('email', false), ('sms', false), ('whatsapp', false), ('app', false), ('weibo', false), ('push', false), (NULL, false)) AS v (word, yes);
@@ -103,7 +111,7 @@ SELECT cdp.create_referral_campaign('c first', channels => '{email,moments}'), c
 SELECT throws_ok(format($$SELECT cdp.set_referral_terms('c first', rules => %L)$$, :'share'), '22023', 'the terms have 2 errors', 'channel, then sharing');
 SELECT is((SELECT string_agg(code, ' ') FROM cdp.check_referral_terms(n, '{}', :'share', '[{"per": "campaign", "rewards": 9}]')), v, 'sharing in ' || n) FROM (VALUES ('c first', 'E_SHARE E_WECHAT_SHARE'), ('t first', 'E_SHARE')) AS x (n, v);
 SELECT throws_ok(format($$SELECT cdp.set_referral_terms('c first', '{"levels": 2}', %L)$$, :'two'), '22023', 'the terms have 2 errors', 'channel, then two levels');
-SELECT throws_ok(format($$SELECT cdp.set_referral_terms('t first', rules => %L)$$, :'share'), '22023', 'the terms have 1 errors', 'sharing is paid nowhere');
+SELECT throws_ok(format($$SELECT cdp.set_referral_terms('t first', rules => %L)$$, :'share'), '22023', 'the terms have 1 error', 'sharing is paid nowhere');
 SELECT throws_ok($$INSERT INTO cdp_data.reward_rule (referral_campaign_id, terms_version, rule, side, trigger, shape, amount_minor) VALUES (1, 99, 's', 'referrer', 'share', 'flat', 1)$$, '23514', NULL, 'by no road');
 SELECT lives_ok(format($$SELECT cdp.set_referral_terms('t first', '{"levels": 2}', %1$L), cdp.set_referral_terms('l first', '{"levels": 2}', %1$L)$$, :'two'), 'two levels may be elsewhere');
 SELECT throws_ok($$SELECT cdp.edit_referral_campaign('t first', '{"channels": ["email", "wecom"]}')$$, '22023', 'version 1 has 2 levels, and channel "wecom" is of WeChat', 'two levels, then channel');

@@ -1,7 +1,7 @@
 -- Who is told of a referral campaign: once each, by his language and the weights, with a code of his own; who may not be told is kept with
 -- the reason; what failed is tried again with growing pauses; reports of the channel end in the same in any order; pause, end, merges,
 -- erasure, retention. Commits, so without a transaction around.
-SELECT plan(109);
+SELECT plan(111);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC');
 CREATE FUNCTION pg_temp.id(v text) RETURNS bigint LANGUAGE sql AS $$ SELECT cdp.customer_of('user_id', v) $$;
@@ -183,6 +183,9 @@ SELECT is((SELECT actor FROM cdp_data.referral_campaign_state WHERE state = 'end
 SELECT is((cdp_internal.erase_of_referral_programme(ARRAY[pg_temp.id('u30')], '{}', '{}', NULL, 'delete')).n, r.n, 'an erasure forgets where he was told') FROM (SELECT count(*) AS n FROM cdp_data.referral_distribution WHERE customer_id = pg_temp.id('u30') HAVING count(*) > 1) r;
 -- Who speaks none of the languages in which something is approved is not told: the check says so before.
 SELECT cdp.create_referral_campaign('tongues', channels => '{email}', link_template => 'https://shop.example/{code}', ends_at => '2099-01-01') AS tongues \gset
+SELECT cdp.add_referral_material('tongues', 'email', '{code}', '', 'fr') AS untitled \gset
+SELECT is((SELECT hint FROM cdp.check_referral_campaign('tongues') WHERE code = 'no_material'), format('SELECT cdp.approve_referral_material(%s); lets the draft go out.', :untitled), 'a draft is waiting');
+SELECT is((SELECT hint FROM cdp.check_referral_material(:untitled)), 'Give it one: title => ''Bring a friend''.', 'which lacks a title');
 SELECT cdp.approve_referral_material(cdp.add_referral_material('tongues', 'email', '{code}', 't', l)) FROM unnest('{zh,en}'::text[]) l;
 SELECT is((SELECT message FROM cdp.check_referral_campaign('tongues') WHERE code = 'material_language'), 'on channel "email" something is approved in en, zh only: who speaks another language, or of whom none is known, is not told', 'languages, and none for everybody else');
 SELECT cdp.approve_referral_material(cdp.add_referral_material('tongues', 'email', '{code}', 't'));
