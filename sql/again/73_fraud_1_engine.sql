@@ -34,7 +34,7 @@ BEGIN ATOMIC
     ('vel.referrer_hour', 'velocity', 'soft', .25, 'steps', '{6}', '{.25}', '{"window": "1 hour"}', 'more than five referrals of the referrer within an hour'),
     ('vel.ip', 'velocity', 'soft', .50, 'hub', NULL, NULL, '{"purchases": 3, "window": "7 days", "persons_window": "30 days"}', 'more than three referees of the referrer bought from the IP address in the window; the value is 2 plus the persons there that are not referees of his'),
     ('ctit.fast', 'timing', 'soft', .60, 'below', '{1}', NULL, '{"signup_seconds": 10, "purchase_seconds": 60}', 'the conversion came sooner after the click than a person needs; the value is the time as a share of the limit'),
-    ('ctit.flat', 'timing', 'soft', .60, 'below', '{1e-4}', NULL, '{"conversions": 20}', 'conversions of the referrer come later after the click than those of the campaign, as after clicks that nobody made; the value is the p value of cdp.ks_uniform()'),
+    ('ctit.flat', 'timing', 'soft', .60, 'below', '{1e-4}', NULL, '{"conversions": 20}', 'conversions of the referrer come later after the click than those of the campaign, as after clicks that nobody made; the value is the p value of cdp.ks_two_samples()'),
     ('click.flood', 'timing', 'soft', .50, 'flag', NULL, NULL, '{"quantile": 0.99, "rate": 0.1, "window": "30 days"}', 'the referrer has more clicks than 99 % of all in the campaign, and less than a tenth of the median rate of conversion'),
     ('leak.coupon_site', 'leak', 'soft', .60, 'flag', NULL, NULL, '{}', 'the click came from a site of coupons'),
     ('leak.public_spread', 'leak', 'soft', .40, 'steps', '{8}', '{.40}', '{"window": "24 hours"}', 'the code was clicked from so many networks (AS number and country) within a day'),
@@ -43,7 +43,7 @@ BEGIN ATOMIC
     ('ring.component', 'ring', 'density', .85, 'steps', '{5,10,20}', '{.60,.80,.85}', '{"hub_cap": 10}', 'accounts that hang together by strong attributes (device, payment, address); the value is how many'),
     ('ring.core', 'ring', 'density', .50, 'steps', '{3}', '{.50}', '{}', 'the k of the densest k-core of accounts and strong attributes that holds the referee'),
     ('ring.dense', 'ring', 'density', .60, 'flag', NULL, NULL, '{}', 'the referee is in a dense block of accounts and strong attributes (FRAUDAR)'),
-    ('behav.refund', 'outcome', 'soft', .60, 'steps', '{.5}', '{.60}', '{"referees": 3}', 'the value is the share of the referrer''s other referees that gave back within the hold'),
+    ('behav.refund', 'outcome', 'soft', .60, 'steps', '{.5}', '{.60}', '{"referees": 3}', 'the value is the share of the referrer''s referees with purchases who gave back at least half of those that they made within 30 days, half of the money of each'),
     ('behav.dormant', 'outcome', 'soft', .40, 'below', '{.01}', NULL, '{"window": "14 days"}', 'referees of the referrer do nothing more, others of the campaign do; the value is the chance of that (binomial)'),
     ('history.fraud_identifier', 'history', 'soft', .90, 'flag', NULL, NULL, '{"ip_window": "30 days"}', 'an identifier of the referral was part of a confirmed fraud')
   ) AS v (code, grp, kind, weight, shape, at, weights, parameters, meaning);

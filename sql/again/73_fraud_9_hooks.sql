@@ -67,7 +67,11 @@ BEGIN
   DELETE FROM cdp_data.fraud_ring r USING gone u WHERE u.fraud_ring_run_id = r.fraud_ring_run_id;
   GET DIAGNOSTICS n = ROW_COUNT;
   RAISE NOTICE 'maintain: % places in rings of three months ago', n;
+  DELETE FROM cdp_data.fraud_code c WHERE c.as_of < now() - interval '2160 hours';
+  DELETE FROM cdp_data.fraud_norm c WHERE c.as_of < now() - interval '2160 hours';
+  GET DIAGNOSTICS n = ROW_COUNT;
+  RAISE NOTICE 'maintain: % measurements of referral campaigns of three months ago', n;
 END
 $$;
 COMMENT ON PROCEDURE cdp_internal.maintain_room_referral_fraud() IS
-'Part of cdp.maintain(): deletes digests of addresses 30 days after they ended, and searches for rings with what they found that are older than 90 days (the last one stays).';
+'Part of cdp.maintain(): deletes digests of addresses 30 days after they ended, and searches for rings with what they found that are older than 90 days (the last one stays), and measurements of campaigns likewise.';

@@ -179,7 +179,43 @@ CREATE INDEX IF NOT EXISTS fraud_ring_customer_idx ON cdp_data.fraud_ring (custo
 COMMENT ON TABLE cdp_data.fraud_ring IS 'Accounts (roots of that time) that share devices, accounts of payment or addresses with others.';
 COMMENT ON COLUMN cdp_data.fraud_ring.component_size IS 'How many accounts hang together with it, itself among them; component: a number that those share. core: the k of its k-core; dense: in a dense block.';
 
+-- step: fraud_norm
+CREATE TABLE IF NOT EXISTS cdp_data.fraud_norm (
+  referral_campaign_id integer NOT NULL,
+  as_of timestamptz NOT NULL CHECK (isfinite(as_of)),
+  referrers bigint NOT NULL,
+  per_day double precision CHECK (per_day > 0),
+  seconds double precision[],
+  idle double precision CHECK (idle BETWEEN 0 AND 1),
+  codes bigint NOT NULL,
+  clicks_p99 double precision,
+  click_rate double precision,
+  made_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  PRIMARY KEY (referral_campaign_id, as_of)
+);
+COMMENT ON TABLE cdp_data.fraud_norm IS 'What is usual in a referral campaign, as of a moment: what fraud rules compare one referrer or code with. Written by cdp.measure_referral_norms().';
+COMMENT ON COLUMN cdp_data.fraud_norm.referrers IS 'Who brought somebody in the 30 days before.';
+COMMENT ON COLUMN cdp_data.fraud_norm.per_day IS 'Referrals that one of them brings a day, on average; the busiest tenth counts as the one below it. NULL: there are fewer than ten.';
+COMMENT ON COLUMN cdp_data.fraud_norm.seconds IS 'From click to conversion, of the last 300 referrals by a click, ten of one referrer at most. NULL: there are fewer than 50.';
+COMMENT ON COLUMN cdp_data.fraud_norm.idle IS 'Share of referees of 14 to 74 days before who did nothing within 14 days after, as the mean over referrers. NULL: of fewer than ten of them.';
+COMMENT ON COLUMN cdp_data.fraud_norm.codes IS 'Codes that were clicked in the 30 days before. clicks_p99: their 99th percentile of clicks, click_rate: their median of referrals by clicks; NULL: there are fewer than 20.';
+CREATE TABLE IF NOT EXISTS cdp_data.fraud_code (
+  referral_campaign_id integer NOT NULL,
+  as_of timestamptz NOT NULL,
+  referral_code_id bigint NOT NULL,
+  clicks bigint NOT NULL,
+  referrals bigint NOT NULL,
+  flood boolean NOT NULL,
+  networks integer,
+  PRIMARY KEY (referral_campaign_id, as_of, referral_code_id)
+);
+COMMENT ON TABLE cdp_data.fraud_code IS 'Referral codes that stand out in a measurement of cdp_data.fraud_norm: flooded with clicks, or clicked from eight networks and more within a day.';
+COMMENT ON COLUMN cdp_data.fraud_code.clicks IS 'Of people in the 30 days before; referrals: those by the code. networks: most (system number and country) on one day, UTC.';
+
 -- step: fraud indexes
+CREATE INDEX IF NOT EXISTS referral_referrer_time_idx ON cdp_data.referral (referrer_id, attributed_at);
+CREATE INDEX IF NOT EXISTS fraud_list_digest_idx ON cdp_data.fraud_list (digest) WHERE digest IS NOT NULL;
+CREATE INDEX IF NOT EXISTS fraud_list_value_idx ON cdp_data.fraud_list (value) WHERE value IS NOT NULL;
 CREATE INDEX IF NOT EXISTS referral_conversion_net_idx ON cdp_data.referral_conversion (net_digest, occurred_at) WHERE net_digest IS NOT NULL;
 
 -- step: again: fraud views
@@ -212,18 +248,18 @@ SELECT cdp_internal.declare_personal_data('referral', 'cdp_data.' || v.t, v.c, v
 ) AS v (t, c, category, subject, erasure, note, kind);
 SELECT cdp_internal.declare_impersonal('referral', 'cdp_data.' || v.t, string_to_array(v.c, ' '), v.note) FROM (VALUES
   ('fraud_rule', '*', 'weights for everybody alike, names of roles'), ('fraud_list', 'list what value added_by removed_by', 'fixed words, hosts and domains, names of roles'), ('referral_ban', 'actor', 'name of a role'), ('referral_ban_lift', 'actor', 'name of a role'),
-  ('fraud_fact', 'kind', 'fixed words'), ('fraud_score', 'decision decided_by degraded version', 'words of rules'), ('referral_review', 'event reason', 'fixed words'), ('referral_appeal', 'event actor', 'fixed words, names of roles'), ('fraud_history', 'kind', 'fixed words'), ('fraud_ring_run', '*', 'counts')
+  ('fraud_fact', 'kind', 'fixed words'), ('fraud_score', 'decision decided_by degraded version', 'words of rules'), ('referral_review', 'event reason', 'fixed words'), ('referral_appeal', 'event actor', 'fixed words, names of roles'), ('fraud_history', 'kind', 'fixed words'), ('fraud_ring_run', '*', 'counts'), ('fraud_norm', '*', 'counts and means over many'), ('fraud_code', '*', 'counts; the code says whose')
 ) AS v (t, c, note);
 
 -- step: again: grants of referral fraud
 SELECT cdp_internal.declare_grant('privacy', 'SELECT', 'TABLE', 'cdp_data.' || r.name)
-FROM unnest(array['fraud_list', 'referral_ban', 'referral_ban_lift', 'fraud_fact', 'fraud_score', 'referral_review', 'referral_appeal', 'fraud_history', 'fraud_ring', 'fraud_ring_run']) AS r (name);
+FROM unnest(array['fraud_list', 'referral_ban', 'referral_ban_lift', 'fraud_fact', 'fraud_score', 'referral_review', 'referral_appeal', 'fraud_history', 'fraud_ring', 'fraud_ring_run', 'fraud_norm', 'fraud_code']) AS r (name);
 SELECT cdp_internal.declare_grant('admin', 'SELECT', 'TABLE', 'cdp_data.' || r.name) FROM unnest(array['fraud_fact', 'fraud_history']) AS r (name);
 SELECT cdp_internal.declare_grant('admin', 'SELECT (fraud_list_id, list, what, value, digest, customer_id, referral_campaign_id, added_at, expires_at, removed_at, added_by, removed_by)', 'TABLE', 'cdp_data.fraud_list');
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.fraud_rule') FROM unnest(array['admin', 'analyst', 'marketer', 'finance', 'privacy']) AS t (template);
 -- Without free text and digests.
 SELECT cdp_internal.declare_grant(t.template, v.privileges, 'TABLE', v.name) FROM unnest(array['admin', 'analyst', 'marketer']) AS t (template), (VALUES
-  ('cdp_data.fraud_score', 'SELECT'), ('cdp_data.fraud_ring', 'SELECT'), ('cdp_data.fraud_ring_run', 'SELECT'),
+  ('cdp_data.fraud_score', 'SELECT'), ('cdp_data.fraud_ring', 'SELECT'), ('cdp_data.fraud_ring_run', 'SELECT'), ('cdp_data.fraud_norm', 'SELECT'), ('cdp_data.fraud_code', 'SELECT'),
   ('cdp_data.referral_review', 'SELECT (referral_review_id, referral_id, referrer_id, referee_id, at, event, deadline, is_fraud, fraud_score_id, score, reason, actor, recorded_at)'),
   ('cdp_data.referral_ban', 'SELECT (referral_ban_id, customer_id, referral_campaign_id, banned_at, expires_at, actor)'), ('cdp_data.referral_ban_lift', 'SELECT (referral_ban_id, lifted_at, actor)'),
   ('cdp_data.referral_appeal', 'SELECT (referral_appeal_id, appeal_id, customer_id, referral_id, referral_ban_id, at, event, actor)')) AS v (name, privileges);
@@ -231,7 +267,7 @@ SELECT cdp_internal.declare_grant(t.template, v.privileges, 'TABLE', v.name) FRO
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', r.name) FROM unnest(array['admin', 'analyst', 'marketer', 'privacy']) AS t (template), unnest(array['cdp_data.referral_review_now', 'cdp_bi.referral_review_queue']) AS r (name);
 
 -- step: again: referral fraud mixed sources
-SELECT cdp_internal.declare_mixed_sources('cdp_data.' || t) FROM unnest(array['fraud_list', 'referral_ban', 'referral_ban_lift', 'fraud_fact', 'fraud_score', 'referral_review', 'referral_appeal', 'fraud_history', 'fraud_ring', 'fraud_ring_run']) t;
+SELECT cdp_internal.declare_mixed_sources('cdp_data.' || t) FROM unnest(array['fraud_list', 'referral_ban', 'referral_ban_lift', 'fraud_fact', 'fraud_score', 'referral_review', 'referral_appeal', 'fraud_history', 'fraud_ring', 'fraud_ring_run', 'fraud_norm', 'fraud_code']) t;
 
 -- step: audited_referral_fraud
 SELECT cdp_internal.declare_audited('cdp_data.' || v.t, v.k) FROM (VALUES
@@ -240,3 +276,4 @@ SELECT cdp_internal.declare_audited('cdp_data.' || v.t, v.k) FROM (VALUES
 -- step: again: referral fraud jobs
 SELECT cdp_internal.declare_job('referral_reviews', 'referral', 'SELECT cdp.review_deadlines()', '10 minutes', 'Escalates or rejects referrals whose review is late, by the terms of their campaign.');
 SELECT cdp_internal.declare_job('referral_rescore', 'referral', 'SELECT cdp.rescore_referrals()', '1 hour', 'Scores referrals anew whose rewards are still in hold, and lets go on what an ended ban had rejected.');
+SELECT cdp_internal.declare_job('referral_norms', 'referral', 'SELECT cdp.measure_referral_norms()', '1 hour', 'Measures what is usual in referral campaigns, for fraud rules to compare with.');

@@ -1,7 +1,7 @@
 -- What each fraud rule measures of referrals: a case that fires, its neighbour that does not, and what is missing; many at once
 -- say what one by one say; nothing of after as_of counts.
 BEGIN;
-SELECT plan(48);
+SELECT plan(61);
 \ir referral_fraud.inc
 SET LOCAL timezone = 'Pacific/Auckland';
 
@@ -10,9 +10,9 @@ CREATE TEMP TABLE p AS SELECT i, pg_temp.person() AS id FROM generate_series(1, 
 CREATE FUNCTION pg_temp.p(n int) RETURNS bigint LANGUAGE sql AS $$ SELECT id FROM p WHERE i = n $$;
 SELECT pg_temp.conversion(pg_temp.p(1), '2026-02-01', '{"ip": "a1", "net": "n1", "agent": "firefox", "device": "d1", "payment": "pay1", "address": "street 1"}');
 SELECT pg_temp.refer(pg_temp.p(1), pg_temp.p(2), '2026-03-01', '{"ip": "a2", "net": "n2", "agent": "firefox", "device": "d2", "payment": "pay2", "address": "street 2", "host": "chat.example", "asn": 1, "country": "DE"}') AS honest \gset
-SELECT is(cdp.fraud_score(:honest, '2026-06-01')::text, '(0,approve,score,[],"{ring.component,ring.core,ring.dense,self.cookie,self.id_hash,self.openid,self.payout_fp}",' || (cdp.fraud_policy() ->> 'version') || '/0.0)', 'an honest referral');
+SELECT is(cdp.fraud_score(:honest, '2026-06-01')::text, '(0,approve,score,[],"{behav.dormant,click.flood,ctit.flat,leak.public_spread,ring.component,ring.core,ring.dense,self.cookie,self.id_hash,self.openid,self.payout_fp,vel.referrer}",' || (cdp.fraud_policy() ->> 'version') || '/0.0)', 'an honest referral');
 SELECT pg_temp.refer(pg_temp.p(3), pg_temp.p(4), '2026-03-01', '{"seconds": "none"}') AS bare \gset
-SELECT is(cdp.fraud_score(:bare, '2026-06-01')::text, '(0,approve,score,[],"{ctit.fast,ctit.flat,leak.coupon_site,leak.paid,leak.public_spread,ring.component,ring.core,ring.dense,self.address,self.cookie,self.device,self.id_hash,self.ip,self.ip24,self.ip_ua,self.openid,self.payment_fp,self.payout_fp,vel.ip}",' || (cdp.fraud_policy() ->> 'version') || '/0.0)', 'one of which little is known says so');
+SELECT is(cdp.fraud_score(:bare, '2026-06-01')::text, '(0,approve,score,[],"{behav.dormant,click.flood,ctit.fast,ctit.flat,leak.coupon_site,leak.paid,leak.public_spread,ring.component,ring.core,ring.dense,self.address,self.cookie,self.device,self.id_hash,self.ip,self.ip24,self.ip_ua,self.openid,self.payment_fp,self.payout_fp,vel.ip,vel.referrer}",' || (cdp.fraud_policy() ->> 'version') || '/0.0)', 'one of which little is known says so');
 
 -- With something of the referrer's own.
 CREATE FUNCTION pg_temp.next(n int, o jsonb, at timestamptz DEFAULT '2026-03-01', seconds text DEFAULT '3600') RETURNS bigint LANGUAGE sql AS $$ SELECT pg_temp.refer(pg_temp.p(1), pg_temp.p(n), at, o || jsonb_build_object('seconds', seconds)) $$;
@@ -74,26 +74,76 @@ SELECT array_agg(pg_temp.refer(:shop, pg_temp.p(220 + i), '2026-03-01'::timestam
 INSERT INTO cdp_data.referral_refund (source_id, source_key, referral_conversion_id, refunded_at, amount_minor, customer_id) SELECT 1, 'back' || referral_id, first_conversion_id, attributed_at + interval '8 days', 4000, referee_id FROM cdp_data.referral WHERE referral_id = ANY ((:'back'::bigint[])[1:2]);
 SELECT is(pg_temp.reason((:'back'::bigint[])[3], 'behav.refund') || '|' || pg_temp.codes((:'back'::bigint[])[3], '2026-03-13'), '0.666667 0.600000 {"referees": 3, "refunded": 2}|', 'two of three gave back, once they had');
 
+-- The same where it began with a registration; a refund of a cent, or of one purchase in three, is none.
+SELECT pg_temp.person() AS shop2 \gset
+SELECT array_agg(pg_temp.refer(:shop2, pg_temp.p(230 + i), '2026-03-01'::timestamptz + i * interval '3 days', '{"kind": "sign_up"}') ORDER BY i) AS signed FROM generate_series(1, 4) i \gset
+UPDATE cdp_data.referral_conversion SET value_minor = 0, eligible_minor = 0 WHERE referral_conversion_id IN (SELECT first_conversion_id FROM cdp_data.referral WHERE referrer_id = :shop2);
+SELECT is(pg_temp.codes((:'signed'::bigint[])[4]), '', 'nothing was bought, nothing can be given back');
+CREATE TEMP TABLE bought AS SELECT i, pg_temp.conversion(pg_temp.p(230 + i), '2026-03-04'::timestamptz + i * interval '3 days') AS id FROM generate_series(1, 4) i;
+SELECT pg_temp.conversion(pg_temp.p(234), '2026-03-18'), pg_temp.conversion(pg_temp.p(234), '2026-03-19') \g /dev/null
+INSERT INTO cdp_data.referral_refund (source_id, source_key, referral_conversion_id, refunded_at, amount_minor, customer_id) SELECT 1, 'part of ' || id, id, '2026-03-20', CASE i WHEN 3 THEN 1 ELSE 4000 END, pg_temp.p(230 + i) FROM bought WHERE i <> 2;
+SELECT is(pg_temp.codes((:'signed'::bigint[])[4]), '', 'one of four gave back: of the others one a cent, one a third');
+UPDATE cdp_data.referral_refund SET amount_minor = 2000 WHERE amount_minor = 1;
+SELECT is(pg_temp.reason((:'signed'::bigint[])[4], 'behav.refund') || '|' || pg_temp.codes((:'signed'::bigint[])[4], '2026-03-19'), '0.500000 0.600000 {"referees": 4, "refunded": 2}|', 'half of it is a return');
+-- Referees who never come again: sixty referrers whose referees do, and one of whose six none does.
+SELECT pg_temp.person() AS farm2 \gset
+CREATE TEMP TABLE busy AS SELECT i, pg_temp.person() AS id FROM generate_series(1, 60) i;
+SELECT count(pg_temp.refer(pg_temp.person(), id, '2026-04-01'::timestamptz + i * interval '2 hours')), count(pg_temp.conversion(id, '2026-04-10'::timestamptz + i * interval '1 hour')) FROM busy \g /dev/null
+SELECT array_agg(pg_temp.refer(:farm2, pg_temp.p(284 + i), '2026-04-01'::timestamptz + i * interval '7 hours') ORDER BY i) AS once FROM generate_series(1, 6) i \gset
+SELECT is(cdp.measure_referral_norms('2026-04-28'), 1::bigint, 'one campaign is measured');
+SELECT matches(pg_temp.reason((:'once'::bigint[])[1], 'behav.dormant', '2026-05-01'), '0\.400000 {"idle": 6, "referees": 6, "campaign_rate": 0\.[23]', 'six who do nothing more, where most do');
+SELECT is(pg_temp.codes((:'once'::bigint[])[1], '2026-04-27'), '', 'before the first measurement nobody can tell') UNION ALL SELECT ok('behav.dormant' = ANY ((cdp.fraud_score((:'once'::bigint[])[1], '2026-04-27')).degraded) AND NOT 'behav.dormant' = ANY ((cdp.fraud_score((:'once'::bigint[])[1], '2026-05-01')).degraded), 'and says so');
+-- Two of them came again under another number that was merged into theirs.
+CREATE TEMP TABLE twin AS SELECT pg_temp.p(284 + i) AS id, pg_temp.person() AS other FROM generate_series(1, 2) i;
+UPDATE cdp_data.customer c SET parent_id = t.id FROM twin t WHERE c.customer_id = t.other;
+SELECT pg_temp.conversion(other, '2026-04-08') FROM twin \g /dev/null
+SELECT is(pg_temp.codes((:'once'::bigint[])[1], '2026-05-01'), '', 'as who they are now they did');
+
 -- Velocity: 20 referrers of one each in ten days, and one with five in a day.
-SELECT count(pg_temp.refer(pg_temp.person(), pg_temp.person(), '2026-05-01'::timestamptz + i * interval '12 hours')) FROM generate_series(0, 19) i \gset
+SELECT count(pg_temp.refer(pg_temp.person(), pg_temp.person(), '2026-04-24'::timestamptz + i * interval '12 hours')) FROM generate_series(0, 19) i \gset
+SELECT cdp.measure_referral_norms('2026-05-05') \g /dev/null
 SELECT pg_temp.person() AS crowd \gset
 SELECT array_agg(pg_temp.refer(:crowd, pg_temp.person(), '2026-05-05'::timestamptz + i * interval '2 hours') ORDER BY i) AS many FROM generate_series(1, 5) i \gset
 SELECT is((SELECT string_agg((pg_temp.codes(x, '2026-05-11') <> '')::int::text, '' ORDER BY o) FROM unnest(:'many'::bigint[]) WITH ORDINALITY t (x, o)), '00011', 'from the fourth in a day on');
 SELECT cmp_ok((SELECT abs((e ->> 'value')::float8 - cdp.poisson_cdf(4, (e -> 'evidence' ->> 'expected')::float8, true)) FROM jsonb_array_elements((cdp.fraud_score((:'many'::bigint[])[5], '2026-05-11')).reasons) e WHERE e ->> 'code' = 'vel.referrer'), '<', 1e-6::float8, 'the value is the chance of five by the rate of the others');
+SELECT pg_temp.reason((:'many'::bigint[])[5], 'vel.referrer', '2026-05-11') AS pace \gset
 
 -- Clicks: 30 codes with ten clicks each and some referrals, one with 400 and none but one; a code that half of the world has.
 SELECT count(pg_temp.click(pg_temp.p(300 + i % 30), NULL, '2026-05-12'::timestamptz + i * interval '1 minute', '{"asn": 7, "country": "DE"}')) FROM generate_series(1, 300) i \gset
 SELECT count(pg_temp.refer(pg_temp.p(300 + i), pg_temp.person(), '2026-05-13'::timestamptz + i * interval '40 minutes')) FROM generate_series(0, 29) i \gset
 SELECT count(pg_temp.click(pg_temp.p(390), NULL, '2026-05-12'::timestamptz + i * interval '1 minute', '{"asn": 7, "country": "DE"}')) FROM generate_series(1, 400) i \gset
 SELECT pg_temp.refer(pg_temp.p(390), pg_temp.person(), '2026-05-14') AS flood, pg_temp.refer(pg_temp.p(391), pg_temp.person(), '2026-05-14', '{"asn": 9, "country": "CN"}') AS leak \gset
+SELECT cdp.measure_referral_norms('2026-05-31') \g /dev/null
 SELECT is(pg_temp.codes(:flood), 'click.flood', 'hundreds of clicks for one referral');
 SELECT count(pg_temp.click(pg_temp.p(391), NULL, '2026-05-14'::timestamptz + i * interval '1 minute', jsonb_build_object('asn', 100 + i, 'country', 'CN'))) FROM generate_series(1, 7) i \gset
+SELECT cdp.measure_referral_norms('2026-05-31') \g /dev/null
 SELECT is(pg_temp.codes(:leak) || '|' || pg_temp.reason(:leak, 'leak.public_spread'), 'leak.public_spread|8.000000 0.400000 {"networks": 8}', 'a code that is clicked in eight networks on a day');
 
 -- Times that are spread evenly over days, as no person's are: 25 of one referrer against the campaign's.
 SELECT pg_temp.person() AS flooder \gset
 SELECT array_agg(pg_temp.refer(:flooder, pg_temp.person(), '2026-02-01'::timestamptz + i * interval '2 days', jsonb_build_object('seconds', (40000 + 3000 * i)::text)) ORDER BY i) AS evenly FROM generate_series(1, 25) i \gset
+SELECT cdp.measure_referral_norms('2026-05-31') \g /dev/null
+SELECT is(pg_temp.reason((:'many'::bigint[])[5], 'vel.referrer'), :'pace', 'the pace is that of before the referral, not of before the question');
 SELECT ok(pg_temp.codes((:'evenly'::bigint[])[1]) LIKE '%ctit.flat%' AND pg_temp.codes((:'evenly'::bigint[])[1], '2026-02-20') NOT LIKE '%ctit.flat%', 'conversions long after the click, of twenty and more');
+
+-- From here on nothing is known of the idle: the honest one's advocate has idle friends.
+UPDATE cdp_data.fraud_norm SET idle = NULL WHERE as_of = '2026-05-31';
+
+-- What was known then, and no more: addresses that came alive, orders that were taken back, referrals that became duplicates.
+UPDATE cdp_data.channel_bounce SET alive_at = '2026-03-10' WHERE identifier_id = (SELECT identifier_id FROM cdp_data.identifier WHERE value = 'bounced@firm.example');
+SELECT is(pg_temp.codes(:bounced_referral, '2026-03-05') || '|' || pg_temp.codes(:bounced_referral, '2026-03-11'), 'email.invalid|', 'it bounced until something arrived');
+SELECT pg_temp.conversion(pg_temp.p(301), '2026-03-01', '{"device": "lent"}') AS lent, pg_temp.refer(pg_temp.p(301), pg_temp.p(302), '2026-03-05', '{"device": "lent"}') AS lends \gset
+UPDATE cdp_data.referral_conversion SET retracted_at = '2026-03-20' WHERE referral_conversion_id = :lent;
+SELECT is(pg_temp.codes(:lends, '2026-03-10') || '|' || pg_temp.codes(:lends, '2026-03-21'), 'self.device|', 'an order counts until it was taken back');
+SELECT pg_temp.refer(pg_temp.p(303), pg_temp.p(304), '2026-03-01') AS first, pg_temp.refer(pg_temp.p(304), pg_temp.p(303), '2026-03-05') AS second \gset
+UPDATE cdp_data.referral SET state = 'duplicate', decided_at = '2026-03-20' WHERE referral_id = :first;
+INSERT INTO cdp_data.referral_decision (referral_id, decided_at, to_state, actor, as_of) VALUES (:first, '2026-03-01', 'approved', 'system', '2026-03-01'), (:first, '2026-03-20', 'duplicate', 'system', '2026-03-20');
+SELECT is(pg_temp.codes(:second, '2026-03-19') || '|' || pg_temp.codes(:second, '2026-03-21'), 'ring.cycle|', 'a referral counts until it was a duplicate');
+-- An identifier that an unmerge gave to somebody is his: when it is of a kind that says something, and from when it was seen.
+INSERT INTO cdp_data.identifier (type_id, value, customer_id, first_seen) SELECT v.type, v.value, pg_temp.p(305), v.seen FROM (VALUES (2::smallint, 'x@mailinator.com', timestamptz '2026-03-10'), (1::smallint, 'user-305', '2026-01-01')) v (type, value, seen);
+INSERT INTO cdp_data.identifier_override (identifier_id, customer_id) SELECT identifier_id, pg_temp.p(307) FROM cdp_data.identifier WHERE customer_id = pg_temp.p(305) AND value IN ('x@mailinator.com', 'user-305');
+SELECT pg_temp.refer(pg_temp.p(306), pg_temp.p(305), '2026-03-05') AS was, pg_temp.refer(pg_temp.p(306), pg_temp.p(307), '2026-03-06') AS got \gset
+SELECT is(pg_temp.codes(:was) || '|' || pg_temp.codes(:got) || '|' || pg_temp.codes(:got, '2026-03-09'), '|email.disposable|', 'an address that was given to another by an unmerge');
 
 -- Lists and bans.
 SELECT cdp.add_to_fraud_list('allow', 'customer', pg_temp.p(2)::text) AS entry \gset
