@@ -37,7 +37,7 @@ BEGIN ATOMIC
     ('ctit.flat', 'timing', 'soft', .60, 'below', '{1e-4}', NULL, '{"conversions": 20}', 'conversions of the referrer come later after the click than those of the campaign, as after clicks that nobody made; the value is the p value of cdp.ks_two_samples()'),
     ('click.flood', 'timing', 'soft', .50, 'flag', NULL, NULL, '{"quantile": 0.99, "rate": 0.1, "window": "30 days"}', 'the referrer has more clicks than 99 % of all in the campaign, and less than a tenth of the median rate of conversion'),
     ('leak.coupon_site', 'leak', 'soft', .60, 'flag', NULL, NULL, '{}', 'the click came from a site of coupons'),
-    ('leak.public_spread', 'leak', 'soft', .40, 'steps', '{8}', '{.40}', '{"window": "24 hours"}', 'the code was clicked from so many networks (AS number and country) within a day'),
+    ('leak.public_spread', 'velocity', 'soft', .40, 'steps', '{8}', '{.40}', '{"window": "24 hours"}', 'the code was clicked from so many networks (AS number and country) within a day'),
     ('leak.paid', 'leak', 'soft', .50, 'flag', NULL, NULL, '{}', 'the click came from an advertisement: its address has a click id (gclid, fbclid)'),
     ('ring.cycle', 'ring', 'density', .90, 'steps', '{2,3,5}', '{.90,.70,0}', '{"longest": 4}', 'referrals that lead back to the referrer; the value is the length of the shortest way round'),
     ('ring.component', 'ring', 'density', .85, 'steps', '{5,10,20}', '{.60,.80,.85}', '{"hub_cap": 10}', 'accounts that hang together by strong attributes (device, payment, address); the value is how many'),

@@ -15,7 +15,12 @@ BEGIN
     root := roots;
     home := roots;
   ELSIF cardinality(roots) <= 2000 THEN
-    SELECT array_agg(r.id), array_agg(u.id) INTO root, home FROM unnest(roots) AS r (id) CROSS JOIN LATERAL cdp_internal.customers_under(r.id) AS u (id);
+    WITH RECURSIVE under (root, id) AS (
+      SELECT r.id, r.id FROM unnest(roots) AS r (id)
+      UNION
+      SELECT u.root, c.customer_id FROM under u CROSS JOIN LATERAL (SELECT c.customer_id FROM cdp_data.customer c WHERE c.parent_id = u.id AND c.parent_id <> c.customer_id OFFSET 0) c
+    )
+    SELECT array_agg(u.root), array_agg(u.id) INTO root, home FROM under u;
   ELSE
     SELECT array_agg(x.root), array_agg(x.home) INTO root, home
     FROM (

@@ -231,6 +231,16 @@ CREATE OR REPLACE VIEW cdp_bi.referral_review_queue WITH (security_invoker = tru
     LEFT JOIN cdp_data.fraud_score s ON s.fraud_score_id = v.fraud_score_id
   WHERE v.event IN ('opened', 'escalated', 'reopened');
 COMMENT ON VIEW cdp_bi.referral_review_queue IS 'Referrals that somebody has to look at: since when, until when, how often the deadline passed, the score and the rules that fired. Decide with cdp.decide_review().';
+CREATE OR REPLACE VIEW cdp_bi.referral_fraud_case WITH (security_invoker = true) AS
+  SELECT v.referral_id, c.name AS campaign, v.at AS decided_at, v.is_fraud, s.score, s.decision, n.names,
+    ARRAY(SELECT coalesce((f.fired ->> u.name)::double precision, 0) FROM unnest(n.names) WITH ORDINALITY AS u (name, i) ORDER BY u.i) AS features
+  -- What was said last about a referral, and the score that was looked at then.
+  FROM (SELECT DISTINCT ON (w.referral_id) w.referral_id, w.at, w.is_fraud, w.fraud_score_id FROM cdp_data.referral_review w WHERE w.is_fraud IS NOT NULL ORDER BY w.referral_id, w.referral_review_id DESC) v
+    JOIN cdp_data.referral r USING (referral_id) JOIN cdp_data.referral_campaign c USING (referral_campaign_id) JOIN cdp_data.fraud_score s ON s.fraud_score_id = v.fraud_score_id
+    CROSS JOIN (SELECT array_agg(b.code ORDER BY b.code COLLATE "C") AS names FROM cdp.fraud_rule_builtin() b WHERE b.kind IN ('soft', 'density')) n
+    CROSS JOIN LATERAL (SELECT coalesce(jsonb_object_agg(e ->> 'code', e -> 'effective'), '{}') AS fired FROM jsonb_array_elements(s.reasons) e) f
+  WHERE NOT r.is_test;
+COMMENT ON VIEW cdp_bi.referral_fraud_case IS 'Referrals of which somebody said whether they were fraud, for cdp.fraud_model_fit(is_fraud, features, 1, names): features is the weight that each rule of names got in the score that was looked at, 0 where it did not fire or was not known. By what was said last. Cases are those that rules held or somebody reported, not a sample of all.';
 
 -- step: again: personal data of referral fraud
 SELECT cdp_internal.declare_personal_data('referral', 'cdp_data.' || v.t, v.c, v.category, v.subject, v.erasure, v.note, v.kind) FROM (VALUES
@@ -264,7 +274,7 @@ SELECT cdp_internal.declare_grant(t.template, v.privileges, 'TABLE', v.name) FRO
   ('cdp_data.referral_ban', 'SELECT (referral_ban_id, customer_id, referral_campaign_id, banned_at, expires_at, actor)'), ('cdp_data.referral_ban_lift', 'SELECT (referral_ban_id, lifted_at, actor)'),
   ('cdp_data.referral_appeal', 'SELECT (referral_appeal_id, appeal_id, customer_id, referral_id, referral_ban_id, at, event, actor)')) AS v (name, privileges);
 
-SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', r.name) FROM unnest(array['admin', 'analyst', 'marketer', 'privacy']) AS t (template), unnest(array['cdp_data.referral_review_now', 'cdp_bi.referral_review_queue']) AS r (name);
+SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', r.name) FROM unnest(array['admin', 'analyst', 'marketer', 'privacy']) AS t (template), unnest(array['cdp_data.referral_review_now', 'cdp_bi.referral_review_queue', 'cdp_bi.referral_fraud_case']) AS r (name);
 
 -- step: again: referral fraud mixed sources
 SELECT cdp_internal.declare_mixed_sources('cdp_data.' || t) FROM unnest(array['fraud_list', 'referral_ban', 'referral_ban_lift', 'fraud_fact', 'fraud_score', 'referral_review', 'referral_appeal', 'fraud_history', 'fraud_ring', 'fraud_ring_run', 'fraud_norm', 'fraud_code']) t;
