@@ -181,7 +181,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.confirm_fraud(bigint, text) IS
-'Tells that a referral was fraud, whatever was decided before: it is rejected, its rewards are taken back, what it was done with is known from now on. One that had been approved counts as found later in cdp.fraud_prevention(). Returns its state after. Errors: 42704 no such referral, 55000 it is ineligible or a duplicate, or of the second level.';
+'Tells that a referral was fraud, whatever was decided before: it is rejected, its rewards are taken back, what it was done with is known from now on. One of which something had been paid counts as found later in cdp.fraud_prevention(). Returns its state after. Errors: 42704 no such referral, 55000 it is ineligible or a duplicate, or of the second level.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.reviews_late(as_of timestamptz) RETURNS bigint[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -364,21 +364,20 @@ DECLARE
 BEGIN
   RETURN QUERY
   SELECT c.name, c.currency, x.blocked, x.blocked_minor / u.unit, x.later, x.later_minor / u.unit,
-    x.blocked::double precision / nullif(x.blocked + x.later, 0), (x.blocked_minor / nullif(x.blocked_minor + x.later_minor, 0))::double precision, x.overturned
+    x.blocked::double precision / nullif(x.blocked + x.later, 0), (x.blocked_minor / nullif(x.blocked_minor + x.later_minor, 0))::double precision,
+    (SELECT count(*) FROM cdp_data.referral r WHERE r.referral_campaign_id = c.referral_campaign_id AND r.level = 1 AND NOT r.is_test AND r.attributed_at >= from_at AND r.attributed_at < to_at
+      AND EXISTS (SELECT FROM cdp_data.referral_review z WHERE z.referral_id = r.referral_id AND z.event = 'approved' AND z.reason = 'appeal'))
   FROM cdp_data.referral_campaign c JOIN cdp_data.currency_all y ON y.code = c.currency CROSS JOIN LATERAL (SELECT power(10::numeric, y.exponent) AS unit) u
     CROSS JOIN LATERAL (
-      SELECT count(*) FILTER (WHERE r.state = 'rejected' AND NOT w.later) AS blocked, coalesce(sum(v.eligible_minor) FILTER (WHERE r.state = 'rejected' AND NOT w.later AND v.currency = c.currency), 0)::numeric AS blocked_minor,
-        count(*) FILTER (WHERE w.later) AS later, coalesce(sum(v.eligible_minor) FILTER (WHERE w.later AND v.currency = c.currency), 0)::numeric AS later_minor,
-        count(*) FILTER (WHERE w.overturned) AS overturned
-      FROM cdp_data.referral r JOIN cdp_data.referral_conversion v ON v.referral_conversion_id = r.first_conversion_id
-        CROSS JOIN LATERAL (SELECT coalesce(bool_or(z.reason = 'found later'), false) AND r.state = 'rejected' AS later, coalesce(bool_or(z.reason = 'appeal'), false) AS overturned FROM cdp_data.referral_review z WHERE z.referral_id = r.referral_id) w
-      WHERE r.referral_campaign_id = c.referral_campaign_id AND r.level = 1 AND NOT r.is_test AND r.attributed_at >= from_at AND r.attributed_at < to_at) x
+      SELECT count(*) FILTER (WHERE NOT f.found_later) AS blocked, coalesce(sum(f.worth_minor - f.lost_minor), 0) AS blocked_minor, count(*) FILTER (WHERE f.found_later) AS later, coalesce(sum(f.lost_minor), 0) AS later_minor
+      -- Up to any time: what is told a little ahead is there as well.
+      FROM cdp_internal.referral_frauds(c.referral_campaign_id, 'infinity') f WHERE f.attributed_at >= from_at AND f.attributed_at < to_at) x
   WHERE id IS NULL OR c.referral_campaign_id = id
   ORDER BY c.name;
 END
 $$;
 COMMENT ON FUNCTION cdp.fraud_prevention(text, timestamptz, timestamptz) IS
-'How much fraud was stopped before it was paid, for referrals of from_at <= time < to_at, of one campaign or of each: blocked (rejected referrals that never were approved), found_later (approved first, confirmed as fraud after: cdp.confirm_fraud()), rate = blocked / (blocked + found_later), and the same by the eligible value of their first conversions in the campaign''s currency. overturned: rejections that an appeal undid; they count in neither. Rates are NULL without any.';
+'How much fraud was stopped before it was paid, for referrals of from_at <= time < to_at that are rejected as fraud (by score, list or person; not those of which a person said that it was none, nor those that only a deadline rejected), of one campaign or of each, as cdp.referral_report() has it: blocked (nothing was paid), found_later (something was), rate = blocked / (blocked + found_later). blocked_value: rewards that they would have earned by the rules, before caps, less what went out; found_later_value: what went out; both in the campaign''s currency. overturned: rejections that an appeal undid; they count in neither. Rates are NULL without any.';
 
 CREATE OR REPLACE FUNCTION cdp.fraud_rule_precision(campaign text DEFAULT NULL, from_at timestamptz DEFAULT '-infinity', to_at timestamptz DEFAULT 'infinity')
 RETURNS TABLE (code text, cases bigint, fraud bigint, "precision" double precision, low double precision, high double precision)

@@ -20,7 +20,7 @@ CREATE FUNCTION pg_temp.said(referral bigint) RETURNS text LANGUAGE sql AS
 SELECT is(cdp.observe_for_fraud(:anna, '{"ip": "203.0.113.9", "user_agent": "Firefox", "device": "phone-of-anna", "payout": "DE89 3704", "address": "Lindenallee 3"}', now() - interval '1 hour'), 6, 'an advocate signs in');
 SELECT is(cdp.observe_for_fraud(:anna, '{"device": "phone-of-anna"}', now() - interval '5 days'), 1, 'a fact of before');
 SELECT is((SELECT count(*) || ' ' || max(now() - first_at) || ' ' || max(now() - last_at) FROM cdp_data.fraud_fact WHERE kind = 'device'), '1 5 days 01:00:00', 'told twice it is one fact, with its first and its last time');
-SELECT is((SELECT count(*) FROM cdp_data.fraud_fact f WHERE f::text ~* 'anna|203|firefox|3704|linden'), 0::bigint, 'nothing plain is kept');
+SELECT is((SELECT count(*) FROM cdp_data.fraud_fact f WHERE f::text ~* 'anna|203[.]0|firefox|DE89|linden'), 0::bigint, 'nothing plain is kept');
 SELECT is(pg_temp.said(pg_temp.buy('a1@people.example', device => 'phone-of-anna')), 'review self.device', 'the referee on her telephone');
 SELECT is(pg_temp.said(pg_temp.buy('a2@people.example', payment => 'DE89 3704')), 'rejected self.payout_fp', 'the referee pays from where she is paid to');
 SELECT is(pg_temp.said(pg_temp.buy('a3@people.example', '203.0.113.9', 'Firefox')), 'review self.ip self.ip_ua', 'her network and browser');
@@ -30,7 +30,7 @@ SELECT is(pg_temp.said(pg_temp.buy('a5@people.example', address => 'Lindenallee 
 -- Blocks and allowances; they hold from the moment they are told.
 SELECT cdp.add_to_fraud_list('block', 'email', 'Bad.Guy+1@gmail.com'), cdp.add_to_fraud_list('block', 'net', '198.51.100.7'), cdp.add_to_fraud_list('block', 'device', 'farm'), cdp.add_to_fraud_list('block', 'email_domain', '.Spam.example'), cdp.add_to_fraud_list('allow', 'email', 'sister@people.example') \g /dev/null
 UPDATE cdp_data.fraud_list SET added_at = now();
-SELECT is((SELECT count(*) FROM cdp_data.fraud_list l WHERE l::text ~* 'bad|198|farm|sister'), 0::bigint, 'persons and networks are digests only');
+SELECT is((SELECT count(*) FROM cdp_data.fraud_list l WHERE l::text ~* 'bad.?guy|198[.]51|farm|sister'), 0::bigint, 'persons and networks are digests only');
 SELECT is(pg_temp.said(pg_temp.buy('badguy@googlemail.com')), 'rejected list.block', 'the mailbox, written otherwise');
 SELECT is(pg_temp.said(pg_temp.buy('b1@people.example', '198.51.100.200')), 'rejected list.block', 'the network');
 SELECT is(pg_temp.said(pg_temp.buy('b2@people.example', device => 'farm')), 'rejected list.block', 'the device');

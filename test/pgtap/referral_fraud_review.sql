@@ -1,7 +1,7 @@
 -- What people decide about referrals: reviews and their deadlines, confirmed fraud, bans, appeals; all of it is kept, rewards
 -- follow, nothing is paid because nobody looked.
 BEGIN;
-SELECT plan(73);
+SELECT plan(74);
 SET client_min_messages = warning;
 SELECT cdp.add_source('shop', 'UTC') \g /dev/null
 SELECT cdp.create_referral_campaign('friends', link_template => 'https://shop.example/r/{code}', currency => 'EUR', timezone => 'UTC'), cdp.create_referral_campaign('strict', link_template => 'https://shop.example/s/{code}', currency => 'EUR', timezone => 'UTC') \g /dev/null
@@ -81,7 +81,8 @@ SELECT is(array_length(ARRAY(SELECT cdp_internal.referral_banned(ARRAY[pg_temp.w
 
 -- Fraud that is found later, and figures.
 SELECT is(cdp.confirm_fraud(:good, 'card was stolen'), 'rejected', 'fraud that was paid is taken back');
-SELECT is((SELECT (blocked, blocked_value::numeric(10,2), found_later, found_later_value::numeric(10,2), rate, value_rate, overturned)::text FROM cdp.fraud_prevention('friends')), '(1,50.00,1,50.00,0.5,0.5,1)', 'one was stopped, one got through, an appeal undid one');
+SELECT is((SELECT (blocked, blocked_value::numeric(10,2), found_later, found_later_value::numeric(10,2), rate, value_rate, overturned)::text FROM cdp.fraud_prevention('friends')), '(2,20.00,0,0.00,1,1,1)', 'two were stopped before anything was paid, by what they would have earned; an appeal undid one');
+SELECT is((SELECT (blocked, found_later, overturned)::text FROM cdp.fraud_prevention('strict')), '(0,0,0)', 'what a deadline rejected is no fraud');
 SELECT is((SELECT (code, cases, fraud, "precision")::text FROM cdp.fraud_rule_precision('friends') WHERE code = 'email.disposable'), '(email.disposable,2,1,0.5)', 'one of two cases of the rule was fraud');
 
 SELECT is((SELECT string_agg(format('%s %s %s', is_fraud, score, features[array_position(names, 'email.disposable')]), ', ' ORDER BY referral_id) FROM cdp_bi.referral_fraud_case WHERE referral_id IN (:good, :doubt, :bad, :self)), 't 0 0, f 0.7 0.7, t 0.7 0.7, f 0.95 0', 'cases for a fitted model: what was said last, with the weights that rules had');
