@@ -195,16 +195,17 @@ CREATE OR REPLACE FUNCTION cdp_internal.referral_census(campaign integer, as_of 
   OUT told bigint, OUT reached bigint, OUT enrolled bigint, OUT reached_enrolled bigint, OUT sharers bigint, OUT enrolled_sharers bigint, OUT invitations bigint, OUT clicked_sharers bigint, OUT clicks_each double precision[], OUT shares_each double precision[],
   OUT visitors bigint, OUT visitors_signed bigint, OUT visitors_bought bigint, OUT referees bigint, OUT buyers bigint, OUT approved bigint, OUT rejected bigint, OUT undecided bigint, OUT paid bigint,
   OUT roots bigint[], OUT whole boolean[], OUT referred boolean[], OUT invited double precision[], OUT gained double precision[], OUT first_days double precision[], OUT first_known boolean[], OUT cycles double precision[], OUT cycle_people bigint,
-  OUT brought_each bigint[], OUT week_enrolled bigint, OUT week_idle bigint, OUT arms jsonb)
+  OUT brought_each bigint[], OUT week_enrolled bigint, OUT week_idle bigint, OUT arms jsonb, OUT messages boolean)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off
 AS $$
 BEGIN
+  messages := EXISTS (SELECT FROM cdp_data.referral_distribution d WHERE d.referral_campaign_id = campaign AND d.queued_at <= as_of);
   WITH m AS MATERIALIZED (
     SELECT x.*, x.shared_at IS NOT NULL OR x.clickers > 0 OR x.brought > 0 AS active FROM cdp_internal.referral_members(campaign, as_of, gate, within, book) x
   ), arm AS (
     SELECT m.told_channel AS channel, m.told_language AS language, m.variant, count(*) AS n, count(*) FILTER (WHERE m.active) AS shared, count(*) FILTER (WHERE m.brought > 0) AS brought FROM m WHERE m.told_at IS NOT NULL AND m.variant IS NOT NULL GROUP BY 1, 2, 3
   )
-  SELECT count(m.told_at), count(*) FILTER (WHERE m.told_at IS NOT NULL OR m.active), count(m.enrolled_at), count(*) FILTER (WHERE m.enrolled_at IS NOT NULL AND m.told_at IS NOT NULL), count(*) FILTER (WHERE m.active),
+  SELECT count(m.told_at), CASE WHEN messages THEN count(*) FILTER (WHERE m.told_at IS NOT NULL OR m.active) ELSE count(*) FILTER (WHERE m.enrolled_at IS NOT NULL OR m.active) END, count(m.enrolled_at), count(*) FILTER (WHERE m.enrolled_at IS NOT NULL AND m.told_at IS NOT NULL), count(*) FILTER (WHERE m.active),
     count(*) FILTER (WHERE m.enrolled_at IS NOT NULL AND m.active), coalesce(sum(m.shares), 0), count(*) FILTER (WHERE m.clickers > 0), coalesce(array_agg(m.clickers::double precision) FILTER (WHERE m.shares > 0), '{}'), coalesce(array_agg(m.shares::double precision) FILTER (WHERE m.shares > 0), '{}'),
     coalesce(array_agg(m.root) FILTER (WHERE m.joined_at IS NOT NULL), '{}'), coalesce(array_agg(m.whole) FILTER (WHERE m.joined_at IS NOT NULL), '{}'), coalesce(array_agg(m.referred) FILTER (WHERE m.joined_at IS NOT NULL), '{}'),
     coalesce(array_agg(m.invitations::double precision) FILTER (WHERE m.joined_at IS NOT NULL), '{}'), coalesce(array_agg(m.conversions::double precision) FILTER (WHERE m.joined_at IS NOT NULL), '{}'),
@@ -226,7 +227,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_census(integer, timestamptz, bytea, interval, record, bigint[]) IS
-'All that the report and the recommendations count of the people of a campaign, from one look at them. book: cdp_internal.referral_book(); paid_referrals: of which some reward was paid. told to paid: as cdp_internal.referral_counts(). Of everybody who joined, in one order: roots, whole, referred, invited, gained (of cdp_internal.referral_members()), first_days and first_known (days until he first brought somebody, or until as_of). cycles: days from joining to each person brought, of whole spans; cycle_people: who brought them. brought_each: of each who has a code how many he brought. week_enrolled, week_idle: who has had a code for a week, and has not used it. arms: of each channel, language and variant how many were told, shared, and brought somebody.';
+'All that the report and the recommendations count of the people of a campaign, from one look at them. book: cdp_internal.referral_book(); paid_referrals: of which some reward was paid. told to paid: as cdp_internal.referral_counts(). Of everybody who joined, in one order: roots, whole, referred, invited, gained (of cdp_internal.referral_members()), first_days and first_known (days until he first brought somebody, or until as_of). cycles: days from joining to each person brought, of whole spans; cycle_people: who brought them. brought_each: of each who has a code how many he brought. week_enrolled, week_idle: who has had a code for a week, and has not used it. arms: of each channel, language and variant how many were told, shared, and brought somebody. messages: whether the campaign sends any.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_counts(campaign integer, as_of timestamptz, gate bytea DEFAULT NULL,
   OUT told bigint, OUT reached bigint, OUT enrolled bigint, OUT reached_enrolled bigint, OUT sharers bigint, OUT enrolled_sharers bigint, OUT invitations bigint, OUT clicked_sharers bigint,
@@ -242,7 +243,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_counts(integer, timestamptz, bytea) IS
-'Counts of a campaign up to as_of from which its rates are made. told: a message went out; reached: told, or known of because they shared; sharers: shared, or their link was clicked or brought somebody (a link that was copied tells of no share), reached_enrolled and enrolled_sharers: both; clicked_sharers: whose link was clicked; visitors: who clicked, visitors_signed and visitors_bought: whose click brought a referral, and a purchase; referees: with a live referral; buyers: of them who bought; approved, rejected, undecided; paid: approved, and a reward of it was paid.';
+'Counts of a campaign up to as_of from which its rates are made. told: a message went out; reached: told, or known of because they shared; in a campaign without messages, who has a code; sharers: shared, or their link was clicked or brought somebody (a link that was copied tells of no share), reached_enrolled and enrolled_sharers: both; clicked_sharers: whose link was clicked; visitors: who clicked, visitors_signed and visitors_bought: whose click brought a referral, and a purchase; referees: with a live referral; buyers: of them who bought; approved, rejected, undecided; paid: approved, and a reward of it was paid.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_paid(campaign integer, as_of timestamptz) RETURNS bigint[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off

@@ -60,7 +60,7 @@ DECLARE
   n bigint := cardinality(c.shares_each);
   b record;
 BEGIN
-  RETURN QUERY SELECT * FROM cdp_internal.referral_count_row('funnel', 'reached', c.reached, NULL, its_note => CASE WHEN c.reached = 0 THEN 'insufficient data: nobody was told and nobody shared' END);
+  RETURN QUERY SELECT * FROM cdp_internal.referral_count_row('funnel', 'reached', c.reached, NULL, its_note => CASE WHEN c.reached = 0 THEN 'insufficient data: nobody was told, has a code or shared' WHEN c.told = 0 THEN 'nobody was told by a message: who has a code counts as reached' END);
   RETURN QUERY SELECT * FROM cdp_internal.referral_count_row('funnel', 'enrolled', c.enrolled, NULL);
   RETURN QUERY SELECT * FROM cdp_internal.referral_count_row('funnel', 'shared', c.sharers, c.reached);
   RETURN QUERY SELECT * FROM cdp_internal.referral_count_row('funnel', 'clicked', c.visitors, NULL, 'visitors');
@@ -69,7 +69,7 @@ BEGIN
   RETURN QUERY SELECT * FROM cdp_internal.referral_count_row('funnel', 'approved', c.approved, c.referees);
   RETURN QUERY SELECT * FROM cdp_internal.referral_count_row('funnel', 'paid', c.paid, c.approved);
   RETURN QUERY SELECT * FROM cdp_internal.referral_rate_row('rates', 'enrolment_rate', c.reached_enrolled, c.told, 'people who were told', confidence);
-  RETURN QUERY SELECT * FROM cdp_internal.referral_rate_row('rates', 'participation_rate', c.sharers, c.reached, 'people who were reached', confidence);
+  RETURN QUERY SELECT * FROM cdp_internal.referral_rate_row('rates', 'participation_rate', c.sharers, c.reached, 'people who were reached', confidence, CASE WHEN c.told = 0 THEN 'nobody was told by a message: who has a code counts as reached' END);
   RETURN QUERY SELECT * FROM cdp_internal.referral_rate_row('rates', 'share_rate', c.enrolled_sharers, c.enrolled, 'enrolled advocates', confidence);
   RETURN QUERY SELECT * FROM cdp_internal.referral_rate_row('rates', 'clicked_rate', c.clicked_sharers, c.sharers, 'advocates who shared', confidence);
   -- A message may be seen by many: this is no share, and an advocate is what is drawn anew.

@@ -45,10 +45,10 @@ SELECT pg_temp.reward(id, 'give', 20, 20, ready => 1, paid => 1, mode => 'owing'
 SELECT is((SELECT string_agg(format('%s: %s %s %s %s', b.i, f.worth_minor, f.lost_minor, f.found_later, f.once_approved), ', ' ORDER BY b.i) FROM cdp_internal.referral_frauds(:c, '2026-03-01') f JOIN bad b ON b.id = f.referral_id),
   '1: 2000 0 f f, 4: 2000 0 f t, 5: 2000 2000 t t, 6: 500 0 f f, 7: 2000 0 f f', 'frauds: by score, by people; not what was no fraud, nor what nobody looked at');
 SELECT is((SELECT string_agg(format('%s %s %s/%s', metric, value, numerator, denominator), ', ' ORDER BY o) FROM (SELECT *, row_number() OVER () AS o FROM cdp.referral_report('caught', '2026-03-01')) x WHERE section = 'fraud' AND metric ~ 'rejection|value|prevention'),
-  'rejection_rate 0.350000 7/20, value_blocked 65.000000 /, value_lost 20.000000 /, prevention_rate_by_value 0.764706 65.000000/85.000000, prevention_rate_by_count 0.800000 4/5', 'the report sums them');
+  'rejection_rate 0.350000 7/20, value_blocked 65.00 /, value_lost 20.00 /, prevention_rate_by_value 0.764706 65.00/85.00, prevention_rate_by_count 0.800000 4/5', 'the report sums them');
 SELECT is((SELECT (value, numerator)::text FROM cdp.referral_report('caught', '2026-01-11 12:00') WHERE metric = 'prevention_rate_by_count'), '(1.000000,5)', 'before it was paid nothing was lost');
 SELECT is((SELECT count(*) FROM cdp_internal.referral_frauds(:c, '2026-01-09')), 0::bigint, 'and before them there is none');
 SELECT cdp.set_purpose('analytics', rule => 'opt_in') \g /dev/null
-SELECT is((SELECT string_agg(format('%s %s/%s', metric, numerator, denominator), ', ' ORDER BY o) FROM (SELECT *, row_number() OVER () AS o FROM cdp.referral_report('caught', '2026-03-01')) x WHERE metric IN ('rejection_rate', 'prevention_rate_by_value', 'prevention_rate_by_count')), 'rejection_rate 0/0, prevention_rate_by_value 65.000000/85.000000, prevention_rate_by_count 0/0', 'without consent nobody is counted, above and below the line; money is');
+SELECT is((SELECT string_agg(format('%s %s/%s', metric, numerator, denominator), ', ' ORDER BY o) FROM (SELECT *, row_number() OVER () AS o FROM cdp.referral_report('caught', '2026-03-01')) x WHERE metric IN ('rejection_rate', 'prevention_rate_by_value', 'prevention_rate_by_count')), 'rejection_rate 0/0, prevention_rate_by_value 65.00/85.00, prevention_rate_by_count 0/0', 'without consent nobody is counted, above and below the line; money is');
 SELECT * FROM finish();
 ROLLBACK;

@@ -21,14 +21,14 @@ SELECT is((SELECT string_agg(note, '; ') FROM cdp.referral_report('held', '2026-
 SELECT pg_temp.bring(:c, (SELECT id FROM person WHERE i = 1), (SELECT id FROM person WHERE i = k), at => '2026-01-20') FROM generate_series(61, 63) k \g /dev/null
 SELECT is((SELECT note FROM r WHERE metric = 'cac_other'), 'insufficient data: no spend is known of the time of the campaign', 'no spend is known');
 INSERT INTO cdp_data.spend (day, timezone, channel_id, amount, currency, source_id) SELECT d, 'Asia/Shanghai', (SELECT min(channel_id) FROM cdp_data.channel_all), a, 'CNY', :shop FROM (VALUES (date '2026-01-15', 500), ('2025-12-15', 100)) v (d, a);
-SELECT is((SELECT (value, numerator, denominator, unit)::text FROM cdp.referral_report('held', '2026-03-01') WHERE metric = 'cac_other'), '(20.000000,500.000000,25,"CNY per new customer")', 'what other new customers cost');
+SELECT is((SELECT (value, numerator, denominator, unit)::text FROM cdp.referral_report('held', '2026-03-01') WHERE metric = 'cac_other'), '(20.00,500.00,25,"CNY per new customer")', 'what other new customers cost');
 
 -- The ledger: fees, and what is owed back.
-SELECT is((SELECT string_agg(metric || ' ' || value, ', ') FROM r WHERE metric IN ('fees', 'clawback_outstanding', 'net_cost')), 'fees 0.000000, clawback_outstanding 0.000000, net_cost 100.000000', 'nothing yet');
+SELECT is((SELECT string_agg(metric || ' ' || value, ', ') FROM r WHERE metric IN ('fees', 'clawback_outstanding', 'net_cost')), 'fees 0.00, clawback_outstanding 0.00, net_cost 100.00', 'nothing yet');
 INSERT INTO cdp_data.ledger_account (kind, referral_campaign_id, customer_id, currency, balance_minor) VALUES ('fees', :c, NULL, 'CNY', 0), ('paid', :c, NULL, 'CNY', 0), ('clawback_receivable', :c, 1, 'CNY', 0);
 INSERT INTO cdp_data.ledger_posting (ledger_posting_id, idempotency_key, kind, occurred_at, booked_on) SELECT 900000 + i, sha256(i::text::bytea), CASE i WHEN 2 THEN 'clawback' ELSE 'fee' END, CASE i WHEN 3 THEN timestamptz '2026-03-02' ELSE '2026-02-01' END, '2026-02-01' FROM generate_series(1, 3) i;
 INSERT INTO cdp_data.ledger_entry (ledger_posting_id, line, ledger_account_id, amount_minor) SELECT 900000 + i, l, (SELECT a.ledger_account_id FROM cdp_data.ledger_account a WHERE a.referral_campaign_id = :c AND a.kind = CASE l WHEN 2 THEN 'paid' ELSE CASE i WHEN 2 THEN 'clawback_receivable' ELSE 'fees' END END), CASE l WHEN 1 THEN 1 ELSE -1 END * 250 * i FROM generate_series(1, 3) i, generate_series(1, 2) l;
-SELECT is((SELECT string_agg(metric || ' ' || value, ', ') FROM cdp.referral_report('held', '2026-03-01', 0.4, other_cost => 100) WHERE metric IN ('fees', 'clawback_outstanding', 'cost', 'net_cost')), 'fees 2.500000, clawback_outstanding 5.000000, cost 102.500000, net_cost 107.500000', 'fees and what is owed back, up to as_of');
+SELECT is((SELECT string_agg(metric || ' ' || value, ', ') FROM cdp.referral_report('held', '2026-03-01', 0.4, other_cost => 100) WHERE metric IN ('fees', 'clawback_outstanding', 'cost', 'net_cost')), 'fees 2.50, clawback_outstanding 5.00, cost 102.50, net_cost 107.50', 'fees and what is owed back, up to as_of');
 
 -- Random life of 400 people in two campaigns, one in eight merged with another, against loops.
 SELECT pg_temp.campaign('wild') AS w, pg_temp.campaign('wild two') AS w2 \gset
