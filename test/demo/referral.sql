@@ -20,7 +20,7 @@ FROM advocate, generate_series(1, 5) k WHERE n % 3 > 0 AND k <= 1 + n % 5 AND (n
 -- One order that came by a link is sent back in part; week by week what is due becomes available.
 SELECT cdp.referral_refund('shop', 'refund ' || min(c.source_key), min(c.source_key), 40, :'until'::timestamptz - interval '10 days') FROM cdp_data.referral_conversion c \g /dev/null
 SELECT cdp.release_rewards(:'until'::timestamptz - w * interval '7 days') FROM generate_series(7, 0, -1) w \g /dev/null
-SELECT r.metric, round(r.value, 3) AS value, r.unit, round(r.denominator, 2) AS "of", coalesce(r.denominator_name, '') AS "of what", CASE WHEN r.low IS NOT NULL THEN format('%s to %s', round(r.low, 3), round(r.high, 3)) ELSE '' END AS interval
+SELECT r.metric, CASE WHEN scale(r.value) > 3 THEN round(r.value, 3) ELSE r.value END AS value, r.unit, r.denominator AS "of", coalesce(r.denominator_name, '') AS "of what", CASE WHEN r.low IS NOT NULL THEN format('%s to %s', round(r.low, 3), round(r.high, 3)) ELSE '' END AS interval
 FROM cdp.referral_report('friends', :'until', margin => 0.4) r
 WHERE r.metric IN ('share_rate', 'conversion_rate', 'k_factor', 'revenue', 'net_cost', 'net_roi', 'conversion_to_available_p50', 'liability', 'tracking_accuracy');
 \echo '   what to do about it: SELECT * FROM cdp.referral_recommend(''friends'');'
