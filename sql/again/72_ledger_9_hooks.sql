@@ -21,7 +21,7 @@ BEGIN
   WITH was AS MATERIALIZED (
     SELECT w.* FROM cdp_data.reward w WHERE w.customer_id = ANY (gone) ORDER BY w.reward_id FOR UPDATE
   ), now AS (
-    UPDATE cdp_data.reward w SET reserved_minor = 0, pending_minor = 0, available_minor = 0, expired_minor = w.expired_minor + w.available_minor, clawed_minor = w.clawed_minor + w.reserved_minor + w.pending_minor,
+    UPDATE cdp_data.reward w SET reserved_minor = 0, pending_minor = 0, later_minor = 0, later_until = NULL, available_minor = 0, expired_minor = w.expired_minor + w.available_minor, clawed_minor = w.clawed_minor + w.reserved_minor + w.pending_minor,
       voided_at = CASE WHEN w.clawed_minor + w.reserved_minor + w.pending_minor = w.amount_minor THEN coalesce(w.voided_at, reward_forsake.as_of) END, reason = 'erased', frozen = true, revision = w.revision + 1
     FROM was WHERE w.reward_id = was.reward_id RETURNING w.reward_id, w.revision, was.reserved_minor, was.pending_minor, was.available_minor
   )
@@ -109,6 +109,7 @@ BEGIN
   GET DIAGNOSTICS k = ROW_COUNT;
   RETURN QUERY SELECT 'cdp_data.ledger_account', 'unlink', k;
   RETURN QUERY SELECT 'cdp_data.reward_counter', 'delete', cdp_internal.erase_keyed('cdp_data.reward_counter', 'customer_id', customers);
+  RETURN QUERY SELECT 'cdp_data.receivable_request', 'delete', cdp_internal.erase_keyed('cdp_data.receivable_request', 'customer_id', customers);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.erase_of_referral_ledger(bigint[], bigint[], bigint[], bigint, text) IS

@@ -18,8 +18,8 @@ RETURN ((at AT TIME ZONE timezone) + make_interval(months => months)) AT TIME ZO
 COMMENT ON FUNCTION cdp_internal.month_later(timestamptz, integer, text) IS 'The same day and time so many calendar months later, by the clock of a time zone; the last of the month where it has no such day.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.reward_amounts(rules jsonb, timezone text, currency text, events jsonb)
-RETURNS TABLE (referral bigint, conversion bigint, rule text, version integer, side text, level smallint, milestone integer, customer bigint, amount_minor bigint, clawed_minor bigint, counts_from timestamptz)
-LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan
+RETURNS TABLE (referral bigint, conversion bigint, rule text, version integer, side text, level smallint, milestone integer, customer bigint, amount_minor bigint, clawed_minor bigint, counts_from timestamptz, own_minor bigint, at timestamptz)
+LANGUAGE plpgsql STABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan SET enable_nestloop = off
 AS $$
 #variable_conflict use_column
 BEGIN
@@ -47,52 +47,61 @@ BEGIN
     SELECT c.*, row_number() OVER (PARTITION BY c.customer, c.rule ORDER BY c.at, c.referral) AS k
     FROM (SELECT DISTINCT ON (f.customer, f.rule, f.referral) f.customer, f.rule, f.referral, f.conversion, f.version, f.level, f.side, f.at, f.net, f.milestones, f.shape, f.tier_of FROM fit f
         WHERE f.counts AND (f.shape = 'milestone' OR f.shape = 'tier' AND f.tier_of = 'referrals') AND (f.net > 0 OR coalesce(f.eligible, 0) = 0) ORDER BY f.customer, f.rule, f.referral, f.at, f.conversion) c
-  ), reached AS MATERIALIZED ( -- how far each conversion with tiers has come: alone (marginal), or in the end (whole)
-    SELECT f.referral, f.conversion, f.rule, f.level, f.side,
-      CASE f.tier_of
-        WHEN 'referrals' THEN CASE f.tier_mode WHEN 'whole' THEN greatest((SELECT count(*) FROM counted c WHERE c.customer = f.customer AND c.rule = f.rule), (SELECT count(*) + 1 FROM counted c WHERE c.customer = f.customer AND c.rule = f.rule AND (c.at, c.referral) < (f.q, f.referral)))
-          ELSE (SELECT count(*) + 1 FROM counted c WHERE c.customer = f.customer AND c.rule = f.rule AND (c.at, c.referral) < (f.q, f.referral)) END
-        ELSE CASE f.tier_mode WHEN 'whole' THEN greatest(f.net_all, f.net_before + f.eligible) ELSE f.net_before + f.eligible END END AS far,
-      f.net_before, f.customer, f.at, f.counts, f.net_before + f.net AS upto
-    FROM (SELECT t.*, min(t.at) OVER (PARTITION BY t.customer, t.rule, t.referral) AS q,
-        coalesce(sum(CASE WHEN t.counts THEN t.net END) OVER (PARTITION BY t.customer, t.rule), 0) AS net_all,
-        coalesce(sum(CASE WHEN t.counts THEN t.net END) OVER (PARTITION BY t.customer, t.rule ORDER BY t.at, t.conversion ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS net_before
-      FROM fit t WHERE t.shape = 'tier') f
+  ), placed AS MATERIALIZED ( -- how many of them came before each referral, and how many there are in all
+    SELECT u.customer, u.rule, u.referral, u.before, u.in_all FROM (
+      SELECT x.*, sum(x.n) OVER (PARTITION BY x.customer, x.rule ORDER BY x.at, x.referral, x.n ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS before, sum(x.n) OVER (PARTITION BY x.customer, x.rule) AS in_all
+      FROM (SELECT f.customer, f.rule, f.referral, min(f.at) AS at, 0 AS n FROM fit f WHERE f.shape = 'tier' AND f.tier_of = 'referrals' GROUP BY f.customer, f.rule, f.referral
+        UNION ALL SELECT c.customer, c.rule, c.referral, c.at, 1 FROM counted c) x) u
+    WHERE u.n = 0
+  ), summed AS MATERIALIZED ( -- what the purchases of a person under a rule sum to, before each and in all
+    SELECT t.referral, t.conversion, t.rule, t.level, t.side, t.customer, t.at, t.counts, t.tiers,
+      coalesce(sum(CASE WHEN t.counts THEN t.net END) OVER (PARTITION BY t.customer, t.rule), 0) AS net_all,
+      coalesce(sum(CASE WHEN t.counts THEN t.net END) OVER (PARTITION BY t.customer, t.rule ORDER BY t.at, t.conversion ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING), 0) AS net_before, t.net
+    FROM fit t WHERE t.shape = 'tier' AND t.tier_of = 'amount'
+  ), passed AS MATERIALIZED ( -- and when each tier was reached
+    SELECT m.customer, m.rule, z."from", min(m.at) AS at FROM summed m CROSS JOIN LATERAL jsonb_to_recordset(m.tiers) AS z ("from" numeric)
+    WHERE m.counts AND m.net_before + m.net >= z."from" GROUP BY m.customer, m.rule, z."from"
+  ), graded AS MATERIALIZED ( -- how far each conversion with tiers came by itself, and (whole) in the end
+    SELECT f.*, d.net_before, CASE f.tier_of WHEN 'referrals' THEN coalesce(p.before, 0) + 1 ELSE d.net_before + f.eligible END AS near,
+      CASE WHEN f.tier_mode = 'whole' THEN CASE f.tier_of WHEN 'referrals' THEN greatest(p.in_all, coalesce(p.before, 0) + 1) ELSE greatest(d.net_all, d.net_before + f.eligible) END
+        ELSE CASE f.tier_of WHEN 'referrals' THEN coalesce(p.before, 0) + 1 ELSE d.net_before + f.eligible END END AS far
+    FROM fit f LEFT JOIN placed p ON f.tier_of = 'referrals' AND (p.customer, p.rule, p.referral) = (f.customer, f.rule, f.referral)
+      LEFT JOIN summed d ON f.tier_of = 'amount' AND (d.referral, d.conversion, d.rule, d.level, d.side) = (f.referral, f.conversion, f.rule, f.level, f.side)
+    WHERE f.shape = 'tier'
+  ), priced AS MATERIALIZED (
+    SELECT g.*, y.amount, y.own, y.reached FROM graded g CROSS JOIN LATERAL (
+      SELECT max(z."from") FILTER (WHERE z."from" <= g.far) AS reached,
+        CASE WHEN g.tier_of = 'amount' AND coalesce(g.tier_mode, 'marginal') = 'marginal' AND (array_agg(z.amount_minor ORDER BY z."from" DESC) FILTER (WHERE z."from" <= g.far))[1] IS NULL THEN
+            cdp_internal.round_half_even(sum(greatest(0, least(g.net_before + g.eligible, z.upto) - greatest(g.net_before, z."from")) * z.rate) FILTER (WHERE z.rate IS NOT NULL))
+          ELSE (array_agg(coalesce(z.amount_minor, cdp_internal.round_half_even(g.eligible * z.rate)) ORDER BY z."from" DESC) FILTER (WHERE z."from" <= g.far))[1] END AS amount,
+        (array_agg(coalesce(z.amount_minor, cdp_internal.round_half_even(g.eligible * z.rate)) ORDER BY z."from" DESC) FILTER (WHERE z."from" <= g.near))[1] AS own
+      FROM (SELECT t."from", t.rate, t.amount_minor, lead(t."from", 1, 'Infinity'::numeric) OVER (ORDER BY t."from") AS upto FROM jsonb_to_recordset(g.tiers) AS t ("from" numeric, rate numeric, amount_minor bigint)) z) y
   ), plain AS (
-    SELECT f.referral, f.conversion, f.rule, f.version, f.side, f.level, f.customer, f.eligible, f.refunded, f.at, f.priority, f.exclusive, f.rate, f.shape, f.max_minor, y.counts_from,
+    SELECT f.referral, f.conversion, f.rule, f.version, f.side, f.level, f.customer, f.eligible, f.refunded, f.at, f.priority, f.exclusive, f.rate, f.shape, f.max_minor, f.at AS counts_from,
       -- least() passes NULL over, which is no amount at all.
-      least(coalesce(f.max_minor, 9223372036854775807), coalesce(CASE
-        WHEN f.shape = 'flat' OR f.shape = 'recurring' AND f.rate IS NULL THEN f.amount_minor
-        WHEN f.shape = 'tier' THEN y.amount
-        WHEN f.level = 1 THEN cdp_internal.round_half_even(f.eligible * f.rate) END, 0)) AS amount
-    FROM fit f LEFT JOIN reached d ON f.shape = 'tier' AND (d.referral, d.conversion, d.rule, d.level, d.side) = (f.referral, f.conversion, f.rule, f.level, f.side)
-      CROSS JOIN LATERAL (
-        -- The tier that was reached; marginal parts of amounts each by their own.
-        SELECT CASE WHEN f.shape <> 'tier' THEN NULL WHEN g.amount_minor IS NOT NULL THEN g.amount_minor
-            WHEN f.tier_of = 'amount' AND coalesce(f.tier_mode, 'marginal') = 'marginal' THEN (
-              SELECT cdp_internal.round_half_even(sum(greatest(0, least(d.net_before + f.eligible, p.upto) - greatest(d.net_before, p."from")) * p.rate))
-              FROM (SELECT z."from", z.rate, lead(z."from", 1, 'Infinity'::numeric) OVER (ORDER BY z."from") AS upto FROM jsonb_to_recordset(f.tiers) AS z ("from" numeric, rate numeric)) p WHERE p.rate IS NOT NULL)
-            ELSE cdp_internal.round_half_even(f.eligible * g.rate) END AS amount,
-          -- What a tier adds is earned when it is reached.
-          CASE WHEN f.shape = 'tier' AND f.tier_mode = 'whole' THEN greatest(f.at, CASE f.tier_of
-              WHEN 'referrals' THEN (SELECT c.at FROM counted c WHERE c.customer = f.customer AND c.rule = f.rule AND c.k = g."from")
-              ELSE (SELECT min(x.at) FROM reached x WHERE x.customer = f.customer AND x.rule = f.rule AND x.counts AND x.upto >= g."from") END) ELSE f.at END AS counts_from
-        FROM (SELECT 1) one LEFT JOIN LATERAL (SELECT z."from", z.rate, z.amount_minor FROM jsonb_to_recordset(CASE WHEN f.shape = 'tier' THEN f.tiers END) AS z ("from" numeric, rate numeric, amount_minor bigint) WHERE z."from" <= d.far ORDER BY z."from" DESC LIMIT 1) g ON true) y
-    WHERE f.shape <> 'milestone'
+      least(coalesce(f.max_minor, 9223372036854775807), coalesce(CASE WHEN f.shape = 'flat' OR f.shape = 'recurring' AND f.rate IS NULL THEN f.amount_minor WHEN f.level = 1 THEN cdp_internal.round_half_even(f.eligible * f.rate) END, 0)) AS amount, NULL::bigint AS own
+    FROM fit f WHERE f.shape NOT IN ('milestone', 'tier')
+    UNION ALL
+    SELECT f.referral, f.conversion, f.rule, f.version, f.side, f.level, f.customer, f.eligible, f.refunded, f.at, f.priority, f.exclusive, f.rate, f.shape, f.max_minor,
+      -- What a tier adds is earned when it is reached.
+      CASE WHEN f.tier_mode = 'whole' THEN greatest(f.at, c.at, m.at) ELSE f.at END, least(coalesce(f.max_minor, 9223372036854775807), coalesce(f.amount, 0)),
+      CASE WHEN f.tier_mode = 'whole' THEN least(coalesce(f.max_minor, 9223372036854775807), coalesce(f.own, 0)) END
+    FROM priced f LEFT JOIN counted c ON f.tier_mode = 'whole' AND f.tier_of = 'referrals' AND (c.customer, c.rule) = (f.customer, f.rule) AND c.k = f.reached
+      LEFT JOIN passed m ON f.tier_mode = 'whole' AND f.tier_of = 'amount' AND (m.customer, m.rule, m."from") = (f.customer, f.rule, f.reached)
   ), first_level AS MATERIALIZED (
     SELECT p.* FROM (SELECT p.*, row_number() OVER (PARTITION BY p.referral, p.conversion, p.side, p.exclusive ORDER BY p.priority, p.amount DESC, p.rule) AS place FROM plain p WHERE p.level = 1 AND p.amount > 0) p WHERE NOT p.exclusive OR p.place = 1
   ), second_level AS (
     SELECT p.* FROM (SELECT p.*, row_number() OVER (PARTITION BY p.referral, p.conversion, p.side, p.exclusive ORDER BY p.priority, p.amount_2 DESC, p.rule) AS place
-      FROM (SELECT p.*, CASE p.shape WHEN 'percent' THEN least(coalesce(p.max_minor, 9223372036854775807), coalesce(cdp_internal.round_half_even(p.rate * (SELECT sum(l.amount) FROM first_level l WHERE l.conversion = p.conversion AND l.side = 'referrer')), 0)) ELSE p.amount END AS amount_2
-        FROM plain p WHERE p.level = 2) p WHERE p.amount_2 > 0) p WHERE NOT p.exclusive OR p.place = 1
+      FROM (SELECT p.*, CASE p.shape WHEN 'percent' THEN least(coalesce(p.max_minor, 9223372036854775807), coalesce(cdp_internal.round_half_even(p.rate * l.amount), 0)) ELSE p.amount END AS amount_2
+        FROM plain p LEFT JOIN (SELECT l.conversion, sum(l.amount) AS amount FROM first_level l WHERE l.side = 'referrer' GROUP BY 1) l ON l.conversion = p.conversion WHERE p.level = 2) p WHERE p.amount_2 > 0) p WHERE NOT p.exclusive OR p.place = 1
   )
-  SELECT p.referral, p.conversion, p.rule, p.version, p.side, p.level, NULL::integer, p.customer, p.amount, cdp_internal.refund_share(p.amount, p.refunded, p.eligible), p.counts_from FROM first_level p
+  SELECT p.referral, p.conversion, p.rule, p.version, p.side, p.level, NULL::integer, p.customer, p.amount, cdp_internal.refund_share(p.amount, p.refunded, p.eligible), p.counts_from, least(p.amount, coalesce(p.own, p.amount)), p.at FROM first_level p
   UNION ALL
-  SELECT p.referral, p.conversion, p.rule, p.version, p.side, p.level, NULL, p.customer, p.amount_2, cdp_internal.refund_share(p.amount_2, p.refunded, p.eligible), p.at FROM second_level p
+  SELECT p.referral, p.conversion, p.rule, p.version, p.side, p.level, NULL, p.customer, p.amount_2, cdp_internal.refund_share(p.amount_2, p.refunded, p.eligible), p.at, p.amount_2, p.at FROM second_level p
   UNION ALL
-  SELECT c.referral, c.conversion, c.rule, c.version, c.side, c.level, m.n, c.customer, m.amount_minor, 0, c.at
+  SELECT c.referral, c.conversion, c.rule, c.version, c.side, c.level, m.n, c.customer, m.amount_minor, 0, c.at, m.amount_minor, c.at
   FROM counted c CROSS JOIN LATERAL jsonb_to_recordset(CASE WHEN c.shape = 'milestone' THEN c.milestones ELSE '[]' END) AS m (n integer, amount_minor bigint) WHERE m.n = c.k AND m.amount_minor > 0;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.reward_amounts(jsonb, text, text, jsonb) IS
-'What rules of a campaign give for conversions, before caps, in minor units. rules: rows of cdp_data.reward_rule as JSON. events: an array of {"referral", "conversion", "referrer", "referee" (numbers), "level" (1), "version" (of the terms, 1), "kind" (signup or purchase), "at", "eligible", "refunded" (minor units), "currency" (null: none), "counts" (true: the referral is approved, so it counts for tiers and milestones)}; of each referrer whose rules have tiers or milestones all of them, of each referee all from the first on. Conversions in another currency earn only what does not depend on their amount. Rows: amount_minor, what of it is lost to refunds (clawed_minor), counts_from (the hold begins then); milestone NULL but for milestones. Of exclusive rules that fit one conversion and side the one of the lowest priority pays, of those the highest amount, then by name; others pay each; milestones always. A percent of level 2 is of what the rules give level 1 (side referrer) for the conversion, before caps. Order of the rows: none.';
+'What rules of a campaign give for conversions, before caps, in minor units. rules: rows of cdp_data.reward_rule as JSON. events: an array of {"referral", "conversion", "referrer", "referee" (numbers), "level" (1), "version" (of the terms, 1), "kind" (signup or purchase), "at", "eligible", "refunded" (minor units), "currency" (null: none), "counts" (true: the referral is approved, so it counts for tiers and milestones)}; of each referrer whose rules have tiers or milestones all of them, of each referee all from the first on. Conversions in another currency earn only what does not depend on their amount. Rows: amount_minor, what of it is lost to refunds (clawed_minor), counts_from (the hold begins then) and own_minor: what of amount_minor the conversion earned by itself at its time (at), from which that part''s hold counts; the rest came with a tier that was reached later. milestone NULL but for milestones. Of exclusive rules that fit one conversion and side the one of the lowest priority pays, of those the highest amount, then by name; others pay each; milestones always. A percent of level 2 is of what the rules give level 1 (side referrer) for the conversion, before caps. Order of the rows: none.';

@@ -75,13 +75,11 @@ BEGIN
       coalesce(cdp_internal.identifier_root(f.identifier_id), cdp_internal.root_of(r.referee_id), r.referee_id) AS referee_root
     FROM cdp_data.referral r CROSS JOIN LATERAL (SELECT f.occurred_at, f.identifier_id FROM cdp_data.referral_conversion f WHERE f.referral_conversion_id = r.first_conversion_id) f
     WHERE r.referral_id = ANY (scope) AND r.state = ANY (states) AND NOT r.is_test
-  ), home AS MATERIALIZED (
-    SELECT h.root, array_agg(h.home) AS homes FROM cdp_internal.reward_homes(ARRAY(SELECT DISTINCT l.referee_root FROM live l WHERE l.referee_root > 0)) h GROUP BY 1
   )
   SELECT l.referral_campaign_id, l.terms_version, l.referral_id, c.referral_conversion_id, l.referrer_root, l.referee_root, l.level, CASE WHEN c.kind = ANY (t.signup_kinds) THEN 'signup' ELSE 'purchase' END, c.occurred_at,
     c.eligible_minor, coalesce((SELECT sum(f.amount_minor) FROM cdp_data.referral_refund f WHERE f.referral_conversion_id = c.referral_conversion_id AND f.retracted_at IS NULL AND f.refunded_at <= as_of), 0)::bigint, c.currency, l.state = 'approved'
   FROM live l JOIN cdp_data.referral_terms t ON t.referral_campaign_id = l.referral_campaign_id AND t.terms_version = l.terms_version
-    LEFT JOIN home h ON h.root = l.referee_root
+    CROSS JOIN LATERAL (SELECT ARRAY(SELECT h.home FROM cdp_internal.reward_homes(ARRAY[l.referee_root]) h WHERE l.referee_root > 0) AS homes) h
     CROSS JOIN LATERAL (
       SELECT c.* FROM cdp_data.referral_conversion c
       WHERE c.customer_id = ANY (h.homes) AND (c.occurred_at, c.referral_conversion_id) >= (l.first_at, l.first_conversion_id) AND coalesce(cdp_internal.identifier_root(c.identifier_id), cdp_internal.root_of(c.customer_id)) = l.referee_root
@@ -95,7 +93,7 @@ COMMENT ON FUNCTION cdp_internal.reward_events(bigint[], timestamptz, text[]) IS
 
 CREATE OR REPLACE FUNCTION cdp_internal.reward_desired(scope bigint[], as_of timestamptz)
 RETURNS TABLE (referral_id bigint, referral_conversion_id bigint, reward_rule_id integer, rule text, side text, level smallint, milestone integer, customer_id bigint, root bigint, referral_campaign_id integer, currency text,
-  amount_minor bigint, refunded bigint, eligible bigint, stage text, hold_until timestamptz, clamp boolean, key bytea, cap_keys text[], cap_customers bigint[], cap_minors bigint[], cap_counts bigint[], family text[])
+  amount_minor bigint, refunded bigint, eligible bigint, stage text, hold_until timestamptz, clamp boolean, key bytea, cap_keys text[], cap_customers bigint[], cap_minors bigint[], cap_counts bigint[], family text[], own_minor bigint, later_until timestamptz)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 #variable_conflict use_column
@@ -106,7 +104,7 @@ BEGIN
   ), campaign AS (
     SELECT e.campaign, jsonb_agg(to_jsonb(e) - 'campaign') AS events, array_agg(DISTINCT e.version) AS versions FROM event e GROUP BY 1
   ), due AS MATERIALIZED (
-    SELECT c.referral_campaign_id, c.timezone, c.currency, c.budget_minor, a.*, u.reward_rule_id, u.hold, u.hold_review, u.on_cap, CASE WHEN a.milestone IS NULL THEN e.refunded ELSE 0 END AS refunded, coalesce(e.eligible, 0) AS eligible,
+    SELECT c.referral_campaign_id, c.timezone, c.currency, c.budget_minor, a.*, u.reward_rule_id, CASE WHEN r.score >= 0.2 THEN coalesce(u.hold_review, u.hold) ELSE u.hold END AS wait, u.on_cap, CASE WHEN a.milestone IS NULL THEN e.refunded ELSE 0 END AS refunded, coalesce(e.eligible, 0) AS eligible,
       r.score, r.state, r.referral_code_id, CASE WHEN a.side = 'referrer' THEN r.referrer_id WHEN a.customer > 0 THEN a.customer ELSE r.referee_id END AS home, r.referrer_id, v.source_id, v.source_key
     FROM campaign x JOIN cdp_data.referral_campaign c ON c.referral_campaign_id = x.campaign
       CROSS JOIN LATERAL cdp_internal.reward_amounts((SELECT jsonb_agg(to_jsonb(u)) FROM cdp_data.reward_rule u WHERE u.referral_campaign_id = x.campaign AND u.terms_version = ANY (x.versions)), c.timezone, c.currency, x.events) a
@@ -115,10 +113,10 @@ BEGIN
       JOIN cdp_data.referral r ON r.referral_id = a.referral JOIN cdp_data.referral_conversion v ON v.referral_conversion_id = a.conversion
   )
   SELECT d.referral, d.conversion, d.reward_rule_id, d.rule, d.side, d.level, d.milestone, d.home, d.customer, d.referral_campaign_id, d.currency, d.amount_minor, d.refunded, d.eligible,
-    CASE d.state WHEN 'approved' THEN 'approve' ELSE 'reserve' END, ((d.counts_from AT TIME ZONE d.timezone) + CASE WHEN d.score >= 0.2 THEN coalesce(d.hold_review, d.hold) ELSE d.hold END) AT TIME ZONE d.timezone, d.on_cap = 'clamp',
+    CASE d.state WHEN 'approved' THEN 'approve' ELSE 'reserve' END, ((d.at AT TIME ZONE d.timezone) + d.wait) AT TIME ZONE d.timezone, d.on_cap = 'clamp',
     CASE WHEN d.milestone IS NULL THEN cdp_internal.ledger_key('reward', d.referral_campaign_id::text, d.rule, d.source_id::text, d.source_key, d.side, d.level::text)
       ELSE cdp_internal.ledger_key('milestone', d.referral_campaign_id::text, d.rule, d.referrer_id::text, d.milestone::text) END,
-    ARRAY['budget/' || d.referral_campaign_id] || k.keys, ARRAY[NULL::bigint] || k.customers, ARRAY[d.budget_minor] || k.minors, ARRAY[NULL::bigint] || k.counts, k.family
+    ARRAY['budget/' || d.referral_campaign_id] || k.keys, ARRAY[NULL::bigint] || k.customers, ARRAY[d.budget_minor] || k.minors, ARRAY[NULL::bigint] || k.counts, k.family, d.own_minor, ((d.counts_from AT TIME ZONE d.timezone) + d.wait) AT TIME ZONE d.timezone
   FROM due d CROSS JOIN LATERAL (
     SELECT coalesce(array_agg(y.key), '{}') AS keys, coalesce(array_agg(y.subject), '{}') AS customers, coalesce(array_agg(y.minor), '{}') AS minors, coalesce(array_agg(y.count), '{}') AS counts,
       -- Of who was merged, what was used under his other numbers counts as well.
@@ -133,4 +131,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.reward_desired(bigint[], timestamptz) IS
-'What each reward of these referrals should be as of a moment: amount before caps and refunds, what of the conversion was refunded, stage (approve, or reserve while the referral waits for a decision), when its hold ends, the key under which it is paid once, and the counters that limit it with their caps (the first is the budget). family: counters of merged customers, each after the counter that it counts with. No row: nothing is owed.';
+'What each reward of these referrals should be as of a moment: amount before caps and refunds, what of the conversion was refunded, stage (approve, or reserve while the referral waits for a decision), when its hold ends (of own_minor; of what a tier added later: later_until), the key under which it is paid once, and the counters that limit it with their caps (the first is the budget). family: counters of merged customers, each after the counter that it counts with. No row: nothing is owed.';

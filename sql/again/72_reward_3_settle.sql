@@ -13,7 +13,7 @@ BEGIN
     -- Of what is frozen only the other side's is still taken back, when the referral turns out to be none.
     WHERE w.referral_id = ANY (scope) AND (NOT w.frozen OR w.reason IS DISTINCT FROM 'erased' AND r.state IN ('rejected', 'ineligible', 'duplicate'))
   ), want AS MATERIALIZED (
-    SELECT d.*, row_number() OVER (ORDER BY d.hold_until, d.referral_conversion_id, d.rule, d.side, d.level, d.milestone, d.referral_id) AS nth FROM cdp_internal.reward_desired(scope, reward_pairs.as_of) d
+    SELECT d.*, row_number() OVER (ORDER BY d.later_until, d.referral_conversion_id, d.rule, d.side, d.level, d.milestone, d.referral_id) AS nth FROM cdp_internal.reward_desired(scope, reward_pairs.as_of) d
     WHERE NOT EXISTS (SELECT FROM cdp_data.reward f WHERE f.referral_id = d.referral_id AND f.side = d.side AND f.level = d.level AND f.frozen AND (f.reason = 'erased' OR (f.referral_conversion_id, f.reward_rule_id) = (d.referral_conversion_id, d.reward_rule_id)))
   ), pair AS (
     SELECT h.reward_id, d.nth FROM have h JOIN want d ON d.milestone IS NULL AND h.milestone IS NULL AND (h.referral_id, h.referral_campaign_id, h.currency, h.referral_conversion_id, h.rule, h.side, h.level) = (d.referral_id, d.referral_campaign_id, d.currency, d.referral_conversion_id, d.rule, d.side, d.level)
@@ -23,19 +23,19 @@ BEGIN
       SELECT h.reward_id, d.nth, row_number() OVER (PARTITION BY d.nth ORDER BY h.clawed_minor < h.amount_minor DESC, h.referral_id = d.referral_id DESC, h.reward_id) AS place
       FROM have h JOIN want d ON h.milestone = d.milestone AND (h.referral_campaign_id, h.rule, h.root) = (d.referral_campaign_id, d.rule, d.root)) m WHERE m.place = 1
   )
-  SELECT x.reward_id, x.referral_id, x.referral_conversion_id, x.reward_rule_id, x.side, x.level, x.milestone, x.customer_id, x.referral_campaign_id, x.currency, x.wanted, x.refunded, x.eligible, x.stage, x.hold_until, x.clamp, x.key, x.why, x.cap_keys, x.cap_customers, x.cap_minors, x.cap_counts, x.family
+  SELECT x.reward_id, x.referral_id, x.referral_conversion_id, x.reward_rule_id, x.side, x.level, x.milestone, x.customer_id, x.referral_campaign_id, x.currency, x.wanted, x.refunded, x.eligible, x.stage, x.hold_until, x.clamp, x.key, x.why, x.cap_keys, x.cap_customers, x.cap_minors, x.cap_counts, x.family, x.own, x.later_until
   FROM (SELECT h.reward_id, coalesce(h.referral_id, d.referral_id) AS referral_id, coalesce(h.referral_conversion_id, d.referral_conversion_id) AS referral_conversion_id, coalesce(h.reward_rule_id, d.reward_rule_id) AS reward_rule_id, coalesce(h.side, d.side) AS side, coalesce(h.level, d.level) AS level,
       coalesce(h.milestone, d.milestone) AS milestone, CASE WHEN h.reward_id IS NULL OR h.side = 'referee' AND d.root > 0 AND d.root <> h.root AND h.milestone IS NULL AND h.paid_minor + h.offset_minor + h.owed_minor = 0 THEN d.customer_id ELSE h.customer_id END AS customer_id, h.customer_id AS stands_with, coalesce(h.referral_campaign_id, d.referral_campaign_id) AS referral_campaign_id, coalesce(h.currency, d.currency) AS currency, d.amount_minor AS wanted,
       coalesce(d.refunded, 0) AS refunded, coalesce(d.eligible, 0) AS eligible, coalesce(d.stage, 'none') AS stage, d.hold_until, coalesce(d.clamp, false) AS clamp, coalesce(h.idempotency_key, d.key) AS key,
       CASE WHEN d.nth IS NOT NULL THEN CASE WHEN d.refunded > 0 THEN 'refund' END WHEN r.state IN ('approved', 'pending', 'review') THEN CASE WHEN v.retracted_at IS NOT NULL THEN 'retracted' WHEN h.milestone IS NOT NULL THEN 'milestone' ELSE 'rule' END ELSE coalesce(nullif(r.reason, ''), r.state) END AS why,
-      coalesce(d.cap_keys, '{}') AS cap_keys, coalesce(d.cap_customers, '{}') AS cap_customers, coalesce(d.cap_minors, '{}') AS cap_minors, coalesce(d.cap_counts, '{}') AS cap_counts, coalesce(d.family, '{}') AS family,
-      h.wanted_minor, h.amount_minor, h.amount_minor - h.clawed_minor AS net, h.reserved_minor, h.pending_minor, h.available_minor, h.shut, h.hold_until AS held, d.nth
+      coalesce(d.cap_keys, '{}') AS cap_keys, coalesce(d.cap_customers, '{}') AS cap_customers, coalesce(d.cap_minors, '{}') AS cap_minors, coalesce(d.cap_counts, '{}') AS cap_counts, coalesce(d.family, '{}') AS family, d.own_minor AS own, d.later_until,
+      h.wanted_minor, h.amount_minor, h.amount_minor - h.clawed_minor AS net, h.reserved_minor, h.pending_minor, h.available_minor, h.shut, h.hold_until AS held, h.later_minor AS held_later, h.later_until AS held_later_until, d.nth
     FROM (have h LEFT JOIN pair p ON p.reward_id = h.reward_id) FULL JOIN want d ON d.nth = p.nth
       LEFT JOIN cdp_data.referral r ON r.referral_id = coalesce(h.referral_id, d.referral_id) LEFT JOIN cdp_data.referral_conversion v ON v.referral_conversion_id = h.referral_conversion_id) x
   -- Only what differs: a replay locks nothing. Somebody without an identifier can not be paid.
   WHERE CASE WHEN x.reward_id IS NULL THEN EXISTS (SELECT FROM cdp_internal.members(cdp_internal.root_of(x.customer_id))) WHEN x.stage = 'none' THEN x.net > 0 ELSE x.wanted > x.wanted_minor OR x.customer_id <> x.stands_with
     OR x.net <> least(x.amount_minor, x.wanted) - cdp_internal.refund_share(least(x.amount_minor, x.wanted), x.refunded, x.eligible) AND NOT (x.shut AND x.net < least(x.amount_minor, x.wanted) - cdp_internal.refund_share(least(x.amount_minor, x.wanted), x.refunded, x.eligible))
-    OR CASE x.stage WHEN 'approve' THEN x.reserved_minor > 0 OR x.pending_minor > 0 AND x.held <> x.hold_until ELSE x.pending_minor + x.available_minor > 0 END END
+    OR CASE x.stage WHEN 'approve' THEN x.reserved_minor > 0 OR x.pending_minor > 0 AND (SELECT (x.held, x.held_later, x.held_later_until) IS DISTINCT FROM (y.hold_until, y.later_minor, y.later_until) FROM cdp_internal.reward_held(least(x.own, x.amount_minor, x.wanted) - cdp_internal.refund_share(least(x.own, x.amount_minor, x.wanted), x.refunded, x.eligible), x.net - x.pending_minor, x.pending_minor, x.hold_until, x.later_until) y) ELSE x.pending_minor + x.available_minor > 0 END END
   -- What is taken back makes room for what is granted; what was earned first is granted first.
   ORDER BY x.stage <> 'none', x.wanted > x.wanted_minor NULLS LAST, x.nth, x.reward_id;
 END
@@ -170,6 +170,27 @@ $$;
 COMMENT ON FUNCTION cdp_internal.reward_granted(bigint, boolean, boolean, integer[], bigint[], bigint[]) IS
 'What caps leave of so much more for a reward: all of it, or with clamp what there is room for, else nothing; is_new: one more reward, too. at: which of the counters (minors, counts: their room). shut: the one that left less.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.reward_held(own bigint, released bigint, pending bigint, own_until timestamptz, rest_until timestamptz, OUT hold_until timestamptz, OUT later_minor bigint, OUT later_until timestamptz)
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  -- What it earned by itself is released first.
+  later_minor := least(pending, pending - greatest(0, own - released));
+  IF rest_until IS NOT DISTINCT FROM own_until OR later_minor = 0 THEN
+    hold_until := own_until;
+    later_minor := 0;
+  ELSIF later_minor = pending THEN
+    hold_until := rest_until;
+    later_minor := 0;
+  ELSE
+    hold_until := own_until;
+    later_until := rest_until;
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.reward_held(bigint, bigint, bigint, timestamptz, timestamptz) IS
+'How what is pending of a reward is held: own is what of it (net of refunds) the conversion earned by itself, held until own_until; the rest came with a tier, held until rest_until; released: what left the hold before. hold_until: when something is released next; later_minor of what is pending waits on, until later_until (0, NULL: nothing).';
+
 CREATE OR REPLACE FUNCTION cdp_internal.settle_held(pairs cdp_internal.reward_pair[], as_of timestamptz, horizon timestamptz, keys text[], minors bigint[], counts bigint[], quick boolean) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
@@ -193,14 +214,16 @@ DECLARE
   posted record;
   moved integer;
   moves cdp_internal.reward_move[] := '{}';
-  ck text[] := '{}'; cm bigint[] := '{}'; cn bigint[] := '{}'; -- changes of counters
+  more_minor bigint[] := array_fill(0::bigint, ARRAY[cardinality(keys)]); -- changes of counters
+  more_count bigint[] := more_minor;
+  ck text[]; cm bigint[]; cn bigint[];
   step record;
 BEGIN
   FOREACH p IN ARRAY pairs LOOP
     was_new := p.reward_id IS NULL;
     IF was_new THEN
       CONTINUE WHEN EXISTS (SELECT FROM cdp_data.reward x WHERE x.idempotency_key = p.key AND x.clawed_minor < x.amount_minor);
-      w := jsonb_populate_record(NULL::cdp_data.reward, '{"wanted_minor": 0, "amount_minor": 0, "clawed_minor": 0, "reserved_minor": 0, "pending_minor": 0, "available_minor": 0, "paid_minor": 0, "offset_minor": 0, "expired_minor": 0, "owed_minor": 0, "revision": 0, "shut": false, "counters": []}');
+      w := jsonb_populate_record(NULL::cdp_data.reward, '{"wanted_minor": 0, "amount_minor": 0, "clawed_minor": 0, "reserved_minor": 0, "pending_minor": 0, "later_minor": 0, "available_minor": 0, "paid_minor": 0, "offset_minor": 0, "expired_minor": 0, "owed_minor": 0, "revision": 0, "shut": false, "counters": []}');
       w.reward_id := nextval('cdp_data.reward_reward_id_seq');
     ELSE
       -- A claim that came meanwhile is seen.
@@ -303,30 +326,38 @@ BEGIN
       w.pending_minor := 0;
       w.available_minor := 0;
     END IF;
-    w.hold_until := coalesce(p.hold_until, w.hold_until);
     part := w.amount_minor - w.clawed_minor;
+    IF p.stage = 'none' THEN
+      w.later_minor := 0;
+      w.later_until := NULL;
+    ELSE
+      g := cdp_internal.reward_held(least(p.own, w.amount_minor, p.wanted) - cdp_internal.refund_share(least(p.own, w.amount_minor, p.wanted), p.refunded, p.eligible), part - w.reserved_minor - w.pending_minor, w.pending_minor, p.hold_until, p.later_until);
+      w.hold_until := g.hold_until;
+      w.later_minor := g.later_minor;
+      w.later_until := g.later_until;
+    END IF;
     w.voided_at := CASE WHEN part = 0 THEN coalesce(w.voided_at, as_of) END;
     IF was_new THEN
-      INSERT INTO cdp_data.reward (reward_id, idempotency_key, referral_id, referral_conversion_id, reward_rule_id, side, level, milestone, customer_id, referral_campaign_id, currency, wanted_minor, amount_minor, clawed_minor, reserved_minor, pending_minor, hold_until, granted_at, voided_at, reason, counters, horizon)
-      VALUES (w.reward_id, p.key, p.referral_id, p.referral_conversion_id, p.reward_rule_id, p.side, p.level, p.milestone, p.customer_id, p.referral_campaign_id, p.currency, w.wanted_minor, w.amount_minor, w.clawed_minor, w.reserved_minor, w.pending_minor, w.hold_until, as_of, w.voided_at, w.reason, w.counters, horizon);
+      INSERT INTO cdp_data.reward (reward_id, idempotency_key, referral_id, referral_conversion_id, reward_rule_id, side, level, milestone, customer_id, referral_campaign_id, currency, wanted_minor, amount_minor, clawed_minor, reserved_minor, pending_minor, hold_until, granted_at, voided_at, reason, counters, horizon, later_minor, later_until)
+      VALUES (w.reward_id, p.key, p.referral_id, p.referral_conversion_id, p.reward_rule_id, p.side, p.level, p.milestone, p.customer_id, p.referral_campaign_id, p.currency, w.wanted_minor, w.amount_minor, w.clawed_minor, w.reserved_minor, w.pending_minor, w.hold_until, as_of, w.voided_at, w.reason, w.counters, horizon, w.later_minor, w.later_until);
     ELSE
       UPDATE cdp_data.reward x SET wanted_minor = w.wanted_minor, amount_minor = w.amount_minor, clawed_minor = w.clawed_minor, reserved_minor = w.reserved_minor, pending_minor = w.pending_minor, available_minor = w.available_minor, expired_minor = w.expired_minor, owed_minor = w.owed_minor,
-        hold_until = w.hold_until, voided_at = w.voided_at, reason = w.reason, counters = w.counters, shut = w.shut, revision = w.revision, horizon = settle_held.horizon WHERE x.reward_id = w.reward_id;
+        hold_until = w.hold_until, later_minor = w.later_minor, later_until = w.later_until, voided_at = w.voided_at, reason = w.reason, counters = w.counters, shut = w.shut, revision = w.revision, horizon = settle_held.horizon WHERE x.reward_id = w.reward_id;
     END IF;
     IF part <> before THEN
       FOREACH i IN ARRAY at LOOP
         minors[i] := minors[i] - (part - before);
         counts[i] := counts[i] - (CASE WHEN part > 0 THEN 1 ELSE 0 END - CASE WHEN before > 0 THEN 1 ELSE 0 END);
+        more_minor[i] := more_minor[i] + (part - before);
+        more_count[i] := more_count[i] + (CASE WHEN part > 0 THEN 1 ELSE 0 END - CASE WHEN before > 0 THEN 1 ELSE 0 END);
       END LOOP;
-      ck := ck || w.counters::text[];
-      cm := cm || array_fill(part - before, ARRAY[cardinality(w.counters)]);
-      cn := cn || array_fill((CASE WHEN part > 0 THEN 1 ELSE 0 END - CASE WHEN before > 0 THEN 1 ELSE 0 END)::bigint, ARRAY[cardinality(w.counters)]);
     END IF;
     n := n + CASE WHEN was_new OR cardinality(moves) > moved THEN 1 ELSE 0 END;
   END LOOP;
   -- What everybody wants comes last: the counters, and then the accounts of the campaign.
   posted := cdp_internal.write_moves(moves, as_of);
-  IF ck <> '{}' AND cdp_internal.counter_add(ck, cm, cn) < (CASE WHEN cardinality(ck) = 1 THEN 1 ELSE (SELECT count(DISTINCT k) FROM unnest(ck) k) END) THEN
+  SELECT array_agg(u.key), array_agg(u.minor), array_agg(u.count) INTO ck, cm, cn FROM unnest(keys, more_minor, more_count) AS u (key, minor, count) WHERE u.minor <> 0 OR u.count <> 0;
+  IF cdp_internal.counter_add(ck, cm, cn) < cardinality(ck) THEN
     IF quick THEN
       RAISE EXCEPTION 'a cap has less room than was found' USING ERRCODE = 'CDPRT';
     END IF;

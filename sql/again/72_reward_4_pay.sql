@@ -108,9 +108,9 @@ BEGIN
     due := ARRAY(SELECT w.reward_id FROM cdp_data.reward w WHERE w.reward_id = ANY (due) AND w.referral_id <> ALL (doubted));
   END IF;
   WITH was AS MATERIALIZED (
-    SELECT w.reward_id, w.pending_minor FROM cdp_data.reward w WHERE w.reward_id = ANY (due) AND w.pending_minor > 0 AND w.hold_until <= release_rewards.as_of ORDER BY w.reward_id FOR UPDATE
+    SELECT w.reward_id, w.pending_minor - CASE WHEN w.later_until > release_rewards.as_of THEN w.later_minor ELSE 0 END AS pending_minor FROM cdp_data.reward w WHERE w.reward_id = ANY (due) AND w.pending_minor > 0 AND w.hold_until <= release_rewards.as_of ORDER BY w.reward_id FOR UPDATE
   ), freed AS (
-    UPDATE cdp_data.reward w SET available_minor = w.available_minor + w.pending_minor, pending_minor = 0, available_at = release_rewards.as_of, revision = w.revision + 1 FROM was WHERE w.reward_id = was.reward_id RETURNING w.reward_id, w.revision, was.pending_minor
+    UPDATE cdp_data.reward w SET available_minor = w.available_minor + was.pending_minor, pending_minor = w.pending_minor - was.pending_minor, hold_until = CASE WHEN w.pending_minor > was.pending_minor THEN w.later_until ELSE w.hold_until END, later_minor = 0, later_until = NULL, available_at = release_rewards.as_of, revision = w.revision + 1 FROM was WHERE w.reward_id = was.reward_id RETURNING w.reward_id, w.revision, was.pending_minor
   )
   SELECT array_agg(ROW('release', f.reward_id, f.revision, 1, 'liability_pending', 'liability_available', f.pending_minor, NULL, NULL)::cdp_internal.reward_move ORDER BY f.reward_id) INTO moves FROM freed f;
   PERFORM cdp_internal.post_moves(coalesce(moves, '{}'), as_of);

@@ -103,6 +103,7 @@ DECLARE
   rest bigint;
   key bytea := cdp_internal.ledger_key('receivable', how, reference);
   a record;
+  asked cdp_data.receivable_request;
   part bigint;
   nth integer := 0;
 BEGIN
@@ -116,6 +117,22 @@ BEGIN
   PERFORM cdp_internal.hold_people(ARRAY[cdp_internal.root_of(customer)]);
   IF EXISTS (SELECT FROM cdp_data.ledger_posting p WHERE p.idempotency_key = cdp_internal.ledger_key(encode(key, 'hex'), '1')) THEN
     RETURN 'repeated';
+  END IF;
+  IF how = 'written_off' THEN
+    -- Nobody gives up money by himself.
+    INSERT INTO cdp_data.receivable_request (reference, customer_id, referral_campaign_id, amount_minor) SELECT settle_receivable.reference, cdp_internal.root_of(customer), id, minor
+    WHERE (SELECT coalesce(sum(x.balance_minor), 0) FROM cdp_internal.customers_under(cdp_internal.root_of(customer)) h (home) JOIN cdp_data.ledger_account x ON x.customer_id = h.home WHERE x.kind = 'clawback_receivable' AND x.referral_campaign_id = id AND x.currency = code) >= minor
+    ON CONFLICT DO NOTHING;
+    IF FOUND THEN
+      PERFORM cdp_data.audit_write('receivable', format('write-off %s', reference), cdp_internal.root_of(customer), jsonb_build_object('step', 'ask', 'amount_minor', minor, 'currency', code));
+      RETURN 'asked';
+    END IF;
+    SELECT * INTO asked FROM cdp_data.receivable_request q WHERE q.reference = settle_receivable.reference FOR UPDATE;
+    IF FOUND AND (cdp_internal.root_of(asked.customer_id), asked.referral_campaign_id, asked.amount_minor) IS DISTINCT FROM (cdp_internal.root_of(customer), id, minor) THEN
+      RAISE EXCEPTION 'another write-off has that reference' USING ERRCODE = 'unique_violation', DETAIL = format('%s minor units, asked by %s at %s.', asked.amount_minor, asked.asked_by, asked.asked_at), HINT = 'Each has a reference of its own.';
+    ELSIF FOUND AND asked.asked_by = session_user THEN
+      RETURN 'asked';
+    END IF;
   END IF;
   rest := minor;
   FOR a IN SELECT x.ledger_account_id, x.balance_minor FROM cdp_internal.customers_under(cdp_internal.root_of(customer)) h (home) JOIN cdp_data.ledger_account x ON x.customer_id = h.home
@@ -131,8 +148,10 @@ BEGIN
   IF rest > 0 THEN
     RAISE EXCEPTION 'the customer owes less than that' USING ERRCODE = 'invalid_parameter_value', DETAIL = format('He owes %s %s of the campaign, not %s.', cdp_internal.from_minor(minor - rest, code), code, amount), HINT = 'cdp.referrer_statement() shows what he owes.';
   END IF;
+  UPDATE cdp_data.receivable_request q SET done_by = session_user, done_at = clock_timestamp() WHERE how = 'written_off' AND q.reference = settle_receivable.reference;
+  PERFORM cdp_data.audit_write('receivable', format('%s %s', CASE how WHEN 'repaid' THEN 'repayment' ELSE 'write-off' END, reference), cdp_internal.root_of(customer), jsonb_build_object('step', how, 'amount_minor', minor, 'currency', code));
   RETURN how;
 END
 $$;
 COMMENT ON FUNCTION cdp.settle_receivable(bigint, text, numeric, text, text, timestamptz) IS
-'Posts that a customer paid back what he owes of a referral campaign (how: repaid), or that it is given up (written_off, to fees): amount in the campaign''s currency, under a reference of your own, which counts once. Returns how, or repeated. Errors: 22023 he owes less, or a bad argument, 42704 no such campaign, 55000 before cdp.setup().';
+'Posts that a customer paid back what he owes of a referral campaign (how: repaid), or that it is given up (written_off, to fees): amount in the campaign''s currency, under a reference of your own, which counts once. To give up takes two: the first call returns asked, the same call by another login posts it. Returns how, asked or repeated. Errors: 22023 he owes less, or a bad argument, 23505 another write-off has the reference, 42704 no such campaign, 55000 before cdp.setup().';

@@ -37,6 +37,9 @@ CREATE TABLE IF NOT EXISTS cdp_data.reward (
   frozen boolean NOT NULL DEFAULT false,
   revision integer NOT NULL DEFAULT 0,
   horizon timestamptz NOT NULL DEFAULT 'infinity',
+  later_minor bigint NOT NULL DEFAULT 0,
+  later_until timestamptz,
+  CHECK (later_minor BETWEEN 0 AND pending_minor AND (later_minor > 0) = (later_until IS NOT NULL)),
   UNIQUE (idempotency_key, referral_id),
   CHECK (amount_minor = reserved_minor + pending_minor + available_minor + paid_minor + offset_minor + expired_minor + clawed_minor - owed_minor),
   CHECK (payout_id IS NULL OR available_minor > 0)
@@ -58,12 +61,13 @@ COMMENT ON COLUMN cdp_data.reward.clawed_minor IS 'Taken back of amount_minor: f
 COMMENT ON COLUMN cdp_data.reward.reserved_minor IS 'Set aside, the referral is not approved; pending_minor: approved, until hold_until; available_minor: may be paid out; paid_minor: went out; offset_minor: kept against a receivable; expired_minor: was not taken in time. With clawed_minor, less owed_minor, they make up amount_minor.';
 COMMENT ON COLUMN cdp_data.reward.payout_id IS 'The payout that is about to pay it; NULL: none.';
 COMMENT ON COLUMN cdp_data.reward.state IS 'reserved, held, available, paying (in a payout that was not sent), paid, expired, voided (taken back before payment, or nothing was granted), clawed_back (all of it, after payment).';
-COMMENT ON COLUMN cdp_data.reward.hold_until IS 'It becomes available then: time of what earned it and the hold of the rule.';
+COMMENT ON COLUMN cdp_data.reward.hold_until IS 'It becomes available then, but for later_minor: time of what earned it and the hold of the rule.';
 COMMENT ON COLUMN cdp_data.reward.granted_at IS 'as_of of the decision that made it; available_at, paid_at, voided_at likewise, NULL: not.';
 COMMENT ON COLUMN cdp_data.reward.reason IS 'Why it is less than wanted, or was taken back: cap ..., a state of the referral, refund, rule, retracted, erased.';
 COMMENT ON COLUMN cdp_data.reward.counters IS 'Keys of cdp_data.reward_counter that it counts in.';
 COMMENT ON COLUMN cdp_data.reward.shut IS 'A cap refused part of what was to come back after it had been taken back; see wanted_minor.';
 COMMENT ON COLUMN cdp_data.reward.frozen IS 'Nothing is decided about it any more: one of the two was erased.';
+COMMENT ON COLUMN cdp_data.reward.later_minor IS 'What of pending_minor came with a tier that was reached later, and is held until later_until (NULL: nothing).';
 COMMENT ON COLUMN cdp_data.reward.horizon IS 'The last decision about it knew the events up to then (infinity: all); an older as_of decides nothing about it.';
 COMMENT ON COLUMN cdp_data.reward.revision IS 'How often it changed: part of the keys of its postings.';
 
@@ -174,6 +178,29 @@ COMMENT ON TABLE cdp_data.provider_line IS 'Lines of the files of payment provid
 COMMENT ON COLUMN cdp_data.provider_line.payout_id IS 'The payout that the line names by our reference (cdp-5); NULL: it names none.';
 COMMENT ON COLUMN cdp_data.provider_line.digest IS 'sha256 of the line as it came, by which the same file is known again. Nothing else of it is kept.';
 
+-- step: receivable_request
+CREATE TABLE IF NOT EXISTS cdp_data.receivable_request (
+  reference text COLLATE "C" PRIMARY KEY CHECK (octet_length(reference) <= 200),
+  customer_id bigint NOT NULL,
+  referral_campaign_id integer NOT NULL,
+  amount_minor bigint NOT NULL CHECK (amount_minor > 0),
+  asked_by text NOT NULL DEFAULT session_user,
+  asked_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  done_by text,
+  done_at timestamptz,
+  CHECK (done_by <> asked_by)
+);
+CREATE INDEX IF NOT EXISTS receivable_request_customer_idx ON cdp_data.receivable_request (customer_id);
+COMMENT ON TABLE cdp_data.receivable_request IS 'What somebody wants to be given up of what customers owe back: cdp.settle_receivable() by another login posts it.';
+COMMENT ON COLUMN cdp_data.receivable_request.customer_id IS 'Who owes it: the root when it was asked.';
+COMMENT ON COLUMN cdp_data.receivable_request.done_by IS 'The login that agreed, never that which asked; NULL: open.';
+SELECT cdp_internal.declare_mixed_sources('cdp_data.receivable_request');
+
+-- step: again: personal data of write-offs
+SELECT cdp_internal.declare_personal_data('referral', 'cdp_data.receivable_request', v.c, v.category, 'customer_id', 'delete', NULL) FROM (VALUES ('customer_id', 'pseudonym'), ('amount_minor', 'financial')) AS v (c, category);
+SELECT cdp_internal.declare_impersonal('referral', 'cdp_data.receivable_request', '{reference,asked_by,done_by}', 'a reference of the books, names of roles');
+SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.receivable_request') FROM unnest(array['admin', 'finance', 'privacy']) AS t (template);
+
 -- step: again: personal data of provider files
 SELECT cdp_internal.declare_impersonal('referral', 'cdp_data.provider_line', '{*}', 'names of providers and files, numbers and amounts of payments, which the books must keep');
 
@@ -242,6 +269,16 @@ END
 $$;
 REVOKE ALL ON FUNCTION cdp_api.fail_payout(bigint, text) FROM PUBLIC;
 COMMENT ON FUNCTION cdp_api.fail_payout(bigint, text) IS 'cdp.fail_payout() for the finance role. Definer: as cdp_api.claim_payouts().';
+CREATE OR REPLACE FUNCTION cdp_api.settle_receivable(customer bigint, campaign text, amount numeric, how text, reference text) RETURNS text
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  PERFORM cdp_data.require_all_sources('payouts are made of the rewards');
+  RETURN cdp.settle_receivable(customer, campaign, amount, how, reference);
+END
+$$;
+REVOKE ALL ON FUNCTION cdp_api.settle_receivable(bigint, text, numeric, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION cdp_api.settle_receivable(bigint, text, numeric, text, text) IS 'cdp.settle_receivable() for the finance role; who asks for a write-off does not agree to it. Definer: as cdp_api.claim_payouts().';
 CREATE OR REPLACE FUNCTION cdp_api.load_provider_lines(provider text, file text, lines jsonb) RETURNS TABLE (result text, line_count bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
@@ -266,4 +303,4 @@ COMMENT ON FUNCTION cdp_api.close_ledger_month(date) IS 'cdp.close_ledger_month(
 -- step: again: finance road grants
 SELECT cdp_internal.declare_grant('finance', 'EXECUTE', 'FUNCTION', f)
 FROM unnest(array['cdp_api.claim_payouts(text,text,text,integer)', 'cdp_api.approve_payout_batch(bigint)', 'cdp_api.cancel_payouts(bigint,bigint,text)', 'cdp_api.send_payout_batch(bigint,text)', 'cdp_api.confirm_payout(bigint,text,numeric)',
-  'cdp_api.fail_payout(bigint,text)', 'cdp_api.load_provider_lines(text,text,jsonb)', 'cdp_api.close_ledger_month(date)']) f;
+  'cdp_api.fail_payout(bigint,text)', 'cdp_api.settle_receivable(bigint,text,numeric,text,text)', 'cdp_api.load_provider_lines(text,text,jsonb)', 'cdp_api.close_ledger_month(date)']) f;

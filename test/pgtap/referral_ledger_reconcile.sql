@@ -1,7 +1,7 @@
 -- What the provider says beside the books: every kind of difference, files taken whole and once; receivables that are repaid; and the
 -- finance part pays through its roads and writes no table.
 BEGIN;
-SELECT plan(29);
+SELECT plan(32);
 SET LOCAL client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC');
 SELECT count(cdp.identify('shop', jsonb_build_object('email', 'u' || i || '@example.org'))) FROM generate_series(1, 12) i;
@@ -46,7 +46,12 @@ SELECT is((SELECT count(*) FROM cdp_data.provider_line), 14::bigint, 'nothing of
 SELECT customer_id AS who FROM cdp_data.payout WHERE payout_id = :p \gset
 INSERT INTO cdp_data.referral_refund (source_id, source_key, referral_conversion_id, refunded_at, amount_minor, customer_id) SELECT 1, 'f', referral_conversion_id, '2026-03-05', 1000, customer_id FROM cdp_data.referral_conversion WHERE customer_id = :who;
 SELECT cdp_internal.reward_settle(ARRAY(SELECT referral_id FROM cdp_data.referral), '2026-03-06');
-SELECT is(ARRAY[cdp.settle_receivable(:who, 'c', 4, 'repaid', 'cash 1'), cdp.settle_receivable(:who, 'c', 4, 'repaid', 'cash 1'), cdp.settle_receivable(:who, 'c', 6, 'written_off', 'board 7')], '{repaid,repeated,written_off}', 'paid back, once, and given up');
+SELECT is(ARRAY[cdp.settle_receivable(:who, 'c', 4, 'repaid', 'cash 1'), cdp.settle_receivable(:who, 'c', 4, 'repaid', 'cash 1'), cdp.settle_receivable(:who, 'c', 6, 'written_off', 'board 7'), cdp.settle_receivable(:who, 'c', 6, 'written_off', 'board 7')], '{repaid,repeated,asked,asked}', 'paid back, once; nobody gives up money by himself');
+CREATE ROLE reconcile_board SUPERUSER;
+SET SESSION AUTHORIZATION reconcile_board;
+SELECT throws_ok(format('SELECT cdp.settle_receivable(%s, ''c'', 5, ''written_off'', ''board 7'')', :who), '23505', 'another write-off has that reference', 'another one agrees to what was asked');
+SELECT is(ARRAY[cdp.settle_receivable(:who, 'c', 6, 'written_off', 'board 7'), cdp.settle_receivable(:who, 'c', 6, 'written_off', 'board 7')], '{written_off,repeated}', 'and it is given up, once');
+RESET SESSION AUTHORIZATION;
 SELECT throws_ok(format('SELECT cdp.settle_receivable(%s, ''c'', 1, ''repaid'', ''cash 2'')', :who), '22023', 'the customer owes less than that', 'no more than he owes');
 SELECT is((SELECT string_agg(format('%s %s', account, balance), ', ') FROM cdp.ledger_balances() WHERE account IN ('clawback_receivable', 'fees') AND balance <> 0 AND campaign = 'c'), 'fees 6.00', 'in the books');
 
@@ -59,6 +64,7 @@ SET SESSION AUTHORIZATION reconcile_finance;
 SELECT is((SELECT payouts FROM cdp_api.claim_payouts('bank', 'EUR')), 2::bigint, 'claims');
 SELECT throws_ok('SELECT cdp_api.approve_payout_batch((SELECT max(payout_batch_id) FROM cdp_data.payout_batch))', '42501', 'who claims payouts does not approve them', 'does not approve its own');
 SELECT throws_ok('UPDATE cdp_data.payout SET amount_minor = 1', '42501', NULL, 'and writes nothing');
+SELECT throws_ok(format('SELECT cdp_api.settle_receivable(%s, ''c'', 1, ''repaid'', ''cash 3'')', :who), '22023', 'the customer owes less than that', 'notes what is paid back');
 RESET SESSION AUTHORIZATION;
 SET SESSION AUTHORIZATION reconcile_second;
 SELECT is(cdp_api.approve_payout_batch((SELECT max(payout_batch_id) FROM cdp_data.payout_batch)), 2::bigint, 'another one approves');

@@ -1,7 +1,7 @@
 -- Rewards by the roads that users take: clocks that run ahead, decisions of an earlier moment, payouts and their messages, debts beside
 -- earnings, people who are merged, taken apart and erased.
 BEGIN;
-SELECT plan(64);
+SELECT plan(70);
 SET LOCAL client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC');
 SELECT count(cdp.identify('shop', jsonb_build_object('email', v || '@example.org'), '{}', '2026-01-20')) FROM unnest('{anna,ben,carl,dora,emil,fay,gus}'::text[]) v;
@@ -80,6 +80,8 @@ UPDATE cdp_data.setting SET payout_minimum = '{}';
 SELECT cdp.referral_refund('shop', 'tf1', 't1', 100) \g /dev/null
 SELECT is(pg_temp.books('told'), 'paid -1000, clawback_receivable anna 1000', 'refunded after payment');
 SELECT cdp.settle_receivable(pg_temp.c('anna'), 'told', 3, 'repaid', 'cash'), cdp.settle_receivable(pg_temp.c('anna'), 'told', 5, 'written_off', 'board') \g /dev/null
+UPDATE cdp_data.receivable_request SET asked_by = 'another';
+SELECT cdp.settle_receivable(pg_temp.c('anna'), 'told', 5, 'written_off', 'board') \g /dev/null
 UPDATE cdp_data.referral_refund SET retracted_at = now() WHERE source_key = 'tf1';
 SELECT cdp_internal.reward_settle(ARRAY(SELECT referral_id FROM cdp_data.referral)) \g /dev/null
 SELECT is(pg_temp.books('told'), 'budget 1000, liability_pending anna -300, paid -700', 'what was open is let go, what was given up he has kept, what he paid back is owed to him again');
@@ -199,6 +201,24 @@ SELECT is(ARRAY[pg_temp.books('old one'), pg_temp.books('new one')], '{"budget 8
 SELECT state FROM cdp.set_referral_advocate('shop', 'g1', 'new one', pg_temp.c('anna')) \g /dev/null
 SELECT is(ARRAY[pg_temp.books('old one'), pg_temp.books('new one')], '{nothing,"budget 800, liability_pending lea -800"}', 'that goes with another one');
 SELECT is(pg_temp.whole(), 'whole', 'the books are whole');
+
+-- What a tier adds later has a hold of its own; in whatever order the purchases are told.
+SELECT pg_temp.campaign(n, '[{"rule": "t", "side": "referrer", "trigger": "first_purchase", "shape": "tier", "tier_of": "referrals", "tier_mode": "whole", "hold": "14 days", "tiers": [{"from": 0, "amount": 5}, {"from": 2, "amount": 8}]}]') FROM unnest('{tiers,sreit}'::text[]) n;
+SELECT cdp.identify('shop', jsonb_build_object('email', v || '@example.org'), '{}', '2026-01-20') FROM unnest('{max,nia,max2,nia2}'::text[]) v \g /dev/null
+CREATE FUNCTION pg_temp.held(name text) RETURNS text LANGUAGE sql AS $$
+  SELECT string_agg(format('%s/%s %s, %s until %s', w.pending_minor, w.available_minor, to_char(w.hold_until AT TIME ZONE 'UTC', 'MM-DD'), w.later_minor, to_char(w.later_until AT TIME ZONE 'UTC', 'MM-DD')), '; ' ORDER BY v.occurred_at) FROM cdp_data.reward w JOIN cdp_data.referral_conversion v USING (referral_conversion_id) JOIN cdp_data.referral_campaign g USING (referral_campaign_id) WHERE g.name = $1 $$;
+SELECT pg_temp.buy('w1', 'max', 10, 'annas-tiers', '2026-02-01') \g /dev/null
+SELECT is(pg_temp.held('tiers'), '500/0 02-15, 0 until ', 'one friend');
+SELECT pg_temp.buy('w2', 'nia', 10, 'annas-tiers', '2026-02-10') \g /dev/null
+SELECT is(pg_temp.held('tiers'), '800/0 02-15, 300 until 02-24; 800/0 02-24, 0 until ', 'a second one adds 3 to the first: held by itself');
+SELECT pg_temp.buy('w4', 'nia2', 10, 'annas-sreit', '2026-02-10'), pg_temp.buy('w3', 'max2', 10, 'annas-sreit', '2026-02-01') \g /dev/null
+SELECT is(pg_temp.held('sreit'), pg_temp.held('tiers'), 'told in the other order it is the same');
+SELECT cdp.release_rewards('2026-02-16') \g /dev/null
+SELECT is(pg_temp.held('tiers'), '300/500 02-24, 0 until ; 800/0 02-24, 0 until ', 'the first 5 are not kept waiting');
+SELECT cdp_internal.reward_settle(ARRAY(SELECT referral_id FROM cdp_data.referral)) AS changed \gset
+SELECT is(:changed, 0, 'settled');
+SELECT cdp.referral_refund('shop', 'wf2', 'w2', 10) \g /dev/null
+SELECT is(pg_temp.held('tiers'), '0/500 02-15, 0 until ; 0/0 02-24, 0 until ', 'what the second one added falls with him');
 
 SELECT is_empty('SELECT * FROM cdp.ledger_verify()', 'the books are whole');
 SELECT * FROM finish();
