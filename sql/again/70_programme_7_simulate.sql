@@ -13,17 +13,19 @@ DECLARE
 BEGIN
   RETURN QUERY
   WITH t AS MATERIALIZED (
-    SELECT cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), x.customer_id, x.identifier_id) AS root, x.kind_id = ANY (buy_ids) AS buys, x.touchpoint_id AS id, x.occurred_at AS at, x.value, cdp_internal.touch_eligible(x.value, x.properties) AS eligible, x.currency
+    SELECT cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), x.customer_id, x.identifier_id) AS root, x.kind_id = ANY (buy_ids) AS buys, x.touchpoint_id AS id, x.occurred_at AS at, x.value, x.currency
     FROM cdp_data.touchpoint x WHERE x.kind_id = ANY (signup_ids || buy_ids) AND x.flags & 3 = 0 AND x.refers_to IS NULL AND coalesce(x.value >= 0, true)
+  ), part AS MATERIALIZED (
+    SELECT y.touchpoint_id AS id, y.eligible FROM cdp_data.referral_eligible(buy_ids) y
   ), newcomer AS MATERIALIZED (
     -- Who bought before is no newcomer; who only registered before is one.
     SELECT t.root FROM t WHERE t.buys AND (gate IS NULL OR cdp_internal.bitmap_has(gate, t.root)) GROUP BY t.root HAVING min(t.at) >= since AND min(t.at) < until
   ), back AS MATERIALIZED (
     -- As the ledger takes refunds: what is negative and names the purchase, in its currency; a reply or a delivery names it, too.
-    SELECT r.refers_to AS id, r.currency, sum(cdp_internal.touch_eligible(r.value, r.properties)) AS value FROM cdp_data.touchpoint r WHERE r.refers_to IS NOT NULL AND r.value < 0 AND r.flags & 1 = 0 GROUP BY 1, 2
+    SELECT r.refers_to AS id, r.currency, sum(coalesce(p.eligible, -r.value)) AS value FROM cdp_data.touchpoint r LEFT JOIN part p ON p.id = r.touchpoint_id WHERE r.refers_to IS NOT NULL AND r.value < 0 AND r.flags & 1 = 0 GROUP BY 1, 2
   )
-  SELECT t.root, CASE WHEN t.buys THEN 'purchase' ELSE 'signup' END, t.id, t.at, CASE WHEN t.value IS NOT NULL THEN least(round(t.eligible * unit), 1e15)::bigint END, CASE WHEN b.value IS NOT NULL THEN least(round(b.value * unit), 1e15)::bigint END, CASE WHEN t.value IS NOT NULL THEN t.currency END
-  FROM t JOIN newcomer USING (root) LEFT JOIN back b ON b.id = t.id AND b.currency = t.currency;
+  SELECT t.root, CASE WHEN t.buys THEN 'purchase' ELSE 'signup' END, t.id, t.at, CASE WHEN t.value IS NOT NULL THEN least(round(coalesce(p.eligible, t.value) * unit), 1e15)::bigint END, CASE WHEN b.value IS NOT NULL THEN least(round(b.value * unit), 1e15)::bigint END, CASE WHEN t.value IS NOT NULL THEN t.currency END
+  FROM t JOIN newcomer USING (root) LEFT JOIN part p ON p.id = t.id LEFT JOIN back b ON b.id = t.id AND b.currency = t.currency;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_cohort(timestamptz, timestamptz, text[], text[], text) IS
@@ -210,4 +212,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.referral_simulate(text, timestamptz, timestamptz, jsonb, jsonb, numeric, bigint, numeric, bigint, numeric) IS
-'What the terms of a referral campaign would have cost for those who bought for the first time from since to before until, had they been referred: SELECT * FROM cdp.referral_simulate(''bring'', ''2026-01-01'', ''2026-04-01'', margin => 0.3). rules, caps: in place of the last terms, as cdp.set_referral_terms() takes them; referred: share of them who come by a referral, drawn by a hash; advocates: among how many they are spread (NULL: the members of the segment, else one for each); margin: of revenue; brought: share of the advocates who were brought themselves, each by another of them (drawn), which is what rules of level 2 pay for. A row for each rule and one, without rule, for all: newcomers and referrals (people), purchases, revenue (without refunds, in the campaign''s currency only), rewards paid and their cost (expected cost, without what refunds take back), withheld by caps and budget, lost_to_refunds, cost for each referral; margin_left = revenue * margin - cost, and for each referral; worst_case: what the campaign can cost when all caps are reached in its whole time, and what bounds it (NULL: nothing does). All of their purchases count, whenever they were; of a touchpoint its property eligible counts, without one its value. Figures of fewer people than minimum_audience are NULL. Reads only. Errors: 42704 no such campaign, 55000 it has no terms, 22023 rules or caps with errors, times or shares out of their range.';
+'What the terms of a referral campaign would have cost for those who bought for the first time from since to before until, had they been referred: SELECT * FROM cdp.referral_simulate(''bring'', ''2026-01-01'', ''2026-04-01'', margin => 0.3). rules, caps: in place of the last terms, as cdp.set_referral_terms() takes them; referred: share of them who come by a referral, drawn by a hash; advocates: among how many they are spread (NULL: the members of the segment, else one for each); margin: of revenue; brought: share of the advocates who were brought themselves, each by another of them (drawn), which is what rules of level 2 pay for. A row for each rule and one, without rule, for all: newcomers and referrals (people), purchases, revenue (without refunds, in the campaign''s currency only), rewards paid and their cost (expected cost, without what refunds take back), withheld by caps and budget, lost_to_refunds, cost for each referral; margin_left = revenue * margin - cost, and for each referral; worst_case: what the campaign can cost when all caps are reached in its whole time, and what bounds it (NULL: nothing does). All of their purchases count, whenever they were; of a touchpoint its property eligible counts, without one its value. Figures of fewer people than minimum_audience are NULL. Reads only. Errors: 42704 no such campaign, 55000 it has no terms, 22023 rules or caps with errors, times or shares out of their range; 42501 a role that is kept to some sources.';

@@ -271,5 +271,21 @@ $$;
 REVOKE ALL ON FUNCTION cdp_api.referral_delivery(text, text, text, timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION cdp_api.referral_delivery(text, text, text, timestamptz) IS 'cdp.referral_delivery() for the connector role. Definer: a deliverer reports what became of a message, and reads or writes no table.';
 
+-- Definer: who may read amounts of touchpoints, but not their properties, simulates by what is eligible, as the ledger counts. It gives one number of those
+-- touchpoints whose property differs from the value.
+CREATE OR REPLACE FUNCTION cdp_data.referral_eligible(kinds smallint[]) RETURNS TABLE (touchpoint_id bigint, eligible numeric)
+LANGUAGE plpgsql STABLE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+BEGIN
+  PERFORM cdp_data.require_all_sources('simulations of referrals are');
+  RETURN QUERY
+  SELECT t.touchpoint_id, cdp_internal.touch_eligible(t.value, t.properties) FROM cdp_data.touchpoint t
+  WHERE (t.kind_id = ANY (kinds) OR t.refers_to IS NOT NULL AND t.value < 0) AND t.flags & 1 = 0 AND t.properties ? 'eligible' AND cdp_internal.touch_eligible(t.value, t.properties) <> abs(t.value);
+END
+$$;
+REVOKE ALL ON FUNCTION cdp_data.referral_eligible(smallint[]) FROM PUBLIC;
+COMMENT ON FUNCTION cdp_data.referral_eligible(smallint[]) IS 'What rewards count of purchases of these kinds, and of refunds, by their property eligible, where that is less than the value (cdp_internal.touch_eligible()). For cdp.referral_simulate(). Error 42501 for a role that is kept to some sources.';
+
 -- step: again: referral programme road grants
+SELECT cdp_internal.declare_grant(t.template, 'EXECUTE', 'FUNCTION', 'cdp_data.referral_eligible(smallint[])') FROM unnest(array['admin', 'analyst', 'marketer', 'finance']) AS t (template);
 SELECT cdp_internal.declare_grant('connector', 'EXECUTE', 'FUNCTION', 'cdp_api.referral_delivery(text,text,text,timestamptz)');

@@ -1,6 +1,6 @@
 -- The simulator of referral terms: known answers by hand, caps against a slow twin that sums up what was granted before, the worst case
 -- as a bound that is never passed, refunds, merges, consent, bad input. It reads only.
-SELECT plan(70);
+SELECT plan(72);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC');
 -- 40 newcomers of March, each with 1 to 3 purchases of 100, 10 of February, 5 who bought in both; 3 registrations.
@@ -67,6 +67,20 @@ SELECT is((SELECT newcomers FROM cdp.referral_simulate('c', '2026-03-01 00:00+00
 SELECT throws_ok(format($$SELECT * FROM cdp.referral_simulate('c', '2026-03-01', '2026-04-01', %s)$$, v), '22023', NULL, 'bad ' || v) FROM unnest(ARRAY['rules => ''{}''', 'rules => ''[{"rule": "a"}]''', 'caps => ''[{"per": "campaign", "rewards": 0}]''', 'caps => ''[{"per": "campaign", "rewards": 1, "rule": "nope"}]''', 'referred => 0', 'referred => 1.1', 'referred => ''NaN''', 'margin => 0', 'margin => ''NaN''', 'advocates => 0', 'seed => NULL', 'brought => NULL', 'brought => -0.1', 'brought => 1.1', 'brought => ''NaN''']) v;
 SELECT throws_ok($$SELECT * FROM cdp.referral_simulate('c', '2026-04-01', '2026-03-01')$$, '22023', NULL, 'a time that ends before it begins');
 SELECT throws_ok($$SELECT * FROM cdp.referral_simulate('c', '-infinity', '2026-03-01')$$, '22023', NULL, 'or never began');
+-- Who may read amounts, but no properties, gets the same answer; who is kept to some sources none.
+CREATE ROLE simulate_marketer;
+CREATE ROLE simulate_analyst;
+CALL cdp.setup(marketer => 'simulate_marketer', analyst => 'simulate_analyst');
+SELECT md5(string_agg(s::text, '|' ORDER BY rule)) AS owner FROM cdp.referral_simulate('c', '2026-02-01 00:00+00', '2026-04-01 00:00+00', margin => 0.2) s \gset
+SET ROLE simulate_marketer;
+SELECT md5(string_agg(s::text, '|' ORDER BY rule)) AS marketer FROM cdp.referral_simulate('c', '2026-02-01 00:00+00', '2026-04-01 00:00+00', margin => 0.2) s \gset
+SET ROLE simulate_analyst;
+SELECT md5(string_agg(s::text, '|' ORDER BY rule)) AS analyst FROM cdp.referral_simulate('c', '2026-02-01 00:00+00', '2026-04-01 00:00+00', margin => 0.2) s \gset
+RESET ROLE;
+SELECT is(ARRAY[:'marketer', :'analyst'], ARRAY[:'owner', :'owner'], 'a marketer and an analyst see what the owner sees');
+SELECT cdp.restrict_to_sources('simulate_analyst', '{shop}') IS NOT NULL AS restricted \g /dev/null
+SELECT throws_ok($$SET ROLE simulate_analyst; SELECT * FROM cdp.referral_simulate('c', '2026-03-01', '2026-04-01')$$, '42501', NULL, 'who sees some sources only simulates nothing');
+RESET ROLE;
 BEGIN READ ONLY;
 SELECT lives_ok($$SELECT * FROM cdp.referral_simulate('c', '2026-03-01', '2026-04-01')$$, 'it reads only');
 COMMIT;
@@ -124,4 +138,6 @@ SELECT is_empty($$SELECT w.i, a.n, a.granted, b.granted FROM public.world w CROS
 SELECT ok((SELECT count(*) FILTER (WHERE s.sum < s.all) > 30 AND count(*) = 40 FROM public.world w, LATERAL (SELECT sum(a.granted) AS sum, (SELECT sum((r ->> 'amount')::bigint) FROM jsonb_array_elements(w.rewards) r) AS all FROM cdp_internal.capped_rewards(w.rewards, w.rules, w.caps, w.budget, 'Asia/Shanghai') a) s), 'in worlds in which they matter');
 SELECT is_empty($$SELECT w.i, s.sum, c.worst FROM public.world w, LATERAL (SELECT sum(a.granted) AS sum FROM cdp_internal.capped_rewards(w.rewards, w.rules, w.caps, w.budget, 'Asia/Shanghai') a) s, LATERAL cdp_internal.referral_worst_case(w.rules, w.caps, w.budget, '2026-01-01 00:00+00', '2026-04-02 00:00+00', 'Asia/Shanghai', 5) c WHERE s.sum > c.worst$$, 'and none passes the worst case');
 SELECT cmp_ok((SELECT count(*) FROM public.world w, LATERAL cdp_internal.referral_worst_case(w.rules, w.caps, w.budget, '2026-01-01 00:00+00', '2026-04-02 00:00+00', 'Asia/Shanghai', 5) c WHERE c.worst IS NOT NULL), '>', 15::bigint, 'which there is in many of them');
+DROP OWNED BY simulate_marketer, simulate_analyst;
+DROP ROLE simulate_marketer, simulate_analyst;
 SELECT * FROM finish();
