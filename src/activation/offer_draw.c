@@ -21,7 +21,6 @@
 #error "draws need arithmetic that rounds each result to a double"
 #endif
 
-#define GOLDEN UINT64CONST(0x9e3779b97f4a7c15)
 #define LN2_HIGH 6.93147180369123816490e-01	/* the first 32 bits of log 2 */
 #define LN2_LOW 1.90821492927058770002e-10	/* and the rest */
 #define LOG_TERMS 12
@@ -29,33 +28,16 @@
 /* exp of less is 0 beside 1. */
 #define EXP_LOWEST (-700.0)
 
-/* The finaliser of SplitMix64 (Steele, Lea, Flood 2014): each bit of the result depends on each of z. */
-static uint64
-mix(uint64 z)
-{
-	z = (z ^ (z >> 30)) * UINT64CONST(0xbf58476d1ce4e5b9);
-	z = (z ^ (z >> 27)) * UINT64CONST(0x94d049bb133111eb);
-	return z ^ (z >> 31);
-}
-
 /* Begins the stream of that number for a seed and the inputs of a decision. */
 void
 cdp_draws_start(CdpDraws *draws, int64 seed, const int64 *inputs, int ninputs, int64 stream)
 {
-	uint64		key = mix((uint64) seed + GOLDEN);
+	uint64		key = cdp_draw_mix((uint64) seed + CDP_DRAW_GOLDEN);
 
 	for (int i = 0; i < ninputs; i++)
-		key = mix(key ^ mix((uint64) inputs[i] + (uint64) (i + 2) * GOLDEN));
-	draws->key = mix(key ^ mix((uint64) stream));
+		key = cdp_draw_mix(key ^ cdp_draw_mix((uint64) inputs[i] + (uint64) (i + 2) * CDP_DRAW_GOLDEN));
+	draws->key = cdp_draw_mix(key ^ cdp_draw_mix((uint64) stream));
 	draws->n = 0;
-}
-
-/* A number strictly between 0 and 1, one of 2^53 that are equally far apart. */
-double
-cdp_draw_uniform(CdpDraws *draws)
-{
-	draws->n++;
-	return ((double) (mix(draws->key + draws->n * GOLDEN) >> 11) + 0.5) * (1.0 / 9007199254740992.0);
 }
 
 /* log x for a normal x > 0: by the series of atanh around a power of two. */
