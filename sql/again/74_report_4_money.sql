@@ -15,17 +15,26 @@ COMMENT ON FUNCTION cdp_internal.referral_window(integer, timestamptz) IS
 CREATE OR REPLACE FUNCTION cdp_internal.referral_costs(campaign integer, as_of timestamptz, rewards record, OUT granted_minor numeric, OUT clawed_minor numeric, OUT expired_minor numeric, OUT fees_minor numeric, OUT owed_minor numeric)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
+DECLARE
+  money text := (SELECT c.currency FROM cdp_data.referral_campaign c WHERE c.referral_campaign_id = campaign);
 BEGIN
   SELECT coalesce(sum(w.amount), 0), coalesce(sum(w.clawed), 0), coalesce(sum(w.expired), 0) INTO granted_minor, clawed_minor, expired_minor
   FROM unnest(rewards.amounts, rewards.clawed, rewards.expired, rewards.states) AS w (amount, clawed, expired, state) WHERE w.state <> 'reserved';
   SELECT coalesce(sum(e.amount_minor) FILTER (WHERE a.kind = 'fees'), 0), coalesce(sum(e.amount_minor) FILTER (WHERE a.kind = 'clawback_receivable'), 0) INTO fees_minor, owed_minor
   FROM cdp_data.ledger_account a JOIN cdp_data.ledger_entry e ON e.ledger_account_id = a.ledger_account_id JOIN cdp_data.ledger_posting p ON p.ledger_posting_id = e.ledger_posting_id
-  WHERE a.referral_campaign_id = campaign AND a.kind IN ('fees', 'clawback_receivable') AND p.occurred_at <= as_of
-    AND a.currency = (SELECT c.currency FROM cdp_data.referral_campaign c WHERE c.referral_campaign_id = campaign);
+  WHERE a.referral_campaign_id = campaign AND a.kind IN ('fees', 'clawback_receivable') AND p.occurred_at <= as_of AND a.currency = money;
+  -- The fee of a payout belongs to the campaigns whose rewards it paid, by their amounts.
+  fees_minor := fees_minor + coalesce((
+    SELECT sum(f.minor * i.minor / y.amount_minor)
+    FROM (SELECT i.payout_id, sum(i.amount_minor) AS minor FROM cdp_data.payout_item i JOIN cdp_data.reward w ON w.reward_id = i.reward_id WHERE w.referral_campaign_id = campaign GROUP BY i.payout_id) i
+      JOIN cdp_data.payout y ON y.payout_id = i.payout_id AND y.currency = money
+      JOIN (SELECT p.payout_id, sum(e.amount_minor) AS minor
+        FROM cdp_data.ledger_account a JOIN cdp_data.ledger_entry e ON e.ledger_account_id = a.ledger_account_id JOIN cdp_data.ledger_posting p ON p.ledger_posting_id = e.ledger_posting_id
+        WHERE a.kind = 'fees' AND a.referral_campaign_id IS NULL AND a.currency = money AND p.payout_id IS NOT NULL AND p.occurred_at <= as_of GROUP BY p.payout_id) f ON f.payout_id = i.payout_id), 0);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_costs(integer, timestamptz, record) IS
-'What a campaign cost up to as_of in minor units of its currency: rewards granted (reserved ones are not), taken back, expired, fees of providers, and what was paid, taken back and is still owed by those who got it. rewards: cdp_internal.referral_reward_book().';
+'What a campaign cost up to as_of in minor units of its currency: rewards granted (reserved ones are not), taken back, expired, fees of providers (of payouts for several campaigns by their amounts) and debts given up, and what was paid, taken back and is still owed by those who got it. rewards: cdp_internal.referral_reward_book().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_report_money(campaign integer, as_of timestamptz, margin double precision, other_cost numeric, gate bytea, confidence double precision, book record, rewards record)
 RETURNS TABLE (section text, metric text, value numeric, unit text, numerator numeric, denominator numeric, denominator_name text, low numeric, high numeric, n bigint, note text)
@@ -52,7 +61,7 @@ BEGIN
     CASE WHEN b.approved = 0 THEN 'insufficient data: no approved referrals' WHEN b.elsewhere > 0 THEN format('net of tax, shipping and discounts; %s purchases in other currencies are left out', b.elsewhere) ELSE 'net of tax, shipping and discounts, of approved referrals' END);
   RETURN QUERY SELECT * FROM cdp_internal.referral_figure_row('money', 'refunds', CASE WHEN b.approved > 0 THEN b.refunded::double precision END, c.currency, b.buyers, b.buyers, NULL, NULL, CASE WHEN b.approved = 0 THEN 'insufficient data: no approved referrals' END);
   RETURN QUERY SELECT r.* FROM (VALUES (1, 'rewards_granted', cost.granted_minor / c.unit, 'approved, also what was taken back later'), (2, 'rewards_taken_back', cost.clawed_minor / c.unit, 'refunds and rejections'), (3, 'rewards_expired', cost.expired_minor / c.unit, 'breakage'),
-      (4, 'fees', cost.fees_minor / c.unit, 'of providers'), (5, 'clawback_outstanding', cost.owed_minor / c.unit, 'paid, taken back and not returned'), (6, 'other_cost', other_cost, 'as told (other_cost)'), (7, 'cost', gross, 'granted rewards, fees and other cost'),
+      (4, 'fees', cost.fees_minor / c.unit, 'of providers, by the rewards they paid, and debts given up'), (5, 'clawback_outstanding', cost.owed_minor / c.unit, 'paid, taken back and not returned'), (6, 'other_cost', other_cost, 'as told (other_cost)'), (7, 'cost', gross, 'granted rewards, fees and other cost'),
       (8, 'net_cost', net, 'cost less what was taken back and expired, plus what is outstanding')) AS m (o, metric, v, note)
     CROSS JOIN LATERAL cdp_internal.referral_figure_row('money', m.metric, m.v::double precision, c.currency, b.approved, NULL, NULL, NULL, m.note) r ORDER BY m.o;
   -- Profit and cost of each referral that brought or cost something: their sums are the figures. What belongs to none in particular is spread over all.

@@ -1,7 +1,7 @@
 -- What the report of a referral campaign says about money beside its own rewards: the holdout, other ways to customers, the ledger;
 -- and its counts against a slow twin over random life with merges.
 BEGIN;
-SELECT plan(21);
+SELECT plan(22);
 \ir referral_report.inc
 SELECT setval('cdp_data.customer_customer_id_seq', 3000) \g /dev/null
 SELECT cdp.create_holdout('half', 0.5) AS h, pg_temp.campaign('held', holdout => 'half') AS c \gset
@@ -29,6 +29,18 @@ INSERT INTO cdp_data.ledger_account (kind, referral_campaign_id, customer_id, cu
 INSERT INTO cdp_data.ledger_posting (ledger_posting_id, idempotency_key, kind, occurred_at, booked_on) SELECT 900000 + i, sha256(i::text::bytea), CASE i WHEN 2 THEN 'clawback' ELSE 'fee' END, CASE i WHEN 3 THEN timestamptz '2026-03-02' ELSE '2026-02-01' END, '2026-02-01' FROM generate_series(1, 3) i;
 INSERT INTO cdp_data.ledger_entry (ledger_posting_id, line, ledger_account_id, amount_minor) SELECT 900000 + i, l, (SELECT a.ledger_account_id FROM cdp_data.ledger_account a WHERE a.referral_campaign_id = :c AND a.kind = CASE l WHEN 2 THEN 'paid' ELSE CASE i WHEN 2 THEN 'clawback_receivable' ELSE 'fees' END END), CASE l WHEN 1 THEN 1 ELSE -1 END * 250 * i FROM generate_series(1, 3) i, generate_series(1, 2) l;
 SELECT is((SELECT string_agg(metric || ' ' || value, ', ') FROM cdp.referral_report('held', '2026-03-01', 0.4, other_cost => 100) WHERE metric IN ('fees', 'clawback_outstanding', 'cost', 'net_cost')), 'fees 2.50, clawback_outstanding 5.00, cost 102.50, net_cost 107.50', 'fees and what is owed back, up to as_of');
+
+-- A provider's fee belongs to no campaign in the books: 0.60 for a payout of 30, 10 of which are of this one.
+SELECT pg_temp.campaign('beside') AS b \gset
+SELECT pg_temp.enrol(:b, '{1}') \g /dev/null
+SELECT pg_temp.reward(pg_temp.bring(:c, 1, 2901, at => '2026-02-01'), 'give', 10, ready => 1, paid => 1) AS one, pg_temp.reward(pg_temp.bring(:b, 1, 2902, at => '2026-02-01'), 'give', 20, ready => 1, paid => 1) AS two \gset
+INSERT INTO cdp_data.payout_batch (payout_batch_id, provider, currency, claimed_at, claimed_role) VALUES (900001, 'bank', 'CNY', '2026-02-03', 'x');
+INSERT INTO cdp_data.payout (payout_id, payout_batch_id, customer_id, currency, amount_minor, provider, state, claimed_at, sent_at) VALUES (900001, 900001, 1, 'CNY', 3000, 'bank', 'confirmed', '2026-02-03', '2026-02-03');
+INSERT INTO cdp_data.payout_item (payout_id, reward_id, amount_minor) VALUES (900001, :one, 1000), (900001, :two, 2000);
+INSERT INTO cdp_data.ledger_account (kind, currency, balance_minor) VALUES ('fees', 'CNY', 0), ('paid', 'CNY', 0);
+INSERT INTO cdp_data.ledger_posting (ledger_posting_id, idempotency_key, kind, occurred_at, booked_on, payout_id) VALUES (900009, sha256('fee'), 'fee', '2026-02-03', '2026-02-03', 900001);
+INSERT INTO cdp_data.ledger_entry (ledger_posting_id, line, ledger_account_id, amount_minor) SELECT 900009, CASE a.kind WHEN 'fees' THEN 1 ELSE 2 END, a.ledger_account_id, CASE a.kind WHEN 'fees' THEN 60 ELSE -60 END FROM cdp_data.ledger_account a WHERE a.referral_campaign_id IS NULL AND a.customer_id IS NULL AND a.kind IN ('fees', 'paid');
+SELECT is((SELECT string_agg(format('%s %s %s', c, a, r.value), ', ' ORDER BY c DESC, a) FROM unnest('{held,beside}'::text[]) c, unnest('{2026-02-02,2026-03-01}'::date[]) a, cdp.referral_report(c, a) r WHERE r.metric = 'fees'), 'held 2026-02-02 2.50, held 2026-03-01 2.70, beside 2026-02-02 0.00, beside 2026-03-01 0.40', 'the fee of a payout is of the campaigns that it paid for');
 
 -- Random life of 400 people in two campaigns, one in eight merged with another, against loops.
 SELECT pg_temp.campaign('wild') AS w, pg_temp.campaign('wild two') AS w2 \gset

@@ -16,7 +16,7 @@ WITH goal (i, name, sorts, stage, what, op, goal) AS (VALUES
   (1, 'offices held or rejected at attribution', '{"office","office, same day"}'::text[], 1, 'held', '<=', 5.0),
   (2, 'offices held or rejected at the end of the hold', '{"office","office, same day"}', 2, 'held', '<=', 5.0),
   (3, 'offices, small ones too, rejected', '{"office","office, same day","office, small"}', 2, 'rejected', '<=', 1.0),
-  (4, 'friends, students, travellers and keen advocates rejected', '{"friends","students","travellers","keen advocates"}', 2, 'rejected', '<=', 1.0),
+  (4, 'friends, students, travellers, keen advocates and newsletters rejected', '{"friends","students","travellers","keen advocates","newsletter"}', 2, 'rejected', '<=', 1.0),
   (5, 'friends held or rejected', '{"friends"}', 2, 'held', '<=', 5.0),
   (6, 'plain self-referrals held or rejected at attribution', '{"self"}', 1, 'held', '>=', 90.0),
   (7, 'injected clicks and leaks on coupon sites held or rejected at attribution', '{"injected clicks","leak"}', 1, 'held', '>=', 90.0),
