@@ -1,5 +1,5 @@
 -- Referral room, tracking: attribution to the referrer. A pure function of the events up to as_of, the terms and the identity of
--- now: nothing of what was decided before goes in.
+-- now: nothing of what was decided before goes in, but which advocates are to be passed over.
 --
 -- Evidence in its order: manual, code (typed), click, claim, share, network; a code goes behind clicks where the terms say so.
 -- Of each conversion every piece of evidence is judged; the first conversion with a valid one decides (a manual one before all).
@@ -30,7 +30,7 @@ AS $$
 BEGIN
   RETURN (
     SELECT k.referral_code_id
-    FROM cdp_internal.customers_under(cdp_internal.root_of(customer)) AS m (id) CROSS JOIN LATERAL (SELECT x.* FROM cdp_data.referral_code x WHERE x.customer_id = m.id AND x.issued_at <= at OFFSET 0) k
+    FROM (SELECT u FROM cdp_internal.customers_under(cdp_internal.root_of(customer)) u UNION SELECT customer) AS m (id) CROSS JOIN LATERAL (SELECT x.* FROM cdp_data.referral_code x WHERE x.customer_id = m.id AND x.issued_at <= at OFFSET 0) k
     WHERE NOT k.is_test AND cdp_internal.referral_active_at(k.referral_campaign_id, at) ORDER BY k.issued_at DESC, k.referral_code_id DESC LIMIT 1);
 END
 $$;
@@ -91,7 +91,7 @@ BEGIN
       JOIN cdp_data.referral_code k ON k.referral_code_id = h.referral_code_id
   ), judged AS MATERIALIZED (
     SELECT row_number() OVER () AS nth, t.*, c.kind, c.occurred_at, c.customer_id AS referee, v.terms_version, v.model, v.click_window, v.existing_lookback, v.signup_kinds, v.conversion_kinds, g.campaign_group,
-      cdp_internal.root_of(t.advocate) AS advocate_root,
+      coalesce(cdp_internal.root_of(t.advocate), t.advocate) AS advocate_root, -- of who was erased, his number
       CASE t.method WHEN 'manual' THEN 1 WHEN 'code' THEN CASE WHEN v.code_first THEN 3 ELSE 5 END WHEN 'click' THEN 4 WHEN 'claim' THEN 6 WHEN 'share' THEN 7 ELSE 8 END AS rank
     FROM told t JOIN conv c USING (referral_conversion_id) JOIN cdp_data.referral_campaign g ON g.referral_campaign_id = t.campaign
       JOIN cdp_data.referral_terms v ON v.referral_campaign_id = t.campaign AND v.terms_version = cdp_internal.referral_terms_at(t.campaign, c.occurred_at)
@@ -121,6 +121,7 @@ BEGIN
       WHEN h.prefetch THEN 'prefetch'
       WHEN h.referrer_host <> '' AND cdp_internal.denied_host(h.referrer_host, j.campaign, j.event_at) THEN 'denied_referrer'
       WHEN NOT cdp_internal.referral_active_at(j.campaign, j.event_at) THEN 'no_active_campaign'
+      WHEN k.erased_at <= j.occurred_at THEN 'code_inactive'
       WHEN j.method NOT IN ('manual', 'claim') AND NOT (j.event_at >= k.issued_at AND (k.expires_at IS NULL OR j.event_at < k.expires_at) AND (k.revoked_at IS NULL OR j.event_at < k.revoked_at)) THEN 'code_inactive'
       WHEN (j.event_at AT TIME ZONE 'UTC' + j.click_window) AT TIME ZONE 'UTC' <= j.occurred_at THEN 'outside_window'
       WHEN j.advocate_root = j.root THEN CASE WHEN j.advocate = j.referee THEN 'self_referral' ELSE 'same_person' END
@@ -137,7 +138,7 @@ $$;
 COMMENT ON FUNCTION cdp_internal.referral_candidates(bigint[], timestamptz) IS
 'Everything that may tie conversions of these roots to an advocate, of events up to as_of, judged: one row for each conversion and piece of evidence. reason NULL: valid; else the first of bot, prefetch, denied_referrer, no_active_campaign, code_inactive, outside_window (a click counts in [click, click + click_window)), self_referral or same_person, referrer_banned, existing_customer (a purchase by any identity before the click, or before the conversion for codes and names; existing_lookback), known_before_click (clicks, shares and networks where the terms know registrations: the first registration by any identity must come after it; without one, no identifier that is more than a cookie, a device or an order was seen before it). rank and turn: its place among the evidence of the conversion; terms are those of the conversion''s time.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.referral_attribute(roots bigint[], as_of timestamptz)
+CREATE OR REPLACE FUNCTION cdp_internal.referral_attribute(roots bigint[], as_of timestamptz, passed_over jsonb DEFAULT '[]')
 RETURNS TABLE (root bigint, campaign_group text, is_test boolean, place bigint, referral_conversion_id bigint, occurred_at timestamptz, method text, referral_campaign_id integer, terms_version integer,
   referral_click_id bigint, referral_code_id bigint, advocate_id bigint, advocate_root bigint, referee_id bigint, reason text, evidence jsonb)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -145,17 +146,19 @@ AS $$
 #variable_conflict use_column
 BEGIN
   RETURN QUERY
-  WITH best AS (
-    SELECT DISTINCT ON (c.root, c.campaign_group, c.is_test, c.referral_conversion_id) c.*
-    FROM cdp_internal.referral_candidates(roots, as_of) c
-    ORDER BY c.root, c.campaign_group, c.is_test, c.referral_conversion_id, c.reason IS NOT NULL, c.rank, c.turn
+  WITH passed AS MATERIALIZED (
+    SELECT DISTINCT p.* FROM jsonb_to_recordset(passed_over) AS p (root bigint, campaign_group text, is_test boolean, advocate_root bigint)
+  ), best AS (
+    SELECT DISTINCT ON (c.root, c.campaign_group, c.is_test, c.referral_conversion_id, c.advocate_root) c.*, p.root IS NOT NULL AS passed
+    FROM cdp_internal.referral_candidates(roots, as_of) c LEFT JOIN passed p ON (p.root, p.campaign_group, p.is_test, p.advocate_root) = (c.root, c.campaign_group, c.is_test, c.advocate_root)
+    ORDER BY c.root, c.campaign_group, c.is_test, c.referral_conversion_id, c.advocate_root, c.reason IS NOT NULL, c.rank, c.turn
   )
   SELECT b.root, b.campaign_group, b.is_test,
-    row_number() OVER (PARTITION BY b.root, b.campaign_group, b.is_test ORDER BY b.reason IS NOT NULL, b.method <> 'manual', CASE WHEN b.method = 'manual' THEN -extract(epoch FROM b.occurred_at) ELSE extract(epoch FROM b.occurred_at) END,
-      CASE WHEN b.method = 'manual' THEN -b.referral_conversion_id ELSE b.referral_conversion_id END),
+    row_number() OVER (PARTITION BY b.root, b.campaign_group, b.is_test ORDER BY b.reason IS NOT NULL, b.passed, b.method <> 'manual', CASE WHEN b.method = 'manual' THEN -extract(epoch FROM b.occurred_at) ELSE extract(epoch FROM b.occurred_at) END,
+      CASE WHEN b.method = 'manual' THEN -b.referral_conversion_id ELSE b.referral_conversion_id END, b.rank, b.turn),
     b.referral_conversion_id, b.occurred_at, b.method, b.referral_campaign_id, b.terms_version, b.referral_click_id, b.referral_code_id, b.advocate_id, b.advocate_root, b.referee_id, b.reason, b.evidence
   FROM best b;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.referral_attribute(bigint[], timestamptz) IS
-'Of each conversion of these roots the best evidence (the best that is valid, else the best at all), in the order in which conversions decide: place 1 is the referral of the person in the group of campaigns; reason tells why it is none. One of a hand goes first, the last that was named; then the earliest conversion.';
+COMMENT ON FUNCTION cdp_internal.referral_attribute(bigint[], timestamptz, jsonb) IS
+'Of each conversion of these roots the best evidence for each advocate (the best that is valid, else the best at all), in the order in which they decide: place 1 is the referral of the person in the group of campaigns; reason tells why it is none. Evidence of a hand goes first, the last that was named; then the earliest conversion, and of one conversion the evidence that goes first. passed_over: advocates who come after all others of a person, [{"root", "campaign_group", "is_test", "advocate_root"}].';

@@ -44,18 +44,18 @@ BEGIN
     PERFORM set_config('enable_nestloop', 'off', true);
   END IF;
   RETURN QUERY
-  WITH want AS MATERIALIZED (
-    SELECT a.* FROM cdp_internal.referral_attribute(roots, as_of) a
-  ), have AS MATERIALIZED (
-    SELECT h.* FROM cdp_internal.referral_rows(roots) h
-  ), rejected AS MATERIALIZED (
-    SELECT DISTINCT h.root, h.campaign_group, h.is_test, h.first_conversion_id, h.referrer_root FROM have h WHERE h.state = 'rejected'
-  ), chosen AS MATERIALIZED ( -- what was rejected for fraud gives way to the next that is valid
-    SELECT DISTINCT ON (w.root, w.campaign_group, w.is_test) w.*
-    FROM want w LEFT JOIN rejected h ON h.root = w.root AND h.campaign_group = w.campaign_group AND h.is_test = w.is_test AND h.first_conversion_id = w.referral_conversion_id AND h.referrer_root = w.advocate_root
-    ORDER BY w.root, w.campaign_group, w.is_test, w.reason IS NOT NULL, h.root IS NOT NULL, w.place
+  WITH seen AS MATERIALIZED (
+    SELECT h.*, coalesce((SELECT d.to_state FROM cdp_data.referral_decision d WHERE d.referral_id = h.referral_id AND d.to_state IN ('approved', 'review', 'rejected') ORDER BY d.referral_decision_id DESC LIMIT 1) = 'rejected', false) AS was_rejected
+    FROM cdp_internal.referral_rows(roots) h
+  ), have AS MATERIALIZED ( -- rejected: the advocate was found to be none for this person, by whatever conversion and code
+    SELECT h.*, bool_or(h.was_rejected) OVER a AND NOT bool_or(h.state = 'approved') OVER a AS rejected FROM seen h WINDOW a AS (PARTITION BY h.root, h.campaign_group, h.is_test, h.referrer_root)
+  ), want AS MATERIALIZED (
+    SELECT a.* FROM cdp_internal.referral_attribute(roots, as_of, (
+      SELECT coalesce(jsonb_agg(jsonb_build_object('root', h.root, 'campaign_group', h.campaign_group, 'is_test', h.is_test, 'advocate_root', h.referrer_root)), '[]') FROM have h WHERE h.rejected)) a
+  ), chosen AS MATERIALIZED (
+    SELECT w.* FROM want w WHERE w.place = 1
   ), keeper AS MATERIALIZED (
-    SELECT DISTINCT ON (c.root, c.campaign_group, c.is_test) c.root, c.campaign_group, c.is_test, h.referral_id, h.state, h.reason, h.recorded_at
+    SELECT DISTINCT ON (c.root, c.campaign_group, c.is_test) c.root, c.campaign_group, c.is_test, h.referral_id, h.state, h.reason, h.rejected
     FROM chosen c JOIN have h ON h.root = c.root AND h.campaign_group = c.campaign_group AND h.is_test = c.is_test AND h.referrer_root = c.advocate_root
     ORDER BY c.root, c.campaign_group, c.is_test, array_position('{approved,review,pending,rejected,ineligible,duplicate}'::text[], h.state), h.first_conversion_id <> c.referral_conversion_id, h.attributed_at, h.referral_id
   )
@@ -63,13 +63,15 @@ BEGIN
     CASE WHEN c.reason IS NOT NULL THEN 'ineligible'
       WHEN k.state IN ('pending', 'approved', 'review', 'rejected') THEN k.state
       WHEN c.is_test THEN 'approved'
+      WHEN k.rejected THEN 'rejected'
       -- Who was taken for one with others, and is parted from them, is looked at by somebody.
-      WHEN k.state = 'duplicate' OR k.reason IN ('same_person', 'self_referral') OR cdp_internal.parted_since(c.root, v.recorded_at) THEN 'review'
+      WHEN cdp_internal.parted_since(c.root, v.recorded_at) THEN 'review'
       ELSE 'pending' END,
     CASE WHEN c.reason IS NOT NULL THEN c.reason
       WHEN k.state IN ('pending', 'approved', 'review', 'rejected') THEN k.reason
       WHEN c.is_test THEN 'test'
-      WHEN k.state = 'duplicate' OR k.reason IN ('same_person', 'self_referral') OR cdp_internal.parted_since(c.root, v.recorded_at) THEN 'unmerged' END,
+      WHEN k.rejected THEN 'fraud_score'
+      WHEN cdp_internal.parted_since(c.root, v.recorded_at) THEN 'unmerged' END,
     to_jsonb(c) - 'place' - 'reason'
   FROM chosen c JOIN cdp_data.referral_conversion v ON v.referral_conversion_id = c.referral_conversion_id
     LEFT JOIN keeper k ON k.root = c.root AND k.campaign_group = c.campaign_group AND k.is_test = c.is_test
@@ -82,7 +84,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_choose(bigint[], timestamptz) IS
-'What the referrals of these roots should be: a row for each that is there (from_state, and the state and reason it should have) or that should be made (referral_id NULL); wanted is the attribution of the one that counts, NULL of the others. Writes nothing. A referral that is live stays as it was decided while the same advocate brought the person; approved ones are kept before others of the same advocate.';
+'What the referrals of these roots should be: a row for each that is there (from_state, and the state and reason it should have) or that should be made (referral_id NULL); wanted is the attribution of the one that counts, NULL of the others. Writes nothing. A referral that is live stays as it was decided while the same advocate brought the person; approved ones are kept before others of the same advocate. An advocate who was rejected for a person is passed over while another one is valid, and stays rejected where none is: only people open it again.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_score_pending(ids bigint[], as_of timestamptz) RETURNS bigint[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -225,8 +227,8 @@ BEGIN
         referral_click_id bigint, referral_code_id bigint, advocate_id bigint, referee_id bigint, evidence jsonb)
     WHERE jsonb_typeof(w.wanted) = 'object'
   ), mended AS (
-    -- On other evidence, what a machine decided is scored again; what a person decided stays.
-    UPDATE cdp_data.referral r SET state = CASE WHEN w.state IN ('approved', 'review', 'rejected') AND w.from_state = w.state AND NOT w.is_test AND (r.first_conversion_id, r.referral_click_id, r.referral_code_id) IS DISTINCT FROM (w.referral_conversion_id, w.referral_click_id, w.referral_code_id)
+    -- On other evidence, what a machine decided is scored again, but no rejection; what a person decided stays.
+    UPDATE cdp_data.referral r SET state = CASE WHEN w.state IN ('approved', 'review') AND w.from_state = w.state AND NOT w.is_test AND (r.first_conversion_id, r.referral_click_id, r.referral_code_id) IS DISTINCT FROM (w.referral_conversion_id, w.referral_click_id, w.referral_code_id)
           AND NOT EXISTS (SELECT FROM cdp_data.referral_decision d WHERE d.referral_id = r.referral_id AND d.actor <> 'system') AND r.reason IS DISTINCT FROM 'unmerged' THEN 'pending' ELSE w.state END,
       reason = w.reason, method = w.method, referral_campaign_id = w.referral_campaign_id, terms_version = w.terms_version, referral_click_id = w.referral_click_id, referral_code_id = w.referral_code_id,
       referrer_id = w.advocate_id, first_conversion_id = w.referral_conversion_id, referee_id = w.referee_id, attributed_at = w.occurred_at, evidence = w.evidence, decided_at = clock_timestamp()
@@ -244,6 +246,7 @@ BEGIN
   PERFORM cdp_internal.referral_note(changes, 'system', moment);
   ids := ids || ARRAY(SELECT (c ->> 'referral_id')::bigint FROM jsonb_array_elements(changes) c);
   PERFORM cdp_internal.referral_score_pending(array_agg(r.referral_id ORDER BY r.referral_id), CASE WHEN as_of IS NULL THEN greatest(moment, max(r.attributed_at)) ELSE as_of END)
+  PERFORM cdp_internal.open_reviews(ARRAY(SELECT r.referral_id FROM cdp_data.referral r WHERE r.referral_id = ANY (ids) AND r.state = 'review' AND r.reason = 'unmerged' ORDER BY r.referral_id), 'unmerged', moment);
   FROM cdp_data.referral r WHERE r.referral_id = ANY (ids) AND r.state = 'pending';
   IF ids <> '{}' THEN
     ids := ids || cdp_internal.referral_levels(held, moment);

@@ -213,11 +213,11 @@ BEGIN
       WHEN 'self_referral' THEN 'advocate and referee are the same customer' WHEN 'same_person' THEN 'advocate and referee turned out to be one person'
       WHEN 'referrer_banned' THEN 'the advocate was banned then' WHEN 'existing_customer' THEN format('the person had bought before, at %s', c.evidence ->> 'bought_before_at')
       WHEN 'known_before_click' THEN format('the person was known since %s', c.evidence ->> 'registered_at') END
-  FROM cdp_internal.referral_candidates(ARRAY[r.root], coalesce(as_of, now())) c JOIN cdp_data.referral_campaign g USING (referral_campaign_id)
+  FROM cdp_internal.referral_candidates(ARRAY[r.root], coalesce(as_of, 'infinity')) c JOIN cdp_data.referral_campaign g USING (referral_campaign_id)
     JOIN cdp_data.referral_terms t ON t.referral_campaign_id = c.referral_campaign_id AND t.terms_version = c.terms_version LEFT JOIN cdp_data.referral_code k ON k.referral_code_id = c.referral_code_id
   WHERE c.campaign_group = r.campaign_group AND c.is_test = r.is_test
   ORDER BY c.occurred_at, c.referral_conversion_id, c.rank, c.turn;
 END
 $$;
 COMMENT ON FUNCTION cdp.explain_referral(bigint, timestamptz) IS
-'Everything that may tie the person of a referral to an advocate, in the group of campaigns of that referral, in order: each click, code and name with why it is valid or not (reason, and in words), by the events up to as_of (NULL: now). counts: the referral stands on it. What was decided then is in cdp_data.referral_decision. No row for who was erased. Error 22023: no such referral.';
+'Everything that may tie the person of a referral to an advocate, in the group of campaigns of that referral, in order: each click, code and name with why it is valid or not (reason, and in words), by the events up to as_of (NULL: all that are known). counts: the referral stands on it. What was decided then is in cdp_data.referral_decision. No row for who was erased. Error 22023: no such referral.';

@@ -20,6 +20,15 @@ $$;
 COMMENT ON FUNCTION cdp_internal.erase_of_values_referral_track(bigint[], bigint[], bigint[], bigint, text) IS
 'Takes the keyed digests of a person''s addresses out of what others shared with him, while the values of his identifiers can still be digested, by every key with which such digests were made. Returns what was done. Errors: 55000 the key file lacks one of them.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.referral_stranger() RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN -nextval('cdp_data.referral_stranger_seq');
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.referral_stranger() IS 'A new number, below zero, for a person who was erased with all his rows and whom rows of others name.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.erase_of_referral_track(customers bigint[], homes bigint[], identifiers bigint[], fresh bigint, mode text)
 RETURNS TABLE (table_name text, action text, n bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET plan_cache_mode = force_custom_plan
@@ -29,6 +38,8 @@ DECLARE
   own bigint[];
   did text := CASE WHEN fresh IS NULL THEN 'delete' ELSE 'unlink' END;
   gone bigint[] := customers || homes;
+  -- One number for the advocate, by which his codes and those whom he brought stay together: else the next decision would take him for another.
+  advocate bigint := coalesce(fresh, cdp_internal.referral_stranger());
 BEGIN
   -- What was measured of her at each decision goes as it goes from the referral; that it was decided, when and how stays.
   UPDATE cdp_data.referral_decision d SET evidence = '{}'
@@ -37,18 +48,18 @@ BEGIN
   GET DIAGNOSTICS n = ROW_COUNT;
   RETURN QUERY SELECT 'cdp_data.referral_decision', 'clear', erase_of_referral_track.n;
   -- A referral is of two people, and money may stand on it: it stays, without the one who went.
-  UPDATE cdp_data.referral r SET referee_id = coalesce(fresh, -r.referral_id), evidence = '{}', score = NULL
+  UPDATE cdp_data.referral r SET referee_id = coalesce(fresh, cdp_internal.referral_stranger()), evidence = '{}', score = NULL
   WHERE r.referee_id = ANY (gone) AND EXISTS (SELECT FROM cdp_data.referral_conversion c WHERE c.referral_conversion_id = r.first_conversion_id AND c.identifier_id = ANY (identifiers));
   GET DIAGNOSTICS n = ROW_COUNT;
   RETURN QUERY SELECT 'cdp_data.referral', 'unlink', erase_of_referral_track.n;
-  UPDATE cdp_data.referral r SET referrer_id = coalesce(fresh, -r.referral_id) WHERE r.referrer_id = ANY (customers);
+  UPDATE cdp_data.referral r SET referrer_id = advocate WHERE r.referrer_id = ANY (customers);
   GET DIAGNOSTICS n = ROW_COUNT;
   RETURN QUERY SELECT 'cdp_data.referral', 'unlink', erase_of_referral_track.n;
-  UPDATE cdp_data.referral_conversion c SET claimed_customer_id = nullif(c.claimed_customer_id, x.id), manual_customer_id = nullif(c.manual_customer_id, x.id),
-    manual_code_id = CASE WHEN c.manual_customer_id <> x.id THEN c.manual_code_id END
-  FROM unnest(customers) x (id) WHERE c.claimed_customer_id = x.id OR c.manual_customer_id = x.id;
+  UPDATE cdp_data.referral_conversion c SET claimed_customer_id = CASE WHEN c.claimed_customer_id = ANY (customers) THEN advocate ELSE c.claimed_customer_id END,
+    manual_customer_id = CASE WHEN c.manual_customer_id = ANY (customers) THEN advocate ELSE c.manual_customer_id END
+  WHERE c.claimed_customer_id = ANY (customers) OR c.manual_customer_id = ANY (customers);
   GET DIAGNOSTICS n = ROW_COUNT;
-  RETURN QUERY SELECT 'cdp_data.referral_conversion', 'clear', erase_of_referral_track.n;
+  RETURN QUERY SELECT 'cdp_data.referral_conversion', 'unlink', erase_of_referral_track.n;
   own := ARRAY(SELECT c.referral_conversion_id FROM cdp_data.referral_conversion c WHERE c.customer_id = ANY (homes) AND c.identifier_id = ANY (identifiers));
   UPDATE cdp_data.referral_refund f SET customer_id = coalesce(fresh, -f.referral_refund_id), source_key = 'erased ' || f.referral_refund_id, touchpoint_id = CASE WHEN fresh IS NULL THEN NULL ELSE f.touchpoint_id END
   WHERE f.referral_conversion_id = ANY (own);
@@ -69,16 +80,13 @@ BEGIN
   END IF;
   GET DIAGNOSTICS n = ROW_COUNT;
   RETURN QUERY SELECT 'cdp_data.referral_click', did, erase_of_referral_track.n;
-  IF fresh IS NULL THEN
-    DELETE FROM cdp_data.referral_share s WHERE s.customer_id = ANY (customers);
-  ELSE
-    UPDATE cdp_data.referral_share s SET customer_id = fresh, source_key = 'erased ' || s.referral_share_id, recipient_digest = NULL, channel = '' WHERE s.customer_id = ANY (customers);
-  END IF;
+  -- To whom it was sent is the recipient's: it still says that somebody brought him.
+  UPDATE cdp_data.referral_share s SET customer_id = advocate, source_key = 'erased ' || s.referral_share_id, channel = '', touchpoint_id = CASE WHEN fresh IS NULL THEN NULL ELSE s.touchpoint_id END WHERE s.customer_id = ANY (customers);
   GET DIAGNOSTICS n = ROW_COUNT;
-  RETURN QUERY SELECT 'cdp_data.referral_share', did, erase_of_referral_track.n;
+  RETURN QUERY SELECT 'cdp_data.referral_share', 'unlink', erase_of_referral_track.n;
   -- The number of a code stays, so that it never means anybody else.
-  UPDATE cdp_data.referral_code c SET customer_id = coalesce(fresh, -c.referral_code_id), code = 'erased--' || c.referral_code_id, kind = 'vanity',
-    revoked_at = coalesce(c.revoked_at, clock_timestamp()), revoked_reason = 'erased'
+  UPDATE cdp_data.referral_code c SET customer_id = advocate, code = 'erased--' || c.referral_code_id, kind = 'vanity',
+    revoked_at = coalesce(c.revoked_at, clock_timestamp()), revoked_reason = 'erased', erased_at = clock_timestamp()
   WHERE c.customer_id = ANY (customers);
   GET DIAGNOSTICS n = ROW_COUNT;
   RETURN QUERY SELECT 'cdp_data.referral_code', 'unlink', erase_of_referral_track.n;
@@ -86,7 +94,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.erase_of_referral_track(bigint[], bigint[], bigint[], bigint, text) IS
-'Takes a person out of the referrals: clicks and shares move to the unlinked customer or go; conversions, refunds and referrals stay as amounts and times of nobody, because rewards of others stand on them; codes end and lose their text. Returns what was done per table.';
+'Takes a person out of the referrals: clicks move to the unlinked customer or go; conversions, refunds, shares and referrals stay as amounts and times of nobody, because rewards of others stand on them; codes end and lose their text. As advocate he has one number in all of them afterwards (fresh, or in mode delete one of cdp_internal.referral_stranger()), so that whom he brought stays referred. Returns what was done per table.';
 
 CREATE OR REPLACE PROCEDURE cdp_internal.maintain_room_referral_track()
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
@@ -102,7 +110,8 @@ BEGIN
     DELETE FROM cdp_data.referral_click c WHERE c.clicked_at < cutoff AND (c.customer_id IS NULL OR c.customer_id <> ALL (held))
       AND NOT EXISTS (SELECT FROM cdp_data.referral r WHERE r.referral_click_id = c.referral_click_id);
     GET DIAGNOSTICS n = ROW_COUNT;
-    DELETE FROM cdp_data.referral_share c WHERE c.shared_at < cutoff AND c.customer_id <> ALL (held);
+    DELETE FROM cdp_data.referral_share c WHERE c.shared_at < cutoff AND c.customer_id <> ALL (held)
+      AND NOT EXISTS (SELECT FROM cdp_data.referral r WHERE r.referral_code_id = c.referral_code_id AND r.method = 'share');
     GET DIAGNOSTICS more = ROW_COUNT;
   END IF;
   RAISE NOTICE 'maintain: % referral clicks and % shares past their retention', n, more;

@@ -16,6 +16,7 @@ CREATE TABLE IF NOT EXISTS cdp_data.referral_code (
   revoked_reason text COLLATE "C" CHECK (octet_length(revoked_reason) <= 200),
   CHECK ((kind = 'random') = (code ~ '^[2-9A-HJKMNP-Z]{9}$'))
 );
+ALTER TABLE cdp_data.referral_code ADD COLUMN IF NOT EXISTS erased_at timestamptz;
 CREATE INDEX IF NOT EXISTS referral_code_customer_idx ON cdp_data.referral_code (customer_id, referral_campaign_id);
 -- Two vanity codes that look alike are one: anna-01 and annaol.
 CREATE UNIQUE INDEX IF NOT EXISTS referral_code_look_once ON cdp_data.referral_code (translate(replace(code, '-', ''), '0134578', 'oleastb')) WHERE kind = 'vanity' AND revoked_reason IS DISTINCT FROM 'erased';
@@ -26,6 +27,11 @@ COMMENT ON COLUMN cdp_data.referral_code.customer_id IS 'The advocate: his home 
 COMMENT ON COLUMN cdp_data.referral_code.is_test IS 'What comes by it is marked as a test: never rewarded, in no report.';
 COMMENT ON COLUMN cdp_data.referral_code.channel IS 'Where it was given out; '''': nowhere in particular.';
 COMMENT ON COLUMN cdp_data.referral_code.expires_at IS 'First moment at which it does not count any more; NULL: never. revoked_at likewise, by hand, by rotation or by an erasure (revoked_reason).';
+COMMENT ON COLUMN cdp_data.referral_code.erased_at IS 'When its advocate was erased: nobody is brought by it from then on, what came before stands. NULL: he was not.';
+
+-- step: referral strangers
+CREATE SEQUENCE IF NOT EXISTS cdp_data.referral_stranger_seq AS bigint;
+COMMENT ON SEQUENCE cdp_data.referral_stranger_seq IS 'Numbers of people who were erased with all their rows, where a row of another person names them: below zero in those rows (cdp_internal.referral_stranger()).';
 
 -- step: referral_word
 CREATE TABLE IF NOT EXISTS cdp_data.referral_word (
@@ -210,7 +216,7 @@ CREATE INDEX IF NOT EXISTS referral_campaign_idx ON cdp_data.referral (referral_
 CREATE INDEX IF NOT EXISTS referral_open_idx ON cdp_data.referral (state) WHERE state IN ('pending', 'review');
 COMMENT ON TABLE cdp_data.referral IS 'Who referred whom. A person has at most one live referral (pending, approved, review, rejected) in a group of campaigns and at a level; others of his are duplicate, those that do not meet the terms ineligible. Follows from the events, the terms and the identity of now: cdp_internal.referral_decide(); what is decided about suspicion stays.';
 COMMENT ON COLUMN cdp_data.referral.level IS '2: the referrer brought him who brought the referee.';
-COMMENT ON COLUMN cdp_data.referral.referrer_id IS 'Home customer of the advocate (of his code); referee_id that of the conversion. Below zero: a person who was erased.';
+COMMENT ON COLUMN cdp_data.referral.referrer_id IS 'Home customer of the advocate (of his code); referee_id that of the conversion. Below zero: a person who was erased, with one number wherever he stands as advocate.';
 COMMENT ON COLUMN cdp_data.referral.method IS 'What tied them: manual, code (typed), click, claim (mail or phone of the advocate given), share (sent to an address of the referee), network (same address and browser within an hour); sticky is for later conversions in reports.';
 COMMENT ON COLUMN cdp_data.referral.first_conversion_id IS 'The conversion that was attributed; later ones of the referee go with it. attributed_at: its time.';
 COMMENT ON COLUMN cdp_data.referral.terms_version IS 'The terms at attributed_at.';
@@ -261,12 +267,12 @@ SELECT cdp_internal.declare_personal_data('referral', 'cdp_data.' || v.t, c, v.c
   ('referral_click', 'source_key', 'pseudonym', 'customer_id', 'digest', 'becomes erased <number>'), ('referral_click', 'ip_digest net_digest agent_digest device_digest', 'pseudonym', 'customer_id', 'clear', 'keyed digests'),
   ('referral_click', 'referrer_host country channel variant', 'behaviour', 'customer_id', 'clear', NULL::text),
   ('referral_share', 'customer_id touchpoint_id', 'pseudonym', 'customer_id', 'unlink', 'who shared his code'), ('referral_share', 'source_key', 'pseudonym', 'customer_id', 'digest', 'becomes erased <number>'),
-  ('referral_share', 'recipient_digest', 'pseudonym', 'customer_id', 'clear', 'keyed digest of the address of another person'), ('referral_share', 'channel', 'behaviour', 'customer_id', 'clear', NULL),
+  ('referral_share', 'recipient_digest', 'pseudonym', 'customer_id', 'unlink', 'keyed digest of the address of another person, cleared with that one'), ('referral_share', 'channel', 'behaviour', 'customer_id', 'clear', NULL),
   ('referral_conversion', 'customer_id identifier_id touchpoint_id', 'pseudonym', 'customer_id', 'unlink', 'what a referred person bought'),
   ('referral_conversion', 'source_key', 'pseudonym', 'customer_id', 'digest', 'becomes erased <number>'),
   ('referral_conversion', 'ip_digest net_digest agent_digest device_digest payment_digest address_digest', 'pseudonym', 'customer_id', 'clear', 'keyed digests'),
   ('referral_conversion', 'kind', 'behaviour', 'customer_id', 'unlink', NULL), ('referral_conversion', 'value_minor eligible_minor', 'financial', 'customer_id', 'unlink', NULL),
-  ('referral_conversion', 'claimed_customer_id', 'pseudonym', 'claimed_customer_id', 'clear', 'whom a referred person named'), ('referral_conversion', 'manual_customer_id', 'pseudonym', 'manual_customer_id', 'clear', 'whom somebody named by hand'),
+  ('referral_conversion', 'claimed_customer_id', 'pseudonym', 'claimed_customer_id', 'unlink', 'whom a referred person named'), ('referral_conversion', 'manual_customer_id', 'pseudonym', 'manual_customer_id', 'unlink', 'whom somebody named by hand'),
   ('referral_refund', 'customer_id touchpoint_id', 'pseudonym', 'customer_id', 'unlink', 'what a referred person gave back'), ('referral_refund', 'source_key', 'pseudonym', 'customer_id', 'digest', 'becomes erased <number>'),
   ('referral_refund', 'amount_minor', 'financial', 'customer_id', 'unlink', NULL),
   ('referral', 'referrer_id', 'pseudonym', 'referrer_id', 'unlink', 'who brought somebody'), ('referral', 'referee_id', 'pseudonym', 'referee_id', 'unlink', 'who was brought'),

@@ -1,7 +1,7 @@
 -- Who referred whom: each rule of the attribution at its border, what merges, unmerges, late news and refunds change, and that
 -- doing it again changes nothing. Fraud is not asked here: no evidence of it is given.
 BEGIN;
-SELECT plan(64);
+SELECT plan(75);
 SET timezone = 'Pacific/Chatham';
 SELECT cdp.add_source('web'), cdp.add_source('shop') \g /dev/null
 SELECT cdp.identify('shop', jsonb_build_object('user_id', u)) FROM unnest('{anna,ben,carl,dora,eve,fay}'::text[]) u \g /dev/null
@@ -143,6 +143,35 @@ SELECT pg_temp.buy('b76', pg_temp.m('p75'), '2026-01-29 10:00+00', 'sign_up', co
 SELECT is(pg_temp.state('b75') || '; ' || pg_temp.state('b76'), '1 duplicate already_referred; 1 approved', 'what happened first counts, whenever it was told');
 SELECT is((SELECT array_agg(concat_ws('>', from_state, to_state) ORDER BY referral_decision_id) FROM cdp_data.referral_decision d JOIN cdp_data.referral r USING (referral_id) JOIN cdp_data.referral_conversion c ON c.referral_conversion_id = r.first_conversion_id WHERE c.source_key = 'b75'),
   '{pending,pending>approved,approved>duplicate}', 'every step is kept');
+-- Rejections: of an advocate for a person, not of a conversion. Erased advocates: whom they brought stays referred.
+SELECT pg_temp.buy('b80', '{"email": "p80@example.org"}', '2026-02-01 10:00+00', 'sign_up', code => 'friends-of-anna'), pg_temp.buy('b81', '{"email": "p80@example.org"}', '2026-02-02 10:00+00', 'sign_up', code => 'more-of-anna') \g /dev/null
+SELECT cdp.confirm_fraud((SELECT x.referral_id FROM cdp_data.referral x JOIN cdp_data.referral_conversion c ON c.referral_conversion_id = x.first_conversion_id WHERE c.source_key = 'b80')) \g /dev/null
+SELECT is(pg_temp.decide('p80@example.org') || pg_temp.state('b80'), '01 rejected fraud_score', 'a rejected advocate stays rejected, though another conversion names him');
+SELECT pg_temp.buy('b82', '{"email": "p80@example.org"}', '2026-02-03 10:00+00', 'sign_up', code => 'friends-of-ben') \g /dev/null
+SELECT is(pg_temp.state('b80') || '; ' || pg_temp.state('b82'), '1 duplicate already_referred; 1 approved', 'another one goes before him');
+SELECT pg_temp.buy('b83', '{"email": "p80@example.org"}', '2026-02-04 10:00+00', 'sign_up', code => 'friends-of-anna') \g /dev/null
+SELECT is(pg_temp.decide('p80@example.org') || pg_temp.state('b80') || '; ' || pg_temp.state('b82'), '01 duplicate already_referred; 1 approved', 'and stays before him');
+SELECT pg_temp.click('c84', pg_temp.c('p84'), 'friends-of-ben', '2026-01-31 10:00+00'), pg_temp.buy('b84', pg_temp.m('p84'), '2026-02-01 10:00+00', 'sign_up', code => 'friends-of-anna') \g /dev/null
+SELECT cdp.confirm_fraud((SELECT x.referral_id FROM cdp_data.referral x JOIN cdp_data.referral_conversion c ON c.referral_conversion_id = x.first_conversion_id WHERE c.source_key = 'b84')) \g /dev/null
+SELECT pg_temp.decide('p84@example.org') \g /dev/null
+SELECT is((SELECT string_agg(concat_ws(' ', x.state, x.method), ', ' ORDER BY x.referral_id) FROM cdp_data.referral x JOIN cdp_data.referral_conversion c ON c.referral_conversion_id = x.first_conversion_id WHERE c.source_key = 'b84'), 'duplicate code, approved click', 'also by other evidence of the same conversion');
+SELECT cdp.identify('shop', jsonb_build_object('user_id', u)) FROM unnest('{gil,hal}'::text[]) u \g /dev/null
+SELECT cdp.issue_referral_code(c, pg_temp.who(u), pg_temp.code(c, u), issued_at => '2026-01-05 00:00+00') FROM unnest('{friends,more}'::text[]) c, unnest('{gil,hal}'::text[]) u \g /dev/null
+CREATE TEMP TABLE gone AS SELECT u, n, 'p9-' || n || '-' || u AS p FROM unnest('{gil,hal}'::text[]) u, generate_series(1, 5) n;
+SELECT cdp.referral_share('web', 's' || p, 'friends-of-' || u, 'email', '2026-02-01 10:00+00', jsonb_build_object('email', p || '@example.org')) FROM gone WHERE n = 4 \g /dev/null
+SELECT pg_temp.buy('b' || p, jsonb_build_object('email', p || '@example.org'), '2026-02-01 11:00+00', 'sign_up', code => CASE WHEN n IN (1, 5) THEN 'friends-of-' || u WHEN n = 2 THEN 'friends-of-ben' END, advocate => CASE WHEN n = 3 THEN jsonb_build_object('user_id', u) END) FROM gone \g /dev/null
+SELECT cdp.set_referral_advocate('web', 'b' || p, 'friends', pg_temp.who(u)) FROM gone WHERE n = 2 \g /dev/null
+SELECT pg_temp.buy('c' || p, jsonb_build_object('email', p || '@example.org'), '2026-02-02 11:00+00', 'sign_up', code => 'more-of-' || u) FROM gone WHERE n = 5 \g /dev/null
+SELECT cdp.confirm_fraud(x.referral_id) FROM cdp_data.referral x JOIN cdp_data.referral_conversion c ON c.referral_conversion_id = x.first_conversion_id WHERE c.source_key ~ '^bp9-5' \g /dev/null
+CREATE FUNCTION pg_temp.gone(u text) RETURNS text LANGUAGE sql STABLE AS $$ SELECT string_agg(concat_ws(' ', g.n, x.method, x.state, x.score IS NOT NULL), ', ' ORDER BY g.n, x.referral_id) FROM gone g JOIN cdp_data.referral_conversion c ON c.source_key = 'b' || g.p JOIN cdp_data.referral x ON x.first_conversion_id = c.referral_conversion_id WHERE g.u = gone.u $$;
+SELECT pg_temp.gone('gil') AS before \gset
+SELECT is(:'before'::text, '1 code approved t, 2 code duplicate t, 2 manual approved t, 3 claim approved t, 4 share approved t, 5 code rejected t', 'brought by code, by hand, by name, by a share, and by fraud');
+SELECT cdp.erase_customer(pg_temp.who(u), CASE u WHEN 'gil' THEN 'delete' ELSE 'anonymise' END) FROM unnest('{gil,hal}'::text[]) u \g /dev/null
+SELECT is((SELECT count(*) FROM cdp_internal.referral_decide(ARRAY(SELECT cdp.customer_of('email', p || '@example.org') FROM gone))), 0::bigint, 'their advocate is erased: nothing changes');
+SELECT is(pg_temp.gone(u), :'before', 'whom ' || u || ' brought stays referred') FROM unnest('{gil,hal}'::text[]) u;
+SELECT is((SELECT count(DISTINCT x.referrer_id) FROM gone g JOIN cdp_data.referral_conversion c ON c.source_key = 'b' || g.p JOIN cdp_data.referral x ON x.first_conversion_id = c.referral_conversion_id WHERE x.method <> 'code' OR g.n <> 2), 2::bigint, 'each is one stranger');
+SELECT is(pg_temp.buy('bp9-6', '{"email": "p9-6@example.org"}', clock_timestamp(), advocate => '{"user_id": "gil"}'), NULL, 'nobody is brought by him any more');
+SELECT is_empty($$SELECT count(*) FROM cdp_data.referral_share s JOIN cdp_data.referral_code k USING (referral_code_id) WHERE k.erased_at IS NOT NULL AND (s.channel <> '' OR s.recipient_digest IS NULL) HAVING count(*) > 0$$, 'shares stay for whom they were');
 -- Everything once more: nothing changes, and what is live is one for each person and group.
 CREATE TEMP TABLE before AS SELECT md5(string_agg(r::text, '|' ORDER BY referral_id)) AS m, (SELECT count(*) FROM cdp_data.referral_decision) AS n FROM cdp_data.referral r;
 SELECT is((SELECT count(*) FROM cdp_internal.referral_decide(ARRAY(SELECT DISTINCT customer_id FROM cdp_data.referral_conversion))), 0::bigint, 'all people at once, again');
