@@ -246,8 +246,8 @@ BEGIN
   PERFORM cdp_internal.referral_note(changes, 'system', moment);
   ids := ids || ARRAY(SELECT (c ->> 'referral_id')::bigint FROM jsonb_array_elements(changes) c);
   PERFORM cdp_internal.referral_score_pending(array_agg(r.referral_id ORDER BY r.referral_id), CASE WHEN as_of IS NULL THEN greatest(moment, max(r.attributed_at)) ELSE as_of END)
-  PERFORM cdp_internal.open_reviews(ARRAY(SELECT r.referral_id FROM cdp_data.referral r WHERE r.referral_id = ANY (ids) AND r.state = 'review' AND r.reason = 'unmerged' ORDER BY r.referral_id), 'unmerged', moment);
   FROM cdp_data.referral r WHERE r.referral_id = ANY (ids) AND r.state = 'pending';
+  PERFORM cdp_internal.open_reviews(ARRAY(SELECT r.referral_id FROM cdp_data.referral r WHERE r.referral_id = ANY (ids) AND r.state = 'review' AND r.reason = 'unmerged' ORDER BY r.referral_id), 'unmerged', moment);
   IF ids <> '{}' THEN
     ids := ids || cdp_internal.referral_levels(held, moment);
     IF settle THEN
