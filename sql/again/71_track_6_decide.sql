@@ -191,24 +191,17 @@ END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_settled(bigint[], timestamptz) IS 'Has the rewards of these referrals brought to what they should be by the events up to as_of (NULL: all that are known).';
 
-CREATE OR REPLACE FUNCTION cdp_internal.referral_decide(roots bigint[], as_of timestamptz DEFAULT NULL, settle boolean DEFAULT true) RETURNS SETOF bigint
+CREATE OR REPLACE FUNCTION cdp_internal.referral_decide_once(held bigint[], as_of timestamptz, moment timestamptz) RETURNS bigint[]
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
-  moment timestamptz;
-  held bigint[];
-  wanted jsonb;
+  wanted jsonb := (SELECT jsonb_agg(to_jsonb(c)) FROM cdp_internal.referral_choose(held, coalesce(as_of, 'infinity')) c);
   changes jsonb;
   ids bigint[];
 BEGIN
-  -- Nobody merges or parts them, nor decides about them, until this transaction ends.
-  held := cdp_internal.lock_customers(NULL, false, ARRAY(SELECT DISTINCT cdp_internal.root_of(u) FROM unnest(roots) u WHERE u IS NOT NULL));
-  -- The clock once they are held: what others did meanwhile is before it. What is known counts, though another clock runs ahead.
-  moment := coalesce(as_of, clock_timestamp());
-  wanted := (SELECT jsonb_agg(to_jsonb(c)) FROM cdp_internal.referral_choose(held, coalesce(as_of, 'infinity')) c);
   IF wanted IS NULL THEN
-    RETURN;
+    RETURN '{}';
   END IF;
   -- What ends goes first: of a person one is live.
   WITH changed AS (
@@ -248,6 +241,49 @@ BEGIN
   PERFORM cdp_internal.referral_score_pending(array_agg(r.referral_id ORDER BY r.referral_id), CASE WHEN as_of IS NULL THEN greatest(moment, max(r.attributed_at)) ELSE as_of END)
   FROM cdp_data.referral r WHERE r.referral_id = ANY (ids) AND r.state = 'pending';
   PERFORM cdp_internal.open_reviews(ARRAY(SELECT r.referral_id FROM cdp_data.referral r WHERE r.referral_id = ANY (ids) AND r.state = 'review' AND r.reason = 'unmerged' ORDER BY r.referral_id), 'unmerged', moment);
+  RETURN ids;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.referral_decide_once(bigint[], timestamptz, timestamptz) IS
+'Brings the referrals of these roots, whom the caller holds, to what cdp_internal.referral_choose() says, with a decision for each change, and has new ones scored. Returns those that changed. Part of cdp_internal.referral_decide().';
+
+CREATE OR REPLACE FUNCTION cdp_internal.referral_brought(roots bigint[]) RETURNS SETOF bigint
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
+AS $$
+BEGIN
+  RETURN QUERY
+  SELECT DISTINCT cdp_internal.identifier_root(c.identifier_id)
+  FROM unnest(roots) u CROSS JOIN LATERAL cdp_internal.customers_under(u) m JOIN cdp_data.referral r ON r.referrer_id = m JOIN cdp_data.referral_conversion c ON c.referral_conversion_id = r.first_conversion_id
+  WHERE c.identifier_id > 0;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.referral_brought(bigint[]) IS 'Roots of the people for whom one of these roots is or was the advocate.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.referral_decide(roots bigint[], as_of timestamptz DEFAULT NULL, settle boolean DEFAULT true) RETURNS SETOF bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+  moment timestamptz;
+  people bigint[] := ARRAY(SELECT DISTINCT cdp_internal.root_of(u) FROM unnest(roots) u WHERE u IS NOT NULL);
+  held bigint[];
+  again bigint[];
+  ids bigint[] := '{}';
+  more bigint[];
+BEGIN
+  -- Nobody merges or parts them, nor decides about them, until this transaction ends; nor about those whose second level they are.
+  PERFORM cdp_internal.lock_customers(NULL, false, people || CASE WHEN EXISTS (SELECT FROM cdp_data.referral_terms t WHERE t.levels = 2) THEN ARRAY(SELECT b FROM cdp_internal.referral_brought(people) b) END);
+  held := ARRAY(SELECT DISTINCT cdp_internal.root_of(u) FROM unnest(people) u WHERE cdp_internal.root_of(u) IS NOT NULL ORDER BY 1);
+  -- The clock once they are held: what others did meanwhile is before it. What is known counts, though another clock runs ahead.
+  moment := coalesce(as_of, clock_timestamp());
+  again := held;
+  WHILE again <> '{}' LOOP
+    more := cdp_internal.referral_decide_once(again, as_of, moment);
+    ids := ids || more;
+    -- Who was rejected right now gives way to the next, of whom there is one less each time.
+    again := ARRAY(SELECT DISTINCT cdp_internal.identifier_root(c.identifier_id) FROM cdp_data.referral r JOIN cdp_data.referral_conversion c ON c.referral_conversion_id = r.first_conversion_id
+      WHERE r.referral_id = ANY (more) AND r.state = 'rejected' AND r.level = 1 ORDER BY 1);
+  END LOOP;
   IF ids <> '{}' THEN
     ids := ids || cdp_internal.referral_levels(held, moment);
     IF settle THEN

@@ -1,7 +1,7 @@
 -- Who referred whom: each rule of the attribution at its border, what merges, unmerges, late news and refunds change, and that
 -- doing it again changes nothing. Fraud is not asked here: no evidence of it is given.
 BEGIN;
-SELECT plan(75);
+SELECT plan(77);
 SET timezone = 'Pacific/Chatham';
 SELECT cdp.add_source('web'), cdp.add_source('shop') \g /dev/null
 SELECT cdp.identify('shop', jsonb_build_object('user_id', u)) FROM unnest('{anna,ben,carl,dora,eve,fay}'::text[]) u \g /dev/null
@@ -144,17 +144,24 @@ SELECT is(pg_temp.state('b75') || '; ' || pg_temp.state('b76'), '1 duplicate alr
 SELECT is((SELECT array_agg(concat_ws('>', from_state, to_state) ORDER BY referral_decision_id) FROM cdp_data.referral_decision d JOIN cdp_data.referral r USING (referral_id) JOIN cdp_data.referral_conversion c ON c.referral_conversion_id = r.first_conversion_id WHERE c.source_key = 'b75'),
   '{pending,pending>approved,approved>duplicate}', 'every step is kept');
 -- Rejections: of an advocate for a person, not of a conversion. Erased advocates: whom they brought stays referred.
+CREATE FUNCTION pg_temp.reject(k text) RETURNS void LANGUAGE plpgsql AS $$
+DECLARE id bigint := (SELECT x.referral_id FROM cdp_data.referral x JOIN cdp_data.referral_conversion c ON c.referral_conversion_id = x.first_conversion_id WHERE c.source_key = k AND x.state = 'approved'); BEGIN
+  UPDATE cdp_data.referral SET state = 'review' WHERE referral_id = id;
+  PERFORM cdp_internal.open_reviews(ARRAY[id], 'score', clock_timestamp()), cdp.decide_review(id, 'reject', is_fraud => false); END $$;
 SELECT pg_temp.buy('b80', '{"email": "p80@example.org"}', '2026-02-01 10:00+00', 'sign_up', code => 'friends-of-anna'), pg_temp.buy('b81', '{"email": "p80@example.org"}', '2026-02-02 10:00+00', 'sign_up', code => 'more-of-anna') \g /dev/null
-SELECT cdp.confirm_fraud((SELECT x.referral_id FROM cdp_data.referral x JOIN cdp_data.referral_conversion c ON c.referral_conversion_id = x.first_conversion_id WHERE c.source_key = 'b80')) \g /dev/null
+SELECT pg_temp.reject('b80') \g /dev/null
 SELECT is(pg_temp.decide('p80@example.org') || pg_temp.state('b80'), '01 rejected fraud_score', 'a rejected advocate stays rejected, though another conversion names him');
 SELECT pg_temp.buy('b82', '{"email": "p80@example.org"}', '2026-02-03 10:00+00', 'sign_up', code => 'friends-of-ben') \g /dev/null
 SELECT is(pg_temp.state('b80') || '; ' || pg_temp.state('b82'), '1 duplicate already_referred; 1 approved', 'another one goes before him');
 SELECT pg_temp.buy('b83', '{"email": "p80@example.org"}', '2026-02-04 10:00+00', 'sign_up', code => 'friends-of-anna') \g /dev/null
 SELECT is(pg_temp.decide('p80@example.org') || pg_temp.state('b80') || '; ' || pg_temp.state('b82'), '01 duplicate already_referred; 1 approved', 'and stays before him');
 SELECT pg_temp.click('c84', pg_temp.c('p84'), 'friends-of-ben', '2026-01-31 10:00+00'), pg_temp.buy('b84', pg_temp.m('p84'), '2026-02-01 10:00+00', 'sign_up', code => 'friends-of-anna') \g /dev/null
-SELECT cdp.confirm_fraud((SELECT x.referral_id FROM cdp_data.referral x JOIN cdp_data.referral_conversion c ON c.referral_conversion_id = x.first_conversion_id WHERE c.source_key = 'b84')) \g /dev/null
+SELECT pg_temp.reject('b84') \g /dev/null
 SELECT pg_temp.decide('p84@example.org') \g /dev/null
 SELECT is((SELECT string_agg(concat_ws(' ', x.state, x.method), ', ' ORDER BY x.referral_id) FROM cdp_data.referral x JOIN cdp_data.referral_conversion c ON c.referral_conversion_id = x.first_conversion_id WHERE c.source_key = 'b84'), 'duplicate code, approved click', 'also by other evidence of the same conversion');
+SELECT cdp.confirm_fraud(x.referral_id) FROM cdp_data.referral x JOIN cdp_data.referral_conversion c ON c.referral_conversion_id = x.first_conversion_id WHERE c.source_key = 'b82' \g /dev/null
+SELECT is(array_agg(pg_temp.decide('p80@example.org')), '{2,0}', 'where none is left') FROM generate_series(1, 2);
+SELECT is(pg_temp.state('b80') || '; ' || pg_temp.state('b82'), '1 rejected fraud_score; 1 duplicate already_referred', 'the first one stays rejected, and that is the end of it');
 SELECT cdp.identify('shop', jsonb_build_object('user_id', u)) FROM unnest('{gil,hal}'::text[]) u \g /dev/null
 SELECT cdp.issue_referral_code(c, pg_temp.who(u), pg_temp.code(c, u), issued_at => '2026-01-05 00:00+00') FROM unnest('{friends,more}'::text[]) c, unnest('{gil,hal}'::text[]) u \g /dev/null
 CREATE TEMP TABLE gone AS SELECT u, n, 'p9-' || n || '-' || u AS p FROM unnest('{gil,hal}'::text[]) u, generate_series(1, 5) n;
