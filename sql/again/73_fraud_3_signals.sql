@@ -111,39 +111,47 @@ DECLARE
   p_home bigint[];
   ring_run bigint := (SELECT r.fraud_ring_run_id FROM cdp_data.fraud_ring_run r WHERE r.as_of <= fraud_signals.as_of ORDER BY r.as_of DESC, r.fraud_ring_run_id DESC LIMIT 1);
   marked bytea[]; -- of many: digests of confirmed fraud, and of the lists
-  mails boolean := cdp_internal.key_file_is_set() AND (EXISTS (SELECT FROM cdp_data.fraud_history h WHERE h.kind IN ('email', 'phone')) OR EXISTS (SELECT FROM cdp_data.fraud_list l WHERE l.what IN ('email', 'phone')));
+  mails boolean := cdp_internal.key_file_is_set() AND (EXISTS (SELECT FROM cdp_data.fraud_history h WHERE h.kind IN ('email', 'phone')) OR EXISTS (SELECT FROM cdp_data.fraud_list l WHERE l.what IN ('email', 'phone') AND l.digest IS NOT NULL));
 BEGIN
+  IF cardinality(ids) <= 200 THEN
+    -- One plan for all of them; making it takes longer than using it.
+    PERFORM set_config('plan_cache_mode', 'force_generic_plan', true);
+  END IF;
   IF big THEN
     rid := ARRAY(SELECT r.referral_id FROM cdp_data.referral r WHERE r.attributed_at <= as_of AND (r.level = 1 AND NOT r.is_test OR r.referral_id = ANY (ids)));
     marked := ARRAY(SELECT h.digest FROM cdp_data.fraud_history h WHERE h.confirmed_at <= as_of AND (h.expires_at > as_of OR h.expires_at IS NULL) AND (h.cleared_at > as_of OR h.cleared_at IS NULL)
       UNION SELECT l.digest FROM cdp_data.fraud_list l WHERE l.digest IS NOT NULL AND l.added_at <= as_of AND (l.expires_at > as_of OR l.expires_at IS NULL) AND (l.removed_at > as_of OR l.removed_at IS NULL));
   ELSE
-    a_roots := ARRAY(SELECT DISTINCT CASE WHEN few THEN cdp_internal.root_of(cdp_internal.customer_root(NULL, omap, nullif(greatest(r.referrer_id, 0), 0), NULL)) ELSE cdp_internal.customer_root(cmap, omap, nullif(greatest(r.referrer_id, 0), 0), NULL) END FROM unnest(ids) AS i (id) JOIN cdp_data.referral r ON r.referral_id = i.id AND r.attributed_at <= as_of);
+    a_roots := ARRAY(SELECT DISTINCT cdp_internal.root_of(r.referrer_id) FROM unnest(ids) AS i (id) JOIN cdp_data.referral r ON r.referral_id = i.id AND r.attributed_at <= as_of);
     SELECT h.root, h.home INTO a_root, a_home FROM cdp_internal.fraud_homes(array_remove(a_roots, NULL)) h;
     rid := ARRAY(SELECT unnest(ids) UNION SELECT x.id FROM unnest(a_home) AS h (id) CROSS JOIN LATERAL (
       SELECT r.referral_id AS id FROM cdp_data.referral r WHERE r.referrer_id = h.id AND r.attributed_at <= as_of AND r.level = 1 AND NOT r.is_test AND CASE WHEN r.decided_at <= as_of THEN r.state ELSE cdp_internal.referral_state_at(r.referral_id, r.state, as_of) END NOT IN ('ineligible', 'duplicate')
       ORDER BY r.attributed_at DESC, r.referral_id DESC LIMIT 200) x);
     up_ids := cdp_internal.fraud_ancestors(array_remove(a_roots, NULL), as_of);
+    IF merged THEN
+      -- The map of those who take part.
+      cmap := (SELECT cdp_internal.customer_map(x.id, cdp_internal.root_of(x.id)) FROM (
+        SELECT DISTINCT y.id FROM unnest(rid || up_ids) AS i (id) JOIN cdp_data.referral r ON r.referral_id = i.id LEFT JOIN cdp_data.referral_conversion v ON moved AND v.referral_conversion_id = r.first_conversion_id
+          CROSS JOIN LATERAL (VALUES (r.referrer_id), (cdp_internal.customer_root(NULL, omap, nullif(greatest(r.referee_id, 0), 0), v.identifier_id))) AS y (id) WHERE y.id > 0) x
+        WHERE cdp_internal.root_of(x.id) <> x.id);
+    END IF;
   END IF;
   SELECT array_agg(DISTINCT x.camp), array_agg(DISTINCT x.a), array_agg(DISTINCT x.e) INTO camps, a_roots, e_roots
-  FROM (SELECT r.referral_campaign_id AS camp, CASE WHEN few THEN cdp_internal.root_of(cdp_internal.customer_root(NULL, omap, nullif(greatest(r.referrer_id, 0), 0), NULL)) ELSE cdp_internal.customer_root(cmap, omap, nullif(greatest(r.referrer_id, 0), 0), NULL) END AS a, CASE WHEN few THEN cdp_internal.root_of(cdp_internal.customer_root(NULL, omap, nullif(greatest(r.referee_id, 0), 0), v.identifier_id)) ELSE cdp_internal.customer_root(cmap, omap, nullif(greatest(r.referee_id, 0), 0), v.identifier_id) END AS e
+  FROM (SELECT r.referral_campaign_id AS camp, cdp_internal.customer_root(cmap, omap, nullif(greatest(r.referrer_id, 0), 0), NULL) AS a, cdp_internal.customer_root(cmap, omap, nullif(greatest(r.referee_id, 0), 0), v.identifier_id) AS e
     FROM unnest(rid) AS i (id) JOIN cdp_data.referral r ON r.referral_id = i.id AND r.attributed_at <= as_of LEFT JOIN cdp_data.referral_conversion v ON moved AND v.referral_conversion_id = r.first_conversion_id) x;
   IF camps IS NULL THEN
     RETURN;
   END IF;
   SELECT h.root, h.home INTO a_root, a_home FROM cdp_internal.fraud_homes(array_remove(a_roots, NULL)) h;
   SELECT h.root, h.home INTO p_root, p_home FROM cdp_internal.fraud_homes(ARRAY(SELECT u FROM unnest(e_roots) u WHERE u IS NOT NULL UNION SELECT u FROM unnest(a_roots) u WHERE u IS NOT NULL)) h;
-  IF cardinality(ids) <= 200 THEN
-    -- One plan for all of them; making it takes longer than using it.
-    PERFORM set_config('plan_cache_mode', 'force_generic_plan', true);
-  ELSIF big THEN
+  IF big THEN
     -- The planner knows little of what the parts of the query give each other, and takes each for small.
     PERFORM set_config('enable_nestloop', 'off', true);
   END IF;
 
   RETURN QUERY
   WITH r0 AS MATERIALIZED ( -- referrals, each with its conversion and its click
-    SELECT r.referral_id AS id, r.referral_id = ANY (ids) AS asked, r.referral_campaign_id AS camp, r.terms_version AS tv, r.attributed_at AS t, r.referral_code_id AS code, CASE WHEN r.decided_at <= as_of THEN r.state ELSE cdp_internal.referral_state_at(r.referral_id, r.state, as_of) END AS state, r.reason, CASE WHEN few THEN cdp_internal.root_of(cdp_internal.customer_root(NULL, omap, nullif(greatest(r.referrer_id, 0), 0), NULL)) ELSE cdp_internal.customer_root(cmap, omap, nullif(greatest(r.referrer_id, 0), 0), NULL) END AS a, CASE WHEN few THEN cdp_internal.root_of(cdp_internal.customer_root(NULL, omap, nullif(greatest(r.referee_id, 0), 0), v.identifier_id)) ELSE cdp_internal.customer_root(cmap, omap, nullif(greatest(r.referee_id, 0), 0), v.identifier_id) END AS e,
+    SELECT r.referral_id AS id, r.referral_id = ANY (ids) AS asked, r.referral_campaign_id AS camp, r.terms_version AS tv, r.attributed_at AS t, r.referral_code_id AS code, CASE WHEN r.decided_at <= as_of THEN r.state ELSE cdp_internal.referral_state_at(r.referral_id, r.state, as_of) END AS state, r.reason, cdp_internal.customer_root(cmap, omap, nullif(greatest(r.referrer_id, 0), 0), NULL) AS a, cdp_internal.customer_root(cmap, omap, nullif(greatest(r.referee_id, 0), 0), v.identifier_id) AS e,
       r.level = 1 AND NOT r.is_test AS plain, v.ip_digest AS vip,
       coalesce(v.ip_digest, c.ip_digest) AS ip, coalesce(v.net_digest, c.net_digest) AS net, coalesce(v.device_digest, c.device_digest) AS device, v.payment_digest AS payment, v.address_digest AS address,
       CASE WHEN v.ip_digest IS NULL THEN c.ip_digest || c.agent_digest ELSE v.ip_digest || v.agent_digest END AS ip_ua,
@@ -162,7 +170,7 @@ BEGIN
   ), edge AS MATERIALIZED (
     SELECT r.id, r.a, r.e FROM r0 r WHERE up_ids IS NULL AND r.plain AND r.state NOT IN ('ineligible', 'duplicate')
     UNION ALL
-    SELECT r.referral_id, CASE WHEN few THEN cdp_internal.root_of(cdp_internal.customer_root(NULL, omap, nullif(greatest(r.referrer_id, 0), 0), NULL)) ELSE cdp_internal.customer_root(cmap, omap, nullif(greatest(r.referrer_id, 0), 0), NULL) END, CASE WHEN few THEN cdp_internal.root_of(cdp_internal.customer_root(NULL, omap, nullif(greatest(r.referee_id, 0), 0), v.identifier_id)) ELSE cdp_internal.customer_root(cmap, omap, nullif(greatest(r.referee_id, 0), 0), v.identifier_id) END
+    SELECT r.referral_id, cdp_internal.customer_root(cmap, omap, nullif(greatest(r.referrer_id, 0), 0), NULL), cdp_internal.customer_root(cmap, omap, nullif(greatest(r.referee_id, 0), 0), v.identifier_id)
     FROM unnest(up_ids) AS i (id) JOIN cdp_data.referral r ON r.referral_id = i.id LEFT JOIN cdp_data.referral_conversion v ON moved AND v.referral_conversion_id = r.first_conversion_id
   ), ph AS MATERIALIZED ( -- everybody concerned, under all his homes; with the identifier where an unmerge gave it to him
     SELECT p.root, p.home, NULL::bigint AS iid FROM unnest(p_root, p_home) AS p (root, home)

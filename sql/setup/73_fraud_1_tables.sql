@@ -214,6 +214,8 @@ COMMENT ON COLUMN cdp_data.fraud_code.clicks IS 'Of people in the 30 days before
 
 -- step: fraud indexes
 CREATE INDEX IF NOT EXISTS referral_referrer_time_idx ON cdp_data.referral (referrer_id, attributed_at);
+CREATE INDEX IF NOT EXISTS fraud_list_removed_idx ON cdp_data.fraud_list (removed_at) WHERE removed_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS fraud_list_expires_idx ON cdp_data.fraud_list (expires_at) WHERE expires_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS fraud_list_digest_idx ON cdp_data.fraud_list (digest) WHERE digest IS NOT NULL;
 CREATE INDEX IF NOT EXISTS fraud_list_value_idx ON cdp_data.fraud_list (value) WHERE value IS NOT NULL;
 CREATE INDEX IF NOT EXISTS referral_conversion_net_idx ON cdp_data.referral_conversion (net_digest, occurred_at) WHERE net_digest IS NOT NULL;
