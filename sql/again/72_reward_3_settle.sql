@@ -339,7 +339,12 @@ BEGIN
     w.voided_at := CASE WHEN part = 0 THEN coalesce(w.voided_at, as_of) END;
     IF was_new THEN
       INSERT INTO cdp_data.reward (reward_id, idempotency_key, referral_id, referral_conversion_id, reward_rule_id, side, level, milestone, customer_id, referral_campaign_id, currency, wanted_minor, amount_minor, clawed_minor, reserved_minor, pending_minor, hold_until, granted_at, voided_at, reason, counters, horizon, later_minor, later_until)
-      VALUES (w.reward_id, p.key, p.referral_id, p.referral_conversion_id, p.reward_rule_id, p.side, p.level, p.milestone, p.customer_id, p.referral_campaign_id, p.currency, w.wanted_minor, w.amount_minor, w.clawed_minor, w.reserved_minor, w.pending_minor, w.hold_until, as_of, w.voided_at, w.reason, w.counters, horizon, w.later_minor, w.later_until);
+      VALUES (w.reward_id, p.key, p.referral_id, p.referral_conversion_id, p.reward_rule_id, p.side, p.level, p.milestone, p.customer_id, p.referral_campaign_id, p.currency, w.wanted_minor, w.amount_minor, w.clawed_minor, w.reserved_minor, w.pending_minor, w.hold_until, as_of, w.voided_at, w.reason, w.counters, horizon, w.later_minor, w.later_until)
+      -- On an older snapshot somebody else's may be there unseen: that is 40001, too.
+      ON CONFLICT DO NOTHING;
+      IF NOT FOUND THEN
+        RAISE EXCEPTION 'a reward was made by somebody else at the same time' USING ERRCODE = 'serialization_failure', DETAIL = format('Of referral %s.', p.referral_id), HINT = 'Try again.';
+      END IF;
     ELSE
       UPDATE cdp_data.reward x SET wanted_minor = w.wanted_minor, amount_minor = w.amount_minor, clawed_minor = w.clawed_minor, reserved_minor = w.reserved_minor, pending_minor = w.pending_minor, available_minor = w.available_minor, expired_minor = w.expired_minor, owed_minor = w.owed_minor,
         hold_until = w.hold_until, later_minor = w.later_minor, later_until = w.later_until, voided_at = w.voided_at, reason = w.reason, counters = w.counters, shut = w.shut, revision = w.revision, horizon = settle_held.horizon WHERE x.reward_id = w.reward_id;
