@@ -2,12 +2,21 @@
 
 CREATE OR REPLACE FUNCTION cdp_internal.erase_of_values_referral_track(customers bigint[], homes bigint[], identifiers bigint[], fresh bigint, mode text)
 RETURNS TABLE (table_name text, action text, n bigint)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off SET plan_cache_mode = force_custom_plan
 AS $$
 #variable_conflict use_variable
 DECLARE
-  keys integer[] := ARRAY(SELECT DISTINCT get_byte(s.recipient_digest, 0) * 256 + get_byte(s.recipient_digest, 1) FROM cdp_data.referral_share s WHERE s.recipient_digest IS NOT NULL);
+  keys integer[] := '{}';
+  first bytea := (SELECT s.recipient_digest FROM cdp_data.referral_share s WHERE s.recipient_digest IS NOT NULL ORDER BY s.recipient_digest LIMIT 1);
+  key integer;
 BEGIN
+  -- One index probe for each key with which digests were made.
+  WHILE first IS NOT NULL LOOP
+    key := get_byte(first, 0) * 256 + get_byte(first, 1);
+    keys := keys || key;
+    EXIT WHEN key = 32767;
+    first := (SELECT s.recipient_digest FROM cdp_data.referral_share s WHERE s.recipient_digest >= int2send((key + 1)::smallint) ORDER BY s.recipient_digest LIMIT 1);
+  END LOOP;
   -- What others shared with her stays as their act; to whom it went does not.
   IF keys <> '{}' THEN
     UPDATE cdp_data.referral_share s SET recipient_digest = NULL
