@@ -1,9 +1,14 @@
 -- Referral room, ledger: how anything is posted. Locks of the room are taken in one order: books (cdp_internal.hold_books()), rewards,
--- payouts, counters by key, the table of closed months, accounts by number. So sessions wait for each other and never in a circle.
+-- payouts, the table of closed months, counters by key, accounts by number. So sessions wait for each other and never in a circle.
 
 CREATE OR REPLACE FUNCTION cdp_internal.ledger_key(VARIADIC parts text[]) RETURNS bytea
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN sha256(convert_to(to_jsonb(parts)::text, 'UTF8'));
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  -- In SQL it would be planned anew by each statement that calls it.
+  RETURN sha256(convert_to(to_jsonb(parts)::text, 'UTF8'));
+END
+$$;
 COMMENT ON FUNCTION cdp_internal.ledger_key(text[]) IS 'sha256 of a list of texts, 32 bytes: no two lists give the same text before it is hashed. NULL and '''' differ.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.ledger_accounts(kinds text[], campaigns integer[], customers bigint[], currencies text[]) RETURNS bigint[]

@@ -191,7 +191,7 @@ $$;
 COMMENT ON FUNCTION cdp_internal.reward_held(bigint, bigint, bigint, timestamptz, timestamptz) IS
 'How what is pending of a reward is held: own is what of it (net of refunds) the conversion earned by itself, held until own_until; the rest came with a tier, held until rest_until; released: what left the hold before. hold_until: when something is released next; later_minor of what is pending waits on, until later_until (0, NULL: nothing).';
 
-CREATE OR REPLACE FUNCTION cdp_internal.settle_held(pairs cdp_internal.reward_pair[], as_of timestamptz, horizon timestamptz, keys text[], minors bigint[], counts bigint[], quick boolean) RETURNS bigint
+CREATE OR REPLACE FUNCTION cdp_internal.settle_held(pairs cdp_internal.reward_pair[], as_of timestamptz, horizon timestamptz, keys text[], minors bigint[], counts bigint[]) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 #variable_conflict use_variable
@@ -363,9 +363,6 @@ BEGIN
   posted := cdp_internal.write_moves(moves, as_of);
   SELECT array_agg(u.key), array_agg(u.minor), array_agg(u.count) INTO ck, cm, cn FROM unnest(keys, more_minor, more_count) AS u (key, minor, count) WHERE u.minor <> 0 OR u.count <> 0;
   IF cdp_internal.counter_add(ck, cm, cn) < cardinality(ck) THEN
-    IF quick THEN
-      RAISE EXCEPTION 'a cap has less room than was found' USING ERRCODE = 'CDPRT';
-    END IF;
     RAISE EXCEPTION 'a cap has less room than was found' USING ERRCODE = 'serialization_failure', HINT = 'Try again.';
   END IF;
   IF posted.accounts IS NOT NULL THEN
@@ -374,65 +371,35 @@ BEGIN
   RETURN n;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.settle_held(cdp_internal.reward_pair[], timestamptz, timestamptz, text[], bigint[], bigint[], boolean) IS
-'Makes rewards what they should be: grants what caps leave, takes back what is owed no more (set aside, pending, available, expired, then as a receivable), moves between set aside and approved, posts all of it and counts it. keys, minors, counts: the counters in the order of their keys and their room (NULL: no limit), held by the caller, or with quick only looked at: then error CDPRT when one has less room in the end. as_of: the moment of the postings; horizon: the events up to then were known. A payout that was not sent and pays a reward that shrinks is cancelled. Returns how many rewards changed. The caller holds the people.';
-
-CREATE OR REPLACE FUNCTION cdp_internal.glance_pairs(pairs cdp_internal.reward_pair[], OUT keys text[], OUT minors bigint[], OUT counts bigint[], OUT quick boolean)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
-AS $$
-DECLARE
-  p cdp_internal.reward_pair;
-  want bigint := 0;
-  wanted text[] := '{}';
-  caps bigint[] := '{}';
-  most bigint[] := '{}';
-  minor_caps bigint[];
-  count_caps bigint[];
-  at integer;
-BEGIN
-  quick := false;
-  FOREACH p IN ARRAY pairs LOOP
-    IF p.reward_id IS NOT NULL OR p.family <> '{}' OR cardinality(wanted) > 50 THEN
-      RETURN;
-    END IF;
-    want := want + p.wanted;
-    wanted := wanted || p.cap_keys;
-    caps := caps || p.cap_minors;
-    most := most || p.cap_counts;
-  END LOOP;
-  SELECT array_agg(c.counter_key ORDER BY c.counter_key), array_agg(c.cap_minor - c.used_minor ORDER BY c.counter_key), array_agg(c.cap_count - c.used_count ORDER BY c.counter_key), array_agg(c.cap_minor ORDER BY c.counter_key), array_agg(c.cap_count ORDER BY c.counter_key)
-  INTO keys, minors, counts, minor_caps, count_caps FROM cdp_data.reward_counter c WHERE c.counter_key = ANY (wanted);
-  FOR i IN 1 .. cardinality(wanted) LOOP
-    at := array_position(keys, wanted[i]);
-    IF at IS NULL OR minor_caps[at] IS DISTINCT FROM caps[i] OR count_caps[at] IS DISTINCT FROM most[i] OR minors[at] < 20 * want OR counts[at] < 20 * cardinality(pairs) THEN
-      RETURN;
-    END IF;
-  END LOOP;
-  quick := true;
-END
-$$;
-COMMENT ON FUNCTION cdp_internal.glance_pairs(cdp_internal.reward_pair[]) IS
-'A look at the counters of a few new rewards, without a lock: quick when all are there and have room for twenty times as much, so that they need be held at the very end only.';
+COMMENT ON FUNCTION cdp_internal.settle_held(cdp_internal.reward_pair[], timestamptz, timestamptz, text[], bigint[], bigint[]) IS
+'Makes rewards what they should be: grants what caps leave, takes back what is owed no more (set aside, pending, available, expired, then as a receivable), moves between set aside and approved, posts all of it and counts it. keys, minors, counts: the counters in the order of their keys and their room (NULL: no limit), held by the caller. as_of: the moment of the postings; horizon: the events up to then were known. A payout that was not sent and pays a reward that shrinks is cancelled. Returns how many rewards changed. The caller holds the people.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.settle_pairs(pairs cdp_internal.reward_pair[], as_of timestamptz, horizon timestamptz) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
-  room record := cdp_internal.glance_pairs(pairs);
+  room record;
+  -- Before the counters, on all roads, so that nobody waits in a circle with who closes a month.
+  closed date := cdp_internal.ledger_closed();
 BEGIN
-  IF room.quick THEN
-    BEGIN
-      RETURN cdp_internal.settle_held(pairs, as_of, horizon, room.keys, room.minors, room.counts, true);
-    EXCEPTION WHEN SQLSTATE 'CDPRT' THEN
-      NULL; -- others were faster: once more, with the counters in hand
-    END;
+  IF cardinality(pairs) <= 50 THEN
+    room := cdp_internal.glance_pairs(pairs);
+    IF room.margin >= 1000 THEN
+      RETURN cdp_internal.grant_pairs(pairs, as_of, horizon, closed, room.keys, room.minors, room.counts);
+    ELSIF room.margin >= 20 THEN
+      BEGIN
+        RETURN cdp_internal.grant_pairs(pairs, as_of, horizon, closed, room.keys, room.minors, room.counts);
+      EXCEPTION WHEN serialization_failure THEN
+        NULL; -- others were faster: once more, with the counters in hand
+      END;
+    END IF;
   END IF;
   room := cdp_internal.hold_pairs(pairs);
-  RETURN cdp_internal.settle_held(pairs, as_of, horizon, room.keys, room.minors, room.counts, false);
+  RETURN cdp_internal.settle_held(pairs, as_of, horizon, room.keys, room.minors, room.counts);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.settle_pairs(cdp_internal.reward_pair[], timestamptz, timestamptz) IS
-'cdp_internal.settle_held() of these rewards. While caps are far away their counters, which everybody wants, are locked for the end of the work only, by the statement that tests them; near a cap they are held from the beginning. Returns how many rewards changed.';
+'Makes rewards what they should be: cdp_internal.settle_held(), or for new ones whose caps are far away cdp_internal.grant_pairs(), where the counters, which everybody wants, are locked for the end of the work only. With room for less than a thousand times as much a lost race for the last of it is run again with the counters held from the beginning, with room for less than twenty times they are held at once. Returns how many rewards changed. Error 40001: others used up a thousand times as much meanwhile.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.reward_settle(ids bigint[], as_of timestamptz DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off

@@ -318,11 +318,12 @@ cdp_fraud_components(PG_FUNCTION_ARGS)
 	GraphCall	call;
 	int32	   *parent;
 	uint32	   *lowest;
-	const CdpGraphSide *side = &call.graph.side[0];
+	const CdpGraphSide *side;
 	int			hub_cap = cdp_graph_bounded(fcinfo, 1, "hub_cap", 1, PG_INT32_MAX);
 
 	if (!begin_call(fcinfo, &call, 0, false, false))
 		return (Datum) 0;
+	side = &call.graph.side[0];
 	cdp_graph_reserve(call.graph.bytes + (uint64) side->n * 8 + (uint64) call.graph.side[1].n * 8, "Components of accounts");
 	parent = palloc_extended(sizeof(int32) * Max((Size) side->n, 1), MCXT_ALLOC_HUGE);
 	lowest = palloc_extended(sizeof(uint32) * Max((Size) side->n, 1), MCXT_ALLOC_HUGE);

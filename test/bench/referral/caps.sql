@@ -30,10 +30,10 @@ DECLARE
   p cdp_internal.reward_pair;
 BEGIN
   SELECT NULL, n, n, x.reward_rule_id, x.side, x.level, NULL, n % 1000 + 1, x.referral_campaign_id, x.currency, x.wanted, 0, x.eligible, x.stage, x.hold_until, x.clamp, cdp_internal.ledger_key('reward', n::text), NULL,
-    ARRAY[x.cap_keys[1], replace(x.cap_keys[2], '#1/', '#' || n % 1000 + 1 || '/')], ARRAY[NULL, n % 1000 + 1], x.cap_minors, x.cap_counts, '{}' INTO p FROM bench_pattern x WHERE x.name = campaign;
+    ARRAY[x.cap_keys[1], replace(x.cap_keys[2], '#1/', '#' || n % 1000 + 1 || '/')], ARRAY[NULL, n % 1000 + 1], x.cap_minors, x.cap_counts, '{}', x.own, x.later_until INTO p FROM bench_pattern x WHERE x.name = campaign;
   RETURN p;
 END $$;
-CREATE FUNCTION bench_guarded(campaign text) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RETURN cdp_internal.settle_pairs(ARRAY[bench_pair(campaign, nextval('bench_n'))], '2026-03-02'); END $$;
+CREATE FUNCTION bench_guarded(campaign text) RETURNS bigint LANGUAGE plpgsql AS $$ BEGIN RETURN cdp_internal.settle_pairs(ARRAY[bench_pair(campaign, nextval('bench_n'))], '2026-03-02', 'infinity'); END $$;
 -- The peer in plain statements, what everybody waits for last. No counter is asked; keys of postings and the day of the books are as ours.
 CREATE FUNCTION bench_naive(campaign text) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
@@ -42,13 +42,15 @@ DECLARE
   budget bigint; reserved bigint; pending bigint;
   p1 bigint; p2 bigint;
 BEGIN
-  SELECT a.ledger_account_id INTO budget FROM cdp_data.ledger_account a WHERE a.kind = 'budget' AND a.referral_campaign_id = p.referral_campaign_id AND a.customer_id IS NULL AND a.currency = p.currency;
-  SELECT a.ledger_account_id INTO pending FROM cdp_data.ledger_account a WHERE a.kind = 'liability_pending' AND a.referral_campaign_id = p.referral_campaign_id AND a.customer_id = p.customer_id AND a.currency = p.currency;
-  SELECT a.ledger_account_id INTO reserved FROM cdp_data.ledger_account a WHERE a.kind = 'budget_reserved' AND a.referral_campaign_id = p.referral_campaign_id AND a.customer_id IS NULL AND a.currency = p.currency;
+  SELECT (SELECT a.ledger_account_id FROM cdp_data.ledger_account a WHERE a.kind = 'budget' AND a.referral_campaign_id = p.referral_campaign_id AND a.customer_id IS NULL AND a.currency = p.currency),
+    (SELECT a.ledger_account_id FROM cdp_data.ledger_account a WHERE a.kind = 'budget_reserved' AND a.referral_campaign_id = p.referral_campaign_id AND a.customer_id IS NULL AND a.currency = p.currency),
+    (SELECT a.ledger_account_id FROM cdp_data.ledger_account a WHERE a.kind = 'liability_pending' AND a.referral_campaign_id = p.referral_campaign_id AND a.customer_id = p.customer_id AND a.currency = p.currency) INTO budget, reserved, pending;
   INSERT INTO cdp_data.reward (idempotency_key, referral_id, referral_conversion_id, reward_rule_id, side, level, customer_id, referral_campaign_id, currency, wanted_minor, amount_minor, pending_minor, hold_until, granted_at, counters)
   VALUES (p.key, p.referral_id, p.referral_conversion_id, p.reward_rule_id, p.side, p.level, p.customer_id, p.referral_campaign_id, p.currency, p.wanted, p.wanted, p.wanted, p.hold_until, '2026-03-02', p.cap_keys) RETURNING reward_id INTO id;
-  INSERT INTO cdp_data.ledger_posting (idempotency_key, kind, occurred_at, booked_on, reward_id) VALUES (cdp_internal.ledger_key('move', id::text, '0', '1'), 'reserve', '2026-03-02', '2026-03-02', id) RETURNING ledger_posting_id INTO p1;
-  INSERT INTO cdp_data.ledger_posting (idempotency_key, kind, occurred_at, booked_on, reward_id) VALUES (cdp_internal.ledger_key('move', id::text, '0', '2'), 'approve', '2026-03-02', '2026-03-02', id) RETURNING ledger_posting_id INTO p2;
+  p1 := nextval('cdp_data.ledger_posting_ledger_posting_id_seq');
+  p2 := nextval('cdp_data.ledger_posting_ledger_posting_id_seq');
+  INSERT INTO cdp_data.ledger_posting (ledger_posting_id, idempotency_key, kind, occurred_at, booked_on, reward_id)
+  VALUES (p1, cdp_internal.ledger_key('move', id::text, '0', '1'), 'reserve', '2026-03-02', '2026-03-02', id), (p2, cdp_internal.ledger_key('move', id::text, '0', '2'), 'approve', '2026-03-02', '2026-03-02', id);
   INSERT INTO cdp_data.ledger_entry (ledger_posting_id, line, ledger_account_id, amount_minor) VALUES (p1, 1, budget, p.wanted), (p1, 2, reserved, -p.wanted), (p2, 1, reserved, p.wanted), (p2, 2, pending, -p.wanted);
   UPDATE cdp_data.reward_counter c SET used_minor = c.used_minor + p.wanted, used_count = c.used_count + 1 WHERE c.counter_key = p.cap_keys[2];
   UPDATE cdp_data.ledger_account a SET balance_minor = a.balance_minor - p.wanted WHERE a.ledger_account_id = pending;
@@ -57,5 +59,5 @@ BEGIN
   RETURN 1;
 END $$;
 -- Accounts and counters are there before anything is measured.
-SELECT count(cdp_internal.settle_pairs(ARRAY[bench_pair('far', nextval('bench_n'))], '2026-03-02')) FROM generate_series(1, 1000);
+SELECT count(cdp_internal.settle_pairs(ARRAY[bench_pair('far', nextval('bench_n'))], '2026-03-02', 'infinity')) FROM generate_series(1, 1000);
 VACUUM ANALYZE;
