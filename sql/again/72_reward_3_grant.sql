@@ -80,11 +80,23 @@ DECLARE
   account bigint;
   accounts bigint[] := '{}'; amounts bigint[] := '{}'; -- what accounts get, each once, in the order of their numbers
   at integer;
+  k text;
+  n bigint := cardinality(pairs);
 BEGIN
   FOREACH p IN ARRAY pairs LOOP
     INSERT INTO cdp_data.reward (idempotency_key, referral_id, referral_conversion_id, reward_rule_id, side, level, milestone, customer_id, referral_campaign_id, currency, wanted_minor, amount_minor, reserved_minor, pending_minor, hold_until, granted_at, counters, horizon)
     VALUES (p.key, p.referral_id, p.referral_conversion_id, p.reward_rule_id, p.side, p.level, p.milestone, p.customer_id, p.referral_campaign_id, p.currency, p.wanted, p.wanted, CASE p.stage WHEN 'reserve' THEN p.wanted ELSE 0 END, CASE p.stage WHEN 'approve' THEN p.wanted ELSE 0 END,
-      p.hold_until, as_of, p.cap_keys, horizon) RETURNING reward_id INTO id;
+      p.hold_until, as_of, p.cap_keys, horizon) ON CONFLICT (idempotency_key) WHERE clawed_minor < amount_minor DO NOTHING RETURNING reward_id INTO id;
+    IF NOT FOUND THEN
+      -- Another referral has it.
+      n := n - 1;
+      FOREACH k IN ARRAY p.cap_keys LOOP
+        at := width_bucket(k COLLATE "C", keys);
+        minors[at] := minors[at] - p.wanted;
+        counts[at] := counts[at] - 1;
+      END LOOP;
+      CONTINUE;
+    END IF;
     SELECT (SELECT a.ledger_account_id FROM cdp_data.ledger_account a WHERE a.kind = 'budget' AND a.referral_campaign_id = p.referral_campaign_id AND a.customer_id IS NULL AND a.currency = p.currency) AS budget,
       (SELECT a.ledger_account_id FROM cdp_data.ledger_account a WHERE a.kind = 'budget_reserved' AND a.referral_campaign_id = p.referral_campaign_id AND a.customer_id IS NULL AND a.currency = p.currency) AS reserved,
       (SELECT a.ledger_account_id FROM cdp_data.ledger_account a WHERE a.kind = 'liability_pending' AND a.referral_campaign_id = p.referral_campaign_id AND a.customer_id = p.customer_id AND a.currency = p.currency) AS pending INTO acc;
@@ -112,7 +124,7 @@ BEGIN
       END IF;
     END LOOP;
   END LOOP;
-  IF cardinality(pairs) = 1 THEN
+  IF n = 1 AND cardinality(pairs) = 1 THEN
     -- The same as below at one go; who is held has his counters for himself, so that only the budget is waited for.
     UPDATE cdp_data.reward_counter c SET used_minor = c.used_minor + p.wanted, used_count = c.used_count + 1
     WHERE c.counter_key = ANY (keys) AND (c.cap_minor IS NULL OR c.used_minor + p.wanted <= c.cap_minor) AND (c.cap_count IS NULL OR c.used_count < c.cap_count);
@@ -133,8 +145,8 @@ BEGIN
   FOR i IN 1 .. cardinality(accounts) LOOP
     UPDATE cdp_data.ledger_account a SET balance_minor = a.balance_minor + amounts[i] WHERE a.ledger_account_id = accounts[i];
   END LOOP;
-  RETURN cardinality(pairs);
+  RETURN n;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.grant_pairs(cdp_internal.reward_pair[], timestamptz, timestamptz, date, text[], bigint[], bigint[]) IS
-'The quick road of cdp_internal.settle_pairs(): grants new rewards in full, after cdp_internal.glance_pairs(). Counters and accounts are changed at the very end, one by one in the order of their keys and numbers, counters by the statement that tests the cap. closed: the last closed month, held. Returns how many. Errors: 40001 somebody else took the room in the meantime; 23505 such a reward is there.';
+'The quick road of cdp_internal.settle_pairs(): grants new rewards in full, after cdp_internal.glance_pairs(). Counters and accounts are changed at the very end, one by one in the order of their keys and numbers, counters by the statement that tests the cap. closed: the last closed month, held. What another referral has is left out. Returns how many. Error 40001: somebody else took the room in the meantime.';
