@@ -170,12 +170,14 @@ BEGIN
   ), conversion AS MATERIALIZED (
     SELECT x.* FROM (SELECT v.*, CASE WHEN v.customer_id < 0 THEN v.customer_id ELSE cdp_internal.customer_root(map, NULL, v.customer_id, NULL) END AS root
       FROM cdp_data.referral_conversion v WHERE NOT v.is_test AND v.retracted_at IS NULL AND v.occurred_at <= as_of OFFSET 0) x WHERE x.root < 0 OR cdp_internal.bitmap_has(gate, x.root)
+  ), advocate AS MATERIALIZED (
+    SELECT DISTINCT d.root FROM code d
   ), evidence AS MATERIALIZED (
-    SELECT DISTINCT ON (v.root) v.root
+    SELECT DISTINCT v.root
     FROM conversion v LEFT JOIN code d ON d.referral_code_id = v.referral_code_id LEFT JOIN click k ON k.referral_click_id = v.referral_click_id LEFT JOIN first_click f ON f.root = v.root AND f.at <= v.occurred_at
-    WHERE d.referral_code_id IS NOT NULL OR k.referral_click_id IS NOT NULL OR f.root IS NOT NULL
-      OR CASE WHEN v.claimed_customer_id IS NOT NULL OR v.manual_customer_id IS NOT NULL THEN EXISTS (SELECT FROM code e WHERE e.root IN (cdp_internal.customer_root(map, NULL, v.claimed_customer_id, NULL), cdp_internal.customer_root(map, NULL, v.manual_customer_id, NULL))) END
-    ORDER BY v.root
+      LEFT JOIN advocate a ON a.root = CASE WHEN v.claimed_customer_id IS NOT NULL THEN cdp_internal.customer_root(map, NULL, v.claimed_customer_id, NULL) END
+      LEFT JOIN advocate m ON m.root = CASE WHEN v.manual_customer_id IS NOT NULL THEN cdp_internal.customer_root(map, NULL, v.manual_customer_id, NULL) END
+    WHERE num_nonnulls(d.referral_code_id, k.referral_click_id, f.root, a.root, m.root) > 0
   ), known AS (
     SELECT DISTINCT CASE WHEN r.referee_id < 0 THEN r.referee_id ELSE cdp_internal.customer_root(map, NULL, r.referee_id, NULL) END AS root
     FROM cdp_data.referral r WHERE r.campaign_group = (SELECT x.campaign_group FROM cdp_data.referral_campaign x WHERE x.referral_campaign_id = campaign) AND NOT r.is_test AND r.attributed_at <= as_of

@@ -1,6 +1,6 @@
 -- Referral room, report: its section about fraud: what was kept back, what went out before it was known, and codes that leak.
 
-CREATE OR REPLACE FUNCTION cdp_internal.referral_frauds(campaign integer, as_of timestamptz)
+CREATE OR REPLACE FUNCTION cdp_internal.referral_frauds_of(campaign integer, as_of timestamptz, book record)
 RETURNS TABLE (referral_id bigint, referrer bigint, referee bigint, attributed_at timestamptz, worth_minor numeric, lost_minor numeric, found_later boolean, once_approved boolean)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off
 AS $$
@@ -8,13 +8,13 @@ AS $$
 DECLARE
   map bytea;
 BEGIN
-  IF NOT EXISTS (SELECT FROM cdp_data.referral r WHERE r.referral_campaign_id = campaign AND r.state = 'rejected' AND r.level = 1 AND NOT r.is_test AND r.attributed_at <= as_of) THEN
+  IF array_position(book.states, 'rejected') IS NULL THEN
     RETURN;
   END IF;
   map := cdp_internal.customer_map();
   RETURN QUERY
   WITH came AS MATERIALIZED (
-    SELECT b.*, r.terms_version FROM cdp_internal.referral_brought(campaign, as_of) b JOIN cdp_data.referral r ON r.referral_id = b.referral_id
+    SELECT b.*, r.terms_version FROM unnest(book.ids, book.referrers, book.referees, book.times, book.states) AS b (referral_id, referrer, referee, attributed_at, state) JOIN cdp_data.referral r ON r.referral_id = b.referral_id
   ), rejected AS MATERIALIZED ( -- but where people said that it was none, and where a deadline rejected, which says nothing about fraud
     SELECT c.referral_id, c.referrer, c.referee, c.attributed_at FROM came c
     WHERE c.state = 'rejected' AND NOT coalesce((SELECT v.event = 'rejected' AND NOT coalesce(v.is_fraud, v.reason IS DISTINCT FROM 'timeout')
@@ -37,6 +37,17 @@ BEGIN
   FROM rejected r LEFT JOIN worth w ON w.referral = r.referral_id JOIN paid p ON p.referral_id = r.referral_id;
 END
 $$;
+COMMENT ON FUNCTION cdp_internal.referral_frauds_of(integer, timestamptz, record) IS
+'cdp_internal.referral_frauds() from what was read before: cdp_internal.referral_book().';
+
+CREATE OR REPLACE FUNCTION cdp_internal.referral_frauds(campaign integer, as_of timestamptz)
+RETURNS TABLE (referral_id bigint, referrer bigint, referee bigint, attributed_at timestamptz, worth_minor numeric, lost_minor numeric, found_later boolean, once_approved boolean)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+BEGIN
+  RETURN QUERY SELECT * FROM cdp_internal.referral_frauds_of(campaign, as_of, cdp_internal.referral_book(campaign, as_of, NULL));
+END
+$$;
 COMMENT ON FUNCTION cdp_internal.referral_frauds(integer, timestamptz) IS
 'Referrals of a campaign up to as_of that are rejected as fraud now, a row each (of each referee one): by score or list, or by somebody who did not say that it was none; not those that a deadline rejected, as nobody looked. worth_minor: what they would have earned by the rules before caps (cdp_internal.reward_amounts()), at least what went out for them; lost_minor: what of it had been paid; found_later: something had; once_approved: it had been approved before. Minor units of the campaign''s currency. What cdp.referral_report() and cdp.fraud_prevention() call prevented.';
 
@@ -55,7 +66,7 @@ BEGIN
   -- Money is of everybody, counts of who agreed to them.
   SELECT count(DISTINCT f.referrer) AS people, coalesce(sum(f.worth_minor), 0) / c.unit AS worth, coalesce(sum(f.lost_minor), 0) / c.unit AS lost, count(*) AS referrals, count(*) FILTER (WHERE f.found_later) AS later,
     count(*) FILTER (WHERE x.ours) AS ours, count(*) FILTER (WHERE x.ours AND NOT f.found_later) AS ours_blocked INTO b
-  FROM cdp_internal.referral_frauds(campaign, as_of) f CROSS JOIN LATERAL (SELECT f.referee < 0 OR cdp_internal.bitmap_has(gate, f.referee) AS ours) x;
+  FROM cdp_internal.referral_frauds_of(campaign, as_of, book) f CROSS JOIN LATERAL (SELECT f.referee < 0 OR cdp_internal.bitmap_has(gate, f.referee) AS ours) x;
   RETURN QUERY SELECT * FROM cdp_internal.referral_rate_row('fraud', 'review_rate', n.reviewed, n.referrals, 'referrals', confidence);
   RETURN QUERY SELECT * FROM cdp_internal.referral_rate_row('fraud', 'rejection_rate', n.rejected, n.referrals, 'referrals', confidence);
   RETURN QUERY SELECT * FROM cdp_internal.referral_figure_row('fraud', 'value_blocked', (b.worth - b.lost)::double precision, c.currency, b.people, b.referrals - b.later, NULL, NULL, 'rewards that referrals rejected as fraud would have earned, before caps, and that did not go out');

@@ -13,6 +13,13 @@
 #include "funcapi.h"
 #include "utils/array.h"
 
+/* Ratios are the same on any machine: no two operations may be fused into one. */
+#ifdef __clang__
+#pragma STDC FP_CONTRACT OFF
+#elif defined(__GNUC__)
+#pragma GCC optimize ("fp-contract=off")
+#endif
+
 CDP_FUNCTION(cdp_bootstrap_ratio);
 
 #define MOST_REPLICATES 100000
@@ -83,10 +90,32 @@ read_units(ArrayType *numerators, ArrayType *denominators, int *n)
 	return units;
 }
 
-/* Fills in the ratios of resamples whose denominator is not 0; returns how many. */
+/*
+ * The distinct units among sorted ones: fills in which of them each unit is, and moves them to the front of
+ * units. Returns how many there are.
+ */
 static int
-resample(const Unit *units, int n, int64 seed, int replicates, double *ratios)
+distinct_units(Unit *units, int n, uint32 *which)
 {
+	int			kinds = 0;
+
+	for (int i = 0; i < n; i++)
+	{
+		if (i == 0 || by_unit(&units[kinds - 1], &units[i]) != 0)
+			units[kinds++] = units[i];
+		which[i] = kinds - 1;
+	}
+	return kinds;
+}
+
+/*
+ * Fills in the ratios of resamples whose denominator is not 0; returns how many. units are the distinct ones:
+ * what is drawn is counted, for where most people are alike a short table of counts stays in the cache.
+ */
+static int
+resample(const Unit *units, int kinds, const uint32 *which, int n, int64 seed, int replicates, double *ratios)
+{
+	uint32	   *counts = palloc(kinds * sizeof(uint32));
 	int			made = 0;
 
 	for (int b = 0; b < replicates; b++)
@@ -95,20 +124,24 @@ resample(const Unit *units, int n, int64 seed, int replicates, double *ratios)
 		double		numerator = 0;
 		double		denominator = 0;
 
+		memset(counts, 0, kinds * sizeof(uint32));
 		cdp_draws_start(&draws, seed, NULL, 0, b);
 		for (int i = 0; i < n; i++)
 		{
-			/* just below 1 it may round up */
-			int			k = Min((int) (cdp_draw_uniform(&draws) * n), n - 1);
-
 			if (i % 65536 == 0)
 				CHECK_FOR_INTERRUPTS();
-			numerator += units[k].numerator;
-			denominator += units[k].denominator;
+			/* just below 1 it may round up */
+			counts[which[Min((int) (cdp_draw_uniform(&draws) * n), n - 1)]]++;
+		}
+		for (int k = 0; k < kinds; k++)
+		{
+			numerator += counts[k] * units[k].numerator;
+			denominator += counts[k] * units[k].denominator;
 		}
 		if (denominator > 0)
 			ratios[made++] = numerator / denominator;
 	}
+	pfree(counts);
 	return made;
 }
 
@@ -136,7 +169,7 @@ cdp_bootstrap_ratio(PG_FUNCTION_ARGS)
 	double		confidence = PG_GETARG_FLOAT8(4);
 	double	   *ratios;
 	double		sums[2] = {0, 0};
-	int			made;
+	int			made = 0;
 	TupleDesc	desc;
 	Datum		values[4];
 	bool		nulls[4] = {true, true, true, true};
@@ -161,7 +194,13 @@ cdp_bootstrap_ratio(PG_FUNCTION_ARGS)
 		values[0] = Float8GetDatum(sums[0] / sums[1]);
 		nulls[0] = false;
 		ratios = palloc(replicates * sizeof(double));
-		made = n < 2 ? 0 : resample(units, n, PG_GETARG_INT64(2), replicates, ratios);
+		if (n >= 2)
+		{
+			uint32	   *which = palloc(n * sizeof(uint32));
+			int			kinds = distinct_units(units, n, which);
+
+			made = resample(units, kinds, which, n, PG_GETARG_INT64(2), replicates, ratios);
+		}
 		if (made > 1)
 		{
 			double		mean = 0;

@@ -1,7 +1,7 @@
 -- The report of a referral campaign: every figure counted by hand, tests and other campaigns nowhere in it, merges, the smallest
 -- audience, roles, an empty campaign, bad input.
 BEGIN;
-SELECT plan(50);
+SELECT plan(51);
 \ir referral_report.inc
 SELECT pg_temp.campaign('empty') AS none \gset
 CREATE TEMP TABLE empty AS SELECT * FROM cdp.referral_report('empty', '2026-03-01');
@@ -57,6 +57,10 @@ SELECT is((SELECT string_agg(note, '; ') FROM cdp.referral_report('spring', '202
 SELECT is((SELECT string_agg(metric || ' ' || coalesce(value::text, '-'), ', ' ORDER BY o) FROM (SELECT *, row_number() OVER () AS o FROM r) x WHERE section = 'rewards'),
   'conversion_to_available_p50 14.000000, conversion_to_available_p90 14.000000, available_to_paid_p50 -, available_to_paid_p90 -, liability_0_to_30_days 0.00, liability_30_to_60_days 326.00, liability_60_to_90_days 0.00, liability_over_90_days 0.00, liability 326.00', 'rewards: days and what is owed');
 SELECT is((SELECT (value, numerator, denominator, note)::text FROM r WHERE section = 'tracking'), '(0.961538,25,26,"1 have evidence and no decision")', 'of those with evidence one has no decision');
+SAVEPOINT named;
+INSERT INTO cdp_data.referral_conversion (source_id, source_key, kind, occurred_at, identifier_id, customer_id, claimed_customer_id, manual_customer_id) VALUES (:shop, 'named 1', 'purchase', '2026-01-09', 1, 321, 4, NULL), (:shop, 'named 2', 'purchase', '2026-01-09', 1, 322, NULL, 5), (:shop, 'named 3', 'purchase', '2026-01-09', 1, 323, 999, 998);
+SELECT is((SELECT (numerator, denominator)::text FROM cdp.referral_report('spring', '2026-03-01') WHERE section = 'tracking'), '(25,28)', 'who names an advocate carries evidence, too; not who names somebody else');
+ROLLBACK TO named;
 SELECT is((SELECT (value, numerator, denominator)::text FROM r WHERE section = 'goal'), '(0.420000,21,50)', 'the target');
 -- Intervals of returns: resampled over the 18 approved referrals, each with its profit and cost.
 CREATE TEMP TABLE each AS SELECT referee_id, CASE WHEN referee_id = 121 THEN 200 ELSE 100 END * 0.5 AS margin, CASE WHEN referee_id = 122 THEN 40 ELSE 0 END * 0.5 AS back, 30 AS cost, 30 - CASE WHEN referee_id = 122 THEN 12 WHEN referee_id = 131 THEN 10 ELSE 0 END AS kept
