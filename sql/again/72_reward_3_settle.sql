@@ -106,6 +106,10 @@ CREATE OR REPLACE FUNCTION cdp_internal.reward_given_up(reward bigint) RETURNS b
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 BEGIN
+  IF NOT EXISTS (
+      SELECT FROM cdp_data.receivable_request q WHERE q.done_at IS NOT NULL) THEN
+    RETURN 0; -- nothing was ever given up
+  END IF;
   RETURN (
     SELECT coalesce((SELECT -sum(e.amount_minor) FROM cdp_data.ledger_account a JOIN cdp_data.ledger_entry e ON e.ledger_account_id = a.ledger_account_id JOIN cdp_data.ledger_posting p ON p.ledger_posting_id = e.ledger_posting_id
         WHERE a.kind = 'clawback_receivable' AND a.referral_campaign_id = w.referral_campaign_id AND a.customer_id = w.customer_id AND a.currency = w.currency AND p.kind = 'written_off'), 0)
@@ -175,7 +179,7 @@ LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   -- What it earned by itself is released first.
-  later_minor := least(pending, pending - greatest(0, own - released));
+  later_minor := greatest(0, pending - greatest(0, own - released));
   IF rest_until IS NOT DISTINCT FROM own_until OR later_minor = 0 THEN
     hold_until := own_until;
     later_minor := 0;
@@ -290,7 +294,7 @@ BEGIN
         moves := moves || ROW('reversal', w.reward_id, w.revision, i, 'budget', 'clawback_receivable', part, NULL, NULL)::cdp_internal.reward_move;
       END IF;
       -- He has kept what was given up.
-      lost := CASE WHEN w.owed_minor > 0 AND g.given > part THEN least(g.given - part, w.owed_minor, cdp_internal.reward_given_up(w.reward_id) - coalesce((forgiven ->> format('%s %s', w.referral_campaign_id, w.customer_id))::bigint, 0)) ELSE 0 END;
+      lost := CASE WHEN w.owed_minor > 0 AND g.given > part THEN greatest(0, least(g.given - part, w.owed_minor, cdp_internal.reward_given_up(w.reward_id) - coalesce((forgiven ->> format('%s %s', w.referral_campaign_id, w.customer_id))::bigint, 0))) ELSE 0 END;
       IF lost > 0 THEN
         forgiven := forgiven || jsonb_build_object(format('%s %s', w.referral_campaign_id, w.customer_id), coalesce((forgiven ->> format('%s %s', w.referral_campaign_id, w.customer_id))::bigint, 0) + lost);
         w.owed_minor := w.owed_minor - lost;

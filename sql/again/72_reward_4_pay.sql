@@ -60,7 +60,7 @@ BEGIN
   FOR x IN
     SELECT o.root, w.reward_id, w.revision + 1 AS revision, w.available_minor, w.currency, o.receivable, o.kind_account, w.available_at, w.referral_campaign_id, w.customer_id
     FROM (SELECT p AS root, a.ledger_account_id AS kind_account, a.currency, a.balance_minor AS receivable FROM unnest(debtors) p CROSS JOIN LATERAL cdp_internal.customers_under(p) h JOIN cdp_data.ledger_account a ON a.customer_id = h WHERE a.kind = 'clawback_receivable' AND a.balance_minor > 0) o
-      JOIN LATERAL (SELECT w.* FROM cdp_internal.customers_under(o.root) h JOIN cdp_data.reward w ON w.customer_id = h WHERE w.currency = o.currency AND w.available_minor > 0 AND w.payout_id IS NULL AND NOT w.frozen) w ON true
+      JOIN LATERAL (SELECT w.* FROM cdp_internal.customers_under(o.root) h JOIN cdp_data.reward w ON w.customer_id = h WHERE w.currency = o.currency AND w.available_minor > 0 AND w.payout_id IS NULL AND w.reason IS DISTINCT FROM 'erased') w ON true
     ORDER BY o.root, w.currency, w.available_at, w.reward_id, o.kind_account
   LOOP
     DECLARE

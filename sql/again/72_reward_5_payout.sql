@@ -278,7 +278,8 @@ BEGIN
   PERFORM cdp_internal.require_text('provider_reference', provider_reference, 200);
   IF minor < 0 THEN
     RAISE EXCEPTION 'a fee is not below zero' USING ERRCODE = 'invalid_parameter_value', DETAIL = format('It is %s.', fee);
-  ELSIF p.state = 'confirmed' AND p.provider_reference = provider_reference AND p.fee_minor = minor THEN
+  ELSIF p.state = 'confirmed' AND p.provider_reference = provider_reference AND minor IN (p.fee_minor, (
+      SELECT e.amount_minor FROM cdp_data.ledger_posting q JOIN cdp_data.ledger_entry e ON e.ledger_posting_id = q.ledger_posting_id AND e.amount_minor > 0 WHERE q.payout_id = payout AND q.kind = 'fee' ORDER BY q.ledger_posting_id DESC LIMIT 1)) THEN
     RETURN 'repeated';
   ELSIF p.state NOT IN ('sent', 'failed', 'cancelled') THEN
     RAISE EXCEPTION 'payout % can not be confirmed', payout USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('It is %s.', p.state),
@@ -287,8 +288,13 @@ BEGIN
     RAISE EXCEPTION 'another payout has that reference of %', p.provider USING ERRCODE = 'unique_violation', DETAIL = format('Payout %s.', (SELECT x.payout_id FROM cdp_data.payout x WHERE x.provider = p.provider AND x.provider_reference = provider_reference)), HINT = 'A provider''s reference is there once.';
   END IF;
   IF p.state <> 'sent' THEN
+    IF EXISTS (SELECT FROM cdp_data.payout_batch b WHERE b.payout_batch_id = p.payout_batch_id AND b.approved_at IS NULL AND b.claimed_by = session_user) THEN
+      RAISE EXCEPTION 'who claims payouts does not post them unapproved' USING ERRCODE = 'insufficient_privilege', DETAIL = format('Batch %s was never approved.', p.payout_batch_id), HINT = 'Another login has to.';
+    END IF;
     PERFORM cdp_internal.payout_after_all(payout, at);
   END IF;
+  -- Paid by hand: a message that still waits would be paid again. One that a deliverer has is reported by him.
+  UPDATE cdp_data.outbox o SET state = 'cancelled', payload = '{}', last_error = 'the payout was confirmed' WHERE o.outbox_id = p.outbox_id AND o.state = 'waiting';
   UPDATE cdp_data.payout x SET state = 'confirmed', provider_reference = confirm_payout.provider_reference, sent_at = coalesce(x.sent_at, at), fee_minor = x.fee_minor + minor, finished_at = at WHERE x.payout_id = payout;
   IF minor > 0 THEN
     PERFORM cdp_internal.ledger_post(ARRAY[cdp_internal.ledger_key('fee', payout::text, (SELECT count(*)::text FROM cdp_data.ledger_posting q WHERE q.payout_id = payout AND q.kind = 'fee'))], '{fee}', ARRAY[at], '{NULL}', ARRAY[payout], '{NULL}', '{NULL}', '{1,1}', cdp_internal.ledger_accounts('{fees,paid}', '{NULL,NULL}', '{NULL,NULL}', ARRAY[p.currency, p.currency]::text[]), ARRAY[minor, -minor]);
@@ -297,7 +303,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.confirm_payout(bigint, text, numeric, timestamptz) IS
-'Notes that a provider paid a payout, under its reference, which is there once for each provider, and posts its fee (in the payout''s currency). One that had failed or was cancelled, and was paid all the same, is posted as paid again: what its rewards have is taken for it, what they have not any more (paid by a later payout, taken back) the person owes back. Returns confirmed, or repeated when it was told before. Errors: 42704 no such payout, 55000 it was not sent yet, was told otherwise, or the person in it was taken apart, 23505 another payout has the reference, 22023 bad argument.';
+'Notes that a provider paid a payout, under its reference, which is there once for each provider, and posts its fee (in the payout''s currency). One that had failed or was cancelled, and was paid all the same, is posted as paid again: what its rewards have is taken for it, what they have not any more (paid by a later payout, taken back) the person owes back. Returns confirmed, or repeated when it was told before. Errors: 42704 no such payout, 42501 one''s own that nobody approved, 55000 it was not sent yet, was told otherwise, or the person in it was taken apart, 23505 another payout has the reference, 22023 bad argument.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.payout_message_stop(message bigint) RETURNS text
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -326,6 +332,9 @@ DECLARE
   p record := cdp_internal.payout_hold(payout);
   at timestamptz := coalesce(as_of, clock_timestamp());
   moves cdp_internal.reward_move[];
+  back record;
+  part bigint;
+  step integer;
 BEGIN
   PERFORM cdp_internal.require_text('reason', reason, 500);
   IF p.state IN ('failed', 'cancelled') THEN
@@ -345,11 +354,20 @@ BEGIN
     PERFORM cdp_internal.reward_forsake(ARRAY[w.customer_id], at) FROM cdp_data.payout_item i JOIN cdp_data.reward w ON w.reward_id = i.reward_id WHERE i.payout_id = payout AND w.reason = 'erased' GROUP BY w.customer_id;
   END IF;
   PERFORM cdp_internal.reward_offset(ARRAY[cdp_internal.root_of(p.customer_id)], at);
+  -- Nothing was lost when a debt was given up for money that he never got.
+  FOR back IN SELECT w.reward_id, least(w.available_minor, w.owed_minor) AS most FROM cdp_data.payout_item i JOIN cdp_data.reward w ON w.reward_id = i.reward_id
+    WHERE i.payout_id = payout AND w.payout_id IS NULL AND w.owed_minor > 0 AND w.available_minor > 0 ORDER BY w.reward_id
+  LOOP
+    part := greatest(0, least(back.most, cdp_internal.reward_given_up(back.reward_id)));
+    CONTINUE WHEN part = 0;
+    UPDATE cdp_data.reward w SET available_minor = w.available_minor - part, owed_minor = w.owed_minor - part, revision = w.revision + 1 WHERE w.reward_id = back.reward_id RETURNING w.revision INTO step;
+    PERFORM cdp_internal.post_moves(ARRAY[ROW('reversal', back.reward_id, step, 1, 'liability_available', 'fees', part, NULL, 'given up before')::cdp_internal.reward_move], at);
+  END LOOP;
   RETURN CASE WHEN p.state IN ('claimed', 'approved') THEN 'cancelled' ELSE 'failed' END;
 END
 $$;
 COMMENT ON FUNCTION cdp.fail_payout(bigint, text, timestamptz) IS
-'Notes that a payout did not arrive, or came back after it was confirmed: the money is posted back and its rewards are available again for the next batch, less what the person owes. Its message in the outbox is cancelled if it waits. Returns failed, cancelled (it was never sent) or repeated. reason: in words, no personal data. Errors: 42704 no such payout, 22023 no reason, 55000 a deliverer has its message at this moment.';
+'Notes that a payout did not arrive, or came back after it was confirmed: the money is posted back and its rewards are available again for the next batch, less what the person owes, and what he owed and was given up. Its message in the outbox is cancelled if it waits. Returns failed, cancelled (it was never sent) or repeated. reason: in words, no personal data. Errors: 42704 no such payout, 22023 no reason, 55000 a deliverer has its message at this moment.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.payouts_untold(OUT payout_id bigint, OUT message_state text, OUT attempts integer) RETURNS SETOF record
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -372,6 +390,8 @@ BEGIN
   -- What nobody ever took was not paid. Of what somebody had nobody knows: finance asks the provider.
   ids := ARRAY(SELECT u.payout_id FROM cdp_internal.payouts_untold() u WHERE u.message_state = 'cancelled' AND u.attempts = 0);
   PERFORM cdp_internal.hold_people(ARRAY(SELECT cdp_internal.root_of(p.customer_id) FROM cdp_data.payout p WHERE p.payout_id = ANY (ids)));
+  -- Somebody may have confirmed one while this waited.
+  ids := ARRAY(SELECT u.payout_id FROM cdp_internal.payouts_untold() u WHERE u.message_state = 'cancelled' AND u.attempts = 0 AND u.payout_id = ANY (ids));
   RETURN (SELECT count(*) FROM unnest(ids) i WHERE cdp.fail_payout(i, 'its message was cancelled before anybody took it', as_of) = 'failed');
 END
 $$;

@@ -32,7 +32,9 @@ BEGIN
   IF cdp_internal.key_file_is_set() THEN
     PERFORM cdp.observe_for_fraud(p.customer_id, jsonb_build_object('payout', l.value ->> 'account'))
     FROM jsonb_array_elements(lines) WITH ORDINALITY AS l (value, nth) CROSS JOIN LATERAL (
-      SELECT q.customer_id FROM cdp_data.payout q WHERE q.provider = payer AND (q.provider_reference = l.value ->> 'reference' OR 'cdp-' || q.payout_id = l.value ->> 'ours') ORDER BY q.provider_reference = l.value ->> 'reference' DESC NULLS LAST LIMIT 1) p
+      SELECT x.customer_id FROM (
+        SELECT 1 AS turn, q.customer_id FROM cdp_data.payout q WHERE q.provider = payer AND q.provider_reference = l.value ->> 'reference'
+        UNION ALL SELECT 2, q.customer_id FROM cdp_data.payout q WHERE q.provider = payer AND q.payout_id = CASE WHEN l.value ->> 'ours' ~ '^cdp-[0-9]{1,18}$' THEN substr(l.value ->> 'ours', 5)::bigint END) x ORDER BY x.turn LIMIT 1) p
     WHERE btrim(l.value ->> 'account') <> '' AND cdp_internal.root_of(p.customer_id) IS NOT NULL;
   END IF;
   RETURN QUERY
@@ -69,7 +71,7 @@ BEGIN
     SELECT r.*, row_number() OVER (PARTITION BY r.found ORDER BY r.status = 'paid' DESC, r.provider_reference = r.known DESC NULLS LAST, r.provider_line_id) AS nth
     FROM (SELECT DISTINCT ON (t.found, t.provider_reference) t.* FROM told t WHERE t.found IS NOT NULL ORDER BY t.found, t.provider_reference, t.provider_line_id DESC) r
   ), last AS (
-    SELECT p.* FROM payment p WHERE p.nth = 1
+    SELECT p.*, (SELECT sum(t.fee_minor) FROM told t WHERE t.found = p.found) AS fees FROM payment p WHERE p.nth = 1
   ), x (difference, payout_id, reference, ours, theirs, currency, detail) AS (
     SELECT 'paid twice', t.found, t.provider_reference::text, NULL::bigint, t.amount_minor, t.currency::text, format('line %s of %s', t.line, t.file) FROM told t WHERE t.again > 1 AND t.status = 'paid'
     UNION ALL
@@ -81,7 +83,7 @@ BEGIN
         WHEN l.amount_minor <> p.amount_minor THEN 'other amount' WHEN l.status = 'paid' AND p.state = 'sent' THEN 'not confirmed' WHEN l.provider_reference <> p.provider_reference THEN 'other reference' ELSE 'other fee' END,
       p.payout_id, l.provider_reference, p.amount_minor, l.amount_minor, l.currency, CASE WHEN l.currency <> p.currency THEN format('ours is in %s', p.currency) WHEN l.provider_reference <> p.provider_reference THEN format('ours is %s', p.provider_reference) WHEN l.fee_minor <> p.fee_minor THEN format('fees are %s and %s', cdp_internal.from_minor(p.fee_minor, p.currency), cdp_internal.from_minor(l.fee_minor, l.currency)) ELSE format('ours is %s', p.state) END
     FROM last l JOIN cdp_data.payout p ON p.payout_id = l.found
-    WHERE l.status = 'failed' AND p.state IN ('sent', 'confirmed') OR l.status = 'paid' AND (p.state <> 'confirmed' OR l.currency <> p.currency OR l.amount_minor <> p.amount_minor OR l.fee_minor <> p.fee_minor OR l.provider_reference <> p.provider_reference)
+    WHERE l.status = 'failed' AND p.state IN ('sent', 'confirmed') OR l.status = 'paid' AND (p.state <> 'confirmed' OR l.currency <> p.currency OR l.amount_minor <> p.amount_minor OR p.fee_minor NOT IN (l.fee_minor, l.fees) OR l.provider_reference <> p.provider_reference)
     UNION ALL
     SELECT 'unknown to the provider', p.payout_id, p.provider_reference, p.amount_minor, NULL, p.currency, format('ours is %s', p.state) FROM cdp_data.payout p
     WHERE p.provider = payer AND p.state IN ('sent', 'confirmed') AND p.sent_at >= since AND p.sent_at < until AND NOT EXISTS (SELECT FROM last l WHERE l.found = p.payout_id)
@@ -116,6 +118,11 @@ BEGIN
   END IF;
   PERFORM cdp_internal.hold_people(ARRAY[cdp_internal.root_of(customer)]);
   IF EXISTS (SELECT FROM cdp_data.ledger_posting p WHERE p.idempotency_key = cdp_internal.ledger_key(encode(key, 'hex'), '1')) THEN
+    IF (SELECT -sum(e.amount_minor) FILTER (WHERE x.referral_campaign_id = id AND (x.customer_id < 0 OR cdp_internal.root_of(x.customer_id) = cdp_internal.root_of(customer))) FROM cdp_data.ledger_posting p
+        JOIN cdp_data.ledger_entry e ON e.ledger_posting_id = p.ledger_posting_id JOIN cdp_data.ledger_account x ON x.ledger_account_id = e.ledger_account_id AND x.kind = 'clawback_receivable'
+        WHERE p.idempotency_key IN (SELECT cdp_internal.ledger_key(encode(key, 'hex'), g::text) FROM generate_series(1, 100) g)) IS DISTINCT FROM minor THEN
+      RAISE EXCEPTION 'that reference was used for something else' USING ERRCODE = 'unique_violation', DETAIL = format('%s %s.', how, reference), HINT = 'Each repayment and write-off has a reference of its own.';
+    END IF;
     RETURN 'repeated';
   END IF;
   IF how = 'written_off' THEN
@@ -128,9 +135,11 @@ BEGIN
       RETURN 'asked';
     END IF;
     SELECT * INTO asked FROM cdp_data.receivable_request q WHERE q.reference = settle_receivable.reference FOR UPDATE;
-    IF FOUND AND (cdp_internal.root_of(asked.customer_id), asked.referral_campaign_id, asked.amount_minor) IS DISTINCT FROM (cdp_internal.root_of(customer), id, minor) THEN
+    IF NOT FOUND THEN
+      RAISE EXCEPTION 'the customer owes less than that' USING ERRCODE = 'invalid_parameter_value', DETAIL = format('Not %s %s of the campaign.', amount, code), HINT = 'cdp.referrer_statement() shows what he owes.';
+    ELSIF (cdp_internal.root_of(asked.customer_id), asked.referral_campaign_id, asked.amount_minor) IS DISTINCT FROM (cdp_internal.root_of(customer), id, minor) THEN
       RAISE EXCEPTION 'another write-off has that reference' USING ERRCODE = 'unique_violation', DETAIL = format('%s minor units, asked by %s at %s.', asked.amount_minor, asked.asked_by, asked.asked_at), HINT = 'Each has a reference of its own.';
-    ELSIF FOUND AND asked.asked_by = session_user THEN
+    ELSIF asked.asked_by = session_user THEN
       RETURN 'asked';
     END IF;
   END IF;
@@ -154,4 +163,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.settle_receivable(bigint, text, numeric, text, text, timestamptz) IS
-'Posts that a customer paid back what he owes of a referral campaign (how: repaid), or that it is given up (written_off, to fees): amount in the campaign''s currency, under a reference of your own, which counts once. To give up takes two: the first call returns asked, the same call by another login posts it. Returns how, asked or repeated. Errors: 22023 he owes less, or a bad argument, 23505 another write-off has the reference, 42704 no such campaign, 55000 before cdp.setup().';
+'Posts that a customer paid back what he owes of a referral campaign (how: repaid), or that it is given up (written_off, to fees): amount in the campaign''s currency, under a reference of your own, which counts once. To give up takes two: the first call returns asked, the same call by another login posts it. Returns how, asked or repeated. Errors: 22023 he owes less, or a bad argument, 23505 another one has the reference, 42704 no such campaign, 55000 before cdp.setup().';

@@ -1,7 +1,7 @@
 -- Rewards by the roads that users take: clocks that run ahead, decisions of an earlier moment, payouts and their messages, debts beside
 -- earnings, people who are merged, taken apart and erased.
 BEGIN;
-SELECT plan(70);
+SELECT plan(82);
 SET LOCAL client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC');
 SELECT count(cdp.identify('shop', jsonb_build_object('email', v || '@example.org'), '{}', '2026-01-20')) FROM unnest('{anna,ben,carl,dora,emil,fay,gus}'::text[]) v;
@@ -127,7 +127,7 @@ SELECT isnt(cdp.customer_of('phone', '+4915112345678'), cdp.customer_of('user_id
 SELECT is((SELECT refused FROM cdp.send_payout_batch(:b)), 'the person in it was taken apart', 'it is not sent');
 SELECT pg_temp.claim('2099-01-01') AS b \gset
 SELECT is((SELECT array_agg(customer_id) FROM cdp_data.payout WHERE payout_batch_id = :b), ARRAY[cdp.customer_of('phone', '+4915112345678')], 'but claimed again, by who bought');
-SELECT is((SELECT count(*) FROM cdp.referrer_statement(cdp.customer_of('user_id', 'h')) WHERE available_balance <> 0 AND event = 'moved'), 0::bigint, 'nothing is left with the other');
+SELECT is((SELECT string_agg(event || ' ' || available_balance, ', ') FROM cdp.referrer_statement(cdp.customer_of('user_id', 'h'))), 'release 10.00, approve 10.00, moved 0.00', 'nothing is left with the other');
 SELECT is((SELECT available_balance FROM cdp.referrer_statement(cdp.customer_of('phone', '+4915112345678')) WHERE event = 'moved'), 10.00, 'it moved');
 SELECT is(pg_temp.whole(), 'whole', 'the books are whole');
 -- Before anything is claimed, as the job does.
@@ -219,6 +219,62 @@ SELECT cdp_internal.reward_settle(ARRAY(SELECT referral_id FROM cdp_data.referra
 SELECT is(:changed, 0, 'settled');
 SELECT cdp.referral_refund('shop', 'wf2', 'w2', 10) \g /dev/null
 SELECT is(pg_temp.held('tiers'), '0/500 02-15, 0 until ; 0/0 02-24, 0 until ', 'what the second one added falls with him');
+
+-- A whole tier while one of the friends waits for a decision; back to review, and approved again.
+SELECT pg_temp.campaign('waiting', '[{"rule": "t", "side": "referrer", "trigger": "first_purchase", "shape": "tier", "tier_of": "referrals", "tier_mode": "whole", "hold": "14 days", "tiers": [{"from": 0, "amount": 5}, {"from": 2, "amount": 8}]}]');
+SELECT cdp.identify('shop', jsonb_build_object('email', v || '@example.org'), '{}', '2026-01-20') FROM unnest('{oli,pia,quin}'::text[]) v \g /dev/null
+SELECT pg_temp.buy('z1', 'oli', 10, 'annas-waiting', '2026-02-01') \g /dev/null
+UPDATE cdp_data.referral SET state = 'review' WHERE referral_campaign_id = (SELECT referral_campaign_id FROM cdp_data.referral_campaign WHERE name = 'waiting');
+SELECT pg_temp.buy('z2', 'pia', 10, 'annas-waiting', '2026-02-10') \g /dev/null
+SELECT lives_ok($$SELECT pg_temp.buy('z3', 'quin', 10, 'annas-waiting', '2026-02-12')$$, 'a tier is reached while a friend is in review');
+SELECT is(pg_temp.rewards('waiting'), 'z1 referr 800 reserved, z2 referr 800 held, z3 referr 800 held', 'it counts for him as well');
+CREATE FUNCTION pg_temp.turn(key text, to_state text) RETURNS bigint LANGUAGE plpgsql AS $$
+DECLARE id bigint;
+BEGIN
+  UPDATE cdp_data.referral r SET state = to_state FROM cdp_data.referral_conversion v WHERE v.referral_conversion_id = r.first_conversion_id AND v.source_key = key RETURNING r.referral_id INTO id;
+  RETURN cdp_internal.reward_settle(ARRAY[id]);
+END $$;
+SELECT cdp_internal.reward_settle(ARRAY(SELECT referral_id FROM cdp_data.referral)), pg_temp.turn('z1', 'approved') \g /dev/null
+SELECT is(pg_temp.held('waiting'), '800/0 02-15, 300 until 02-24; 800/0 02-24, 0 until ; 800/0 02-26, 0 until ', 'approved it is held in two parts');
+SELECT lives_ok($$SELECT pg_temp.turn('z1', 'review'), pg_temp.turn('z1', 'approved'), pg_temp.turn('z3', 'review'), pg_temp.turn('z3', 'approved')$$, 'back and forth');
+SELECT is(pg_temp.held('waiting'), '800/0 02-15, 300 until 02-24; 800/0 02-24, 0 until ; 800/0 02-26, 0 until ', 'it is the same');
+
+-- Paid, refunded, given up; and then the bank returns the payment: nothing was lost, nothing is paid.
+SELECT pg_temp.campaign('giveup', '[{"rule": "w", "side": "referee", "trigger": "every_purchase", "shape": "flat", "amount": 8, "hold": "0"}]');
+SELECT cdp.identify('shop', '{"email": "rob@example.org"}', '{}', '2026-01-20') \g /dev/null
+SELECT pg_temp.buy('y1', 'rob', 10, 'annas-giveup'), cdp.release_rewards('2026-02-02') \g /dev/null
+SELECT payout_batch_id AS b FROM cdp.claim_payouts('bank', 'EUR', 'giveup') \gset
+SELECT payout_id AS p FROM cdp_data.payout WHERE payout_batch_id = :b \gset
+SELECT cdp.cancel_payouts(:b) \g /dev/null
+SELECT throws_ok(format('SELECT cdp.confirm_payout(%s, ''Y-0'')', :p), '42501', 'who claims payouts does not post them unapproved', 'nobody posts a payout by himself');
+SELECT payout_batch_id AS b FROM cdp.claim_payouts('bank', 'EUR', 'giveup') \gset
+UPDATE cdp_data.payout_batch SET claimed_by = 'another' WHERE payout_batch_id = :b;
+SELECT cdp.approve_payout_batch(:b) \g /dev/null
+SELECT outbox_id AS m, payout_id AS p FROM cdp.send_payout_batch(:b, 'psp') \gset
+SELECT cdp.confirm_payout(:p, 'Y-1', 0.3) \g /dev/null
+SELECT is((SELECT state FROM cdp_data.outbox WHERE outbox_id = :m), 'cancelled', 'one that was paid by hand is not delivered any more');
+SELECT cdp.fail_payout(:p, 'x'), cdp.confirm_payout(:p, 'Y-1', 0.3) \g /dev/null
+SELECT is(cdp.confirm_payout(:p, 'Y-1', 0.3), 'repeated', 'confirmed again after it had failed, and told twice');
+SELECT cdp.referral_refund('shop', 'yf1', 'y1', 10) \g /dev/null
+SELECT cdp.settle_receivable(pg_temp.c('rob'), 'giveup', 8, 'written_off', 'board 2') \g /dev/null
+UPDATE cdp_data.receivable_request SET asked_by = 'another' WHERE reference = 'board 2';
+SELECT cdp.settle_receivable(pg_temp.c('rob'), 'giveup', 8, 'written_off', 'board 2') \g /dev/null
+SELECT throws_ok(format('SELECT cdp.settle_receivable(%s, ''giveup'', 7, ''written_off'', ''board 2'')', pg_temp.c('rob')), '23505', 'that reference was used for something else', 'a reference is for one thing');
+SELECT is(pg_temp.books('giveup'), 'paid -800, fees 800', 'paid, refunded and given up');
+SELECT cdp.fail_payout(:p, 'returned by the bank') \g /dev/null
+SELECT is(ARRAY[pg_temp.books('giveup'), (SELECT coalesce(sum(payouts), 0)::text FROM cdp.claim_payouts('bank', 'EUR', 'giveup'))], '{nothing,0}', 'the money came back: nothing is lost, and nothing is paid');
+-- Of who owes something all is kept, also what nobody decides about any more.
+SELECT cdp.identify('shop', jsonb_build_object('email', v || '@example.org'), '{}', '2026-01-20') FROM unnest('{sam,tom}'::text[]) v \g /dev/null
+SELECT pg_temp.campaign('frozen', '[{"rule": "f", "side": "referrer", "trigger": "every_purchase", "shape": "flat", "amount": 4, "hold": "0"}]');
+SELECT cdp.issue_referral_code('frozen', pg_temp.c('sam'), 'sams-frozen', issued_at => '2026-01-02'), pg_temp.buy('x1', 'tom', 10, 'sams-frozen'), cdp.release_rewards('2026-02-02') \g /dev/null
+SELECT payout_batch_id AS b FROM cdp.claim_payouts('bank', 'EUR', 'frozen') \gset
+UPDATE cdp_data.payout_batch SET claimed_by = 'another' WHERE payout_batch_id = :b;
+SELECT cdp.approve_payout_batch(:b) \g /dev/null
+SELECT count(*) FROM cdp.send_payout_batch(:b) \g /dev/null
+SELECT pg_temp.buy('x2', 'tom', 10, NULL), cdp.release_rewards('2026-02-03') \g /dev/null
+UPDATE cdp_data.reward w SET frozen = true FROM cdp_data.referral_conversion v WHERE v.referral_conversion_id = w.referral_conversion_id AND v.source_key = 'x2';
+SELECT cdp.referral_refund('shop', 'xf1', 'x1', 5) \g /dev/null
+SELECT is(pg_temp.books('frozen'), 'budget 600, liability_available sam -200, paid -400', 'half of the first is kept from the second');
 
 SELECT is_empty('SELECT * FROM cdp.ledger_verify()', 'the books are whole');
 SELECT * FROM finish();
