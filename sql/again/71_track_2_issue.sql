@@ -39,7 +39,7 @@ BEGIN
   IF word IS NOT NULL THEN
     RETURN QUERY SELECT 'reserved', format('the word "%s" seems to come from the house', word);
   END IF;
-  IF EXISTS (SELECT FROM cdp_data.referral_code x WHERE x.kind = 'vanity' AND translate(replace(x.code, '-', ''), '0134578', 'oleastb') = translate(replace(c.folded, '-', ''), '0134578', 'oleastb')) THEN
+  IF EXISTS (SELECT FROM cdp_data.referral_code x WHERE x.kind = 'vanity' AND x.revoked_reason IS DISTINCT FROM 'erased' AND translate(replace(x.code, '-', ''), '0134578', 'oleastb') = translate(replace(c.folded, '-', ''), '0134578', 'oleastb')) THEN
     RETURN QUERY SELECT 'taken', 'this code, or one that looks like it, is or was another''s';
   END IF;
 END
@@ -97,11 +97,15 @@ BEGIN
     RETURN;
   END IF;
   CREATE TEMP TABLE cdp_referral_enrol ON COMMIT DROP AS
-  SELECT w.root, min(h.referral_code_id) AS id
-  FROM (SELECT DISTINCT r AS root FROM unnest(wanted.roots) r) w
-    LEFT JOIN (SELECT cdp_internal.customer_root((SELECT cdp_internal.customer_map()), NULL, k.customer_id, NULL) AS root, k.referral_code_id FROM cdp_data.referral_code k
-      WHERE k.referral_campaign_id = campaign AND NOT k.is_test AND k.revoked_at IS NULL AND (k.expires_at IS NULL OR k.expires_at > now())) h ON h.root = w.root
-  GROUP BY w.root;
+  WITH RECURSIVE under (root, id) AS (
+    SELECT DISTINCT r, r FROM unnest(wanted.roots) r
+    UNION SELECT u.root, c.customer_id FROM under u JOIN cdp_data.customer c ON c.parent_id = u.id AND c.parent_id <> c.customer_id
+  )
+  SELECT u.root, min(k.referral_code_id) AS id
+  FROM under u LEFT JOIN LATERAL (
+    SELECT x.referral_code_id FROM cdp_data.referral_code x
+    WHERE x.customer_id = u.id AND x.referral_campaign_id = campaign AND NOT x.is_test AND x.revoked_at IS NULL AND (x.expires_at IS NULL OR x.expires_at > now()) ORDER BY 1 LIMIT 1) k ON true
+  GROUP BY u.root;
   UPDATE pg_temp.cdp_referral_enrol e SET id = p.referral_code_id
   FROM cdp_internal.referral_code_put(campaign, ARRAY(SELECT e.root FROM pg_temp.cdp_referral_enrol e WHERE e.id IS NULL ORDER BY e.root), '', NULL, false, now()) p WHERE p.customer_id = e.root;
   RETURN QUERY SELECT u.c, e.id FROM unnest(wanted.customers, wanted.roots) AS u (c, root) JOIN pg_temp.cdp_referral_enrol e ON e.root = u.root ORDER BY u.c;

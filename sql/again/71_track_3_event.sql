@@ -22,9 +22,9 @@ COMMENT ON FUNCTION cdp_internal.ip_network(inet) IS 'The network of an address:
 
 CREATE OR REPLACE FUNCTION cdp_internal.is_bot_agent(user_agent text) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN coalesce(lower(left(user_agent, 2000)) COLLATE "C" ~ '(bot[^a-z]|bot$|crawl|spider|slurp|scrap|archiver|preview|prerender|headless|phantomjs|selenium|puppeteer|playwright|lighthouse|pingdom|uptime|monitor|validator|facebookexternalhit|facebookcatalog|meta-external|embedly|quora link|outbrain|vkshare|skypeuripreview|whatsapp/|viber/|telegrambot|slack-imgproxy|discordbot|bingpreview|googleimageproxy|google-read-aloud|google-inspectiontool|bytespider|yisouspider|sogou web|360spider|petalbot|curl/|wget/|python-|go-http-client|java/|okhttp/|libwww|httpclient|axios/|node-fetch|guzzle|ruby|php/)', false);
+RETURN coalesce(lower(left(user_agent, 2000)) COLLATE "C" ~ '((?<!cu)bot([^a-z]|$)|crawl|spider|slurp|scrap|archiver|preview|prerender|headless|phantomjs|selenium|puppeteer|playwright|lighthouse|pingdom|uptime|monitor|validator|facebookexternalhit|facebookcatalog|meta-external|embedly|quora link|outbrain|vkshare|skypeuripreview|whatsapp/|viber/|telegrambot|slack-imgproxy|discordbot|bingpreview|googleimageproxy|google-read-aloud|google-inspectiontool|bytespider|yisouspider|sogou web|360spider|petalbot|curl/|wget/|python-|go-http-client|java/|okhttp/|libwww|httpclient|axios/|node-fetch|guzzle|ruby|php/)', false);
 COMMENT ON FUNCTION cdp_internal.is_bot_agent(text) IS
-'Whether the name of a browser is that of a program that says what it is: crawlers, previews of messengers, tools. False for NULL; a program that poses as a browser is none.';
+'Whether the name of a browser is that of a program that says what it is: crawlers, previews of messengers, tools. CUBOT is a make of telephones. False for NULL; a program that poses as a browser is none.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.is_paid_url(url text) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -92,24 +92,27 @@ $$;
 COMMENT ON FUNCTION cdp_internal.referral_touch(text, text, jsonb, jsonb, timestamptz, text, numeric, text, jsonb, text, integer) IS
 'Writes a touchpoint by cdp.track() and returns where it went; one that another road brought under the same key, kind and time is taken as it is. status suppressed: of an erased person, nothing was kept. Errors: as cdp.track(); 23505 when the key is that of another record.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.referral_guessers(ip inet, customer bigint) RETURNS bytea[]
+CREATE OR REPLACE FUNCTION cdp_internal.referral_guessers(source integer, ip inet, customer bigint) RETURNS bytea[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  RETURN array_remove(ARRAY[cdp_internal.referral_digest('ip', host(cdp_internal.plain_ip(ip))), convert_to('customer ' || customer, 'UTF8')], NULL);
+  RETURN coalesce(nullif(array_remove(ARRAY[
+    -- Who has an address of IPv6 has all of its /64.
+    cdp_internal.referral_digest('ip', CASE family(cdp_internal.plain_ip(ip)) WHEN 6 THEN network(set_masklen(cdp_internal.plain_ip(ip), 64))::text ELSE host(cdp_internal.plain_ip(ip)) END),
+    convert_to('customer ' || customer, 'UTF8')], NULL), '{}'), ARRAY[convert_to('source ' || source, 'UTF8')]);
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.referral_guessers(inet, bigint) IS 'Under which keys somebody''s wrong codes are counted: his address (as a keyed digest) and his number.';
+COMMENT ON FUNCTION cdp_internal.referral_guessers(integer, inet, bigint) IS 'Under which keys somebody''s wrong codes are counted: his address (as a keyed digest; of IPv6 its /64) and his number; where neither is known (no address told or no key file, and nobody known), the source.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_throttled(guessers bytea[]) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   RETURN guessers <> '{}' AND EXISTS (SELECT FROM cdp_data.referral_guess g, cdp_data.setting s
-    WHERE g.guesser = ANY (guessers) AND g.failures >= s.referral_guesses AND g.first_at > clock_timestamp() - s.referral_guess_window);
+    WHERE g.guesser = ANY (guessers) AND g.failures >= s.referral_guesses * CASE WHEN substr(g.guesser, 1, 7) = 'source '::bytea THEN 100::bigint ELSE 1 END AND g.first_at > clock_timestamp() - s.referral_guess_window);
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.referral_throttled(bytea[]) IS 'Whether one of these has tried so many codes that are none that none is looked up for him (cdp_data.setting.referral_guesses).';
+COMMENT ON FUNCTION cdp_internal.referral_throttled(bytea[]) IS 'Whether one of these has tried so many codes that are none that none is looked up for him (cdp_data.setting.referral_guesses; for all of a source whom nothing else tells apart, a hundred times that).';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_guessed(guessers bytea[]) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp

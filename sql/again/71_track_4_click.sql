@@ -44,7 +44,7 @@ BEGIN
   IF land !~ '^[A-Z]{2}$' OR asn NOT BETWEEN 0 AND 4294967295 OR octet_length(channel) > 100 OR octet_length(variant) > 200 THEN
     RAISE EXCEPTION 'country, asn, channel or variant is none' USING ERRCODE = 'invalid_parameter_value', HINT = 'country has two letters (ISO 3166), asn is a number up to 4294967295, channel has up to 100 and variant up to 200 bytes.';
   END IF;
-  c := cdp_internal.referral_lookup(code, cdp_internal.referral_guessers(ip, cdp_internal.known_customer(identifiers)));
+  c := cdp_internal.referral_lookup(code, cdp_internal.referral_guessers(k.source_id, ip, cdp_internal.known_customer(identifiers)));
   suggestion := c.suggestion;
   IF c.result <> 'found' THEN
     result := c.result;
@@ -114,7 +114,7 @@ DECLARE
   to_whom record;
 BEGIN
   PERFORM cdp_internal.require_text('channel', channel, 100);
-  c := cdp_internal.referral_lookup(code, '{}');
+  c := cdp_internal.referral_lookup(code, cdp_internal.referral_guessers(k.source_id, NULL, NULL));
   IF c.result <> 'found' THEN
     result := c.result;
     RETURN;
@@ -142,4 +142,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.referral_share(text, text, text, text, timestamptz, jsonb) IS
-'Tells that an advocate shared his link or code on a channel: a touchpoint of kind share of his, for the funnel. recipient: the address it was sent to, {"email": "..."}; only its keyed digest is kept, and it ties him to the advocate when nothing stronger does. result: recorded, repeated, unknown_code, suppressed. Errors as cdp.referral_click().';
+'Tells that an advocate shared his link or code on a channel: a touchpoint of kind share of his, for the funnel. recipient: the address it was sent to, {"email": "..."}; only its keyed digest is kept, and it ties him to the advocate when nothing stronger does. result: recorded, repeated, unknown_code, throttled (wrong codes of shares are counted for the source), suppressed. Errors as cdp.referral_click().';

@@ -15,10 +15,11 @@ AS $$
 #variable_conflict use_column
 BEGIN
   SELECT h.referral_id, h.state, h.reason INTO referral_id, state, reason FROM cdp_internal.referral_rows(ARRAY[root]) h
+  WHERE h.is_test = (SELECT c.is_test FROM cdp_data.referral_conversion c WHERE c.referral_conversion_id = conversion)
   ORDER BY h.state IN ('ineligible', 'duplicate'), h.first_conversion_id <> conversion, h.referral_id LIMIT 1;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.referral_live_of(bigint, bigint) IS 'The referral that a conversion of a root goes with: a live one, its own before others; else one that is not. NULL without one.';
+COMMENT ON FUNCTION cdp_internal.referral_live_of(bigint, bigint) IS 'The referral that a conversion of a root goes with, a test with tests: a live one, its own before others; else one that is not. NULL without one.';
 
 CREATE OR REPLACE FUNCTION cdp.referral_convert(
   source text, source_key text, kind text, occurred_at timestamptz DEFAULT now(), identifiers jsonb DEFAULT '{}', value numeric DEFAULT NULL, currency text DEFAULT NULL, eligible numeric DEFAULT NULL,
@@ -43,6 +44,8 @@ DECLARE
   test boolean;
   done bigint[];
   new_one bigint;
+  told text := coalesce(nullif(btrim(code), ''), CASE WHEN jsonb_typeof(properties -> 'referral_code') = 'string' THEN nullif(btrim(properties ->> 'referral_code'), '') END);
+  root bigint;
 BEGIN
   IF NOT EXISTS (SELECT FROM cdp_data.touch_kind_all a WHERE a.name = sort) THEN
     RAISE EXCEPTION 'unknown kind "%"', left(coalesce(kind, 'NULL'), 100) USING ERRCODE = 'invalid_parameter_value', HINT = cdp_internal.did_you_mean(sort, ARRAY(SELECT a.name FROM cdp_data.touch_kind_all a WHERE a.is_conversion), 'See cdp_data.touch_kind_all.');
@@ -53,8 +56,10 @@ BEGIN
       USING ERRCODE = 'invalid_parameter_value', DETAIL = format('value is %s, eligible %s.', coalesce(money.amount::text, 'NULL'), coalesce(part::text, 'NULL')), HINT = 'eligible is value without tax, shipping and discounts; what is given back comes by cdp.referral_refund().';
   END IF;
   known := cdp_internal.known_customer(identifiers);
-  IF btrim(code) <> '' THEN
-    c := cdp_internal.referral_lookup(code, cdp_internal.referral_guessers(ip, known));
+  -- Only the calls of the room write numbers of codes and clicks.
+  content := content - '{referral_code,referral_code_id,referral_click_id}'::text[];
+  IF told IS NOT NULL THEN
+    c := cdp_internal.referral_lookup(told, cdp_internal.referral_guessers(k.source_id, ip, known));
     code_result := c.result;
     suggestion := c.suggestion;
     content := content || CASE WHEN c.referral_code_id IS NULL THEN '{}' ELSE jsonb_build_object('referral_code_id', c.referral_code_id) END;
@@ -67,8 +72,9 @@ BEGIN
   END IF;
   test := coalesce(is_test, false) OR coalesce(c.is_test, false) OR coalesce(test, false);
   SELECT x.* INTO old FROM cdp_data.referral_conversion x WHERE x.source_id = k.source_id AND x.source_key = k.key;
-  IF FOUND AND (old.kind, old.occurred_at, old.referral_code_id, old.value_minor, coalesce(old.currency, money.code)) IS DISTINCT FROM
-      (sort, referral_convert.occurred_at, CASE WHEN code_result = 'throttled' THEN old.referral_code_id ELSE c.referral_code_id END, coalesce(cdp_internal.referral_minor(money.amount, money.code), 0), money.code) THEN
+  -- A code that the first record lacks (a load that had none, a call that was throttled) is an addition; none is nothing told.
+  IF FOUND AND ((old.kind, old.occurred_at, old.value_minor, coalesce(old.currency, money.code)) IS DISTINCT FROM
+      (sort, referral_convert.occurred_at, coalesce(cdp_internal.referral_minor(money.amount, money.code), 0), money.code) OR coalesce(old.referral_code_id <> c.referral_code_id, false)) THEN
     PERFORM cdp_internal.referral_differs(k.key, 'conversion');
   END IF;
   t := cdp_internal.referral_touch(source, sort, identifiers, content || CASE WHEN eligible IS NULL OR eligible = money.amount THEN '{}' ELSE jsonb_build_object('eligible', eligible) END,
@@ -77,6 +83,8 @@ BEGIN
     result := 'suppressed';
     RETURN;
   END IF;
+  root := cdp_internal.identifier_root(t.identifier_id);
+  PERFORM cdp_internal.lock_customers(NULL, false, ARRAY[root]); -- before any row, as the job does
   INSERT INTO cdp_data.referral_conversion AS x (source_id, source_key, kind, occurred_at, identifier_id, customer_id, touchpoint_id, referral_code_id, referral_click_id, claimed_customer_id, value_minor, eligible_minor, currency,
     ip_digest, net_digest, agent_digest, device_digest, payment_digest, address_digest, is_test)
   VALUES (k.source_id, k.key, sort, referral_convert.occurred_at, t.identifier_id, t.home_id, t.touchpoint_id, c.referral_code_id, named, claimed, coalesce(cdp_internal.referral_minor(money.amount, money.code), 0),
@@ -93,17 +101,21 @@ BEGIN
   result := CASE WHEN new_one IS NULL OR old.referral_conversion_id IS NOT NULL AND old.retracted_at IS NULL THEN 'repeated' ELSE 'recorded' END;
   referral_conversion_id := coalesce(new_one, (SELECT x.referral_conversion_id FROM cdp_data.referral_conversion x WHERE x.source_id = k.source_id AND x.source_key = k.key));
   IF new_one IS NOT NULL THEN
-    done := ARRAY(SELECT cdp_internal.referral_decide(ARRAY[cdp_internal.identifier_root(t.identifier_id)], settle => false));
+    IF old.referral_conversion_id IS NULL AND NOT test THEN
+      -- What he bought before and gave back of it may have come by loads, when nobody was referred.
+      PERFORM cdp_internal.referral_take(ARRAY(SELECT DISTINCT m.home_id FROM cdp_internal.members_of(ARRAY[root]) m));
+    END IF;
+    done := ARRAY(SELECT cdp_internal.referral_decide(ARRAY[root], settle => false));
     -- Those that changed are settled, and those to which the conversion may bring a reward all the same.
-    PERFORM cdp_internal.referral_settled(ARRAY(SELECT u FROM unnest(done) u UNION SELECT h.referral_id FROM cdp_internal.referral_rows(ARRAY[cdp_internal.identifier_root(t.identifier_id)]) h
-      UNION SELECT h.referral_id FROM cdp_internal.referral_rows(ARRAY[cdp_internal.identifier_root(t.identifier_id)], 2::smallint) h ORDER BY 1));
+    PERFORM cdp_internal.referral_settled(ARRAY(SELECT u FROM unnest(done) u UNION SELECT h.referral_id FROM cdp_internal.referral_rows(ARRAY[root]) h
+      UNION SELECT h.referral_id FROM cdp_internal.referral_rows(ARRAY[root], 2::smallint) h ORDER BY 1));
   END IF;
-  SELECT l.referral_id, l.state, l.reason INTO referral_id, state, reason FROM cdp_internal.referral_live_of(cdp_internal.identifier_root(t.identifier_id), referral_conversion_id) l;
+  SELECT l.referral_id, l.state, l.reason INTO referral_id, state, reason FROM cdp_internal.referral_live_of(root, referral_conversion_id) l;
   reason := coalesce(reason, CASE WHEN referral_id IS NULL THEN 'no_evidence' END);
 END
 $$;
 COMMENT ON FUNCTION cdp.referral_convert(text, text, text, timestamptz, jsonb, numeric, text, numeric, text, text, jsonb, inet, text, text, text, text, jsonb, boolean) IS
-'Tells that somebody registered or bought, with what may tie him to an advocate: SELECT * FROM cdp.referral_convert(''shop'', ''order 11'', ''purchase'', now(), ''{"email": "..."}'', 99.90, ''EUR'', code => ''K7M4-Q2TX-Q''). A touchpoint of that kind, too (cdp.track()); one that came with a load under the same key and time is taken as it is. value in currency (NULL: that of the reports); eligible: what rewards count, net of tax, shipping and discounts (NULL: value). code: typed; click: the source_key of the click in the same source, where the shop knows it; advocate: {"email" or "phone": ...} that the person gave. Clicks of the same person are found without being named. Then decides who referred him (cdp_internal.referral_decide()). result: recorded, repeated (the same source_key: nothing is changed), suppressed (an erased person, nothing is kept). referral_id, state and reason of the referral that the conversion goes with; no_evidence without one. code_result: found, unknown_code (with a suggestion) or throttled; the conversion is recorded all the same. Errors: 23505 another record came under the key; 22023 unknown source, kind or currency, no identifier, bad amounts; 22003 value out of range; 22008 no credible time.';
+'Tells that somebody registered or bought, with what may tie him to an advocate: SELECT * FROM cdp.referral_convert(''shop'', ''order 11'', ''purchase'', now(), ''{"email": "..."}'', 99.90, ''EUR'', code => ''K7M4-Q2TX-Q''). A touchpoint of that kind, too (cdp.track()); one that came with a load under the same key and time is taken as it is. value in currency (NULL: that of the reports); eligible: what rewards count, net of tax, shipping and discounts (NULL: value). code: typed (NULL: the property referral_code); click: the source_key of the click in the same source, where the shop knows it; advocate: {"email" or "phone": ...} that the person gave. Clicks of the same person are found without being named. Then decides who referred him (cdp_internal.referral_decide()). result: recorded, repeated (the same source_key: nothing is changed, but a code and what else the first record lacks is added), suppressed (an erased person, nothing is kept). referral_id, state and reason of the referral that the conversion goes with; no_evidence without one. code_result: found, unknown_code (with a suggestion) or throttled; the conversion is recorded all the same. Errors: 23505 another record came under the key; 22023 unknown source, kind or currency, no identifier, bad amounts; 22003 value out of range; 22008 no credible time.';
 
 CREATE OR REPLACE FUNCTION cdp.referral_refund(source text, source_key text, conversion_key text, amount numeric, refunded_at timestamptz DEFAULT now(), eligible numeric DEFAULT NULL,
   OUT result text, OUT referral_refund_id bigint, OUT referral_id bigint)
@@ -140,12 +152,13 @@ BEGIN
     t := cdp_internal.referral_touch(source, 'refund', jsonb_build_object(c.type, c.identifier), CASE WHEN eligible IS NULL OR eligible = amount THEN '{}' ELSE jsonb_build_object('eligible', eligible) END,
       referral_refund.refunded_at, k.key, -amount, c.currency, '{}', c.source_key, CASE WHEN c.is_test THEN 2 ELSE 0 END);
   END IF;
+  root := coalesce(cdp_internal.identifier_root(c.identifier_id), cdp_internal.root_of(c.customer_id));
+  PERFORM cdp_internal.lock_customers(NULL, false, ARRAY[root]) WHERE root IS NOT NULL;
   INSERT INTO cdp_data.referral_refund AS x (source_id, source_key, referral_conversion_id, refunded_at, amount_minor, customer_id, touchpoint_id)
   VALUES (k.source_id, k.key, c.referral_conversion_id, referral_refund.refunded_at, minor, c.customer_id, t.touchpoint_id)
   ON CONFLICT (source_id, source_key) DO UPDATE SET retracted_at = NULL WHERE x.retracted_at IS NOT NULL RETURNING x.referral_refund_id INTO referral_refund_id;
   result := CASE WHEN referral_refund_id IS NULL THEN 'repeated' ELSE 'recorded' END;
   referral_refund_id := coalesce(referral_refund_id, old.referral_refund_id, (SELECT x.referral_refund_id FROM cdp_data.referral_refund x WHERE x.source_id = k.source_id AND x.source_key = k.key));
-  root := coalesce(cdp_internal.identifier_root(c.identifier_id), cdp_internal.root_of(c.customer_id));
   SELECT l.referral_id INTO referral_id FROM cdp_internal.referral_live_of(root, c.referral_conversion_id) l;
   IF result = 'recorded' AND root IS NOT NULL THEN
     PERFORM cdp_internal.referral_settled(ARRAY(SELECT h.referral_id FROM cdp_internal.referral_rows(ARRAY[root]) h UNION SELECT h.referral_id FROM cdp_internal.referral_rows(ARRAY[root], 2::smallint) h));
@@ -174,6 +187,8 @@ BEGIN
       RAISE EXCEPTION 'customer % is no advocate of the campaign', advocate USING ERRCODE = 'invalid_parameter_value', HINT = 'cdp.issue_referral_code() makes him one.';
     END IF;
   END IF;
+  -- The person before the row, as everybody does.
+  PERFORM cdp_internal.lock_customers(NULL, false, ARRAY[cdp_internal.identifier_root(x.identifier_id)]) FROM cdp_data.referral_conversion x WHERE x.source_id = src AND x.source_key = btrim(conversion_key) AND x.identifier_id > 0;
   UPDATE cdp_data.referral_conversion x SET manual_customer_id = advocate, manual_code_id = by_code WHERE x.source_id = src AND x.source_key = btrim(conversion_key) RETURNING x.* INTO c;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'there is no conversion of that key' USING ERRCODE = 'undefined_object', HINT = 'It is the source_key of the conversion; cdp.referral_convert() tells of one.';

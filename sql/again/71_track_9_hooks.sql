@@ -147,7 +147,7 @@ BEGIN
   WHERE s.referral_click_retention < x.reach
   UNION ALL
   SELECT 'warning', 'referral_guesses', format('%s addresses or persons try codes that are none', count(*)), 'Somebody may be guessing: look at the site''s log, and at cdp_data.setting.referral_guesses.'
-  FROM cdp_data.referral_guess g, cdp_data.setting s WHERE g.failures >= s.referral_guesses AND g.first_at > clock_timestamp() - s.referral_guess_window HAVING count(*) >= 5;
+  FROM cdp_data.referral_guess g, cdp_data.setting s WHERE g.failures >= s.referral_guesses AND g.first_at > clock_timestamp() - s.referral_guess_window HAVING count(*) >= 5 OR bool_or(cdp_internal.referral_throttled(ARRAY[g.guesser]) AND substr(g.guesser, 1, 7) = 'source '::bytea);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.health_of_referral_track() IS

@@ -80,6 +80,8 @@ CREATE TABLE IF NOT EXISTS cdp_data.referral_click (
   UNIQUE (source_id, source_key),
   CHECK ((identifier_id IS NULL) = (customer_id IS NULL))
 );
+ALTER TABLE cdp_data.referral_click ADD COLUMN IF NOT EXISTS load_id bigint;
+CREATE INDEX IF NOT EXISTS referral_click_load_idx ON cdp_data.referral_click (load_id) WHERE load_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS referral_click_customer_idx ON cdp_data.referral_click (customer_id, clicked_at) WHERE customer_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS referral_click_code_idx ON cdp_data.referral_click (referral_code_id, clicked_at);
 CREATE INDEX IF NOT EXISTS referral_click_campaign_idx ON cdp_data.referral_click (referral_campaign_id, clicked_at);
@@ -93,6 +95,7 @@ COMMENT ON COLUMN cdp_data.referral_click.asn IS 'Number of the autonomous syste
 COMMENT ON COLUMN cdp_data.referral_click.paid IS 'The address carried the click id of an advertising network (gclid and its kind).';
 COMMENT ON COLUMN cdp_data.referral_click.bot IS 'A program that says so by its name, or was told to be one; prefetch: a browser or messenger fetched the page ahead. Neither counts as evidence.';
 COMMENT ON COLUMN cdp_data.referral_click.retracted_at IS 'Its touchpoint was taken back with its load; NULL: it is in force.';
+COMMENT ON COLUMN cdp_data.referral_click.load_id IS 'The load of a click of nobody known that came in a batch; NULL: of others the touchpoint tells, calls have none.';
 
 -- step: referral_share
 CREATE TABLE IF NOT EXISTS cdp_data.referral_share (
@@ -210,7 +213,6 @@ CREATE TABLE IF NOT EXISTS cdp_data.referral (
 -- Of one home: two sessions on old snapshots can not both make one. Of one person with several homes the locks of the decision see to it.
 CREATE UNIQUE INDEX IF NOT EXISTS referral_live_once ON cdp_data.referral (campaign_group, referee_id, level, is_test) WHERE state IN ('pending', 'approved', 'review', 'rejected');
 CREATE INDEX IF NOT EXISTS referral_referee_idx ON cdp_data.referral (referee_id);
-CREATE INDEX IF NOT EXISTS referral_referrer_idx ON cdp_data.referral (referrer_id);
 CREATE INDEX IF NOT EXISTS referral_conversion_idx ON cdp_data.referral (first_conversion_id);
 CREATE INDEX IF NOT EXISTS referral_campaign_idx ON cdp_data.referral (referral_campaign_id, attributed_at);
 CREATE INDEX IF NOT EXISTS referral_open_idx ON cdp_data.referral (state) WHERE state IN ('pending', 'review');

@@ -1,5 +1,5 @@
 -- Batches of clicks and conversions: the same as one by one, bad rows in quarantine, again nothing, and a load that is taken back.
-SELECT plan(18);
+SELECT plan(28);
 SET client_min_messages = warning;
 SET timezone = 'Asia/Kathmandu';
 SELECT cdp.add_source('web'), cdp.add_source('bulk') \g /dev/null
@@ -56,10 +56,36 @@ SELECT is((SELECT concat_ws(' ', rows_read, recorded, quarantined) FROM cdp.load
 SELECT throws_ok($$SELECT cdp.load_referral_clicks('bulk', '{}')$$, '22023', NULL, 'no array');
 SELECT throws_ok($$SELECT cdp.load_referral_clicks('bulk', NULL)$$, '22023', NULL, 'nothing');
 
+-- Loud where they were silent, and the same as single calls.
+SELECT is((SELECT concat_ws(' ', rows_read, recorded, quarantined, unknown_codes) FROM cdp.load_referral_conversions('bulk', '[{"source_key": "z1", "occurred_at": "2026-02-01T10:00:00Z", "kind": "purchase", "value": 3, "code": "by-anna"},
+  {"source_key": "z2", "occurred_at": "2026-02-01T10:00:00Z", "kind": "purchase", "value": 3, "code": "by-nobody", "identifiers": {"email": "z2@example.org"}}, {"source_key": "b1", "occurred_at": "2026-02-01T10:00:00Z", "kind": "purchase", "value": 3, "code": "by-anna", "identifiers": {"email": "z3@example.org"}},
+  {"source_key": "z4", "occurred_at": "2026-02-01T10:00:00Z", "kind": "purchase", "value": 3, "code": "trial-1", "identifiers": {"email": "z4@example.org"}}, {"source_key": "z5", "occurred_at": "2026-02-01T10:00:00Z", "kind": "purchase", "value": 3, "user_agent": "okhttp/4.9", "code": "by-anna", "identifiers": {"email": "z5@example.org"}}]')), '5 2 2 1', 'rows without an identifier and keys of clicks wait, codes that are none are counted');
+SELECT is((SELECT string_agg(c.source_key || ' ' || c.is_test || ' ' || t.flags || ' ' || r.state, ', ' ORDER BY c.source_key) FROM cdp_data.referral_conversion c JOIN cdp_data.touchpoint t USING (touchpoint_id) JOIN cdp_data.referral r ON r.first_conversion_id = c.referral_conversion_id WHERE c.source_key IN ('z4', 'z5')), 'z4 true 2 approved, z5 false 0 approved', 'a test is a test, an order by a program of the shop is an order');
+SELECT is((SELECT concat_ws(' ', recorded, quarantined) FROM cdp.load_referral_clicks('bulk', '[{"source_key": "bo1", "occurred_at": "2026-02-01T10:00:00Z", "code": "by-anna", "identifiers": {"cookie": "cookie-z"}}, {"source_key": "b3", "occurred_at": "2026-02-01T10:00:00Z", "code": "by-anna"},
+  {"source_key": "z7", "occurred_at": "2026-02-01T10:00:00Z", "code": "by-anna", "ip": "2001:db8::1", "asn": 4200000000}, {"source_key": "z8", "occurred_at": "2026-02-01T10:00:00Z", "code": "by-anna", "asn": 4294967296}]')), '1 3', 'keys of orders and of other clicks are refused; short addresses and long numbers are read');
+SELECT is((SELECT k.name FROM cdp_data.touchpoint_key x JOIN cdp_data.touchpoint t USING (touchpoint_id) JOIN cdp_data.touch_kind_all k USING (kind_id) WHERE x.source_key = 'bo1'), 'purchase', 'the order is as it was');
+SELECT is((SELECT ip_digest = cdp_internal.referral_digest('ip', '2001:db8::1') AND asn = 4200000000 FROM cdp_data.referral_click WHERE source_key = 'z7'), true, 'and kept');
+SELECT load_id AS anonymous FROM cdp.load_referral_clicks('bulk', '[{"source_key": "z9", "occurred_at": "2026-02-01T10:00:00Z", "code": "by-anna"}]') \gset
+SELECT cdp.referral_convert('bulk', 'zo9', 'sign_up', '2026-02-01 11:00+00', '{"email": "z9@example.org"}', click => 'z9') \g /dev/null
+CREATE FUNCTION pg_temp.z9() RETURNS text LANGUAGE sql STABLE AS $$ SELECT concat_ws(' ', r.method, r.state, r.reason) FROM cdp_data.referral r JOIN cdp_data.referral_conversion c ON c.referral_conversion_id = r.first_conversion_id WHERE c.source_key = 'zo9' $$;
+SELECT decided FROM cdp.referral_tick() \g /dev/null
+SELECT is(pg_temp.z9(), 'click approved', 'a click of nobody in a batch that the shop names');
+SELECT cdp.revert_load(:anonymous) \g /dev/null
+SELECT decided FROM cdp.referral_tick() \g /dev/null
+SELECT is(pg_temp.z9(), 'click ineligible no_evidence', 'is taken back with the batch');
+SELECT cdp.retry_load(:anonymous) \g /dev/null
+SELECT decided FROM cdp.referral_tick() \g /dev/null
+SELECT is(pg_temp.z9(), 'click approved', 'and comes back with it');
+SELECT concat_ws(' ', rows_read, recorded, quarantined) AS said FROM cdp.load_referral_shares('bulk', '[{"source_key": "s1", "occurred_at": "2026-02-01T10:00:00Z", "code": "by-anna", "channel": "email", "recipient": {"email": "Zoe@example.org"}}, {"source_key": "s2", "occurred_at": "2026-02-01T10:00:00Z", "code": "by-anna"},
+  {"source_key": "s3", "occurred_at": "2026-02-01T10:00:00Z", "code": "nobody-z", "channel": "email"}, {"source_key": "b1", "occurred_at": "2026-02-01T10:00:00Z", "code": "by-anna", "channel": "email"}]') \gset
+SELECT is(:'said'::text, '4 1 3', 'a batch of shares');
+SELECT result FROM cdp.referral_share('web', 's1', 'by-anna', 'email', '2026-02-01 10:00+00', '{"email": "Zoe@example.org"}') \g /dev/null
+SELECT is((SELECT count(DISTINCT concat_ws('|', s.referral_code_id, s.customer_id, s.channel, s.shared_at, s.recipient_digest, s.is_test, t.identifier_id, t.kind_id, t.flags, t.properties, t.origin_id)) FROM cdp_data.referral_share s JOIN cdp_data.touchpoint t USING (touchpoint_id)), 1::bigint, 'is what the call makes of it');
+
 -- Taken back.
 SELECT decided FROM cdp.referral_tick() \g /dev/null
 SELECT cdp.revert_load(:again), cdp.revert_load(:load) \g /dev/null
 SELECT decided FROM cdp.referral_tick() \g /dev/null
-SELECT is((SELECT count(*) FROM cdp_data.referral_conversion c JOIN cdp_data.source s USING (source_id) WHERE s.name = 'bulk' AND c.retracted_at IS NULL), 0::bigint, 'a batch that is taken back takes its conversions');
-SELECT is((SELECT string_agg(DISTINCT concat_ws(' ', x.state, x.reason), ',') FROM cdp_data.referral x JOIN cdp_data.referral_conversion c ON c.referral_conversion_id = x.first_conversion_id JOIN cdp_data.source s USING (source_id) WHERE s.name = 'bulk'), 'ineligible no_evidence', 'and their referrals');
+SELECT is((SELECT count(*) FROM cdp_data.referral_conversion c JOIN cdp_data.source s USING (source_id) WHERE s.name = 'bulk' AND c.source_key ~ '^bo' AND c.retracted_at IS NULL), 0::bigint, 'a batch that is taken back takes its conversions');
+SELECT is((SELECT string_agg(DISTINCT concat_ws(' ', x.state, x.reason), ',') FROM cdp_data.referral x JOIN cdp_data.referral_conversion c ON c.referral_conversion_id = x.first_conversion_id JOIN cdp_data.source s USING (source_id) WHERE s.name = 'bulk' AND c.source_key ~ '^bo'), 'ineligible no_evidence', 'and their referrals');
 SELECT * FROM finish();

@@ -1,6 +1,6 @@
 -- The job of referrals: what comes by loads is taken in, corrections and reverts are followed, merges, unmerges and erasures are
 -- decided again. Each statement is a transaction of its own, as the change feed wants it.
-SELECT plan(29);
+SELECT plan(45);
 SET client_min_messages = warning;
 SET timezone = 'Asia/Kolkata';
 SELECT cdp.add_source('web'), cdp.add_source('shop') \g /dev/null
@@ -77,4 +77,43 @@ DELETE FROM cdp_data.feed_cursor WHERE consumer = 'referral';
 CREATE TABLE before AS SELECT md5(string_agg(r::text, '|' ORDER BY referral_id)) AS m FROM cdp_data.referral r;
 SELECT is((SELECT decided FROM cdp.referral_tick()), 0::bigint, 'a full pass changes nothing');
 SELECT is((SELECT md5(string_agg(r::text, '|' ORDER BY referral_id)) FROM cdp_data.referral r), (SELECT m FROM before), 'not a row');
+-- Late news by whatever road: a click after the order was passed over, a call after the refund was, a code after the order.
+TRUNCATE st;
+INSERT INTO st VALUES ('x1', '2026-02-12 10:00:00Z', 'email', 'p21@example.org', 'purchase', '80', 'EUR', NULL, NULL), ('x2', '2026-02-12 10:00:00Z', 'email', 'p22@example.org', 'purchase', '80', 'EUR', NULL, NULL), ('f2', '2026-02-13 10:00:00Z', 'email', 'p22@example.org', 'refund', '-30', 'EUR', 'x2', NULL),
+  ('x3', '2026-02-12 10:00:00Z', 'email', 'p23@example.org', 'purchase', '80', 'EUR', NULL, '{"referral_code_id": 1, "referral_click_id": 1}'), ('x4', '2025-01-12 10:00:00Z', 'email', 'p24@example.org', 'purchase', '80', 'EUR', NULL, NULL),
+  ('x5', '2026-02-12 10:00:00Z', 'email', 'p25@example.org', 'sign_up', NULL, NULL, NULL, '{"referral_code": "by-ann"}'), ('x6', '2026-02-12 10:00:00Z', 'email', 'p26@example.org', 'purchase', '80', 'EUR', NULL, '{"referral_code": "trial-of-anna"}'),
+  ('x7', '2026-02-12 10:00:00Z', 'email', 'p27@example.org', 'purchase', '70', 'USD', NULL, '{"referral_code": "by-carl"}'), ('f7', '2026-02-14 10:00:00Z', 'email', 'p27@example.org', 'refund', '-10', 'EUR', 'x7', NULL), ('f8', '2026-02-14 10:00:00Z', 'email', 'p27@example.org', 'refund', '-10', 'GBP', 'x7', NULL);
+SELECT cdp.identify('shop', jsonb_build_object('user_id', u, 'email', u || '@example.org')) FROM unnest('{carl,dan}'::text[]) u \g /dev/null
+SELECT cdp.issue_referral_code('friends', cdp.customer_of('user_id', u), 'by-' || u, issued_at => '2026-01-05 00:00+00') FROM unnest('{carl,dan}'::text[]) u \g /dev/null
+SELECT cdp.issue_referral_code('friends', cdp.customer_of('user_id', 'carl'), 'trial-of-anna', is_test => true, issued_at => '2026-01-05 00:00+00') \g /dev/null
+INSERT INTO cdp_data.currency_rate (currency, base, valid_from, rate) VALUES ('USD', 'EUR', '2026-01-01', 0.5), ('EUR', 'USD', '2025-01-01', 9);
+SELECT load_id AS load FROM cdp.load_touchpoints('shop', 'st') \gset
+SELECT people FROM cdp.referral_tick() \g /dev/null
+SELECT is((SELECT array_agg(source_key ORDER BY source_key) FROM cdp_data.referral_conversion WHERE source_key ~ '^x'), '{x7}', 'numbers of codes and codes for tests are nothing to name, codes that are none neither');
+SELECT is((SELECT string_agg(concat_ws(' ', f.source_key, f.amount_minor), ',') FROM cdp_data.referral_refund f JOIN cdp_data.referral_conversion c USING (referral_conversion_id) WHERE c.source_key = 'x7'), 'f7 2000', 'a refund in another currency by the rate of its day, either way; none without a rate');
+SELECT cdp.referral_click('web', 'k21', 'by-dan', '2026-02-12 09:00+00', '{"email": "p21@example.org"}') \g /dev/null
+SELECT people FROM cdp.referral_tick() \g /dev/null
+SELECT is(pg_temp.state('x1'), 'approved click', 'a click that came late finds the order that was passed over');
+SELECT is((SELECT result || ' ' || state FROM cdp.referral_convert('shop', 'x2', 'purchase', '2026-02-12 10:00:00Z', '{"email": "p22@example.org"}', 80, 'EUR', code => 'by-dan')), 'recorded approved', 'an order that was loaded, and is told by a call');
+SELECT is((SELECT amount_minor FROM cdp_data.referral_refund WHERE source_key = 'f2'), 3000::bigint, 'brings its refund along');
+SELECT cdp.referral_convert('shop', 'y3', 'sign_up', '2026-02-01 10:00:00Z', '{"email": "p23@example.org"}') \g /dev/null
+SELECT is((SELECT referral_code_id FROM cdp_data.referral_conversion WHERE source_key = 'x3'), NULL, 'another order of a person of whom we know now, without a code');
+SELECT is((SELECT result || ' ' || code_result || ' ' || state FROM cdp.referral_convert('shop', 'x3', 'purchase', '2026-02-12 10:00:00Z', '{"email": "p23@example.org"}', 80, 'EUR', code => 'by-dan')), 'repeated found approved', 'the code that only the call knows is added');
+SELECT is((SELECT result FROM cdp.referral_convert('shop', 'x3', 'purchase', '2026-02-12 10:00:00Z', '{"email": "p23@example.org"}', 80, 'EUR')), 'repeated', 'none told is no other');
+SELECT throws_ok($$SELECT cdp.referral_convert('shop', 'x3', 'purchase', '2026-02-12 10:00:00Z', '{"email": "p23@example.org"}', 80, 'EUR', code => 'by-carl')$$, '23505', NULL, 'another one is refused');
+SELECT is((SELECT state || ' ' || reason FROM cdp.referral_convert('shop', 'y4', 'purchase', '2026-02-12 10:00:00Z', '{"email": "p24@example.org"}', 80, 'EUR', code => 'by-dan')), 'ineligible existing_customer', 'who bought a year ago is no new customer');
+DELETE FROM cdp_data.touchpoint_key WHERE source_key = 'x4';
+DELETE FROM cdp_data.touchpoint WHERE occurred_at < '2025-02-01';
+DELETE FROM cdp_data.feed_cursor WHERE consumer = 'referral';
+SELECT people FROM cdp.referral_tick() \g /dev/null
+SELECT is(pg_temp.state('y4'), 'ineligible existing_customer code', 'nor when that order is past its retention');
+UPDATE st SET properties = '{"referral_code": "By-Dan"}' WHERE source_key IN ('x5', 'x7');
+SELECT load_id FROM cdp.load_touchpoints('shop', 'st') \g /dev/null
+SELECT people FROM cdp.referral_tick() \g /dev/null
+SELECT is((SELECT string_agg(k.code, ',' ORDER BY c.source_key) FROM cdp_data.referral_conversion c JOIN cdp_data.referral_code k USING (referral_code_id) WHERE c.source_key IN ('x5', 'x7')), 'by-dan,by-dan', 'a corrected code is followed');
+SELECT is((SELECT state || ' ' || reason FROM cdp.referral_convert('shop', 'y6', 'purchase', '2026-02-13 10:00:00Z', '{"email": "p28@example.org"}', 8, 'EUR', code => 'trial-of-anna')) || '; ' || (SELECT concat_ws(' ', referral_id, reason) FROM cdp.referral_convert('shop', 'y7', 'purchase', '2026-02-14 10:00:00Z', '{"email": "p28@example.org"}', 8, 'EUR')), 'approved test; no_evidence', 'the order of a tester is no test');
+SELECT is((SELECT string_agg(a, ',' ORDER BY a) FROM unnest('{Mozilla/5.0 (Linux; Android 13; CUBOT X70) Chrome,cubot_note,Googlebot/2.1,bingbot,MyBot 3}'::text[]) a WHERE cdp_internal.is_bot_agent(a)), 'Googlebot/2.1,MyBot 3,bingbot', 'telephones of a make are no robots');
+UPDATE cdp_data.setting SET referral_guesses = 2;
+SELECT is((SELECT string_agg(r.result, ' ' ORDER BY n) FROM unnest('{2001:db8:1:2::5,2001:db8:1:2:3::9,2001:db8:1:2:7::1,2001:db8:1:3::1}'::inet[]) WITH ORDINALITY AS u (a, n) CROSS JOIN LATERAL cdp.referral_click('web', 'g' || n, 'nobody-' || n, '2026-02-01', '{}', a) r), 'unknown_code unknown_code throttled unknown_code', 'who guesses from all of his network');
+SELECT is((SELECT array_agg(DISTINCT r.result) FROM generate_series(1, 200) n CROSS JOIN LATERAL cdp.referral_share('web', 'gs' || n, 'nobody-' || n, 'wechat', '2026-02-01') r) || (SELECT r.result FROM cdp.referral_share('web', 'gs', 'by-dan', 'wechat', '2026-02-01') r), '{unknown_code,throttled}', 'or by sharing');
 SELECT * FROM finish();
