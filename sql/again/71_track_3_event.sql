@@ -8,7 +8,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_digest(text, text) IS
-'Keyed digest of a value of a click or conversion (what: ip, net, agent, device, payment, address, recipient), by the newest key: values of before a new key was made are not compared with those of after. NULL without a value, and where no key file is set: nothing plain is kept instead. Errors: as cdp_internal.keyed_digest().';
+'Keyed digest of a value of a click or conversion (what: ip, net, agent, device, payment, address, recipient), by the newest key. A share is found by every key of the file (cdp_internal.referral_candidates()); addresses, browsers and devices of before a new key was made are not compared with those of after: nothing is kept of which the other digest could be made. NULL without a value, and where no key file is set: nothing plain is kept instead. Errors: as cdp_internal.keyed_digest().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.plain_ip(ip inet) RETURNS inet
 LANGUAGE sql IMMUTABLE PARALLEL SAFE

@@ -23,6 +23,24 @@ $$;
 COMMENT ON FUNCTION cdp_internal.referral_lookup(text, bytea[]) IS
 'Looks a code up for somebody who sent it: result found, unknown_code (counted against him; suggestion as cdp.referral_code_check() gives it), or throttled (he has sent too many that are none; this one was not looked up).';
 
+CREATE OR REPLACE FUNCTION cdp_internal.referral_named(src integer, keys text[]) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+DECLARE
+  people bigint[] := ARRAY(SELECT DISTINCT cdp_internal.identifier_root(v.identifier_id) FROM cdp_data.referral_conversion v WHERE v.source_id = src AND v.named_click = ANY (keys) AND v.identifier_id > 0);
+BEGIN
+  IF people = '{}' THEN
+    RETURN 0;
+  END IF;
+  PERFORM cdp_internal.lock_customers(NULL, false, people); -- before any row
+  UPDATE cdp_data.referral_conversion v SET referral_click_id = h.referral_click_id, named_click = NULL
+  FROM cdp_data.referral_click h WHERE v.source_id = src AND v.named_click = ANY (keys) AND v.referral_click_id IS NULL AND h.source_id = src AND h.source_key = v.named_click;
+  RETURN (SELECT count(*) FROM cdp_internal.referral_decide(people));
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.referral_named(integer, text[]) IS
+'Ties conversions to clicks of these keys that the shop had named before they were told, and decides about their people. Returns how many referrals changed.';
+
 CREATE OR REPLACE FUNCTION cdp.referral_click(
   source text, source_key text, code text, clicked_at timestamptz DEFAULT now(), identifiers jsonb DEFAULT '{}', ip inet DEFAULT NULL, user_agent text DEFAULT NULL,
   device text DEFAULT NULL, referrer text DEFAULT NULL, url text DEFAULT NULL, channel text DEFAULT NULL, variant text DEFAULT '', asn bigint DEFAULT NULL, country text DEFAULT NULL,
@@ -82,6 +100,7 @@ BEGIN
     referral_click_id := old.referral_click_id;
     result := 'repeated';
   END IF;
+  PERFORM cdp_internal.referral_named(k.source_id, ARRAY[k.key]);
   customer_id := cdp_internal.identifier_root(t.identifier_id);
 END
 $$;

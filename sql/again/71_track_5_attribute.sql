@@ -46,6 +46,7 @@ AS $$
 DECLARE
   kinds smallint[] := cdp_internal.referral_kinds();
   sent boolean := cdp_internal.key_file_is_set() AND cdp_internal.may_use_keys('digest') AND EXISTS (SELECT FROM cdp_data.referral_share s WHERE s.recipient_digest IS NOT NULL);
+  keys integer[] := CASE WHEN sent THEN cdp_internal.key_ids() END; -- a share may be older than the newest key
   by_network boolean := EXISTS (SELECT FROM cdp_data.referral_terms t WHERE t.network_match);
   types smallint[] := ARRAY(SELECT t.type_id FROM cdp_data.identifier_type_all t WHERE t.priority < 600 AND t.role = 'merge');
 BEGIN
@@ -81,8 +82,8 @@ BEGIN
     WHERE h.clicked_at <= c.occurred_at AND h.retracted_at IS NULL
     UNION ALL
     SELECT c.root, c.referral_conversion_id, 'share', NULL, s.referral_code_id, s.referral_campaign_id, s.shared_at, s.customer_id, s.is_test
-    FROM mem m JOIN cdp_data.identifier i ON sent AND i.identifier_id = m.identifier_id
-      JOIN cdp_data.referral_share s ON s.recipient_digest = cdp_internal.referral_digest('recipient', i.type_id || ':' || i.value) AND s.retracted_at IS NULL
+    FROM mem m JOIN cdp_data.identifier i ON sent AND i.identifier_id = m.identifier_id CROSS JOIN LATERAL unnest(cdp_internal.keyed_digests('referral', 'recipient:' || btrim(i.type_id || ':' || i.value), keys)) AS d (digest)
+      JOIN cdp_data.referral_share s ON s.recipient_digest = d.digest AND s.retracted_at IS NULL
       JOIN conv c ON c.root = m.root AND s.shared_at <= c.occurred_at
     UNION ALL
     SELECT c.root, c.referral_conversion_id, 'network', h.referral_click_id, h.referral_code_id, h.referral_campaign_id, h.clicked_at, k.customer_id, h.is_test

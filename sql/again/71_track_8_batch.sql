@@ -2,7 +2,7 @@
 -- what they are here is taken from them as the job takes it, and each statement works on the whole batch.
 
 CREATE OR REPLACE FUNCTION cdp_internal.inet_or_null(value text) RETURNS inet
-LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   RETURN btrim(value)::inet;
@@ -138,6 +138,7 @@ BEGIN
   WHERE r.code IS NULL ORDER BY r.n
   ON CONFLICT (source_id, source_key) DO UPDATE SET retracted_at = NULL, load_id = excluded.load_id WHERE h.retracted_at IS NOT NULL;
   GET DIAGNOSTICS recorded = ROW_COUNT;
+  PERFORM cdp_internal.referral_named(src, ARRAY(SELECT r.source_key FROM pg_temp.cdp_referral_row r WHERE r.code IS NULL));
   SELECT e.load_id, e.refused INTO load_id, quarantined FROM cdp_internal.referral_batch_end(src, load) e;
 END
 $$;
@@ -159,17 +160,17 @@ BEGIN
   rows_read := cdp_internal.referral_batch_read(src, conversions, 'conversion');
   load := cdp_internal.referral_batch_touch(source, src, NULL);
   CREATE TEMP TABLE cdp_referral_touch ON COMMIT DROP AS
-  SELECT r.n, r.source_key, r.code_id, h.referral_click_id AS click_id, t.touchpoint_id, t.customer_id, t.identifier_id, t.occurred_at, y.name AS kind, t.flags, t.value, t.currency, t.properties, cdp_internal.identifier_root(t.identifier_id) AS root
+  SELECT r.n, r.source_key, r.code_id, h.referral_click_id AS click_id, t.touchpoint_id, t.customer_id, t.identifier_id, t.occurred_at, y.name AS kind, t.flags, CASE WHEN h.referral_click_id IS NULL THEN CASE WHEN octet_length(r.click) <= 800 THEN nullif(btrim(r.click), '') END END AS named_click, t.value, t.currency, t.properties, cdp_internal.identifier_root(t.identifier_id) AS root
   FROM pg_temp.cdp_referral_row r JOIN cdp_data.touchpoint_key k ON k.source_id = src AND k.source_key = r.source_key
     JOIN cdp_data.touchpoint t ON (t.customer_id, t.occurred_at, t.touchpoint_id) = (k.customer_id, k.occurred_at, k.touchpoint_id) JOIN cdp_data.touch_kind_all y ON y.kind_id = t.kind_id
     LEFT JOIN cdp_data.referral_click h ON h.source_id = src AND h.source_key = btrim(r.click)
   WHERE r.code IS NULL;
   roots := ARRAY(SELECT DISTINCT t.root FROM pg_temp.cdp_referral_touch t WHERE t.root IS NOT NULL ORDER BY 1);
   PERFORM cdp_internal.lock_customers(NULL, false, roots); -- before any row, as the job does
-  INSERT INTO cdp_data.referral_conversion AS x (source_id, source_key, kind, occurred_at, identifier_id, customer_id, touchpoint_id, referral_code_id, referral_click_id, value_minor, eligible_minor, currency, is_test)
+  INSERT INTO cdp_data.referral_conversion AS x (source_id, source_key, kind, occurred_at, identifier_id, customer_id, touchpoint_id, referral_code_id, referral_click_id, value_minor, eligible_minor, currency, is_test, named_click)
   SELECT src, t.source_key, t.kind, t.occurred_at, t.identifier_id, t.customer_id, t.touchpoint_id, t.code_id, t.click_id, coalesce(cdp_internal.referral_minor(greatest(t.value, 0), t.currency), 0),
-    coalesce(cdp_internal.referral_minor(cdp_internal.touch_eligible(greatest(t.value, 0), t.properties), t.currency), 0), t.currency, t.flags & 2 = 2
-  FROM pg_temp.cdp_referral_touch t WHERE (t.code_id IS NOT NULL OR t.click_id IS NOT NULL) AND (t.value IS NULL OR t.value >= 0) AND t.kind <> 'refund' ORDER BY t.n
+    coalesce(cdp_internal.referral_minor(cdp_internal.touch_eligible(greatest(t.value, 0), t.properties), t.currency), 0), t.currency, t.flags & 2 = 2, t.named_click
+  FROM pg_temp.cdp_referral_touch t WHERE num_nonnulls(t.code_id, t.click_id, t.named_click) > 0 AND (t.value IS NULL OR t.value >= 0) AND t.kind <> 'refund' ORDER BY t.n
   ON CONFLICT (source_id, source_key) DO UPDATE SET referral_code_id = coalesce(excluded.referral_code_id, x.referral_code_id), referral_click_id = coalesce(excluded.referral_click_id, x.referral_click_id)
     WHERE (coalesce(excluded.referral_code_id, x.referral_code_id), coalesce(excluded.referral_click_id, x.referral_click_id)) IS DISTINCT FROM (x.referral_code_id, x.referral_click_id);
   PERFORM cdp_internal.referral_take(ARRAY(SELECT DISTINCT m.home_id FROM cdp_internal.members_of(roots) m));

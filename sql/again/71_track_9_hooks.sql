@@ -77,7 +77,7 @@ BEGIN
   -- What rewards were reckoned from stays as well: amounts and times of nobody.
   UPDATE cdp_data.referral_conversion c SET customer_id = coalesce(fresh, -c.referral_conversion_id), identifier_id = -coalesce(fresh, c.referral_conversion_id), source_key = 'erased ' || c.referral_conversion_id,
     touchpoint_id = CASE WHEN fresh IS NULL THEN NULL ELSE c.touchpoint_id END, ip_digest = NULL, net_digest = NULL, agent_digest = NULL, device_digest = NULL, payment_digest = NULL, address_digest = NULL,
-    referral_click_id = NULL
+    referral_click_id = NULL, named_click = NULL
   WHERE c.referral_conversion_id = ANY (own);
   RETURN QUERY SELECT 'cdp_data.referral_conversion', 'unlink', cardinality(own)::bigint;
   IF fresh IS NULL THEN

@@ -153,6 +153,8 @@ CREATE TABLE IF NOT EXISTS cdp_data.referral_conversion (
   CHECK (value_minor = 0 AND eligible_minor = 0 OR currency IS NOT NULL)
 );
 ALTER TABLE cdp_data.referral_conversion ADD COLUMN IF NOT EXISTS manual_code_id bigint;
+ALTER TABLE cdp_data.referral_conversion ADD COLUMN IF NOT EXISTS named_click text COLLATE "C" CHECK (octet_length(named_click) <= 800);
+CREATE INDEX IF NOT EXISTS referral_conversion_named_idx ON cdp_data.referral_conversion (source_id, named_click) WHERE named_click IS NOT NULL;
 CREATE INDEX IF NOT EXISTS referral_conversion_customer_idx ON cdp_data.referral_conversion (customer_id, occurred_at);
 CREATE INDEX IF NOT EXISTS referral_conversion_touchpoint_idx ON cdp_data.referral_conversion (touchpoint_id) WHERE touchpoint_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS referral_conversion_code_idx ON cdp_data.referral_conversion (referral_code_id) WHERE referral_code_id IS NOT NULL;
@@ -163,6 +165,7 @@ CREATE INDEX IF NOT EXISTS referral_conversion_ip_idx ON cdp_data.referral_conve
 COMMENT ON TABLE cdp_data.referral_conversion IS 'Registrations and purchases of people who may have been referred, each once: a touchpoint with what the shop knew about who brought the person. Told by cdp.referral_convert(), or taken from touchpoints of referred people by cdp.referral_tick().';
 COMMENT ON COLUMN cdp_data.referral_conversion.kind IS 'Kind of touchpoint, of cdp_data.touch_kind_all.';
 COMMENT ON COLUMN cdp_data.referral_conversion.referral_code_id IS 'The code that was typed; referral_click_id the click that the shop named; claimed_customer_id the advocate whose mail or phone was given; manual_customer_id the one whom somebody named by hand afterwards (cdp.set_referral_advocate()), by his code manual_code_id.';
+COMMENT ON COLUMN cdp_data.referral_conversion.named_click IS 'Key of a click that the shop named and that was not told yet; NULL: none, or it came (referral_click_id).';
 COMMENT ON COLUMN cdp_data.referral_conversion.value_minor IS 'Minor units of currency. eligible_minor: what rewards count: net of tax, shipping and discounts.';
 COMMENT ON COLUMN cdp_data.referral_conversion.ip_digest IS 'As those of cdp_data.referral_click; payment_digest of the means of payment, address_digest of the delivery address.';
 COMMENT ON COLUMN cdp_data.referral_conversion.retracted_at IS 'Its touchpoint was taken back with its load, or belongs to nobody now; NULL: it is in force.';
@@ -271,7 +274,7 @@ SELECT cdp_internal.declare_personal_data('referral', 'cdp_data.' || v.t, c, v.c
   ('referral_share', 'customer_id touchpoint_id', 'pseudonym', 'customer_id', 'unlink', 'who shared his code'), ('referral_share', 'source_key', 'pseudonym', 'customer_id', 'digest', 'becomes erased <number>'),
   ('referral_share', 'recipient_digest', 'pseudonym', 'customer_id', 'unlink', 'keyed digest of the address of another person, cleared with that one'), ('referral_share', 'channel', 'behaviour', 'customer_id', 'clear', NULL),
   ('referral_conversion', 'customer_id identifier_id touchpoint_id', 'pseudonym', 'customer_id', 'unlink', 'what a referred person bought'),
-  ('referral_conversion', 'source_key', 'pseudonym', 'customer_id', 'digest', 'becomes erased <number>'),
+  ('referral_conversion', 'source_key', 'pseudonym', 'customer_id', 'digest', 'becomes erased <number>'), ('referral_conversion', 'named_click', 'pseudonym', 'customer_id', 'clear', 'key of a click'),
   ('referral_conversion', 'ip_digest net_digest agent_digest device_digest payment_digest address_digest', 'pseudonym', 'customer_id', 'clear', 'keyed digests'),
   ('referral_conversion', 'kind', 'behaviour', 'customer_id', 'unlink', NULL), ('referral_conversion', 'value_minor eligible_minor', 'financial', 'customer_id', 'unlink', NULL),
   ('referral_conversion', 'claimed_customer_id', 'pseudonym', 'claimed_customer_id', 'unlink', 'whom a referred person named'), ('referral_conversion', 'manual_customer_id', 'pseudonym', 'manual_customer_id', 'unlink', 'whom somebody named by hand'),
