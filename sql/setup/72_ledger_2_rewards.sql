@@ -39,7 +39,8 @@ CREATE TABLE IF NOT EXISTS cdp_data.reward (
   horizon timestamptz NOT NULL DEFAULT 'infinity',
   later_minor bigint NOT NULL DEFAULT 0,
   later_until timestamptz,
-  CHECK (later_minor BETWEEN 0 AND pending_minor AND (later_minor > 0) = (later_until IS NOT NULL)),
+  CHECK (later_minor BETWEEN 0 AND pending_minor),
+  CHECK ((later_minor > 0) = (later_until IS NOT NULL)),
   UNIQUE (idempotency_key, referral_id),
   CHECK (amount_minor = reserved_minor + pending_minor + available_minor + paid_minor + offset_minor + expired_minor + clawed_minor - owed_minor),
   CHECK (payout_id IS NULL OR available_minor > 0)
