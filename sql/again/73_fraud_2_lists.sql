@@ -187,7 +187,9 @@ AS $$
 #variable_conflict use_variable
 DECLARE
   b record;
-  ids bigint[];
+  gone bigint[];
+  open bigint[];
+  ids bigint[] := '{}';
 BEGIN
   SELECT x.* INTO b FROM cdp_data.referral_ban x WHERE x.referral_ban_id = ban FOR UPDATE;
   IF NOT FOUND THEN
@@ -200,15 +202,15 @@ BEGIN
   IF b.customer_id IS NULL THEN
     RETURN 0;
   END IF;
-  ids := cdp_internal.referrals_of(ARRAY[b.customer_id], '{ineligible}');
-  IF void AND ids <> '{}' THEN
-    -- Clicks of that time count again.
-    ids := ARRAY(SELECT cdp_internal.referral_decide(ARRAY(SELECT DISTINCT cdp_internal.root_of(r.referee_id) FROM cdp_data.referral r WHERE r.referral_id = ANY (ids) AND r.referee_id > 0), NULL));
-  ELSE
-    ids := '{}';
+  -- Clicks of that time count again; what was rejected for something else stays rejected.
+  gone := CASE WHEN void THEN cdp_internal.referrals_of(ARRAY[b.customer_id], '{ineligible}') ELSE '{}' END;
+  open := cdp_internal.referrals_of(ARRAY[b.customer_id], '{pending,review}') || ARRAY(SELECT u FROM unnest(cdp_internal.referrals_of(ARRAY[b.customer_id], '{rejected}')) u WHERE cdp_internal.rejected_by_ban(u));
+  -- All of them are held at once, and settled at once.
+  PERFORM cdp_internal.hold_referrals(gone || open);
+  IF gone <> '{}' THEN
+    ids := ARRAY(SELECT cdp_internal.referral_decide(ARRAY(SELECT DISTINCT cdp_internal.root_of(r.referee_id) FROM cdp_data.referral r WHERE r.referral_id = ANY (gone) AND r.referee_id > 0), NULL, false));
   END IF;
-  -- What was rejected for something else stays rejected.
-  ids := ids || cdp_internal.referral_apply(cdp_internal.referrals_of(ARRAY[b.customer_id], '{pending,review}') || ARRAY(SELECT u FROM unnest(cdp_internal.referrals_of(ARRAY[b.customer_id], '{rejected}')) u WHERE cdp_internal.rejected_by_ban(u)), session_user::text);
+  ids := ids || cdp_internal.referral_apply(open, session_user::text, NULL, ids);
   RETURN (SELECT count(DISTINCT u) FROM unnest(ids) u);
 END
 $$;

@@ -111,6 +111,7 @@ DECLARE
   p_home bigint[];
   ring_run bigint := (SELECT r.fraud_ring_run_id FROM cdp_data.fraud_ring_run r WHERE r.as_of <= fraud_signals.as_of ORDER BY r.as_of DESC, r.fraud_ring_run_id DESC LIMIT 1);
   marked bytea[]; -- of many: digests of confirmed fraud, and of the lists
+  lively double precision := (SELECT (b.parameters ->> 'per_day')::double precision FROM cdp.fraud_rule_builtin() b WHERE b.code = 'vel.referrer');
   mails boolean := cdp_internal.key_file_is_set() AND (EXISTS (SELECT FROM cdp_data.fraud_history h WHERE h.kind IN ('email', 'phone')) OR EXISTS (SELECT FROM cdp_data.fraud_list l WHERE l.what IN ('email', 'phone') AND l.digest IS NOT NULL));
 BEGIN
   IF cardinality(ids) <= 200 THEN
@@ -124,9 +125,15 @@ BEGIN
   ELSE
     a_roots := ARRAY(SELECT DISTINCT cdp_internal.root_of(r.referrer_id) FROM unnest(ids) AS i (id) JOIN cdp_data.referral r ON r.referral_id = i.id AND r.attributed_at <= as_of);
     SELECT h.root, h.home INTO a_root, a_home FROM cdp_internal.fraud_homes(array_remove(a_roots, NULL)) h;
-    rid := ARRAY(SELECT unnest(ids) UNION SELECT x.id FROM unnest(a_home) AS h (id) CROSS JOIN LATERAL (
-      SELECT r.referral_id AS id FROM cdp_data.referral r WHERE r.referrer_id = h.id AND r.attributed_at <= as_of AND r.level = 1 AND NOT r.is_test AND CASE WHEN r.decided_at <= as_of THEN r.state ELSE cdp_internal.referral_state_at(r.referral_id, r.state, as_of) END NOT IN ('ineligible', 'duplicate')
-      ORDER BY r.attributed_at DESC, r.referral_id DESC LIMIT 200) x);
+    -- The last ones, the last ones of whom it is known what became of them, and those around each that is asked for.
+    rid := ARRAY(SELECT unnest(ids)
+      UNION SELECT x.id FROM unnest(a_home) AS h (id) CROSS JOIN LATERAL (
+        SELECT r.referral_id AS id FROM cdp_data.referral r WHERE r.referrer_id = h.id AND r.level = 1 AND NOT r.is_test AND CASE WHEN r.decided_at <= as_of THEN r.state ELSE cdp_internal.referral_state_at(r.referral_id, r.state, as_of) END NOT IN ('ineligible', 'duplicate') AND r.attributed_at <= as_of ORDER BY r.attributed_at DESC, r.referral_id DESC LIMIT 200) x
+      UNION SELECT x.id FROM unnest(a_home) AS h (id) CROSS JOIN LATERAL (
+        SELECT r.referral_id AS id FROM cdp_data.referral r WHERE r.referrer_id = h.id AND r.level = 1 AND NOT r.is_test AND CASE WHEN r.decided_at <= as_of THEN r.state ELSE cdp_internal.referral_state_at(r.referral_id, r.state, as_of) END NOT IN ('ineligible', 'duplicate') AND r.attributed_at <= as_of - interval '14 days' ORDER BY r.attributed_at DESC, r.referral_id DESC LIMIT 200) x
+      UNION SELECT x.id FROM (SELECT DISTINCT a.home AS id, q.attributed_at - interval '7 days' AS lo, least(q.attributed_at + interval '7 days', as_of) AS hi FROM unnest(ids) AS i (id) JOIN cdp_data.referral q ON q.referral_id = i.id
+          JOIN unnest(a_root, a_home) AS a (root, home) ON a.root = cdp_internal.root_of(q.referrer_id)) h CROSS JOIN LATERAL (
+        SELECT r.referral_id AS id FROM cdp_data.referral r WHERE r.referrer_id = h.id AND r.level = 1 AND NOT r.is_test AND CASE WHEN r.decided_at <= as_of THEN r.state ELSE cdp_internal.referral_state_at(r.referral_id, r.state, as_of) END NOT IN ('ineligible', 'duplicate') AND r.attributed_at BETWEEN h.lo AND h.hi) x);
     up_ids := cdp_internal.fraud_ancestors(array_remove(a_roots, NULL), as_of);
     IF merged THEN
       -- The map of those who take part.
@@ -152,7 +159,7 @@ BEGIN
   RETURN QUERY
   WITH r0 AS MATERIALIZED ( -- referrals, each with its conversion and its click
     SELECT r.referral_id AS id, r.referral_id = ANY (ids) AS asked, r.referral_campaign_id AS camp, r.terms_version AS tv, r.attributed_at AS t, r.referral_code_id AS code, CASE WHEN r.decided_at <= as_of THEN r.state ELSE cdp_internal.referral_state_at(r.referral_id, r.state, as_of) END AS state, r.reason, cdp_internal.customer_root(cmap, omap, nullif(greatest(r.referrer_id, 0), 0), NULL) AS a, cdp_internal.customer_root(cmap, omap, nullif(greatest(r.referee_id, 0), 0), v.identifier_id) AS e,
-      r.level = 1 AND NOT r.is_test AS plain, v.ip_digest AS vip,
+      r.level = 1 AND NOT r.is_test AS plain,
       coalesce(v.ip_digest, c.ip_digest) AS ip, coalesce(v.net_digest, c.net_digest) AS net, coalesce(v.device_digest, c.device_digest) AS device, v.payment_digest AS payment, v.address_digest AS address,
       CASE WHEN v.ip_digest IS NULL THEN c.ip_digest || c.agent_digest ELSE v.ip_digest || v.agent_digest END AS ip_ua,
       nullif(c.referrer_host, '') AS host, c.paid, c.asn IS NOT NULL AS has_asn, c.referral_click_id AS click,
@@ -164,9 +171,12 @@ BEGIN
       LEFT JOIN cdp_data.referral_click c ON c.referral_click_id = r.referral_click_id
   ), b AS NOT MATERIALIZED (
     SELECT r.* FROM r0 r WHERE r.asked
-  ), g AS MATERIALIZED ( -- the last 200 of each referrer who has three and more
-    SELECT x.* FROM (SELECT r.id, r.asked, r.camp, r.a, r.e, r.t, r.vip, r.ctit, row_number() OVER (PARTITION BY r.a ORDER BY r.t DESC, r.id DESC) AS nth, count(*) OVER (PARTITION BY r.a) AS n FROM r0 r WHERE r.plain AND r.state NOT IN ('ineligible', 'duplicate') AND r.a IS NOT NULL) x
-    WHERE x.nth <= 200 AND x.n >= 3
+  ), g AS MATERIALIZED ( -- those of referrers who have three and more; nth, oth: place among all of his, and among those of two weeks and more ago
+    SELECT x.* FROM (
+      SELECT r.id, r.asked, r.camp, r.a, r.e, r.t, r.ip AS vip, r.ctit, r.t <= as_of - interval '14 days' AS old, row_number() OVER (PARTITION BY r.a ORDER BY r.t DESC, r.id DESC) AS nth,
+        row_number() OVER (PARTITION BY r.a, r.t <= as_of - interval '14 days' ORDER BY r.t DESC, r.id DESC) AS oth, count(*) OVER (PARTITION BY r.a) AS n
+      FROM r0 r WHERE r.plain AND r.state NOT IN ('ineligible', 'duplicate') AND r.a IS NOT NULL) x
+    WHERE x.n >= 3
   ), edge AS MATERIALIZED (
     SELECT r.id, r.a, r.e FROM r0 r WHERE up_ids IS NULL AND r.plain AND r.state NOT IN ('ineligible', 'duplicate')
     UNION ALL
@@ -231,25 +241,26 @@ BEGIN
     GROUP BY h.net, h.d
   ), others AS ( -- persons at such an address who are neither the referrer nor a referee of his
     SELECT s.a, s.ip, s.d, count(DISTINCT s.root) AS n
-    FROM (SELECT h.a, h.ip, h.d, CASE WHEN few THEN cdp_internal.root_of(cdp_internal.customer_root(NULL, omap, s.customer_id, NULL)) ELSE cdp_internal.customer_root(cmap, omap, s.customer_id, NULL) END AS root
+    FROM (SELECT h.a, h.ip, h.d, s.customer_id, CASE WHEN few THEN cdp_internal.root_of(cdp_internal.customer_root(NULL, omap, s.customer_id, NULL)) ELSE cdp_internal.customer_root(cmap, omap, s.customer_id, NULL) END AS root
       FROM (SELECT x.a, x.ip, x.t::date AS d FROM ip_run x GROUP BY 1, 2, 3) h CROSS JOIN LATERAL (
       (SELECT v.customer_id FROM cdp_data.referral_conversion v WHERE v.ip_digest = h.ip AND v.occurred_at > h.d - interval '30 days' AND v.occurred_at < h.d + interval '1 day' AND NOT v.is_test AND v.occurred_at <= as_of AND (v.retracted_at IS NULL OR v.retracted_at > as_of) ORDER BY v.occurred_at DESC, v.referral_conversion_id DESC LIMIT 1000)
       UNION ALL (SELECT c.customer_id FROM cdp_data.referral_click c WHERE c.ip_digest = h.ip AND c.clicked_at > h.d - interval '30 days' AND c.clicked_at < h.d + interval '1 day' AND NOT c.is_test AND NOT c.bot AND NOT c.prefetch AND c.clicked_at <= as_of AND (c.retracted_at IS NULL OR c.retracted_at > as_of) AND c.customer_id IS NOT NULL ORDER BY c.clicked_at DESC, c.referral_click_id DESC LIMIT 1000)
       UNION ALL (SELECT f.customer_id FROM cdp_data.fraud_fact f WHERE f.digest = h.ip AND f.kind = 'ip' AND f.last_at > h.d - interval '30 days' AND f.first_at < least(h.d + interval '1 day', as_of + interval '1 us') ORDER BY f.customer_id LIMIT 1000)) s) s
-    WHERE s.root <> s.a AND NOT EXISTS (SELECT FROM g WHERE g.a = s.a AND g.e = s.root)
+    WHERE s.root <> s.a AND NOT EXISTS (SELECT FROM cdp_data.referral r WHERE r.referee_id = s.customer_id AND CASE WHEN few THEN cdp_internal.root_of(r.referrer_id) ELSE cdp_internal.customer_root(cmap, omap, r.referrer_id, NULL) END = s.a
+      AND r.level = 1 AND NOT r.is_test AND r.attributed_at <= as_of AND CASE WHEN r.decided_at <= as_of THEN r.state ELSE cdp_internal.referral_state_at(r.referral_id, r.state, as_of) END NOT IN ('ineligible', 'duplicate'))
     GROUP BY s.a, s.ip, s.d
   ), fast AS MATERIALIZED ( -- referrals of a referrer in the day, and in the hour, up to each
     SELECT p.* FROM (SELECT g.id, g.asked, g.camp, g.t, count(*) OVER (PARTITION BY g.camp, g.a ORDER BY g.t RANGE interval '24 hours' PRECEDING) AS k, count(*) OVER (PARTITION BY g.camp, g.a ORDER BY g.t RANGE interval '1 hour' PRECEDING) AS h FROM g WHERE g.n >= 4) p
     WHERE p.k >= 4 AND p.asked
   ), flat AS ( -- times from click to conversion, beside those of the campaign
     SELECT x.camp, x.a, k.p_value, k.n
-    FROM (SELECT g.camp, g.a, array_agg(g.ctit) AS us FROM g WHERE g.ctit IS NOT NULL AND g.n >= 20 GROUP BY g.camp, g.a HAVING count(*) >= 20) x JOIN norm n ON n.referral_campaign_id = x.camp CROSS JOIN LATERAL cdp.ks_two_samples(x.us, n.seconds, 'later') k
+    FROM (SELECT g.camp, g.a, array_agg(g.ctit) AS us FROM g WHERE g.nth <= 200 AND g.ctit IS NOT NULL AND g.n >= 20 GROUP BY g.camp, g.a HAVING count(*) >= 20) x JOIN norm n ON n.referral_campaign_id = x.camp CROSS JOIN LATERAL cdp.ks_two_samples(x.us, n.seconds, 'later') k
     WHERE k.p_value < 1e-4
   ), back AS ( -- what of conversions was given back in time
     SELECT f.referral_conversion_id AS cv, f.refunded_at AS at, f.amount_minor AS minor FROM cdp_data.referral_refund f WHERE big AND f.refunded_at <= as_of AND (f.retracted_at IS NULL OR f.retracted_at > as_of)
   ), later AS ( -- what the referees did from their referral on
     SELECT g.id, v.referral_conversion_id AS cv, v.occurred_at > g.t AND v.occurred_at <= g.t + interval '14 days' AS busy, v.eligible_minor AS eligible, g.t + interval '30 days' AS upto
-    FROM g JOIN ph p ON p.root = g.e JOIN cdp_data.referral_conversion v ON v.customer_id = p.home AND v.occurred_at >= g.t AND v.occurred_at <= g.t + interval '30 days' AND NOT v.is_test AND v.occurred_at <= as_of AND (v.retracted_at IS NULL OR v.retracted_at > as_of) AND CASE WHEN p.iid IS NULL THEN NOT moved OR cdp_internal.customer_root(NULL, omap, v.customer_id, v.identifier_id) = v.customer_id ELSE v.identifier_id = p.iid END
+    FROM (SELECT g.* FROM g WHERE g.nth <= 200 OR g.old AND g.oth <= 200) g JOIN ph p ON p.root = g.e JOIN cdp_data.referral_conversion v ON v.customer_id = p.home AND v.occurred_at >= g.t AND v.occurred_at <= g.t + interval '30 days' AND NOT v.is_test AND v.occurred_at <= as_of AND (v.retracted_at IS NULL OR v.retracted_at > as_of) AND CASE WHEN p.iid IS NULL THEN NOT moved OR cdp_internal.customer_root(NULL, omap, v.customer_id, v.identifier_id) = v.customer_id ELSE v.identifier_id = p.iid END
   ), life AS MATERIALIZED (
     SELECT y.id, bool_or(y.busy) AS busy, count(*) FILTER (WHERE y.eligible > 0) AS bought, count(*) FILTER (WHERE y.eligible > 0 AND y.minor * 2 >= y.eligible) AS returned
     FROM (
@@ -257,15 +268,20 @@ BEGIN
           SELECT sum(x.amount_minor) FROM cdp_data.referral_refund x WHERE x.referral_conversion_id = l.cv AND x.refunded_at <= least(l.upto, as_of) AND (x.retracted_at IS NULL OR x.retracted_at > as_of)) END AS minor
       FROM later l LEFT JOIN (SELECT z.id, z.cv, sum(f.minor) AS minor FROM later z JOIN back f ON f.cv = z.cv AND f.at <= z.upto WHERE big GROUP BY z.id, z.cv) f ON f.id = l.id AND f.cv = l.cv) y
     GROUP BY y.id
-  ), refunds AS (
-    SELECT g.a, count(*) AS n, count(*) FILTER (WHERE l.returned * 2 >= l.bought) AS k FROM g JOIN life l ON l.id = g.id AND l.bought > 0
-    GROUP BY g.a HAVING count(*) >= 3 AND count(*) FILTER (WHERE l.returned * 2 >= l.bought) * 2 >= count(*)
+  ), refunds AS ( -- of the last 200; of who has more also of the last 200 whose time is over
+    SELECT DISTINCT ON (x.a) x.a, x.n, x.k
+    FROM (SELECT g.a, count(*) AS n, count(*) FILTER (WHERE l.returned * 2 >= l.bought) AS k FROM g JOIN life l ON l.id = g.id AND l.bought > 0 WHERE g.nth <= 200 GROUP BY g.a
+      UNION ALL SELECT g.a, count(*), count(*) FILTER (WHERE l.returned * 2 >= l.bought) FROM g JOIN life l ON l.id = g.id AND l.bought > 0 WHERE g.n > 200 AND g.old AND g.oth <= 200 GROUP BY g.a) x
+    WHERE x.n >= 3 AND x.k * 2 >= x.n ORDER BY x.a, x.k::double precision / x.n DESC, x.n DESC
   ), idle AS ( -- referees of two weeks and more ago who did nothing after
     SELECT g.camp, g.a, count(*) AS n, count(*) FILTER (WHERE l.busy IS NOT TRUE) AS k
-    FROM g LEFT JOIN life l ON l.id = g.id WHERE g.n >= 5 AND g.t <= as_of - interval '14 days' GROUP BY g.camp, g.a HAVING count(*) >= 5 AND count(*) FILTER (WHERE l.busy IS NOT TRUE) * 2 >= count(*)
-  ), counted AS ( -- addresses of a referrer's referees that are counted up
-    SELECT x.a, m.root, m.iid, count(*) OVER (PARTITION BY x.a, m.domain, m.stem ORDER BY m.serial RANGE BETWEEN 5 PRECEDING AND 5 FOLLOWING) AS n
-    FROM (SELECT DISTINCT g.a, g.e FROM g) x JOIN em m ON m.root = x.e WHERE m.serial IS NOT NULL
+    FROM g LEFT JOIN life l ON l.id = g.id WHERE g.n >= 5 AND g.old AND g.oth <= 200 GROUP BY g.camp, g.a HAVING count(*) >= 5 AND count(*) FILTER (WHERE l.busy IS NOT TRUE) * 2 >= count(*)
+  ), serial AS MATERIALIZED ( -- addresses of a referrer's referees that end in a number, and have neighbours
+    SELECT x.* FROM (SELECT g.id, g.asked, g.a, g.t, m.iid, m.domain, m.stem, m.serial, count(*) OVER (PARTITION BY g.a, m.domain, m.stem ORDER BY m.serial RANGE BETWEEN 5 PRECEDING AND 5 FOLLOWING) AS n
+      FROM g JOIN em m ON m.root = g.e WHERE m.serial IS NOT NULL) x WHERE x.n >= 3
+  ), counted AS ( -- addresses that are counted up within a week
+    SELECT x.id, x.iid, count(DISTINCT y.iid) AS n FROM serial x CROSS JOIN generate_series(-5, 5) d JOIN serial y ON y.a = x.a AND y.domain = x.domain AND y.stem = x.stem AND y.serial = x.serial + d AND y.t BETWEEN x.t - interval '7 days' AND x.t + interval '7 days'
+    WHERE x.asked GROUP BY x.id, x.iid HAVING count(DISTINCT y.iid) >= 3
   ), up1 AS ( -- who referred the referrer, and so on
     SELECT b.id, b.e, g.a AS node, g.id AS r1 FROM b JOIN edge g ON g.e = b.a
   ), up2 AS (
@@ -328,11 +344,12 @@ BEGIN
     UNION ALL SELECT o.id, 'self.ip24', greatest(h.n, 2), jsonb_build_object('persons', greatest(h.n, 2), 'seen', o.on_net) FROM own o JOIN net_hub h ON h.net = o.net AND h.d = o.t::date WHERE o.on_net > 0 AND o.on_ip = 0
     UNION ALL SELECT b.id, 'email.role', 1, jsonb_build_object('identifier', min(m.iid)) FROM em m JOIN b ON m.root = b.e WHERE m.is_role GROUP BY b.id
     UNION ALL SELECT b.id, 'email.invalid', 1, jsonb_build_object('identifier', min(m.iid)) FROM cdp_data.channel_bounce u JOIN em m ON m.iid = u.identifier_id JOIN b ON b.e = m.root WHERE u.bounced_at <= as_of AND (u.alive_at <= u.bounced_at OR u.alive_at > as_of) GROUP BY b.id
-    UNION ALL SELECT b.id, 'email.sequential', max(c.n), jsonb_build_object('identifier', min(c.iid), 'addresses', max(c.n)) FROM counted c JOIN b ON b.a = c.a AND b.e = c.root WHERE c.n >= 3 GROUP BY b.id
+    UNION ALL SELECT c.id, 'email.sequential', max(c.n), jsonb_build_object('identifier', min(c.iid), 'addresses', max(c.n)) FROM counted c GROUP BY c.id
     UNION ALL SELECT x.id, 'vel.referrer', x.p, jsonb_build_object('referrals', x.k, 'expected', round(x.per_day::numeric, 4))
-      -- By the rate that the campaign had before.
+      -- By the rate that the campaign had before; else the first one after; else a lively one.
       FROM (SELECT f.id, f.k, n.per_day, cdp.poisson_cdf(f.k - 1, n.per_day, true) AS p FROM fast f CROSS JOIN LATERAL (
-          SELECT y.per_day FROM cdp_data.fraud_norm y WHERE y.referral_campaign_id = f.camp AND y.as_of <= f.t AND y.per_day IS NOT NULL ORDER BY y.as_of DESC LIMIT 1) n) x WHERE x.p < 0.05
+          SELECT coalesce((SELECT y.per_day FROM cdp_data.fraud_norm y WHERE y.referral_campaign_id = f.camp AND y.as_of <= f.t AND y.per_day IS NOT NULL ORDER BY y.as_of DESC LIMIT 1),
+            (SELECT y.per_day FROM cdp_data.fraud_norm y WHERE y.referral_campaign_id = f.camp AND y.as_of > f.t AND y.as_of <= fraud_signals.as_of AND y.per_day IS NOT NULL ORDER BY y.as_of LIMIT 1), lively) AS per_day) n) x WHERE x.p < 0.05
     UNION ALL SELECT f.id, 'vel.referrer_hour', f.h, jsonb_build_object('referrals', f.h) FROM fast f WHERE f.h > 5
     UNION ALL SELECT x.id, 'vel.ip', coalesce(o.n, 0) + 2, jsonb_build_object('referees', x.k, 'others', coalesce(o.n, 0)) FROM ip_run x LEFT JOIN others o ON o.a = x.a AND o.ip = x.ip AND o.d = x.t::date
     UNION ALL SELECT b.id, 'ctit.fast', greatest(b.ctit, 0) / CASE WHEN b.signup THEN 10 ELSE 60 END, jsonb_build_object('seconds', b.ctit) FROM b WHERE b.ctit < CASE WHEN b.signup THEN 10 ELSE 60 END
@@ -368,4 +385,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.fraud_signals(bigint[], timestamptz) IS
-'What the rules measure of referrals as of a moment, from what had happened by then; identity is that of now. fired: the rules that found something, vals and evidence of each (counts and numbers of rows); missing: bits of cdp_internal.fraud_signal_names() whose signal is not known. Referrals of after as_of have no row. A referrer counts with his last 200 referrals until then, an address or network with its last 1,000 conversions and clicks of 30 days; what is compared with the campaign comes from its last measurement (cdp.measure_referral_norms()). One pass over each table for more than 2,000 referrals, indexes for fewer. Takes up to 64 MB for each of its sorts and joins, then temporary files.';
+'What the rules measure of referrals as of a moment, from what had happened by then; identity is that of now. fired: the rules that found something, vals and evidence of each (counts and numbers of rows); missing: bits of cdp_internal.fraud_signal_names() whose signal is not known. Referrals of after as_of have no row. Pace, addresses and counted-up mailboxes are those around each referral; returns, idleness and times to convert those of the referrer''s last 200 until then; an address or network with its last 1,000 conversions and clicks of 30 days; what is compared with the campaign comes from its last measurement (cdp.measure_referral_norms()). One pass over each table for more than 2,000 referrals, indexes for fewer. Takes up to 64 MB for each of its sorts and joins, then temporary files.';

@@ -103,12 +103,13 @@ BEGIN
   SELECT x.referral_id, x.referral_campaign_id, x.terms_version, x.d, x.event, x.held_for,
     -- People decide over scores, but not over the terms.
     CASE WHEN (x.d).decision = 'ineligible' THEN 'ineligible' WHEN x.event = 'approved' THEN 'approve' WHEN x.event = 'rejected' THEN 'reject'
-      WHEN (x.d).decision = 'approve' AND x.held_for <> 'score' THEN 'review' ELSE (x.d).decision END
+      -- Nothing is approved because what was suspicious is forgotten.
+      WHEN (x.d).decision = 'approve' AND (x.held_for <> 'score' OR x.event IN ('opened', 'escalated', 'reopened') AND (x.d).decided_by <> 'allow') THEN 'review' ELSE (x.d).decision END
   FROM x;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_verdict(bigint[], timestamptz) IS
-'What should become of referrals: the decision of the rules as of a moment (d, cdp_internal.referral_judge()), where their reviews stand now (event, the last row; held_for: what one was opened for that nobody decided), and final: approve, review, reject or ineligible. What people or a deadline decided goes before the rules; a review that was opened for something else than the score (unmerged) is decided by people only. Only reads.';
+'What should become of referrals: the decision of the rules as of a moment (d, cdp_internal.referral_judge()), where their reviews stand now (event, the last row; held_for: what one was opened for that nobody decided), and final: approve, review, reject or ineligible. What people or a deadline decided goes before the rules; an open review is approved by people or a list only, also when the rules find nothing any more. Only reads.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_score(ids bigint[], as_of timestamptz) RETURNS TABLE (referral_id bigint, score double precision, decision text, fraud_score_id bigint)
 LANGUAGE plpgsql VOLATILE ROWS 1000 SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan

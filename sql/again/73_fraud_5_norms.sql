@@ -1,12 +1,9 @@
 -- Referral room, fraud: what is usual in a campaign, measured by a job, so that a score needs not read the whole campaign.
 
-CREATE OR REPLACE FUNCTION cdp_internal.referral_norm(campaign integer, as_of timestamptz) RETURNS void
+CREATE OR REPLACE FUNCTION cdp_internal.referral_norm(campaign integer, as_of timestamptz, cmap bytea, omap bytea) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off SET timezone = 'UTC' SET work_mem = '64MB'
 AS $$
 #variable_conflict use_column
-DECLARE
-  cmap bytea := cdp_internal.customer_map();
-  omap bytea := cdp_internal.override_map();
 BEGIN
   DELETE FROM cdp_data.fraud_norm n WHERE n.referral_campaign_id = campaign AND n.as_of = referral_norm.as_of;
   DELETE FROM cdp_data.fraud_code c WHERE c.referral_campaign_id = campaign AND c.as_of = referral_norm.as_of;
@@ -29,8 +26,10 @@ BEGIN
     FROM (SELECT c.a, avg(CASE WHEN y.e IS NULL THEN 1 ELSE 0 END) AS share
       FROM came c LEFT JOIN (
         SELECT DISTINCT z.id AS e FROM came z JOIN (
-          SELECT cdp_internal.customer_root(cmap, omap, v.customer_id, v.identifier_id) AS root, v.occurred_at AS t FROM cdp_data.referral_conversion v
-          WHERE v.customer_id > 0 AND v.occurred_at > referral_norm.as_of - interval '74 days' AND v.occurred_at <= referral_norm.as_of AND NOT v.is_test AND (v.retracted_at IS NULL OR v.retracted_at > referral_norm.as_of)) v
+          SELECT p.root, v.occurred_at AS t
+          FROM cdp_internal.fraud_homes((SELECT array_agg(DISTINCT c.e) FROM came c WHERE c.e IS NOT NULL)) h CROSS JOIN LATERAL unnest(h.root, h.home) AS p (root, home)
+            JOIN cdp_data.referral_conversion v ON v.customer_id = p.home AND cdp_internal.customer_root(cmap, omap, v.customer_id, v.identifier_id) = p.root
+          WHERE v.occurred_at > referral_norm.as_of - interval '74 days' AND v.occurred_at <= referral_norm.as_of AND NOT v.is_test AND (v.retracted_at IS NULL OR v.retracted_at > referral_norm.as_of)) v
           ON v.root = z.e AND v.t > z.t AND v.t <= z.t + interval '14 days') y ON y.e = c.id
       WHERE c.t <= referral_norm.as_of - interval '14 days' AND c.a IS NOT NULL GROUP BY c.a) x
   ), day AS ( -- clicks of each code on each day
@@ -56,8 +55,8 @@ BEGIN
   WHERE x.flood OR c.networks >= 8;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.referral_norm(integer, timestamptz) IS
-'Measures what is usual in one referral campaign as of a moment, in place of a measurement of the same moment: cdp.measure_referral_norms().';
+COMMENT ON FUNCTION cdp_internal.referral_norm(integer, timestamptz, bytea, bytea) IS
+'Measures what is usual in one referral campaign as of a moment, in place of a measurement of the same moment, by the maps of merged customers and moved identifiers: cdp.measure_referral_norms().';
 
 CREATE OR REPLACE FUNCTION cdp.measure_referral_norms(as_of timestamptz DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -65,6 +64,8 @@ AS $$
 DECLARE
   now_at timestamptz := coalesce(measure_referral_norms.as_of, now());
   campaign integer;
+  cmap bytea := cdp_internal.customer_map();
+  omap bytea := cdp_internal.override_map();
   n bigint := 0;
 BEGIN
   PERFORM cdp_internal.require_setup();
@@ -77,7 +78,7 @@ BEGIN
       OR EXISTS (SELECT FROM cdp_data.referral_click k WHERE k.referral_campaign_id = c.referral_campaign_id AND k.clicked_at <= now_at AND k.clicked_at > now_at - interval '30 days')
     ORDER BY c.referral_campaign_id
   LOOP
-    PERFORM cdp_internal.referral_norm(campaign, now_at);
+    PERFORM cdp_internal.referral_norm(campaign, now_at, cmap, omap);
     n := n + 1;
   END LOOP;
   RETURN n;

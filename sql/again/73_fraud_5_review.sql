@@ -18,7 +18,7 @@ $$;
 COMMENT ON FUNCTION cdp_internal.hold_referrals(bigint[]) IS
 'Waits until nobody else decides about these referrals or their referees, and keeps others waiting until the transaction ends. Call it once in a transaction, with all of them. Returns the customers (roots) who are held.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.referral_apply(ids bigint[], actor text, as_of timestamptz DEFAULT NULL) RETURNS bigint[]
+CREATE OR REPLACE FUNCTION cdp_internal.referral_apply(ids bigint[], actor text, as_of timestamptz DEFAULT NULL, also bigint[] DEFAULT '{}') RETURNS bigint[]
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 #variable_conflict use_variable
@@ -42,17 +42,17 @@ BEGIN
     RETURNING r.referral_id, w.from_state, w.state, w.fraud_score_id
   )
   SELECT coalesce(jsonb_agg(to_jsonb(d)) FILTER (WHERE d.state <> d.from_state), '[]'), array_agg(d.referral_id) INTO changes, changed FROM done d;
-  IF changed IS NULL THEN
+  IF changed IS NULL AND also = '{}' THEN
     RETURN '{}';
   END IF;
   PERFORM cdp_internal.referral_note(changes, actor, moment);
   -- The score alone may lengthen a hold.
-  PERFORM cdp_internal.referral_settled(changed || cdp_internal.referral_levels(held, moment));
+  PERFORM cdp_internal.referral_settled(also || changed || cdp_internal.referral_levels(held, moment));
   RETURN ARRAY(SELECT (c ->> 'referral_id')::bigint FROM jsonb_array_elements(changes) c ORDER BY 1);
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.referral_apply(bigint[], text, timestamptz) IS
-'Brings referrals of the first level to what lists, reviews and rules say as of a moment (NULL: when they are held): scores them, changes their states with a decision each by actor (a role, or system), and has rewards settled. Returns those whose state changed.';
+COMMENT ON FUNCTION cdp_internal.referral_apply(bigint[], text, timestamptz, bigint[]) IS
+'Brings referrals of the first level to what lists, reviews and rules say as of a moment (NULL: when they are held): scores them, changes their states with a decision each by actor (a role, or system), and has rewards settled, with those of also in one go. Returns those whose state changed.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.hold_referral(referral bigint) RETURNS text
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -142,7 +142,7 @@ BEGIN
   END IF;
   PERFORM cdp_internal.open_reviews(ARRAY[referral], 'unmerged', clock_timestamp());
   SELECT v.event INTO stands FROM cdp_data.referral_review_now v WHERE v.referral_id = referral;
-  IF stands IS NULL OR stands NOT IN ('opened', 'escalated', 'reopened') THEN
+  IF stands IS NULL OR stands NOT IN ('opened', 'escalated', 'reopened') OR NOT EXISTS (SELECT FROM cdp_data.referral r WHERE r.referral_id = referral AND r.state = 'review') THEN
     RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state', MESSAGE = format('referral %s waits for no review', referral), DETAIL = format('Its review: %s.', coalesce(stands, 'none')),
       HINT = 'A decision is undone by an appeal; fraud that is found later is told by cdp.confirm_fraud().';
   END IF;
@@ -233,7 +233,7 @@ $$;
 COMMENT ON FUNCTION cdp.review_deadlines(timestamptz) IS
 'Job: reviews whose deadline has come by as_of (NULL: now) are escalated (a new deadline, higher in the queue) or rejected, as the terms say (on_timeout). Never approved: nothing is paid because nobody looked. Opens a review where a referral waits for one and has none. Returns how many were late. Error 22023: as_of is not finite.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.referrals_in_hold(as_of timestamptz, max_referrals integer) RETURNS bigint[]
+CREATE OR REPLACE FUNCTION cdp_internal.referrals_in_hold(max_referrals integer) RETURNS bigint[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 BEGIN
@@ -245,16 +245,13 @@ BEGIN
       UNION ALL
       SELECT r.referral_id, r.attributed_at FROM cdp_data.referral r WHERE r.state IN ('pending', 'review') AND r.level = 1 AND NOT r.is_test
       UNION ALL
-      -- What only a ban had rejected goes on when the ban has run out.
-      SELECT r.referral_id, r.attributed_at FROM (
-        SELECT DISTINCT h.home FROM cdp_data.referral_ban b CROSS JOIN LATERAL cdp_internal.customers_under(cdp_internal.root_of(b.customer_id)) AS h (home)
-        WHERE b.expires_at <= as_of AND b.customer_id IS NOT NULL) h JOIN cdp_data.referral r ON r.referrer_id = h.home OR r.referee_id = h.home
-      WHERE r.state = 'rejected' AND r.level = 1 AND NOT r.is_test AND cdp_internal.rejected_by_ban(r.referral_id)) x
+      -- What only a ban had rejected goes on when the ban has run out, or is of somebody else after an unmerge; last, as some of them stay.
+      SELECT r.referral_id, 'infinity' FROM cdp_data.referral r WHERE r.state = 'rejected' AND r.level = 1 AND NOT r.is_test AND cdp_internal.rejected_by_ban(r.referral_id)) x
     GROUP BY x.id ORDER BY min(x.due), x.id LIMIT max_referrals);
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.referrals_in_hold(timestamptz, integer) IS
-'Referrals about which money is not released yet: approved with rewards in hold, pending, in review, or rejected by a ban that has ended by a moment. At most so many, what is due first first.';
+COMMENT ON FUNCTION cdp_internal.referrals_in_hold(integer) IS
+'Referrals about which money is not released yet: approved with rewards in hold, pending, in review, or rejected by a ban. At most so many, what is due first first.';
 
 CREATE OR REPLACE FUNCTION cdp.rescore_referrals(as_of timestamptz DEFAULT NULL, max_referrals integer DEFAULT 100000) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -267,7 +264,7 @@ BEGIN
   IF NOT isfinite(now_at) THEN
     RAISE EXCEPTION USING ERRCODE = 'invalid_parameter_value', MESSAGE = 'as_of must be a moment', HINT = 'Leave as_of out for now.';
   END IF;
-  ids := cdp_internal.referrals_in_hold(now_at, greatest(max_referrals, 0));
+  ids := cdp_internal.referrals_in_hold(greatest(max_referrals, 0));
   IF ids = '{}' THEN
     RETURN 0;
   END IF;

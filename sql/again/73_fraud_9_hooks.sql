@@ -42,7 +42,7 @@ BEGIN
   END IF;
   RETURN QUERY
   SELECT 'warning', 'referral_reviews_late', format('%s referrals wait for a review past their deadline, the oldest since %s', count(*), min(v.deadline)), 'Decide them: SELECT * FROM cdp_bi.referral_review_queue ORDER BY deadline;'
-  FROM cdp_data.referral_review_now v WHERE v.event IN ('opened', 'escalated', 'reopened') AND v.deadline < now() HAVING count(*) > 0
+  FROM cdp_data.referral_review_now v JOIN cdp_data.referral r USING (referral_id) WHERE v.event IN ('opened', 'escalated', 'reopened') AND v.deadline < now() AND r.state = 'review' HAVING count(*) > 0
   UNION ALL
   SELECT 'warning', 'fraud_rule_unknown', format('weights are set for %s, which is no rule of this version', string_agg(DISTINCT r.code, ', ' ORDER BY r.code)), 'The rule was renamed or dropped; its weight has no effect.'
   FROM cdp_data.fraud_rule r WHERE NOT EXISTS (SELECT FROM cdp.fraud_rule_builtin() b WHERE b.code = r.code) HAVING count(*) > 0;

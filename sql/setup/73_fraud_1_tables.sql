@@ -214,6 +214,7 @@ COMMENT ON COLUMN cdp_data.fraud_code.clicks IS 'Of people in the 30 days before
 
 -- step: fraud indexes
 CREATE INDEX IF NOT EXISTS referral_referrer_time_idx ON cdp_data.referral (referrer_id, attributed_at);
+CREATE INDEX IF NOT EXISTS referral_rejected_idx ON cdp_data.referral (referral_id) WHERE state = 'rejected';
 CREATE INDEX IF NOT EXISTS fraud_list_removed_idx ON cdp_data.fraud_list (removed_at) WHERE removed_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS fraud_list_expires_idx ON cdp_data.fraud_list (expires_at) WHERE expires_at IS NOT NULL;
 CREATE INDEX IF NOT EXISTS fraud_list_digest_idx ON cdp_data.fraud_list (digest) WHERE digest IS NOT NULL;
@@ -231,7 +232,7 @@ CREATE OR REPLACE VIEW cdp_bi.referral_review_queue WITH (security_invoker = tru
   FROM cdp_data.referral_review_now v JOIN cdp_data.referral r USING (referral_id) JOIN cdp_data.referral_campaign c USING (referral_campaign_id)
     CROSS JOIN LATERAL (SELECT max(w.at) FILTER (WHERE w.event IN ('opened', 'reopened')) AS opened_at, count(*) FILTER (WHERE w.event = 'escalated') AS escalations FROM cdp_data.referral_review w WHERE w.referral_id = v.referral_id) o
     LEFT JOIN cdp_data.fraud_score s ON s.fraud_score_id = v.fraud_score_id
-  WHERE v.event IN ('opened', 'escalated', 'reopened');
+  WHERE v.event IN ('opened', 'escalated', 'reopened') AND r.state = 'review';
 COMMENT ON VIEW cdp_bi.referral_review_queue IS 'Referrals that somebody has to look at: since when, until when, how often the deadline passed, the score and the rules that fired. Decide with cdp.decide_review().';
 CREATE OR REPLACE VIEW cdp_bi.referral_fraud_case WITH (security_invoker = true) AS
   SELECT v.referral_id, c.name AS campaign, v.at AS decided_at, v.is_fraud, s.score, s.decision, n.names,

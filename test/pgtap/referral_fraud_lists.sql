@@ -11,7 +11,7 @@ SELECT cdp.identify('shop', '{"user_id": "anna", "email": "anna@people.example"}
 SELECT cdp.issue_referral_code('friends', cdp.customer_of('user_id', 'anna'), 'anna-brings') \g /dev/null
 SELECT cdp.customer_of('user_id', 'anna') AS anna \gset
 -- She brings many within this test's moment.
-INSERT INTO cdp_data.fraud_rule (code, set_at, weight) VALUES ('vel.referrer_hour', '2025-01-01', 0);
+INSERT INTO cdp_data.fraud_rule (code, set_at, weight) VALUES ('vel.referrer_hour', '2025-01-01', 0), ('vel.referrer', '2025-01-01', 0);
 CREATE FUNCTION pg_temp.buy(who text, ip inet DEFAULT NULL, agent text DEFAULT NULL, device text DEFAULT NULL, payment text DEFAULT NULL, address text DEFAULT NULL) RETURNS bigint LANGUAGE sql AS
   $$ SELECT (cdp.referral_convert('shop', 'order of ' || who, 'purchase', now(), jsonb_build_object('email', who), 50, 'EUR', code => 'anna-brings', ip => ip, user_agent => agent, device => device, payment => payment, address => address)).referral_id $$;
 CREATE FUNCTION pg_temp.said(referral bigint) RETURNS text LANGUAGE sql AS

@@ -1,7 +1,7 @@
 -- What people decide about referrals: reviews and their deadlines, confirmed fraud, bans, appeals; all of it is kept, rewards
 -- follow, nothing is paid because nobody looked.
 BEGIN;
-SELECT plan(74);
+SELECT plan(78);
 SET client_min_messages = warning;
 SELECT cdp.add_source('shop', 'UTC') \g /dev/null
 SELECT cdp.create_referral_campaign('friends', link_template => 'https://shop.example/r/{code}', currency => 'EUR', timezone => 'UTC'), cdp.create_referral_campaign('strict', link_template => 'https://shop.example/s/{code}', currency => 'EUR', timezone => 'UTC') \g /dev/null
@@ -126,6 +126,20 @@ SELECT cdp.rescore_referrals() \g /dev/null
 SELECT is(pg_temp.state(:held) || ' ' || (SELECT string_agg(state, ' ') FROM cdp_data.reward WHERE referral_id = :held) || ' ' || pg_temp.decisions(:held), 'review fraud_score reserved pending, approved, review', 'to review, the reward waits');
 SELECT cdp.decide_review(:held, 'approve') \g /dev/null
 SELECT is(cdp_internal.referral_doubted(ARRAY[:held]::bigint[], clock_timestamp())::text || cdp.rescore_referrals(), '{}0', 'what a person decided stays');
+-- What is suspicious no more is still looked at.
+SELECT pg_temp.buy('anna-friends', 'hotel@mailinator.com') AS faded \gset
+SELECT cdp.set_fraud_weight('email.disposable', 0) \g /dev/null
+SELECT cdp.rescore_referrals() \g /dev/null
+SELECT is(pg_temp.state(:faded) || ' ' || (cdp.fraud_score(:faded, clock_timestamp())).decision || ' ' || pg_temp.life(:faded), 'review fraud_score approve opened score', 'a review is not ended because the rules forgot why');
+SELECT cdp.add_to_fraud_list('allow', 'email', 'hotel@mailinator.com') \g /dev/null
+SELECT cdp.rescore_referrals() \g /dev/null
+SELECT is(pg_temp.state(:faded) || '; ' || pg_temp.life(:faded), 'approved; opened score, withdrawn score', 'but by the list of who is let through');
+SELECT cdp.set_fraud_weight('email.disposable', NULL) \g /dev/null
+-- One that ended another way waits for nobody.
+SELECT pg_temp.buy('anna-friends', 'india@mailinator.com') AS ended \gset
+UPDATE cdp_data.referral SET state = 'ineligible', reason = 'no_evidence' WHERE referral_id = :ended;
+SELECT is((SELECT count(*) FROM cdp_bi.referral_review_queue WHERE referral_id = :ended), 0::bigint, 'not in the queue') UNION ALL
+SELECT throws_ok(format('SELECT cdp.decide_review(%s, %L)', :ended, 'reject'), '55000', NULL, 'nor to be decided');
 SELECT throws_ok('SELECT cdp.rescore_referrals(''-infinity'')', '22023', NULL, 'as of a moment');
 
 -- Terms with costs decide by what is cheapest: approving costs the score times the rewards, a review what it costs, rejecting the rest of the score times a wrong rejection.

@@ -1,7 +1,7 @@
 -- What each fraud rule measures of referrals: a case that fires, its neighbour that does not, and what is missing; many at once
 -- say what one by one say; nothing of after as_of counts.
 BEGIN;
-SELECT plan(61);
+SELECT plan(67);
 \ir referral_fraud.inc
 SET LOCAL timezone = 'Pacific/Auckland';
 
@@ -144,6 +144,19 @@ INSERT INTO cdp_data.identifier (type_id, value, customer_id, first_seen) SELECT
 INSERT INTO cdp_data.identifier_override (identifier_id, customer_id) SELECT identifier_id, pg_temp.p(307) FROM cdp_data.identifier WHERE customer_id = pg_temp.p(305) AND value IN ('x@mailinator.com', 'user-305');
 SELECT pg_temp.refer(pg_temp.p(306), pg_temp.p(305), '2026-03-05') AS was, pg_temp.refer(pg_temp.p(306), pg_temp.p(307), '2026-03-06') AS got \gset
 SELECT is(pg_temp.codes(:was) || '|' || pg_temp.codes(:got) || '|' || pg_temp.codes(:got, '2026-03-09'), '|email.disposable|', 'an address that was given to another by an unmerge');
+
+-- A burst of 260 does not hide its own beginning, nor do later ones change what was said of the first; without any measurement before.
+SELECT pg_temp.person() AS bot \gset
+SELECT array_agg(pg_temp.refer(:bot, pg_temp.person('bot' || i || '@farm2.example'), '2026-01-10'::timestamptz + i * interval '5 minutes', '{"ip": "bot", "seconds": "none"}') ORDER BY i) AS burst FROM generate_series(1, 260) i \gset
+SELECT is(pg_temp.codes((:'burst'::bigint[])[30], '2026-01-12'), 'email.sequential vel.ip vel.referrer vel.referrer_hour', 'the 30th of 260, when all are there');
+SELECT is(pg_temp.reason((:'burst'::bigint[])[30], 'vel.ip', '2026-01-12') || ' ' || pg_temp.reason((:'burst'::bigint[])[260], 'vel.ip', '2026-01-12'), '2.000000 0.500000 {"others": 0, "referees": 30} 2.000000 0.500000 {"others": 0, "referees": 260}', 'his own referees are no strangers');
+SELECT is(pg_temp.reason((:'burst'::bigint[])[30], 'vel.referrer', '2026-01-12'), pg_temp.reason((:'burst'::bigint[])[30], 'vel.referrer', '2026-01-10 02:31'), 'what came later does not change the pace of then');
+SELECT matches(pg_temp.reason((:'burst'::bigint[])[30], 'vel.referrer', '2026-01-12'), '"expected": 5\.0000', 'where nothing is measured, against five a day') UNION ALL
+SELECT matches(pg_temp.reason((:'burst'::bigint[])[30], 'vel.referrer', '2026-05-20'), '"expected": 0\.', 'else against the first that was');
+-- Many of whom half gave back, and then 200 newer ones.
+INSERT INTO cdp_data.referral_refund (source_id, source_key, referral_conversion_id, refunded_at, amount_minor, customer_id) SELECT 1, 'burst' || r.referral_id, r.first_conversion_id, '2026-01-20', 4000, r.referee_id FROM cdp_data.referral r WHERE r.referral_id = ANY ((:'burst'::bigint[])[1:200]);
+SELECT count(pg_temp.refer(:bot, pg_temp.person(), '2026-02-10'::timestamptz + i * interval '3 hours', '{"seconds": "none"}')) FROM generate_series(1, 210) i \gset
+SELECT matches(pg_temp.reason((SELECT max(referral_id) FROM cdp_data.referral WHERE referrer_id = :bot AND attributed_at < '2026-02-15'), 'behav.refund', '2026-02-15'), '"referees": 200', 'newer ones do not hide what was given back');
 
 -- Lists and bans.
 SELECT cdp.add_to_fraud_list('allow', 'customer', pg_temp.p(2)::text) AS entry \gset
