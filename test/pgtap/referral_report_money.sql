@@ -1,7 +1,7 @@
 -- What the report of a referral campaign says about money beside its own rewards: the holdout, other ways to customers, the ledger;
 -- and its counts against a slow twin over random life with merges.
 BEGIN;
-SELECT plan(22);
+SELECT plan(23);
 \ir referral_report.inc
 SELECT setval('cdp_data.customer_customer_id_seq', 3000) \g /dev/null
 SELECT cdp.create_holdout('half', 0.5) AS h, pg_temp.campaign('held', holdout => 'half') AS c \gset
@@ -82,6 +82,7 @@ SELECT is((SELECT format('%s %s %s %s %s %s %s %s', n.reached, n.enrolled, n.sha
 UPDATE cdp_data.customer SET parent_id = customer_id WHERE customer_id % 16 = 0;
 SELECT is((SELECT format('%s %s %s %s %s %s %s %s', n.reached, n.enrolled, n.sharers, n.visitors, n.visitors_signed, n.referees, n.buyers, n.approved) FROM cdp_internal.referral_counts(:w, t) n), pg_temp.twin(:w, t), 'and after some were parted, as of ' || t::date) FROM unnest('{2026-02-10,2026-04-10}'::timestamptz[]) t;
 SELECT is((SELECT format('%s %s %s %s %s %s %s', f.reached, f.enrolled, f.shared, f.clicked, f.signed_up, f.converted, f.approved) FROM cdp.referral_funnel('wild', t) f), (SELECT string_agg(value::integer::text, ' ' ORDER BY o) FROM (SELECT *, row_number() OVER () AS o FROM cdp.referral_report('wild', t)) x WHERE section = 'funnel' AND metric <> 'paid'), 'the live funnel says the same, as of ' || t::date) FROM unnest('{2026-02-10,2026-04-10}'::timestamptz[]) t;
+SELECT is((SELECT f::text FROM cdp.referral_funnel('wild', 'infinity') f), (SELECT f::text FROM cdp.referral_funnel('wild', '2030-01-01') f), 'the funnel of all times');
 -- Erased: who has no number any more is one who was there, and no more.
 SELECT n.referees AS before, n.enrolled AS codes FROM cdp_internal.referral_counts(:w, '2026-04-10') n \gset
 UPDATE cdp_data.referral SET referee_id = -7 WHERE referral_id = (SELECT min(referral_id) FROM cdp_data.referral WHERE referral_campaign_id = :w AND state = 'approved' AND NOT is_test);
