@@ -32,7 +32,7 @@ BEGIN
   IF people = '{}' THEN
     RETURN 0;
   END IF;
-  PERFORM cdp_internal.lock_customers(NULL, false, people); -- before any row
+  PERFORM cdp_internal.referral_hold_people(people); -- before any row
   UPDATE cdp_data.referral_conversion v SET referral_click_id = h.referral_click_id, named_click = NULL
   FROM cdp_data.referral_click h WHERE v.source_id = src AND v.named_click = ANY (keys) AND v.referral_click_id IS NULL AND h.source_id = src AND h.source_key = v.named_click;
   RETURN (SELECT count(*) FROM cdp_internal.referral_decide(people));

@@ -259,6 +259,16 @@ END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_brought(bigint[]) IS 'Roots of the people for whom one of these roots is or was the advocate.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.referral_hold_people(roots bigint[]) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  PERFORM cdp_internal.lock_customers(NULL, false, roots || CASE WHEN EXISTS (SELECT FROM cdp_data.referral_terms t WHERE t.levels = 2) THEN ARRAY(SELECT b FROM cdp_internal.referral_brought(roots) b) END);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.referral_hold_people(bigint[]) IS
+'Holds these roots until the transaction ends, so that nobody merges, parts or decides about them; and where terms have two levels those whom they brought, whose second level they are. Everybody does so before he writes a row about them, and all at once: nobody waits for another in a circle.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.referral_decide(roots bigint[], as_of timestamptz DEFAULT NULL, settle boolean DEFAULT true) RETURNS SETOF bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
@@ -271,8 +281,7 @@ DECLARE
   ids bigint[] := '{}';
   more bigint[];
 BEGIN
-  -- Nobody merges or parts them, nor decides about them, until this transaction ends; nor about those whose second level they are.
-  PERFORM cdp_internal.lock_customers(NULL, false, people || CASE WHEN EXISTS (SELECT FROM cdp_data.referral_terms t WHERE t.levels = 2) THEN ARRAY(SELECT b FROM cdp_internal.referral_brought(people) b) END);
+  PERFORM cdp_internal.referral_hold_people(people);
   held := ARRAY(SELECT DISTINCT cdp_internal.root_of(u) FROM unnest(people) u WHERE cdp_internal.root_of(u) IS NOT NULL ORDER BY 1);
   -- The clock once they are held: what others did meanwhile is before it. What is known counts, though another clock runs ahead.
   moment := coalesce(as_of, clock_timestamp());

@@ -84,7 +84,7 @@ BEGIN
     RETURN;
   END IF;
   root := cdp_internal.identifier_root(t.identifier_id);
-  PERFORM cdp_internal.lock_customers(NULL, false, ARRAY[root]); -- before any row, as the job does
+  PERFORM cdp_internal.referral_hold_people(ARRAY[root]); -- before any row, as the job does
   INSERT INTO cdp_data.referral_conversion AS x (source_id, source_key, kind, occurred_at, identifier_id, customer_id, touchpoint_id, referral_code_id, referral_click_id, claimed_customer_id, value_minor, eligible_minor, currency,
     ip_digest, net_digest, agent_digest, device_digest, payment_digest, address_digest, is_test, named_click)
   VALUES (k.source_id, k.key, sort, referral_convert.occurred_at, t.identifier_id, t.home_id, t.touchpoint_id, c.referral_code_id, named, claimed, coalesce(cdp_internal.referral_minor(money.amount, money.code), 0),
@@ -155,7 +155,7 @@ BEGIN
       referral_refund.refunded_at, k.key, -amount, c.currency, '{}', c.source_key, CASE WHEN c.is_test THEN 2 ELSE 0 END);
   END IF;
   root := coalesce(cdp_internal.identifier_root(c.identifier_id), cdp_internal.root_of(c.customer_id));
-  PERFORM cdp_internal.lock_customers(NULL, false, ARRAY[root]) WHERE root IS NOT NULL;
+  PERFORM cdp_internal.referral_hold_people(ARRAY[root]) WHERE root IS NOT NULL;
   INSERT INTO cdp_data.referral_refund AS x (source_id, source_key, referral_conversion_id, refunded_at, amount_minor, customer_id, touchpoint_id)
   VALUES (k.source_id, k.key, c.referral_conversion_id, referral_refund.refunded_at, minor, c.customer_id, t.touchpoint_id)
   ON CONFLICT (source_id, source_key) DO UPDATE SET retracted_at = NULL WHERE x.retracted_at IS NOT NULL RETURNING x.referral_refund_id INTO referral_refund_id;
@@ -190,7 +190,7 @@ BEGIN
     END IF;
   END IF;
   -- The person before the row, as everybody does.
-  PERFORM cdp_internal.lock_customers(NULL, false, ARRAY[cdp_internal.identifier_root(x.identifier_id)]) FROM cdp_data.referral_conversion x WHERE x.source_id = src AND x.source_key = btrim(conversion_key) AND x.identifier_id > 0;
+  PERFORM cdp_internal.referral_hold_people(ARRAY[cdp_internal.identifier_root(x.identifier_id)]) FROM cdp_data.referral_conversion x WHERE x.source_id = src AND x.source_key = btrim(conversion_key) AND x.identifier_id > 0;
   UPDATE cdp_data.referral_conversion x SET manual_customer_id = advocate, manual_code_id = by_code WHERE x.source_id = src AND x.source_key = btrim(conversion_key) RETURNING x.* INTO c;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'there is no conversion of that key' USING ERRCODE = 'undefined_object', HINT = 'It is the source_key of the conversion; cdp.referral_convert() tells of one.';

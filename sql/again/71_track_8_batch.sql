@@ -166,7 +166,7 @@ BEGIN
     LEFT JOIN cdp_data.referral_click h ON h.source_id = src AND h.source_key = btrim(r.click)
   WHERE r.code IS NULL;
   roots := ARRAY(SELECT DISTINCT t.root FROM pg_temp.cdp_referral_touch t WHERE t.root IS NOT NULL ORDER BY 1);
-  PERFORM cdp_internal.lock_customers(NULL, false, roots); -- before any row, as the job does
+  PERFORM cdp_internal.referral_hold_people(roots); -- before any row, as the job does
   INSERT INTO cdp_data.referral_conversion AS x (source_id, source_key, kind, occurred_at, identifier_id, customer_id, touchpoint_id, referral_code_id, referral_click_id, value_minor, eligible_minor, currency, is_test, named_click)
   SELECT src, t.source_key, t.kind, t.occurred_at, t.identifier_id, t.customer_id, t.touchpoint_id, t.code_id, t.click_id, coalesce(cdp_internal.referral_minor(greatest(t.value, 0), t.currency), 0),
     coalesce(cdp_internal.referral_minor(cdp_internal.touch_eligible(greatest(t.value, 0), t.properties), t.currency), 0), t.currency, t.flags & 2 = 2, t.named_click
