@@ -1,9 +1,7 @@
 -- Mutated values of cdp.component_set, as text and as COPY BINARY sends them: an error, or a value that the engine itself
 -- would make.
-\set VERBOSITY terse
-SET client_min_messages = error;
-SET statement_timeout = '20min';
-SELECT setseed(:seed), set_config('fuzz.rounds', :'rounds', false), set_config('fuzz.file', :'dir' || '/component_set', false) \g /dev/null
+\set file component_set
+\ir change.inc
 
 CREATE TEMP TABLE seed_value AS
 SELECT cdp.components(a, b) AS s FROM (VALUES (1::bigint, 2::bigint), (2, -9000000000000000000), (70000, NULL), (8, 9), (9, 9)) v (a, b)
@@ -12,24 +10,6 @@ UNION ALL SELECT cdp.components('node ' || i, '微信' || i / 3) FROM generate_s
 UNION ALL SELECT cdp.components(repeat('x', i), '') FROM generate_series(1, 200, 50) i
 UNION ALL SELECT cdp.components(md5(i::text)::uuid, md5((i / 3)::text)::uuid) FROM generate_series(1, 30) i
 UNION ALL SELECT cdp.components(1::bigint, 2) WHERE false;
-
--- Some bytes flipped, cut out, doubled or overwritten by interesting numbers.
-CREATE FUNCTION pg_temp.change(b bytea) RETURNS bytea LANGUAGE plpgsql AS $$
-DECLARE
-  at integer;
-BEGIN
-  FOR n IN 1 .. 1 + floor(random() * 4)::integer LOOP
-    CONTINUE WHEN length(b) = 0;
-    at := floor(random() * least(length(b), CASE WHEN random() < 0.5 THEN 16 ELSE 1000000 END))::integer;
-    b := CASE floor(random() * 5)::integer
-      WHEN 0 THEN set_byte(b, at, floor(random() * 256)::integer)
-      WHEN 1 THEN substr(b, 1, at) || substr(b, at + 2 + floor(random() * 8)::integer)
-      WHEN 2 THEN substr(b, 1, at) || substr(b, at + 1, 4) || substr(b, at + 1)
-      WHEN 3 THEN overlay(b PLACING (ARRAY['\xffffffff7f'::bytea, '\xffffffffffffffff7f', '\x00', '\x01', '\x8000', '\xffffffff03'])[1 + floor(random() * 6)::integer] FROM at + 1)
-      ELSE substr(b, 1, at) END;
-  END LOOP;
-  RETURN b;
-END $$;
 
 DO $$
 DECLARE

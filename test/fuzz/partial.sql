@@ -1,8 +1,6 @@
 -- Mutated values of cdp.attribution_partial, as text and as COPY BINARY sends them: an error or a value that works.
-\set VERBOSITY terse
-SET client_min_messages = error;
-SET statement_timeout = '20min';
-SELECT setseed(:seed), set_config('fuzz.rounds', :'rounds', false), set_config('fuzz.file', :'dir' || '/binary', false) \g /dev/null
+\set file binary
+\ir change.inc
 
 CREATE TEMP TABLE touch AS
 SELECT i % 37 AS customer, timestamptz '2026-01-01' + i * interval '1 hour' AS at, 'c' || i % 5 AS label,
@@ -15,23 +13,8 @@ UNION ALL SELECT cdp.attribution_pass(customer, at, label, value, cdp.attributio
 UNION ALL SELECT cdp.attribution_pass(customer, at, label, value, cdp.attribution_options(models => '{last,time_decay(7 days)}', credits => true)) FROM touch
 UNION ALL SELECT cdp.attribution_pass(customer, at, label, value, cdp.attribution_options()) FROM touch WHERE false;
 
--- Some bytes flipped, cut out, doubled or overwritten by interesting numbers.
-CREATE FUNCTION pg_temp.mutate(b bytea) RETURNS bytea LANGUAGE plpgsql AS $$
-DECLARE
-  at integer;
-BEGIN
-  FOR n IN 1 .. 1 + floor(random() * 4)::integer LOOP
-    CONTINUE WHEN length(b) = 0;
-    at := floor(random() * least(length(b), CASE WHEN random() < 0.5 THEN 200 ELSE 1000000 END))::integer;
-    b := CASE floor(random() * 5)::integer
-      WHEN 0 THEN set_byte(b, at, floor(random() * 256)::integer)
-      WHEN 1 THEN substr(b, 1, at) || substr(b, at + 2 + floor(random() * 8)::integer)
-      WHEN 2 THEN substr(b, 1, at) || substr(b, at + 1, 4) || substr(b, at + 1)
-      WHEN 3 THEN overlay(b PLACING (ARRAY['\xffffffff'::bytea, '\x7fffffff', '\x80000000', '\x00000000', '\xffffffffffffffff', '\x00000001'])[1 + floor(random() * 6)::integer] FROM at + 1)
-      ELSE substr(b, 1, at) END;
-  END LOOP;
-  RETURN b;
-END $$;
+-- These values hold integers of four and eight bytes.
+CREATE FUNCTION pg_temp.mutate(b bytea) RETURNS bytea LANGUAGE sql AS $$ SELECT pg_temp.change(b, 200, ARRAY['\xffffffff'::bytea, '\x7fffffff', '\x80000000', '\x00000000', '\xffffffffffffffff', '\x00000001']) $$;
 
 -- Opens a value in every way; only class XX other than XX001 is a finding.
 CREATE FUNCTION pg_temp.open_all(p cdp.attribution_partial) RETURNS void LANGUAGE plpgsql AS $$

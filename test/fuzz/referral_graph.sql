@@ -1,11 +1,9 @@
 -- Mutated values of cdp.fraud_graph, as text and as COPY BINARY sends them: an error, or a graph that the aggregate itself would
 -- make of its edges and that every rule can search. Then random options of rules and random numbers of labelled rows: an
 -- answer or a plain error.
-\set VERBOSITY terse
-SET client_min_messages = error;
-SET statement_timeout = '20min';
+\set file referral_graph
+\ir change.inc
 SET jit = off;
-SELECT setseed(:seed), set_config('fuzz.rounds', :'rounds', false), set_config('fuzz.file', :'dir' || '/referral_graph', false) \g /dev/null
 
 CREATE TEMP TABLE seed_graph AS
 SELECT cdp.fraud_graph(a, b) AS g FROM (VALUES (1::bigint, 2::bigint), (2, -9000000000000000000), (70000, NULL), (8, 9), (9, 9)) v (a, b)
@@ -15,23 +13,6 @@ UNION ALL SELECT cdp.fraud_graph(i, repeat('x', i % 3 * 100)) FROM generate_seri
 UNION ALL SELECT cdp.fraud_graph(md5((i % 9)::text)::uuid, md5((i % 4)::text)::uuid) FROM generate_series(1, 30) i
 UNION ALL SELECT cdp.fraud_graph(1, 2) WHERE false;
 
--- Some bytes flipped, cut out, doubled or overwritten by interesting numbers.
-CREATE FUNCTION pg_temp.change(b bytea) RETURNS bytea LANGUAGE plpgsql AS $$
-DECLARE
-  at integer;
-BEGIN
-  FOR n IN 1 .. 1 + floor(random() * 4)::integer LOOP
-    CONTINUE WHEN length(b) = 0;
-    at := floor(random() * least(length(b), CASE WHEN random() < 0.5 THEN 16 ELSE 1000000 END))::integer;
-    b := CASE floor(random() * 5)::integer
-      WHEN 0 THEN set_byte(b, at, floor(random() * 256)::integer)
-      WHEN 1 THEN substr(b, 1, at) || substr(b, at + 2 + floor(random() * 8)::integer)
-      WHEN 2 THEN substr(b, 1, at) || substr(b, at + 1, 4) || substr(b, at + 1)
-      WHEN 3 THEN overlay(b PLACING (ARRAY['\xffffffff7f'::bytea, '\xffffffffffffffff7f', '\x00', '\x01', '\x8000', '\xffffffff03'])[1 + floor(random() * 6)::integer] FROM at + 1)
-      ELSE substr(b, 1, at) END;
-  END LOOP;
-  RETURN b;
-END $$;
 -- Every rule, by the type of its accounts; tells how many rows came.
 CREATE FUNCTION pg_temp.search(g cdp.fraud_graph, kind text) RETURNS bigint LANGUAGE plpgsql AS $$
 DECLARE
