@@ -385,14 +385,16 @@ DECLARE
   room record;
   -- Before the counters, on all roads, so that nobody waits in a circle with who closes a month.
   closed date := cdp_internal.ledger_closed();
+  zone text := (SELECT s.timezone FROM cdp_data.setting s);
+  day date := cdp_internal.ledger_day(as_of, closed, zone);
 BEGIN
   IF cardinality(pairs) <= 50 THEN
     room := cdp_internal.glance_pairs(pairs);
     IF room.margin >= 1000 THEN
-      RETURN cdp_internal.grant_pairs(pairs, as_of, horizon, closed, room.keys, room.minors, room.counts);
+      RETURN cdp_internal.grant_pairs(pairs, as_of, horizon, day, room.keys, room.minors, room.counts);
     ELSIF room.margin >= 20 THEN
       BEGIN
-        RETURN cdp_internal.grant_pairs(pairs, as_of, horizon, closed, room.keys, room.minors, room.counts);
+        RETURN cdp_internal.grant_pairs(pairs, as_of, horizon, day, room.keys, room.minors, room.counts);
       EXCEPTION WHEN serialization_failure THEN
         NULL; -- others were faster: once more, with the counters in hand
       END;
