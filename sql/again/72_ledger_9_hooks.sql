@@ -98,14 +98,14 @@ BEGIN
   IF shared.keys IS NOT NULL THEN
     PERFORM cdp_internal.counter_add(shared.keys, shared.minors, shared.counts);
   END IF;
-  UPDATE cdp_data.reward w SET customer_id = coalesce(fresh, -w.reward_id), counters = ARRAY(SELECT c FROM unnest(w.counters) c WHERE c !~ '/(referrer|referee)/') WHERE w.customer_id = ANY (customers);
+  UPDATE cdp_data.reward w SET customer_id = coalesce(fresh, cdp_internal.referral_stranger()), counters = ARRAY(SELECT c FROM unnest(w.counters) c WHERE c !~ '/(referrer|referee)/') WHERE w.customer_id = ANY (customers);
   GET DIAGNOSTICS k = ROW_COUNT;
   RETURN QUERY SELECT 'cdp_data.reward', 'unlink', k;
-  UPDATE cdp_data.payout p SET customer_id = coalesce(fresh, -p.payout_id) WHERE p.customer_id = ANY (customers);
+  UPDATE cdp_data.payout p SET customer_id = coalesce(fresh, cdp_internal.referral_stranger()) WHERE p.customer_id = ANY (customers);
   GET DIAGNOSTICS k = ROW_COUNT;
   RETURN QUERY SELECT 'cdp_data.payout', 'unlink', k;
   -- Each account is then a stranger's of its own: nothing ties those of one person together.
-  UPDATE cdp_data.ledger_account a SET customer_id = -a.ledger_account_id WHERE a.customer_id = ANY (customers);
+  UPDATE cdp_data.ledger_account a SET customer_id = cdp_internal.referral_stranger() WHERE a.customer_id = ANY (customers);
   GET DIAGNOSTICS k = ROW_COUNT;
   RETURN QUERY SELECT 'cdp_data.ledger_account', 'unlink', k;
   RETURN QUERY SELECT 'cdp_data.reward_counter', 'delete', cdp_internal.erase_keyed('cdp_data.reward_counter', 'customer_id', customers);

@@ -204,7 +204,6 @@ DECLARE
   w cdp_data.reward;
   g record;
   at integer[];
-  k text;
   i integer;
   before bigint;
   target bigint;
@@ -214,6 +213,7 @@ DECLARE
   spent jsonb := '{}'; -- of receivables, and of what was given up, by campaign and customer
   forgiven jsonb := '{}';
   lost bigint;
+  parted text[];
   n bigint := 0;
   posted record;
   moved integer;
@@ -233,8 +233,17 @@ BEGIN
       -- A claim that came meanwhile is seen.
       SELECT x.* INTO w FROM cdp_data.reward x WHERE x.reward_id = p.reward_id FOR UPDATE;
       IF w.customer_id <> p.customer_id THEN
+        parted := w.counters::text[];
         PERFORM cdp_internal.reward_rehome(ARRAY[p.reward_id], as_of);
         SELECT x.* INTO w FROM cdp_data.reward x WHERE x.reward_id = p.reward_id;
+        -- The room that was found goes along.
+        part := w.amount_minor - w.clawed_minor;
+        FOR g IN SELECT width_bucket(u.key COLLATE "C", keys) AS slot, u.key, u.sign FROM (SELECT o.key, 1 AS sign FROM unnest(parted) o (key) WHERE o.key <> ALL (w.counters) UNION ALL SELECT o.key, -1 FROM unnest(w.counters) o (key) WHERE o.key <> ALL (parted)) u WHERE part > 0 LOOP
+          IF keys[g.slot] = g.key THEN
+            minors[g.slot] := minors[g.slot] + g.sign * part;
+            counts[g.slot] := counts[g.slot] + g.sign;
+          END IF;
+        END LOOP;
       END IF;
       w.revision := w.revision + 1;
     END IF;

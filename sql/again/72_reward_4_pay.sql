@@ -1,5 +1,29 @@
 -- Referral room, rewards: from the end of the hold to the payment: release, offset against what is owed back, expiry, payouts.
 
+CREATE OR REPLACE FUNCTION cdp_internal.counters_rehome(keys text[], root bigint, net bigint) RETURNS text[]
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+DECLARE
+  o record;
+BEGIN
+  SELECT array_agg(c.counter_key::text ORDER BY c.counter_key) AS was, array_agg(regexp_replace(c.counter_key, '#-?[0-9]+/', format('#%s/', root)) ORDER BY c.counter_key) AS now, array_agg(c.customer_id ORDER BY c.counter_key) AS whose,
+    array_agg(c.cap_minor ORDER BY c.counter_key) AS minors, array_agg(c.cap_count ORDER BY c.counter_key) AS counts, array_agg(root) AS roots, array_agg(-net) AS less, array_agg(-1::bigint) AS one INTO o
+  FROM unnest(keys) u (key) JOIN cdp_data.reward_counter c ON c.counter_key = u.key WHERE c.customer_id IS NOT NULL AND c.customer_id <> root;
+  IF o.was IS NULL THEN
+    RETURN keys;
+  END IF;
+  PERFORM cdp_internal.counter_hold(o.was || o.now, o.whose || o.roots, o.minors || o.minors, o.counts || o.counts);
+  IF net > 0 THEN
+    PERFORM cdp_internal.counter_add(o.was, o.less, o.one);
+    -- What was granted stays, also above a cap.
+    UPDATE cdp_data.reward_counter c SET used_minor = c.used_minor + net, used_count = c.used_count + 1, over_minor = greatest(c.over_minor, c.used_minor + net - c.cap_minor), over_count = greatest(c.over_count, c.used_count + 1 - c.cap_count) WHERE c.counter_key = ANY (o.now);
+  END IF;
+  RETURN ARRAY(SELECT coalesce(o.now[array_position(o.was, u.key)], u.key) FROM unnest(keys) WITH ORDINALITY AS u (key, n) ORDER BY u.n);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.counters_rehome(text[], bigint, bigint) IS
+'Moves what a reward counts in caps of a person (net, in minor units, and one reward) to the same caps of another one (a root), above them where they are used up. Returns the keys of its counters then.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.reward_rehome(rewards bigint[], as_of timestamptz) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
@@ -18,7 +42,8 @@ BEGIN
     IF w.payout_id IS NOT NULL THEN
       PERFORM cdp_internal.payouts_cancel(ARRAY[w.payout_id], 'the person in it was taken apart', as_of);
     END IF;
-    UPDATE cdp_data.reward r SET customer_id = x.root, revision = r.revision + 1 WHERE r.reward_id = w.reward_id RETURNING r.revision INTO w.revision;
+    PERFORM cdp_internal.ledger_closed(); -- before the counters, as everybody takes them
+    UPDATE cdp_data.reward r SET customer_id = x.root, counters = cdp_internal.counters_rehome(r.counters, x.root, r.amount_minor - r.clawed_minor), revision = r.revision + 1 WHERE r.reward_id = w.reward_id RETURNING r.revision INTO w.revision;
     PERFORM cdp_internal.ledger_post(array_agg(cdp_internal.ledger_key('move', w.reward_id::text, w.revision::text, m.nth::text) ORDER BY m.nth), array_agg('moved'::text), array_agg(as_of), array_agg(w.reward_id), array_agg(NULL::bigint), array_agg(NULL::bigint), array_agg(NULL::text),
       array_agg(m.nth ORDER BY m.nth) || array_agg(m.nth ORDER BY m.nth), cdp_internal.ledger_accounts(array_agg(m.kind ORDER BY m.nth) || array_agg(m.kind ORDER BY m.nth), array_agg(w.referral_campaign_id) || array_agg(w.referral_campaign_id),
         array_agg(w.customer_id) || array_agg(x.root), array_agg(w.currency::text) || array_agg(w.currency::text)), array_agg(m.amount ORDER BY m.nth) || array_agg(-m.amount ORDER BY m.nth))
@@ -29,7 +54,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.reward_rehome(bigint[], timestamptz) IS
-'Brings rewards of friends to who carries the identifier of the conversion now, when it was parted from who they stood with: what is pending and available moves between the accounts of the two; a payout that was not sent is cancelled. One of which anything was paid or kept stays with who got it. Returns how many moved. The caller holds both people.';
+'Brings rewards of friends to who carries the identifier of the conversion now, when it was parted from who they stood with: what is pending and available moves between the accounts of the two, and what it counts in caps of the one counts in those of the other; a payout that was not sent is cancelled. One of which anything was paid or kept stays with who got it. Returns how many moved. The caller holds both people.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.reward_strayed(roots bigint[]) RETURNS bigint[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -56,7 +81,8 @@ BEGIN
   IF debtors = '{}' THEN
     RETURN 0;
   END IF;
-  PERFORM cdp_internal.reward_rehome(ARRAY(SELECT w.reward_id FROM unnest(debtors) p CROSS JOIN LATERAL cdp_internal.customers_under(p) h JOIN cdp_data.reward w ON w.customer_id = h WHERE w.side = 'referee'), as_of);
+  PERFORM cdp_internal.reward_rehome(ARRAY(SELECT w.reward_id FROM unnest(debtors) p CROSS JOIN LATERAL cdp_internal.customers_under(p) h JOIN cdp_data.reward w ON w.customer_id = h
+    WHERE w.side = 'referee' AND cdp_internal.reward_root(w.side, w.referral_conversion_id, w.customer_id) = ANY (people)), as_of);
   FOR x IN
     SELECT o.root, w.reward_id, w.revision + 1 AS revision, w.available_minor, w.currency, o.receivable, o.kind_account, w.available_at, w.referral_campaign_id, w.customer_id
     FROM (SELECT p AS root, a.ledger_account_id AS kind_account, a.currency, a.balance_minor AS receivable FROM unnest(debtors) p CROSS JOIN LATERAL cdp_internal.customers_under(p) h JOIN cdp_data.ledger_account a ON a.customer_id = h WHERE a.kind = 'clawback_receivable' AND a.balance_minor > 0) o

@@ -95,7 +95,9 @@ BEGIN
   PERFORM cdp_internal.require_setup();
   -- Customers before people, as whoever decides about referrals holds them.
   PERFORM FROM cdp_data.customer c WHERE c.customer_id IN (SELECT p.customer_id FROM cdp_data.payout p WHERE p.payout_batch_id = batch) ORDER BY c.customer_id FOR KEY SHARE;
-  PERFORM cdp_internal.hold_people(ARRAY(SELECT DISTINCT cdp_internal.root_of(p.customer_id) FROM cdp_data.payout p WHERE p.payout_batch_id = batch));
+  -- Those, too, with whom rewards in it stand since somebody was taken apart.
+  PERFORM cdp_internal.hold_people(ARRAY(SELECT cdp_internal.root_of(p.customer_id) FROM cdp_data.payout p WHERE p.payout_batch_id = batch
+    UNION SELECT cdp_internal.reward_root(w.side, w.referral_conversion_id, w.customer_id) FROM cdp_data.payout p JOIN cdp_data.payout_item i USING (payout_id) JOIN cdp_data.reward w USING (reward_id) WHERE p.payout_batch_id = batch));
   SELECT * INTO b FROM cdp_data.payout_batch x WHERE x.payout_batch_id = batch FOR UPDATE;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'there is no payout batch %', coalesce(batch::text, 'NULL') USING ERRCODE = 'undefined_object', HINT = 'SELECT * FROM cdp_data.payout_batch; lists them.';
@@ -217,7 +219,8 @@ DECLARE
   p cdp_data.payout;
 BEGIN
   PERFORM cdp_internal.require_setup();
-  PERFORM cdp_internal.hold_people(ARRAY(SELECT cdp_internal.root_of(x.customer_id) FROM cdp_data.payout x WHERE x.payout_id = payout));
+  PERFORM cdp_internal.hold_people(ARRAY(SELECT cdp_internal.root_of(x.customer_id) FROM cdp_data.payout x WHERE x.payout_id = payout
+    UNION SELECT cdp_internal.reward_root(w.side, w.referral_conversion_id, w.customer_id) FROM cdp_data.payout_item i JOIN cdp_data.reward w USING (reward_id) WHERE i.payout_id = payout));
   SELECT * INTO p FROM cdp_data.payout x WHERE x.payout_id = payout FOR UPDATE;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'there is no payout %', coalesce(payout::text, 'NULL') USING ERRCODE = 'undefined_object', HINT = 'SELECT * FROM cdp_data.payout; lists them.';

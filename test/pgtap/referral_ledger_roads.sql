@@ -1,7 +1,7 @@
 -- Rewards by the roads that users take: clocks that run ahead, decisions of an earlier moment, payouts and their messages, debts beside
 -- earnings, people who are merged, taken apart and erased.
 BEGIN;
-SELECT plan(82);
+SELECT plan(84);
 SET LOCAL client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC');
 SELECT count(cdp.identify('shop', jsonb_build_object('email', v || '@example.org'), '{}', '2026-01-20')) FROM unnest('{anna,ben,carl,dora,emil,fay,gus}'::text[]) v;
@@ -275,6 +275,17 @@ SELECT pg_temp.buy('x2', 'tom', 10, NULL), cdp.release_rewards('2026-02-03') \g 
 UPDATE cdp_data.reward w SET frozen = true FROM cdp_data.referral_conversion v WHERE v.referral_conversion_id = w.referral_conversion_id AND v.source_key = 'x2';
 SELECT cdp.referral_refund('shop', 'xf1', 'x1', 5) \g /dev/null
 SELECT is(pg_temp.books('frozen'), 'budget 600, liability_available sam -200, paid -400', 'half of the first is kept from the second');
+
+-- A cap goes with the one who used it.
+SELECT pg_temp.campaign('capone', '[{"rule": "w", "side": "referee", "trigger": "every_purchase", "shape": "flat", "amount": 8}]', '[{"per": "referee", "rewards": 1}]');
+SELECT cdp.identify('shop', '{"user_id": "q", "phone": "+4915112345680"}', '{}', '2026-01-20') \g /dev/null
+SELECT count(*) FROM cdp.referral_convert('shop', 'v1', 'purchase', '2026-02-01', '{"phone": "+4915112345680"}', 100, 'EUR', code => 'annas-capone') \g /dev/null
+SELECT count(*) FROM cdp.unmerge(identifier => (SELECT identifier_id FROM cdp_data.identifier WHERE value = '+4915112345680')) \g /dev/null
+SELECT count(*) FROM cdp.referral_convert('shop', 'v2', 'purchase', '2026-02-02', '{"phone": "+4915112345680"}', 100, 'EUR') \g /dev/null
+UPDATE cdp_data.referral SET state = 'approved' WHERE state = 'review';
+SELECT cdp_internal.reward_settle(ARRAY(SELECT referral_id FROM cdp_data.referral)) \g /dev/null
+SELECT is(pg_temp.rewards('capone'), 'v1 refere 800 held, v2 refere 0 voided', 'his second purchase earns nothing more');
+SELECT is((SELECT string_agg(format('%s %s', customer_id = cdp.customer_of('phone', '+4915112345680'), used_count), ', ' ORDER BY used_count) FROM cdp_data.reward_counter WHERE counter_key LIKE (SELECT referral_campaign_id || '/rewards/%' FROM cdp_data.referral_campaign WHERE name = 'capone')), 'f 0, t 1', 'and the other one has his whole');
 
 SELECT is_empty('SELECT * FROM cdp.ledger_verify()', 'the books are whole');
 SELECT * FROM finish();
