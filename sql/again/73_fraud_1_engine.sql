@@ -45,7 +45,7 @@ BEGIN ATOMIC
     ('ring.dense', 'ring', 'density', .60, 'flag', NULL, NULL, '{}', 'the referee is in a dense block of accounts and strong attributes (FRAUDAR)'),
     ('behav.refund', 'outcome', 'soft', .60, 'steps', '{.5}', '{.60}', '{"referees": 3}', 'the value is the share of the referrer''s referees with purchases who gave back at least half of those that they made within 30 days, half of the money of each'),
     ('behav.dormant', 'outcome', 'soft', .40, 'below', '{.01}', NULL, '{"window": "14 days"}', 'referees of the referrer do nothing more, others of the campaign do; the value is the chance of that (binomial)'),
-    ('history.fraud_identifier', 'history', 'soft', .90, 'flag', NULL, NULL, '{"ip_window": "30 days"}', 'an identifier of the referral was part of a confirmed fraud')
+    ('history.fraud_identifier', 'history', 'soft', .90, 'flag', NULL, NULL, '{"ip_window": "30 days", "ip_persons": 4}', 'an identifier of the referral was part of a confirmed fraud; an IP address alone only while at most so many persons come from it')
   ) AS v (code, grp, kind, weight, shape, at, weights, parameters, meaning);
 END;
 COMMENT ON FUNCTION cdp.fraud_rule_builtin() IS

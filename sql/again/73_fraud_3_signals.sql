@@ -317,6 +317,15 @@ BEGIN
     SELECT b.id, l.link_id, least(array_position('{3,15,11,7,4,5,8,13,2}', l.xt::integer), array_position('{3,15,11,7,4,5,8,13,2}', l.yt::integer)) AS rank
     FROM (SELECT l.link_id, x.root AS xr, x.type AS xt, y.root AS yr, y.type AS yt FROM idn x JOIN cdp_data.link l ON l.a_id = x.iid AND l.state = 'rejected' AND l.kind = 'deterministic' AND l.first_seen <= as_of JOIN idn y ON y.iid = l.b_id) l
       JOIN LATERAL (VALUES (l.xr, l.yr), (l.yr, l.xr)) AS s (e, a) ON true JOIN b ON b.e = s.e AND b.a = s.a
+  ), known AS MATERIALIZED ( -- what confirmed frauds were done with
+    SELECT t.id, t.kind, t.digest, h.referral_id AS referral FROM touched t JOIN cdp_data.fraud_history h ON h.digest = t.digest AND h.referral_id <> t.id
+    WHERE h.confirmed_at <= as_of AND (h.expires_at > as_of OR h.expires_at IS NULL) AND (h.cleared_at > as_of OR h.cleared_at IS NULL)
+  ), crowd AS ( -- persons who came from such an address in 30 days
+    SELECT d.digest, count(DISTINCT CASE WHEN few THEN cdp_internal.root_of(s.customer_id) ELSE cdp_internal.customer_root(cmap, omap, s.customer_id, NULL) END) AS n
+    FROM (SELECT DISTINCT k.digest FROM known k WHERE k.kind = 'ip') d CROSS JOIN LATERAL (
+      (SELECT v.customer_id FROM cdp_data.referral_conversion v WHERE v.ip_digest = d.digest AND NOT v.is_test AND v.occurred_at <= as_of AND v.occurred_at > as_of - interval '30 days' AND (v.retracted_at IS NULL OR v.retracted_at > as_of) ORDER BY v.occurred_at DESC, v.referral_conversion_id DESC LIMIT 1000)
+      UNION ALL (SELECT c.customer_id FROM cdp_data.referral_click c WHERE c.ip_digest = d.digest AND NOT c.is_test AND NOT c.bot AND NOT c.prefetch AND c.clicked_at <= as_of AND c.clicked_at > as_of - interval '30 days' AND (c.retracted_at IS NULL OR c.retracted_at > as_of) AND c.customer_id IS NOT NULL ORDER BY c.clicked_at DESC, c.referral_click_id DESC LIMIT 1000)) s
+    GROUP BY d.digest
   ), signal (id, code, value, evidence) AS (
     SELECT n.id, 'list.ban', 1::double precision, jsonb_build_object('referrer', bool_or(n.mine))
       FROM (SELECT b.id, true AS mine, b.t, b.state, n.banned_at, n.until FROM banned n JOIN b ON b.a = n.root AND (n.camp IS NULL OR n.camp = b.camp) UNION ALL SELECT b.id, false, b.t, b.state, n.banned_at, n.until FROM banned n JOIN b ON b.e = n.root AND (n.camp IS NULL OR n.camp = b.camp)) n
@@ -365,8 +374,9 @@ BEGIN
     UNION ALL SELECT b.id, 'behav.refund', r.k::double precision / r.n, jsonb_build_object('referees', r.n, 'refunded', r.k) FROM refunds r JOIN b ON b.a = r.a
     UNION ALL SELECT b.id, 'behav.dormant', x.p, jsonb_build_object('referees', x.n, 'idle', x.k, 'campaign_rate', round(x.idle::numeric, 4))
       FROM (SELECT i.camp, i.a, i.n, i.k, n.idle, cdp.beta_cdf(n.idle, i.k, i.n - i.k + 1) AS p FROM idle i JOIN norm n ON n.referral_campaign_id = i.camp AND n.idle IS NOT NULL) x JOIN b ON b.camp = x.camp AND b.a = x.a WHERE x.p < 0.01
-    UNION ALL SELECT t.id, 'history.fraud_identifier', 1, jsonb_build_object('referral', min(h.referral_id), 'kinds', count(DISTINCT t.kind)) FROM touched t JOIN cdp_data.fraud_history h ON h.digest = t.digest AND h.referral_id <> t.id
-      WHERE h.confirmed_at <= as_of AND (h.expires_at > as_of OR h.expires_at IS NULL) AND (h.cleared_at > as_of OR h.cleared_at IS NULL) GROUP BY t.id
+    -- An address of many people is none of the fraud's alone.
+    UNION ALL SELECT x.id, 'history.fraud_identifier', 1, jsonb_build_object('referral', min(x.referral), 'kinds', count(DISTINCT x.kind)) FROM known x LEFT JOIN crowd c ON c.digest = x.digest AND x.kind = 'ip'
+      GROUP BY x.id HAVING bool_or(x.kind <> 'ip' OR coalesce(c.n, 0) <= 4)
   ), hits AS (
     SELECT s.id, array_agg(s.code) AS codes, array_agg(s.value) AS vals, array_agg(s.evidence) AS evidence FROM signal s GROUP BY s.id
   )

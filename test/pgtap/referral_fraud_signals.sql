@@ -1,7 +1,7 @@
 -- What each fraud rule measures of referrals: a case that fires, its neighbour that does not, and what is missing; many at once
 -- say what one by one say; nothing of after as_of counts.
 BEGIN;
-SELECT plan(67);
+SELECT plan(68);
 \ir referral_fraud.inc
 SET LOCAL timezone = 'Pacific/Auckland';
 
@@ -175,6 +175,12 @@ SELECT is(cdp_internal.fraud_weights('infinity') || cdp_internal.fraud_weights('
 -- Confirmed fraud is known again, but not by its own mark.
 INSERT INTO cdp_data.fraud_history (kind, digest, referral_id, confirmed_at) VALUES ('device', pg_temp.d('device', 'd2'), 999999, '2026-05-01'), ('device', pg_temp.d('device', 'tablet'), (SELECT referral_id FROM cdp_data.referral WHERE referee_id = pg_temp.p(19)), '2026-05-01');
 SELECT ok(pg_temp.codes(:honest) LIKE '%history.fraud_identifier%' AND pg_temp.codes(:honest, '2026-04-30') NOT LIKE '%history%' AND pg_temp.codes((SELECT referral_id FROM cdp_data.referral WHERE referee_id = pg_temp.p(19))) = 'self.device', 'what a fraud was done with');
+
+-- An address in common with a fraud says something while few people come from it.
+INSERT INTO cdp_data.fraud_history (kind, digest, referral_id, confirmed_at, expires_at) VALUES ('ip', pg_temp.d('ip', 'cafe'), 999998, '2026-05-01', '2026-05-31'), ('ip', pg_temp.d('ip', 'den'), 999998, '2026-05-01', '2026-05-31');
+SELECT count(pg_temp.conversion(pg_temp.p(310 + i), '2026-05-02'::timestamptz + i * interval '1 hour', '{"ip": "cafe"}')) FROM generate_series(1, 12) i \gset
+SELECT pg_temp.refer(pg_temp.person(), pg_temp.person(), '2026-05-03', '{"ip": "cafe"}') AS cafe, pg_temp.refer(pg_temp.person(), pg_temp.person(), '2026-05-03', '{"ip": "den"}') AS den \gset
+SELECT is(pg_temp.codes(:cafe, '2026-05-10') || '|' || pg_temp.codes(:den, '2026-05-10'), '|history.fraud_identifier', 'in a cafe it says nothing');
 
 -- Many at once say what one by one say, by the other road too; as of then, what came later changes nothing.
 CREATE TEMP TABLE one AS SELECT r.referral_id, cdp.fraud_score(r.referral_id, '2026-05-15')::text AS d FROM cdp_data.referral r WHERE r.attributed_at <= '2026-05-15';
