@@ -159,7 +159,7 @@ BEGIN
     SELECT f.referral_conversion_id AS id, sum(f.amount_minor)::bigint AS minor, coalesce(sum(f.amount_minor) FILTER (WHERE f.refunded_at <= as_of), 0)::bigint AS until_minor
     FROM cdp_data.referral_refund f WHERE f.retracted_at IS NULL GROUP BY 1 HAVING max(f.refunded_at) > as_of
   ), reward AS (
-    SELECT w.*, coalesce(v.occurred_at, w.granted_at) AS earned_at, w.paid_at <= as_of AS is_paid,
+    SELECT w.*, coalesce(v.occurred_at, w.granted_at) AS earned_at, w.paid_at <= as_of AND w.paid_minor + w.offset_minor > 0 AS is_paid,
       CASE WHEN l.id IS NOT NULL AND w.clawed_minor > 0 AND w.milestone IS NULL AND r.state = 'approved'
         THEN least(w.clawed_minor, cdp_internal.refund_share(w.amount_minor, l.minor, v.eligible_minor) - cdp_internal.refund_share(w.amount_minor, l.until_minor, v.eligible_minor)) ELSE 0 END AS clawed_later,
       CASE WHEN w.expired_minor > 0 AND (SELECT min(p.occurred_at) FROM cdp_data.ledger_posting p WHERE p.reward_id = w.reward_id AND p.kind = 'expire') > as_of THEN w.expired_minor ELSE 0 END AS expired_later
@@ -199,7 +199,7 @@ CREATE OR REPLACE FUNCTION cdp_internal.referral_census(campaign integer, as_of 
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off
 AS $$
 BEGIN
-  messages := EXISTS (SELECT FROM cdp_data.referral_distribution d WHERE d.referral_campaign_id = campaign AND d.queued_at <= as_of);
+  messages := EXISTS (SELECT FROM cdp_data.referral_distribution d WHERE d.referral_campaign_id = campaign AND d.state IN ('sent', 'delivered') AND coalesce(d.sent_at, d.delivered_at) <= as_of);
   WITH m AS MATERIALIZED (
     SELECT x.*, x.shared_at IS NOT NULL OR x.clickers > 0 OR x.brought > 0 AS active FROM cdp_internal.referral_members(campaign, as_of, gate, within, book) x
   ), arm AS (
@@ -227,7 +227,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_census(integer, timestamptz, bytea, interval, record, bigint[]) IS
-'All that the report and the recommendations count of the people of a campaign, from one look at them. book: cdp_internal.referral_book(); paid_referrals: of which some reward was paid. told to paid: as cdp_internal.referral_counts(). Of everybody who joined, in one order: roots, whole, referred, invited, gained (of cdp_internal.referral_members()), first_days and first_known (days until he first brought somebody, or until as_of). cycles: days from joining to each person brought, of whole spans; cycle_people: who brought them. brought_each: of each who has a code how many he brought. week_enrolled, week_idle: who has had a code for a week, and has not used it. arms: of each channel, language and variant how many were told, shared, and brought somebody. messages: whether the campaign sends any.';
+'All that the report and the recommendations count of the people of a campaign, from one look at them. book: cdp_internal.referral_book(); paid_referrals: of which some reward was paid. told to paid: as cdp_internal.referral_counts(). Of everybody who joined, in one order: roots, whole, referred, invited, gained (of cdp_internal.referral_members()), first_days and first_known (days until he first brought somebody, or until as_of). cycles: days from joining to each person brought, of whole spans; cycle_people: who brought them. brought_each: of each who has a code how many he brought. week_enrolled, week_idle: who has had a code for a week, and has not used it. arms: of each channel, language and variant how many were told, shared, and brought somebody. messages: whether any went out.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_counts(campaign integer, as_of timestamptz, gate bytea DEFAULT NULL,
   OUT told bigint, OUT reached bigint, OUT enrolled bigint, OUT reached_enrolled bigint, OUT sharers bigint, OUT enrolled_sharers bigint, OUT invitations bigint, OUT clicked_sharers bigint,
@@ -243,13 +243,13 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_counts(integer, timestamptz, bytea) IS
-'Counts of a campaign up to as_of from which its rates are made. told: a message went out; reached: told, or known of because they shared; in a campaign without messages, who has a code; sharers: shared, or their link was clicked or brought somebody (a link that was copied tells of no share), reached_enrolled and enrolled_sharers: both; clicked_sharers: whose link was clicked; visitors: who clicked, visitors_signed and visitors_bought: whose click brought a referral, and a purchase; referees: with a live referral; buyers: of them who bought; approved, rejected, undecided; paid: approved, and a reward of it was paid.';
+'Counts of a campaign up to as_of from which its rates are made. told: a message went out; reached: told, or known of because they shared; as long as no message went out, who has a code; sharers: shared, or their link was clicked or brought somebody (a link that was copied tells of no share), reached_enrolled and enrolled_sharers: both; clicked_sharers: whose link was clicked; visitors: who clicked, visitors_signed and visitors_bought: whose click brought a referral, and a purchase; referees: with a live referral; buyers: of them who bought; approved, rejected, undecided; paid: approved, and a reward of it was paid.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_paid(campaign integer, as_of timestamptz) RETURNS bigint[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off
 AS $$
 BEGIN
-  RETURN ARRAY(SELECT DISTINCT w.referral_id FROM cdp_data.reward w WHERE w.referral_campaign_id = campaign AND w.paid_at <= as_of);
+  RETURN ARRAY(SELECT DISTINCT w.referral_id FROM cdp_data.reward w WHERE w.referral_campaign_id = campaign AND w.paid_at <= as_of AND w.paid_minor + w.offset_minor > 0);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_paid(integer, timestamptz) IS 'Numbers of the referrals of a campaign of which some reward was paid up to as_of.';

@@ -60,7 +60,7 @@ DECLARE
   n bigint := cardinality(c.shares_each);
   b record;
 BEGIN
-  RETURN QUERY SELECT * FROM cdp_internal.referral_count_row('funnel', 'reached', c.reached, NULL, its_note => CASE WHEN c.reached = 0 THEN 'insufficient data: nobody was told, has a code or shared' WHEN c.told = 0 THEN 'nobody was told by a message: who has a code counts as reached' END);
+  RETURN QUERY SELECT * FROM cdp_internal.referral_count_row('funnel', 'reached', c.reached, NULL, its_note => CASE WHEN c.reached = 0 THEN 'insufficient data: nobody was told, has a code or shared' WHEN NOT c.messages THEN 'no message went out: who has a code counts as reached' END);
   RETURN QUERY SELECT * FROM cdp_internal.referral_count_row('funnel', 'enrolled', c.enrolled, NULL);
   RETURN QUERY SELECT * FROM cdp_internal.referral_count_row('funnel', 'shared', c.sharers, c.reached);
   RETURN QUERY SELECT * FROM cdp_internal.referral_count_row('funnel', 'clicked', c.visitors, NULL, 'visitors');
@@ -69,7 +69,7 @@ BEGIN
   RETURN QUERY SELECT * FROM cdp_internal.referral_count_row('funnel', 'approved', c.approved, c.referees);
   RETURN QUERY SELECT * FROM cdp_internal.referral_count_row('funnel', 'paid', c.paid, c.approved);
   RETURN QUERY SELECT * FROM cdp_internal.referral_rate_row('rates', 'enrolment_rate', c.reached_enrolled, c.told, 'people who were told', confidence);
-  RETURN QUERY SELECT * FROM cdp_internal.referral_rate_row('rates', 'participation_rate', c.sharers, c.reached, 'people who were reached', confidence, CASE WHEN c.told = 0 THEN 'nobody was told by a message: who has a code counts as reached' END);
+  RETURN QUERY SELECT * FROM cdp_internal.referral_rate_row('rates', 'participation_rate', c.sharers, c.reached, 'people who were reached', confidence, CASE WHEN NOT c.messages THEN 'no message went out: who has a code counts as reached' END);
   RETURN QUERY SELECT * FROM cdp_internal.referral_rate_row('rates', 'share_rate', c.enrolled_sharers, c.enrolled, 'enrolled advocates', confidence);
   RETURN QUERY SELECT * FROM cdp_internal.referral_rate_row('rates', 'clicked_rate', c.clicked_sharers, c.sharers, 'advocates who shared', confidence);
   -- A message may be seen by many: this is no share, and an advocate is what is drawn anew.
@@ -79,7 +79,7 @@ BEGIN
   RETURN QUERY SELECT * FROM cdp_internal.referral_rate_row('rates', 'signup_rate', c.visitors_signed, c.visitors, 'visitors who clicked', confidence);
   RETURN QUERY SELECT * FROM cdp_internal.referral_rate_row('rates', 'conversion_rate', c.visitors_bought, c.visitors, 'visitors who clicked', confidence);
   RETURN QUERY SELECT * FROM cdp_internal.referral_rate_row('rates', 'purchase_rate', c.buyers, c.referees, 'referred people (all evidence)', confidence);
-  RETURN QUERY SELECT * FROM cdp_internal.referral_rate_row('rates', 'approval_rate', c.approved, c.approved + c.rejected, 'decided referrals', confidence, CASE WHEN c.undecided > 0 THEN format('%s are not decided', c.undecided) END);
+  RETURN QUERY SELECT * FROM cdp_internal.referral_rate_row('rates', 'approval_rate', c.approved, c.approved + c.rejected, 'decided referrals', confidence, CASE WHEN c.undecided > 0 THEN CASE WHEN cdp_internal.few_people(c.undecided, NULL) THEN 'some are not decided' ELSE format('%s are not decided', c.undecided) END END);
   RETURN QUERY SELECT * FROM cdp_internal.referral_rate_row('rates', 'paid_rate', c.paid, c.approved, 'approved referrals', confidence);
 END
 $$;
@@ -117,11 +117,11 @@ BEGIN
     v := cdp.bootstrap_ratio(c.k, c.i, 1, cdp_internal.referral_replicates(c.n), confidence);
     k := cdp.bootstrap_ratio(c.k, c.ones, 1, cdp_internal.referral_replicates(c.n), confidence);
     RETURN QUERY SELECT * FROM cdp_internal.referral_figure_row('growth', 'invitations_per_customer' || suffix, i.ratio, 'invitations per customer', c.n, c.n, i.low, i.high,
-      CASE WHEN c.n = 0 THEN nobody ELSE format('%s; who joined later (%s) is left out', said, late) END, c.invitations, c.n, 'customers of the cohort, sharers or not');
+      CASE WHEN c.n = 0 THEN nobody ELSE format('%s; who joined later (%s) is left out', said, CASE WHEN cdp_internal.few_people(late, NULL) THEN 'few' ELSE late::text END) END, c.invitations, c.n, 'customers of the cohort, sharers or not');
     RETURN QUERY SELECT * FROM cdp_internal.referral_figure_row('growth', 'conversions_per_invitation' || suffix, v.ratio, 'conversions per invitation', c.n, c.n, v.low, v.high,
       CASE WHEN v.ratio IS NULL THEN 'insufficient data: no invitations in the cohort' ELSE said END, c.conversions, c.invitations, 'invitations of the cohort');
     RETURN QUERY SELECT * FROM cdp_internal.referral_figure_row('growth', 'k_factor' || suffix, k.ratio, 'new customers per customer', c.n, c.n, k.low, k.high,
-      CASE WHEN c.n = 0 THEN nobody ELSE format('%s; right-censored cohorts are excluded (%s customers); interval by %s bootstrap samples over customers', said, late, cdp_internal.referral_replicates(c.n)) END,
+      CASE WHEN c.n = 0 THEN nobody ELSE format('%s; right-censored cohorts are excluded (%s customers); interval by %s bootstrap samples over customers', said, CASE WHEN cdp_internal.few_people(late, NULL) THEN 'few' ELSE late::text END, cdp_internal.referral_replicates(c.n)) END,
       c.conversions, c.n, 'customers of the cohort, sharers or not');
     RETURN QUERY SELECT * FROM cdp_internal.referral_figure_row('growth', 'amplification' || suffix, CASE WHEN k.ratio < 1 THEN 1 / (1 - k.ratio) END, 'customers per customer', c.n, c.n, CASE WHEN k.low < 1 THEN 1 / (1 - k.low) END,
       CASE WHEN k.high < 1 THEN 1 / (1 - k.high) END, CASE WHEN c.n = 0 THEN 'insufficient data: no K factor' WHEN k.ratio >= 1 THEN 'K is 1 or more: it grows without end' WHEN k.high >= 1 THEN 'it may grow without end' ELSE '1 / (1 - K)' END);
@@ -131,7 +131,7 @@ BEGIN
     CASE WHEN q.n = 0 THEN 'insufficient data: nobody of the cohort brought anybody' ELSE 'median from joining to the joining of who was brought, ' || said END);
   q := cdp.survival_quantile(a.first_days, a.first_known, 0.5, confidence);
   RETURN QUERY SELECT * FROM cdp_internal.referral_figure_row('growth', 'time_to_first_referral', q.value, 'days', n, n, q.low, q.high,
-    CASE WHEN n = 0 THEN 'insufficient data: nobody joined' WHEN q.value IS NULL THEN format('insufficient data: fewer than half have brought somebody (%s of %s so far)', ends, n) ELSE 'median over everybody who joined, censored at as_of (Kaplan-Meier)' END);
+    CASE WHEN n = 0 THEN 'insufficient data: nobody joined' WHEN q.value IS NULL THEN 'insufficient data: fewer than half have brought somebody' || CASE WHEN cdp_internal.few_people(ends, n) THEN '' ELSE format(' (%s of %s so far)', ends, n) END ELSE 'median over everybody who joined, censored at as_of (Kaplan-Meier)' END);
   RETURN QUERY
   WITH RECURSIVE edge AS MATERIALIZED (
     SELECT b.referrer, b.referee FROM unnest(book.referrers, book.referees, book.states, book.ours) AS b (referrer, referee, state, ours) WHERE b.ours AND b.state <> 'rejected'

@@ -36,7 +36,7 @@ $$;
 COMMENT ON FUNCTION cdp_internal.referral_costs(integer, timestamptz, record) IS
 'What a campaign cost up to as_of in minor units of its currency: rewards granted (reserved ones are not), taken back, expired, fees of providers (of payouts for several campaigns by their amounts) and debts given up, and what was paid, taken back and is still owed by those who got it. rewards: cdp_internal.referral_reward_book().';
 
-CREATE OR REPLACE FUNCTION cdp_internal.referral_report_money(campaign integer, as_of timestamptz, margin double precision, other_cost numeric, gate bytea, confidence double precision, book record, rewards record)
+CREATE OR REPLACE FUNCTION cdp_internal.referral_report_money(campaign integer, as_of timestamptz, margin double precision, other_cost numeric, confidence double precision, book record, rewards record)
 RETURNS TABLE (section text, metric text, value numeric, unit text, numerator numeric, denominator numeric, denominator_name text, low numeric, high numeric, n bigint, note text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off
 AS $$
@@ -53,17 +53,18 @@ DECLARE
 BEGIN
   SELECT r.currency, r.campaign_id, (SELECT o.name FROM cdp_data.holdout o WHERE o.holdout_id = r.holdout_id) AS holdout, power(10, cdp_internal.referral_exponent(r.currency))::numeric AS unit INTO c
   FROM cdp_data.referral_campaign r WHERE r.referral_campaign_id = campaign;
-  SELECT coalesce(sum(l.revenue), 0) / c.unit AS revenue, coalesce(sum(l.refunded), 0) / c.unit AS refunded, count(l.bought_at) AS buyers, count(*) AS approved, book.foreign_purchases AS elsewhere INTO b
+  SELECT coalesce(sum(l.revenue), 0) / c.unit AS revenue, coalesce(sum(l.refunded), 0) / c.unit AS refunded, count(l.bought_at) AS buyers, count(*) AS approved, book.foreign_purchases AS elsewhere, count(*) FILTER (WHERE l.refunded > 0) AS refunders INTO b
   FROM unnest(book.states, book.bought, book.revenues, book.refunds) AS l (state, bought_at, revenue, refunded) WHERE l.state = 'approved';
   gross := (cost.granted_minor + cost.fees_minor) / c.unit + other_cost;
   net := (cost.granted_minor - cost.clawed_minor - cost.expired_minor + cost.fees_minor + cost.owed_minor) / c.unit + other_cost;
   RETURN QUERY SELECT * FROM cdp_internal.referral_figure_row('money', 'revenue', CASE WHEN b.approved > 0 THEN b.revenue::double precision END, c.currency, b.buyers, b.buyers, NULL, NULL,
     CASE WHEN b.approved = 0 THEN 'insufficient data: no approved referrals' WHEN b.elsewhere > 0 THEN format('net of tax, shipping and discounts; %s purchases in other currencies are left out', b.elsewhere) ELSE 'net of tax, shipping and discounts, of approved referrals' END);
-  RETURN QUERY SELECT * FROM cdp_internal.referral_figure_row('money', 'refunds', CASE WHEN b.approved > 0 THEN b.refunded::double precision END, c.currency, b.buyers, b.buyers, NULL, NULL, CASE WHEN b.approved = 0 THEN 'insufficient data: no approved referrals' END);
+  RETURN QUERY SELECT * FROM cdp_internal.referral_figure_row('money', 'refunds', CASE WHEN b.approved > 0 THEN b.refunded::double precision END, c.currency, b.refunders, b.buyers, NULL, NULL, CASE WHEN b.approved = 0 THEN 'insufficient data: no approved referrals' END);
   RETURN QUERY SELECT r.* FROM (VALUES (1, 'rewards_granted', cost.granted_minor / c.unit, 'approved, also what was taken back later'), (2, 'rewards_taken_back', cost.clawed_minor / c.unit, 'refunds and rejections'), (3, 'rewards_expired', cost.expired_minor / c.unit, 'breakage'),
       (4, 'fees', cost.fees_minor / c.unit, 'of providers, by the rewards they paid, and debts given up'), (5, 'clawback_outstanding', cost.owed_minor / c.unit, 'paid, taken back and not returned'), (6, 'other_cost', other_cost, 'as told (other_cost)'), (7, 'cost', gross, 'granted rewards, fees and other cost'),
       (8, 'net_cost', net, 'cost less what was taken back and expired, plus what is outstanding')) AS m (o, metric, v, note)
-    CROSS JOIN LATERAL cdp_internal.referral_figure_row('money', m.metric, m.v::double precision, c.currency, b.approved, NULL, NULL, NULL, m.note) r ORDER BY m.o;
+    CROSS JOIN (SELECT count(DISTINCT y.root) FILTER (WHERE y.clawed > 0) AS clawed, count(DISTINCT y.root) FILTER (WHERE y.expired > 0) AS expired FROM unnest(rewards.roots, rewards.clawed, rewards.expired) AS y (root, clawed, expired)) few
+    CROSS JOIN LATERAL cdp_internal.referral_figure_row('money', m.metric, m.v::double precision, c.currency, CASE m.o WHEN 2 THEN few.clawed WHEN 3 THEN few.expired WHEN 5 THEN few.clawed ELSE b.approved END, NULL, NULL, NULL, m.note) r ORDER BY m.o;
   -- Profit and cost of each referral that brought or cost something: their sums are the figures. What belongs to none in particular is spread over all.
   WITH unit AS MATERIALIZED (
     SELECT CASE WHEN l.state = 'approved' THEN l.revenue / c.unit ELSE 0 END AS revenue, CASE WHEN l.state = 'approved' THEN l.refunded / c.unit ELSE 0 END AS refunded, (l.state = 'approved' AND l.bought_at IS NOT NULL) IS TRUE AS buyer,
@@ -99,13 +100,13 @@ BEGIN
   h := cdp.bootstrap_ratio(x.net_costs, x.buyers, 1, cdp_internal.referral_replicates(x.n), confidence);
   RETURN QUERY SELECT * FROM cdp_internal.referral_figure_row('money', 'cac_referred', (net / nullif(b.buyers, 0))::double precision, c.currency || ' per new customer', b.buyers, b.buyers, h.low, h.high,
     CASE WHEN b.buyers = 0 THEN 'insufficient data: nobody who was brought and approved has bought' ELSE 'net cost / approved buyers' END, net, b.buyers, 'approved buyers');
-  RETURN QUERY SELECT * FROM cdp_internal.referral_other_cac(campaign, w.since, w.until, gate);
+  RETURN QUERY SELECT * FROM cdp_internal.referral_other_cac(campaign, w.since, w.until);
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.referral_report_money(integer, timestamptz, double precision, numeric, bytea, double precision, record, record) IS
+COMMENT ON FUNCTION cdp_internal.referral_report_money(integer, timestamptz, double precision, numeric, double precision, record, record) IS
 'Section money of cdp.referral_report().';
 
-CREATE OR REPLACE FUNCTION cdp_internal.referral_other_cac(campaign integer, since timestamptz, until timestamptz, gate bytea)
+CREATE OR REPLACE FUNCTION cdp_internal.referral_other_cac(campaign integer, since timestamptz, until timestamptz)
 RETURNS TABLE (section text, metric text, value numeric, unit text, numerator numeric, denominator numeric, denominator_name text, low numeric, high numeric, n bigint, note text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off
 AS $$
@@ -123,7 +124,7 @@ BEGIN
     SELECT count(*) INTO gained FROM (
         SELECT t.root FROM (SELECT cdp_internal.customer_root((SELECT cdp_internal.customer_map()), (SELECT cdp_internal.override_map()), t.customer_id, t.identifier_id) AS root, t.occurred_at
           FROM cdp_data.touchpoint t WHERE t.kind_id = ANY (kinds) AND t.flags & 3 = 0 AND t.refers_to IS NULL AND t.occurred_at < until OFFSET 0) t
-        WHERE cdp_internal.bitmap_has(gate, t.root) GROUP BY t.root HAVING min(t.occurred_at) >= since) n
+        WHERE t.root IS NOT NULL GROUP BY t.root HAVING min(t.occurred_at) >= since) n
       LEFT JOIN (SELECT b.referee FROM cdp_internal.referral_brought(campaign, until) b WHERE b.state <> 'rejected') b ON b.referee = n.root
     WHERE b.referee IS NULL;
   END IF;
@@ -131,10 +132,10 @@ BEGIN
     CASE WHEN spent IS NULL THEN 'insufficient data: no spend is known of the time of the campaign' WHEN gained = 0 THEN 'insufficient data: no other new customers' ELSE 'spend of all other campaigns / customers whose first purchase came meanwhile and whom nobody brought' END, round(spent, 6), gained, 'other new customers');
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.referral_other_cac(integer, timestamptz, timestamptz, bytea) IS
+COMMENT ON FUNCTION cdp_internal.referral_other_cac(integer, timestamptz, timestamptz) IS
 'The row cac_other of cdp.referral_report(): what a new customer cost who came otherwise, in the reporting currency.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.referral_report_rewards(campaign integer, as_of timestamptz, confidence double precision, rewards record)
+CREATE OR REPLACE FUNCTION cdp_internal.referral_report_rewards(campaign integer, as_of timestamptz, gate bytea, confidence double precision, rewards record)
 RETURNS TABLE (section text, metric text, value numeric, unit text, numerator numeric, denominator numeric, denominator_name text, low numeric, high numeric, n bigint, note text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off
 AS $$
@@ -148,16 +149,16 @@ BEGIN
   -- What was taken back before is censored nowhere: it never would have come.
   SELECT coalesce(array_agg(greatest(0, extract(epoch FROM coalesce(w.available_at, as_of) - w.earned_at)::double precision / 86400)), '{}') AS t, coalesce(array_agg(w.available_at IS NOT NULL), '{}') AS e,
     coalesce(array_agg(greatest(0, extract(epoch FROM coalesce(w.paid_at, as_of) - w.available_at)::double precision / 86400)) FILTER (WHERE w.available_at IS NOT NULL), '{}') AS pt, coalesce(array_agg(w.paid_at IS NOT NULL) FILTER (WHERE w.available_at IS NOT NULL), '{}') AS pe, count(DISTINCT w.root) AS people, count(DISTINCT w.root) FILTER (WHERE w.available_at IS NOT NULL) AS paid_people
-  INTO d FROM unnest(rewards.roots, rewards.amounts, rewards.clawed, rewards.earned, rewards.available, rewards.paid) AS w (root, amount, clawed, earned_at, available_at, paid_at) WHERE w.amount > 0 AND (w.clawed < w.amount OR w.paid_at IS NOT NULL);
+  INTO d FROM unnest(rewards.roots, rewards.amounts, rewards.clawed, rewards.earned, rewards.available, rewards.paid) AS w (root, amount, clawed, earned_at, available_at, paid_at) WHERE w.amount > 0 AND (w.clawed < w.amount OR w.paid_at IS NOT NULL) AND (w.root < 0 OR cdp_internal.bitmap_has(gate, w.root));
   FOREACH p IN ARRAY '{0.5,0.9}'::double precision[] LOOP
     q := cdp.survival_quantile(d.t, d.e, p, confidence);
     RETURN QUERY SELECT * FROM cdp_internal.referral_figure_row('rewards', format('conversion_to_available_p%s', p * 100), q.value, 'days', d.people, q.n, q.low, q.high,
-      CASE WHEN q.n = 0 THEN 'insufficient data: no rewards' WHEN q.value IS NULL THEN format('insufficient data: %s of %s have become available', q.ends, q.n) ELSE 'rewards that are not available yet are censored (Kaplan-Meier)' END);
+      CASE WHEN q.n = 0 THEN 'insufficient data: no rewards' WHEN q.value IS NULL THEN 'insufficient data: too few have become available' || CASE WHEN cdp_internal.few_people(q.ends, q.n) THEN '' ELSE format(' (%s of %s)', q.ends, q.n) END ELSE 'rewards that are not available yet are censored (Kaplan-Meier)' END);
   END LOOP;
   FOREACH p IN ARRAY '{0.5,0.9}'::double precision[] LOOP
     q := cdp.survival_quantile(d.pt, d.pe, p, confidence);
     RETURN QUERY SELECT * FROM cdp_internal.referral_figure_row('rewards', format('available_to_paid_p%s', p * 100), q.value, 'days', d.paid_people, q.n, q.low, q.high,
-      CASE WHEN q.n = 0 THEN 'insufficient data: no available rewards' WHEN q.value IS NULL THEN format('insufficient data: %s of %s are paid', q.ends, q.n) ELSE 'rewards that are not paid yet are censored (Kaplan-Meier)' END);
+      CASE WHEN q.n = 0 THEN 'insufficient data: no available rewards' WHEN q.value IS NULL THEN 'insufficient data: too few are paid' || CASE WHEN cdp_internal.few_people(q.ends, q.n) THEN '' ELSE format(' (%s of %s)', q.ends, q.n) END ELSE 'rewards that are not paid yet are censored (Kaplan-Meier)' END);
   END LOOP;
   RETURN QUERY
   WITH open AS (
@@ -168,5 +169,5 @@ BEGIN
     CROSS JOIN LATERAL cdp_internal.referral_figure_row('rewards', a.metric, (s.minor / c.unit)::double precision, c.currency, s.people, s.n, NULL, NULL, CASE a.o WHEN 4 THEN 'earned and not paid out by as_of, of referrals that are approved now' ELSE 'since it was earned' END) r ORDER BY a.o;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.referral_report_rewards(integer, timestamptz, double precision, record) IS
+COMMENT ON FUNCTION cdp_internal.referral_report_rewards(integer, timestamptz, bytea, double precision, record) IS
 'Section rewards of cdp.referral_report(): how fast rewards come, and what is owed by its age.';

@@ -31,19 +31,19 @@ BEGIN
   book := cdp_internal.referral_book(id, at, gate);
   rewards := cdp_internal.referral_reward_book(id, at);
   people := cdp_internal.referral_census(id, at, gate, within, book, cdp_internal.referral_paid(id, at));
-  SELECT c.currency AS unit, cdp_internal.referral_exponent(c.currency) AS digits INTO money FROM cdp_data.referral_campaign c WHERE c.referral_campaign_id = id;
+  SELECT c.currency AS unit, cdp_internal.referral_exponent(c.currency) AS digits, (SELECT cdp_internal.referral_exponent(o.currency) FROM cdp_data.setting o) AS other_digits INTO money FROM cdp_data.referral_campaign c WHERE c.referral_campaign_id = id;
   RETURN QUERY
-  SELECT r.section, r.metric, CASE WHEN x.is_money THEN round(r.value, money.digits) ELSE r.value END, r.unit, CASE WHEN scale(r.numerator) > 0 THEN round(r.numerator, money.digits) ELSE r.numerator END, CASE WHEN scale(r.denominator) > 0 THEN round(r.denominator, money.digits) ELSE r.denominator END,
-    r.denominator_name, CASE WHEN x.is_money THEN round(r.low, money.digits) ELSE r.low END, CASE WHEN x.is_money THEN round(r.high, money.digits) ELSE r.high END, r.n, r.note
+  SELECT r.section, r.metric, CASE WHEN x.is_money THEN round(r.value, x.digits) ELSE r.value END, r.unit, CASE WHEN scale(r.numerator) > 0 THEN round(r.numerator, x.digits) ELSE r.numerator END, CASE WHEN scale(r.denominator) > 0 THEN round(r.denominator, x.digits) ELSE r.denominator END,
+    r.denominator_name, CASE WHEN x.is_money THEN round(r.low, x.digits) ELSE r.low END, CASE WHEN x.is_money THEN round(r.high, x.digits) ELSE r.high END, r.n, r.note
   FROM (
     SELECT * FROM cdp_internal.referral_report_rates(people, confidence)
     UNION ALL SELECT * FROM cdp_internal.referral_report_growth(people, book, within, confidence)
-    UNION ALL SELECT * FROM cdp_internal.referral_report_money(id, at, margin, other_cost, gate, confidence, book, rewards)
-    UNION ALL SELECT * FROM cdp_internal.referral_report_rewards(id, at, confidence, rewards)
+    UNION ALL SELECT * FROM cdp_internal.referral_report_money(id, at, margin, other_cost, confidence, book, rewards)
+    UNION ALL SELECT * FROM cdp_internal.referral_report_rewards(id, at, gate, confidence, rewards)
     UNION ALL SELECT * FROM cdp_internal.referral_report_fraud(id, at, gate, confidence, book)
     UNION ALL SELECT * FROM cdp_internal.referral_report_tracking(id, at, gate, confidence, book, people.sharers)) r
     -- Money in the digits of its currency: 12.50 CNY, 12.50 CNY per new customer.
-    CROSS JOIN LATERAL (SELECT r.unit = money.unit OR r.unit LIKE '% per new customer' AS is_money) x;
+    CROSS JOIN LATERAL (SELECT r.unit = money.unit OR r.unit LIKE '% per new customer' AS is_money, CASE WHEN r.metric = 'cac_other' THEN money.other_digits ELSE money.digits END AS digits) x;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_report_rows(text, timestamptz, double precision, numeric, interval, double precision) IS

@@ -219,7 +219,7 @@ BEGIN
       END IF;
     END IF;
   END LOOP;
-  RETURN QUERY SELECT 'R17', ARRAY[best.n, best.k, best.n - best.k], CASE WHEN best.visitors >= 100 AND best.hits >= 10 THEN least(1, tests * (SELECT d.p_value FROM cdp.rate_difference(best.k, best.n, (best.hits - best.k)::bigint, (best.visitors - best.n)::bigint) d)) END, CASE WHEN best.visitors >= 100 AND best.hits >= 10 THEN best.posterior END, best.posterior > 0.95,
+  RETURN QUERY SELECT 'R17', ARRAY[best.n, best.k, best.n - best.k, (best.hits - best.k)::bigint, (best.visitors - best.n - best.hits + best.k)::bigint], CASE WHEN best.visitors >= 100 AND best.hits >= 10 THEN least(1, tests * (SELECT d.p_value FROM cdp.rate_difference(best.k, best.n, (best.hits - best.k)::bigint, (best.visitors - best.n)::bigint) d)) END, CASE WHEN best.visitors >= 100 AND best.hits >= 10 THEN best.posterior END, best.posterior > 0.95,
     CASE WHEN best.grain IS NULL OR best.visitors < 100 OR best.hits < 10 THEN format('100 visitors on two or more weekdays or hours, 10 of whom signed up (there are %s and %s)', best.visitors, best.hits) END, 'low',
     format('Visitors who come %s sign up most: %s of %s (%s %%), against %s of %s at other times; probability %s that it is the best.', CASE best.grain WHEN 'weekday' THEN 'on ' || (ARRAY['Monday', 'Tuesday', 'Wednesday', 'Thursday', 'Friday', 'Saturday', 'Sunday'])[best.part] || 's' ELSE format('between %s:00 and %s:00', lpad(best.part::text, 2, '0'), lpad((best.part + 1)::text, 2, '0')) END,
       best.k, best.n, round(100.0 * best.k / nullif(best.n, 0), 1), best.hits - best.k, best.visitors - best.n, round(best.posterior::numeric, 3)),
@@ -242,7 +242,7 @@ BEGIN
     FROM judged j CROSS JOIN LATERAL (SELECT g.i FROM generate_subscripts(j.posterior, 1) AS g (i) ORDER BY j.posterior[g.i] DESC, g.i LIMIT 1) l
   )
   SELECT x.*, count(x.p) OVER () AS tests INTO arms FROM leader x ORDER BY x.p, x.suspect, x.least_n DESC, x.channel, x.language LIMIT 1;
-  RETURN QUERY SELECT 'R18', arms.n || arms.k, least(1, arms.p * arms.tests), CASE WHEN arms.p IS NOT NULL THEN arms.posterior[arms.best] END, arms.posterior[arms.best] > 0.95,
+  RETURN QUERY SELECT 'R18', arms.n || arms.k || ARRAY(SELECT u.n - u.k FROM unnest(arms.n, arms.k) AS u (n, k)), least(1, arms.p * arms.tests), CASE WHEN arms.p IS NOT NULL THEN arms.posterior[arms.best] END, arms.posterior[arms.best] > 0.95,
     CASE WHEN arms.parts IS NULL THEN 'two variants that were sent on one channel in one language' WHEN arms.least_n < 30 THEN 'at least 30 people told by each variant' WHEN arms.suspect THEN 'a split as planned: the variants went to other numbers of people than their weights say' END, 'medium',
     format('Variant %s is the best on channel %s%s with probability %s: %s of %s (%s %%) %s.', arms.parts[arms.best], arms.channel, CASE WHEN arms.language <> '' THEN format(' in language %s', arms.language) END, round(arms.posterior[arms.best]::numeric, 4), arms.k[arms.best], arms.n[arms.best],
       round(100.0 * arms.k[arms.best] / nullif(arms.n[arms.best], 0), 1), CASE goal WHEN 'participants' THEN 'shared' ELSE 'brought somebody' END), format('Send variant %s to all on channel %s%s.', arms.parts[arms.best], arms.channel, CASE WHEN arms.language <> '' THEN format(' in language %s', arms.language) END),

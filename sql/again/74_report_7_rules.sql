@@ -38,10 +38,10 @@ BEGIN
   -- R11: refunds that came after the hold. Who bought lately may give back later: purchases that were not refunded are censored at as_of.
   SELECT coalesce(array_agg(extract(epoch FROM coalesce(x.refunded_at, as_of) - x.occurred_at)::double precision / 86400), '{}') AS t, coalesce(array_agg(x.refunded_at IS NOT NULL), '{}') AS e,
     coalesce(array_agg(extract(epoch FROM as_of - x.occurred_at)::double precision / 86400), '{}') AS seen, coalesce(array_agg(x.minor), '{}') AS minor, coalesce(array_agg(x.referee), '{}') AS who, count(x.refunded_at) AS n,
-    (SELECT extract(epoch FROM min(u.hold))::double precision / 86400 FROM cdp_data.reward_rule u WHERE u.referral_campaign_id = campaign AND u.terms_version = terms) AS hold INTO d
-  FROM (SELECT b.referee, v.occurred_at, g.at AS refunded_at, coalesce(g.minor, 0) AS minor
+    (SELECT extract(epoch FROM min(u.hold))::double precision / 86400 FROM cdp_data.reward_rule u WHERE u.referral_campaign_id = campaign AND u.terms_version = terms AND u.trigger <> 'signup') AS hold INTO d
+  FROM (SELECT b.referee, v.occurred_at, g.at AS refunded_at, CASE WHEN v.currency = c.currency THEN coalesce(g.minor, 0) ELSE 0 END AS minor
     FROM unnest(book.ids, book.referees, book.times, book.states, book.ours) AS b (referral_id, referee, attributed_at, state, ours) JOIN cdp_data.referral r ON r.referral_id = b.referral_id JOIN cdp_data.referral_terms m ON m.referral_campaign_id = campaign AND m.terms_version = r.terms_version
-      JOIN (SELECT x.referral_conversion_id, x.occurred_at, x.kind, CASE WHEN x.customer_id < 0 THEN x.customer_id ELSE cdp_internal.customer_root(map, NULL, x.customer_id, NULL) END AS root
+      JOIN (SELECT x.referral_conversion_id, x.occurred_at, x.kind, x.currency, CASE WHEN x.customer_id < 0 THEN x.customer_id ELSE cdp_internal.customer_root(map, NULL, x.customer_id, NULL) END AS root
         FROM cdp_data.referral_conversion x WHERE NOT x.is_test AND x.retracted_at IS NULL AND x.occurred_at <= as_of AND x.eligible_minor > 0 OFFSET 0) v ON v.root = b.referee AND v.occurred_at >= b.attributed_at AND v.kind = ANY (m.conversion_kinds)
       LEFT JOIN (SELECT z.referral_conversion_id, min(z.refunded_at) AS at, sum(z.amount_minor) AS minor FROM cdp_data.referral_refund z WHERE z.retracted_at IS NULL AND z.refunded_at <= as_of GROUP BY 1) g ON g.referral_conversion_id = v.referral_conversion_id
     WHERE b.ours AND b.state <> 'rejected') x;
@@ -51,7 +51,7 @@ BEGIN
   SELECT count(*) AS n, count(*) FILTER (WHERE x.lag > d.hold) AS k, coalesce(sum(x.minor) FILTER (WHERE x.lag > d.hold), 0) AS minor, count(DISTINCT x.who) AS people, count(DISTINCT x.who) FILTER (WHERE x.lag > d.hold) AS late_people INTO f
   FROM unnest(d.t, d.e, d.seen, d.minor, d.who) AS x (lag, refunded, seen, minor, who) WHERE x.refunded AND x.seen >= greatest(q.p90, d.hold);
   RETURN QUERY SELECT 'R11', ARRAY[f.people, f.late_people, f.people - f.late_people], CASE WHEN f.n >= 20 THEN cdp.binomial_tail(f.k, f.n, 0.1) END, NULL::double precision, q.p90 > d.hold,
-    CASE WHEN d.hold IS NULL THEN 'rules of reward' WHEN d.n < 20 THEN format('20 purchases that were refunded (there are %s)', d.n) WHEN q.p90 IS NULL OR f.n < 20 THEN format('20 refunded purchases of which one knows by now whether they came back after the hold (there are %s)', f.n) END, 'medium',
+    CASE WHEN d.hold IS NULL THEN 'rules that reward purchases' WHEN d.n < 20 THEN format('20 purchases that were refunded (there are %s)', d.n) WHEN q.p90 IS NULL OR f.n < 20 THEN format('20 refunded purchases of which one knows by now whether they came back after the hold (there are %s)', f.n) END, 'medium',
     format('Of %s refunded purchases %s (%s %%) came back after the hold of %s days; nine in ten come back within %s days.', f.n, f.k, round(100.0 * f.k / nullif(f.n, 0), 1), round(d.hold::numeric, 1), round(q.p90::numeric, 1)), format('Set the hold to %s days.', ceil(q.p90)),
     jsonb_build_object('purchases', cardinality(d.t), 'refunded', d.n, 'seen_long_enough', f.n, 'after_hold', f.k, 'hold_days', round(d.hold::numeric, 6), 'p90_days', round(q.p90::numeric, 6)), round(f.minor / c.unit, 2), c.currency || ' of purchases refunded after the hold';
   -- R12: rewards of the last 28 days, or of those since it began, against what the budget has left for the days to come.
@@ -66,7 +66,7 @@ BEGIN
     round((x.a_day * d.days - d.rest) / c.unit, 2), c.currency || ' short at the end' FROM (SELECT d.mean * d.k / nullif(span, 0) AS a_day) x;
   -- R13: referrers whose reward a cap cut.
   SELECT count(DISTINCT x.root) AS n, count(DISTINCT x.root) FILTER (WHERE x.capped) AS k, coalesce(sum(x.lost) FILTER (WHERE x.capped), 0) AS lost INTO d
-  FROM (SELECT w.root, w.lost > 0 AS capped, w.lost FROM unnest(rewards.roots, rewards.sides, rewards.capped) AS w (root, side, lost) WHERE w.side = 'referrer') x;
+  FROM (SELECT w.root, w.lost > 0 AS capped, w.lost FROM unnest(rewards.roots, rewards.sides, rewards.capped) AS w (root, side, lost) WHERE w.side = 'referrer' AND (w.root < 0 OR cdp_internal.bitmap_has(gate, w.root))) x;
   RETURN QUERY SELECT 'R13', ARRAY[d.k, d.n - d.k], CASE WHEN d.n >= 30 THEN cdp.binomial_tail(d.k, d.n, 0.1) END, NULL::double precision, d.k > 0.1 * d.n,
     CASE WHEN NOT EXISTS (SELECT FROM cdp_data.reward_cap p WHERE p.referral_campaign_id = campaign AND p.terms_version = terms) THEN 'a cap' WHEN d.n < 30 THEN format('30 referrers with a reward (there are %s)', d.n) END, 'medium',
     format('%s of %s referrers (%s %%) have reached a cap; %s %s were not granted.', d.k, d.n, round(100.0 * d.k / nullif(d.n, 0), 1), round(d.lost / c.unit, 2), c.currency), 'Raise the cap, or give a milestone to those who reach it.', jsonb_build_object('capped', d.k, 'referrers', d.n, 'not_granted', round(d.lost / c.unit, 6)),
@@ -130,7 +130,7 @@ BEGIN
   FROM (SELECT e.value ->> 'code' AS code, count(*) AS n, count(*) FILTER (WHERE x.is_fraud) AS k
     FROM (SELECT DISTINCT ON (v.referral_id) v.referral_id, coalesce(v.is_fraud, v.event = 'rejected') AS is_fraud, v.fraud_score_id FROM cdp_data.referral_review v JOIN cdp_data.referral r ON r.referral_id = v.referral_id AND r.referral_campaign_id = campaign AND NOT r.is_test
         WHERE v.at <= as_of AND v.event IN ('approved', 'rejected') AND v.reason IS DISTINCT FROM 'timeout' ORDER BY v.referral_id, v.referral_review_id DESC) x
-      JOIN cdp_data.fraud_score s ON s.fraud_score_id = x.fraud_score_id CROSS JOIN LATERAL jsonb_array_elements(s.reasons) e GROUP BY 1) y;
+      JOIN cdp_data.fraud_score s ON s.fraud_score_id = x.fraud_score_id CROSS JOIN LATERAL jsonb_array_elements(s.reasons) e GROUP BY 1) y WHERE NOT cdp_internal.few_people(y.k, y.n) AND NOT cdp_internal.few_people(y.n, NULL);
   WITH event AS (
     SELECT v.referral_id, v.event, v.at, v.deadline, v.referral_review_id AS id FROM cdp_data.referral_review v JOIN cdp_data.referral r ON r.referral_id = v.referral_id AND r.referral_campaign_id = campaign AND NOT r.is_test WHERE v.at <= as_of
   ), opened AS (
@@ -139,11 +139,11 @@ BEGIN
     SELECT DISTINCT ON (e.referral_id) e.referral_id, e.at FROM event e WHERE e.event IN ('approved', 'rejected', 'withdrawn') ORDER BY e.referral_id, e.id
   )
   SELECT count(*) FILTER (WHERE e.at IS NOT NULL OR o.deadline < as_of) AS n, count(*) FILTER (WHERE coalesce(e.at, as_of) > o.deadline) AS k, count(*) FILTER (WHERE e.at IS NULL) AS open INTO d FROM opened o LEFT JOIN ended e ON e.referral_id = o.referral_id AND e.at >= o.at;
-  RETURN QUERY SELECT 'R09', ARRAY[d.n], CASE WHEN d.n >= 20 THEN cdp.binomial_tail(d.k, d.n, 0.1) END, NULL::double precision, d.k > 0.1 * d.n, CASE WHEN d.n < 20 THEN format('20 reviews that were decided or are overdue (there are %s)', d.n) END, 'high',
+  RETURN QUERY SELECT 'R09', ARRAY[d.n, d.k, d.n - d.k, d.open], CASE WHEN d.n >= 20 THEN cdp.binomial_tail(d.k, d.n, 0.1) END, NULL::double precision, d.k > 0.1 * d.n, CASE WHEN d.n < 20 THEN format('20 reviews that were decided or are overdue (there are %s)', d.n) END, 'high',
     format('%s of %s reviews (%s %%) were not decided in time; %s wait.', d.k, d.n, round(100.0 * d.k / nullif(d.n, 0), 1), d.open), 'Raise the threshold of review, or the weights'' precision: see the reasons whose reviews found no fraud.',
     jsonb_build_object('late', d.k, 'reviews', d.n, 'open', d.open, 'reasons', reasons), d.open::numeric, 'reviews that wait';
   SELECT x.*, cdp.binomial_tail(x.fraud, x.reviewed, 0.3, false) AS p, count(*) OVER () AS tests INTO worst FROM jsonb_to_recordset(reasons) AS x (reason text, reviewed bigint, fraud bigint) WHERE x.reviewed >= 10 ORDER BY cdp.binomial_tail(x.fraud, x.reviewed, 0.3, false), x.reason LIMIT 1;
-  RETURN QUERY SELECT 'R10', ARRAY[worst.reviewed], least(1, worst.p * worst.tests), NULL::double precision, worst.fraud < 0.3 * worst.reviewed, CASE WHEN worst.reason IS NULL THEN 'a reason with at least 10 reviews that people decided' END, 'medium',
+  RETURN QUERY SELECT 'R10', ARRAY[worst.reviewed, worst.fraud, worst.reviewed - worst.fraud], least(1, worst.p * worst.tests), NULL::double precision, worst.fraud < 0.3 * worst.reviewed, CASE WHEN worst.reason IS NULL THEN 'a reason with at least 10 reviews that people decided' END, 'medium',
     format('Reason %s was right in %s of %s reviews (%s %%).', worst.reason, worst.fraud, worst.reviewed, round(100.0 * worst.fraud / nullif(worst.reviewed, 0), 1)), format('Lower its weight: cdp.set_fraud_weight(%L, ...).', worst.reason),
     jsonb_build_object('reason', worst.reason, 'reviewed', worst.reviewed, 'fraud', worst.fraud, 'tests', worst.tests, 'reasons', reasons), (worst.reviewed - worst.fraud)::numeric, 'reviews fewer that found nothing';
   -- A code is leaky against all others together, and against one click in fifty.
@@ -177,6 +177,7 @@ DECLARE
   rewards record;
   census record;
   counts jsonb;
+  age interval;
   own text[] := coalesce(segments, ARRAY(SELECT s.name FROM cdp_data.segment s WHERE s.state = 'active' ORDER BY s.name LIMIT 20));
 BEGIN
   IF NOT isfinite(at) THEN
@@ -196,13 +197,14 @@ BEGIN
   IF gate IS NOT NULL THEN
     RAISE NOTICE 'customers without consent to analytics are left out, but of sums of money';
   END IF;
-  -- Each table is read once, of other campaigns what one compares with.
+  -- Each table is read once, of other campaigns what one compares with: as they were at the same age.
+  age := make_interval(secs => extract(epoch FROM at - (cdp_internal.referral_window(id, at)).since)::double precision);
   book := cdp_internal.referral_book(id, at, gate);
   rewards := cdp_internal.referral_reward_book(id, at);
   census := cdp_internal.referral_census(id, at, gate, within, book, cdp_internal.referral_paid(id, at));
   counts := jsonb_build_array(jsonb_build_object('id', id, 'enrolled', census.enrolled, 'enrolled_sharers', census.enrolled_sharers, 'sharers', census.sharers, 'clicked_sharers', census.clicked_sharers, 'visitors', census.visitors, 'visitors_signed', census.visitors_signed,
       'visitors_bought', census.visitors_bought, 'referees', census.referees, 'buyers', census.buyers, 'approved', census.approved, 'rejected', census.rejected, 'paid', census.paid))
-    || (SELECT coalesce(jsonb_agg(to_jsonb(n) || jsonb_build_object('id', p.id)), '[]') FROM cdp_internal.referral_peers(id) p CROSS JOIN LATERAL cdp_internal.referral_counts(p.id, at, gate) n);
+    || (SELECT coalesce(jsonb_agg(to_jsonb(n) || jsonb_build_object('id', p.id)), '[]') FROM cdp_internal.referral_peers(id) p CROSS JOIN LATERAL cdp_internal.referral_counts(p.id, least(at, (cdp_internal.referral_window(p.id, at)).since + age), gate) n);
   RETURN QUERY
   WITH rule AS MATERIALIZED (
     SELECT s.* FROM cdp_internal.referral_rule_steps(id, counts) s

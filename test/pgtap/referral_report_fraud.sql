@@ -1,6 +1,6 @@
 -- Recommendations and figures that stand on fraud scores and reviews: R09, R10, R14 by lists of sites, and the section fraud of the report.
 BEGIN;
-SELECT plan(14);
+SELECT plan(15);
 \ir referral_report.inc
 CREATE FUNCTION pg_temp.r(campaign text, rule text, as_of timestamptz DEFAULT '2026-03-01') RETURNS TABLE (status text, insight text, action text, evidence jsonb, impact numeric, unit text, confidence float8, p float8, q float8) LANGUAGE sql AS $$
   SELECT status, insight, action, evidence, expected_impact, impact_unit, confidence, p_value, q_value FROM cdp.referral_recommend(campaign, as_of, segments => '{}') x WHERE x.rule_id = rule
@@ -48,6 +48,9 @@ SELECT is((SELECT string_agg(format('%s %s %s/%s', metric, value, numerator, den
   'rejection_rate 0.350000 7/20, value_blocked 65.00 /, value_lost 20.00 /, prevention_rate_by_value 0.764706 65.00/85.00, prevention_rate_by_count 0.800000 4/5', 'the report sums them');
 SELECT is((SELECT (value, numerator)::text FROM cdp.referral_report('caught', '2026-01-11 12:00') WHERE metric = 'prevention_rate_by_count'), '(1.000000,5)', 'before it was paid nothing was lost');
 SELECT is((SELECT count(*) FROM cdp_internal.referral_frauds(:c, '2026-01-09')), 0::bigint, 'and before them there is none');
+UPDATE cdp_data.setting SET minimum_audience = 2;
+SELECT is((SELECT string_agg(metric || ' ' || coalesce(value::text, '-'), ', ' ORDER BY o) FROM (SELECT *, row_number() OVER () AS o FROM cdp.referral_report('caught', '2026-03-01')) x WHERE metric IN ('value_blocked', 'value_lost', 'prevention_rate_by_value')), 'value_blocked 65.00, value_lost -, prevention_rate_by_value -', 'what one person got is not told');
+UPDATE cdp_data.setting SET minimum_audience = NULL;
 SELECT cdp.set_purpose('analytics', rule => 'opt_in') \g /dev/null
 SELECT is((SELECT string_agg(format('%s %s/%s', metric, numerator, denominator), ', ' ORDER BY o) FROM (SELECT *, row_number() OVER () AS o FROM cdp.referral_report('caught', '2026-03-01')) x WHERE metric IN ('rejection_rate', 'prevention_rate_by_value', 'prevention_rate_by_count')), 'rejection_rate 0/0, prevention_rate_by_value 65.00/85.00, prevention_rate_by_count 0/0', 'without consent nobody is counted, above and below the line; money is');
 SELECT * FROM finish();

@@ -1,7 +1,7 @@
 -- What the report of a referral campaign says about money beside its own rewards: the holdout, other ways to customers, the ledger;
 -- and its counts against a slow twin over random life with merges.
 BEGIN;
-SELECT plan(23);
+SELECT plan(24);
 \ir referral_report.inc
 SELECT setval('cdp_data.customer_customer_id_seq', 3000) \g /dev/null
 SELECT cdp.create_holdout('half', 0.5) AS h, pg_temp.campaign('held', holdout => 'half') AS c \gset
@@ -93,5 +93,6 @@ SELECT value AS revenue FROM cdp.referral_report('wild', '2026-04-10') WHERE met
 SELECT cdp.set_purpose('analytics', rule => 'opt_in') \g /dev/null
 SELECT is((SELECT string_agg(metric || ' ' || value, ', ') FROM cdp.referral_report('wild', '2026-04-10') WHERE metric IN ('reached', 'enrolled', 'signed_up', 'revenue')), 'reached 0, enrolled 0, signed_up 1, revenue ' || :'revenue', 'without consent nobody is counted, but money and who was erased');
 SELECT is((SELECT string_agg(metric || ' ' || value, ', ') FROM cdp.referral_report('wild', '2026-04-10') WHERE metric = 'clicked'), 'clicked ' || (SELECT count(DISTINCT coalesce(encode(k.device_digest, 'hex'), k.referral_click_id::text)) FROM cdp_data.referral_click k WHERE k.referral_campaign_id = :w AND k.customer_id IS NULL AND NOT k.bot AND NOT k.is_test AND k.clicked_at <= '2026-04-10'), 'and clicks of whom nothing names');
+SELECT is((SELECT (numerator, denominator)::text FROM cdp.referral_report('held', '2026-03-01') WHERE metric = 'cac_other'), '(500.00,25)', 'what others cost is by everybody, as what it cost here');
 SELECT * FROM finish();
 ROLLBACK;

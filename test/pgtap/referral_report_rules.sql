@@ -1,6 +1,6 @@
 -- Each recommendation: where it fires, with the numbers counted by hand, and where it must not; the false discovery rate; too few people.
 BEGIN;
-SELECT plan(73);
+SELECT plan(75);
 \ir referral_report.inc
 CREATE FUNCTION pg_temp.r(campaign text, rule text, as_of timestamptz DEFAULT '2026-03-01', margin double precision DEFAULT NULL, segments text[] DEFAULT '{}') RETURNS TABLE (status text, insight text, action text, evidence jsonb, impact numeric, unit text, confidence float8, p float8, q float8) LANGUAGE sql AS $$
   SELECT status, insight, action, evidence, expected_impact, impact_unit, confidence, p_value, q_value FROM cdp.referral_recommend(campaign, as_of, margin, segments => segments) x WHERE x.rule_id = rule
@@ -21,6 +21,13 @@ SELECT is((SELECT status FROM pg_temp.r('base', 'R02')), 'no evidence', 'R02: no
 SELECT is((SELECT status FROM pg_temp.r('quiet', 'R02')), 'insufficient data', 'R02: not for fewer than 30 sharers');
 SELECT is((SELECT (status, insight, impact)::text FROM pg_temp.r('unsigned', 'R03')), '(recommended,"Links are clicked (of 80.0 % of sharers; 30.0 % in the campaign in the middle) but few visitors sign up: 4 of 40 (10.0 %), against 50.0 %.",16.0)', 'R03: clicked and not signed up');
 SELECT is((SELECT status FROM pg_temp.r('base', 'R03')), 'no evidence', 'R03: not where visitors sign up');
+ROLLBACK TO one;
+
+-- Another campaign is taken as it was at the same age: rewards of nine days ago are not paid yet.
+SELECT pg_temp.campaign('grown') AS g, pg_temp.campaign('new', starts => '2026-02-20') AS n \gset
+SELECT pg_temp.enrol(c, '{1}', '2026-01-02') FROM unnest(ARRAY[:g, :n]) c \g /dev/null
+SELECT pg_temp.reward(pg_temp.bring(c, 1, 3000 + c * 100 + i, at => CASE c WHEN :g THEN timestamptz '2026-01-05' ELSE '2026-02-24' END), 'give', 20, ready => CASE c WHEN :g THEN 14 END, paid => CASE c WHEN :g THEN 1 END) FROM unnest(ARRAY[:g, :n]) c, generate_series(1, 60) i \g /dev/null
+SELECT isnt((SELECT status FROM pg_temp.r('new', 'R01')), 'recommended', 'R01: a young campaign is no worse for being young');
 ROLLBACK TO one;
 
 -- R04, R05: channels.
@@ -87,6 +94,11 @@ CREATE TEMP TABLE sold AS SELECT c, i, pg_temp.bring(c, 1, 1000 + c * 200 + i) A
 INSERT INTO cdp_data.referral_refund (source_id, source_key, referral_conversion_id, refunded_at, amount_minor, customer_id) SELECT :shop, 'refund ' || id, id, timestamptz '2026-01-10' + CASE WHEN i <= 10 AND c = :b THEN interval '25 days' ELSE '5 days' END, 3000, 1000 + c * 200 + i FROM sold;
 SELECT is((SELECT (status, insight, action, impact, p)::text FROM pg_temp.r('back', 'R11')), format('(recommended,"Of 30 refunded purchases 10 (33.3 %%) came back after the hold of 14.0 days; nine in ten come back within 25.0 days.","Set the hold to 25 days.",300.00,%s)', cdp.binomial_tail(10, 30, 0.1)), 'R11: the hold is too short');
 SELECT is((SELECT status FROM pg_temp.r('soon', 'R11')), 'no evidence', 'R11: not where all came back before');
+-- A reward for registering that is not held says nothing about purchases.
+SELECT pg_temp.campaign('joined', '[{"rule": "welcome", "side": "referee", "trigger": "signup", "shape": "flat", "amount": 5, "hold": "0 days"}, {"rule": "give", "side": "referrer", "trigger": "first_purchase", "shape": "flat", "amount": 20, "hold": "14 days"}]') AS j \gset
+SELECT pg_temp.enrol(:j, '{1}') \g /dev/null
+INSERT INTO cdp_data.referral_refund (source_id, source_key, referral_conversion_id, refunded_at, amount_minor, customer_id) SELECT :shop, 'refund ' || id, id, '2026-01-15', 3000, 1 FROM (SELECT pg_temp.bring(:j, 1, 300000 + i) AS id FROM generate_series(1, 30) i) x;
+SELECT is((SELECT (status, evidence ->> 'hold_days')::text FROM pg_temp.r('joined', 'R11')), '("no evidence",14.000000)', 'R11: by the hold of rules that purchases trigger');
 -- They had bought as others, who are one with them by now.
 INSERT INTO cdp_data.customer (customer_id, parent_id) SELECT x, x FROM generate_series(1000 + :b * 200 + 1, 1000 + :b * 200 + 30) x ON CONFLICT DO NOTHING;
 INSERT INTO cdp_data.customer (customer_id, parent_id) SELECT 100000 + i, 1000 + :b * 200 + i FROM generate_series(1, 30) i;
