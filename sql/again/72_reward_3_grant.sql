@@ -1,6 +1,65 @@
 -- Referral room, rewards: the quick road of new rewards while caps are far away. Most rewards go it: plain statements, and what
 -- everybody waits for, counters and accounts of the campaign, is held for the last of them only.
 
+CREATE OR REPLACE FUNCTION cdp_internal.grant_pair(p cdp_internal.reward_pair, as_of timestamptz, horizon timestamptz, closed date) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan
+AS $$
+#variable_conflict use_variable
+DECLARE
+  x record;
+  day date;
+  id bigint; first bigint; second bigint; -- of the reward and its postings
+  n integer;
+BEGIN
+  IF p.reward_id IS NOT NULL OR p.family <> '{}' OR p.refunded > 0 OR p.wanted < 1 OR p.wanted > 1e12 OR p.own < p.wanted OR p.stage <> 'approve' AND p.stage <> 'reserve' THEN
+    RETURN NULL;
+  END IF;
+  SELECT count(*) AS n, bool_or((c.cap_minor, c.cap_count) IS DISTINCT FROM (p.cap_minors[k.at], p.cap_counts[k.at]) OR c.cap_minor - c.used_minor < p.wanted * CASE WHEN p.cap_customers[k.at] IS NULL THEN 1000 ELSE 1 END
+      OR c.cap_count - c.used_count < CASE WHEN p.cap_customers[k.at] IS NULL THEN 1000 ELSE 1 END) AS near,
+    (SELECT a.ledger_account_id FROM cdp_data.ledger_account a WHERE a.kind = 'budget' AND a.referral_campaign_id = p.referral_campaign_id AND a.customer_id IS NULL AND a.currency = p.currency) AS budget,
+    (SELECT a.ledger_account_id FROM cdp_data.ledger_account a WHERE a.kind = 'budget_reserved' AND a.referral_campaign_id = p.referral_campaign_id AND a.customer_id IS NULL AND a.currency = p.currency) AS reserved,
+    (SELECT a.ledger_account_id FROM cdp_data.ledger_account a WHERE a.kind = 'liability_pending' AND a.referral_campaign_id = p.referral_campaign_id AND a.customer_id = p.customer_id AND a.currency = p.currency) AS pending,
+    (SELECT s.timezone FROM cdp_data.setting s) AS zone, EXISTS (SELECT FROM cdp_data.reward w WHERE w.idempotency_key = p.key AND w.clawed_minor < w.amount_minor) AS had INTO x
+  FROM cdp_data.reward_counter c CROSS JOIN LATERAL (SELECT array_position(p.cap_keys, c.counter_key) AS at) k WHERE c.counter_key = ANY (p.cap_keys);
+  IF x.near OR x.n < cardinality(p.cap_keys) OR x.had OR x.budget IS NULL OR x.reserved IS NULL OR x.pending IS NULL THEN
+    RETURN NULL;
+  END IF;
+  day := cdp_internal.ledger_day(as_of, closed, x.zone);
+  id := nextval('cdp_data.reward_reward_id_seq');
+  first := nextval('cdp_data.ledger_posting_ledger_posting_id_seq');
+  IF p.stage = 'approve' THEN
+    second := nextval('cdp_data.ledger_posting_ledger_posting_id_seq');
+    WITH made AS (
+      INSERT INTO cdp_data.reward (reward_id, idempotency_key, referral_id, referral_conversion_id, reward_rule_id, side, level, milestone, customer_id, referral_campaign_id, currency, wanted_minor, amount_minor, pending_minor, hold_until, granted_at, counters, horizon)
+      VALUES (id, p.key, p.referral_id, p.referral_conversion_id, p.reward_rule_id, p.side, p.level, p.milestone, p.customer_id, p.referral_campaign_id, p.currency, p.wanted, p.wanted, p.wanted, p.hold_until, as_of, p.cap_keys, horizon)
+    ), posted AS (
+      INSERT INTO cdp_data.ledger_posting (ledger_posting_id, idempotency_key, kind, occurred_at, booked_on, reward_id)
+      VALUES (first, cdp_internal.ledger_key('move', id::text, '0', '1'), 'reserve', as_of, day, id), (second, cdp_internal.ledger_key('move', id::text, '0', '2'), 'approve', as_of, day, id)
+    )
+    INSERT INTO cdp_data.ledger_entry (ledger_posting_id, line, ledger_account_id, amount_minor) VALUES (first, 1, x.budget, p.wanted), (first, 2, x.reserved, -p.wanted), (second, 1, x.reserved, p.wanted), (second, 2, x.pending, -p.wanted);
+  ELSE
+    WITH made AS (
+      INSERT INTO cdp_data.reward (reward_id, idempotency_key, referral_id, referral_conversion_id, reward_rule_id, side, level, milestone, customer_id, referral_campaign_id, currency, wanted_minor, amount_minor, reserved_minor, hold_until, granted_at, counters, horizon)
+      VALUES (id, p.key, p.referral_id, p.referral_conversion_id, p.reward_rule_id, p.side, p.level, p.milestone, p.customer_id, p.referral_campaign_id, p.currency, p.wanted, p.wanted, p.wanted, p.hold_until, as_of, p.cap_keys, horizon)
+    ), posted AS (
+      INSERT INTO cdp_data.ledger_posting (ledger_posting_id, idempotency_key, kind, occurred_at, booked_on, reward_id) VALUES (first, cdp_internal.ledger_key('move', id::text, '0', '1'), 'reserve', as_of, day, id)
+    )
+    INSERT INTO cdp_data.ledger_entry (ledger_posting_id, line, ledger_account_id, amount_minor) VALUES (first, 1, x.budget, p.wanted), (first, 2, x.reserved, -p.wanted);
+  END IF;
+  -- Who is held has his counters for himself, so that only what is common is waited for.
+  UPDATE cdp_data.reward_counter c SET used_minor = c.used_minor + p.wanted, used_count = c.used_count + 1
+  WHERE c.counter_key = ANY (p.cap_keys) AND (c.cap_minor IS NULL OR c.used_minor + p.wanted <= c.cap_minor) AND (c.cap_count IS NULL OR c.used_count < c.cap_count);
+  GET DIAGNOSTICS n = ROW_COUNT;
+  IF n < cardinality(p.cap_keys) THEN
+    RAISE EXCEPTION 'a cap has less room than was found' USING ERRCODE = 'serialization_failure', HINT = 'Try again.';
+  END IF;
+  UPDATE cdp_data.ledger_account a SET balance_minor = a.balance_minor + CASE WHEN a.ledger_account_id = x.budget THEN p.wanted ELSE -p.wanted END WHERE a.ledger_account_id IN (x.budget, CASE p.stage WHEN 'approve' THEN x.pending ELSE x.reserved END);
+  RETURN 1;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.grant_pair(cdp_internal.reward_pair, timestamptz, timestamptz, date) IS
+'cdp_internal.grant_pairs() of one reward, the most frequent case, with the fewest statements: when it is new, owed in full, its counters and accounts are there and common caps have room for a thousand times as much (a person''s for this: he is held). Returns 1; NULL, and nothing was done, when it is no such case. Error 40001: others used up a thousand times as much meanwhile.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.glance_pairs(pairs cdp_internal.reward_pair[], OUT margin bigint, OUT keys text[], OUT minors bigint[], OUT counts bigint[])
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan
 AS $$
@@ -12,19 +71,6 @@ DECLARE
   used record;
   whose bigint[] := '{}'; caps bigint[] := '{}'; most bigint[] := '{}';
 BEGIN
-  IF cardinality(pairs) = 1 THEN
-    -- The same as below at one go, where all counters are there.
-    p := pairs[1];
-    SELECT count(*) AS n, min(CASE WHEN (c.cap_minor, c.cap_count) IS DISTINCT FROM (p.cap_minors[x.at], p.cap_counts[x.at]) THEN 0 WHEN c.customer_id IS NULL THEN least((c.cap_minor - c.used_minor) / p.wanted, c.cap_count - c.used_count)
-        WHEN c.cap_minor - c.used_minor < p.wanted OR c.cap_count <= c.used_count THEN 0 END) AS margin INTO used
-    FROM cdp_data.reward_counter c CROSS JOIN LATERAL (SELECT array_position(p.cap_keys, c.counter_key) AS at) x WHERE c.counter_key = ANY (p.cap_keys) AND p.wanted > 0;
-    IF used.n = cardinality(p.cap_keys) THEN
-      IF NOT (p.reward_id IS NOT NULL OR p.family <> '{}' OR p.refunded > 0 OR p.wanted > 1e12 OR p.own < p.wanted OR p.stage <> 'approve' AND p.stage <> 'reserve') THEN
-        margin := least(used.margin, 1000);
-      END IF;
-      RETURN;
-    END IF;
-  END IF;
   keys := '{}';
   minors := '{}';
   counts := '{}';
@@ -77,7 +123,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.glance_pairs(cdp_internal.reward_pair[]) IS
-'A look, without a lock, at the counters of rewards that are all new and to be granted in full: keys (each once, in their order; NULL for one reward whose counters are all there: they are as in it), what they would get in minor units and numbers of rewards, and margin: for how many times as much the fullest of them still has room, at most 1000; 0 when one has not room for this, or its cap is to change. A person''s counter has room or has not, as the person is held; one that was missing is made. margin NULL: the rewards are no case for cdp_internal.grant_pairs().';
+'A look, without a lock, at the counters of rewards that are all new and to be granted in full: keys (each once, in their order), what they would get in minor units and numbers of rewards, and margin: for how many times as much the fullest of them still has room, at most 1000; 0 when one has not room for this, or its cap is to change. A person''s counter has room or has not, as the person is held; one that was missing is made. margin NULL: the rewards are no case for cdp_internal.grant_pairs().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.grant_pairs(pairs cdp_internal.reward_pair[], as_of timestamptz, horizon timestamptz, day date, keys text[], minors bigint[], counts bigint[]) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan
@@ -93,7 +139,6 @@ DECLARE
   at integer;
   k text;
   n bigint := cardinality(pairs);
-  one boolean := n = 1;
 BEGIN
   FOREACH p IN ARRAY pairs LOOP
     INSERT INTO cdp_data.reward (idempotency_key, referral_id, referral_conversion_id, reward_rule_id, side, level, milestone, customer_id, referral_campaign_id, currency, wanted_minor, amount_minor, reserved_minor, pending_minor, hold_until, granted_at, counters, horizon)
@@ -101,9 +146,6 @@ BEGIN
       p.hold_until, as_of, p.cap_keys, horizon) ON CONFLICT (idempotency_key) WHERE clawed_minor < amount_minor DO NOTHING RETURNING reward_id INTO id;
     IF NOT FOUND THEN
       -- Another referral has it.
-      IF one THEN
-        RETURN 0;
-      END IF;
       n := n - 1;
       FOREACH k IN ARRAY p.cap_keys LOOP
         at := width_bucket(k COLLATE "C", keys);
@@ -129,7 +171,6 @@ BEGIN
       INSERT INTO cdp_data.ledger_posting (ledger_posting_id, idempotency_key, kind, occurred_at, booked_on, reward_id) VALUES (first, cdp_internal.ledger_key('move', id::text, '0', '1'), 'reserve', as_of, day, id);
       INSERT INTO cdp_data.ledger_entry (ledger_posting_id, line, ledger_account_id, amount_minor) VALUES (first, 1, acc.budget, p.wanted), (first, 2, acc.reserved, -p.wanted);
     END IF;
-    EXIT WHEN one;
     FOREACH account IN ARRAY ARRAY[acc.budget, CASE p.stage WHEN 'approve' THEN acc.pending ELSE acc.reserved END] LOOP
       at := width_bucket(account, accounts);
       IF at > 0 AND accounts[at] = account THEN
@@ -140,17 +181,6 @@ BEGIN
       END IF;
     END LOOP;
   END LOOP;
-  IF one THEN
-    -- The same as below at one go; who is held has his counters for himself, so that only the budget is waited for.
-    UPDATE cdp_data.reward_counter c SET used_minor = c.used_minor + p.wanted, used_count = c.used_count + 1
-    WHERE c.counter_key = ANY (p.cap_keys) AND (c.cap_minor IS NULL OR c.used_minor + p.wanted <= c.cap_minor) AND (c.cap_count IS NULL OR c.used_count < c.cap_count);
-    GET DIAGNOSTICS at = ROW_COUNT;
-    IF at < cardinality(p.cap_keys) THEN
-      RAISE EXCEPTION 'a cap has less room than was found' USING ERRCODE = 'serialization_failure', HINT = 'Try again.';
-    END IF;
-    UPDATE cdp_data.ledger_account a SET balance_minor = a.balance_minor + CASE WHEN a.ledger_account_id = acc.budget THEN p.wanted ELSE -p.wanted END WHERE a.ledger_account_id = ANY (ARRAY[acc.budget, CASE p.stage WHEN 'approve' THEN acc.pending ELSE acc.reserved END]);
-    RETURN 1;
-  END IF;
   FOR i IN 1 .. cardinality(keys) LOOP
     UPDATE cdp_data.reward_counter c SET used_minor = c.used_minor + minors[i], used_count = c.used_count + counts[i]
     WHERE c.counter_key = keys[i] AND (c.cap_minor IS NULL OR c.used_minor + minors[i] <= c.cap_minor) AND (c.cap_count IS NULL OR c.used_count + counts[i] <= c.cap_count);
@@ -165,4 +195,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.grant_pairs(cdp_internal.reward_pair[], timestamptz, timestamptz, date, text[], bigint[], bigint[]) IS
-'The quick road of cdp_internal.settle_pairs(): grants new rewards in full, after cdp_internal.glance_pairs(). Counters and accounts are changed at the very end, one by one in the order of their keys and numbers, counters by the statement that tests the cap. day: of the books, held open. keys, minors and counts are not looked at for one reward. What another referral has is left out. Returns how many. Error 40001: somebody else took the room in the meantime.';
+'The quick road of cdp_internal.settle_pairs(): grants new rewards in full, after cdp_internal.glance_pairs(). Counters and accounts are changed at the very end, one by one in the order of their keys and numbers, counters by the statement that tests the cap. day: of the books, held open. What another referral has is left out. Returns how many. Error 40001: somebody else took the room in the meantime.';

@@ -394,10 +394,19 @@ DECLARE
   room record;
   -- Before the counters, on all roads, so that nobody waits in a circle with who closes a month.
   closed date := cdp_internal.ledger_closed();
-  zone text := (SELECT s.timezone FROM cdp_data.setting s);
-  day date := cdp_internal.ledger_day(as_of, closed, zone);
+  zone text;
+  day date;
+  n bigint;
 BEGIN
+  IF cardinality(pairs) = 1 THEN
+    n := cdp_internal.grant_pair(pairs[1], as_of, horizon, closed);
+    IF n IS NOT NULL THEN
+      RETURN n;
+    END IF;
+  END IF;
   IF cardinality(pairs) <= 50 THEN
+    zone := (SELECT s.timezone FROM cdp_data.setting s);
+    day := cdp_internal.ledger_day(as_of, closed, zone);
     room := cdp_internal.glance_pairs(pairs);
     IF room.margin >= 1000 THEN
       RETURN cdp_internal.grant_pairs(pairs, as_of, horizon, day, room.keys, room.minors, room.counts);
