@@ -143,7 +143,7 @@ BEGIN
   FOREACH p IN ARRAY pairs LOOP
     INSERT INTO cdp_data.reward (idempotency_key, referral_id, referral_conversion_id, reward_rule_id, side, level, milestone, customer_id, referral_campaign_id, currency, wanted_minor, amount_minor, reserved_minor, pending_minor, hold_until, granted_at, counters, horizon)
     VALUES (p.key, p.referral_id, p.referral_conversion_id, p.reward_rule_id, p.side, p.level, p.milestone, p.customer_id, p.referral_campaign_id, p.currency, p.wanted, p.wanted, CASE p.stage WHEN 'reserve' THEN p.wanted ELSE 0 END, CASE p.stage WHEN 'approve' THEN p.wanted ELSE 0 END,
-      p.hold_until, as_of, p.cap_keys, horizon) ON CONFLICT (idempotency_key) WHERE clawed_minor < amount_minor DO NOTHING RETURNING reward_id INTO id;
+      p.hold_until, as_of, p.cap_keys, horizon) ON CONFLICT DO NOTHING RETURNING reward_id INTO id;
     IF NOT FOUND THEN
       -- Another referral has it.
       n := n - 1;
