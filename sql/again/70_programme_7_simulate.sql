@@ -125,7 +125,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_worst_case(jsonb, jsonb, bigint, timestamptz, timestamptz, text, bigint) IS
-'What rewards by these rules and caps (as kept) can come to at most, all caps reached by so many advocates in the whole time of the campaign, in minor units, and what bounds it: budget, cap N (by its place, of all rules), cap N and level 2 (a cap per code, which rewards of the second level have none of), or caps (of rules or sides together). A percent of level 2 is of the largest reward that level 1 can give for one conversion. Both NULL: nothing bounds it.';
+'What rewards by these rules and caps (as kept) can come to at most, all caps reached by so many advocates in the whole time of the campaign, in minor units, and what bounds it: budget, cap N (by its place, of all rules), cap N and level 2 (a cap per code, which rewards of the second level have none of, with one code for each advocate: each further one that he is given has a cap of its own), or caps (of rules or sides together). A percent of level 2 is of the largest reward that level 1 can give for one conversion. Both NULL: nothing bounds it.';
 
 CREATE OR REPLACE FUNCTION cdp.referral_simulate(name text, since timestamptz, until timestamptz, rules jsonb DEFAULT NULL, caps jsonb DEFAULT NULL, referred numeric DEFAULT 1, advocates bigint DEFAULT NULL, margin numeric DEFAULT NULL, seed bigint DEFAULT 1, brought numeric DEFAULT 1)
 RETURNS TABLE (rule text, side text, newcomers bigint, referrals bigint, purchases bigint, revenue numeric, rewards bigint, cost numeric, withheld numeric, lost_to_refunds numeric, cost_per_referral numeric, margin_left numeric, margin_per_referral numeric, worst_case numeric, worst_case_by text)
