@@ -213,8 +213,8 @@ CREATE TABLE IF NOT EXISTS cdp_data.referral (
   decided_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   created_at timestamptz NOT NULL DEFAULT clock_timestamp()
 ) WITH (fillfactor = 80);
--- Of one home: two sessions on old snapshots can not both make one. Of one person with several homes the locks of the decision see to it.
-CREATE UNIQUE INDEX IF NOT EXISTS referral_live_once ON cdp_data.referral (campaign_group, referee_id, level, is_test) WHERE state IN ('pending', 'approved', 'review', 'rejected');
+-- Of one conversion. Not of one home, as people who were parted may have the same; that a person has one is the decision's work, which holds him.
+CREATE UNIQUE INDEX IF NOT EXISTS referral_live_once ON cdp_data.referral (campaign_group, first_conversion_id, level, is_test) WHERE state IN ('pending', 'approved', 'review', 'rejected');
 CREATE INDEX IF NOT EXISTS referral_referee_idx ON cdp_data.referral (referee_id);
 CREATE INDEX IF NOT EXISTS referral_conversion_idx ON cdp_data.referral (first_conversion_id);
 CREATE INDEX IF NOT EXISTS referral_campaign_idx ON cdp_data.referral (referral_campaign_id, attributed_at);

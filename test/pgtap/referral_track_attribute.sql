@@ -1,7 +1,7 @@
 -- Who referred whom: each rule of the attribution at its border, what merges, unmerges, late news and refunds change, and that
 -- doing it again changes nothing. Fraud is not asked here: no evidence of it is given.
 BEGIN;
-SELECT plan(79);
+SELECT plan(81);
 SET timezone = 'Pacific/Chatham';
 SELECT cdp.add_source('web'), cdp.add_source('shop') \g /dev/null
 SELECT cdp.identify('shop', jsonb_build_object('user_id', u)) FROM unnest('{anna,ben,carl,dora,eve,fay}'::text[]) u \g /dev/null
@@ -133,6 +133,11 @@ SELECT is(pg_temp.decide('p71@example.org'), 0::bigint, 'again changes nothing')
 SELECT cdp.unmerge(link => (SELECT max(link_id) FROM cdp_data.link WHERE kind = 'manual' AND state = 'active'), reason => 'two after all') \g /dev/null
 SELECT cmp_ok(pg_temp.decide('p70@example.org', 'p71@example.org'), '>', 0::bigint, 'parted again');
 SELECT is(pg_temp.state('b70') || '; ' || pg_temp.state('b71'), '1 approved; 1 review unmerged', 'somebody has to look: nothing is paid by itself');
+-- Two who have one home: the cookie was first seen with the mail, and is somebody else's after all.
+SELECT pg_temp.buy('b175', pg_temp.m('p175'), '2026-02-01 10:00+00', code => 'friends-of-anna') \g /dev/null
+SELECT cdp.unmerge(identifier => (SELECT identifier_id FROM cdp_data.identifier WHERE value = 'cookie-of-p175'), reason => 'a shared computer') \g /dev/null
+SELECT is(pg_temp.buy('b176', pg_temp.c('p175'), '2026-02-02 10:00+00', code => 'friends-of-ben') || '; ' || pg_temp.state('b175'), 'approved code ben; 1 approved', 'two people with one home are referred, each by his own');
+SELECT is((SELECT count(DISTINCT c.customer_id) || ' ' || count(DISTINCT cdp_internal.identifier_root(c.identifier_id)) FROM cdp_data.referral_conversion c WHERE c.source_key IN ('b175', 'b176')), '1 2', 'which they are');
 SELECT pg_temp.buy('b72', '{"email": "p72@example.org"}', '2026-02-01 10:00+00', 'sign_up', code => 'friends-of-anna'), pg_temp.buy('b73', '{"email": "p73@example.org"}', '2026-02-02 10:00+00', 'sign_up', code => 'more-of-ben') \g /dev/null
 SELECT cdp.identify('shop', '{"email": ["p72@example.org", "p73@example.org"]}') \g /dev/null
 SELECT pg_temp.decide('p72@example.org') \g /dev/null
