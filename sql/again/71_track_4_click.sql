@@ -23,6 +23,36 @@ $$;
 COMMENT ON FUNCTION cdp_internal.referral_lookup(text, bytea[]) IS
 'Looks a code up for somebody who sent it: result found, unknown_code (counted against him; suggestion as cdp.referral_code_check() gives it), or throttled (he has sent too many that are none; this one was not looked up).';
 
+CREATE OR REPLACE FUNCTION cdp_internal.referral_named_people() RETURNS bigint[]
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+BEGIN
+  RETURN ARRAY(
+    SELECT DISTINCT cdp_internal.identifier_root(v.identifier_id)
+    FROM cdp_data.referral_conversion v JOIN cdp_data.referral_click h ON h.source_id = v.source_id AND h.source_key = v.named_click
+    WHERE v.named_click IS NOT NULL AND v.referral_click_id IS NULL AND h.is_test = v.is_test AND v.identifier_id > 0 ORDER BY 1);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.referral_named_people() IS
+'The people of conversions whose named click came but is not tied to them yet: both were told in the same moment, or the click came by a load. cdp.referral_tick() ties them. Empty without any.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.referral_tie(roots bigint[]) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+DECLARE
+  n bigint;
+BEGIN
+  UPDATE cdp_data.referral_conversion v SET referral_click_id = h.referral_click_id, named_click = NULL
+  FROM cdp_data.referral_click h
+  WHERE v.named_click IS NOT NULL AND v.referral_click_id IS NULL AND h.source_id = v.source_id AND h.source_key = v.named_click AND h.is_test = v.is_test
+    AND v.identifier_id > 0 AND cdp_internal.identifier_root(v.identifier_id) = ANY (roots);
+  GET DIAGNOSTICS n = ROW_COUNT;
+  RETURN n;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.referral_tie(bigint[]) IS
+'Ties conversions of these roots, whom the caller holds, to the clicks that the shop had named before they were told. A click for a test is not tied to an order that is none: it is no evidence of it. Returns how many were tied.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.referral_named(src integer, keys text[]) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
@@ -33,8 +63,7 @@ BEGIN
     RETURN 0;
   END IF;
   PERFORM cdp_internal.referral_hold_people(people); -- before any row
-  UPDATE cdp_data.referral_conversion v SET referral_click_id = h.referral_click_id, named_click = NULL
-  FROM cdp_data.referral_click h WHERE v.source_id = src AND v.named_click = ANY (keys) AND v.referral_click_id IS NULL AND h.source_id = src AND h.source_key = v.named_click;
+  PERFORM cdp_internal.referral_tie(people);
   RETURN (SELECT count(*) FROM cdp_internal.referral_decide(people));
 END
 $$;
@@ -156,6 +185,12 @@ BEGIN
   VALUES (k.source_id, k.key, c.referral_code_id, c.referral_campaign_id, c.customer_id, channel, referral_share.shared_at, t.touchpoint_id,
     CASE WHEN to_whom.type_ids <> '{}' THEN cdp_internal.referral_digest('recipient', to_whom.type_ids[1] || ':' || to_whom.vals[1]) END, c.is_test)
   ON CONFLICT (source_id, source_key) DO UPDATE SET retracted_at = NULL WHERE x.retracted_at IS NOT NULL RETURNING x.referral_share_id INTO referral_share_id;
+  IF referral_share_id IS NULL THEN
+    SELECT x.referral_share_id, x.referral_code_id, x.shared_at, x.channel, x.retracted_at INTO old FROM cdp_data.referral_share x WHERE x.source_id = k.source_id AND x.source_key = k.key;
+    IF (old.referral_code_id, old.shared_at, old.channel) <> (c.referral_code_id, referral_share.shared_at, referral_share.channel) THEN
+      PERFORM cdp_internal.referral_differs(k.key, 'share'); -- of two at once
+    END IF;
+  END IF;
   result := CASE WHEN referral_share_id IS NULL OR old.referral_share_id IS NOT NULL AND old.retracted_at IS NULL THEN 'repeated' ELSE 'recorded' END;
   referral_share_id := coalesce(referral_share_id, (SELECT x.referral_share_id FROM cdp_data.referral_share x WHERE x.source_id = k.source_id AND x.source_key = k.key));
 END

@@ -71,12 +71,6 @@ BEGIN
     content := content || CASE WHEN named IS NULL THEN '{}' ELSE jsonb_build_object('referral_click_id', named) END;
   END IF;
   test := coalesce(is_test, false) OR coalesce(c.is_test, false) OR coalesce(test, false);
-  SELECT x.* INTO old FROM cdp_data.referral_conversion x WHERE x.source_id = k.source_id AND x.source_key = k.key;
-  -- A code that the first record lacks (a load that had none, a call that was throttled) is an addition; none is nothing told.
-  IF FOUND AND ((old.kind, old.occurred_at, old.value_minor, coalesce(old.currency, money.code)) IS DISTINCT FROM
-      (sort, referral_convert.occurred_at, coalesce(cdp_internal.referral_minor(money.amount, money.code), 0), money.code) OR coalesce(old.referral_code_id <> c.referral_code_id, false)) THEN
-    PERFORM cdp_internal.referral_differs(k.key, 'conversion');
-  END IF;
   t := cdp_internal.referral_touch(source, sort, identifiers, content || CASE WHEN eligible IS NULL OR eligible = money.amount THEN '{}' ELSE jsonb_build_object('eligible', eligible) END,
     referral_convert.occurred_at, k.key, money.amount, money.code, '{}', NULL, CASE WHEN test THEN 2 ELSE 0 END);
   IF t.status = 'suppressed' THEN
@@ -85,6 +79,13 @@ BEGIN
   END IF;
   root := cdp_internal.identifier_root(t.identifier_id);
   PERFORM cdp_internal.referral_hold_people(ARRAY[root]); -- before any row, as the job does
+  -- Compared when the person is held: of two at once the second sees the first.
+  SELECT x.* INTO old FROM cdp_data.referral_conversion x WHERE x.source_id = k.source_id AND x.source_key = k.key;
+  -- A code that the first record lacks (a load that had none, a call that was throttled) is an addition; none is nothing told.
+  IF FOUND AND ((old.kind, old.occurred_at, old.value_minor, coalesce(old.currency, money.code)) IS DISTINCT FROM
+      (sort, referral_convert.occurred_at, coalesce(cdp_internal.referral_minor(money.amount, money.code), 0), money.code) OR coalesce(old.referral_code_id <> c.referral_code_id, false)) THEN
+    PERFORM cdp_internal.referral_differs(k.key, 'conversion');
+  END IF;
   INSERT INTO cdp_data.referral_conversion AS x (source_id, source_key, kind, occurred_at, identifier_id, customer_id, touchpoint_id, referral_code_id, referral_click_id, claimed_customer_id, value_minor, eligible_minor, currency,
     ip_digest, net_digest, agent_digest, device_digest, payment_digest, address_digest, is_test, named_click)
   VALUES (k.source_id, k.key, sort, referral_convert.occurred_at, t.identifier_id, t.home_id, t.touchpoint_id, c.referral_code_id, named, claimed, coalesce(cdp_internal.referral_minor(money.amount, money.code), 0),
@@ -95,7 +96,9 @@ BEGIN
     referral_click_id = coalesce(x.referral_click_id, excluded.referral_click_id), claimed_customer_id = coalesce(x.claimed_customer_id, excluded.claimed_customer_id), ip_digest = coalesce(x.ip_digest, excluded.ip_digest),
     net_digest = coalesce(x.net_digest, excluded.net_digest), agent_digest = coalesce(x.agent_digest, excluded.agent_digest), device_digest = coalesce(x.device_digest, excluded.device_digest),
     payment_digest = coalesce(x.payment_digest, excluded.payment_digest), address_digest = coalesce(x.address_digest, excluded.address_digest),
-    named_click = CASE WHEN x.referral_click_id IS NULL AND excluded.referral_click_id IS NULL THEN coalesce(x.named_click, excluded.named_click) END
+    named_click = CASE WHEN x.referral_click_id IS NULL AND excluded.referral_click_id IS NULL THEN coalesce(x.named_click, excluded.named_click) END,
+    -- Of an order of which nothing was known, a code or click for tests makes a test.
+    is_test = x.is_test OR excluded.is_test AND x.referral_code_id IS NULL AND x.referral_click_id IS NULL
   WHERE x.retracted_at IS NOT NULL OR x.referral_code_id IS NULL AND excluded.referral_code_id IS NOT NULL OR x.referral_click_id IS NULL AND excluded.referral_click_id IS NOT NULL
     OR x.claimed_customer_id IS NULL AND excluded.claimed_customer_id IS NOT NULL OR x.ip_digest IS NULL AND excluded.ip_digest IS NOT NULL
     OR x.referral_click_id IS NULL AND x.named_click IS NULL AND excluded.named_click IS NOT NULL
@@ -117,7 +120,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.referral_convert(text, text, text, timestamptz, jsonb, numeric, text, numeric, text, text, jsonb, inet, text, text, text, text, jsonb, boolean) IS
-'Tells that somebody registered or bought, with what may tie him to an advocate: SELECT * FROM cdp.referral_convert(''shop'', ''order 11'', ''purchase'', now(), ''{"email": "..."}'', 99.90, ''EUR'', code => ''K7M4-Q2TX-Q''). A touchpoint of that kind, too (cdp.track()); one that came with a load under the same key and time is taken as it is. value in currency (NULL: that of the reports); eligible: what rewards count, net of tax, shipping and discounts (NULL: value). code: typed (NULL: the property referral_code); click: the source_key of the click in the same source, where the shop knows it (one that is told later is waited for); advocate: {"email" or "phone": ...} that the person gave. Clicks of the same person are found without being named. Then decides who referred him (cdp_internal.referral_decide()). result: recorded, repeated (the same source_key: nothing is changed, but a code and what else the first record lacks is added), suppressed (an erased person, nothing is kept). referral_id, state and reason of the referral that the conversion goes with; no_evidence without one. code_result: found, unknown_code (with a suggestion) or throttled; the conversion is recorded all the same. Errors: 23505 another record came under the key; 22023 unknown source, kind or currency, no identifier, bad amounts; 22003 value out of range; 22008 no credible time.';
+'Tells that somebody registered or bought, with what may tie him to an advocate: SELECT * FROM cdp.referral_convert(''shop'', ''order 11'', ''purchase'', now(), ''{"email": "..."}'', 99.90, ''EUR'', code => ''K7M4-Q2TX-Q''). A touchpoint of that kind, too (cdp.track()); one that came with a load under the same key and time is taken as it is. value in currency (NULL: that of the reports); eligible: what rewards count, net of tax, shipping and discounts (NULL: value). code: typed (NULL: the property referral_code); click: the source_key of the click in the same source, where the shop knows it (one that is told later is waited for; a click for a test that is told after an order that is none does not count for it); advocate: {"email" or "phone": ...} that the person gave. Clicks of the same person are found without being named. Then decides who referred him (cdp_internal.referral_decide()). result: recorded, repeated (the same source_key: nothing is changed, but a code and what else the first record lacks is added), suppressed (an erased person, nothing is kept). referral_id, state and reason of the referral that the conversion goes with; no_evidence without one. code_result: found, unknown_code (with a suggestion) or throttled; the conversion is recorded all the same. Errors: 23505 another record came under the key; 22023 unknown source, kind or currency, no identifier, bad amounts; 22003 value out of range; 22008 no credible time.';
 
 CREATE OR REPLACE FUNCTION cdp.referral_refund(source text, source_key text, conversion_key text, amount numeric, refunded_at timestamptz DEFAULT now(), eligible numeric DEFAULT NULL,
   OUT result text, OUT referral_refund_id bigint, OUT referral_id bigint)

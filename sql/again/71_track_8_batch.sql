@@ -87,8 +87,10 @@ BEGIN
     coalesce(kind = 'referral_click', false), kind IS NOT NULL, (SELECT string_agg(format('r.ids ->> %L AS %I', t, t), ', ') FROM unnest(types) t), CASE kind WHEN 'referral_click' THEN kind END, src, types);
   load := (SELECT l.load_id FROM cdp.load_events(source, 'pg_temp.cdp_referral_stage'::regclass, 'UTC') l);
   DROP TABLE pg_temp.cdp_referral_stage;
-  -- What the load refused stands in its quarantine.
-  UPDATE pg_temp.cdp_referral_row r SET code = 'refused' WHERE r.code IS NULL AND r.ids ?| types AND NOT EXISTS (SELECT FROM cdp_data.touchpoint_key k WHERE k.source_id = src AND k.source_key = r.source_key);
+  -- What the load refused stands in its quarantine under its number among the rows that were loaded: a correction, too, whose key is there.
+  UPDATE pg_temp.cdp_referral_row r SET code = 'refused'
+  FROM (SELECT x.n, x.source_key, row_number() OVER (ORDER BY x.n) AS at FROM pg_temp.cdp_referral_row x WHERE x.code IS NULL AND x.ids ?| types) s
+  WHERE r.n = s.n AND (EXISTS (SELECT FROM cdp_data.quarantine q WHERE q.load_id = load AND q.row_no = s.at) OR NOT EXISTS (SELECT FROM cdp_data.touchpoint_key k WHERE k.source_id = src AND k.source_key = s.source_key));
   RETURN load;
 END
 $$;
@@ -171,18 +173,23 @@ BEGIN
   SELECT src, t.source_key, t.kind, t.occurred_at, t.identifier_id, t.customer_id, t.touchpoint_id, t.code_id, t.click_id, coalesce(cdp_internal.referral_minor(greatest(t.value, 0), t.currency), 0),
     coalesce(cdp_internal.referral_minor(cdp_internal.touch_eligible(greatest(t.value, 0), t.properties), t.currency), 0), t.currency, t.flags & 2 = 2, t.named_click
   FROM pg_temp.cdp_referral_touch t WHERE num_nonnulls(t.code_id, t.click_id, t.named_click) > 0 AND (t.value IS NULL OR t.value >= 0) AND t.kind <> 'refund' ORDER BY t.n
-  ON CONFLICT (source_id, source_key) DO UPDATE SET referral_code_id = coalesce(excluded.referral_code_id, x.referral_code_id), referral_click_id = coalesce(excluded.referral_click_id, x.referral_click_id)
-    WHERE (coalesce(excluded.referral_code_id, x.referral_code_id), coalesce(excluded.referral_click_id, x.referral_click_id)) IS DISTINCT FROM (x.referral_code_id, x.referral_click_id);
+  ON CONFLICT (source_id, source_key) DO UPDATE SET referral_code_id = coalesce(excluded.referral_code_id, x.referral_code_id), referral_click_id = coalesce(excluded.referral_click_id, x.referral_click_id),
+    named_click = CASE WHEN coalesce(excluded.referral_click_id, x.referral_click_id) IS NULL THEN coalesce(excluded.named_click, x.named_click) END,
+    is_test = x.is_test OR excluded.is_test AND x.referral_code_id IS NULL AND x.referral_click_id IS NULL
+    WHERE (coalesce(excluded.referral_code_id, x.referral_code_id), coalesce(excluded.referral_click_id, x.referral_click_id)) IS DISTINCT FROM (x.referral_code_id, x.referral_click_id)
+      OR x.referral_click_id IS NULL AND coalesce(excluded.named_click, x.named_click) IS DISTINCT FROM x.named_click;
   PERFORM cdp_internal.referral_take(ARRAY(SELECT DISTINCT m.home_id FROM cdp_internal.members_of(roots) m));
   PERFORM cdp_internal.referral_follow(roots);
   recorded := (SELECT count(*) FROM pg_temp.cdp_referral_row r WHERE r.code IS NULL AND (EXISTS (SELECT FROM cdp_data.referral_conversion c WHERE c.source_id = src AND c.source_key = r.source_key AND c.recorded_at >= statement_timestamp())
     OR EXISTS (SELECT FROM cdp_data.referral_refund c WHERE c.source_id = src AND c.source_key = r.source_key AND c.recorded_at >= statement_timestamp())));
   unknown_codes := (SELECT count(*) FROM pg_temp.cdp_referral_row r WHERE r.code IS NULL AND r.given_code IS NOT NULL AND r.code_id IS NULL);
   DROP TABLE pg_temp.cdp_referral_touch;
+  -- Of those that the job took first, too: it knows no addresses.
   UPDATE cdp_data.referral_conversion c SET ip_digest = coalesce(c.ip_digest, cdp_internal.referral_digest('ip', host(r.address_ip))), net_digest = coalesce(c.net_digest, cdp_internal.referral_digest('net', cdp_internal.ip_network(r.address_ip))),
     agent_digest = coalesce(c.agent_digest, cdp_internal.referral_digest('agent', r.user_agent)), device_digest = coalesce(c.device_digest, cdp_internal.referral_digest('device', r.device)),
     payment_digest = coalesce(c.payment_digest, cdp_internal.referral_digest('payment', r.payment)), address_digest = coalesce(c.address_digest, cdp_internal.referral_digest('address', r.address))
-  FROM pg_temp.cdp_referral_row r WHERE r.code IS NULL AND num_nonnulls(r.ip, r.user_agent, r.device, r.payment, r.address) > 0 AND c.source_id = src AND c.source_key = r.source_key AND c.recorded_at >= statement_timestamp();
+  FROM pg_temp.cdp_referral_row r WHERE r.code IS NULL AND num_nonnulls(r.ip, r.user_agent, r.device, r.payment, r.address) > 0 AND c.source_id = src AND c.source_key = r.source_key
+    AND (r.ip IS NOT NULL AND c.ip_digest IS NULL OR r.user_agent IS NOT NULL AND c.agent_digest IS NULL OR r.device IS NOT NULL AND c.device_digest IS NULL OR r.payment IS NOT NULL AND c.payment_digest IS NULL OR r.address IS NOT NULL AND c.address_digest IS NULL);
   SELECT e.load_id, e.refused INTO load_id, quarantined FROM cdp_internal.referral_batch_end(src, load) e;
   done := ARRAY(SELECT cdp_internal.referral_decide(roots, settle => false));
   decided := cardinality(done);

@@ -56,6 +56,17 @@ END
 $$;
 COMMENT ON FUNCTION cdp_internal.touch_code(jsonb) IS 'The referral code that a touchpoint of another road names, by its property referral_code; NULL when it names none that was issued, or one for tests: those count by the calls of the room only, which mark the touchpoint, too. Numbers of codes are not read: anybody could count.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.touch_code_now(properties jsonb, at timestamptz, present bigint) RETURNS bigint
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN (SELECT c.referral_code_id FROM cdp_data.referral_code c WHERE c.referral_code_id = cdp_internal.touch_code(properties)
+    AND (present IS NULL OR c.issued_at <= at AND NOT EXISTS (SELECT FROM cdp_data.referral_code o WHERE o.referral_code_id = present AND o.erased_at IS NOT NULL)));
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.touch_code_now(jsonb, timestamptz, bigint) IS
+'The code that a touchpoint names now (cdp_internal.touch_code()), where it takes the place of the one that is known of it (present, NULL: none). NULL where it does not: the text of an erased advocate may have been given to somebody else, and a text that was no code at the time of the event (at) named nobody.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.referral_follow(roots bigint[]) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
@@ -68,8 +79,8 @@ BEGIN
   WITH own AS MATERIALIZED (SELECT c.* FROM cdp_data.referral_conversion c WHERE c.customer_id = ANY (homes) AND c.touchpoint_id IS NOT NULL),
     now AS MATERIALIZED (
       SELECT t.*, coalesce(cdp_internal.referral_minor(greatest(t.value, 0), t.currency), 0) AS minor, coalesce(cdp_internal.referral_minor(cdp_internal.touch_eligible(greatest(t.value, 0), t.properties), t.currency), 0) AS eligible,
-        cdp_internal.touch_code(t.properties) AS code, coalesce(t.properties -> 'referral_code' = 'null', false) AS uncoded
-      FROM cdp_internal.touches_now(ARRAY(SELECT o.touchpoint_id FROM own o)) t)
+        cdp_internal.touch_code_now(t.properties, t.occurred_at, o.referral_code_id) AS code, coalesce(t.properties -> 'referral_code' = 'null', false) AS uncoded
+      FROM cdp_internal.touches_now(ARRAY(SELECT o.touchpoint_id FROM own o)) t JOIN own o USING (touchpoint_id))
   UPDATE cdp_data.referral_conversion c SET retracted_at = CASE WHEN t.gone THEN coalesce(c.retracted_at, clock_timestamp()) END, customer_id = coalesce(t.customer_id, c.customer_id), identifier_id = coalesce(t.identifier_id, c.identifier_id),
     occurred_at = coalesce(t.occurred_at, c.occurred_at), kind = coalesce(t.kind, c.kind), value_minor = CASE WHEN t.gone THEN c.value_minor ELSE t.minor END, eligible_minor = CASE WHEN t.gone THEN c.eligible_minor ELSE t.eligible END,
     currency = CASE WHEN t.gone THEN c.currency ELSE coalesce(t.currency, c.currency) END, referral_code_id = CASE WHEN t.code IS NOT NULL OR t.uncoded THEN t.code ELSE c.referral_code_id END
@@ -81,7 +92,8 @@ BEGIN
   UPDATE cdp_data.referral_click c SET retracted_at = CASE WHEN t.gone THEN coalesce(c.retracted_at, clock_timestamp()) END, customer_id = coalesce(t.customer_id, c.customer_id), identifier_id = coalesce(t.identifier_id, c.identifier_id),
     clicked_at = coalesce(t.occurred_at, c.clicked_at), referral_code_id = coalesce(k.referral_code_id, c.referral_code_id), referral_campaign_id = coalesce(k.referral_campaign_id, c.referral_campaign_id)
   FROM cdp_internal.touches_now(ARRAY(SELECT x.touchpoint_id FROM cdp_data.referral_click x WHERE x.customer_id = ANY (homes) AND x.touchpoint_id IS NOT NULL)) t
-    LEFT JOIN cdp_data.referral_code k ON k.referral_code_id = cdp_internal.touch_code(t.properties)
+    JOIN cdp_data.referral_click own ON own.touchpoint_id = t.touchpoint_id AND own.customer_id = ANY (homes)
+    LEFT JOIN cdp_data.referral_code k ON k.referral_code_id = cdp_internal.touch_code_now(t.properties, t.occurred_at, own.referral_code_id)
   WHERE c.touchpoint_id = t.touchpoint_id AND c.customer_id = ANY (homes)
     AND CASE WHEN t.gone THEN c.retracted_at IS NULL ELSE c.retracted_at IS NOT NULL OR (c.customer_id, c.identifier_id, c.clicked_at, c.referral_code_id) IS DISTINCT FROM (t.customer_id, t.identifier_id, t.occurred_at, coalesce(k.referral_code_id, c.referral_code_id)) END;
   GET DIAGNOSTICS n = ROW_COUNT;
@@ -163,6 +175,7 @@ DECLARE
   upto pg_snapshot;
   feed record;
   roots bigint[];
+  named bigint[];
   more bigint[];
   done bigint[];
   full_pass boolean;
@@ -178,7 +191,9 @@ BEGIN
   FROM (SELECT r.customer_id, coalesce(min(r.occurred_from), '-infinity') AS f, coalesce(max(r.occurred_to), 'infinity') AS u
     FROM (SELECT y.customer_id, coalesce(y.occurred_from, '-infinity') AS occurred_from, coalesce(y.occurred_to, 'infinity') AS occurred_to FROM cdp.feed_read('referral', upto) y) r GROUP BY r.customer_id) x;
   full_pass := feed.everybody;
-  IF EXISTS (SELECT FROM cdp_data.referral_code) AND (full_pass OR feed.homes IS NOT NULL) THEN
+  -- Whoever's named click came without his being told of: the feed says nothing about them.
+  named := cdp_internal.referral_named_people();
+  IF EXISTS (SELECT FROM cdp_data.referral_code) AND (full_pass OR feed.homes IS NOT NULL OR named <> '{}') THEN
     IF full_pass THEN
       feed.homes := ARRAY(SELECT c.customer_id FROM cdp_data.referral_click c WHERE c.customer_id IS NOT NULL UNION SELECT c.customer_id FROM cdp_data.referral_conversion c UNION SELECT c.customer_id FROM cdp_data.referral_code c UNION SELECT unnest(coalesce(feed.homes, '{}'))
         -- No code is older than the oldest.
@@ -187,7 +202,7 @@ BEGIN
       feed.tos := ARRAY(SELECT 'infinity'::timestamptz FROM unnest(feed.homes));
     END IF;
     -- Of all who changed, those of whom anything is known here, those who name a code now, and those whom a changed advocate brought.
-    roots := ARRAY(
+    roots := named || ARRAY(
       SELECT DISTINCT m.root_id FROM cdp_internal.members_of(ARRAY(SELECT DISTINCT r.root_id FROM cdp_internal.roots_of(feed.homes) r)) m
       WHERE EXISTS (SELECT FROM cdp_data.referral_click c WHERE c.customer_id = m.home_id) OR EXISTS (SELECT FROM cdp_data.referral_conversion c WHERE c.customer_id = m.home_id)
         OR EXISTS (SELECT FROM cdp_data.referral_code c WHERE c.customer_id = m.home_id) OR EXISTS (SELECT FROM cdp_data.referral_code c WHERE c.customer_id = m.root_id)
@@ -197,7 +212,7 @@ BEGIN
     PERFORM cdp_internal.lock_customers(NULL, false, ARRAY(SELECT u FROM unnest(roots) u WHERE u IS NOT NULL UNION SELECT b FROM cdp_internal.referral_brought(roots) b));
     roots := ARRAY(SELECT DISTINCT cdp_internal.root_of(u) FROM unnest(roots) u WHERE cdp_internal.root_of(u) IS NOT NULL ORDER BY 1);
     taken := cdp_internal.referral_take(ARRAY(SELECT DISTINCT m.home_id FROM cdp_internal.members_of(roots) m));
-    followed := cdp_internal.referral_follow(roots);
+    followed := cdp_internal.referral_follow(roots) + cdp_internal.referral_tie(roots);
     more := ARRAY(
       SELECT b FROM cdp_internal.referral_brought(roots) b
       UNION SELECT DISTINCT cdp_internal.identifier_root(c.identifier_id) FROM cdp_internal.members_of(roots) m JOIN cdp_data.referral_conversion c ON c.customer_id = m.home_id
@@ -214,7 +229,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.referral_tick() IS
-'Follows the change feed (consumer referral): takes in conversions, clicks and refunds that came by loads and messages (cdp_internal.referral_take()), follows corrections and loads that were taken back, and decides again about everybody whom merges, unmerges, erasures and all that touch: referees, and those whom a changed advocate brought. The first time, or after a restore, about all. Returns how many people were looked at, rows taken in and rows that followed their touchpoints, and referrals that changed. The job list runs it each minute. Sessions wait for each other.';
+'Follows the change feed (consumer referral): takes in conversions, clicks and refunds that came by loads and messages (cdp_internal.referral_take()), follows corrections and loads that were taken back, ties clicks that the shop had named before they came, and decides again about everybody whom merges, unmerges, erasures and all that touch: referees, and those whom a changed advocate brought. The first time, or after a restore, about all. Returns how many people were looked at, rows taken in and rows that followed their touchpoints, and referrals that changed. The job list runs it each minute. Sessions wait for each other.';
 
 CREATE OR REPLACE FUNCTION cdp.explain_referral(referral bigint, as_of timestamptz DEFAULT NULL)
 RETURNS TABLE (conversion bigint, converted_at timestamptz, method text, event_at timestamptz, click bigint, code text, campaign text, advocate bigint, counts boolean, reason text, explanation text)

@@ -1,7 +1,7 @@
 -- Who referred whom: each rule of the attribution at its border, what merges, unmerges, late news and refunds change, and that
 -- doing it again changes nothing. Fraud is not asked here: no evidence of it is given.
 BEGIN;
-SELECT plan(81);
+SELECT plan(82);
 SET timezone = 'Pacific/Chatham';
 SELECT cdp.add_source('web'), cdp.add_source('shop') \g /dev/null
 SELECT cdp.identify('shop', jsonb_build_object('user_id', u)) FROM unnest('{anna,ben,carl,dora,eve,fay}'::text[]) u \g /dev/null
@@ -101,6 +101,11 @@ SELECT is(pg_temp.buy('b42', pg_temp.m('p42'), '2026-02-01 10:01:00+00', ip => '
 SELECT is(pg_temp.buy('b43', pg_temp.m('p43'), '2026-02-02 10:00+00', click => 'c43'), NULL, 'a click that nobody told of yet');
 SELECT pg_temp.click('c43', '{}', 'friends-of-ben', '2026-02-01 10:00+00') \g /dev/null
 SELECT is((SELECT concat_ws(' ', x.state, x.method, x.referral_click_id IS NOT NULL, c.named_click) FROM cdp_data.referral x JOIN cdp_data.referral_conversion c ON c.referral_conversion_id = x.first_conversion_id WHERE c.source_key = 'b43'), 'approved click t', 'counts when it comes');
+-- One for tests is none of an order that was told as a real one.
+SELECT cdp.issue_referral_code('friends', pg_temp.who('anna'), 'trial-late', is_test => true, issued_at => '2026-01-05 00:00+00') \g /dev/null
+SELECT pg_temp.buy('b44', pg_temp.m('p44'), '2026-02-02 10:00+00', click => 'c44') \g /dev/null
+SELECT pg_temp.click('c44', '{}', 'trial-late', '2026-02-01 10:00+00') \g /dev/null
+SELECT is((SELECT concat_ws(' ', c.is_test, c.referral_click_id, c.named_click) FROM cdp_data.referral_conversion c WHERE c.source_key = 'b44'), 'f c44', 'a click for tests that comes later is not tied to an order');
 SELECT is((SELECT concat_ws(' ', state, reason) FROM cdp.set_referral_advocate('web', 'b41', 'friends', pg_temp.who('carl'))), 'approved', 'a name by hand');
 SELECT is((SELECT x.method || ' ' || (x.referrer_id = pg_temp.who('carl')) FROM cdp_data.referral x JOIN cdp_data.referral_conversion c ON c.referral_conversion_id = x.first_conversion_id WHERE c.source_key = 'b41' AND x.campaign_group = 'one'), 'manual true', 'goes before all');
 SELECT throws_ok($$SELECT cdp.set_referral_advocate('web', 'b41', 'friends', pg_temp.who('eve'))$$, '22023', NULL, 'of an advocate only');

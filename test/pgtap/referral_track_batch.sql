@@ -1,5 +1,5 @@
 -- Batches of clicks and conversions: the same as one by one, bad rows in quarantine, again nothing, and a load that is taken back.
-SELECT plan(28);
+SELECT plan(36);
 SET client_min_messages = warning;
 SET timezone = 'Asia/Kathmandu';
 SELECT cdp.add_source('web'), cdp.add_source('bulk') \g /dev/null
@@ -81,6 +81,35 @@ SELECT concat_ws(' ', rows_read, recorded, quarantined) AS said FROM cdp.load_re
 SELECT is(:'said'::text, '4 1 3', 'a batch of shares');
 SELECT result FROM cdp.referral_share('web', 's1', 'by-anna', 'email', '2026-02-01 10:00+00', '{"email": "Zoe@example.org"}') \g /dev/null
 SELECT is((SELECT count(DISTINCT concat_ws('|', s.referral_code_id, s.customer_id, s.channel, s.shared_at, s.recipient_digest, s.is_test, t.identifier_id, t.kind_id, t.flags, t.properties, t.origin_id)) FROM cdp_data.referral_share s JOIN cdp_data.touchpoint t USING (touchpoint_id)), 1::bigint, 'is what the call makes of it');
+
+-- The job was first: a batch adds what only it knows, and a call does.
+CREATE FUNCTION pg_temp.rows(k text, rest jsonb) RETURNS jsonb LANGUAGE sql AS $$ SELECT jsonb_build_array(jsonb_build_object('source_key', k, 'occurred_at', '2026-02-03T10:00:00Z', 'kind', 'purchase', 'value', 7, 'currency', 'EUR', 'identifiers', jsonb_build_object('email', k || '@example.org')) || rest) $$;
+CREATE FUNCTION pg_temp.first(k text) RETURNS text LANGUAGE sql STABLE AS $$
+  SELECT concat_ws(' ', c.value_minor, k.code, c.named_click, c.is_test, c.ip_digest IS NOT NULL, c.payment_digest IS NOT NULL, (SELECT string_agg(concat_ws(' ', x.method, CASE WHEN x.state IN ('ineligible', 'duplicate') THEN x.state ELSE 'live' END), ',' ORDER BY x.referral_id) FROM cdp_data.referral x JOIN cdp_data.referral_conversion y ON y.referral_conversion_id = x.first_conversion_id WHERE y.source_key IN ($1, $1 || 's')))
+  FROM cdp_data.referral_conversion c LEFT JOIN cdp_data.referral_code k USING (referral_code_id) WHERE c.source_key = $1 $$;
+CREATE TABLE st (source_key text, occurred_at text, email text, kind text, value text, currency text, properties text);
+INSERT INTO st SELECT k, '2026-02-03 10:00:00Z', k || '@example.org', 'purchase', '7', 'EUR', CASE WHEN k = 'j1' THEN '{"referral_code": "by-anna"}' END FROM unnest('{j1,j2,j3,j4}'::text[]) k;
+SELECT load_id FROM cdp.load_events('bulk', 'st') \g /dev/null
+SELECT cdp.referral_convert('bulk', k || 's', 'sign_up', '2026-02-02 10:00+00', jsonb_build_object('email', k || '@example.org')) FROM unnest('{j2,j3,j4}'::text[]) k \g /dev/null
+SELECT people FROM cdp.referral_tick() \g /dev/null
+SELECT is(pg_temp.first('j1') || ', ' || pg_temp.first('j2'), '700 by-anna f f f code live, 700 f f f', 'the job takes orders in');
+SELECT cdp.load_referral_conversions('bulk', pg_temp.rows('j1', '{"ip": "198.51.100.201", "payment": "card 201", "code": "by-anna"}')) \g /dev/null
+SELECT is(pg_temp.first('j1'), '700 by-anna f t t code live', 'a batch adds addresses and cards');
+SELECT cdp.load_referral_conversions('bulk', pg_temp.rows('j2', '{"click": "late-2"}')) \g /dev/null
+SELECT is(pg_temp.first('j2'), '700 late-2 f f f', 'and a click that nobody told of yet');
+INSERT INTO st VALUES ('late-2', '2026-02-01 10:00:00Z', 'else2@example.org', 'referral_click', NULL, NULL, '{"referral_code": "by-anna"}');
+SELECT load_id FROM cdp.load_events('bulk', 'st') \g /dev/null
+SELECT people FROM cdp.referral_tick() \g /dev/null
+SELECT people FROM cdp.referral_tick() \g /dev/null
+SELECT is(pg_temp.first('j2'), '700 f f f click live', 'which counts when it comes by a load, of somebody else');
+SELECT cdp.load_referral_conversions('bulk', pg_temp.rows('j3', '{"code": "trial-1"}')) \g /dev/null
+SELECT is(pg_temp.first('j3'), '700 trial-1 t f f code live', 'a code for tests makes a test of it');
+SELECT code_result FROM cdp.referral_convert('bulk', 'j4', 'purchase', '2026-02-03 10:00+00', '{"email": "j4@example.org"}', 7, 'EUR', code => 'trial-1') \g /dev/null
+SELECT is(pg_temp.first('j4'), '700 trial-1 t f f code live', 'by a call as well');
+-- A correction that the load refuses is none.
+SELECT cdp.issue_referral_code('friends', cdp.customer_of('user_id', 'anna'), 'by-anna-two', issued_at => '2026-01-02 00:00+00') \g /dev/null
+SELECT is((SELECT concat_ws(' ', rows_read, recorded, quarantined) FROM cdp.load_referral_conversions('bulk', pg_temp.rows('j5', '{"code": "by-anna"}') || pg_temp.rows('j1', '{"code": "by-anna-two", "value": "much"}') || pg_temp.rows('j6', '{"code": "by-anna"}'))), '3 2 1', 'a correction with a bad value waits');
+SELECT is(pg_temp.first('j1') || ', ' || pg_temp.first('j6'), '700 by-anna f t t code live, 700 by-anna f f f code live', 'and changes nothing, those beside it count');
 
 -- Taken back.
 SELECT decided FROM cdp.referral_tick() \g /dev/null

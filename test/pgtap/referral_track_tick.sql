@@ -1,6 +1,6 @@
 -- The job of referrals: what comes by loads is taken in, corrections and reverts are followed, merges, unmerges and erasures are
 -- decided again. Each statement is a transaction of its own, as the change feed wants it.
-SELECT plan(45);
+SELECT plan(49);
 SET client_min_messages = warning;
 SET timezone = 'Asia/Kolkata';
 SELECT cdp.add_source('web'), cdp.add_source('shop') \g /dev/null
@@ -73,6 +73,23 @@ SELECT is((SELECT string_agg(concat_ws(' ', state, method), ',') FROM cdp_data.r
 SELECT cdp.erase_customer(cdp.customer_of('email', 'ben@example.org')) \g /dev/null
 SELECT is((SELECT count(*) FROM cdp.referral_tick()), 1::bigint, 'and over an erased advocate');
 SELECT is((SELECT count(*) FROM cdp_data.referral_code WHERE code ~ 'ben' OR revoked_reason = 'erased'), 1::bigint, 'whose code has ended and lost its text');
+-- The text of an erased advocate is given to somebody else: whom he brought stays his.
+SELECT cdp.identify('shop', jsonb_build_object('user_id', u, 'email', u || '@example.org')) FROM unnest('{eve,second}'::text[]) u \g /dev/null
+SELECT cdp.issue_referral_code('friends', cdp.customer_of('user_id', 'eve'), 'by-eve', issued_at => '2026-01-05 00:00+00') \g /dev/null
+TRUNCATE st;
+INSERT INTO st VALUES ('e1', '2026-02-03 10:00:00Z', 'email', 'pe1@example.org', 'purchase', '50', 'EUR', NULL, '{"referral_code": "by-eve"}'),
+  ('e2', '2026-02-01 10:00:00Z', 'email', 'pe2@example.org', 'referral_click', NULL, NULL, NULL, '{"referral_code": "by-eve"}'), ('e3', '2026-02-03 10:00:00Z', 'email', 'pe2@example.org', 'sign_up', NULL, NULL, NULL, NULL);
+SELECT load_id FROM cdp.load_touchpoints('shop', 'st') \g /dev/null
+SELECT people FROM cdp.referral_tick() \g /dev/null
+SELECT is(pg_temp.state('e1') || ', ' || pg_temp.state('e3'), 'approved code, approved click', 'friends of somebody who is erased');
+SELECT cdp.erase_customer(cdp.customer_of('email', 'eve@example.org')) \g /dev/null
+SELECT cdp.issue_referral_code('friends', cdp.customer_of('user_id', 'second'), 'by-eve', issued_at => '2026-01-06 00:00+00') \g /dev/null
+SELECT cdp.identify('shop', jsonb_build_object('email', e, 'cookie', 'cookie-' || e)) FROM unnest('{pe1@example.org,pe2@example.org}'::text[]) e \g /dev/null
+SELECT cdp.referral_convert('shop', 'e4', 'purchase', '2026-02-05 10:00:00Z', jsonb_build_object('email', e), 5, 'EUR') FROM unnest('{pe1@example.org}'::text[]) e \g /dev/null
+SELECT people FROM cdp.referral_tick() \g /dev/null
+SELECT is(pg_temp.state('e1') || ', ' || pg_temp.state('e3'), 'approved code, approved click', 'stay as they are when his text is given again');
+SELECT is((SELECT count(*) FROM cdp_data.referral x WHERE x.referrer_id = cdp.customer_of('user_id', 'second')), 0::bigint, 'its new owner did not bring them');
+SELECT is((SELECT count(*) FROM cdp_data.referral_conversion c JOIN cdp_data.referral_code k USING (referral_code_id) WHERE c.source_key = 'e1' AND k.erased_at IS NOT NULL) + (SELECT count(*) FROM cdp_data.referral_click c JOIN cdp_data.referral_code k USING (referral_code_id) WHERE c.source_key = 'e2' AND k.erased_at IS NOT NULL), 2::bigint, 'order and click keep the code that has ended');
 DELETE FROM cdp_data.feed_cursor WHERE consumer = 'referral';
 CREATE TABLE before AS SELECT md5(string_agg(r::text, '|' ORDER BY referral_id)) AS m FROM cdp_data.referral r;
 SELECT is((SELECT decided FROM cdp.referral_tick()), 0::bigint, 'a full pass changes nothing');
