@@ -195,7 +195,7 @@ BEGIN
   IF NOT FOUND THEN
     RAISE EXCEPTION USING ERRCODE = 'undefined_object', MESSAGE = format('there is no ban %s', coalesce(ban::text, 'NULL')), HINT = 'Bans: SELECT * FROM cdp_data.referral_ban;';
   END IF;
-  INSERT INTO cdp_data.referral_ban_lift (referral_ban_id, lifted_at, reason) VALUES (ban, CASE WHEN void THEN b.banned_at ELSE clock_timestamp() END, reason) ON CONFLICT DO NOTHING;
+  INSERT INTO cdp_data.referral_ban_lift (referral_ban_id, customer_id, lifted_at, reason) VALUES (ban, b.customer_id, CASE WHEN void THEN b.banned_at ELSE clock_timestamp() END, reason) ON CONFLICT DO NOTHING;
   IF NOT FOUND THEN
     RAISE EXCEPTION USING ERRCODE = 'object_not_in_prerequisite_state', MESSAGE = format('ban %s was lifted before', ban);
   END IF;

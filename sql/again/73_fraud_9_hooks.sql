@@ -20,10 +20,9 @@ BEGIN
   UPDATE cdp_data.referral_appeal a SET customer_id = fresh, text = NULL, evidence = NULL WHERE a.customer_id = ANY (who);
   GET DIAGNOSTICS n = ROW_COUNT;
   table_name := 'cdp_data.referral_appeal'; RETURN NEXT;
-  UPDATE cdp_data.referral_ban_lift f SET reason = NULL FROM cdp_data.referral_ban b WHERE b.referral_ban_id = f.referral_ban_id AND b.customer_id = ANY (who);
+  UPDATE cdp_data.referral_ban_lift f SET customer_id = NULL, reason = NULL WHERE f.customer_id = ANY (who);
   GET DIAGNOSTICS n = ROW_COUNT;
-  table_name := 'cdp_data.referral_ban_lift'; action := 'clear'; RETURN NEXT;
-  action := 'unlink';
+  table_name := 'cdp_data.referral_ban_lift'; RETURN NEXT;
   UPDATE cdp_data.referral_ban b SET customer_id = NULL, reason = 'erased' WHERE b.customer_id = ANY (who);
   GET DIAGNOSTICS n = ROW_COUNT;
   table_name := 'cdp_data.referral_ban'; RETURN NEXT;

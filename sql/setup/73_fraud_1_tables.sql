@@ -54,12 +54,14 @@ COMMENT ON TABLE cdp_data.referral_ban IS 'Customers who may not take part in re
 COMMENT ON COLUMN cdp_data.referral_ban.customer_id IS 'Home customer of that time; NULL: erased. referral_campaign_id: the campaign, NULL: all.';
 CREATE TABLE IF NOT EXISTS cdp_data.referral_ban_lift (
   referral_ban_id bigint PRIMARY KEY,
+  customer_id bigint,
   lifted_at timestamptz NOT NULL DEFAULT clock_timestamp() CHECK (isfinite(lifted_at)),
   reason text,
   actor text NOT NULL DEFAULT session_user,
   recorded_at timestamptz NOT NULL DEFAULT clock_timestamp()
 );
-COMMENT ON TABLE cdp_data.referral_ban_lift IS 'Bans that were lifted before their end, by cdp.unban_referrer() or an appeal. lifted_at is the moment of the ban itself when it counts as if it had never been; recorded_at: when that was said.';
+COMMENT ON TABLE cdp_data.referral_ban_lift IS 'Bans that were lifted before their end, by cdp.unban_referrer() or an appeal. lifted_at is the moment of the ban itself when it counts as if it had never been; recorded_at: when that was said. customer_id: whom the ban names; NULL: erased.';
+CREATE INDEX IF NOT EXISTS referral_ban_lift_customer_idx ON cdp_data.referral_ban_lift (customer_id);
 
 -- step: fraud_fact
 CREATE TABLE IF NOT EXISTS cdp_data.fraud_fact (
@@ -249,7 +251,7 @@ COMMENT ON VIEW cdp_bi.referral_fraud_case IS 'Referrals of which somebody said 
 SELECT cdp_internal.declare_personal_data('referral', 'cdp_data.' || v.t, v.c, v.category, v.subject, v.erasure, v.note, v.kind) FROM (VALUES
   ('fraud_list', 'customer_id', 'pseudonym', 'customer_id', 'delete', 'who is let through or rejected', NULL::text), ('fraud_list', 'reason', 'content', 'customer_id', 'delete', NULL, NULL), ('fraud_list', 'digest', 'pseudonym', NULL, 'keep', 'keyed digests of what is rejected', NULL),
   ('referral_ban', 'customer_id', 'pseudonym', 'customer_id', 'clear', 'who is banned', NULL), ('referral_ban', 'reason', 'content', 'customer_id', 'clear', NULL, NULL),
-  ('referral_ban_lift', 'reason', 'content', NULL, 'clear', 'why a ban was lifted; goes with the person who was banned', NULL),
+  ('referral_ban_lift', 'customer_id', 'pseudonym', 'customer_id', 'clear', 'whose ban was lifted', NULL), ('referral_ban_lift', 'reason', 'content', 'customer_id', 'clear', NULL, NULL),
   ('fraud_fact', 'customer_id', 'pseudonym', 'customer_id', 'delete', 'keyed digests of devices, networks and accounts', NULL), ('fraud_fact', 'digest', 'pseudonym', 'customer_id', 'delete', NULL, NULL),
   ('fraud_score', 'referrer_id', 'pseudonym', 'referrer_id', 'clear', 'scores of referrals he made', 'customer'), ('fraud_score', 'referee_id', 'pseudonym', 'referee_id', 'clear', 'scores of referrals that brought him', 'customer'),
   ('fraud_score', 'reasons', 'behaviour', 'referee_id', 'clear', 'what rules measured', 'customer'),

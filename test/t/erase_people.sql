@@ -155,7 +155,8 @@ SELECT 900, cdp.customer_of('user_id', a), cdp.customer_of('user_id', b), '2026-
 INSERT INTO cdp_data.referral_review (referral_id, referrer_id, referee_id, at, event, deadline, note)
 SELECT 900, cdp.customer_of('user_id', a), cdp.customer_of('user_id', b), '2026-03-05', 'opened', '2026-03-12', CASE WHEN 'u-erika-77' IN (a, b) THEN 'Erika Musterfräulein called' ELSE 'called' END FROM (VALUES ('u4', 'u-erika-77'), ('u-erika-77', 'u9'), ('u4', 'u9')) v (a, b);
 INSERT INTO cdp_data.referral_ban (customer_id, reason) SELECT cdp.customer_of('user_id', u), CASE u WHEN 'u4' THEN 'shops too much' ELSE 'Erika Musterfräulein shops too much' END FROM unnest(ARRAY['u-erika-77', 'u4']) u;
-INSERT INTO cdp_data.referral_ban_lift (referral_ban_id, reason) SELECT referral_ban_id, replace(reason, 'shops too much', 'mended') FROM cdp_data.referral_ban;
+INSERT INTO cdp_data.referral_ban_lift (referral_ban_id, customer_id, reason) SELECT referral_ban_id, customer_id, replace(reason, 'shops too much', 'mended') FROM cdp_data.referral_ban;
+INSERT INTO cdp_data.receivable_request (reference, customer_id, referral_campaign_id, amount_minor) SELECT 'w-' || u, cdp.customer_of('user_id', u), 1, 5 FROM unnest(ARRAY['u-erika-77', 'u4']) u;
 INSERT INTO cdp_data.referral_appeal (appeal_id, customer_id, referral_id, event, text, evidence) SELECT 900 + n, cdp.customer_of('user_id', u), 900, 'opened', CASE u WHEN 'u4' THEN 'no' ELSE 'I am Erika Musterfräulein' END, CASE u WHEN 'u4' THEN '{}' ELSE '{"mail": "erika.muster@beispiel.example"}' END::jsonb FROM unnest(ARRAY['u-erika-77', 'u4']) WITH ORDINALITY x (u, n);
 INSERT INTO cdp_data.fraud_ring_run (as_of, accounts, edges) VALUES ('2026-03-05', 2, 2);
 INSERT INTO cdp_data.fraud_ring (fraud_ring_run_id, customer_id, component, component_size, core) SELECT 1, cdp.customer_of('user_id', u), 1, 2, 1 FROM unnest(ARRAY['u-erika-77', 'u4']) u;

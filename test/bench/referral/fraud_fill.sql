@@ -114,7 +114,7 @@ UNION ALL SELECT CASE WHEN l.i % 2000 = 23 THEN 'allow' ELSE 'block' END, 'email
 UNION ALL SELECT CASE WHEN l.i % 2000 = 25 THEN 'allow' ELSE 'block' END, 'customer', NULL, NULL, l.referee, '2026-01-02' FROM life l WHERE l.i % 1000 = 25;
 INSERT INTO cdp_data.referral_ban (customer_id, referral_campaign_id, reason, banned_at, expires_at)
 SELECT l.referrer, NULL, 'bench', timestamptz '2026-03-01', CASE WHEN l.i % 2000 = 27 THEN timestamptz '2026-04-01' END FROM life l WHERE l.i % 500 = 27 GROUP BY l.i, 1;
-INSERT INTO cdp_data.referral_ban_lift (referral_ban_id, lifted_at, reason) SELECT referral_ban_id, '2026-04-15', 'bench' FROM cdp_data.referral_ban WHERE referral_ban_id % 5 = 0;
+INSERT INTO cdp_data.referral_ban_lift (referral_ban_id, customer_id, lifted_at, reason) SELECT referral_ban_id, customer_id, '2026-04-15', 'bench' FROM cdp_data.referral_ban WHERE referral_ban_id % 5 = 0;
 INSERT INTO cdp_data.fraud_history (kind, digest, referral_id, confirmed_at, expires_at)
 SELECT x.kind, x.digest, r.referral_id, r.attributed_at + interval '3 days', CASE x.kind WHEN 'ip' THEN timestamptz '2026-12-31' END
 FROM life l JOIN shown s USING (i) JOIN cdp_data.referral r ON r.referee_id = l.referee JOIN cdp_data.identifier em ON em.identifier_id = 3 * l.referee - 2 JOIN cdp_data.identifier ph ON ph.identifier_id = em.identifier_id + 1
