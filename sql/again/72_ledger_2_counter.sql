@@ -19,16 +19,6 @@ $$;
 COMMENT ON FUNCTION cdp_internal.counter_hold(text[], bigint[], bigint[], bigint[]) IS
 'Locks counters in the order of their keys to the end of the transaction, makes those that are missing (customer: whose, NULL for nobody''s) and gives each the caps at its place (NULL: none).';
 
-CREATE OR REPLACE FUNCTION cdp_internal.counter_room(keys text[], OUT minor bigint, OUT count bigint)
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
-AS $$
-BEGIN
-  SELECT min(CASE WHEN c.cap_minor >= c.used_minor THEN c.cap_minor - c.used_minor WHEN c.cap_minor < c.used_minor THEN 0 END), min(CASE WHEN c.cap_count >= c.used_count THEN c.cap_count - c.used_count WHEN c.cap_count < c.used_count THEN 0 END) INTO minor, count
-  FROM cdp_data.reward_counter c WHERE c.counter_key = ANY (keys);
-END
-$$;
-COMMENT ON FUNCTION cdp_internal.counter_room(text[]) IS 'How much all of these counters still let through, in minor units and as a number of rewards; NULL: no limit.';
-
 CREATE OR REPLACE FUNCTION cdp_internal.counter_add(keys text[], minors bigint[], counts bigint[]) RETURNS integer
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
