@@ -1,8 +1,8 @@
 -- Referral room, rewards: the quick road of new rewards while caps are far away. Most rewards go it: plain statements, and what
 -- everybody waits for, counters and accounts of the campaign, is held for the last of them only.
 
-CREATE OR REPLACE FUNCTION cdp_internal.grant_pair(p cdp_internal.reward_pair, as_of timestamptz, horizon timestamptz, closed date) RETURNS bigint
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan
+CREATE OR REPLACE FUNCTION cdp_internal.grant_pair(p cdp_internal.reward_pair, as_of timestamptz, horizon timestamptz) RETURNS bigint
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 #variable_conflict use_variable
 DECLARE
@@ -14,7 +14,12 @@ BEGIN
   IF p.reward_id IS NOT NULL OR p.family <> '{}' OR p.refunded > 0 OR p.wanted < 1 OR p.wanted > 1e12 OR p.own < p.wanted OR p.stage <> 'approve' AND p.stage <> 'reserve' THEN
     RETURN NULL;
   END IF;
-  SELECT count(*) AS n, bool_or((c.cap_minor, c.cap_count) IS DISTINCT FROM (p.cap_minors[k.at], p.cap_counts[k.at]) OR c.cap_minor - c.used_minor < p.wanted * CASE WHEN p.cap_customers[k.at] IS NULL THEN 1000 ELSE 1 END
+  -- As cdp_internal.ledger_closed() does, which older snapshots go through.
+  LOCK TABLE cdp_data.ledger_period IN ROW SHARE MODE;
+  IF current_setting('transaction_isolation') <> 'read committed' THEN
+    RETURN NULL;
+  END IF;
+  SELECT count(*) AS n, (SELECT max(m.month) FROM cdp_data.ledger_period m) AS closed, bool_or((c.cap_minor, c.cap_count) IS DISTINCT FROM (p.cap_minors[k.at], p.cap_counts[k.at]) OR c.cap_minor - c.used_minor < p.wanted * CASE WHEN p.cap_customers[k.at] IS NULL THEN 1000 ELSE 1 END
       OR c.cap_count - c.used_count < CASE WHEN p.cap_customers[k.at] IS NULL THEN 1000 ELSE 1 END) AS near,
     (SELECT a.ledger_account_id FROM cdp_data.ledger_account a WHERE a.kind = 'budget' AND a.referral_campaign_id = p.referral_campaign_id AND a.customer_id IS NULL AND a.currency = p.currency) AS budget,
     (SELECT a.ledger_account_id FROM cdp_data.ledger_account a WHERE a.kind = 'budget_reserved' AND a.referral_campaign_id = p.referral_campaign_id AND a.customer_id IS NULL AND a.currency = p.currency) AS reserved,
@@ -24,7 +29,7 @@ BEGIN
   IF x.near OR x.n < cardinality(p.cap_keys) OR x.had OR x.budget IS NULL OR x.reserved IS NULL OR x.pending IS NULL THEN
     RETURN NULL;
   END IF;
-  day := cdp_internal.ledger_day(as_of, closed, x.zone);
+  day := cdp_internal.ledger_day(as_of, x.closed, x.zone);
   id := nextval('cdp_data.reward_reward_id_seq');
   first := nextval('cdp_data.ledger_posting_ledger_posting_id_seq');
   IF p.stage = 'approve' THEN
@@ -57,8 +62,8 @@ BEGIN
   RETURN 1;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.grant_pair(cdp_internal.reward_pair, timestamptz, timestamptz, date) IS
-'cdp_internal.grant_pairs() of one reward, the most frequent case, with the fewest statements: when it is new, owed in full, its counters and accounts are there and common caps have room for a thousand times as much (a person''s for this: he is held). Returns 1; NULL, and nothing was done, when it is no such case. Error 40001: others used up a thousand times as much meanwhile.';
+COMMENT ON FUNCTION cdp_internal.grant_pair(cdp_internal.reward_pair, timestamptz, timestamptz) IS
+'cdp_internal.grant_pairs() of one reward, the most frequent case, with the fewest statements: when it is new, owed in full, its counters and accounts are there and common caps have room for a thousand times as much (a person''s for this: he is held). Returns 1; NULL, and nothing was done, when it is no such case, or in REPEATABLE READ and SERIALIZABLE. Holds closed months as cdp_internal.ledger_closed() does. Error 40001: others used up a thousand times as much meanwhile.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.glance_pairs(pairs cdp_internal.reward_pair[], OUT margin bigint, OUT keys text[], OUT minors bigint[], OUT counts bigint[])
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_generic_plan

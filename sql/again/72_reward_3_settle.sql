@@ -392,18 +392,19 @@ LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp 
 AS $$
 DECLARE
   room record;
-  -- Before the counters, on all roads, so that nobody waits in a circle with who closes a month.
-  closed date := cdp_internal.ledger_closed();
+  closed date;
   zone text;
   day date;
   n bigint;
 BEGIN
   IF cardinality(pairs) = 1 THEN
-    n := cdp_internal.grant_pair(pairs[1], as_of, horizon, closed);
+    n := cdp_internal.grant_pair(pairs[1], as_of, horizon);
     IF n IS NOT NULL THEN
       RETURN n;
     END IF;
   END IF;
+  -- Before the counters, on all roads, so that nobody waits in a circle with who closes a month.
+  closed := cdp_internal.ledger_closed();
   IF cardinality(pairs) <= 50 THEN
     zone := (SELECT s.timezone FROM cdp_data.setting s);
     day := cdp_internal.ledger_day(as_of, closed, zone);
