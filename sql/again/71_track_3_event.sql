@@ -96,13 +96,13 @@ CREATE OR REPLACE FUNCTION cdp_internal.referral_guessers(source integer, ip ine
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  RETURN coalesce(nullif(array_remove(ARRAY[
-    -- Who has an address of IPv6 has all of its /64.
-    cdp_internal.referral_digest('ip', CASE family(cdp_internal.plain_ip(ip)) WHEN 6 THEN network(set_masklen(cdp_internal.plain_ip(ip), 64))::text ELSE host(cdp_internal.plain_ip(ip)) END),
-    convert_to('customer ' || customer, 'UTF8')], NULL), '{}'), ARRAY[convert_to('source ' || source, 'UTF8')]);
+  RETURN array_remove(ARRAY[
+    -- Who has an address of IPv6 has all of its /64. Without an address the source counts, whoever he says he is: cookies cost nothing.
+    coalesce(cdp_internal.referral_digest('ip', CASE family(cdp_internal.plain_ip(ip)) WHEN 6 THEN network(set_masklen(cdp_internal.plain_ip(ip), 64))::text ELSE host(cdp_internal.plain_ip(ip)) END), convert_to('source ' || source, 'UTF8')),
+    convert_to('customer ' || customer, 'UTF8')], NULL);
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.referral_guessers(integer, inet, bigint) IS 'Under which keys somebody''s wrong codes are counted: his address (as a keyed digest; of IPv6 its /64) and his number; where neither is known (no address told or no key file, and nobody known), the source.';
+COMMENT ON FUNCTION cdp_internal.referral_guessers(integer, inet, bigint) IS 'Under which keys somebody''s wrong codes are counted: his address (as a keyed digest; of IPv6 its /64; without one, or without a key file, the source) and his number, where he is known.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_throttled(guessers bytea[]) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp

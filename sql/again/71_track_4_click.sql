@@ -4,8 +4,12 @@ CREATE OR REPLACE FUNCTION cdp_internal.referral_lookup(code text, guessers byte
   OUT customer_id bigint, OUT is_test boolean, OUT channel text, OUT suggestion text)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+  -- One who guesses must not stop all of a source: what is right is taken, but nobody is told which it was.
+  of_source bytea[] := ARRAY(SELECT u FROM unnest(guessers) u WHERE substr(u, 1, 7) = 'source '::bytea);
+  silent boolean := cdp_internal.referral_throttled(of_source);
 BEGIN
-  IF cdp_internal.referral_throttled(guessers) THEN
+  IF cdp_internal.referral_throttled(ARRAY(SELECT u FROM unnest(guessers) u WHERE u <> ALL (of_source))) THEN
     result := 'throttled';
     RETURN;
   END IF;
@@ -18,10 +22,14 @@ BEGIN
   ELSE
     result := 'found';
   END IF;
+  IF silent THEN
+    result := 'throttled';
+    suggestion := NULL;
+  END IF;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_lookup(text, bytea[]) IS
-'Looks a code up for somebody who sent it: result found, unknown_code (counted against him; suggestion as cdp.referral_code_check() gives it), or throttled (he has sent too many that are none; this one was not looked up).';
+'Looks a code up for somebody who sent it: result found, unknown_code (counted against him; suggestion as cdp.referral_code_check() gives it), or throttled: he has sent too many that are none, and this one was not looked up; or too many came by the source from where no address was told, and this one counts when it is a code (referral_code_id), but the answer does not say so.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_named_people() RETURNS bigint[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -30,11 +38,11 @@ BEGIN
   RETURN ARRAY(
     SELECT DISTINCT cdp_internal.identifier_root(v.identifier_id)
     FROM cdp_data.referral_conversion v JOIN cdp_data.referral_click h ON h.source_id = v.source_id AND h.source_key = v.named_click
-    WHERE v.named_click IS NOT NULL AND v.referral_click_id IS NULL AND h.is_test = v.is_test AND v.identifier_id > 0 ORDER BY 1);
+    WHERE v.named_click IS NOT NULL AND v.referral_click_id IS NULL AND h.is_test = v.is_test AND v.identifier_id > 0 AND v.recorded_at > clock_timestamp() - interval '90 days' ORDER BY 1);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_named_people() IS
-'The people of conversions whose named click came but is not tied to them yet: both were told in the same moment, or the click came by a load. cdp.referral_tick() ties them. Empty without any.';
+'The people of conversions whose named click came but is not tied to them yet: both were told in the same moment, or the click came by a load. cdp.referral_tick() ties them: a click decides nothing and waits for nobody. A click that comes 90 days after the conversion was told is not waited for. Empty without any.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_tie(roots bigint[]) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -53,23 +61,6 @@ $$;
 COMMENT ON FUNCTION cdp_internal.referral_tie(bigint[]) IS
 'Ties conversions of these roots, whom the caller holds, to the clicks that the shop had named before they were told. A click for a test is not tied to an order that is none: it is no evidence of it. Returns how many were tied.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.referral_named(src integer, keys text[]) RETURNS bigint
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
-AS $$
-DECLARE
-  people bigint[] := ARRAY(SELECT DISTINCT cdp_internal.identifier_root(v.identifier_id) FROM cdp_data.referral_conversion v WHERE v.source_id = src AND v.named_click = ANY (keys) AND v.identifier_id > 0);
-BEGIN
-  IF people = '{}' THEN
-    RETURN 0;
-  END IF;
-  PERFORM cdp_internal.referral_hold_people(people); -- before any row
-  PERFORM cdp_internal.referral_tie(people);
-  RETURN (SELECT count(*) FROM cdp_internal.referral_decide(people));
-END
-$$;
-COMMENT ON FUNCTION cdp_internal.referral_named(integer, text[]) IS
-'Ties conversions to clicks of these keys that the shop had named before they were told, and decides about their people. Returns how many referrals changed.';
-
 CREATE OR REPLACE FUNCTION cdp.referral_click(
   source text, source_key text, code text, clicked_at timestamptz DEFAULT now(), identifiers jsonb DEFAULT '{}', ip inet DEFAULT NULL, user_agent text DEFAULT NULL,
   device text DEFAULT NULL, referrer text DEFAULT NULL, url text DEFAULT NULL, channel text DEFAULT NULL, variant text DEFAULT '', asn bigint DEFAULT NULL, country text DEFAULT NULL,
@@ -86,6 +77,7 @@ DECLARE
   host text := left(lower(coalesce(cdp_internal.url_host(referrer), referrer, '')), 255);
   robot boolean := coalesce(bot, false) OR cdp_internal.is_bot_agent(user_agent);
   clean record;
+  added boolean;
   land text := upper(btrim(country));
 BEGIN
   IF land !~ '^[A-Z]{2}$' OR asn NOT BETWEEN 0 AND 4294967295 OR octet_length(channel) > 100 OR octet_length(variant) > 200 THEN
@@ -93,13 +85,17 @@ BEGIN
   END IF;
   c := cdp_internal.referral_lookup(code, cdp_internal.referral_guessers(k.source_id, ip, cdp_internal.known_customer(identifiers)));
   suggestion := c.suggestion;
-  IF c.result <> 'found' THEN
+  IF c.referral_code_id IS NULL THEN
     result := c.result;
     RETURN;
   END IF;
   SELECT x.referral_click_id, x.customer_id, x.identifier_id, x.referral_code_id, x.clicked_at, x.retracted_at INTO old
   FROM cdp_data.referral_click x WHERE x.source_id = k.source_id AND x.source_key = k.key;
   IF FOUND AND (old.referral_code_id <> c.referral_code_id OR old.clicked_at <> referral_click.clicked_at) THEN
+    IF c.result = 'throttled' THEN -- no answer says whether it is a code
+      result := c.result;
+      RETURN;
+    END IF;
     PERFORM cdp_internal.referral_differs(k.key, 'click');
   END IF;
   clean := cdp_internal.clean_identifiers(coalesce(identifiers, '{}'));
@@ -118,9 +114,14 @@ BEGIN
   VALUES (k.source_id, k.key, c.referral_code_id, c.referral_campaign_id, referral_click.clicked_at, t.identifier_id, t.home_id, t.touchpoint_id, cdp_internal.referral_digest('ip', host(cdp_internal.plain_ip(ip))),
     cdp_internal.referral_digest('net', cdp_internal.ip_network(ip)), cdp_internal.referral_digest('agent', user_agent), cdp_internal.referral_digest('device', device), host, asn, land, cdp_internal.is_paid_url(url), robot,
     coalesce(prefetch, false), c.is_test, coalesce(channel, c.channel), coalesce(variant, ''))
-  ON CONFLICT (source_id, source_key) DO UPDATE SET retracted_at = NULL WHERE x.retracted_at IS NOT NULL
+  -- One that the job or a batch took first lacks what only the call knows, and does not go with that load any more.
+  ON CONFLICT (source_id, source_key) DO UPDATE SET retracted_at = NULL, load_id = NULL, ip_digest = coalesce(x.ip_digest, excluded.ip_digest), net_digest = coalesce(x.net_digest, excluded.net_digest),
+    agent_digest = coalesce(x.agent_digest, excluded.agent_digest), device_digest = coalesce(x.device_digest, excluded.device_digest)
+  WHERE (x.referral_code_id, x.clicked_at) = (excluded.referral_code_id, excluded.clicked_at) AND (x.retracted_at IS NOT NULL OR x.load_id IS NOT NULL OR x.ip_digest IS NULL AND excluded.ip_digest IS NOT NULL
+    OR x.agent_digest IS NULL AND excluded.agent_digest IS NOT NULL OR x.device_digest IS NULL AND excluded.device_digest IS NOT NULL)
   RETURNING x.referral_click_id INTO referral_click_id;
   result := CASE WHEN old.referral_click_id IS NULL OR old.retracted_at IS NOT NULL THEN 'recorded' ELSE 'repeated' END;
+  added := referral_click_id IS NOT NULL AND result = 'repeated';
   IF referral_click_id IS NULL THEN
     SELECT x.referral_click_id, x.referral_code_id, x.clicked_at INTO old FROM cdp_data.referral_click x WHERE x.source_id = k.source_id AND x.source_key = k.key;
     IF old.referral_code_id <> c.referral_code_id OR old.clicked_at <> referral_click.clicked_at THEN
@@ -129,12 +130,19 @@ BEGIN
     referral_click_id := old.referral_click_id;
     result := 'repeated';
   END IF;
-  PERFORM cdp_internal.referral_named(k.source_id, ARRAY[k.key]);
   customer_id := cdp_internal.identifier_root(t.identifier_id);
+  IF added AND t.home_id IS NOT NULL THEN -- the job looks again
+    PERFORM cdp_internal.feed_write(ARRAY[t.home_id], 'identify');
+  END IF;
+  IF c.result = 'throttled' THEN
+    result := c.result;
+    referral_click_id := NULL;
+    customer_id := NULL;
+  END IF;
 END
 $$;
 COMMENT ON FUNCTION cdp.referral_click(text, text, text, timestamptz, jsonb, inet, text, text, text, text, text, text, bigint, text, boolean, boolean) IS
-'Tells that somebody came by a referral link: SELECT * FROM cdp.referral_click(''web'', ''hit 881'', ''K7M4-Q2TX-Q'', now(), ''{"cookie": "..."}'', ''203.0.113.9'', ''Mozilla/5.0 ...''). With an identifier that can identify somebody it is a touchpoint of kind referral_click, too, of the channel Referral Program. ip, user_agent and device are kept as keyed digests only (not at all without a key file); referrer is an address or a host, url that of the page, looked at for click ids of advertisements; channel NULL: that of the code. bot: told so, or by its name (cdp_internal.is_bot_agent()); prefetch: fetched ahead. result: recorded; repeated (the same source_key, nothing is changed); unknown_code (nothing is kept; suggestion: what may be meant); throttled (too many codes that are none from this address or person: cdp_data.setting.referral_guesses); suppressed (an erased person, nothing is kept). customer_id: the visitor, NULL when nothing identifies him. A code that has expired is recorded; whether a click counts is decided with the conversion. Errors: 23505 the key is that of another record; 22023 unknown source, no key, bad country; 22008 no credible time.';
+'Tells that somebody came by a referral link: SELECT * FROM cdp.referral_click(''web'', ''hit 881'', ''K7M4-Q2TX-Q'', now(), ''{"cookie": "..."}'', ''203.0.113.9'', ''Mozilla/5.0 ...''). With an identifier that can identify somebody it is a touchpoint of kind referral_click, too, of the channel Referral Program. ip, user_agent and device are kept as keyed digests only (not at all without a key file); referrer is an address or a host, url that of the page, looked at for click ids of advertisements; channel NULL: that of the code. bot: told so, or by its name (cdp_internal.is_bot_agent()); prefetch: fetched ahead. result: recorded; repeated (the same source_key: nothing is changed, but addresses and browsers that the first record lacks are added); unknown_code (nothing is kept; suggestion: what may be meant); throttled (too many codes that are none from this address or person: cdp_data.setting.referral_guesses; where no address is told, from the source: then a good code is recorded all the same, and nothing else is told); suppressed (an erased person, nothing is kept). customer_id: the visitor, NULL when nothing identifies him. A code that has expired is recorded; whether a click counts is decided with the conversion. Errors: 23505 the key is that of another record; 22023 unknown source, no key, bad country; 22008 no credible time.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.customer_identifiers(customer bigint) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -163,12 +171,16 @@ DECLARE
 BEGIN
   PERFORM cdp_internal.require_text('channel', channel, 100);
   c := cdp_internal.referral_lookup(code, cdp_internal.referral_guessers(k.source_id, NULL, NULL));
-  IF c.result <> 'found' THEN
+  IF c.referral_code_id IS NULL THEN
     result := c.result;
     RETURN;
   END IF;
   SELECT x.referral_share_id, x.referral_code_id, x.shared_at, x.channel, x.retracted_at INTO old FROM cdp_data.referral_share x WHERE x.source_id = k.source_id AND x.source_key = k.key;
   IF FOUND AND (old.referral_code_id, old.shared_at, old.channel) <> (c.referral_code_id, referral_share.shared_at, referral_share.channel) THEN
+    IF c.result = 'throttled' THEN -- no answer says whether it is a code
+      result := c.result;
+      RETURN;
+    END IF;
     PERFORM cdp_internal.referral_differs(k.key, 'share');
   END IF;
   to_whom := cdp_internal.clean_identifiers(coalesce(recipient, '{}'));
@@ -184,7 +196,7 @@ BEGIN
   INSERT INTO cdp_data.referral_share AS x (source_id, source_key, referral_code_id, referral_campaign_id, customer_id, channel, shared_at, touchpoint_id, recipient_digest, is_test)
   VALUES (k.source_id, k.key, c.referral_code_id, c.referral_campaign_id, c.customer_id, channel, referral_share.shared_at, t.touchpoint_id,
     CASE WHEN to_whom.type_ids <> '{}' THEN cdp_internal.referral_digest('recipient', to_whom.type_ids[1] || ':' || to_whom.vals[1]) END, c.is_test)
-  ON CONFLICT (source_id, source_key) DO UPDATE SET retracted_at = NULL WHERE x.retracted_at IS NOT NULL RETURNING x.referral_share_id INTO referral_share_id;
+  ON CONFLICT (source_id, source_key) DO UPDATE SET retracted_at = NULL, load_id = NULL WHERE x.retracted_at IS NOT NULL OR x.load_id IS NOT NULL AND (x.referral_code_id, x.shared_at, x.channel) = (excluded.referral_code_id, excluded.shared_at, excluded.channel) RETURNING x.referral_share_id INTO referral_share_id;
   IF referral_share_id IS NULL THEN
     SELECT x.referral_share_id, x.referral_code_id, x.shared_at, x.channel, x.retracted_at INTO old FROM cdp_data.referral_share x WHERE x.source_id = k.source_id AND x.source_key = k.key;
     IF (old.referral_code_id, old.shared_at, old.channel) <> (c.referral_code_id, referral_share.shared_at, referral_share.channel) THEN
@@ -193,7 +205,11 @@ BEGIN
   END IF;
   result := CASE WHEN referral_share_id IS NULL OR old.referral_share_id IS NOT NULL AND old.retracted_at IS NULL THEN 'repeated' ELSE 'recorded' END;
   referral_share_id := coalesce(referral_share_id, (SELECT x.referral_share_id FROM cdp_data.referral_share x WHERE x.source_id = k.source_id AND x.source_key = k.key));
+  IF c.result = 'throttled' THEN
+    result := c.result;
+    referral_share_id := NULL;
+  END IF;
 END
 $$;
 COMMENT ON FUNCTION cdp.referral_share(text, text, text, text, timestamptz, jsonb) IS
-'Tells that an advocate shared his link or code on a channel: a touchpoint of kind share of his, for the funnel. recipient: the address it was sent to, {"email": "..."}; only its keyed digest is kept, and it ties him to the advocate when nothing stronger does. result: recorded, repeated, unknown_code, throttled (wrong codes of shares are counted for the source), suppressed. Errors as cdp.referral_click().';
+'Tells that an advocate shared his link or code on a channel: a touchpoint of kind share of his, for the funnel. recipient: the address it was sent to, {"email": "..."}; only its keyed digest is kept, and it ties him to the advocate when nothing stronger does. result: recorded, repeated, unknown_code, throttled (wrong codes of shares are counted for the source; a good one is recorded all the same, and not told), suppressed. Errors as cdp.referral_click().';

@@ -259,15 +259,54 @@ END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_brought(bigint[]) IS 'Roots of the people for whom one of these roots is or was the advocate.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.referral_circle(roots bigint[], changed boolean DEFAULT false) RETURNS SETOF bigint
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET plan_cache_mode = force_custom_plan
+AS $$
+DECLARE
+  ring bigint[] := ARRAY(SELECT DISTINCT u FROM unnest(roots) u WHERE u IS NOT NULL);
+BEGIN
+  IF changed THEN
+    ring := ARRAY(SELECT u FROM unnest(ring) u UNION SELECT cdp_internal.identifier_root(c.identifier_id) FROM cdp_internal.members_of(ring) m JOIN cdp_data.referral_conversion c ON c.customer_id = m.home_id WHERE c.identifier_id > 0
+      UNION SELECT b FROM cdp_internal.referral_brought(ring) b);
+  END IF;
+  IF EXISTS (SELECT FROM cdp_data.referral_terms t WHERE t.levels = 2) THEN
+    ring := ARRAY(SELECT u FROM unnest(ring) u UNION SELECT b FROM cdp_internal.referral_brought(ring) b);
+  END IF;
+  RETURN QUERY SELECT u FROM unnest(ring) u WHERE u > 0 ORDER BY u;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.referral_circle(bigint[], boolean) IS
+'Everybody whom a decision about these roots may touch, to be held in one go before the first row: themselves; changed (the job): those who share a home with them and those whom they brought, who are decided with them; and where terms have two levels those whom all of these brought, whose second level they are. In order, each once.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.referral_hold_people(roots bigint[]) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  PERFORM cdp_internal.lock_customers(NULL, false, roots || CASE WHEN EXISTS (SELECT FROM cdp_data.referral_terms t WHERE t.levels = 2) THEN ARRAY(SELECT b FROM cdp_internal.referral_brought(roots) b) END);
+  PERFORM cdp_internal.lock_customers(NULL, false, ARRAY(SELECT u FROM cdp_internal.referral_circle(roots) u));
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_hold_people(bigint[]) IS
 'Holds these roots until the transaction ends, so that nobody merges, parts or decides about them; and where terms have two levels those whom they brought, whose second level they are. Everybody does so before he writes a row about them, and all at once: nobody waits for another in a circle.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.referral_hold_ahead(shown jsonb[]) RETURNS void
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+DECLARE
+  known bigint[];
+BEGIN
+  IF EXISTS (SELECT FROM cdp_data.referral_terms t WHERE t.levels = 2) THEN
+    known := ARRAY(
+      SELECT DISTINCT cdp_internal.identifier_root(i.identifier_id)
+      FROM unnest(shown) s CROSS JOIN LATERAL cdp_internal.clean_identifiers(coalesce((SELECT jsonb_object_agg(e.key, e.value) FROM jsonb_each(CASE jsonb_typeof(s) WHEN 'object' THEN s END) e JOIN cdp_data.identifier_type_all k ON k.name = e.key), '{}')) c
+        CROSS JOIN LATERAL unnest(c.type_ids, c.vals) AS v (t, x) JOIN cdp_data.identifier i ON i.type_id = v.t AND i.value = v.x);
+    IF known <> '{}' THEN
+      PERFORM cdp_internal.referral_hold_people(known);
+    END IF;
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.referral_hold_ahead(jsonb[]) IS
+'Where terms have two levels: holds the circle of everybody whom one of these identifiers shows, before a touchpoint is written, which holds them alone. Nothing where terms have one level.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_decide(roots bigint[], as_of timestamptz DEFAULT NULL, settle boolean DEFAULT true) RETURNS SETOF bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off

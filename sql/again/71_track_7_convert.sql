@@ -62,7 +62,8 @@ BEGIN
     c := cdp_internal.referral_lookup(told, cdp_internal.referral_guessers(k.source_id, ip, known));
     code_result := c.result;
     suggestion := c.suggestion;
-    content := content || CASE WHEN c.referral_code_id IS NULL THEN '{}' ELSE jsonb_build_object('referral_code_id', c.referral_code_id) END;
+    -- What was not looked up stays on the touchpoint: the job does, and tells nobody.
+    content := content || CASE WHEN c.referral_code_id IS NOT NULL THEN jsonb_build_object('referral_code_id', c.referral_code_id) WHEN c.result = 'throttled' AND octet_length(told) <= 200 THEN jsonb_build_object('referral_code', told) ELSE '{}' END;
   ELSE
     SELECT NULL::bigint AS referral_code_id, NULL::boolean AS is_test INTO c;
   END IF;
@@ -71,6 +72,7 @@ BEGIN
     content := content || CASE WHEN named IS NULL THEN '{}' ELSE jsonb_build_object('referral_click_id', named) END;
   END IF;
   test := coalesce(is_test, false) OR coalesce(c.is_test, false) OR coalesce(test, false);
+  PERFORM cdp_internal.referral_hold_ahead(ARRAY[identifiers]);
   t := cdp_internal.referral_touch(source, sort, identifiers, content || CASE WHEN eligible IS NULL OR eligible = money.amount THEN '{}' ELSE jsonb_build_object('eligible', eligible) END,
     referral_convert.occurred_at, k.key, money.amount, money.code, '{}', NULL, CASE WHEN test THEN 2 ELSE 0 END);
   IF t.status = 'suppressed' THEN
@@ -83,7 +85,7 @@ BEGIN
   SELECT x.* INTO old FROM cdp_data.referral_conversion x WHERE x.source_id = k.source_id AND x.source_key = k.key;
   -- A code that the first record lacks (a load that had none, a call that was throttled) is an addition; none is nothing told.
   IF FOUND AND ((old.kind, old.occurred_at, old.value_minor, coalesce(old.currency, money.code)) IS DISTINCT FROM
-      (sort, referral_convert.occurred_at, coalesce(cdp_internal.referral_minor(money.amount, money.code), 0), money.code) OR coalesce(old.referral_code_id <> c.referral_code_id, false)) THEN
+      (sort, referral_convert.occurred_at, coalesce(cdp_internal.referral_minor(money.amount, money.code), 0), money.code) OR coalesce(old.referral_code_id <> c.referral_code_id AND code_result <> 'throttled', false)) THEN
     PERFORM cdp_internal.referral_differs(k.key, 'conversion');
   END IF;
   INSERT INTO cdp_data.referral_conversion AS x (source_id, source_key, kind, occurred_at, identifier_id, customer_id, touchpoint_id, referral_code_id, referral_click_id, claimed_customer_id, value_minor, eligible_minor, currency,
@@ -120,7 +122,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.referral_convert(text, text, text, timestamptz, jsonb, numeric, text, numeric, text, text, jsonb, inet, text, text, text, text, jsonb, boolean) IS
-'Tells that somebody registered or bought, with what may tie him to an advocate: SELECT * FROM cdp.referral_convert(''shop'', ''order 11'', ''purchase'', now(), ''{"email": "..."}'', 99.90, ''EUR'', code => ''K7M4-Q2TX-Q''). A touchpoint of that kind, too (cdp.track()); one that came with a load under the same key and time is taken as it is. value in currency (NULL: that of the reports); eligible: what rewards count, net of tax, shipping and discounts (NULL: value). code: typed (NULL: the property referral_code); click: the source_key of the click in the same source, where the shop knows it (one that is told later is waited for; a click for a test that is told after an order that is none does not count for it); advocate: {"email" or "phone": ...} that the person gave. Clicks of the same person are found without being named. Then decides who referred him (cdp_internal.referral_decide()). result: recorded, repeated (the same source_key: nothing is changed, but a code and what else the first record lacks is added), suppressed (an erased person, nothing is kept). referral_id, state and reason of the referral that the conversion goes with; no_evidence without one. code_result: found, unknown_code (with a suggestion) or throttled; the conversion is recorded all the same. Errors: 23505 another record came under the key; 22023 unknown source, kind or currency, no identifier, bad amounts; 22003 value out of range; 22008 no credible time.';
+'Tells that somebody registered or bought, with what may tie him to an advocate: SELECT * FROM cdp.referral_convert(''shop'', ''order 11'', ''purchase'', now(), ''{"email": "..."}'', 99.90, ''EUR'', code => ''K7M4-Q2TX-Q''). A touchpoint of that kind, too (cdp.track()); one that came with a load under the same key and time is taken as it is. value in currency (NULL: that of the reports); eligible: what rewards count, net of tax, shipping and discounts (NULL: value). code: typed (NULL: the property referral_code); click: the source_key of the click in the same source, where the shop knows it (one that is told later is waited for; a click for a test that is told after an order that is none does not count for it); advocate: {"email" or "phone": ...} that the person gave. Clicks of the same person are found without being named. Then decides who referred him (cdp_internal.referral_decide()). result: recorded, repeated (the same source_key: nothing is changed, but a code and what else the first record lacks is added), suppressed (an erased person, nothing is kept). referral_id, state and reason of the referral that the conversion goes with; no_evidence without one. code_result: found, unknown_code (with a suggestion) or throttled; the conversion is recorded all the same, and a code that was not looked up is by the job (it stays in the property referral_code). Errors: 23505 another record came under the key; 22023 unknown source, kind or currency, no identifier, bad amounts; 22003 value out of range; 22008 no credible time.';
 
 CREATE OR REPLACE FUNCTION cdp.referral_refund(source text, source_key text, conversion_key text, amount numeric, refunded_at timestamptz DEFAULT now(), eligible numeric DEFAULT NULL,
   OUT result text, OUT referral_refund_id bigint, OUT referral_id bigint)
@@ -152,13 +154,13 @@ BEGIN
   IF FOUND AND (old.referral_conversion_id, old.refunded_at, old.amount_minor) <> (c.referral_conversion_id, referral_refund.refunded_at, minor) THEN
     PERFORM cdp_internal.referral_differs(k.key, 'refund');
   END IF;
+  root := coalesce(cdp_internal.identifier_root(c.identifier_id), cdp_internal.root_of(c.customer_id));
+  PERFORM cdp_internal.referral_hold_people(ARRAY[root]) WHERE root IS NOT NULL; -- before the touchpoint
   SELECT NULL::bigint AS touchpoint_id INTO t;
   IF c.identifier IS NOT NULL AND c.touchpoint_id IS NOT NULL THEN
     t := cdp_internal.referral_touch(source, 'refund', jsonb_build_object(c.type, c.identifier), CASE WHEN eligible IS NULL OR eligible = amount THEN '{}' ELSE jsonb_build_object('eligible', eligible) END,
       referral_refund.refunded_at, k.key, -amount, c.currency, '{}', c.source_key, CASE WHEN c.is_test THEN 2 ELSE 0 END);
   END IF;
-  root := coalesce(cdp_internal.identifier_root(c.identifier_id), cdp_internal.root_of(c.customer_id));
-  PERFORM cdp_internal.referral_hold_people(ARRAY[root]) WHERE root IS NOT NULL;
   INSERT INTO cdp_data.referral_refund AS x (source_id, source_key, referral_conversion_id, refunded_at, amount_minor, customer_id, touchpoint_id)
   VALUES (k.source_id, k.key, c.referral_conversion_id, referral_refund.refunded_at, minor, c.customer_id, t.touchpoint_id)
   ON CONFLICT (source_id, source_key) DO UPDATE SET retracted_at = NULL WHERE x.retracted_at IS NOT NULL RETURNING x.referral_refund_id INTO referral_refund_id;

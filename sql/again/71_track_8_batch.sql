@@ -71,10 +71,10 @@ DECLARE
   load bigint;
 BEGIN
   IF types = '{}' THEN
-    IF kind IS DISTINCT FROM 'referral_click' OR NOT EXISTS (SELECT FROM pg_temp.cdp_referral_row r WHERE r.code IS NULL) THEN
+    IF kind IS NULL OR NOT EXISTS (SELECT FROM pg_temp.cdp_referral_row r WHERE r.code IS NULL) THEN
       RETURN NULL;
     END IF;
-    types := '{cookie}'; -- a load of nobody's clicks, so that it can be taken back
+    types := '{cookie}'; -- a load of nobody's clicks, or of shares that are no touchpoints, so that it can be taken back
   END IF;
   -- Names of types come from the catalogue of types.
   EXECUTE format('CREATE TEMP TABLE cdp_referral_stage AS
@@ -124,11 +124,15 @@ AS $$
 DECLARE
   src integer;
   load bigint;
+  people bigint[];
 BEGIN
   PERFORM cdp_internal.require_setup();
   src := cdp_internal.source_of(source);
   rows_read := cdp_internal.referral_batch_read(src, clicks, 'click');
   load := cdp_internal.referral_batch_touch(source, src, 'referral_click');
+  -- Counted before: what only gets its address is not new.
+  recorded := (SELECT count(*) FROM pg_temp.cdp_referral_row r WHERE r.code IS NULL AND NOT EXISTS (SELECT FROM cdp_data.referral_click h WHERE h.source_id = src AND h.source_key = r.source_key AND h.retracted_at IS NULL));
+  WITH told AS (
   INSERT INTO cdp_data.referral_click AS h (source_id, source_key, referral_code_id, referral_campaign_id, clicked_at, identifier_id, customer_id, touchpoint_id, ip_digest, net_digest, agent_digest, device_digest,
     referrer_host, asn, country, paid, bot, prefetch, is_test, channel, variant, load_id)
   SELECT src, r.source_key, c.referral_code_id, c.referral_campaign_id, cdp_internal.parse_time(r.occurred_at, 'UTC'), t.identifier_id, t.customer_id, t.touchpoint_id, cdp_internal.referral_digest('ip', host(r.address_ip)),
@@ -138,9 +142,16 @@ BEGIN
   FROM pg_temp.cdp_referral_row r JOIN cdp_data.referral_code c ON c.referral_code_id = r.code_id LEFT JOIN cdp_data.touchpoint_key k ON k.source_id = src AND k.source_key = r.source_key
     LEFT JOIN cdp_data.touchpoint t ON (t.customer_id, t.occurred_at, t.touchpoint_id) = (k.customer_id, k.occurred_at, k.touchpoint_id)
   WHERE r.code IS NULL ORDER BY r.n
-  ON CONFLICT (source_id, source_key) DO UPDATE SET retracted_at = NULL, load_id = excluded.load_id WHERE h.retracted_at IS NOT NULL;
-  GET DIAGNOSTICS recorded = ROW_COUNT;
-  PERFORM cdp_internal.referral_named(src, ARRAY(SELECT r.source_key FROM pg_temp.cdp_referral_row r WHERE r.code IS NULL));
+  -- One that the job took first lacks what only the batch knows.
+  ON CONFLICT (source_id, source_key) DO UPDATE SET retracted_at = NULL, load_id = CASE WHEN h.retracted_at IS NULL THEN h.load_id ELSE excluded.load_id END, ip_digest = coalesce(h.ip_digest, excluded.ip_digest),
+    net_digest = coalesce(h.net_digest, excluded.net_digest), agent_digest = coalesce(h.agent_digest, excluded.agent_digest), device_digest = coalesce(h.device_digest, excluded.device_digest)
+  WHERE h.retracted_at IS NOT NULL OR h.ip_digest IS NULL AND excluded.ip_digest IS NOT NULL OR h.agent_digest IS NULL AND excluded.agent_digest IS NOT NULL OR h.device_digest IS NULL AND excluded.device_digest IS NOT NULL
+  RETURNING h.customer_id
+  )
+  SELECT array_agg(DISTINCT t.customer_id) INTO people FROM told t WHERE t.customer_id > 0;
+  IF people IS NOT NULL THEN
+    PERFORM cdp_internal.feed_write(people, 'identify'); -- the job decides
+  END IF;
   SELECT e.load_id, e.refused INTO load_id, quarantined FROM cdp_internal.referral_batch_end(src, load) e;
 END
 $$;
@@ -160,6 +171,7 @@ BEGIN
   PERFORM cdp_internal.require_setup();
   src := cdp_internal.source_of(source);
   rows_read := cdp_internal.referral_batch_read(src, conversions, 'conversion');
+  PERFORM cdp_internal.referral_hold_ahead(ARRAY(SELECT r.ids FROM pg_temp.cdp_referral_row r WHERE r.code IS NULL));
   load := cdp_internal.referral_batch_touch(source, src, NULL);
   CREATE TEMP TABLE cdp_referral_touch ON COMMIT DROP AS
   SELECT r.n, r.source_key, r.code_id, h.referral_click_id AS click_id, t.touchpoint_id, t.customer_id, t.identifier_id, t.occurred_at, y.name AS kind, t.flags, CASE WHEN h.referral_click_id IS NULL THEN CASE WHEN octet_length(r.click) <= 800 THEN nullif(btrim(r.click), '') END END AS named_click, t.value, t.currency, t.properties, cdp_internal.identifier_root(t.identifier_id) AS root
@@ -211,25 +223,26 @@ BEGIN
   src := cdp_internal.source_of(source);
   rows_read := cdp_internal.referral_batch_read(src, shares, 'share');
   load := cdp_internal.referral_batch_touch(source, src, 'share');
-  INSERT INTO cdp_data.referral_share AS x (source_id, source_key, referral_code_id, referral_campaign_id, customer_id, channel, shared_at, touchpoint_id, recipient_digest, is_test)
+  INSERT INTO cdp_data.referral_share AS x (source_id, source_key, referral_code_id, referral_campaign_id, customer_id, channel, shared_at, touchpoint_id, recipient_digest, is_test, load_id)
   SELECT src, r.source_key, c.referral_code_id, c.referral_campaign_id, c.customer_id, r.channel, cdp_internal.parse_time(r.occurred_at, 'UTC'), k.touchpoint_id,
-    cdp_internal.referral_digest('recipient', w.type_ids[1] || ':' || w.vals[1]), c.is_test
+    cdp_internal.referral_digest('recipient', w.type_ids[1] || ':' || w.vals[1]), c.is_test, CASE WHEN k.touchpoint_id IS NULL THEN load END
   FROM pg_temp.cdp_referral_row r JOIN cdp_data.referral_code c ON c.referral_code_id = r.code_id LEFT JOIN cdp_data.touchpoint_key k ON k.source_id = src AND k.source_key = r.source_key
     CROSS JOIN LATERAL cdp_internal.clean_identifiers(CASE WHEN jsonb_typeof(r.recipient) = 'object' THEN r.recipient ELSE '{}' END) w
   WHERE r.code IS NULL ORDER BY r.n
-  ON CONFLICT (source_id, source_key) DO UPDATE SET retracted_at = NULL WHERE x.retracted_at IS NOT NULL;
+  ON CONFLICT (source_id, source_key) DO UPDATE SET retracted_at = NULL, load_id = excluded.load_id WHERE x.retracted_at IS NOT NULL;
   GET DIAGNOSTICS recorded = ROW_COUNT;
   SELECT e.load_id, e.refused INTO load_id, quarantined FROM cdp_internal.referral_batch_end(src, load) e;
 END
 $$;
 COMMENT ON FUNCTION cdp.load_referral_shares(text, jsonb) IS
-'Takes shares in a batch: SELECT * FROM cdp.load_referral_shares(''web'', ''[{"source_key": "share 1", "occurred_at": "2026-02-01T10:00:00Z", "code": "K7M4-Q2TX-Q", "channel": "email", "recipient": {"email": "..."}}]''). Keys of a row as the arguments of cdp.referral_share(); times without offset are UTC. They are touchpoints of their advocates, of one load of cdp.load_events(). Rows that are no share, or whose key is that of another record, go to cdp_data.quarantine. Returns the load (NULL when none was needed), the rows, those that were new, and those not taken. Errors: 22023 no array or unknown source, 55000 the source has a contract for events.';
+'Takes shares in a batch: SELECT * FROM cdp.load_referral_shares(''web'', ''[{"source_key": "share 1", "occurred_at": "2026-02-01T10:00:00Z", "code": "K7M4-Q2TX-Q", "channel": "email", "recipient": {"email": "..."}}]''). Keys of a row as the arguments of cdp.referral_share(); times without offset are UTC. They are touchpoints of their advocates, of one load of cdp.load_events(). Rows that are no share, or whose key is that of another record, go to cdp_data.quarantine. Returns the load (NULL when no row was good), the rows, those that were new, and those not taken. Errors: 22023 no array or unknown source, 55000 the source has a contract for events.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.load_changed_referral_track(load bigint, to_state text) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   changed bigint[];
+  codes bigint[];
   people bigint[];
 BEGIN
   WITH u AS (
@@ -244,7 +257,18 @@ BEGIN
       PERFORM cdp_internal.feed_write(people, CASE to_state WHEN 'reverted' THEN 'revert' ELSE 'retry' END);
     END IF;
   END IF;
+  WITH u AS (
+    UPDATE cdp_data.referral_share s SET retracted_at = CASE to_state WHEN 'reverted' THEN clock_timestamp() END
+    WHERE s.load_id = load AND (s.retracted_at IS NULL) = (to_state = 'reverted') RETURNING s.referral_code_id
+  )
+  SELECT array_agg(DISTINCT u.referral_code_id) INTO codes FROM u;
+  IF codes IS NOT NULL THEN
+    people := ARRAY(SELECT DISTINCT v.customer_id FROM cdp_data.referral r JOIN cdp_data.referral_conversion v ON v.referral_conversion_id = r.first_conversion_id WHERE r.referral_code_id = ANY (codes) AND r.method = 'share' AND v.customer_id > 0);
+    IF people <> '{}' THEN
+      PERFORM cdp_internal.feed_write(people, CASE to_state WHEN 'reverted' THEN 'revert' ELSE 'retry' END);
+    END IF;
+  END IF;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.load_changed_referral_track(bigint, text) IS
-'When a load is reverted or put in again: the clicks of nobody known that came with it, which have no touchpoint, go or come back, and the job decides again about those who are tied to them.';
+'When a load is reverted or put in again: clicks of nobody known and shares of advocates without an identifier that came with it, which have no touchpoint, go or come back, and the job decides again about those who are tied to them.';

@@ -209,7 +209,7 @@ BEGIN
       UNION SELECT cdp_internal.identifier_root(t.identifier_id) FROM unnest(feed.homes, feed.froms, feed.tos) AS w (home, f, u) CROSS JOIN LATERAL (
         SELECT x.identifier_id FROM cdp_data.touchpoint x WHERE x.customer_id = w.home AND x.occurred_at BETWEEN w.f AND w.u AND x.kind_id = ANY (kinds) AND x.properties ? 'referral_code' OFFSET 0) t);
     -- All of them at once and before any row, as every call does: nobody waits for another in a circle.
-    PERFORM cdp_internal.lock_customers(NULL, false, ARRAY(SELECT u FROM unnest(roots) u WHERE u IS NOT NULL UNION SELECT b FROM cdp_internal.referral_brought(roots) b));
+    PERFORM cdp_internal.lock_customers(NULL, false, ARRAY(SELECT u FROM cdp_internal.referral_circle(roots, changed => true) u));
     roots := ARRAY(SELECT DISTINCT cdp_internal.root_of(u) FROM unnest(roots) u WHERE cdp_internal.root_of(u) IS NOT NULL ORDER BY 1);
     taken := cdp_internal.referral_take(ARRAY(SELECT DISTINCT m.home_id FROM cdp_internal.members_of(roots) m));
     followed := cdp_internal.referral_follow(roots) + cdp_internal.referral_tie(roots);

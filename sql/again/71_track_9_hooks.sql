@@ -93,6 +93,17 @@ BEGIN
   UPDATE cdp_data.referral_share s SET customer_id = advocate, source_key = 'erased ' || s.referral_share_id, channel = '', touchpoint_id = CASE WHEN fresh IS NULL THEN NULL ELSE s.touchpoint_id END WHERE s.customer_id = ANY (customers);
   GET DIAGNOSTICS n = ROW_COUNT;
   RETURN QUERY SELECT 'cdp_data.referral_share', 'unlink', erase_of_referral_track.n;
+  -- The text of a code may be a name: out of the touchpoints of those who came by it, where the number takes its place.
+  UPDATE cdp_data.touchpoint t SET properties = (t.properties - 'referral_code') || jsonb_build_object('referral_code_id', x.referral_code_id)
+  FROM (
+      SELECT v.touchpoint_id, c.referral_code_id, c.code FROM cdp_data.referral_code c JOIN cdp_data.referral_conversion v USING (referral_code_id) WHERE c.customer_id = ANY (customers) AND v.touchpoint_id IS NOT NULL
+      UNION SELECT h.touchpoint_id, c.referral_code_id, c.code FROM cdp_data.referral_code c JOIN cdp_data.referral_click h USING (referral_code_id) WHERE c.customer_id = ANY (customers) AND h.touchpoint_id IS NOT NULL) x
+    JOIN cdp_data.touchpoint_key k ON k.touchpoint_id = x.touchpoint_id
+  WHERE t.customer_id = k.customer_id AND t.occurred_at = k.occurred_at AND t.touchpoint_id = k.touchpoint_id AND jsonb_typeof(t.properties -> 'referral_code') = 'string' AND cdp_internal.referral_code_fold(t.properties ->> 'referral_code') = x.code;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  IF erase_of_referral_track.n > 0 THEN
+    RETURN QUERY SELECT 'cdp_data.touchpoint', 'clear', erase_of_referral_track.n;
+  END IF;
   -- The number of a code stays, so that it never means anybody else.
   UPDATE cdp_data.referral_code c SET customer_id = advocate, code = 'erased--' || c.referral_code_id, kind = 'vanity',
     revoked_at = coalesce(c.revoked_at, clock_timestamp()), revoked_reason = 'erased', erased_at = clock_timestamp()
@@ -103,7 +114,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.erase_of_referral_track(bigint[], bigint[], bigint[], bigint, text) IS
-'Takes a person out of the referrals: clicks move to the unlinked customer or go; conversions, refunds, shares and referrals stay as amounts and times of nobody, because rewards of others stand on them; codes end and lose their text. As advocate he has one number in all of them afterwards (fresh, or in mode delete one of cdp_internal.referral_stranger()), so that whom he brought stays referred. Returns what was done per table.';
+'Takes a person out of the referrals: clicks move to the unlinked customer or go; conversions, refunds, shares and referrals stay as amounts and times of nobody, because rewards of others stand on them; codes end and lose their text, also in the touchpoints of conversions and clicks that came by them (property referral_code becomes referral_code_id). As advocate he has one number in all of them afterwards (fresh, or in mode delete one of cdp_internal.referral_stranger()), so that whom he brought stays referred. Returns what was done per table.';
 
 CREATE OR REPLACE PROCEDURE cdp_internal.maintain_room_referral_track()
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp

@@ -114,6 +114,8 @@ CREATE TABLE IF NOT EXISTS cdp_data.referral_share (
   retracted_at timestamptz,
   UNIQUE (source_id, source_key)
 );
+ALTER TABLE cdp_data.referral_share ADD COLUMN IF NOT EXISTS load_id bigint;
+CREATE INDEX IF NOT EXISTS referral_share_load_idx ON cdp_data.referral_share (load_id) WHERE load_id IS NOT NULL;
 CREATE INDEX IF NOT EXISTS referral_share_code_idx ON cdp_data.referral_share (referral_code_id, shared_at);
 CREATE INDEX IF NOT EXISTS referral_share_customer_idx ON cdp_data.referral_share (customer_id);
 CREATE INDEX IF NOT EXISTS referral_share_recipient_idx ON cdp_data.referral_share (recipient_digest) WHERE recipient_digest IS NOT NULL;
@@ -121,6 +123,7 @@ CREATE INDEX IF NOT EXISTS referral_share_touchpoint_idx ON cdp_data.referral_sh
 COMMENT ON TABLE cdp_data.referral_share IS 'Advocates who shared their link or code, each act once.';
 COMMENT ON COLUMN cdp_data.referral_share.customer_id IS 'The advocate: that of the code.';
 COMMENT ON COLUMN cdp_data.referral_share.touchpoint_id IS 'The touch of the advocate; NULL: he has no identifier by which one could be written.';
+COMMENT ON COLUMN cdp_data.referral_share.load_id IS 'The load of a share in a batch that is no touchpoint; NULL: of others the touchpoint tells, calls have none.';
 COMMENT ON COLUMN cdp_data.referral_share.recipient_digest IS 'Keyed digest of the address to which it was sent, never the address; NULL: not told, or no key file is set.';
 
 -- step: referral_conversion

@@ -1,7 +1,7 @@
 -- Who referred whom: each rule of the attribution at its border, what merges, unmerges, late news and refunds change, and that
 -- doing it again changes nothing. Fraud is not asked here: no evidence of it is given.
 BEGIN;
-SELECT plan(82);
+SELECT plan(83);
 SET timezone = 'Pacific/Chatham';
 SELECT cdp.add_source('web'), cdp.add_source('shop') \g /dev/null
 SELECT cdp.identify('shop', jsonb_build_object('user_id', u)) FROM unnest('{anna,ben,carl,dora,eve,fay}'::text[]) u \g /dev/null
@@ -100,7 +100,9 @@ SELECT is(pg_temp.buy('b42', pg_temp.m('p42'), '2026-02-01 10:01:00+00', ip => '
 -- A click that the shop names before it is told.
 SELECT is(pg_temp.buy('b43', pg_temp.m('p43'), '2026-02-02 10:00+00', click => 'c43'), NULL, 'a click that nobody told of yet');
 SELECT pg_temp.click('c43', '{}', 'friends-of-ben', '2026-02-01 10:00+00') \g /dev/null
-SELECT is((SELECT concat_ws(' ', x.state, x.method, x.referral_click_id IS NOT NULL, c.named_click) FROM cdp_data.referral x JOIN cdp_data.referral_conversion c ON c.referral_conversion_id = x.first_conversion_id WHERE c.source_key = 'b43'), 'approved click t', 'counts when it comes');
+SELECT is((SELECT count(*) FROM cdp_data.referral x JOIN cdp_data.referral_conversion c ON c.referral_conversion_id = x.first_conversion_id WHERE c.source_key = 'b43'), 0::bigint, 'a click decides nothing and holds nobody');
+SELECT people FROM cdp.referral_tick() \g /dev/null
+SELECT is((SELECT concat_ws(' ', x.state, x.method, x.referral_click_id IS NOT NULL, c.named_click) FROM cdp_data.referral x JOIN cdp_data.referral_conversion c ON c.referral_conversion_id = x.first_conversion_id WHERE c.source_key = 'b43'), 'approved click t', 'the job ties it');
 -- One for tests is none of an order that was told as a real one.
 SELECT cdp.issue_referral_code('friends', pg_temp.who('anna'), 'trial-late', is_test => true, issued_at => '2026-01-05 00:00+00') \g /dev/null
 SELECT pg_temp.buy('b44', pg_temp.m('p44'), '2026-02-02 10:00+00', click => 'c44') \g /dev/null

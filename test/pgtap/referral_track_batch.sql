@@ -1,5 +1,5 @@
 -- Batches of clicks and conversions: the same as one by one, bad rows in quarantine, again nothing, and a load that is taken back.
-SELECT plan(36);
+SELECT plan(42);
 SET client_min_messages = warning;
 SET timezone = 'Asia/Kathmandu';
 SELECT cdp.add_source('web'), cdp.add_source('bulk') \g /dev/null
@@ -110,6 +110,26 @@ SELECT is(pg_temp.first('j4'), '700 trial-1 t f f code live', 'by a call as well
 SELECT cdp.issue_referral_code('friends', cdp.customer_of('user_id', 'anna'), 'by-anna-two', issued_at => '2026-01-02 00:00+00') \g /dev/null
 SELECT is((SELECT concat_ws(' ', rows_read, recorded, quarantined) FROM cdp.load_referral_conversions('bulk', pg_temp.rows('j5', '{"code": "by-anna"}') || pg_temp.rows('j1', '{"code": "by-anna-two", "value": "much"}') || pg_temp.rows('j6', '{"code": "by-anna"}'))), '3 2 1', 'a correction with a bad value waits');
 SELECT is(pg_temp.first('j1') || ', ' || pg_temp.first('j6'), '700 by-anna f t t code live, 700 by-anna f f f code live', 'and changes nothing, those beside it count');
+
+-- Clicks that the job took first get their addresses by a batch or a call, and are not new.
+INSERT INTO st SELECT k, '2026-02-01 10:00:00Z', k || '@example.org', 'referral_click', NULL, NULL, '{"referral_code": "by-anna"}' FROM unnest('{jc1,jc2}'::text[]) k;
+SELECT load_id FROM cdp.load_events('bulk', 'st') \g /dev/null
+SELECT people FROM cdp.referral_tick() \g /dev/null
+SELECT is((SELECT concat_ws(' ', recorded, quarantined) FROM cdp.load_referral_clicks('bulk', '[{"source_key": "jc1", "occurred_at": "2026-02-01T10:00:00Z", "code": "by-anna", "identifiers": {"email": "jc1@example.org"}, "ip": "198.51.100.9", "user_agent": "Mozilla/5.0", "device": "d1"}]'))
+  || ' ' || (SELECT result FROM cdp.referral_click('bulk', 'jc2', 'by-anna', '2026-02-01 10:00+00', '{"email": "jc2@example.org"}', '198.51.100.9', 'Mozilla/5.0', 'd1')), '0 0 repeated', 'clicks that the job took first');
+SELECT is((SELECT array_agg(num_nonnulls(ip_digest, net_digest, agent_digest, device_digest)) FROM cdp_data.referral_click WHERE source_key IN ('jc1', 'jc2')), '{4,4}', 'get what only the batch or the call knows');
+SELECT is((SELECT people > 0 FROM cdp.referral_tick()), true, 'and the job looks again');
+-- What a call told, too, does not go with the batch; what only the batch told does, also without a touchpoint.
+INSERT INTO cdp_data.customer (customer_id, parent_id) VALUES (1000001, 1000001);
+SELECT cdp.issue_referral_code('friends', 1000001, 'by-nobody-known', issued_at => '2026-01-02 00:00+00') \g /dev/null
+SELECT load_id AS both FROM cdp.load_referral_clicks('bulk', '[{"source_key": "w1", "occurred_at": "2026-02-01T10:00:00Z", "code": "by-anna"}, {"source_key": "w2", "occurred_at": "2026-02-01T10:00:00Z", "code": "by-anna"}]') \gset
+SELECT load_id AS shares FROM cdp.load_referral_shares('bulk', '[{"source_key": "w3", "occurred_at": "2026-02-01T10:00:00Z", "code": "by-nobody-known", "channel": "email"}, {"source_key": "w4", "occurred_at": "2026-02-01T10:00:00Z", "code": "by-nobody-known", "channel": "email"}]') \gset
+SELECT is((SELECT result FROM cdp.referral_click('bulk', 'w1', 'by-anna', '2026-02-01 10:00+00')) || ' ' || (SELECT result FROM cdp.referral_share('bulk', 'w3', 'by-nobody-known', 'email', '2026-02-01 10:00+00')), 'repeated repeated', 'a click and a share of a batch that a call tells, too');
+SELECT cdp.revert_load(:both), cdp.revert_load(:shares) \g /dev/null
+CREATE FUNCTION pg_temp.w() RETURNS text LANGUAGE sql STABLE AS $$ SELECT string_agg(k || ' ' || live, ', ' ORDER BY k) FROM (SELECT source_key, retracted_at IS NULL FROM cdp_data.referral_click UNION ALL SELECT source_key, retracted_at IS NULL FROM cdp_data.referral_share) x (k, live) WHERE k ~ '^w[0-9]$' $$;
+SELECT is(pg_temp.w(), 'w1 true, w2 false, w3 true, w4 false', 'stay; those that only the batch told go');
+SELECT cdp.retry_load(:both), cdp.retry_load(:shares) \g /dev/null
+SELECT is(pg_temp.w(), 'w1 true, w2 true, w3 true, w4 true', 'and come back with it');
 
 -- Taken back.
 SELECT decided FROM cdp.referral_tick() \g /dev/null

@@ -1,6 +1,6 @@
 -- The job of referrals: what comes by loads is taken in, corrections and reverts are followed, merges, unmerges and erasures are
 -- decided again. Each statement is a transaction of its own, as the change feed wants it.
-SELECT plan(49);
+SELECT plan(62);
 SET client_min_messages = warning;
 SET timezone = 'Asia/Kolkata';
 SELECT cdp.add_source('web'), cdp.add_source('shop') \g /dev/null
@@ -83,6 +83,7 @@ SELECT load_id FROM cdp.load_touchpoints('shop', 'st') \g /dev/null
 SELECT people FROM cdp.referral_tick() \g /dev/null
 SELECT is(pg_temp.state('e1') || ', ' || pg_temp.state('e3'), 'approved code, approved click', 'friends of somebody who is erased');
 SELECT cdp.erase_customer(cdp.customer_of('email', 'eve@example.org')) \g /dev/null
+SELECT is((SELECT string_agg(concat_ws(' ', k.source_key, t.properties ? 'referral_code', jsonb_typeof(t.properties -> 'referral_code_id')), ', ' ORDER BY k.source_key) FROM cdp_data.touchpoint t JOIN cdp_data.touchpoint_key k USING (touchpoint_id) WHERE k.source_key IN ('e1', 'e2')), 'e1 f number, e2 f number', 'the text of his code is in no touchpoint of theirs');
 SELECT cdp.issue_referral_code('friends', cdp.customer_of('user_id', 'second'), 'by-eve', issued_at => '2026-01-06 00:00+00') \g /dev/null
 SELECT cdp.identify('shop', jsonb_build_object('email', e, 'cookie', 'cookie-' || e)) FROM unnest('{pe1@example.org,pe2@example.org}'::text[]) e \g /dev/null
 SELECT cdp.referral_convert('shop', 'e4', 'purchase', '2026-02-05 10:00:00Z', jsonb_build_object('email', e), 5, 'EUR') FROM unnest('{pe1@example.org}'::text[]) e \g /dev/null
@@ -133,4 +134,30 @@ SELECT is((SELECT string_agg(a, ',' ORDER BY a) FROM unnest('{Mozilla/5.0 (Linux
 UPDATE cdp_data.setting SET referral_guesses = 2;
 SELECT is((SELECT string_agg(r.result, ' ' ORDER BY n) FROM unnest('{2001:db8:1:2::5,2001:db8:1:2:3::9,2001:db8:1:2:7::1,2001:db8:1:3::1}'::inet[]) WITH ORDINALITY AS u (a, n) CROSS JOIN LATERAL cdp.referral_click('web', 'g' || n, 'nobody-' || n, '2026-02-01', '{}', a) r), 'unknown_code unknown_code throttled unknown_code', 'who guesses from all of his network');
 SELECT is((SELECT array_agg(DISTINCT r.result) FROM generate_series(1, 200) n CROSS JOIN LATERAL cdp.referral_share('web', 'gs' || n, 'nobody-' || n, 'wechat', '2026-02-01') r) || (SELECT r.result FROM cdp.referral_share('web', 'gs', 'by-dan', 'wechat', '2026-02-01') r), '{unknown_code,throttled}', 'or by sharing');
+SELECT is((SELECT count(*) FROM cdp_data.referral_share WHERE source_key = 'gs'), 1::bigint, 'a good code is kept all the same, but the answer does not say so');
+-- Known visitors without an address count for their source: cookies cost nothing.
+DELETE FROM cdp_data.referral_guess;
+UPDATE cdp_data.setting SET referral_guesses = 1;
+SELECT cdp.track('web', 'page_view', jsonb_build_object('cookie', 'guess-cookie-' || n), '{}', '2026-02-01 10:00+00', 'gv' || n) FROM generate_series(1, 101) n \g /dev/null
+SELECT is((SELECT string_agg(DISTINCT r.result, ',') FROM generate_series(1, 100) n CROSS JOIN LATERAL cdp.referral_click('web', 'gc' || n, 'nobody-' || n, '2026-02-01 11:00+00', jsonb_build_object('cookie', 'guess-cookie-' || n)) r), 'unknown_code', 'who shows another cookie each time');
+SELECT is((SELECT concat_ws(' ', r.result, r.referral_click_id, r.customer_id) FROM cdp.referral_click('web', 'gc101', 'by-dan', '2026-02-01 11:00+00', '{"cookie": "guess-cookie-101"}') r) || ' ' || (SELECT r.result FROM cdp.referral_click('web', 'gc102', 'nobody', '2026-02-01 11:00+00', '{"cookie": "guess-cookie-101"}') r), 'throttled throttled', 'is told nothing in the end');
+SELECT is((SELECT count(*) FROM cdp_data.referral_click WHERE source_key ~ '^gc'), 1::bigint, 'the good click of somebody else is kept');
+-- An order of somebody who is not looked up for keeps what was typed.
+DELETE FROM cdp_data.referral_guess;
+SELECT is((SELECT code_result FROM cdp.referral_convert('shop', 'gt1', 'sign_up', '2026-02-10 10:00+00', '{"email": "gt@example.org"}', code => 'nobody', ip => '192.0.2.77')) || ' ' ||
+  (SELECT concat_ws(' ', code_result, state) FROM cdp.referral_convert('shop', 'gt2', 'purchase', '2026-02-11 10:00+00', '{"email": "gt@example.org"}', 8, 'EUR', code => 'By-Dan', ip => '192.0.2.77')), 'unknown_code throttled', 'an order with a good code after too many bad ones');
+SELECT people FROM cdp.referral_tick() \g /dev/null
+SELECT is(pg_temp.state('gt2'), 'approved code', 'the job takes its code');
+-- Everybody whom a decision may touch, before the first row.
+SELECT cdp.customer_of('user_id', 'dan') AS dan, cdp.customer_of('email', 'gt@example.org') AS gt \gset
+SELECT is((SELECT array_agg(c) FROM cdp_internal.referral_circle(ARRAY[:gt, NULL, :gt]) c), ARRAY[:gt]::bigint[], 'the circle of one with one level');
+SELECT is((SELECT :gt = ANY (array_agg(c)) AND :dan = ANY (array_agg(c)) FROM cdp_internal.referral_circle(ARRAY[:dan], true) c), true, 'of an advocate who changed: whom he brought');
+SELECT is((SELECT count(*) FROM cdp_internal.referral_circle(ARRAY[:dan]) c), 1::bigint, 'not of one who only bought');
+SELECT cdp.issue_referral_code('friends', :gt, 'by-gt', issued_at => '2026-01-06 00:00+00') \g /dev/null
+SELECT cdp.referral_convert('shop', 'gt3', 'sign_up', '2026-02-12 10:00+00', '{"email": "gt3@example.org"}', code => 'by-gt') \g /dev/null
+SELECT cdp.create_referral_campaign('deep'), cdp.set_referral_terms('deep', '{"levels": 2}', '[{"rule": "r", "side": "referrer", "trigger": "first_purchase", "shape": "flat", "amount": 5}]', valid_from => '2026-01-01') \g /dev/null
+SELECT is((SELECT count(*) FROM cdp_internal.referral_circle(ARRAY[:dan], true) c WHERE c IN (:dan, :gt, cdp.customer_of('email', 'gt3@example.org'))), 3::bigint, 'with two levels those whom they brought, too');
+SELECT is((SELECT count(*) FROM cdp_internal.referral_circle(ARRAY[:dan]) c WHERE c IN (:dan, :gt)), 2::bigint, 'and of who bought those whom he brought');
+SELECT result FROM cdp.referral_convert('shop', 'gt4', 'purchase', '2026-02-13 10:00+00', '{"email": "gt@example.org", "cookie": "gt-cookie"}', 3, 'EUR') \g /dev/null
+SELECT is((SELECT decided FROM cdp.referral_tick()) >= 0, true, 'the job goes on with two levels');
 SELECT * FROM finish();
