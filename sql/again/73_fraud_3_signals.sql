@@ -125,16 +125,18 @@ BEGIN
   ELSE
     a_roots := ARRAY(SELECT DISTINCT cdp_internal.root_of(r.referrer_id) FROM unnest(ids) AS i (id) JOIN cdp_data.referral r ON r.referral_id = i.id AND r.attributed_at <= as_of);
     SELECT h.root, h.home INTO a_root, a_home FROM cdp_internal.fraud_homes(array_remove(a_roots, NULL)) h;
-    -- The last ones, the last ones of whom it is known what became of them, and those around each that is asked for.
+    -- The last ones, the last ones of whom it is known what became of them, and those around each that is asked for: 500 before it (of its
+    -- campaign, too, for the pace) and 100 after, so that each is judged by the same rows whoever else is asked for.
     rid := ARRAY(SELECT unnest(ids)
       UNION SELECT x.id FROM unnest(a_home) AS h (id) CROSS JOIN LATERAL (
         SELECT r.referral_id AS id FROM cdp_data.referral r WHERE r.referrer_id = h.id AND r.level = 1 AND NOT r.is_test AND CASE WHEN r.decided_at <= as_of THEN r.state ELSE cdp_internal.referral_state_at(r.referral_id, r.state, as_of) END NOT IN ('ineligible', 'duplicate') AND r.attributed_at <= as_of ORDER BY r.attributed_at DESC, r.referral_id DESC LIMIT 200) x
       UNION SELECT x.id FROM unnest(a_home) AS h (id) CROSS JOIN LATERAL (
         SELECT r.referral_id AS id FROM cdp_data.referral r WHERE r.referrer_id = h.id AND r.level = 1 AND NOT r.is_test AND CASE WHEN r.decided_at <= as_of THEN r.state ELSE cdp_internal.referral_state_at(r.referral_id, r.state, as_of) END NOT IN ('ineligible', 'duplicate') AND r.attributed_at <= as_of - interval '14 days' ORDER BY r.attributed_at DESC, r.referral_id DESC LIMIT 200) x
-      UNION SELECT x.id FROM (SELECT DISTINCT a.home AS id, q.attributed_at - interval '7 days' AS lo, q.attributed_at AS t, least(q.attributed_at + interval '7 days', as_of) AS hi FROM unnest(ids) AS i (id) JOIN cdp_data.referral q ON q.referral_id = i.id
+      UNION SELECT x.id FROM (SELECT DISTINCT a.home AS id, q.referral_campaign_id AS camp, q.attributed_at - interval '7 days' AS lo, q.attributed_at AS t, least(q.attributed_at + interval '7 days', as_of) AS hi FROM unnest(ids) AS i (id) JOIN cdp_data.referral q ON q.referral_id = i.id
           JOIN unnest(a_root, a_home) AS a (root, home) ON a.root = cdp_internal.root_of(q.referrer_id)) h CROSS JOIN LATERAL (
-        (SELECT r.referral_id AS id FROM cdp_data.referral r WHERE r.referrer_id = h.id AND r.level = 1 AND NOT r.is_test AND CASE WHEN r.decided_at <= as_of THEN r.state ELSE cdp_internal.referral_state_at(r.referral_id, r.state, as_of) END NOT IN ('ineligible', 'duplicate') AND r.attributed_at BETWEEN h.lo AND h.t ORDER BY r.attributed_at DESC, r.referral_id DESC LIMIT 500)
-        UNION ALL (SELECT r.referral_id AS id FROM cdp_data.referral r WHERE r.referrer_id = h.id AND r.level = 1 AND NOT r.is_test AND CASE WHEN r.decided_at <= as_of THEN r.state ELSE cdp_internal.referral_state_at(r.referral_id, r.state, as_of) END NOT IN ('ineligible', 'duplicate') AND r.attributed_at > h.t AND r.attributed_at <= h.hi ORDER BY r.attributed_at, r.referral_id LIMIT 100)) x);
+        (SELECT r.referral_id AS id FROM cdp_data.referral r WHERE r.referrer_id = h.id AND r.level = 1 AND NOT r.is_test AND CASE WHEN r.decided_at <= as_of THEN r.state ELSE cdp_internal.referral_state_at(r.referral_id, r.state, as_of) END NOT IN ('ineligible', 'duplicate') AND r.attributed_at BETWEEN h.lo AND h.t ORDER BY r.attributed_at DESC FETCH FIRST 500 ROWS WITH TIES)
+        UNION ALL (SELECT r.referral_id AS id FROM cdp_data.referral r WHERE r.referrer_id = h.id AND r.referral_campaign_id = h.camp AND r.level = 1 AND NOT r.is_test AND CASE WHEN r.decided_at <= as_of THEN r.state ELSE cdp_internal.referral_state_at(r.referral_id, r.state, as_of) END NOT IN ('ineligible', 'duplicate') AND r.attributed_at BETWEEN h.t - interval '24 hours' AND h.t ORDER BY r.attributed_at DESC LIMIT 500)
+        UNION ALL (SELECT r.referral_id AS id FROM cdp_data.referral r WHERE r.referrer_id = h.id AND r.level = 1 AND NOT r.is_test AND CASE WHEN r.decided_at <= as_of THEN r.state ELSE cdp_internal.referral_state_at(r.referral_id, r.state, as_of) END NOT IN ('ineligible', 'duplicate') AND r.attributed_at > h.t AND r.attributed_at <= h.hi ORDER BY r.attributed_at FETCH FIRST 100 ROWS WITH TIES)) x);
     up_ids := cdp_internal.fraud_ancestors(array_remove(a_roots, NULL), as_of);
     IF merged THEN
       -- The map of those who take part.
@@ -172,10 +174,12 @@ BEGIN
       LEFT JOIN cdp_data.referral_click c ON c.referral_click_id = r.referral_click_id
   ), b AS NOT MATERIALIZED (
     SELECT r.* FROM r0 r WHERE r.asked
-  ), g AS MATERIALIZED ( -- those of referrers who have three and more; nth, oth: place among all of his, and among those of two weeks and more ago
+  ), g AS MATERIALIZED ( -- those of referrers who have three and more; nth, oth: place among all of his, and among those of two weeks and more ago;
+    -- from_p, to_p: places from the first one of the same moment to the last
     SELECT x.* FROM (
       SELECT r.id, r.asked, r.camp, r.a, r.e, r.t, r.ip AS vip, r.ctit, r.t <= as_of - interval '14 days' AS old, row_number() OVER (PARTITION BY r.a ORDER BY r.t DESC, r.id DESC) AS nth,
-        row_number() OVER (PARTITION BY r.a, r.t <= as_of - interval '14 days' ORDER BY r.t DESC, r.id DESC) AS oth, count(*) OVER (PARTITION BY r.a) AS n
+        row_number() OVER (PARTITION BY r.a, r.t <= as_of - interval '14 days' ORDER BY r.t DESC, r.id DESC) AS oth, count(*) OVER (PARTITION BY r.a) AS n,
+        count(*) OVER (PARTITION BY r.a) - count(*) OVER (PARTITION BY r.a ORDER BY r.t DESC) + 1 AS from_p, count(*) OVER (PARTITION BY r.a) - rank() OVER (PARTITION BY r.a ORDER BY r.t DESC) + 1 AS to_p
       FROM r0 r WHERE r.plain AND r.state NOT IN ('ineligible', 'duplicate') AND r.a IS NOT NULL) x
     WHERE x.n >= 3
   ), edge AS MATERIALIZED (
@@ -223,9 +227,9 @@ BEGIN
       (SELECT count(*) FROM unnest(f.nets, f.nets_at) AS u (d, at) WHERE u.d = b.net AND u.at BETWEEN b.t - interval '30 days' AND b.t + interval '30 days') AS on_net
     FROM b JOIN fa f ON f.root = b.a
     WHERE b.net = ANY (f.nets) OR b.ip = ANY (f.ips) OR b.device = ANY (f.devices) OR b.payment = ANY (f.payments) OR b.payment = ANY (f.payouts) OR b.address = ANY (f.addresses)
-  ), ip_run AS MATERIALIZED ( -- referrers with more than three referees from one address in seven days
+  ), ip_run AS MATERIALIZED ( -- referrers with more than three referees from one address in seven days, of the last 500: the narrower of both counts
     SELECT x.id, x.a, x.ip, x.t, x.k
-    FROM (SELECT g.id, g.asked, g.a, g.vip AS ip, g.t, count(*) OVER (PARTITION BY g.a, g.vip ORDER BY g.t RANGE interval '7 days' PRECEDING) AS k FROM g WHERE g.n > 3 AND g.vip IS NOT NULL) x
+    FROM (SELECT g.id, g.asked, g.a, g.vip AS ip, g.t, least(count(*) OVER (PARTITION BY g.a, g.vip ORDER BY g.t RANGE interval '7 days' PRECEDING), count(*) OVER (PARTITION BY g.a, g.vip ORDER BY g.to_p RANGE 499 PRECEDING)) AS k FROM g WHERE g.n > 3 AND g.vip IS NOT NULL) x
     WHERE x.k > 3 AND x.asked
   ), hub AS MATERIALIZED ( -- how many persons an address had in the 30 days up to a day
     SELECT h.ip, h.d, count(DISTINCT CASE WHEN few THEN cdp_internal.root_of(cdp_internal.customer_root(NULL, omap, s.customer_id, NULL)) ELSE cdp_internal.customer_root(cmap, omap, s.customer_id, NULL) END) AS n
@@ -278,10 +282,10 @@ BEGIN
     SELECT g.camp, g.a, count(*) AS n, count(*) FILTER (WHERE l.busy IS NOT TRUE) AS k
     FROM g LEFT JOIN life l ON l.id = g.id WHERE g.n >= 5 AND g.old AND g.oth <= 200 GROUP BY g.camp, g.a HAVING count(*) >= 5 AND count(*) FILTER (WHERE l.busy IS NOT TRUE) * 2 >= count(*)
   ), serial AS MATERIALIZED ( -- addresses of a referrer's referees that end in a number, and have neighbours
-    SELECT x.* FROM (SELECT g.id, g.asked, g.a, g.t, m.iid, m.domain, m.stem, m.serial, count(*) OVER (PARTITION BY g.a, m.domain, m.stem ORDER BY m.serial RANGE BETWEEN 5 PRECEDING AND 5 FOLLOWING) AS n
+    SELECT x.* FROM (SELECT g.id, g.asked, g.a, g.t, g.from_p, g.to_p, m.iid, m.domain, m.stem, m.serial, count(*) OVER (PARTITION BY g.a, m.domain, m.stem ORDER BY m.serial RANGE BETWEEN 5 PRECEDING AND 5 FOLLOWING) AS n
       FROM g JOIN em m ON m.root = g.e WHERE m.serial IS NOT NULL) x WHERE x.n >= 3
-  ), counted AS ( -- addresses that are counted up within a week
-    SELECT x.id, x.iid, count(DISTINCT y.iid) AS n FROM serial x CROSS JOIN generate_series(-5, 5) d JOIN serial y ON y.a = x.a AND y.domain = x.domain AND y.stem = x.stem AND y.serial = x.serial + d AND y.t BETWEEN x.t - interval '7 days' AND x.t + interval '7 days'
+  ), counted AS ( -- addresses that are counted up within a week, of the 500 before and the 100 after
+    SELECT x.id, x.iid, count(DISTINCT y.iid) AS n FROM serial x CROSS JOIN generate_series(-5, 5) d JOIN serial y ON y.a = x.a AND y.domain = x.domain AND y.stem = x.stem AND y.serial = x.serial + d AND y.t BETWEEN x.t - interval '7 days' AND x.t + interval '7 days' AND y.to_p >= x.to_p - 499 AND y.from_p <= x.to_p + 100
     WHERE x.asked GROUP BY x.id, x.iid HAVING count(DISTINCT y.iid) >= 3
   ), up1 AS ( -- who referred the referrer, and so on
     SELECT b.id, b.e, g.a AS node, g.id AS r1 FROM b JOIN edge g ON g.e = b.a
@@ -321,12 +325,18 @@ BEGIN
   ), known AS MATERIALIZED ( -- what confirmed frauds were done with
     SELECT t.id, t.kind, t.digest, h.referral_id AS referral FROM touched t JOIN cdp_data.fraud_history h ON h.digest = t.digest AND h.referral_id <> t.id
     WHERE h.confirmed_at <= as_of AND (h.expires_at > as_of OR h.expires_at IS NULL) AND (h.cleared_at > as_of OR h.cleared_at IS NULL)
-  ), crowd AS ( -- persons who came from such an address in 30 days
-    SELECT d.digest, count(DISTINCT CASE WHEN few THEN cdp_internal.root_of(s.customer_id) ELSE cdp_internal.customer_root(cmap, omap, s.customer_id, NULL) END) AS n
-    FROM (SELECT DISTINCT k.digest FROM known k WHERE k.kind = 'ip') d CROSS JOIN LATERAL (
-      (SELECT v.customer_id FROM cdp_data.referral_conversion v WHERE v.ip_digest = d.digest AND NOT v.is_test AND v.occurred_at <= as_of AND v.occurred_at > as_of - interval '30 days' AND (v.retracted_at IS NULL OR v.retracted_at > as_of) ORDER BY v.occurred_at DESC, v.referral_conversion_id DESC LIMIT 1000)
-      UNION ALL (SELECT c.customer_id FROM cdp_data.referral_click c WHERE c.ip_digest = d.digest AND NOT c.is_test AND NOT c.bot AND NOT c.prefetch AND c.clicked_at <= as_of AND c.clicked_at > as_of - interval '30 days' AND (c.retracted_at IS NULL OR c.retracted_at > as_of) AND c.customer_id IS NOT NULL ORDER BY c.clicked_at DESC, c.referral_click_id DESC LIMIT 1000)) s
-    GROUP BY d.digest
+  ), crowd AS ( -- persons who came from such an address in 30 days, but those of its confirmed frauds
+    SELECT s.digest, array_agg(DISTINCT s.root) AS roots
+    FROM (SELECT d.digest, CASE WHEN few THEN cdp_internal.root_of(s.customer_id) ELSE cdp_internal.customer_root(cmap, omap, s.customer_id, NULL) END AS root
+      FROM (SELECT DISTINCT k.digest FROM known k WHERE k.kind = 'ip') d CROSS JOIN LATERAL (
+        (SELECT v.customer_id FROM cdp_data.referral_conversion v WHERE v.ip_digest = d.digest AND NOT v.is_test AND v.occurred_at <= as_of AND v.occurred_at > as_of - interval '30 days' AND (v.retracted_at IS NULL OR v.retracted_at > as_of) ORDER BY v.occurred_at DESC, v.referral_conversion_id DESC LIMIT 1000)
+        UNION ALL (SELECT c.customer_id FROM cdp_data.referral_click c WHERE c.ip_digest = d.digest AND NOT c.is_test AND NOT c.bot AND NOT c.prefetch AND c.clicked_at <= as_of AND c.clicked_at > as_of - interval '30 days' AND (c.retracted_at IS NULL OR c.retracted_at > as_of) AND c.customer_id IS NOT NULL ORDER BY c.clicked_at DESC, c.referral_click_id DESC LIMIT 1000)
+        UNION ALL (SELECT f.customer_id FROM cdp_data.fraud_fact f WHERE f.digest = d.digest AND f.kind = 'ip' AND f.last_at > as_of - interval '30 days' AND f.first_at <= as_of ORDER BY f.customer_id LIMIT 1000)) s) s
+    WHERE s.root IS NOT NULL AND (s.digest, s.root) NOT IN (
+      SELECT h.digest, w.root FROM (SELECT DISTINCT k.digest FROM known k WHERE k.kind = 'ip') d JOIN cdp_data.fraud_history h ON h.digest = d.digest AND h.confirmed_at <= as_of AND (h.expires_at > as_of OR h.expires_at IS NULL) AND (h.cleared_at > as_of OR h.cleared_at IS NULL)
+        JOIN cdp_data.referral r ON r.referral_id = h.referral_id CROSS JOIN LATERAL (VALUES (r.referrer_id), (r.referee_id)) AS u (id)
+        CROSS JOIN LATERAL (SELECT CASE WHEN few THEN cdp_internal.root_of(u.id) ELSE cdp_internal.customer_root(cmap, omap, u.id, NULL) END AS root) w WHERE w.root IS NOT NULL)
+    GROUP BY s.digest
   ), signal (id, code, value, evidence) AS (
     SELECT n.id, 'list.ban', 1::double precision, jsonb_build_object('referrer', bool_or(n.mine))
       FROM (SELECT b.id, true AS mine, b.t, b.state, n.banned_at, n.until FROM banned n JOIN b ON b.a = n.root AND (n.camp IS NULL OR n.camp = b.camp) UNION ALL SELECT b.id, false, b.t, b.state, n.banned_at, n.until FROM banned n JOIN b ON b.e = n.root AND (n.camp IS NULL OR n.camp = b.camp)) n
@@ -375,9 +385,9 @@ BEGIN
     UNION ALL SELECT b.id, 'behav.refund', r.k::double precision / r.n, jsonb_build_object('referees', r.n, 'refunded', r.k) FROM refunds r JOIN b ON b.a = r.a
     UNION ALL SELECT b.id, 'behav.dormant', x.p, jsonb_build_object('referees', x.n, 'idle', x.k, 'campaign_rate', round(x.idle::numeric, 4))
       FROM (SELECT i.camp, i.a, i.n, i.k, n.idle, cdp.beta_cdf(n.idle, i.k, i.n - i.k + 1) AS p FROM idle i JOIN norm n ON n.referral_campaign_id = i.camp AND n.idle IS NOT NULL) x JOIN b ON b.camp = x.camp AND b.a = x.a WHERE x.p < 0.01
-    -- An address of many people is none of the fraud's alone.
-    UNION ALL SELECT x.id, 'history.fraud_identifier', 1, jsonb_build_object('referral', min(x.referral), 'kinds', count(DISTINCT x.kind)) FROM known x LEFT JOIN crowd c ON c.digest = x.digest AND x.kind = 'ip'
-      GROUP BY x.id HAVING bool_or(x.kind <> 'ip' OR coalesce(c.n, 0) <= 4)
+    -- An address of many other people is none of the fraud's alone.
+    UNION ALL SELECT x.id, 'history.fraud_identifier', 1, jsonb_build_object('referral', min(x.referral), 'kinds', count(DISTINCT x.kind)) FROM known x JOIN b ON b.id = x.id LEFT JOIN crowd c ON c.digest = x.digest AND x.kind = 'ip'
+      WHERE c.digest IS NULL OR cardinality(array_remove(array_remove(c.roots, b.a), b.e)) <= 4 GROUP BY x.id
   ), hits AS (
     SELECT s.id, array_agg(s.code) AS codes, array_agg(s.value) AS vals, array_agg(s.evidence) AS evidence FROM signal s GROUP BY s.id
   )
@@ -396,4 +406,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.fraud_signals(bigint[], timestamptz) IS
-'What the rules measure of referrals as of a moment, from what had happened by then; identity is that of now. fired: the rules that found something, vals and evidence of each (counts and numbers of rows); missing: bits of cdp_internal.fraud_signal_names() whose signal is not known. Referrals of after as_of have no row. Pace, addresses and counted-up mailboxes are those around each referral, of few at a time from the 500 before it and 100 after; returns, idleness and times to convert those of the referrer''s last 200 until then; an address or network with its last 1,000 conversions and clicks of 30 days; what is compared with the campaign comes from its last measurement (cdp.measure_referral_norms()). One pass over each table for more than 2,000 referrals, indexes for fewer. Takes up to 64 MB for each of its sorts and joins, then temporary files.';
+'What the rules measure of referrals as of a moment, from what had happened by then; identity is that of now. fired: the rules that found something, vals and evidence of each (counts and numbers of rows); missing: bits of cdp_internal.fraud_signal_names() whose signal is not known. Referrals of after as_of have no row. Pace, addresses and counted-up mailboxes are those around each referral: of the 500 before it (for the pace those of its campaign, up to a day) and 100 after it, with those of the same moment, whether it is asked for alone or with others; returns, idleness and times to convert those of the referrer''s last 200 until then; an address or network with its last 1,000 conversions and clicks of 30 days; what is compared with the campaign comes from its last measurement (cdp.measure_referral_norms()). One pass over each table for more than 2,000 referrals, indexes for fewer. Takes up to 64 MB for each of its sorts and joins, then temporary files.';

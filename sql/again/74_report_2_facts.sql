@@ -1,7 +1,7 @@
 -- Referral room, report: the facts from which figures are counted: people, clicks, referrals and rewards of a campaign up to a
 -- moment, by the customers of now, one set-based statement each. Test traffic and what was taken back are nowhere in them.
 
-CREATE OR REPLACE FUNCTION cdp_internal.referral_brought(campaign integer, as_of timestamptz, gate bytea DEFAULT NULL)
+CREATE OR REPLACE FUNCTION cdp_internal.referral_brought(campaign integer, as_of timestamptz, gate bytea DEFAULT NULL, as_decided boolean DEFAULT false)
 RETURNS TABLE (referral_id bigint, referrer bigint, referee bigint, attributed_at timestamptz, state text, score double precision, method text, referral_code_id bigint, referral_click_id bigint,
   channel text, bought_at timestamptz, purchases bigint, revenue_minor numeric, refunded_minor numeric, foreign_purchases bigint)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off
@@ -11,14 +11,19 @@ DECLARE
   map bytea := cdp_internal.customer_map();
 BEGIN
   RETURN QUERY
-  WITH live AS MATERIALIZED (
+  WITH before AS ( -- what had been decided by then of what was decided later; what had not waited
+    SELECT DISTINCT ON (d.referral_id) d.referral_id, CASE WHEN d.decided_at <= referral_brought.as_of THEN d.to_state WHEN r.state IN ('ineligible', 'duplicate') THEN r.state ELSE 'pending' END AS state
+    FROM cdp_data.referral r JOIN cdp_data.referral_decision d ON d.referral_id = r.referral_id
+    WHERE as_decided AND r.referral_campaign_id = campaign AND r.attributed_at <= referral_brought.as_of AND r.decided_at > referral_brought.as_of ORDER BY d.referral_id, d.decided_at <= referral_brought.as_of DESC, d.referral_decision_id DESC
+  ), live AS MATERIALIZED (
     SELECT DISTINCT ON (x.referee) x.* FROM (
       SELECT r.referral_id, CASE WHEN r.referrer_id < 0 THEN r.referrer_id ELSE cdp_internal.customer_root(map, NULL, r.referrer_id, NULL) END AS referrer,
         CASE WHEN r.referee_id < 0 THEN r.referee_id ELSE cdp_internal.customer_root(map, NULL, r.referee_id, NULL) END AS referee,
-        r.attributed_at, r.state, r.score, r.method, r.referral_code_id, r.referral_click_id, t.conversion_kinds, c.currency
+        r.attributed_at, coalesce(f.state, r.state) AS state, r.score, r.method, r.referral_code_id, r.referral_click_id, t.conversion_kinds, c.currency
       FROM cdp_data.referral r JOIN cdp_data.referral_campaign c ON c.referral_campaign_id = r.referral_campaign_id
         LEFT JOIN cdp_data.referral_terms t ON t.referral_campaign_id = r.referral_campaign_id AND t.terms_version = r.terms_version
-      WHERE r.referral_campaign_id = campaign AND r.level = 1 AND NOT r.is_test AND r.attributed_at <= as_of AND r.state IN ('pending', 'approved', 'review', 'rejected')) x
+        LEFT JOIN before f ON f.referral_id = r.referral_id
+      WHERE r.referral_campaign_id = campaign AND r.level = 1 AND NOT r.is_test AND r.attributed_at <= as_of AND coalesce(f.state, r.state) IN ('pending', 'approved', 'review', 'rejected')) x
     WHERE x.referee < 0 OR cdp_internal.bitmap_has(gate, x.referee)
     ORDER BY x.referee, x.state = 'rejected', x.attributed_at, x.referral_id
   ), given AS (
@@ -38,8 +43,8 @@ BEGIN
   FROM live l LEFT JOIN bought b ON b.referral_id = l.referral_id LEFT JOIN cdp_data.referral_click k ON k.referral_click_id = l.referral_click_id AND k.referral_campaign_id = campaign LEFT JOIN cdp_data.referral_code d ON d.referral_code_id = l.referral_code_id AND d.referral_campaign_id = campaign;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.referral_brought(integer, timestamptz, bytea) IS
-'Who was brought by whom in a campaign up to as_of: one row for each referee of now with a live referral of level 1 (pending, approved, review, rejected, as it stands now), both as roots (below zero: erased). channel: of the click, else of the code, '''': not told. bought_at: first purchase (conversion_kinds of the terms) from the referral on, purchases how many, revenue_minor what they are worth net of tax, shipping and discounts in the campaign''s currency, refunded_minor what was given back of it; foreign_purchases: those in other currencies, in no sum. gate: bitmap of cdp_internal.consent_gate(''analytics''), NULL leaves nobody out.';
+COMMENT ON FUNCTION cdp_internal.referral_brought(integer, timestamptz, bytea, boolean) IS
+'Who was brought by whom in a campaign up to as_of: one row for each referee of now with a live referral of level 1 (pending, approved, review, rejected, as it stands now), both as roots (below zero: erased). channel: of the click, else of the code, '''': not told. bought_at: first purchase (conversion_kinds of the terms) from the referral on, purchases how many, revenue_minor what they are worth net of tax, shipping and discounts in the campaign''s currency, refunded_minor what was given back of it; foreign_purchases: those in other currencies, in no sum. gate: bitmap of cdp_internal.consent_gate(''analytics''), NULL leaves nobody out. as_decided: state as it had been decided by as_of, pending where nothing had been (as it stands now where no decision is kept).';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_clicks(campaign integer, as_of timestamptz, gate bytea DEFAULT NULL)
 RETURNS TABLE (referral_click_id bigint, visitor text, root bigint, referral_code_id bigint, clicked_at timestamptz, channel text, variant text, paid boolean, referrer_host text)
@@ -80,17 +85,17 @@ $$;
 COMMENT ON FUNCTION cdp_internal.referral_shares(integer, timestamptz, bytea) IS
 'Acts of sharing in a campaign up to as_of, each an invitation, by the advocate of now.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.referral_book(campaign integer, as_of timestamptz, gate bytea, OUT ids bigint[], OUT referrers bigint[], OUT referees bigint[], OUT times timestamptz[], OUT states text[], OUT clicks bigint[], OUT channels text[],
+CREATE OR REPLACE FUNCTION cdp_internal.referral_book(campaign integer, as_of timestamptz, gate bytea, as_decided boolean DEFAULT false, OUT ids bigint[], OUT referrers bigint[], OUT referees bigint[], OUT times timestamptz[], OUT states text[], OUT clicks bigint[], OUT channels text[],
   OUT bought timestamptz[], OUT revenues numeric[], OUT refunds numeric[], OUT foreign_purchases bigint, OUT ours boolean[])
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 BEGIN
   SELECT coalesce(array_agg(b.referral_id), '{}'), coalesce(array_agg(b.referrer), '{}'), coalesce(array_agg(b.referee), '{}'), coalesce(array_agg(b.attributed_at), '{}'), coalesce(array_agg(b.state), '{}'), coalesce(array_agg(b.referral_click_id), '{}'), coalesce(array_agg(b.channel), '{}'),
     coalesce(array_agg(b.bought_at), '{}'), coalesce(array_agg(b.revenue_minor), '{}'), coalesce(array_agg(b.refunded_minor), '{}'), coalesce(sum(b.foreign_purchases), 0), coalesce(array_agg(b.referee < 0 OR cdp_internal.bitmap_has(gate, b.referee)), '{}')
-  INTO ids, referrers, referees, times, states, clicks, channels, bought, revenues, refunds, foreign_purchases, ours FROM cdp_internal.referral_brought(campaign, as_of) b;
+  INTO ids, referrers, referees, times, states, clicks, channels, bought, revenues, refunds, foreign_purchases, ours FROM cdp_internal.referral_brought(campaign, as_of, NULL, as_decided) b;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.referral_book(integer, timestamptz, bytea) IS
+COMMENT ON FUNCTION cdp_internal.referral_book(integer, timestamptz, bytea, boolean) IS
 'cdp_internal.referral_brought() of everybody as one row of arrays, so that a report reads it once: unnest() what is needed of it. ours: whether the referee is counted, by the gate. About 100 bytes a referral.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_members(campaign integer, as_of timestamptz, gate bytea, within interval, book record)
@@ -229,21 +234,21 @@ $$;
 COMMENT ON FUNCTION cdp_internal.referral_census(integer, timestamptz, bytea, interval, record, bigint[]) IS
 'All that the report and the recommendations count of the people of a campaign, from one look at them. book: cdp_internal.referral_book(); paid_referrals: of which some reward was paid. told to paid: as cdp_internal.referral_counts(). Of everybody who joined, in one order: roots, whole, referred, invited, gained (of cdp_internal.referral_members()), first_days and first_known (days until he first brought somebody, or until as_of). cycles: days from joining to each person brought, of whole spans; cycle_people: who brought them. brought_each: of each who has a code how many he brought. week_enrolled, week_idle: who has had a code for a week, and has not used it. arms: of each channel, language and variant how many were told, shared, and brought somebody. messages: whether any went out.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.referral_counts(campaign integer, as_of timestamptz, gate bytea DEFAULT NULL,
+CREATE OR REPLACE FUNCTION cdp_internal.referral_counts(campaign integer, as_of timestamptz, gate bytea DEFAULT NULL, as_decided boolean DEFAULT false,
   OUT told bigint, OUT reached bigint, OUT enrolled bigint, OUT reached_enrolled bigint, OUT sharers bigint, OUT enrolled_sharers bigint, OUT invitations bigint, OUT clicked_sharers bigint,
   OUT visitors bigint, OUT visitors_signed bigint, OUT visitors_bought bigint, OUT referees bigint, OUT buyers bigint, OUT approved bigint, OUT rejected bigint, OUT undecided bigint, OUT paid bigint)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
-  book record := cdp_internal.referral_book(campaign, as_of, gate);
+  book record := cdp_internal.referral_book(campaign, as_of, gate, as_decided);
 BEGIN
   SELECT c.told, c.reached, c.enrolled, c.reached_enrolled, c.sharers, c.enrolled_sharers, c.invitations, c.clicked_sharers, c.visitors, c.visitors_signed, c.visitors_bought, c.referees, c.buyers, c.approved, c.rejected, c.undecided, c.paid
   INTO told, reached, enrolled, reached_enrolled, sharers, enrolled_sharers, invitations, clicked_sharers, visitors, visitors_signed, visitors_bought, referees, buyers, approved, rejected, undecided, paid
   FROM cdp_internal.referral_census(campaign, as_of, gate, '1 day', book, cdp_internal.referral_paid(campaign, as_of)) c;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.referral_counts(integer, timestamptz, bytea) IS
-'Counts of a campaign up to as_of from which its rates are made. told: a message went out; reached: told, or known of because they shared; as long as no message went out, who has a code; sharers: shared, or their link was clicked or brought somebody (a link that was copied tells of no share), reached_enrolled and enrolled_sharers: both; clicked_sharers: whose link was clicked; visitors: who clicked, visitors_signed and visitors_bought: whose click brought a referral, and a purchase; referees: with a live referral; buyers: of them who bought; approved, rejected, undecided; paid: approved, and a reward of it was paid.';
+COMMENT ON FUNCTION cdp_internal.referral_counts(integer, timestamptz, bytea, boolean) IS
+'Counts of a campaign up to as_of from which its rates are made. told: a message went out; reached: told, or known of because they shared; as long as no message went out, who has a code; sharers: shared, or their link was clicked or brought somebody (a link that was copied tells of no share), reached_enrolled and enrolled_sharers: both; clicked_sharers: whose link was clicked; visitors: who clicked, visitors_signed and visitors_bought: whose click brought a referral, and a purchase; referees: with a live referral; buyers: of them who bought; approved, rejected, undecided; paid: approved, and a reward of it was paid. as_decided: by what had been decided by as_of, else by what is decided now.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_paid(campaign integer, as_of timestamptz) RETURNS bigint[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off

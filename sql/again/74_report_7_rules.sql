@@ -121,16 +121,18 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET 
 AS $$
 DECLARE
   d record;
+  judged jsonb;
   reasons jsonb;
   worst record;
   base double precision;
 BEGIN
-  -- Reviews of this campaign: what scores they stood on, and what people found.
-  SELECT coalesce(jsonb_agg(jsonb_build_object('reason', y.code, 'reviewed', y.n, 'fraud', y.k, 'precision', round(y.k::numeric / y.n, 6)) ORDER BY y.k::numeric / y.n, y.code), '[]') INTO reasons
+  -- Reviews of this campaign: what scores they stood on, and what people found; all of them are judged, those of enough people are listed.
+  SELECT coalesce(jsonb_agg(x.o ORDER BY x.rate, x.code), '[]'), coalesce(jsonb_agg(x.o ORDER BY x.rate, x.code) FILTER (WHERE x.told), '[]') INTO judged, reasons
+  FROM (SELECT jsonb_build_object('reason', y.code, 'reviewed', y.n, 'fraud', y.k, 'precision', round(y.k::numeric / y.n, 6)) AS o, y.k::numeric / y.n AS rate, y.code, NOT cdp_internal.few_people(y.k, y.n) AND NOT cdp_internal.few_people(y.n, NULL) AS told
   FROM (SELECT e.value ->> 'code' AS code, count(*) AS n, count(*) FILTER (WHERE x.is_fraud) AS k
     FROM (SELECT DISTINCT ON (v.referral_id) v.referral_id, coalesce(v.is_fraud, v.event = 'rejected') AS is_fraud, v.fraud_score_id FROM cdp_data.referral_review v JOIN cdp_data.referral r ON r.referral_id = v.referral_id AND r.referral_campaign_id = campaign AND NOT r.is_test
         WHERE v.at <= as_of AND v.event IN ('approved', 'rejected') AND v.reason IS DISTINCT FROM 'timeout' ORDER BY v.referral_id, v.referral_review_id DESC) x
-      JOIN cdp_data.fraud_score s ON s.fraud_score_id = x.fraud_score_id CROSS JOIN LATERAL jsonb_array_elements(s.reasons) e GROUP BY 1) y WHERE NOT cdp_internal.few_people(y.k, y.n) AND NOT cdp_internal.few_people(y.n, NULL);
+      JOIN cdp_data.fraud_score s ON s.fraud_score_id = x.fraud_score_id CROSS JOIN LATERAL jsonb_array_elements(s.reasons) e GROUP BY 1) y) x;
   WITH event AS (
     SELECT v.referral_id, v.event, v.at, v.deadline, v.referral_review_id AS id FROM cdp_data.referral_review v JOIN cdp_data.referral r ON r.referral_id = v.referral_id AND r.referral_campaign_id = campaign AND NOT r.is_test WHERE v.at <= as_of
   ), opened AS (
@@ -142,7 +144,7 @@ BEGIN
   RETURN QUERY SELECT 'R09', ARRAY[d.n, d.k, d.n - d.k, d.open], CASE WHEN d.n >= 20 THEN cdp.binomial_tail(d.k, d.n, 0.1) END, NULL::double precision, d.k > 0.1 * d.n, CASE WHEN d.n < 20 THEN format('20 reviews that were decided or are overdue (there are %s)', d.n) END, 'high',
     format('%s of %s reviews (%s %%) were not decided in time; %s wait.', d.k, d.n, round(100.0 * d.k / nullif(d.n, 0), 1), d.open), 'Raise the threshold of review, or the weights'' precision: see the reasons whose reviews found no fraud.',
     jsonb_build_object('late', d.k, 'reviews', d.n, 'open', d.open, 'reasons', reasons), d.open::numeric, 'reviews that wait';
-  SELECT x.*, cdp.binomial_tail(x.fraud, x.reviewed, 0.3, false) AS p, count(*) OVER () AS tests INTO worst FROM jsonb_to_recordset(reasons) AS x (reason text, reviewed bigint, fraud bigint) WHERE x.reviewed >= 10 ORDER BY cdp.binomial_tail(x.fraud, x.reviewed, 0.3, false), x.reason LIMIT 1;
+  SELECT x.*, cdp.binomial_tail(x.fraud, x.reviewed, 0.3, false) AS p, count(*) OVER () AS tests INTO worst FROM jsonb_to_recordset(judged) AS x (reason text, reviewed bigint, fraud bigint) WHERE x.reviewed >= 10 ORDER BY cdp.binomial_tail(x.fraud, x.reviewed, 0.3, false), x.reason LIMIT 1;
   RETURN QUERY SELECT 'R10', ARRAY[worst.reviewed, worst.fraud, worst.reviewed - worst.fraud], least(1, worst.p * worst.tests), NULL::double precision, worst.fraud < 0.3 * worst.reviewed, CASE WHEN worst.reason IS NULL THEN 'a reason with at least 10 reviews that people decided' END, 'medium',
     format('Reason %s was right in %s of %s reviews (%s %%).', worst.reason, worst.fraud, worst.reviewed, round(100.0 * worst.fraud / nullif(worst.reviewed, 0), 1)), format('Lower its weight: cdp.set_fraud_weight(%L, ...).', worst.reason),
     jsonb_build_object('reason', worst.reason, 'reviewed', worst.reviewed, 'fraud', worst.fraud, 'tests', worst.tests, 'reasons', reasons), (worst.reviewed - worst.fraud)::numeric, 'reviews fewer that found nothing';
@@ -197,14 +199,19 @@ BEGIN
   IF gate IS NOT NULL THEN
     RAISE NOTICE 'customers without consent to analytics are left out, but of sums of money';
   END IF;
-  -- Each table is read once, of other campaigns what one compares with: as they were at the same age.
+  -- Each table is read once, of other campaigns what one compares with: as they were, and were decided, at the same age.
   age := make_interval(secs => extract(epoch FROM at - (cdp_internal.referral_window(id, at)).since)::double precision);
   book := cdp_internal.referral_book(id, at, gate);
   rewards := cdp_internal.referral_reward_book(id, at);
   census := cdp_internal.referral_census(id, at, gate, within, book, cdp_internal.referral_paid(id, at));
-  counts := jsonb_build_array(jsonb_build_object('id', id, 'enrolled', census.enrolled, 'enrolled_sharers', census.enrolled_sharers, 'sharers', census.sharers, 'clicked_sharers', census.clicked_sharers, 'visitors', census.visitors, 'visitors_signed', census.visitors_signed,
-      'visitors_bought', census.visitors_bought, 'referees', census.referees, 'buyers', census.buyers, 'approved', census.approved, 'rejected', census.rejected, 'paid', census.paid))
-    || (SELECT coalesce(jsonb_agg(to_jsonb(n) || jsonb_build_object('id', p.id)), '[]') FROM cdp_internal.referral_peers(id) p CROSS JOIN LATERAL cdp_internal.referral_counts(p.id, least(at, (cdp_internal.referral_window(p.id, at)).since + age), gate) n);
+  -- What was decided after as_of is not compared with what others had decided by the same age.
+  IF at < now() AND EXISTS (SELECT FROM cdp_data.referral r WHERE r.referral_campaign_id = id AND r.attributed_at <= at AND r.decided_at > at) THEN
+    counts := jsonb_build_array((SELECT to_jsonb(n) || jsonb_build_object('id', id) FROM cdp_internal.referral_counts(id, at, gate, true) n));
+  ELSE
+    counts := jsonb_build_array(jsonb_build_object('id', id, 'enrolled', census.enrolled, 'enrolled_sharers', census.enrolled_sharers, 'sharers', census.sharers, 'clicked_sharers', census.clicked_sharers, 'visitors', census.visitors, 'visitors_signed', census.visitors_signed,
+      'visitors_bought', census.visitors_bought, 'referees', census.referees, 'buyers', census.buyers, 'approved', census.approved, 'rejected', census.rejected, 'paid', census.paid));
+  END IF;
+  counts := counts || (SELECT coalesce(jsonb_agg(to_jsonb(n) || jsonb_build_object('id', p.id)), '[]') FROM cdp_internal.referral_peers(id) p CROSS JOIN LATERAL cdp_internal.referral_counts(p.id, least(at, (cdp_internal.referral_window(p.id, at)).since + age), gate, true) n);
   RETURN QUERY
   WITH rule AS MATERIALIZED (
     SELECT s.* FROM cdp_internal.referral_rule_steps(id, counts) s
@@ -242,4 +249,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.referral_recommend(text, timestamptz, double precision, numeric, interval, text[], double precision) IS
-'What to do about a referral campaign, as known at as_of (NULL: now): a row for each of the rules R01 to R20. status: recommended (the rule fires), no evidence (it was tested and does not), insufficient data (insight says what is missing). severity high, medium or low, insight with its numbers, action, evidence as JSON, expected_impact in impact_unit when the action works as assumed there. p_value: of the rule''s test, already adjusted where the rule tried several steps, channels, reasons, codes, tiers or segments; q_value: its false discovery rate among all tests made (Benjamini and Hochberg 1995): a rule with a test fires only at discovery (10 %) or below, and when what it says is large enough. R17 and R18 need an exact posterior probability above 95 % besides, R19 stands on a fact. confidence: 1 - q_value, of R17 and R18 the posterior, of R19 1. margin: part of revenue (R05 needs it); target_cpa: what an approved referral may cost (R04; NULL: the average); within: span of cohorts; segments: which to compare (R16; NULL: the first 20 active ones by name). With cdp_data.setting.minimum_audience a rule about fewer people has insufficient data. Other things as cdp.referral_report(). Writes nothing. Errors: 42704 no such campaign or segment; 22023 arguments out of range; 42501 a role that is kept to some sources.';
+'What to do about a referral campaign, as known at as_of (NULL: now): a row for each of the rules R01 to R20. status: recommended (the rule fires), no evidence (it was tested and does not), insufficient data (insight says what is missing). severity high, medium or low, insight with its numbers, action, evidence as JSON, expected_impact in impact_unit when the action works as assumed there. p_value: of the rule''s test, already adjusted where the rule tried several steps, channels, reasons, codes, tiers or segments; q_value: its false discovery rate among all tests made (Benjamini and Hochberg 1995): a rule with a test fires only at discovery (10 %) or below, and when what it says is large enough. R17 and R18 need an exact posterior probability above 95 % besides, R19 stands on a fact. confidence: 1 - q_value, of R17 and R18 the posterior, of R19 1. margin: part of revenue (R05 needs it); target_cpa: what an approved referral may cost (R04; NULL: the average); within: span of cohorts; segments: which to compare (R16; NULL: the first 20 active ones by name). R01, R02, R03 and R07 take other campaigns as they were at the same age, by what had been decided by then. With cdp_data.setting.minimum_audience a rule about fewer people has insufficient data. Other things as cdp.referral_report(). Writes nothing. Errors: 42704 no such campaign or segment; 22023 arguments out of range; 42501 a role that is kept to some sources.';

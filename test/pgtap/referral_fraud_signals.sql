@@ -1,7 +1,7 @@
 -- What each fraud rule measures of referrals: a case that fires, its neighbour that does not, and what is missing; many at once
 -- say what one by one say; nothing of after as_of counts.
 BEGIN;
-SELECT plan(68);
+SELECT plan(77);
 \ir referral_fraud.inc
 SET LOCAL timezone = 'Pacific/Auckland';
 
@@ -182,6 +182,22 @@ SELECT count(pg_temp.conversion(pg_temp.p(310 + i), '2026-05-02'::timestamptz + 
 SELECT pg_temp.refer(pg_temp.person(), pg_temp.person(), '2026-05-03', '{"ip": "cafe"}') AS cafe, pg_temp.refer(pg_temp.person(), pg_temp.person(), '2026-05-03', '{"ip": "den"}') AS den \gset
 SELECT is(pg_temp.codes(:cafe, '2026-05-10') || '|' || pg_temp.codes(:den, '2026-05-10'), '|history.fraud_identifier', 'in a cafe it says nothing');
 
+-- The people of the frauds themselves, and the two that are asked about, are no crowd.
+CREATE TEMP TABLE lair AS SELECT i, pg_temp.refer(pg_temp.person(), pg_temp.person(), '2026-05-01'::timestamptz + i * interval '5 hours', '{"ip": "lair"}') AS id FROM generate_series(1, 7) i;
+INSERT INTO cdp_data.fraud_history (kind, digest, referral_id, confirmed_at, expires_at) SELECT 'ip', pg_temp.d('ip', 'lair'), id, '2026-05-05', '2026-06-04' FROM lair WHERE i <= 6;
+SELECT is(pg_temp.codes(id, '2026-05-10'), 'history.fraud_identifier', 'the seventh of a ring from one address, when six are confirmed') FROM lair WHERE i = 7;
+SELECT is(pg_temp.codes(id, '2026-05-10'), 'history.fraud_identifier', 'and one of the six beside the others') FROM lair WHERE i = 1;
+SELECT count(pg_temp.conversion(pg_temp.p(340 + i), '2026-05-06'::timestamptz + i * interval '1 hour', '{"ip": "lair"}')) FROM generate_series(1, 5) i \g /dev/null
+SELECT is(pg_temp.codes(id, '2026-05-06 04:30') || '|' || pg_temp.codes(id, '2026-05-10'), 'history.fraud_identifier|', 'with four others still, with five no more') FROM lair WHERE i = 7;
+-- Who signs in from an address comes from there, too.
+INSERT INTO cdp_data.fraud_history (kind, digest, referral_id, confirmed_at, expires_at) VALUES ('ip', pg_temp.d('ip', 'desks'), 999997, '2026-05-01', '2026-05-31');
+INSERT INTO cdp_data.fraud_fact (customer_id, kind, digest, first_at, last_at) SELECT pg_temp.p(350 + i), 'ip', pg_temp.d('ip', 'desks'), '2026-04-02', '2026-05-02' FROM generate_series(1, 30) i;
+SELECT pg_temp.refer(pg_temp.person(), pg_temp.person(), '2026-05-03', '{"ip": "desks"}') AS desk \gset
+SELECT is(pg_temp.codes(:desk, '2026-05-10'), '', 'an office whose people only sign in');
+-- What is said of the fraud is of what counts.
+INSERT INTO cdp_data.fraud_history (kind, digest, referral_id, confirmed_at) VALUES ('device', pg_temp.d('device', 'rented'), 1000500, '2026-05-01');
+SELECT is(pg_temp.reason(pg_temp.refer(pg_temp.person(), pg_temp.person(), '2026-05-03', '{"ip": "cafe", "device": "rented"}'), 'history.fraud_identifier', '2026-05-10'), '1.000000 0.900000 {"kinds": 1, "referral": 1000500}', 'the fraud of the device, not that of the cafe');
+
 -- Many at once say what one by one say, by the other road too; as of then, what came later changes nothing.
 CREATE TEMP TABLE one AS SELECT r.referral_id, cdp.fraud_score(r.referral_id, '2026-05-15')::text AS d FROM cdp_data.referral r WHERE r.attributed_at <= '2026-05-15';
 SELECT is((SELECT count(*) FROM one o FULL JOIN (SELECT j.referral_id, j.d::text AS d FROM cdp_internal.referral_judge(ARRAY(SELECT referral_id FROM cdp_data.referral), '2026-05-15') j) m USING (referral_id) WHERE o.d IS DISTINCT FROM m.d), 0::bigint, 'all at once as one by one');
@@ -190,5 +206,19 @@ SELECT count(pg_temp.refer(pg_temp.p(1 + i % 40), pg_temp.person('later' || i ||
 INSERT INTO cdp_data.fraud_ring_run (as_of, accounts, edges) VALUES ('2026-05-16', 0, 0);
 INSERT INTO cdp_data.referral_ban (customer_id, reason, banned_at) VALUES (pg_temp.p(1), 'later', '2026-05-16');
 SELECT is((SELECT count(*) FROM one o JOIN cdp_internal.referral_judge(ARRAY(SELECT referral_id FROM one), '2026-05-15') j USING (referral_id) WHERE o.d <> j.d::text), 0::bigint, 'a score of then does not know what came later');
+-- What is said of one does not depend on who else is asked about: of one advocate 1300 in 29 hours, four of them from one address 350 apart,
+-- five of a counted-up mailbox, and 20 of one campaign before a flood in another one.
+SELECT pg_temp.person() AS hub \gset
+SELECT cdp.create_referral_campaign('second', starts_at => '2026-01-01', ends_at => '2099-01-01', timezone => 'UTC', currency => 'EUR') AS second \gset
+SELECT cdp.set_referral_terms('second', rules => '[{"rule": "cash", "side": "referrer", "trigger": "first_purchase", "shape": "flat", "amount": 10}]', caps => '[{"per": "campaign", "rewards": 1000000}]') \g /dev/null
+CREATE TEMP TABLE stream AS SELECT i, pg_temp.refer(:hub, pg_temp.person('mule' || nullif(array_position('{10,300,900,1000,1010}', i), 0) || '@farm3.example'), '2026-05-16'::timestamptz + i / 3 * interval '4 minutes', CASE WHEN i % 350 = 1 THEN '{"ip": "far", "seconds": "none"}' ELSE '{"seconds": "none"}' END::jsonb) AS id FROM generate_series(1, 1300) i;
+UPDATE cdp_data.referral SET referral_campaign_id = :second FROM stream s WHERE referral_id = s.id AND s.i NOT BETWEEN 201 AND 220;
+INSERT INTO stream SELECT 2000, pg_temp.refer(:hub, pg_temp.person(), '2026-05-17 04:00', '{"seconds": "none"}');
+CREATE TEMP TABLE alone AS SELECT s.i, s.id, j.d::text AS d FROM stream s CROSS JOIN LATERAL cdp_internal.referral_judge(ARRAY[s.id], '2026-06-01') j WHERE s.i % 350 = 1 OR s.i IN (2, 10, 220, 300, 760, 899, 900, 901, 1000, 1010, 1300, 2000);
+SELECT is((SELECT count(*) FROM alone o FULL JOIN cdp_internal.referral_judge(ARRAY(SELECT id FROM alone), '2026-06-01') j ON j.referral_id = o.id WHERE o.d IS DISTINCT FROM j.d::text), 0::bigint, 'asked together they are what they are alone');
+SELECT is((SELECT count(*) FROM alone o FULL JOIN cdp_internal.referral_judge(ARRAY(SELECT id FROM alone UNION ALL SELECT -g FROM generate_series(1, 2001) g), '2026-06-01') j ON j.referral_id = o.id WHERE o.d IS DISTINCT FROM j.d::text), 0::bigint, 'and by whole tables');
+SELECT is((SELECT string_agg(format('%s %s%s', i, coalesce(substring(pg_temp.reason(id, 'email.sequential') FROM '"addresses": \d+'), '-'), ' ' || pg_temp.reason(id, 'vel.ip')), ', ' ORDER BY i) FROM alone WHERE i IN (10, 300, 900, 1000, 1010, 1051)),
+  '10 -, 300 -, 900 -, 1000 "addresses": 3, 1010 "addresses": 3, 1051 -', 'within the 500 before and the 100 after');
+SELECT matches((SELECT pg_temp.reason(id, 'vel.referrer') FROM stream WHERE i = 2000), '"referrals": 21}', 'the pace of a campaign is that of its own last 500');
 SELECT * FROM finish();
 ROLLBACK;

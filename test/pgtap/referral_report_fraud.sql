@@ -1,6 +1,6 @@
 -- Recommendations and figures that stand on fraud scores and reviews: R09, R10, R14 by lists of sites, and the section fraud of the report.
 BEGIN;
-SELECT plan(15);
+SELECT plan(17);
 \ir referral_report.inc
 CREATE FUNCTION pg_temp.r(campaign text, rule text, as_of timestamptz DEFAULT '2026-03-01') RETURNS TABLE (status text, insight text, action text, evidence jsonb, impact numeric, unit text, confidence float8, p float8, q float8) LANGUAGE sql AS $$
   SELECT status, insight, action, evidence, expected_impact, impact_unit, confidence, p_value, q_value FROM cdp.referral_recommend(campaign, as_of, segments => '{}') x WHERE x.rule_id = rule
@@ -23,6 +23,11 @@ SELECT is((SELECT status FROM pg_temp.r('timely', 'R09')), 'no evidence', 'R09: 
 SELECT is((SELECT (status, insight, action)::text FROM pg_temp.r('late', 'R10')), $$(recommended,"Reason self.ip was right in 3 of 28 reviews (10.7 %).","Lower its weight: cdp.set_fraud_weight('self.ip', ...).")$$, 'R10: the reason that is wrong');
 SELECT is((SELECT p FROM pg_temp.r('late', 'R10')), 3 * cdp.binomial_tail(3, 28, 0.3, false), 'R10: against 30 %, three reasons');
 SELECT is((SELECT status FROM pg_temp.r('timely', 'R10')), 'no evidence', 'R10: not where 12 of 30 are right');
+UPDATE cdp_data.setting SET minimum_audience = 2;
+SELECT is((SELECT (p, evidence -> 'tests', evidence -> 'reasons')::text FROM pg_temp.r('late', 'R10')), format('(%s,3,"[{""fraud"": 3, ""reason"": ""self.ip"", ""reviewed"": 28, ""precision"": 0.107143}]")', 3 * cdp.binomial_tail(3, 28, 0.3, false)), 'R10: of three reasons still, when two are not listed because of one person');
+UPDATE cdp_data.setting SET minimum_audience = 5;
+SELECT is((SELECT (status, insight, evidence)::text FROM pg_temp.r('late', 'R10')), '("insufficient data","insufficient data: what is missing is more people: these are fewer than the minimum audience",{})', 'R10: says that they are few, not that there are none');
+UPDATE cdp_data.setting SET minimum_audience = NULL;
 ROLLBACK TO one;
 
 -- R14: clicks from a site that collects codes.

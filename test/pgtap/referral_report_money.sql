@@ -1,7 +1,7 @@
 -- What the report of a referral campaign says about money beside its own rewards: the holdout, other ways to customers, the ledger;
 -- and its counts against a slow twin over random life with merges.
 BEGIN;
-SELECT plan(24);
+SELECT plan(31);
 \ir referral_report.inc
 SELECT setval('cdp_data.customer_customer_id_seq', 3000) \g /dev/null
 SELECT cdp.create_holdout('half', 0.5) AS h, pg_temp.campaign('held', holdout => 'half') AS c \gset
@@ -41,6 +41,34 @@ INSERT INTO cdp_data.ledger_account (kind, currency, balance_minor) VALUES ('fee
 INSERT INTO cdp_data.ledger_posting (ledger_posting_id, idempotency_key, kind, occurred_at, booked_on, payout_id) VALUES (900009, sha256('fee'), 'fee', '2026-02-03', '2026-02-03', 900001);
 INSERT INTO cdp_data.ledger_entry (ledger_posting_id, line, ledger_account_id, amount_minor) SELECT 900009, CASE a.kind WHEN 'fees' THEN 1 ELSE 2 END, a.ledger_account_id, CASE a.kind WHEN 'fees' THEN 60 ELSE -60 END FROM cdp_data.ledger_account a WHERE a.referral_campaign_id IS NULL AND a.customer_id IS NULL AND a.kind IN ('fees', 'paid');
 SELECT is((SELECT string_agg(format('%s %s %s', c, a, r.value), ', ' ORDER BY c DESC, a) FROM unnest('{held,beside}'::text[]) c, unnest('{2026-02-02,2026-03-01}'::date[]) a, cdp.referral_report(c, a) r WHERE r.metric = 'fees'), 'held 2026-02-02 2.50, held 2026-03-01 2.70, beside 2026-02-02 0.00, beside 2026-03-01 0.40', 'the fee of a payout is of the campaigns that it paid for');
+
+-- The smallest audience: what is hidden does not come out of what is shown. 50 buy for 100 each, one of them in another currency besides.
+SAVEPOINT shy;
+SELECT pg_temp.campaign('shy') AS y \gset
+SELECT pg_temp.enrol(:y, ARRAY(SELECT generate_series(1, 50))) \g /dev/null
+CREATE TEMP TABLE shy AS SELECT i, pg_temp.bring(:y, i, 1000 + i, at => '2026-02-10') AS id FROM generate_series(1, 50) i;
+SELECT pg_temp.reward(id, 'give', 20, CASE WHEN i = 1 THEN 20 ELSE 0 END) FROM shy \g /dev/null
+UPDATE cdp_data.setting SET minimum_audience = 10;
+CREATE FUNCTION pg_temp.shy(names text) RETURNS text LANGUAGE sql AS $$ SELECT string_agg(metric || ' ' || coalesce(value::text, '-'), ', ' ORDER BY o) FROM (SELECT *, row_number() OVER () AS o FROM cdp.referral_report('shy', '2026-03-01', 0.4)) x WHERE metric ~ names $$;
+SELECT is(pg_temp.shy('^(rewards_taken_back|cost|net_cost|gross_roi|net_roi|cac_referred)$'), 'rewards_taken_back -, cost 1000.00, net_cost -, gross_roi 1.000000, net_roi -, cac_referred -', 'one reward that was taken back is not cost less net cost');
+UPDATE cdp_data.reward SET clawed_minor = 2000, pending_minor = 0 FROM shy s WHERE reward.referral_id = s.id AND s.i <= 30;
+SELECT is(pg_temp.shy('^(rewards_taken_back|clawback_outstanding|net_cost|net_roi)$'), 'rewards_taken_back 600.00, clawback_outstanding 0.00, net_cost 400.00, net_roi 4.000000', 'of thirty it is told');
+INSERT INTO cdp_data.referral_refund (source_id, source_key, referral_conversion_id, refunded_at, amount_minor, customer_id) SELECT :shop, 'shy ' || i, r.first_conversion_id, '2026-02-20', 1000, 1000 + i FROM shy s JOIN cdp_data.referral r ON r.referral_id = s.id WHERE i = 50;
+SELECT is(pg_temp.shy('^(refunds|net_cost|net_roi)$'), 'refunds -, net_cost 400.00, net_roi -', 'nor is one refund told by the net return');
+INSERT INTO cdp_data.ledger_account (kind, referral_campaign_id, customer_id, currency, balance_minor) VALUES ('clawback_receivable', :y, 7, 'CNY', 0), ('clawback_receivable', :y, 8, 'CNY', 0), ('paid', :y, NULL, 'CNY', 0);
+INSERT INTO cdp_data.ledger_posting (ledger_posting_id, idempotency_key, kind, occurred_at, booked_on) VALUES (900021, sha256('shy'), 'clawback', '2026-02-20', '2026-02-20'), (900022, sha256('shy back'), 'clawback', '2026-02-21', '2026-02-21');
+INSERT INTO cdp_data.ledger_entry (ledger_posting_id, line, ledger_account_id, amount_minor) SELECT 900021 + n / 2, 1 + n % 2, a.ledger_account_id, v.minor
+FROM (VALUES (0, 7, 2000), (1, NULL, -2000)) v (n, who, minor) JOIN cdp_data.ledger_account a ON a.referral_campaign_id = :y AND a.customer_id IS NOT DISTINCT FROM v.who::bigint;
+SELECT is(pg_temp.shy('^(rewards_taken_back|clawback_outstanding|net_cost)$'), 'rewards_taken_back 600.00, clawback_outstanding -, net_cost -', 'the debt of one is judged by him, not by the thirty');
+UPDATE cdp_data.reward SET clawed_minor = 0, pending_minor = 2000 FROM shy s WHERE reward.referral_id = s.id AND s.i BETWEEN 4 AND 30;
+SELECT pg_temp.reward(id, 'get', 10, 5, mode => 'reserved') FROM shy WHERE i BETWEEN 4 AND 20 \g /dev/null
+SELECT is(pg_temp.shy('^rewards_taken_back$'), 'rewards_taken_back -', 'reserved rewards are not among those who make it many');
+INSERT INTO cdp_data.referral_conversion (source_id, source_key, kind, occurred_at, identifier_id, customer_id, value_minor, eligible_minor, currency) VALUES (:shop, 'in dollars', 'purchase', '2026-02-12', 1, 1050, 100, 100, 'USD');
+SELECT is((SELECT note FROM cdp.referral_report('shy', '2026-03-01') WHERE metric = 'revenue'), 'net of tax, shipping and discounts; purchases in other currencies are left out', 'how few bought in another currency is not told');
+-- What is owed by age: 3 of 50 for longer.
+UPDATE cdp_data.referral_conversion v SET occurred_at = '2026-01-10' FROM shy s JOIN cdp_data.referral r ON r.referral_id = s.id WHERE v.referral_conversion_id = r.first_conversion_id AND s.i BETWEEN 48 AND 50;
+SELECT is(pg_temp.shy('^liability'), 'liability_0_to_30_days -, liability_30_to_60_days -, liability_60_to_90_days 0.00, liability_over_90_days 0.00, liability 940.00', 'nor is what few are owed the sum less the other ages');
+ROLLBACK TO shy;
 
 -- Random life of 400 people in two campaigns, one in eight merged with another, against loops.
 SELECT pg_temp.campaign('wild') AS w, pg_temp.campaign('wild two') AS w2 \gset

@@ -1,6 +1,6 @@
 -- Each recommendation: where it fires, with the numbers counted by hand, and where it must not; the false discovery rate; too few people.
 BEGIN;
-SELECT plan(75);
+SELECT plan(78);
 \ir referral_report.inc
 CREATE FUNCTION pg_temp.r(campaign text, rule text, as_of timestamptz DEFAULT '2026-03-01', margin double precision DEFAULT NULL, segments text[] DEFAULT '{}') RETURNS TABLE (status text, insight text, action text, evidence jsonb, impact numeric, unit text, confidence float8, p float8, q float8) LANGUAGE sql AS $$
   SELECT status, insight, action, evidence, expected_impact, impact_unit, confidence, p_value, q_value FROM cdp.referral_recommend(campaign, as_of, margin, segments => segments) x WHERE x.rule_id = rule
@@ -28,6 +28,18 @@ SELECT pg_temp.campaign('grown') AS g, pg_temp.campaign('new', starts => '2026-0
 SELECT pg_temp.enrol(c, '{1}', '2026-01-02') FROM unnest(ARRAY[:g, :n]) c \g /dev/null
 SELECT pg_temp.reward(pg_temp.bring(c, 1, 3000 + c * 100 + i, at => CASE c WHEN :g THEN timestamptz '2026-01-05' ELSE '2026-02-24' END), 'give', 20, ready => CASE c WHEN :g THEN 14 END, paid => CASE c WHEN :g THEN 1 END) FROM unnest(ARRAY[:g, :n]) c, generate_series(1, 60) i \g /dev/null
 SELECT isnt((SELECT status FROM pg_temp.r('new', 'R01')), 'recommended', 'R01: a young campaign is no worse for being young');
+ROLLBACK TO one;
+
+-- And as it was decided at the same age: after nine days each had decided 60 of 120, half of them well; the older one approved 60 more on the 20th.
+SELECT pg_temp.campaign('settled') AS g, pg_temp.campaign('fresh', starts => '2026-02-20') AS n \gset
+SELECT pg_temp.enrol(c, '{1}', '2026-01-02') FROM unnest(ARRAY[:g, :n]) c \g /dev/null
+CREATE TEMP TABLE judged AS SELECT c, i, pg_temp.bring(c, 1, 3000 + c * 200 + i, CASE WHEN i <= 30 THEN 'rejected' WHEN i <= 60 OR c = :g THEN 'approved' ELSE 'pending' END, at => CASE c WHEN :g THEN timestamptz '2026-01-05' ELSE '2026-02-24' END) AS id FROM unnest(ARRAY[:g, :n]) c, generate_series(1, 120) i;
+UPDATE cdp_data.referral r SET decided_at = r.attributed_at + CASE WHEN j.i > 60 AND j.c = :g THEN interval '20 days' ELSE '1 hour' END FROM judged j WHERE r.referral_id = j.id;
+INSERT INTO cdp_data.referral_decision (referral_id, decided_at, to_state, actor, as_of) SELECT j.id, x.at, x.state, 'system', x.at FROM judged j JOIN cdp_data.referral r ON r.referral_id = j.id CROSS JOIN LATERAL (VALUES (r.attributed_at + interval '1 minute', 'pending'), (r.decided_at, r.state)) x (at, state) WHERE j.i % 2 = 0 OR x.at = r.decided_at ORDER BY j.id, x.at;
+SELECT is((SELECT string_agg(format('%s %s/%s', s.step, s.median_hits, s.median_tries), ', ' ORDER BY s.o) FROM cdp_internal.referral_steps(:n, jsonb_build_array((SELECT to_jsonb(x) || jsonb_build_object('id', :n) FROM cdp_internal.referral_counts(:n, '2026-03-01', NULL, true) x), (SELECT to_jsonb(x) || jsonb_build_object('id', :g) FROM cdp_internal.referral_counts(:g, '2026-01-10', NULL, true) x))) s WHERE s.step IN ('purchase', 'approval')),
+  'purchase 120/120, approval 30/60', 'what the older one had decided by then');
+SELECT isnt((SELECT status FROM pg_temp.r('fresh', 'R01')), 'recommended', 'R01: nor for what others decided later than at its age');
+SELECT isnt((SELECT status FROM pg_temp.r('fresh', 'R01', '2026-02-25')), 'recommended', 'R01: nor as it was known earlier');
 ROLLBACK TO one;
 
 -- R04, R05: channels.
