@@ -1,6 +1,11 @@
 -- Referral room, ledger: caps. One row holds what is used of a cap; it is changed by a statement that tests the cap, and CHECK
 -- tests it again. Keys are always locked in their order.
 
+CREATE OR REPLACE FUNCTION cdp_internal.counter_key_of(key text, customer bigint) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN regexp_replace(key, '#-?[0-9]+/', '#' || customer || '/');
+COMMENT ON FUNCTION cdp_internal.counter_key_of(text, bigint) IS 'The key of the same cap for another person. NULL for NULL.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.counter_hold(keys text[], customers bigint[], caps_minor bigint[], caps_count bigint[]) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$

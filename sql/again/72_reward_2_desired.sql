@@ -123,7 +123,7 @@ BEGIN
       ARRAY(SELECT format('%s %s', f.key, replace(f.key, '#' || f.subject || '/', '#' || u || '/')) FROM unnest(array_agg(y.key), array_agg(y.subject)) AS f (key, subject) CROSS JOIN LATERAL cdp_internal.customers_under(f.subject) u WHERE u <> f.subject) AS family
     FROM (
       SELECT format('%s/%s/%s/%s/%s/#%s/%s', d.referral_campaign_id, CASE WHEN c.rewards IS NULL THEN 'amount' ELSE 'rewards' END, c.per, c.period, coalesce(c.rule, '*'),
-          CASE c.per WHEN 'code' THEN d.referral_code_id WHEN 'campaign' THEN 0 ELSE d.customer END, CASE c.period WHEN 'ever' THEN '' ELSE date_trunc(c.period, d.counts_from AT TIME ZONE d.timezone)::date::text END) AS key,
+          CASE c.per WHEN 'code' THEN d.referral_code_id WHEN 'campaign' THEN 0 ELSE d.customer END, CASE c.period WHEN 'ever' THEN '' ELSE to_char(date_trunc(c.period, d.counts_from AT TIME ZONE d.timezone), 'YYYY-MM-DD') END) AS key,
         CASE WHEN c.per IN ('referrer', 'referee') THEN d.customer END AS subject, c.amount_minor AS minor, c.rewards::bigint AS count
       FROM cdp_data.reward_cap c
       WHERE c.referral_campaign_id = d.referral_campaign_id AND c.terms_version = d.version AND (c.rule IS NULL OR c.rule = d.rule)

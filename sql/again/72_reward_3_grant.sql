@@ -52,11 +52,17 @@ BEGIN
     INSERT INTO cdp_data.ledger_entry (ledger_posting_id, line, ledger_account_id, amount_minor) VALUES (first, 1, x.budget, p.wanted), (first, 2, x.reserved, -p.wanted);
   END IF;
   -- Who is held has his counters for himself, so that only what is common is waited for.
+  IF cardinality(array_positions(p.cap_customers, NULL)) > 1 THEN
+    PERFORM FROM cdp_data.reward_counter c WHERE c.counter_key = ANY (p.cap_keys) ORDER BY c.counter_key FOR NO KEY UPDATE; -- in the order that all keep
+  END IF;
   UPDATE cdp_data.reward_counter c SET used_minor = c.used_minor + p.wanted, used_count = c.used_count + 1
   WHERE c.counter_key = ANY (p.cap_keys) AND (c.cap_minor IS NULL OR c.used_minor + p.wanted <= c.cap_minor) AND (c.cap_count IS NULL OR c.used_count < c.cap_count);
   GET DIAGNOSTICS n = ROW_COUNT;
   IF n < cardinality(p.cap_keys) THEN
     RAISE EXCEPTION 'a cap has less room than was found' USING ERRCODE = 'serialization_failure', HINT = 'Try again.';
+  END IF;
+  IF p.stage = 'reserve' THEN -- both are common
+    PERFORM FROM cdp_data.ledger_account a WHERE a.ledger_account_id IN (x.budget, x.reserved) ORDER BY a.ledger_account_id FOR NO KEY UPDATE;
   END IF;
   UPDATE cdp_data.ledger_account a SET balance_minor = a.balance_minor + CASE WHEN a.ledger_account_id = x.budget THEN p.wanted ELSE -p.wanted END WHERE a.ledger_account_id IN (x.budget, CASE p.stage WHEN 'approve' THEN x.pending ELSE x.reserved END);
   RETURN 1;

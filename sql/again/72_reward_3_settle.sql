@@ -132,7 +132,11 @@ BEGIN
   FROM (SELECT DISTINCT ON (a.key COLLATE "C") a.key, a.customer, a.minor, a.count FROM (
       SELECT 1 AS told, u.key, u.customer, u.minor, u.count FROM unnest(pairs) q CROSS JOIN LATERAL unnest(q.cap_keys, q.cap_customers, q.cap_minors, q.cap_counts) AS u (key, customer, minor, count)
       UNION ALL
-      SELECT 2, c.counter_key, c.customer_id, c.cap_minor, c.cap_count FROM unnest(pairs) q JOIN cdp_data.reward w ON w.reward_id = q.reward_id CROSS JOIN LATERAL unnest(w.counters) AS u (key) JOIN cdp_data.reward_counter c ON c.counter_key = u.key) a
+      SELECT 2, c.counter_key, c.customer_id, c.cap_minor, c.cap_count FROM unnest(pairs) q JOIN cdp_data.reward w ON w.reward_id = q.reward_id CROSS JOIN LATERAL unnest(w.counters) AS u (key) JOIN cdp_data.reward_counter c ON c.counter_key = u.key
+      UNION ALL
+      -- One that goes home to another person counts in the same caps of his.
+      SELECT 3, cdp_internal.counter_key_of(c.counter_key, q.customer_id), q.customer_id, c.cap_minor, c.cap_count FROM unnest(pairs) q JOIN cdp_data.reward w ON w.reward_id = q.reward_id AND w.customer_id <> q.customer_id
+        CROSS JOIN LATERAL unnest(w.counters) AS u (key) JOIN cdp_data.reward_counter c ON c.counter_key = u.key WHERE c.customer_id <> q.customer_id AND cdp_internal.root_of(w.customer_id) IS DISTINCT FROM q.customer_id) a
     ORDER BY a.key COLLATE "C", a.told, a.minor NULLS LAST, a.count NULLS LAST) x;
   keys := coalesce(keys, '{}');
   PERFORM cdp_internal.counter_hold(keys, whose, caps, most);

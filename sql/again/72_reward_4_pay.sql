@@ -6,7 +6,7 @@ AS $$
 DECLARE
   o record;
 BEGIN
-  SELECT array_agg(c.counter_key::text ORDER BY c.counter_key) AS was, array_agg(regexp_replace(c.counter_key, '#-?[0-9]+/', format('#%s/', root)) ORDER BY c.counter_key) AS now, array_agg(c.customer_id ORDER BY c.counter_key) AS whose,
+  SELECT array_agg(c.counter_key::text ORDER BY c.counter_key) AS was, array_agg(cdp_internal.counter_key_of(c.counter_key, root) ORDER BY c.counter_key) AS now, array_agg(c.customer_id ORDER BY c.counter_key) AS whose,
     array_agg(c.cap_minor ORDER BY c.counter_key) AS minors, array_agg(c.cap_count ORDER BY c.counter_key) AS counts, array_agg(root) AS roots, array_agg(-net) AS less, array_agg(-1::bigint) AS one INTO o
   FROM unnest(keys) u (key) JOIN cdp_data.reward_counter c ON c.counter_key = u.key WHERE c.customer_id IS NOT NULL AND c.customer_id <> root;
   IF o.was IS NULL THEN
@@ -86,7 +86,9 @@ BEGIN
   FOR x IN
     SELECT o.root, w.reward_id, w.revision + 1 AS revision, w.available_minor, w.currency, o.receivable, o.kind_account, w.available_at, w.referral_campaign_id, w.customer_id
     FROM (SELECT p AS root, a.ledger_account_id AS kind_account, a.currency, a.balance_minor AS receivable FROM unnest(debtors) p CROSS JOIN LATERAL cdp_internal.customers_under(p) h JOIN cdp_data.ledger_account a ON a.customer_id = h WHERE a.kind = 'clawback_receivable' AND a.balance_minor > 0) o
-      JOIN LATERAL (SELECT w.* FROM cdp_internal.customers_under(o.root) h JOIN cdp_data.reward w ON w.customer_id = h WHERE w.currency = o.currency AND w.available_minor > 0 AND w.payout_id IS NULL AND w.reason IS DISTINCT FROM 'erased') w ON true
+      JOIN LATERAL (SELECT w.* FROM cdp_internal.customers_under(o.root) h JOIN cdp_data.reward w ON w.customer_id = h WHERE w.currency = o.currency AND w.available_minor > 0 AND w.payout_id IS NULL AND w.reason IS DISTINCT FROM 'erased'
+        -- What is still to go home to another person is not his.
+        AND (w.side <> 'referee' OR w.paid_minor + w.offset_minor + w.owed_minor > 0 OR cdp_internal.reward_root(w.side, w.referral_conversion_id, w.customer_id) IS NOT DISTINCT FROM o.root)) w ON true
     ORDER BY o.root, w.currency, w.available_at, w.reward_id, o.kind_account
   LOOP
     DECLARE
@@ -109,7 +111,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.reward_offset(bigint[], timestamptz) IS
-'Keeps available rewards of these customers (roots), the oldest first, against what they owe back in the same currency, over all campaigns and all numbers that were merged into them. Rewards in a payout are left alone. Returns how many postings. The caller holds the people.';
+'Keeps available rewards of these customers (roots), the oldest first, against what they owe back in the same currency, over all campaigns and all numbers that were merged into them. Rewards in a payout are left alone, and so are those of who was taken apart from them and has them not yet. Returns how many postings. The caller holds the people.';
 
 CREATE OR REPLACE FUNCTION cdp.release_rewards(as_of timestamptz DEFAULT NULL, max_rewards integer DEFAULT 100000) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off

@@ -346,7 +346,7 @@ BEGIN
     PERFORM cdp_internal.payouts_cancel(ARRAY[payout], reason, at);
   ELSE
     WITH back AS (
-      UPDATE cdp_data.reward w SET paid_minor = w.paid_minor - i.amount_minor, available_minor = w.available_minor + i.amount_minor, available_at = at, revision = w.revision + 1
+      UPDATE cdp_data.reward w SET paid_minor = w.paid_minor - i.amount_minor, available_minor = w.available_minor + i.amount_minor, available_at = at, paid_at = CASE WHEN w.paid_minor > i.amount_minor THEN w.paid_at END, revision = w.revision + 1
       FROM cdp_data.payout_item i WHERE i.payout_id = payout AND w.reward_id = i.reward_id RETURNING w.reward_id, w.revision, i.amount_minor
     )
     SELECT array_agg(ROW('payout_failed', b.reward_id, b.revision, 1, 'paid', 'liability_available', b.amount_minor, payout, NULL)::cdp_internal.reward_move ORDER BY b.reward_id) INTO moves FROM back b;

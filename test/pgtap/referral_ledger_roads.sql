@@ -1,7 +1,7 @@
 -- Rewards by the roads that users take: clocks that run ahead, decisions of an earlier moment, payouts and their messages, debts beside
 -- earnings, people who are merged, taken apart and erased.
 BEGIN;
-SELECT plan(84);
+SELECT plan(90);
 SET LOCAL client_min_messages = error;
 SELECT cdp.add_source('shop', 'UTC');
 SELECT count(cdp.identify('shop', jsonb_build_object('email', v || '@example.org'), '{}', '2026-01-20')) FROM unnest('{anna,ben,carl,dora,emil,fay,gus}'::text[]) v;
@@ -286,6 +286,46 @@ UPDATE cdp_data.referral SET state = 'approved' WHERE state = 'review';
 SELECT cdp_internal.reward_settle(ARRAY(SELECT referral_id FROM cdp_data.referral)) \g /dev/null
 SELECT is(pg_temp.rewards('capone'), 'v1 refere 800 held, v2 refere 0 voided', 'his second purchase earns nothing more');
 SELECT is((SELECT string_agg(format('%s %s', customer_id = cdp.customer_of('phone', '+4915112345680'), used_count), ', ' ORDER BY used_count) FROM cdp_data.reward_counter WHERE counter_key LIKE (SELECT referral_campaign_id || '/rewards/%' FROM cdp_data.referral_campaign WHERE name = 'capone')), 'f 0, t 1', 'and the other one has his whole');
+
+-- A cap of a month that the tier has left goes along, too: what comes back is given back to it.
+SELECT pg_temp.campaign('capmonth', '[{"rule": "w", "side": "referee", "trigger": "every_purchase", "shape": "tier", "tier_of": "amount", "tier_mode": "whole", "tiers": [{"from": 0, "rate": 0.01}, {"from": 150, "rate": 0.1}]}]', '[{"per": "referee", "amount": 100, "period": "month"}]');
+SELECT cdp.identify('shop', '{"user_id": "s", "phone": "+4915112345681"}', '{}', '2026-01-20') \g /dev/null
+SELECT count(*) FROM cdp.referral_convert('shop', 'mo1', 'purchase', '2026-02-01', '{"phone": "+4915112345681"}', 100, 'EUR', code => 'annas-capmonth') \g /dev/null
+SELECT count(*) FROM cdp.referral_convert('shop', 'mo2', 'purchase', '2026-03-01', '{"phone": "+4915112345681"}', 100, 'EUR') \g /dev/null
+SELECT is(pg_temp.rewards('capmonth'), 'mo1 refere 1000 held, mo2 refere 1000 held', 'the second purchase lifts the first to its tier');
+SELECT count(*) FROM cdp.unmerge(identifier => (SELECT identifier_id FROM cdp_data.identifier WHERE value = '+4915112345681')) \g /dev/null
+UPDATE cdp_data.referral SET state = 'approved' WHERE state = 'review';
+SELECT cdp_internal.reward_settle(ARRAY(SELECT referral_id FROM cdp_data.referral)) \g /dev/null
+SELECT cdp.referral_refund('shop', 'mof1', 'mo1', 100), cdp.referral_refund('shop', 'mof2', 'mo2', 100) \g /dev/null
+SELECT is((SELECT string_agg(used_minor || ' ' || used_count, ',') FROM cdp_data.reward_counter WHERE used_count > 0 AND counter_key LIKE (SELECT referral_campaign_id || '/%' FROM cdp_data.referral_campaign WHERE name = 'capmonth')), NULL, 'all is given back to the caps of who has it now');
+
+-- What is another's is not kept for a debt, though it still stands with who owes.
+SELECT pg_temp.campaign('apart', '[{"rule": "w", "side": "referee", "trigger": "first_purchase", "shape": "percent", "rate": 0.1, "hold": "0"}]', terms => '{"existing_lookback": "1 day"}');
+SELECT pg_temp.campaign('apart-two', '[{"rule": "w", "side": "referee", "trigger": "first_purchase", "shape": "percent", "rate": 0.1, "hold": "0"}]', terms => '{"existing_lookback": "1 day"}');
+SELECT cdp.identify('shop', '{"user_id": "u"}', '{}', '2026-01-20'), cdp.identify('shop', '{"phone": "+4915112345682"}', '{}', '2026-01-20') \g /dev/null
+SELECT (cdp.alias('shop', '{"user_id": "u"}', '{"phone": "+4915112345682"}')).merged IS NOT NULL AS merged \gset
+SELECT count(*) FROM cdp.referral_convert('shop', 'ap1', 'purchase', '2026-02-01', '{"user_id": "u"}', 100, 'EUR', code => 'annas-apart') \g /dev/null
+SELECT cdp.release_rewards('2099-01-01') \g /dev/null
+SELECT pg_temp.claim('2099-01-01') AS b \gset
+SELECT count(*) FROM cdp.send_payout_batch(:b) \g /dev/null
+SELECT count(*) FROM cdp.referral_convert('shop', 'ap2', 'purchase', '2026-02-10', '{"phone": "+4915112345682"}', 70, 'EUR', code => 'annas-apart-two') \g /dev/null
+SELECT cdp.release_rewards('2099-01-01') \g /dev/null
+SELECT count(*) FROM cdp.unmerge(merge => (SELECT max(merge_id) FROM cdp_data.merge_log WHERE kind = 'merge')) \g /dev/null
+SELECT cdp.referral_refund('shop', 'apf1', 'ap1', 100) \g /dev/null
+SELECT is((SELECT string_agg(kind || ' ' || balance_minor, ', ' ORDER BY kind) FROM cdp_data.ledger_account JOIN cdp_data.referral_campaign USING (referral_campaign_id) WHERE name ~ '^apart' AND kind IN ('clawback_receivable', 'liability_available') AND balance_minor <> 0), 'clawback_receivable 1000, liability_available -700', 'one owes, what the other has earned is not touched');
+SELECT cdp_internal.referral_settled(cdp_internal.reward_strayed(ARRAY[cdp.customer_of('phone', '+4915112345682')])) \g /dev/null
+SELECT is((SELECT w.customer_id = cdp.customer_of('phone', '+4915112345682') AND w.available_minor = 700 FROM cdp_data.reward w JOIN cdp_data.referral_conversion USING (referral_conversion_id) WHERE source_key = 'ap2'), true, 'it goes to who bought, whole');
+-- Kept in part, the rest sent and failed: not paid.
+SELECT pg_temp.campaign('partly', '[{"rule": "w", "side": "referee", "trigger": "every_purchase", "shape": "percent", "rate": 0.1, "hold": "0"}]');
+SELECT pg_temp.buy('pa1', 'ben', 50, 'annas-partly'), cdp.release_rewards('2099-01-01') \g /dev/null
+SELECT pg_temp.claim('2099-01-01') AS b \gset
+SELECT count(*) FROM cdp.send_payout_batch(:b) \g /dev/null
+SELECT cdp.referral_refund('shop', 'paf1', 'pa1', 50), pg_temp.buy('pa2', 'ben', 200, NULL), cdp.release_rewards('2099-01-01') \g /dev/null
+SELECT pg_temp.claim('2099-01-01') AS b \gset
+SELECT payout_id AS p FROM cdp.send_payout_batch(:b) \gset
+SELECT is((SELECT concat_ws(' ', offset_minor, paid_minor, paid_at IS NOT NULL) FROM cdp_data.reward w JOIN cdp_data.referral_conversion USING (referral_conversion_id) WHERE source_key = 'pa2'), '500 1500 t', 'a reward of which a part was kept');
+SELECT cdp.fail_payout(:p, 'wrong account') \g /dev/null
+SELECT is((SELECT concat_ws(' ', offset_minor, paid_minor, available_minor, paid_at) FROM cdp_data.reward w JOIN cdp_data.referral_conversion USING (referral_conversion_id) WHERE source_key = 'pa2'), '500 0 1500', 'and the rest did not arrive: is not paid');
 
 SELECT is_empty('SELECT * FROM cdp.ledger_verify()', 'the books are whole');
 SELECT * FROM finish();
