@@ -32,6 +32,11 @@ RETURN coalesce(lower(left(url, 8000)) COLLATE "C" ~ '[?&#](gclid|gbraid|wbraid|
 COMMENT ON FUNCTION cdp_internal.is_paid_url(text) IS
 'Whether an address carries the click id of an advertising network (gclid and its kind). fbclid is not among them: it is added to every link that is shared. False for NULL.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.referral_host(referrer text) RETURNS text
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN (SELECT CASE WHEN octet_length(h) <= 255 THEN h ELSE '' END FROM (SELECT lower(coalesce(cdp_internal.url_host(referrer), referrer, '')) AS h) x);
+COMMENT ON FUNCTION cdp_internal.referral_host(text) IS 'The host from which a click came, of an address or of a host, in lower case; '''' for NULL and for what is longer than 255 bytes, as no host is.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.referral_key(source text, source_key text, at timestamptz, OUT source_id integer, OUT key text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -63,7 +68,7 @@ $$;
 COMMENT ON FUNCTION cdp_internal.referral_differs(text, text) IS 'Error 23505: the key of a record is that of another one.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_touch(src text, kind text, identifiers jsonb, properties jsonb, at timestamptz, key text, value numeric, currency text, origin jsonb,
-  refers_to text, flags integer, OUT status text, OUT touchpoint_id bigint, OUT identifier_id bigint, OUT home_id bigint)
+  refers_to text, flags integer, OUT status text, OUT touchpoint_id bigint, OUT identifier_id bigint, OUT home_id bigint, OUT named bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
@@ -77,7 +82,7 @@ BEGIN
   IF t.touchpoint_id IS NULL THEN
     RETURN;
   END IF;
-  SELECT p.identifier_id, p.customer_id, k.name, p.occurred_at INTO seen
+  SELECT p.identifier_id, p.customer_id, k.name, p.occurred_at, p.properties INTO seen
   FROM cdp_data.touchpoint_key x JOIN cdp_data.touchpoint p ON p.customer_id = x.customer_id AND p.occurred_at = x.occurred_at AND p.touchpoint_id = x.touchpoint_id
     JOIN cdp_data.touch_kind_all k ON k.kind_id = p.kind_id
   WHERE x.touchpoint_id = t.touchpoint_id;
@@ -87,10 +92,12 @@ BEGIN
   IF status = 'repeated' AND (seen.name <> kind OR seen.occurred_at <> at) THEN
     PERFORM cdp_internal.referral_differs(key, 'record');
   END IF;
+  -- Of the call's own nothing is looked up: it writes numbers, and a text only where that must not be looked up.
+  named := CASE WHEN status = 'repeated' THEN cdp_internal.touch_code_now(seen.properties, seen.occurred_at, NULL) END;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_touch(text, text, jsonb, jsonb, timestamptz, text, numeric, text, jsonb, text, integer) IS
-'Writes a touchpoint by cdp.track() and returns where it went; one that another road brought under the same key, kind and time is taken as it is. status suppressed: of an erased person, nothing was kept. Errors: as cdp.track(); 23505 when the key is that of another record.';
+'Writes a touchpoint by cdp.track() and returns where it went; one that another road brought under the same key, kind and time is taken as it is, and named is the code whose text it has (cdp_internal.touch_code_now()), which the job takes or has taken. status suppressed: of an erased person, nothing was kept. Errors: as cdp.track(); 23505 when the key is that of another record.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_guessers(source integer, ip inet, customer bigint) RETURNS bytea[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -121,12 +128,14 @@ DECLARE
   -- By the clock, not by the time of the event: who guesses must not choose the window.
   since timestamptz := clock_timestamp() - (SELECT s.referral_guess_window FROM cdp_data.setting s);
 BEGIN
-  INSERT INTO cdp_data.referral_guess AS g (guesser, first_at, failures) SELECT u, clock_timestamp(), 1 FROM unnest(guessers) u ORDER BY u
+  INSERT INTO cdp_data.referral_guess AS g (guesser, first_at, failures) SELECT u, clock_timestamp(), 1 FROM unnest(guessers) u
+  -- Everybody of a source has one row: who finds it in use is not counted, so that no call waits for what another one waits for.
+  WHERE CASE WHEN substr(u, 1, 7) = 'source '::bytea THEN pg_try_advisory_xact_lock(hashint8extended(convert_from(substr(u, 8), 'UTF8')::bigint, 7234573)) ELSE true END ORDER BY u
   ON CONFLICT ON CONSTRAINT referral_guess_pkey DO UPDATE
   SET failures = CASE WHEN g.first_at > since THEN least(g.failures, 1000000000) + 1 ELSE 1 END, first_at = CASE WHEN g.first_at > since THEN g.first_at ELSE excluded.first_at END;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.referral_guessed(bytea[]) IS 'Counts a code that is none.';
+COMMENT ON FUNCTION cdp_internal.referral_guessed(bytea[]) IS 'Counts a code that is none, for each key of cdp_internal.referral_guessers(); for a source only when no other open transaction has counted one for it.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.known_customer(identifiers jsonb) RETURNS bigint
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off

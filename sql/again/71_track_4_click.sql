@@ -4,12 +4,8 @@ CREATE OR REPLACE FUNCTION cdp_internal.referral_lookup(code text, guessers byte
   OUT customer_id bigint, OUT is_test boolean, OUT channel text, OUT suggestion text)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
-DECLARE
-  -- One who guesses must not stop all of a source: what is right is taken, but nobody is told which it was.
-  of_source bytea[] := ARRAY(SELECT u FROM unnest(guessers) u WHERE substr(u, 1, 7) = 'source '::bytea);
-  silent boolean := cdp_internal.referral_throttled(of_source);
 BEGIN
-  IF cdp_internal.referral_throttled(ARRAY(SELECT u FROM unnest(guessers) u WHERE u <> ALL (of_source))) THEN
+  IF cdp_internal.referral_throttled(guessers) THEN
     result := 'throttled';
     RETURN;
   END IF;
@@ -22,14 +18,10 @@ BEGIN
   ELSE
     result := 'found';
   END IF;
-  IF silent THEN
-    result := 'throttled';
-    suggestion := NULL;
-  END IF;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_lookup(text, bytea[]) IS
-'Looks a code up for somebody who sent it: result found, unknown_code (counted against him; suggestion as cdp.referral_code_check() gives it), or throttled: he has sent too many that are none, and this one was not looked up; or too many came by the source from where no address was told, and this one counts when it is a code (referral_code_id), but the answer does not say so.';
+'Looks a code up for somebody who sent it: result found, unknown_code (counted against him; suggestion as cdp.referral_code_check() gives it), or throttled: too many that are none came from him, or without an address by his source, and this one was not looked up: no answer or error behind it depends on whether it is a code.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_named_people() RETURNS bigint[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -74,7 +66,7 @@ DECLARE
   c record;
   t record;
   old record;
-  host text := left(lower(coalesce(cdp_internal.url_host(referrer), referrer, '')), 255);
+  host text := cdp_internal.referral_host(referrer);
   robot boolean := coalesce(bot, false) OR cdp_internal.is_bot_agent(user_agent);
   clean record;
   added boolean;
@@ -92,14 +84,10 @@ BEGIN
   SELECT x.referral_click_id, x.customer_id, x.identifier_id, x.referral_code_id, x.clicked_at, x.retracted_at INTO old
   FROM cdp_data.referral_click x WHERE x.source_id = k.source_id AND x.source_key = k.key;
   IF FOUND AND (old.referral_code_id <> c.referral_code_id OR old.clicked_at <> referral_click.clicked_at) THEN
-    IF c.result = 'throttled' THEN -- no answer says whether it is a code
-      result := c.result;
-      RETURN;
-    END IF;
     PERFORM cdp_internal.referral_differs(k.key, 'click');
   END IF;
   clean := cdp_internal.clean_identifiers(coalesce(identifiers, '{}'));
-  SELECT NULL::text AS status, NULL::bigint AS touchpoint_id, NULL::bigint AS identifier_id, NULL::bigint AS home_id INTO t;
+  SELECT NULL::text AS status, NULL::bigint AS touchpoint_id, NULL::bigint AS identifier_id, NULL::bigint AS home_id, NULL::bigint AS named INTO t;
   IF clean.type_ids <> '{}' OR clean.refused @> '[{"code": "suppressed"}]' THEN
     t := cdp_internal.referral_touch(source, 'referral_click', identifiers, jsonb_strip_nulls(jsonb_build_object('referral_code_id', c.referral_code_id, 'channel', nullif(coalesce(channel, c.channel), ''), 'variant', nullif(variant, ''))),
       referral_click.clicked_at, k.key, NULL, NULL, jsonb_build_object('source', 'referral_program', 'medium', coalesce(nullif(coalesce(channel, c.channel), ''), 'referral_program'),
@@ -107,6 +95,8 @@ BEGIN
     IF t.status = 'suppressed' THEN
       result := 'suppressed';
       RETURN;
+    ELSIF t.named <> c.referral_code_id THEN -- before the job as after it
+      PERFORM cdp_internal.referral_differs(k.key, 'click');
     END IF;
   END IF;
   INSERT INTO cdp_data.referral_click AS x (source_id, source_key, referral_code_id, referral_campaign_id, clicked_at, identifier_id, customer_id, touchpoint_id, ip_digest, net_digest, agent_digest, device_digest,
@@ -114,7 +104,7 @@ BEGIN
   VALUES (k.source_id, k.key, c.referral_code_id, c.referral_campaign_id, referral_click.clicked_at, t.identifier_id, t.home_id, t.touchpoint_id, cdp_internal.referral_digest('ip', host(cdp_internal.plain_ip(ip))),
     cdp_internal.referral_digest('net', cdp_internal.ip_network(ip)), cdp_internal.referral_digest('agent', user_agent), cdp_internal.referral_digest('device', device), host, asn, land, cdp_internal.is_paid_url(url), robot,
     coalesce(prefetch, false), c.is_test, coalesce(channel, c.channel), coalesce(variant, ''))
-  -- One that the job or a batch took first lacks what only the call knows, and does not go with that load any more.
+  -- One that the job or a batch took first lacks what only the call knows. One without a touchpoint does not go with its batch any more; one that has a touchpoint goes with that.
   ON CONFLICT (source_id, source_key) DO UPDATE SET retracted_at = NULL, load_id = NULL, ip_digest = coalesce(x.ip_digest, excluded.ip_digest), net_digest = coalesce(x.net_digest, excluded.net_digest),
     agent_digest = coalesce(x.agent_digest, excluded.agent_digest), device_digest = coalesce(x.device_digest, excluded.device_digest)
   WHERE (x.referral_code_id, x.clicked_at) = (excluded.referral_code_id, excluded.clicked_at) AND (x.retracted_at IS NOT NULL OR x.load_id IS NOT NULL OR x.ip_digest IS NULL AND excluded.ip_digest IS NOT NULL
@@ -134,15 +124,10 @@ BEGIN
   IF added AND t.home_id IS NOT NULL THEN -- the job looks again
     PERFORM cdp_internal.feed_write(ARRAY[t.home_id], 'identify');
   END IF;
-  IF c.result = 'throttled' THEN
-    result := c.result;
-    referral_click_id := NULL;
-    customer_id := NULL;
-  END IF;
 END
 $$;
 COMMENT ON FUNCTION cdp.referral_click(text, text, text, timestamptz, jsonb, inet, text, text, text, text, text, text, bigint, text, boolean, boolean) IS
-'Tells that somebody came by a referral link: SELECT * FROM cdp.referral_click(''web'', ''hit 881'', ''K7M4-Q2TX-Q'', now(), ''{"cookie": "..."}'', ''203.0.113.9'', ''Mozilla/5.0 ...''). With an identifier that can identify somebody it is a touchpoint of kind referral_click, too, of the channel Referral Program. ip, user_agent and device are kept as keyed digests only (not at all without a key file); referrer is an address or a host, url that of the page, looked at for click ids of advertisements; channel NULL: that of the code. bot: told so, or by its name (cdp_internal.is_bot_agent()); prefetch: fetched ahead. result: recorded; repeated (the same source_key: nothing is changed, but addresses and browsers that the first record lacks are added); unknown_code (nothing is kept; suggestion: what may be meant); throttled (too many codes that are none from this address or person: cdp_data.setting.referral_guesses; where no address is told, from the source: then a good code is recorded all the same, and nothing else is told); suppressed (an erased person, nothing is kept). customer_id: the visitor, NULL when nothing identifies him. A code that has expired is recorded; whether a click counts is decided with the conversion. Errors: 23505 the key is that of another record; 22023 unknown source, no key, bad country; 22008 no credible time.';
+'Tells that somebody came by a referral link: SELECT * FROM cdp.referral_click(''web'', ''hit 881'', ''K7M4-Q2TX-Q'', now(), ''{"cookie": "..."}'', ''203.0.113.9'', ''Mozilla/5.0 ...''). With an identifier that can identify somebody it is a touchpoint of kind referral_click, too, of the channel Referral Program. ip, user_agent and device are kept as keyed digests only (not at all without a key file); referrer is an address or a host, url that of the page, looked at for click ids of advertisements; channel NULL: that of the code. bot: told so, or by its name (cdp_internal.is_bot_agent()); prefetch: fetched ahead. result: recorded; repeated (the same source_key: nothing is changed, but addresses and browsers that the first record lacks are added; one that a load brought goes with that load when it is a touchpoint, and stays when it is none); unknown_code (nothing is kept; suggestion: what may be meant); throttled (too many codes that are none from this address or person: cdp_data.setting.referral_guesses; where no address is told, by the source, a hundred times as many: nothing is looked up and nothing is kept); suppressed (an erased person, nothing is kept). customer_id: the visitor, NULL when nothing identifies him. A code that has expired is recorded; whether a click counts is decided with the conversion. Errors: 23505 the key is that of another record; 22023 unknown source, no key, bad country; 22008 no credible time.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.customer_identifiers(customer bigint) RETURNS jsonb
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -177,10 +162,6 @@ BEGIN
   END IF;
   SELECT x.referral_share_id, x.referral_code_id, x.shared_at, x.channel, x.retracted_at INTO old FROM cdp_data.referral_share x WHERE x.source_id = k.source_id AND x.source_key = k.key;
   IF FOUND AND (old.referral_code_id, old.shared_at, old.channel) <> (c.referral_code_id, referral_share.shared_at, referral_share.channel) THEN
-    IF c.result = 'throttled' THEN -- no answer says whether it is a code
-      result := c.result;
-      RETURN;
-    END IF;
     PERFORM cdp_internal.referral_differs(k.key, 'share');
   END IF;
   to_whom := cdp_internal.clean_identifiers(coalesce(recipient, '{}'));
@@ -205,11 +186,7 @@ BEGIN
   END IF;
   result := CASE WHEN referral_share_id IS NULL OR old.referral_share_id IS NOT NULL AND old.retracted_at IS NULL THEN 'repeated' ELSE 'recorded' END;
   referral_share_id := coalesce(referral_share_id, (SELECT x.referral_share_id FROM cdp_data.referral_share x WHERE x.source_id = k.source_id AND x.source_key = k.key));
-  IF c.result = 'throttled' THEN
-    result := c.result;
-    referral_share_id := NULL;
-  END IF;
 END
 $$;
 COMMENT ON FUNCTION cdp.referral_share(text, text, text, text, timestamptz, jsonb) IS
-'Tells that an advocate shared his link or code on a channel: a touchpoint of kind share of his, for the funnel. recipient: the address it was sent to, {"email": "..."}; only its keyed digest is kept, and it ties him to the advocate when nothing stronger does. result: recorded, repeated, unknown_code, throttled (wrong codes of shares are counted for the source; a good one is recorded all the same, and not told), suppressed. Errors as cdp.referral_click().';
+'Tells that an advocate shared his link or code on a channel: a touchpoint of kind share of his, for the funnel. recipient: the address it was sent to, {"email": "..."}; only its keyed digest is kept, and it ties him to the advocate when nothing stronger does. result: recorded, repeated, unknown_code, throttled (wrong codes of shares are counted for the source; nothing is looked up and nothing is kept), suppressed. Errors as cdp.referral_click().';

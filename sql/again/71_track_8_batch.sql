@@ -78,7 +78,7 @@ BEGIN
   END IF;
   -- Names of types come from the catalogue of types.
   EXECUTE format('CREATE TEMP TABLE cdp_referral_stage AS
-    SELECT r.source_key, r.occurred_at, coalesce(%L, r.kind) AS kind, %L::text AS source, %s AS medium, g.name::text AS campaign, left(lower(coalesce(cdp_internal.url_host(r.referrer), r.referrer)), 255) AS referrer_host, r.value, r.currency, r.refers_to,
+    SELECT r.source_key, r.occurred_at, coalesce(%L, r.kind) AS kind, %L::text AS source, %s AS medium, g.name::text AS campaign, nullif(cdp_internal.referral_host(r.referrer), '''') AS referrer_host, r.value, r.currency, r.refers_to,
       CASE WHEN r.code_id IS NOT NULL AND c.is_test THEN 2 ELSE 0 END + CASE WHEN %L AND (cdp_internal.is_bot_agent(r.user_agent) OR r.bot = ''true'') THEN 1 ELSE 0 END AS flags,
       nullif(coalesce(r.properties, ''{}'') || jsonb_strip_nulls(jsonb_build_object(''referral_code_id'', r.code_id, ''channel'', CASE WHEN %L THEN r.channel END, ''eligible'', cdp_internal.parse_value(r.eligible), ''referral_click_id'', h.referral_click_id)), ''{}'') AS properties, %s
     FROM pg_temp.cdp_referral_row r LEFT JOIN cdp_data.referral_code c ON c.referral_code_id = r.code_id LEFT JOIN cdp_data.referral_campaign g ON g.referral_campaign_id = c.referral_campaign_id AND %L IS NOT NULL
@@ -136,7 +136,7 @@ BEGIN
   INSERT INTO cdp_data.referral_click AS h (source_id, source_key, referral_code_id, referral_campaign_id, clicked_at, identifier_id, customer_id, touchpoint_id, ip_digest, net_digest, agent_digest, device_digest,
     referrer_host, asn, country, paid, bot, prefetch, is_test, channel, variant, load_id)
   SELECT src, r.source_key, c.referral_code_id, c.referral_campaign_id, cdp_internal.parse_time(r.occurred_at, 'UTC'), t.identifier_id, t.customer_id, t.touchpoint_id, cdp_internal.referral_digest('ip', host(r.address_ip)),
-    cdp_internal.referral_digest('net', cdp_internal.ip_network(r.address_ip)), cdp_internal.referral_digest('agent', r.user_agent), cdp_internal.referral_digest('device', r.device), left(lower(coalesce(cdp_internal.url_host(r.referrer), r.referrer, '')), 255),
+    cdp_internal.referral_digest('net', cdp_internal.ip_network(r.address_ip)), cdp_internal.referral_digest('agent', r.user_agent), cdp_internal.referral_digest('device', r.device), cdp_internal.referral_host(r.referrer),
     r.asn::bigint, r.country, cdp_internal.is_paid_url(r.url), coalesce(r.bot = 'true', false) OR cdp_internal.is_bot_agent(r.user_agent), coalesce(r.prefetch = 'true', false), c.is_test, coalesce(r.channel, c.channel), coalesce(r.variant, ''),
     CASE WHEN t.touchpoint_id IS NULL THEN load END
   FROM pg_temp.cdp_referral_row r JOIN cdp_data.referral_code c ON c.referral_code_id = r.code_id LEFT JOIN cdp_data.touchpoint_key k ON k.source_id = src AND k.source_key = r.source_key
@@ -271,4 +271,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.load_changed_referral_track(bigint, text) IS
-'When a load is reverted or put in again: clicks of nobody known and shares of advocates without an identifier that came with it, which have no touchpoint, go or come back, and the job decides again about those who are tied to them.';
+'When a load is reverted or put in again: clicks of nobody known and shares of advocates without an identifier that came with it, which have no touchpoint, go or come back, and the job decides again about those who are tied to them. Of a share: about those who were referred by it; who bought while it was taken back is found with the next event of his, or when the job goes through all (without its row of cdp_data.feed_cursor).';

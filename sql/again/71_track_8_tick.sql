@@ -60,12 +60,12 @@ CREATE OR REPLACE FUNCTION cdp_internal.touch_code_now(properties jsonb, at time
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  RETURN (SELECT c.referral_code_id FROM cdp_data.referral_code c WHERE c.referral_code_id = cdp_internal.touch_code(properties)
-    AND (present IS NULL OR c.issued_at <= at AND NOT EXISTS (SELECT FROM cdp_data.referral_code o WHERE o.referral_code_id = present AND o.erased_at IS NOT NULL)));
+  RETURN CASE WHEN jsonb_typeof(properties -> 'referral_code') = 'string' THEN (SELECT c.referral_code_id FROM cdp_data.referral_code c WHERE c.referral_code_id = cdp_internal.touch_code(properties)
+    AND c.issued_at <= at AND NOT EXISTS (SELECT FROM cdp_data.referral_code o WHERE o.referral_code_id = present AND o.erased_at IS NOT NULL)) END;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.touch_code_now(jsonb, timestamptz, bigint) IS
-'The code that a touchpoint names now (cdp_internal.touch_code()), where it takes the place of the one that is known of it (present, NULL: none). NULL where it does not: the text of an erased advocate may have been given to somebody else, and a text that was no code at the time of the event (at) named nobody.';
+'The code that a touchpoint names now (cdp_internal.touch_code()), where it takes the place of the one that is known of it (present, NULL: none). NULL where it does not: the text of an erased advocate may have been given to somebody else, and a text that was no code at the time of the event (at; issued_at of the code, which may be told) named nobody.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.referral_follow(roots bigint[]) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -127,15 +127,15 @@ DECLARE
 BEGIN
   -- Clicks first: by them people are found whose conversions count.
   INSERT INTO cdp_data.referral_click (source_id, source_key, referral_code_id, referral_campaign_id, clicked_at, identifier_id, customer_id, touchpoint_id, referrer_host, bot, is_test, channel)
-  SELECT k.source_id, k.source_key, c.referral_code_id, c.referral_campaign_id, t.occurred_at, t.identifier_id, t.customer_id, t.touchpoint_id, left(lower(o.referrer_host), 255), t.flags & 1 = 1, c.is_test, c.channel
+  SELECT k.source_id, k.source_key, c.referral_code_id, c.referral_campaign_id, t.occurred_at, t.identifier_id, t.customer_id, t.touchpoint_id, cdp_internal.referral_host(o.referrer_host), t.flags & 1 = 1, c.is_test, c.channel
   FROM unnest(homes) AS w (home) CROSS JOIN LATERAL (
       SELECT x.* FROM cdp_data.touchpoint x WHERE x.customer_id = w.home AND x.kind_id = 28 AND x.properties ? 'referral_code' OFFSET 0) t
-    JOIN cdp_data.referral_code c ON c.referral_code_id = cdp_internal.touch_code(t.properties) JOIN cdp_data.touchpoint_key k ON k.touchpoint_id = t.touchpoint_id JOIN cdp_data.origin o ON o.origin_id = t.origin_id
+    JOIN cdp_data.referral_code c ON c.referral_code_id = cdp_internal.touch_code_now(t.properties, t.occurred_at, NULL) JOIN cdp_data.touchpoint_key k ON k.touchpoint_id = t.touchpoint_id JOIN cdp_data.origin o ON o.origin_id = t.origin_id
   ORDER BY t.occurred_at, t.touchpoint_id ON CONFLICT DO NOTHING;
   GET DIAGNOSTICS n = ROW_COUNT;
   done := done + n;
   WITH came AS MATERIALIZED (
-    SELECT t.*, cdp_internal.touch_code(t.properties) AS code
+    SELECT t.*, cdp_internal.touch_code_now(t.properties, t.occurred_at, NULL) AS code
     FROM unnest(homes) AS w (home) CROSS JOIN LATERAL (
       SELECT x.* FROM cdp_data.touchpoint x WHERE x.customer_id = w.home AND x.kind_id = ANY (kinds) AND x.flags & 3 = 0 OFFSET 0) t
     WHERE NOT EXISTS (SELECT FROM cdp_data.referral_conversion c WHERE c.touchpoint_id = t.touchpoint_id)
@@ -165,7 +165,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.referral_take(bigint[]) IS
-'Takes in what came as touchpoints by other roads, of these home customers, whenever it happened (an order may have come long before the click that makes it one of a referred person, and stays known here when its touchpoint is past its retention): clicks of kind referral_click that name a code (property referral_code), registrations and purchases that name one, or of people who have a click or a conversion, and refunds of conversions that are known, in their currency or turned into it (cdp_internal.refund_minor()). What is there already is passed over. Returns how many rows came.';
+'Takes in what came as touchpoints by other roads, of these home customers, whenever it happened (an order may have come long before the click that makes it one of a referred person, and stays known here when its touchpoint is past its retention): clicks of kind referral_click that name a code (property referral_code) that had been issued by then, registrations and purchases that name one, or of people who have a click or a conversion, and refunds of conversions that are known, in their currency or turned into it (cdp_internal.refund_minor()). What is there already is passed over. Returns how many rows came.';
 
 CREATE OR REPLACE FUNCTION cdp.referral_tick(OUT people bigint, OUT taken bigint, OUT followed bigint, OUT decided bigint)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off

@@ -104,6 +104,17 @@ BEGIN
   IF erase_of_referral_track.n > 0 THEN
     RETURN QUERY SELECT 'cdp_data.touchpoint', 'clear', erase_of_referral_track.n;
   END IF;
+  -- And out of their earlier versions, which come into force again when a load is taken back.
+  UPDATE cdp_data.touchpoint_retracted t SET properties = (t.properties - 'referral_code') || jsonb_build_object('referral_code_id', x.referral_code_id)
+  FROM (
+      SELECT v.touchpoint_id FROM cdp_data.referral_code c JOIN cdp_data.referral_conversion v USING (referral_code_id) WHERE c.customer_id = ANY (customers) AND v.touchpoint_id IS NOT NULL
+      UNION SELECT h.touchpoint_id FROM cdp_data.referral_code c JOIN cdp_data.referral_click h USING (referral_code_id) WHERE c.customer_id = ANY (customers) AND h.touchpoint_id IS NOT NULL) y
+    CROSS JOIN (SELECT c.referral_code_id, c.code FROM cdp_data.referral_code c WHERE c.customer_id = ANY (customers)) x
+  WHERE t.touchpoint_id = y.touchpoint_id AND jsonb_typeof(t.properties -> 'referral_code') = 'string' AND cdp_internal.referral_code_fold(t.properties ->> 'referral_code') = x.code;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  IF erase_of_referral_track.n > 0 THEN
+    RETURN QUERY SELECT 'cdp_data.touchpoint_retracted', 'clear', erase_of_referral_track.n;
+  END IF;
   -- The number of a code stays, so that it never means anybody else.
   UPDATE cdp_data.referral_code c SET customer_id = advocate, code = 'erased--' || c.referral_code_id, kind = 'vanity',
     revoked_at = coalesce(c.revoked_at, clock_timestamp()), revoked_reason = 'erased', erased_at = clock_timestamp()
@@ -114,7 +125,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.erase_of_referral_track(bigint[], bigint[], bigint[], bigint, text) IS
-'Takes a person out of the referrals: clicks move to the unlinked customer or go; conversions, refunds, shares and referrals stay as amounts and times of nobody, because rewards of others stand on them; codes end and lose their text, also in the touchpoints of conversions and clicks that came by them (property referral_code becomes referral_code_id). As advocate he has one number in all of them afterwards (fresh, or in mode delete one of cdp_internal.referral_stranger()), so that whom he brought stays referred. Returns what was done per table.';
+'Takes a person out of the referrals: clicks move to the unlinked customer or go; conversions, refunds, shares and referrals stay as amounts and times of nobody, because rewards of others stand on them; codes end and lose their text, also in the touchpoints of conversions and clicks that came by them and in their earlier versions (property referral_code becomes referral_code_id). As advocate he has one number in all of them afterwards (fresh, or in mode delete one of cdp_internal.referral_stranger()), so that whom he brought stays referred. Returns what was done per table.';
 
 CREATE OR REPLACE PROCEDURE cdp_internal.maintain_room_referral_track()
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp

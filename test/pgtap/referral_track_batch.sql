@@ -1,5 +1,5 @@
 -- Batches of clicks and conversions: the same as one by one, bad rows in quarantine, again nothing, and a load that is taken back.
-SELECT plan(42);
+SELECT plan(45);
 SET client_min_messages = warning;
 SET timezone = 'Asia/Kathmandu';
 SELECT cdp.add_source('web'), cdp.add_source('bulk') \g /dev/null
@@ -115,10 +115,20 @@ SELECT is(pg_temp.first('j1') || ', ' || pg_temp.first('j6'), '700 by-anna f t t
 INSERT INTO st SELECT k, '2026-02-01 10:00:00Z', k || '@example.org', 'referral_click', NULL, NULL, '{"referral_code": "by-anna"}' FROM unnest('{jc1,jc2}'::text[]) k;
 SELECT load_id FROM cdp.load_events('bulk', 'st') \g /dev/null
 SELECT people FROM cdp.referral_tick() \g /dev/null
-SELECT is((SELECT concat_ws(' ', recorded, quarantined) FROM cdp.load_referral_clicks('bulk', '[{"source_key": "jc1", "occurred_at": "2026-02-01T10:00:00Z", "code": "by-anna", "identifiers": {"email": "jc1@example.org"}, "ip": "198.51.100.9", "user_agent": "Mozilla/5.0", "device": "d1"}]'))
-  || ' ' || (SELECT result FROM cdp.referral_click('bulk', 'jc2', 'by-anna', '2026-02-01 10:00+00', '{"email": "jc2@example.org"}', '198.51.100.9', 'Mozilla/5.0', 'd1')), '0 0 repeated', 'clicks that the job took first');
+SELECT is((SELECT concat_ws(' ', recorded, quarantined) FROM cdp.load_referral_clicks('bulk', '[{"source_key": "jc1", "occurred_at": "2026-02-01T10:00:00Z", "code": "by-anna", "identifiers": {"email": "jc1@example.org"}, "ip": "198.51.100.9", "user_agent": "Mozilla/5.0", "device": "d1"}]')), '0 0', 'clicks that the job took first, in a batch');
+SELECT people FROM cdp.referral_tick() \g /dev/null
+SELECT is((SELECT result FROM cdp.referral_click('bulk', 'jc2', 'by-anna', '2026-02-01 10:00+00', '{"email": "jc2@example.org"}', '198.51.100.9', 'Mozilla/5.0', 'd1')), 'repeated', 'and by a call');
 SELECT is((SELECT array_agg(num_nonnulls(ip_digest, net_digest, agent_digest, device_digest)) FROM cdp_data.referral_click WHERE source_key IN ('jc1', 'jc2')), '{4,4}', 'get what only the batch or the call knows');
-SELECT is((SELECT people > 0 FROM cdp.referral_tick()), true, 'and the job looks again');
+SELECT is((SELECT people FROM cdp.referral_tick()), 1::bigint, 'and the job looks again at whom the call told, of whom nothing else changed');
+SELECT load_id AS plain FROM cdp.load_referral_clicks('bulk', '[{"source_key": "jc3", "occurred_at": "2026-02-01T10:00:00Z", "code": "by-anna", "identifiers": {"email": "jc2@example.org"}}]') \gset
+SELECT people FROM cdp.referral_tick() \g /dev/null
+SELECT load_id AS same FROM cdp.load_referral_clicks('bulk', '[{"source_key": "jc3", "occurred_at": "2026-02-01T10:00:00Z", "code": "by-anna", "identifiers": {"email": "jc2@example.org"}, "ip": "198.51.100.9"}]') \gset
+SELECT is((SELECT people FROM cdp.referral_tick()), 1::bigint, 'likewise at whom a batch tells the same of, with his address');
+-- A click with a touchpoint is of the load that wrote it, whoever else tells it.
+SELECT result FROM cdp.referral_click('bulk', 'jc3', 'by-anna', '2026-02-01 10:00+00', '{"email": "jc2@example.org"}') \g /dev/null
+SELECT cdp.revert_load(:plain), cdp.revert_load(:same) \g /dev/null
+SELECT people FROM cdp.referral_tick() \g /dev/null
+SELECT is((SELECT retracted_at IS NOT NULL FROM cdp_data.referral_click WHERE source_key = 'jc3'), true, 'and goes with it');
 -- What a call told, too, does not go with the batch; what only the batch told does, also without a touchpoint.
 INSERT INTO cdp_data.customer (customer_id, parent_id) VALUES (1000001, 1000001);
 SELECT cdp.issue_referral_code('friends', 1000001, 'by-nobody-known', issued_at => '2026-01-02 00:00+00') \g /dev/null

@@ -1,6 +1,6 @@
 -- The job of referrals: what comes by loads is taken in, corrections and reverts are followed, merges, unmerges and erasures are
 -- decided again. Each statement is a transaction of its own, as the change feed wants it.
-SELECT plan(62);
+SELECT plan(82);
 SET client_min_messages = warning;
 SET timezone = 'Asia/Kolkata';
 SELECT cdp.add_source('web'), cdp.add_source('shop') \g /dev/null
@@ -134,20 +134,68 @@ SELECT is((SELECT string_agg(a, ',' ORDER BY a) FROM unnest('{Mozilla/5.0 (Linux
 UPDATE cdp_data.setting SET referral_guesses = 2;
 SELECT is((SELECT string_agg(r.result, ' ' ORDER BY n) FROM unnest('{2001:db8:1:2::5,2001:db8:1:2:3::9,2001:db8:1:2:7::1,2001:db8:1:3::1}'::inet[]) WITH ORDINALITY AS u (a, n) CROSS JOIN LATERAL cdp.referral_click('web', 'g' || n, 'nobody-' || n, '2026-02-01', '{}', a) r), 'unknown_code unknown_code throttled unknown_code', 'who guesses from all of his network');
 SELECT is((SELECT array_agg(DISTINCT r.result) FROM generate_series(1, 200) n CROSS JOIN LATERAL cdp.referral_share('web', 'gs' || n, 'nobody-' || n, 'wechat', '2026-02-01') r) || (SELECT r.result FROM cdp.referral_share('web', 'gs', 'by-dan', 'wechat', '2026-02-01') r), '{unknown_code,throttled}', 'or by sharing');
-SELECT is((SELECT count(*) FROM cdp_data.referral_share WHERE source_key = 'gs'), 1::bigint, 'a good code is kept all the same, but the answer does not say so');
+SELECT is((SELECT r.result FROM cdp.referral_share('web', 'gs', 'by-dan', 'wechat', '2026-02-01', '[]') r) || ' ' || (SELECT r.result FROM cdp.referral_click('web', 's1', 'by-dan', '2026-02-01') r), 'throttled throttled', 'no error says that it is a code: not of a recipient that is none, not of the key of an order');
+SELECT is((SELECT count(*) FROM cdp_data.referral_share WHERE source_key = 'gs'), 0::bigint, 'nothing is kept');
 -- Known visitors without an address count for their source: cookies cost nothing.
 DELETE FROM cdp_data.referral_guess;
 UPDATE cdp_data.setting SET referral_guesses = 1;
 SELECT cdp.track('web', 'page_view', jsonb_build_object('cookie', 'guess-cookie-' || n), '{}', '2026-02-01 10:00+00', 'gv' || n) FROM generate_series(1, 101) n \g /dev/null
 SELECT is((SELECT string_agg(DISTINCT r.result, ',') FROM generate_series(1, 100) n CROSS JOIN LATERAL cdp.referral_click('web', 'gc' || n, 'nobody-' || n, '2026-02-01 11:00+00', jsonb_build_object('cookie', 'guess-cookie-' || n)) r), 'unknown_code', 'who shows another cookie each time');
 SELECT is((SELECT concat_ws(' ', r.result, r.referral_click_id, r.customer_id) FROM cdp.referral_click('web', 'gc101', 'by-dan', '2026-02-01 11:00+00', '{"cookie": "guess-cookie-101"}') r) || ' ' || (SELECT r.result FROM cdp.referral_click('web', 'gc102', 'nobody', '2026-02-01 11:00+00', '{"cookie": "guess-cookie-101"}') r), 'throttled throttled', 'is told nothing in the end');
-SELECT is((SELECT count(*) FROM cdp_data.referral_click WHERE source_key ~ '^gc'), 1::bigint, 'the good click of somebody else is kept');
+SELECT is((SELECT count(*) FROM cdp_data.referral_click WHERE source_key ~ '^gc'), 0::bigint, 'and nothing is kept of him');
+SELECT is((SELECT r.code_result FROM cdp.referral_convert('web', 'gc103', 'sign_up', '2026-02-01 12:00+00', '{"email": "gc103@example.org"}', code => 'by-dan') r), 'throttled', 'an order of somebody else by the same source');
+SELECT people FROM cdp.referral_tick() \g /dev/null
+SELECT is(pg_temp.state('gc103'), 'approved code', 'counts when the job has looked its code up');
 -- An order of somebody who is not looked up for keeps what was typed.
 DELETE FROM cdp_data.referral_guess;
 SELECT is((SELECT code_result FROM cdp.referral_convert('shop', 'gt1', 'sign_up', '2026-02-10 10:00+00', '{"email": "gt@example.org"}', code => 'nobody', ip => '192.0.2.77')) || ' ' ||
   (SELECT concat_ws(' ', code_result, state) FROM cdp.referral_convert('shop', 'gt2', 'purchase', '2026-02-11 10:00+00', '{"email": "gt@example.org"}', 8, 'EUR', code => 'By-Dan', ip => '192.0.2.77')), 'unknown_code throttled', 'an order with a good code after too many bad ones');
 SELECT people FROM cdp.referral_tick() \g /dev/null
 SELECT is(pg_temp.state('gt2'), 'approved code', 'the job takes its code');
+TRUNCATE st;
+INSERT INTO st SELECT k, '2026-02-12 10:00:00Z', 'email', k || '@example.org', CASE WHEN k = 'ta2' THEN 'referral_click' ELSE 'purchase' END, CASE WHEN k <> 'ta2' THEN '80' END, CASE WHEN k <> 'ta2' THEN 'EUR' END, NULL, t
+FROM (VALUES ('ta1', '{"referral_code": "by-carl"}'), ('ta2', '{"referral_code": "by-carl"}'), ('ta3', '{"referral_code": "later-1"}'), ('ta4', '{"referral_code": "later-1"}'), ('ta5', NULL), ('ta6', '{"referral_code": "later-1"}')) v (k, t);
+SELECT load_id FROM cdp.load_touchpoints('shop', 'st') \g /dev/null
+CREATE FUNCTION pg_temp.buy(k text, code text, ip inet DEFAULT NULL) RETURNS text LANGUAGE sql VOLATILE AS
+$$ SELECT concat_ws(' ', result, code_result, state, reason) FROM cdp.referral_convert('shop', k, 'purchase', '2026-02-12 10:00:00Z', jsonb_build_object('email', k || '@example.org'), 80, 'EUR', code => code, ip => ip) $$;
+SELECT is(pg_temp.buy('ta5', 'By-Dan', '192.0.2.77') || ', ' || pg_temp.buy('ta5', 'by-carl', '192.0.2.77'), 'recorded throttled no_evidence, repeated throttled no_evidence', 'one that a load brought without a code');
+SELECT pg_temp.buy('gt5', 'By-Dan', '192.0.2.77') \g /dev/null
+DELETE FROM cdp_data.referral_guess;
+-- What stands on the touchpoint is what was typed, whether the job has looked it up or not.
+SELECT throws_ok($$SELECT pg_temp.buy('gt5', 'by-carl')$$, '23505', NULL, 'what was typed while nothing was looked up is not replaced');
+SELECT is(pg_temp.buy('gt5', 'by-dan'), 'repeated found approved', 'and found when it is told again');
+SELECT throws_ok($$SELECT pg_temp.buy('ta1', 'by-dan')$$, '23505', NULL, 'nor is the code of a loaded order, before the job');
+SELECT throws_ok($$SELECT result FROM cdp.referral_click('shop', 'ta2', 'by-dan', '2026-02-12 10:00:00Z', '{"email": "ta2@example.org"}')$$, '23505', NULL, 'nor that of a loaded click');
+SELECT is(pg_temp.buy('ta3', 'by-dan'), 'recorded found approved', 'a text that is no code stands for nothing');
+SELECT is(pg_temp.buy('ta4', NULL), 'recorded no_evidence', 'nor does it count');
+SELECT cdp.issue_referral_code('friends', cdp.customer_of('user_id', 'carl'), 'later-1', issued_at => '2026-03-01 00:00+00') \g /dev/null
+DELETE FROM cdp_data.feed_cursor WHERE consumer = 'referral';
+SELECT people FROM cdp.referral_tick() \g /dev/null
+SELECT is(concat_ws(', ', pg_temp.state('ta1'), pg_temp.state('ta3'), pg_temp.state('ta4'), pg_temp.state('ta5'), pg_temp.state('gt5')), 'approved code, approved code, approved code, approved code', 'the job looks up what stands there; what became a code later named nobody');
+SELECT is((SELECT string_agg(c.source_key || ' ' || k.code, ', ' ORDER BY c.source_key) FROM cdp_data.referral_conversion c JOIN cdp_data.referral_code k USING (referral_code_id) WHERE c.source_key ~ '^ta'), 'ta1 by-carl, ta3 by-dan, ta5 by-dan', 'each with its own');
+SELECT throws_ok($$SELECT pg_temp.buy('ta1', 'by-dan')$$, '23505', NULL, 'after the job as before it');
+SELECT is(pg_temp.buy('ta4', 'by-eve') || ', ' || pg_temp.buy('ta6', 'by-eve'), 'repeated found approved, recorded found approved', 'and the right code may still be told');
+-- A name of a site that is too long is none, by whatever road.
+SELECT cdp.track('web', 'referral_click', '{"cookie": "cookie-long"}', '{"referral_code": "by-dan"}', '2026-02-01 10:00+00', 'lh1', origin => jsonb_build_object('referrer_host', repeat('é', 200))) \g /dev/null
+SELECT is((SELECT taken FROM cdp.referral_tick()), 1::bigint, 'the job goes on');
+SELECT is((SELECT result FROM cdp.referral_click('web', 'lh2', 'by-dan', '2026-02-01 10:00+00', '{"cookie": "cookie-long"}', referrer => 'https://' || repeat('É', 200) || '/x')), 'recorded', 'a call, too');
+SELECT is((SELECT recorded FROM cdp.load_referral_clicks('web', jsonb_build_array(jsonb_build_object('source_key', 'lh3', 'occurred_at', '2026-02-01T10:00:00Z', 'code', 'by-dan', 'identifiers', '{"cookie": "cookie-long"}'::jsonb, 'referrer', repeat('é', 200)), jsonb_build_object('source_key', 'lh4', 'occurred_at', '2026-02-01T10:00:00Z', 'code', 'by-dan', 'referrer', repeat('é', 127))))), 2::bigint, 'and a batch');
+SELECT is((SELECT string_agg(octet_length(referrer_host)::text, ' ' ORDER BY source_key) FROM cdp_data.referral_click WHERE source_key ~ '^lh'), '0 0 0 254', 'with what fits');
+-- The text of an erased advocate's code, in versions that are not in force any more.
+SELECT cdp.identify('shop', '{"email": "fay@example.org"}') \g /dev/null
+SELECT cdp.issue_referral_code('friends', cdp.customer_of('email', 'fay@example.org'), 'by-fay', issued_at => '2026-01-05 00:00+00') \g /dev/null
+TRUNCATE st;
+INSERT INTO st VALUES ('tf1', '2026-02-12 10:00:00Z', 'email', 'tf1@example.org', 'purchase', '80', 'EUR', NULL, '{"referral_code": "By-Fay"}');
+SELECT load_id FROM cdp.load_touchpoints('shop', 'st') \g /dev/null
+SELECT people FROM cdp.referral_tick() \g /dev/null
+UPDATE st SET value = '90', properties = NULL;
+SELECT load_id AS load FROM cdp.load_touchpoints('shop', 'st') \gset
+SELECT people FROM cdp.referral_tick() \g /dev/null
+SELECT cdp.erase_customer(cdp.customer_of('email', 'fay@example.org')) \g /dev/null
+SELECT is((SELECT array_agg(concat_ws(' ', properties ? 'referral_code', jsonb_typeof(properties -> 'referral_code_id'))) FROM cdp_data.touchpoint_retracted WHERE source_key = 'tf1'), '{f number}', 'the text is in no earlier version');
+SELECT cdp.revert_load(:load) \g /dev/null
+SELECT people FROM cdp.referral_tick() \g /dev/null
+SELECT is((SELECT concat_ws(' ', t.value, t.properties ? 'referral_code', pg_temp.state('tf1')) FROM cdp_data.touchpoint t JOIN cdp_data.touchpoint_key k USING (touchpoint_id) WHERE k.source_key = 'tf1'), '80.000000 f approved code', 'nor when that one is in force again');
 -- Everybody whom a decision may touch, before the first row.
 SELECT cdp.customer_of('user_id', 'dan') AS dan, cdp.customer_of('email', 'gt@example.org') AS gt \gset
 SELECT is((SELECT array_agg(c) FROM cdp_internal.referral_circle(ARRAY[:gt, NULL, :gt]) c), ARRAY[:gt]::bigint[], 'the circle of one with one level');
@@ -159,5 +207,13 @@ SELECT cdp.create_referral_campaign('deep'), cdp.set_referral_terms('deep', '{"l
 SELECT is((SELECT count(*) FROM cdp_internal.referral_circle(ARRAY[:dan], true) c WHERE c IN (:dan, :gt, cdp.customer_of('email', 'gt3@example.org'))), 3::bigint, 'with two levels those whom they brought, too');
 SELECT is((SELECT count(*) FROM cdp_internal.referral_circle(ARRAY[:dan]) c WHERE c IN (:dan, :gt)), 2::bigint, 'and of who bought those whom he brought');
 SELECT result FROM cdp.referral_convert('shop', 'gt4', 'purchase', '2026-02-13 10:00+00', '{"email": "gt@example.org", "cookie": "gt-cookie"}', 3, 'EUR') \g /dev/null
-SELECT is((SELECT decided FROM cdp.referral_tick()) >= 0, true, 'the job goes on with two levels');
+SELECT people FROM cdp.referral_tick() \g /dev/null
+-- One of three in a row by a load.
+SELECT cdp.activate_referral_campaign('deep', '2026-01-10 00:00+00') \g /dev/null
+SELECT cdp.issue_referral_code('deep', :dan, 'deep-dan', issued_at => '2026-01-11 00:00+00'), cdp.issue_referral_code('deep', cdp.customer_of('email', 'gt3@example.org'), 'deep-gt3', issued_at => '2026-01-11 00:00+00') \g /dev/null
+TRUNCATE st;
+INSERT INTO st VALUES ('lv1', '2026-02-14 10:00:00Z', 'email', 'gt3@example.org', 'purchase', '5', 'EUR', NULL, '{"referral_code": "deep-dan"}'), ('lv2', '2026-02-15 10:00:00Z', 'email', 'lv2@example.org', 'purchase', '5', 'EUR', NULL, '{"referral_code": "deep-gt3"}');
+SELECT load_id FROM cdp.load_touchpoints('shop', 'st') \g /dev/null
+SELECT people FROM cdp.referral_tick() \g /dev/null
+SELECT is((SELECT string_agg(concat_ws(' ', c.source_key, r.level, r.state, CASE cdp_internal.root_of(r.referrer_id) WHEN :dan THEN 'dan' WHEN cdp.customer_of('email', 'gt3@example.org') THEN 'gt3' END), ', ' ORDER BY c.source_key, r.level) FROM cdp_data.referral r JOIN cdp_data.referral_conversion c ON c.referral_conversion_id = r.first_conversion_id WHERE c.source_key ~ '^lv'), 'lv1 1 approved dan, lv2 1 approved gt3, lv2 2 approved dan', 'the job gives the second level, too');
 SELECT * FROM finish();
