@@ -6,7 +6,7 @@
 #   assert    the same suites on a server built from Debian's source with assertions
 #   valgrind  the files of test/valgrind.list on that server under valgrind
 #   crash     the TAP tests of crash and standby
-#   quality   matching and fraud rules on labelled data must reach their figures (test/quality); without the data it is skipped
+#   quality   matching and fraud rules on labelled data, and anomalies of made-up series, must reach their figures (test/quality); without the data it is skipped
 #   check_deep.sh [part ...]     all of them when none is named. FUZZ_ROUNDS (default 20000) sets how long fuzz runs.
 # Ends with "N passed, N failed, N skipped"; a part that this machine cannot run is skipped with its reason.
 set -uo pipefail
@@ -128,7 +128,7 @@ do_crash() { FILES='test/t/crash.pl test/t/standby.pl' bash tools/test.sh tap; }
 
 do_quality() {
 	local status=0 script one
-	for script in referral identity; do
+	for script in referral identity anomaly; do
 		one=0
 		bash "test/quality/$script.sh" || one=$?
 		case $one in

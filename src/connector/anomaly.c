@@ -21,7 +21,7 @@
 /* The normal distribution's standard deviation over its median absolute deviation. */
 #define MAD_SIGMA 1.4826022185056018
 /* Days that a weekday's mean is drawn to the mean of all with. */
-#define PRIOR_DAYS 2.0
+#define PRIOR_DAYS 3.0
 
 typedef struct Work
 {
@@ -32,7 +32,7 @@ typedef struct Work
 	double	   *left;			/* [window] */
 	double	   *some;			/* [window] */
 	double	   *slope;			/* [pairs of the window] */
-	int		   *train;			/* [window] points */
+	int		   *train;			/* [two windows] points */
 	int			n;				/* of train */
 } Work;
 
@@ -131,11 +131,11 @@ trains(const CdpAnomalyPoint *p)
 	return p->state == CDP_DAY_FINAL || p->state == CDP_DAY_RESTATED;
 }
 
-/* Collects the points that train, of the window of days before one of them. */
+/* Collects the points that train, of so many windows of days before one of them. */
 static void
-collect(Work *w, int at)
+collect(Work *w, int at, int windows)
 {
-	int64		first = (int64) w->point[at].day - w->o->window;
+	int64		first = (int64) w->point[at].day - (int64) windows * w->o->window;
 	int			n = 0;
 	int			from = at;
 
@@ -214,15 +214,21 @@ usual_error(Work *w, int at, int *errors)
 	return n == 0 ? NAN : Max(w->o->floor, MAD_SIGMA * cdp_median(w->some, n));
 }
 
-/* Sum of the values that train, and of the shares that the weekdays of the points have in a mean day. */
+/*
+ * What the window before a point says of counts: their sum, which is returned,
+ * and its exposure, the days it came from, each as the share that its weekday
+ * has in a mean day. Shares change slowly and few events tell little of them,
+ * so they are learned from two windows.
+ */
 static double
-training_sum(const Work *w, double *share, double *exposure)
+learn_counts(Work *w, int at, double *share, double *exposure)
 {
 	const CdpAnomalyOptions *o = w->o;
 	double		sum[CDP_ANOMALY_MOST_SEASON] = {0};
 	int			n[CDP_ANOMALY_MOST_SEASON] = {0};
 	double		total = 0;
 
+	collect(w, at, 2);
 	for (int i = 0; i < w->n; i++)
 	{
 		int			place = place_of(o, w->point[w->train[i]].day);
@@ -231,11 +237,14 @@ training_sum(const Work *w, double *share, double *exposure)
 		n[place]++;
 		total += w->point[w->train[i]].value;
 	}
-	*exposure = 0;
 	for (int place = 0; place < o->season; place++)
-	{
 		share[place] = total == 0 ? 1 : (sum[place] * w->n / total + PRIOR_DAYS) / (n[place] + PRIOR_DAYS);
-		*exposure += share[place] * n[place];
+	collect(w, at, 1);
+	total = *exposure = 0;
+	for (int i = 0; i < w->n; i++)
+	{
+		total += w->point[w->train[i]].value;
+		*exposure += share[place_of(o, w->point[w->train[i]].day)];
 	}
 	return total;
 }
@@ -292,16 +301,15 @@ judge_run(Work *w, int at, double bundle, CdpAnomalyDay *d)
 	int			first = at;
 
 	d->run = zero_run(w, at, &first);
-	collect(w, first);
+	total = learn_counts(w, first, share, &exposure);
 	if (w->n < Max(2, w->o->min_history / 2))
 		return;
-	total = training_sum(w, share, &exposure);
 	for (int i = first; i <= at; i++)
 		if (w->point[i].state == CDP_DAY_FINAL)
 			here += share[place_of(w->o, w->point[i].day)];
 	chance = tail(0, here, total, exposure, bundle, false);
-	/* one day that is low anyhow is no run */
-	if (chance < w->o->run_p && (d->run > 1 || d->verdict == CDP_ANOMALY_OK))
+	/* each day of the run was a look; one day that is low anyhow is no run */
+	if (chance * d->run < w->o->run_p && (d->run > 1 || d->verdict == CDP_ANOMALY_OK))
 	{
 		d->verdict = CDP_ANOMALY_ZERO_RUN;
 		d->chance = chance;
@@ -309,30 +317,32 @@ judge_run(Work *w, int at, double bundle, CdpAnomalyDay *d)
 	}
 }
 
-/* Judges a day of few events by the tails of counts, and narrows its range to what they let pass; collect() came before. */
+/* Judges a day of few events by the tails of counts in place of its score. A zero is a run of one day. */
 static void
 judge_tails(Work *w, int at, double bundle, CdpAnomalyDay *d)
 {
+	const CdpAnomalyOptions *o = w->o;
 	double		share[CDP_ANOMALY_MOST_SEASON];
 	double		exposure;
 	double		value = w->point[at].value;
-	double		total = training_sum(w, share, &exposure);
-	double		here = share[place_of(w->o, w->point[at].day)];
+	double		total = learn_counts(w, at, share, &exposure);
+	double		here = share[place_of(o, w->point[at].day)];
 	double		mean = total * here / exposure;
-	double		low = -1;
+	double		low = 0;
 	double		high = 1;
 
-	if (!(mean < w->o->tiny))
+	if (!(mean < o->tiny))
 		return;
-	while (low < mean && tail(low + 1, here, total, exposure, bundle, false) < w->o->tail_p)
+	while (low < mean && tail(low, here, total, exposure, bundle, false) < (low == 0 ? o->run_p : o->tail_p))
 		low++;
-	while (high < d->high && tail(high + 1, here, total, exposure, bundle, true) >= w->o->tail_p)
+	while (tail(high + 1, here, total, exposure, bundle, true) >= o->tail_p)
 		high++;
-	d->low = Max(d->low, low + 1);
-	d->high = Min(d->high, high);
-	if (value < d->low || value > d->high)
+	d->low = low;
+	d->high = high;
+	d->verdict = CDP_ANOMALY_OK;
+	if (value < low || value > high)
 	{
-		d->verdict = value < d->low ? CDP_ANOMALY_LOW : CDP_ANOMALY_HIGH;
+		d->verdict = value < low ? CDP_ANOMALY_LOW : CDP_ANOMALY_HIGH;
 		d->chance = tail(value, here, total, exposure, bundle, value > mean);
 		d->mean = mean;
 	}
@@ -348,7 +358,7 @@ judge(Work *w, int at, CdpAnomalyDay *d)
 	double		scale;
 
 	*d = (CdpAnomalyDay) {NAN, NAN, NAN, NAN, NAN, NAN, 0, 0, 0, CDP_ANOMALY_LEARNING};
-	collect(w, at);
+	collect(w, at, 1);
 	d->trained = w->n;
 	f = foretell(w, at);
 	scale = usual_error(w, at, &d->errors);
@@ -373,8 +383,7 @@ judge(Work *w, int at, CdpAnomalyDay *d)
 		d->verdict = d->score < 0 ? CDP_ANOMALY_LOW : CDP_ANOMALY_HIGH;
 	if (o->transform != CDP_TRANSFORM_ANSCOMBE)
 		return;
-	if (d->verdict == CDP_ANOMALY_OK)
-		judge_tails(w, at, bundle_of(scale, f.same), d);
+	judge_tails(w, at, bundle_of(scale, f.same), d);
 	if (p->value == 0)
 		judge_run(w, at, bundle_of(scale, f.same), d);
 }
@@ -390,7 +399,7 @@ cdp_anomaly_judge(const CdpAnomalyOptions *o, const CdpAnomalyPoint *point, int 
 	w.error = palloc(sizeof(double) * n);
 	w.left = palloc(sizeof(double) * window);
 	w.some = palloc(sizeof(double) * window);
-	w.train = palloc(sizeof(int) * window);
+	w.train = palloc(sizeof(int) * 2 * window);
 	w.slope = palloc(sizeof(double) * window * window / 2);
 	for (int i = 0; i < n; i++)
 	{

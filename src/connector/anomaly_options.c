@@ -156,7 +156,7 @@ cdp_anomaly_options_read(Jsonb *jsonb, CdpAnomalyOptions *o)
 	JsonbIteratorToken token;
 	JsonbValue	v;
 
-	*o = (CdpAnomalyOptions) {.season = 7, .threshold = 3.5, .floor = NAN, .tiny = 10, .tail_p = 0.001, .run_p = 0.002,
+	*o = (CdpAnomalyOptions) {.season = 7, .threshold = 3.5, .floor = NAN, .tiny = 10, .tail_p = 0.0005, .run_p = 0.008,
 	.since = PG_INT32_MIN, .until = PG_INT32_MAX};
 	if (jsonb != NULL && !JB_ROOT_IS_OBJECT(jsonb))
 		ereport(ERROR,
