@@ -19,7 +19,7 @@ DATA_built = build/sql/pg_cdp--$(EXTVERSION).sql \
 
 PG_CPPFLAGS = -DCDP_VERSION='"$(EXTVERSION)"' -Isrc
 PG_CFLAGS = -Wall -Wextra -Wno-unused-parameter -Wno-sign-compare -Wno-missing-field-initializers
-SHLIB_LINK = -lcrypto -lroaring -lqrencode -lz # OpenSSL: keyed digests and encryption; CRoaring: sets of customers; QR codes; PNG
+SHLIB_LINK = -lcrypto -lroaring -lqrencode -lz -lcurl # OpenSSL: keyed digests and encryption; CRoaring: sets of customers; QR codes; PNG and gzip; HTTP
 EXTRA_CLEAN = build/sql
 
 PG_CONFIG ?= $(firstword $(wildcard /usr/lib/postgresql/*/bin/pg_config) pg_config)

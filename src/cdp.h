@@ -36,6 +36,22 @@
 #define CDP_LOCAL_TRANSACTION (MyProc->lxid)
 #endif
 
+/* Memory of what a check hook read from a setting; takes utils/guc.h. */
+#if PG_VERSION_NUM >= 160000
+#define CDP_GUC_ALLOC(size) guc_malloc(LOG, (size))
+#define CDP_GUC_FREE(p) guc_free(p)
+#else
+#define CDP_GUC_ALLOC(size) malloc(size)
+#define CDP_GUC_FREE(p) free(p)
+#endif
+
+/* A set of sockets to wait for, until it is freed; takes storage/latch.h. */
+#if PG_VERSION_NUM >= 170000
+#define CDP_WAIT_SET(n) CreateWaitEventSet(NULL, (n))
+#else
+#define CDP_WAIT_SET(n) CreateWaitEventSet(CurrentMemoryContext, (n))
+#endif
+
 /* Stands before the declaration of a function that does not return. */
 #ifdef pg_noreturn
 #define CDP_NORETURN pg_noreturn

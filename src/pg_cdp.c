@@ -5,6 +5,7 @@
 #include "cdp.h"
 
 #include "attribution/attribution.h"
+#include "connector/settings.h"
 #include "journey/funnel.h"
 #include "base/keyfile.h"
 #include "identity/components/components.h"
@@ -28,6 +29,7 @@ _PG_init(void)
 	cdp_segment_settings();
 	cdp_value_settings();
 	cdp_graph_settings();
+	cdp_connector_settings();
 	MarkGUCPrefixReserved("cdp");
 }
 

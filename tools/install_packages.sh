@@ -6,7 +6,7 @@ set -euo pipefail
 
 packages() {
 	case "$1" in
-	build) echo gcc make libc6-dev libssl-dev libroaring-dev libqrencode-dev zlib1g-dev "postgresql-$CDP_PG_MAJOR" "postgresql-server-dev-$CDP_PG_MAJOR" ;;
+	build) echo gcc make libc6-dev libssl-dev libroaring-dev libqrencode-dev zlib1g-dev libcurl4-openssl-dev "postgresql-$CDP_PG_MAJOR" "postgresql-server-dev-$CDP_PG_MAJOR" ;;
 	test)
 		# Not every release has one for its PostgreSQL; test/t/recipe.pl is skipped without it.
 		apt-cache show "postgresql-$CDP_PG_MAJOR-pgaudit" >/dev/null 2>&1 && echo "postgresql-$CDP_PG_MAJOR-pgaudit"
