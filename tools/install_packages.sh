@@ -10,7 +10,7 @@ packages() {
 	test)
 		# Not every release has one for its PostgreSQL; test/t/recipe.pl is skipped without it.
 		apt-cache show "postgresql-$CDP_PG_MAJOR-pgaudit" >/dev/null 2>&1 && echo "postgresql-$CDP_PG_MAJOR-pgaudit"
-		echo "postgresql-$CDP_PG_MAJOR-pgtap" "postgresql-$CDP_PG_MAJOR-cron" libtap-parser-sourcehandler-pgtap-perl libipc-run-perl perl zbar-tools librsvg2-bin
+		echo "postgresql-$CDP_PG_MAJOR-pgtap" "postgresql-$CDP_PG_MAJOR-cron" libtap-parser-sourcehandler-pgtap-perl libipc-run-perl libio-socket-ssl-perl perl zbar-tools librsvg2-bin
 		;;
 	bench)
 		# A node of another make often brings its own npm, with which Debian's would conflict.

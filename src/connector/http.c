@@ -84,6 +84,7 @@ struct CdpHttp
 	CdpHttpAddress addresses[ADDRESSES_MAX];
 	int			n_addresses;
 	int			opened;			/* sockets */
+	bool		handshake;		/* began, so there was a connection */
 	int			refused;		/* addresses */
 	CdpHttpAddress first_refused;
 };
@@ -217,6 +218,14 @@ on_open_socket(void *arg, curlsocktype purpose, struct curl_sockaddr *address)
 		return CURL_SOCKET_BAD;
 	http->opened++;
 	return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+/* CURLOPT_SSL_CTX_FUNCTION: the TLS handshake is about to begin; the context is left alone. */
+static CURLcode
+on_handshake(CURL *easy, void *context, void *arg)
+{
+	((CdpHttp *) arg)->handshake = true;
+	return CURLE_OK;
 }
 
 /* CURLMOPT_SOCKETFUNCTION: which sockets to watch. */
@@ -464,6 +473,8 @@ set_connection(CdpHttp *http, const CdpHttpRequest *request)
 	SET(CURLOPT_SSLVERSION, (long) CURL_SSLVERSION_TLSv1_2);
 	if (cdp_ca_file != NULL && cdp_ca_file[0] != '\0')
 		SET(CURLOPT_CAINFO, cdp_ca_file);
+	curl_easy_setopt(http->easy, CURLOPT_SSL_CTX_FUNCTION, on_handshake);	/* only for messages: not every library has it */
+	curl_easy_setopt(http->easy, CURLOPT_SSL_CTX_DATA, http);
 	SET(CURLOPT_CERTINFO, request->certificate ? 1L : 0L);
 	SET(CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
 	SET(CURLOPT_OPENSOCKETDATA, http);
@@ -551,7 +562,7 @@ set_url(CdpHttp *http, const CdpHttpRequest *request, const CdpOrigin *origin)
 }
 
 /* Takes the request out of libcurl and wipes what belongs to it; a connection that is whole stays open. */
-static pg_noinline void
+static void
 release(CdpHttp *http)
 {
 	if (http->added)
@@ -587,6 +598,7 @@ exchange(CdpHttp *http, const CdpHttpRequest *request, bool redirected, int ms)
 	set_headers(http, request, redirected);
 	http->ranges = cdp_allowed_private_ranges();
 	http->opened = http->refused = http->n_addresses = 0;
+	http->handshake = false;
 	if (curl_multi_add_handle(http->multi, http->easy) != CURLM_OK)
 		return CURLE_FAILED_INIT;
 	http->added = true;
@@ -685,19 +697,15 @@ read_figures(CdpHttp *http, const CdpHttpRequest *request, CdpHttpResponse *resp
 
 /* What a request was doing, as far as libcurl tells. */
 static const char *
-stage_of(const CdpHttpResponse *response, const CdpOrigin *origin)
+stage_of(const CdpHttp *http, const CdpHttpResponse *response)
 {
 	if (response->first_byte_ms > 0)
 		return "reading the answer";
-	if (response->connections == 0 && response->connect_ms > 0)
-		return "waiting for the answer";
-	if (response->dns_ms <= 0)
-		return "looking up the name";
-	if (response->connect_ms <= 0)
-		return "connecting";
-	if (response->tls_ms <= 0 && !origin->plain)
+	if (http->opened == 0)
+		return response->dns_ms > 0 ? "waiting for the answer" : "looking up the name";
+	if (http->handshake && response->tls_ms <= 0)
 		return "in the TLS handshake";
-	return "waiting for the answer";
+	return response->connect_ms > 0 ? "waiting for the answer" : "connecting";
 }
 
 /* Why a TLS connection failed, in words of OpenSSL where it has any. */
@@ -711,7 +719,8 @@ tls_reason(CdpHttp *http, CURLcode code)
 		return "a file with certificates of authorities can not be read; cdp.ca_file names one";
 	if (code != CURLE_PEER_FAILED_VERIFICATION)
 		return "no TLS connection of version 1.2 or later came about";
-	if (verified != X509_V_OK)
+	/* libcurl looks at the name first, and leaves this at "unspecified" when it is the wrong one. */
+	if (verified != X509_V_OK && verified != X509_V_ERR_UNSPECIFIED)
 		return psprintf("the certificate is refused: %s", X509_verify_cert_error_string(verified));
 	return "the certificate is not for this host";
 }
@@ -741,7 +750,7 @@ tell_failure(CdpHttp *http, const CdpHttpRequest *request, const CdpOrigin *orig
 	else if (code == CURLE_COULDNT_RESOLVE_HOST)
 		outcome = CDP_HTTP_DNS, reason = "the name of the host can not be resolved";
 	else if (code == CURLE_OPERATION_TIMEDOUT)
-		outcome = CDP_HTTP_TIMEOUT, reason = psprintf("given up after %.0f ms, %s", response->total_ms, stage_of(response, origin));
+		outcome = CDP_HTTP_TIMEOUT, reason = psprintf("given up after %.0f ms, %s", response->total_ms, stage_of(http, response));
 	else if (code == CURLE_SSL_CONNECT_ERROR || code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE ||
 			 code == CURLE_SSL_CERTPROBLEM || code == CURLE_SSL_CIPHER || code == CURLE_SSL_ISSUER_ERROR || code == CURLE_SSL_INVALIDCERTSTATUS)
 		outcome = CDP_HTTP_TLS, reason = tls_reason(http, code);
@@ -752,7 +761,7 @@ tell_failure(CdpHttp *http, const CdpHttpRequest *request, const CdpOrigin *orig
 	else if (code == CURLE_RECV_ERROR && http->body.len > 0)
 		outcome = CDP_HTTP_TRUNCATED, reason = psprintf("the connection broke after %zu bytes of the body", http->body.len);
 	else if (code == CURLE_RECV_ERROR || code == CURLE_SEND_ERROR)
-		outcome = CDP_HTTP_RESET, reason = psprintf("the connection broke, %s", stage_of(response, origin));
+		outcome = CDP_HTTP_RESET, reason = psprintf("the connection broke, %s", stage_of(http, response));
 	fail(response, request, origin, outcome, reason);
 }
 
@@ -832,7 +841,7 @@ leads_elsewhere(const CdpHttpResponse *response)
 }
 
 /* Sends the request and follows redirects, until there is an answer or a failure. release() is the caller's. */
-static pg_noinline void
+static void
 run_request(CdpHttp *http, const CdpHttpRequest *request, const CdpOrigin *origin, CdpHttpResponse *response)
 {
 	int64		until = now_us() + (int64) total_ms(request) * 1000;
@@ -878,6 +887,39 @@ run_request(CdpHttp *http, const CdpHttpRequest *request, const CdpOrigin *origi
 	read_body(http, request, origin, response);
 }
 
+/* Has libcurl look a host up and offer each address, of which none is taken. release() is the caller's. */
+static void
+list_addresses(CdpHttp *http, const CdpHttpRequest *request, const CdpOrigin *origin, CdpHttpResponse *response)
+{
+	CURLcode	code = CURLE_COULDNT_CONNECT;
+
+	if (set_url(http, request, origin))
+		code = exchange(http, request, false, total_ms(request));
+	read_figures(http, request, response);
+	if (http->n_addresses == 0)
+		tell_failure(http, request, origin, code, response);
+}
+
+/* Does the one or the other, and takes the request out of libcurl also after an error. */
+static void
+guarded(CdpHttp *http, const CdpHttpRequest *request, const CdpOrigin *origin, CdpHttpResponse *response)
+{
+	PG_TRY();
+	{
+		if (http->listing)
+			list_addresses(http, request, origin, response);
+		else
+			run_request(http, request, origin, response);
+	}
+	PG_CATCH();
+	{
+		release(http);
+		PG_RE_THROW();
+	}
+	PG_END_TRY();
+	release(http);
+}
+
 /*
  * Sends one request and waits for the answer.  The response is palloc'd in the
  * current context.  Errors: 22023 a malformed request, 57014 cancelled or
@@ -906,30 +948,7 @@ cdp_http_run(CdpHttp *http, const CdpHttpRequest *request, CdpHttpResponse *resp
 		fail(response, request, &origin, CDP_HTTP_HOST_REFUSED, psprintf("the host is refused: %s", wrong));
 		return;
 	}
-	PG_TRY();
-	{
-		run_request(http, request, &origin, response);
-	}
-	PG_FINALLY();
-	{
-		release(http);
-	}
-	PG_END_TRY();
-}
-
-/* Has libcurl look a host up and offer each address, of which none is taken. release() is the caller's. */
-static pg_noinline void
-list_addresses(CdpHttp *http, const CdpOrigin *origin, CdpHttpResponse *response)
-{
-	CdpHttpRequest request = {.method = "HEAD",.plain = origin->plain,.path = "/"};
-	CURLcode	code = CURLE_COULDNT_CONNECT;
-
-	http->listing = true;
-	if (set_url(http, &request, origin))
-		code = exchange(http, &request, false, total_ms(&request));
-	read_figures(http, &request, response);
-	if (http->n_addresses == 0)
-		tell_failure(http, &request, origin, code, response);
+	guarded(http, request, &origin, response);
 }
 
 /*
@@ -940,17 +959,12 @@ list_addresses(CdpHttp *http, const CdpOrigin *origin, CdpHttpResponse *response
 CdpHttpAddress *
 cdp_http_addresses(CdpHttp *http, const CdpOrigin *origin, int *n, CdpHttpResponse *response)
 {
+	CdpHttpRequest request = {.method = "HEAD",.plain = origin->plain,.path = "/"};
+
 	memset(response, 0, sizeof(*response));
 	http->n_addresses = 0;
-	PG_TRY();
-	{
-		list_addresses(http, origin, response);
-	}
-	PG_FINALLY();
-	{
-		release(http);
-	}
-	PG_END_TRY();
+	http->listing = true;
+	guarded(http, &request, origin, response);
 	*n = http->n_addresses;
 	return http->addresses;
 }

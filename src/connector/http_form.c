@@ -11,6 +11,8 @@
 #include "lib/stringinfo.h"
 #include "mb/pg_wchar.h"
 
+#define SECRET_MIN 6			/* bytes; shorter ones would hide half of an answer */
+
 static const char *const outcome_names[] = {"ok", "host_refused", "address_refused", "dns", "connect", "tls", "timeout",
 "too_large", "truncated", "reset", "protocol", "redirect_refused"};
 
@@ -136,7 +138,18 @@ cdp_http_clean_text(const char *bytes, Size len)
 	return out.data;
 }
 
-/* Whether text holds a secret: the value of a parameter of the secret query, or of a secret header. */
+/* Where text holds some bytes, or NULL. Shorter ones than SECRET_MIN are no secret. */
+static const char *
+find_bytes(const char *text, const char *bytes, Size len)
+{
+	if (len < SECRET_MIN)
+		return NULL;
+	while ((text = strchr(text, *bytes)) != NULL && strncmp(text, bytes, len) != 0)
+		text++;
+	return text;
+}
+
+/* Where text holds a secret of the request, the value of a parameter of the secret query or of a secret header; NULL: nowhere. */
 const char *
 cdp_http_find_secret(const char *text, const CdpHttpRequest *request, Size *len)
 {
@@ -144,10 +157,10 @@ cdp_http_find_secret(const char *text, const CdpHttpRequest *request, Size *len)
 	const char *at = request->secret_query;
 
 	for (int i = 0; found == NULL && i < request->n_headers; i++)
-		if (request->headers[i].secret && request->headers[i].value[0] != '\0')
+		if (request->headers[i].secret)
 		{
 			*len = strlen(request->headers[i].value);
-			found = strstr(text, request->headers[i].value);
+			found = find_bytes(text, request->headers[i].value, *len);
 		}
 	while (found == NULL && at != NULL && *at != '\0')
 	{
@@ -156,9 +169,7 @@ cdp_http_find_secret(const char *text, const CdpHttpRequest *request, Size *len)
 
 		value = value != NULL ? value + 1 : at;
 		*len = end - value;
-		for (const char *s = text; found == NULL && *len > 0 && (s = strchr(s, *value)) != NULL; s++)
-			if (strncmp(s, value, *len) == 0)
-				found = s;
+		found = find_bytes(text, value, *len);
 		at = *end == '&' ? end + 1 : end;
 	}
 	return found;
@@ -171,7 +182,7 @@ cdp_http_hide_secrets(char *value, const CdpHttpRequest *request)
 	const char *found;
 	Size		len;
 
-	while ((found = cdp_http_find_secret(value, request, &len)) != NULL && found[strspn(found, "*")] != '\0' && strspn(found, "*") < len)
+	while ((found = cdp_http_find_secret(value, request, &len)) != NULL && strspn(found, "*") < len)
 		memset(value + (found - value), '*', len);
 	return value;
 }
