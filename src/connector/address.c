@@ -302,7 +302,7 @@ parse_host(char *text, char *out)
 const char *
 cdp_origin_parse(const char *text, Size len, bool of_list, CdpOrigin *origin)
 {
-	char		copy[CDP_HOST_MAX + 40];
+	char		copy[CDP_HOST_MAX + 40] = "";
 	char	   *host = copy;
 	char	   *colon;
 

@@ -91,12 +91,9 @@ cdp_http_host_verdict(const CdpOrigin *origin, const char *const *builtin_hosts,
 
 	for (int i = 0; list != NULL && i < list->n; i++)
 	{
-		CdpOrigin	other = list->origin[i];
-
-		if (cdp_origin_matches(origin, &other))
+		if (cdp_origin_matches(origin, &list->origin[i]))
 			return NULL;
-		other.plain = false;
-		secure = secure || (origin->plain && strcmp(other.host, origin->host) == 0);
+		secure = secure || (origin->plain && !list->origin[i].plain && strcmp(list->origin[i].host, origin->host) == 0);
 	}
 	for (int i = 0; i < n; i++)
 	{

@@ -105,6 +105,26 @@ sub broken_bytes { return "\x{ef}\x{bb}\x{bf}{\"a\":\"\x{e5}\x{bc}\x22\x{00}\x{0
 
 sub packed { my $plain = shift; my $out; gzip(\$plain => \$out, -Level => 9) or die; return $out }
 
+# An answer with some of its bytes changed, doubled, taken out or cut off; the same for the same seed.
+sub random_answer {
+	srand shift;
+	my @whole = ("HTTP/1.1 200 OK\r\nContent-Length: 11\r\nContent-Type: text/plain\r\n\r\nhello world",
+		"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\nX-Trailer: 1\r\n\r\n",
+		"HTTP/1.0 302 Found\r\nLocation: /ok\r\nContent-Length: 0\r\n\r\n", "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 204 No Content\r\n\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: " . length(packed('x' x 500)) . "\r\n\r\n" . packed('x' x 500));
+	my $text = $whole[ rand @whole ];
+	for (1 .. 1 + rand 4) {
+		my ($at, $len, $how) = (int rand length $text, 1 + int rand 6, int rand 5);
+		last if !length $text;
+		substr($text, $at, 1) = chr int rand 256 if $how == 0;
+		substr($text, $at, $len) = '' if $how == 1;
+		substr($text, $at, 0) = substr $text, int rand length $text, $len if $how == 2;
+		substr($text, $at, 0) = ("\r\n", "\0", ': ', ' ', '9' x 30, 'gzip', 'y' x 5000, "\xff")[ rand 8 ] if $how == 3;
+		substr($text, $at) = '' if $how == 4 && rand() < 0.3;
+	}
+	return $text;
+}
+
 sub answer {
 	my ($self, $socket, $path, $arg, $method, $head, $body) = @_;
 	return whole($socket, '{"ok":true}') if $path eq '/ok';
@@ -150,6 +170,7 @@ sub answer {
 	put($socket, "SSH-2.0-OpenSSH_9.2\r\n"), return 0 if $path eq '/not-http';
 	return whole($socket, '', "Location: $arg->{to}\r\n", $arg->{status} // '302 Found') if $path eq '/redirect';
 	return whole($socket, '', "Location: /loop\r\n", '302 Found') if $path eq '/loop';
+	put($socket, random_answer($arg->{seed})), return 0 if $path eq '/random';
 	return whole($socket, '{"error":"no such path"}', '', '404 Not Found');
 }
 

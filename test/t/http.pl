@@ -124,6 +124,20 @@ my $closed_port = $closed->sockport;
 close $closed;
 outcome_is('nobody listens', "http://127.0.0.1:$closed_port/x?k=SECRET2", 'connect', qr/no connection: Connection refused/, set => "$open SET cdp.allowed_hosts = 'http://127.0.0.1:$closed_port';");
 
+# ---- answers with random damage: each ends in an outcome, and some in each of several
+my $counts = $node->safe_psql('postgres', qq{$open
+	CREATE TEMP TABLE came (seed integer, outcome text, detail text, body bytea);
+	DO \$\$ DECLARE o text; d text; s integer; h jsonb; b bytea; f jsonb; BEGIN
+	  FOR n IN 1 .. 600 LOOP
+	    CALL cdp_internal.fetch('$base/random?seed=' || n, 'GET', '{}', NULL, '{"allow_http": true, "total_ms": 5000, "redirects": 2}', o, d, s, h, b, f);
+	    INSERT INTO came VALUES (n, o, d, b);
+	  END LOOP;
+	END \$\$;
+	SELECT string_agg(outcome || ' ' || n, ', ' ORDER BY outcome) FROM (SELECT outcome, count(*) AS n FROM came GROUP BY 1) x;
+	SELECT count(*) FILTER (WHERE outcome IS NULL OR (outcome = 'ok') <> (body IS NOT NULL) OR (outcome = 'ok') <> (detail IS NULL)) FROM came;});
+diag "600 damaged answers: $counts";
+like($counts, qr/ok \d+.*protocol \d+.*truncated \d+.*\n0\z/s, 'damaged answers come to an outcome');
+
 # ---- times
 outcome_is('an answer that does not come', "$base/hang", 'timeout', qr/given up after \d{3} ms, waiting for the answer/, options => '"allow_http": true, "total_ms": 300');
 outcome_is('headers that do not end', "$base/hang-headers", 'timeout', qr/waiting for the answer|reading the answer/, options => '"allow_http": true, "total_ms": 300');
