@@ -154,6 +154,8 @@ start_library(void)
 static bool
 buffer_add(Bytes *buffer, const char *bytes, Size len)
 {
+	if (len == 0)
+		return true;
 	if (len > buffer->max - buffer->len)
 	{
 		buffer->full = true;
@@ -611,12 +613,12 @@ static void
 read_headers(CdpHttp *http, const CdpHttpRequest *request, CdpHttpResponse *response)
 {
 	const char *at = http->head.bytes;
-	const char *end = at + http->head.len;
+	const char *end = at == NULL ? NULL : at + http->head.len;
 	int			room = 0;
 
 	response->headers = NULL;
 	response->n_headers = 0;
-	while (at < end)
+	while (at != NULL && at < end)
 	{
 		const char *newline = memchr(at, '\n', end - at);
 		const char *stop = newline != NULL ? newline : end;

@@ -25,7 +25,7 @@
 
 CDP_FUNCTION(cdp_connector_address_verdict);
 CDP_FUNCTION(cdp_connector_host_verdict);
-CDP_FUNCTION(cdp_connector_check_host);
+CDP_FUNCTION(cdp_connector_resolve_host);
 CDP_FUNCTION(cdp_connector_fetch);
 
 #define REPEAT_MAX 10000
@@ -106,7 +106,7 @@ cdp_connector_host_verdict(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(word));
 }
 
-/* Puts one row of check_host. */
+/* Puts one row of resolve_host. */
 static void
 put_host(ReturnSetInfo *out, const char *host, const char *address, const char *reason)
 {
@@ -121,9 +121,9 @@ put_host(ReturnSetInfo *out, const char *host, const char *address, const char *
 	tuplestore_putvalues(out->setResult, out->setDesc, values, nulls);
 }
 
-/* check_host(text, text[]): one row for each address that a host stands for now; nothing is looked up for a host on no list. */
+/* resolve_host(text, text[]): one row for each address that a host stands for now; nothing is looked up for a host on no list. */
 Datum
-cdp_connector_check_host(PG_FUNCTION_ARGS)
+cdp_connector_resolve_host(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *out = (ReturnSetInfo *) fcinfo->resultinfo;
 	text	   *host = PG_GETARG_TEXT_PP(0);
@@ -389,6 +389,7 @@ cdp_connector_fetch(PG_FUNCTION_ARGS)
 	FetchOptions more = {.repeat = 1};
 	TupleDesc	desc;
 	CdpHttp    *http;
+	MemoryContext one;
 	int			connections = 0;
 	Datum		values[6] = {0};
 	bool		nulls[6] = {0};
@@ -418,9 +419,15 @@ cdp_connector_fetch(PG_FUNCTION_ARGS)
 	let_go(fcinfo);
 
 	http = cdp_http_open(CurrentMemoryContext);
+	one = AllocSetContextCreate(CurrentMemoryContext, "cdp request", ALLOCSET_DEFAULT_SIZES);
 	for (int i = 0; i < more.repeat; i++)
 	{
+		MemoryContext caller = CurrentMemoryContext;
+
+		MemoryContextReset(one);
+		MemoryContextSwitchTo(one);
 		cdp_http_run(http, &request, &response);
+		MemoryContextSwitchTo(caller);
 		connections += response.connections;
 		if (response.outcome != CDP_HTTP_OK)
 			break;

@@ -108,7 +108,7 @@ SET LOCAL cdp.allowed_hosts = 'localhost, http://127.1:81';
 SELECT results_eq($$SELECT host, host(address), allowed, reason FROM cdp.check_host('example.invalid') UNION ALL SELECT host, host(address), allowed, reason FROM cdp.check_host('a@b') UNION ALL SELECT host, host(address), allowed, reason FROM cdp.check_host('http://0x7f.1:81')$$,
   $$VALUES ('example.invalid', NULL, false, 'not_allowed'), ('a@b', NULL, false, 'userinfo'), ('127.0.0.1', '127.0.0.1', false, 'loopback')$$, 'cdp.check_host: a host on no list, none at all, and loopback');
 SELECT ok(bool_and(NOT allowed AND reason = 'loopback' AND address IN ('127.0.0.1', '::1')), 'localhost is refused with each of its addresses') FROM cdp.check_host('localhost');
-SELECT is((SELECT array_agg(p.oid::regprocedure::text ORDER BY 1) FROM pg_proc p WHERE p.oid IN ('cdp.check_host(text,text[])'::regprocedure, (SELECT oid FROM pg_proc WHERE proname = 'fetch' AND pronamespace = 'cdp_internal'::regnamespace))
+SELECT is((SELECT array_agg(p.oid::regprocedure::text ORDER BY 1) FROM pg_proc p WHERE p.oid IN ('cdp.check_host(text)'::regprocedure, 'cdp_internal.resolve_host(text,text[])'::regprocedure, (SELECT oid FROM pg_proc WHERE proname = 'fetch' AND pronamespace = 'cdp_internal'::regnamespace))
   AND (p.proacl IS NULL OR EXISTS (SELECT FROM aclexplode(p.proacl) a WHERE a.grantee = 0))), NULL, 'what reaches the network is not for PUBLIC');
 
 SELECT * FROM finish();
