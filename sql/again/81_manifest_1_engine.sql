@@ -19,3 +19,49 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1000
 AS 'MODULE_PATHNAME', 'cdp_connector_decode';
 COMMENT ON FUNCTION cdp_internal.connector_decode(jsonb, text, bytea) IS
 'A body in the form that the stream has (json, ndjson, csv), as cdp_internal.decode_body(). ndjson becomes the list of its lines. CSV (RFC 4180, at most 8 MiB) becomes a list of objects with texts; an empty field without quotes is null; lines of another number of fields than there are columns, and two columns of one name, are a problem. NULL for NULL. Errors: 22023 bad manifest, unknown stream.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.connector_request(manifest jsonb, stream text, state jsonb) RETURNS jsonb
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1000
+AS 'MODULE_PATHNAME', 'cdp_connector_request';
+COMMENT ON FUNCTION cdp_internal.connector_request(jsonb, text, jsonb) IS
+'The next request of a stream, without any secret: method, https, host, port, path (the template, fit for logs), query (names and values as they are meant), target (path and query, encoded), headers, body (raw UTF-8), and auth, what is put in just before it goes out: query, headers, basic or hmac, whose texts are templates that name ${token} and ${secret.name} ($$ is a dollar sign); in all other parts a dollar sign is one. state: config (of the connection), partition (a value; with chunk a list), window ({"from", "to"}, days of the zone of the manifest, both within), cursor (absent or null: the first page). A POST without body sends {}. NULL for NULL. Errors: 22023 bad manifest, unknown stream, a state that lacks something, a window that is too long, an address that cannot be asked, another host as next page; 54000 a body above 4 MiB.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.connector_auth_request(manifest jsonb, state jsonb) RETURNS jsonb
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1000
+AS 'MODULE_PATHNAME', 'cdp_connector_auth_request';
+COMMENT ON FUNCTION cdp_internal.connector_auth_request(jsonb, jsonb) IS
+'The request for a token, without any secret: method, https, host, port, path, target (path, encoded), and what is put in just before it goes out: query, headers, form, json, basic, whose texts are templates that name ${secret.name} ($$ is a dollar sign). app: what tells one app from another, for a token that connections share. token and ttl are paths of the answer (ttl in seconds; or ttl_s, a number); slack_s: so long before its end a token counts as expired. state: config. NULL when auth needs no token, or for NULL. Errors: 22023 bad manifest, a configuration that lacks something, an address that cannot be asked.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.connector_hosts(manifest jsonb) RETURNS text[]
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1000
+AS 'MODULE_PATHNAME', 'cdp_connector_hosts';
+COMMENT ON FUNCTION cdp_internal.connector_hosts(jsonb) IS
+'The hosts that a manifest names, host or host:port, lower case; those that come from the configuration are not among them. NULL for NULL. Errors: 22023 bad manifest.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.connector_verdict(manifest jsonb, stream text, status integer, headers jsonb, body jsonb, as_of timestamptz,
+  OUT verb text, OUT code text, OUT rule text, OUT max_tries integer, OUT until text, OUT wait_s integer, OUT until_at timestamptz, OUT note text)
+RETURNS record
+LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE COST 1000
+AS 'MODULE_PATHNAME', 'cdp_connector_verdict';
+COMMENT ON FUNCTION cdp_internal.connector_verdict(jsonb, text, integer, jsonb, jsonb, timestamptz) IS
+'What to do about an answer. verb: ok, or not_ready (data are not there yet), retry, reauth_once (fetch a new token, once), park (the stream waits), slow (fewer calls at once), split (smaller window or partition), skip_partition, config (somebody has to look), ignore, fail. Rules of the stream go before those of the connector, the first that fits counts, rule is its path; without a rule the HTTP status decides: 408, 425, 429 and 5xx retry, 401 and 403 config, else fail. code: that of the body, or of the header that ok names. headers: an object, names in any case; body NULL: it could not be read, then the code of the header counts, and a good status without a code is retried. wait_s: seconds until the next call, by the header that the rule honors (seconds, Unix time or HTTP date), its wait_s, or its until (window: the shortest quota; day: the midnight of the manifest''s zone), at most 31 days; of retry it is the first wait, to be doubled. until_at: as_of plus that. max_tries: of retry and slow. NULL for a NULL manifest, stream, status or as_of. Errors: 22023 bad manifest, unknown stream, infinite as_of.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.connector_page(manifest jsonb, stream text, body jsonb, state jsonb, OUT n integer, OUT record_key text, OUT ref_date date, OUT payload jsonb, OUT problem text)
+RETURNS SETOF record
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1000 ROWS 100
+AS 'MODULE_PATHNAME', 'cdp_connector_page';
+COMMENT ON FUNCTION cdp_internal.connector_page(jsonb, text, jsonb, jsonb) IS
+'The records of a page, numbered in its order from 1; those that skip names are left out, texts that unpack names are the JSON that they hold. record_key: the text of the one field of key, or several as a JSON list in which a missing one is null; without key, or above 800 bytes, sha256: and a digest of it. ref_date: the day in the zone of the manifest. problem: no_key (all fields of the key are missing), no_ref_date; NULL when there is none. state as of cdp_internal.connector_request(). No row for NULL. Errors: 22023 bad manifest, unknown stream; 54000 more than 100,000 records.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.connector_zeros(manifest jsonb, stream text, body jsonb, state jsonb) RETURNS boolean
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1000
+AS 'MODULE_PATHNAME', 'cdp_connector_zeros';
+COMMENT ON FUNCTION cdp_internal.connector_zeros(jsonb, text, jsonb, jsonb) IS
+'Whether every metric of every record of a page is missing, null, 0 or a dash: then a vendor may not have counted yet. NULL where the stream has no not_ready.all_zero, for a page without records, or for NULL. Errors: 22023 bad manifest, unknown stream.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.connector_next(manifest jsonb, stream text, body jsonb, headers jsonb, state jsonb, OUT next jsonb, OUT done boolean, OUT records integer, OUT problem text)
+RETURNS record
+LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE COST 1000
+AS 'MODULE_PATHNAME', 'cdp_connector_next';
+COMMENT ON FUNCTION cdp_internal.connector_next(jsonb, text, jsonb, jsonb, jsonb) IS
+'What comes after a page that was asked with state. done: it was the last. next: the state with the next cursor; when it is done, without a cursor, but where the manifest says keep with the last one, from which the next pull goes on. records: how many the page had, also those that skip leaves out. problem: the cursor does not move, or the next page is of another host; then next is NULL and done true. Addresses of next pages are kept as path and query without what auth puts into them. NULL for a NULL manifest, stream, body or state. Errors: 22023 bad manifest, unknown stream, a state that lacks something.';

@@ -141,7 +141,7 @@ RETURN $manifest${
       "description": "The first pull begins three days back. The cursor is kept for good: each pull goes on where the last one ended.",
       "partition": {"config": "open_kfids"},
       "body": {"open_kfid": "$partition", "limit": "$size", "voice_format": 0},
-      "cursor": {"send": "body.cursor", "take": "$.next_cursor", "more": "$.has_more", "size": 1000, "resumable": true},
+      "cursor": {"send": "body.cursor", "take": "$.next_cursor", "more": "$.has_more", "size": 1000, "keep": true, "resumable": true},
       "records": "$.msg_list[*]", "every": "10 min",
       "content": {"kind": "message", "id": "msgid", "parent": "external_userid", "author": "servicer_userid", "created_at": "send_time", "text": "text.content", "when": [{"path": "msgid", "differs": [null]}]},
       "touchpoint": {"kind": "message_received", "occurred_at": "send_time", "identifiers": {"external_userid": "external_userid"}, "key": ["msgid"],

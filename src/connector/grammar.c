@@ -73,6 +73,7 @@ RULE request_tree = {G_TREE, .min = VARS_REQUEST};
 RULE request_values = {G_MAP, .item = &request_tree, .min = NAMES_ANY};
 RULE request_headers = {G_MAP, .item = &request_text, .min = NAMES_HEADER};
 RULE auth_text = {G_TEMPLATE, .min = VARS_AUTH};
+RULE auth_path = {G_TEMPLATE, .min = VAR_BIT(VAR_CONFIG)};
 RULE auth_tree = {G_TREE, .min = VARS_AUTH};
 RULE auth_values = {G_MAP, .item = &auth_text, .min = NAMES_ANY};
 RULE auth_headers = {G_MAP, .item = &auth_text, .min = NAMES_HEADER};
@@ -94,7 +95,7 @@ RULE secrets = {G_MAP, .item = &secret_entry, .min = NAMES_OWN};
 SHAPE(inject_shape, "where a token goes", {"query", &any_text}, {"header", &header}, {"prefix", &any_text});
 RULE inject = {G_OBJECT, .shape = &inject_shape};
 SHAPE(token_request_shape, "the request for a token",
-	  {"method", &method}, {"path", &auth_text, true}, {"query", &auth_values}, {"headers", &auth_headers}, {"body", &auth_tree}, {"form", &auth_values});
+	  {"method", &method}, {"path", &auth_path, true}, {"query", &auth_values}, {"headers", &auth_headers}, {"body", &auth_tree}, {"form", &auth_values});
 RULE token_request = {G_OBJECT, .shape = &token_request_shape};
 RULE none_kind = {G_NAME};
 SHAPE(auth_none, "auth without credentials", {"kind", &none_kind, true});
@@ -108,7 +109,7 @@ SHAPE(auth_basic, "basic auth",
 RULE grant = {G_WORD, grants};
 RULE style = {G_WORD, styles};
 SHAPE(auth_oauth, "auth by OAuth",
-	  {"kind", &none_kind, true}, {"base_url", &url}, {"path", &auth_text, true}, {"grant", &grant}, {"client_id", &auth_text, true},
+	  {"kind", &none_kind, true}, {"base_url", &url}, {"path", &auth_path, true}, {"grant", &grant}, {"client_id", &auth_text, true},
 	  {"client_secret", &auth_text, true}, {"refresh_token", &auth_text}, {"scope", &auth_text}, {"style", &style}, {"extra", &auth_values},
 	  {"token", &path}, {"ttl", &path}, {"ttl_s", &seconds}, {"slack_s", &seconds}, {"key", &names}, {"inject", &inject});
 RULE algorithm = {G_WORD, algorithms};
@@ -158,7 +159,7 @@ RULE cursor_kind = {G_WORD, cursor_kinds};
 RULE cursor_end = {G_WORD, cursor_ends};
 SHAPE(cursor_shape, "a cursor",
 	  {"kind", &cursor_kind}, {"send", &place}, {"take", &path}, {"start", &scalar}, {"more", &path}, {"ending", &path}, {"end", &cursor_end},
-	  {"total", &path}, {"pages", &path}, {"size", &count}, {"resumable", &boolean}, {"expires_s", &seconds});
+	  {"total", &path}, {"pages", &path}, {"size", &count}, {"keep", &boolean}, {"resumable", &boolean}, {"expires_s", &seconds});
 RULE cursor = {G_OBJECT, .shape = &cursor_shape};
 
 /* streams: what their records mean */

@@ -54,21 +54,14 @@ useless(ManifestCheck *c, const JsonbContainer *object, const char *path, const 
 		cdp_manifest_problem(c, cdp_manifest_at(path, key), "conflict", NULL, "%s means nothing here: %s", key, why);
 }
 
-/* A request: GET has no body, and body and form are one or the other. */
+/* The path of a request begins with / and has nothing of a query. */
 static void
-check_request(ManifestCheck *c, const JsonbContainer *request, const char *path)
+check_path(ManifestCheck *c, const JsonbContainer *request, const char *path)
 {
 	ManifestTemplate t;
 	const char *hint;
 	const char *text = cdp_manifest_text(request, "path", NULL);
 
-	if (!is(request, "method", "POST"))
-	{
-		useless(c, request, path, "body", "the method is GET");
-		useless(c, request, path, "form", "the method is GET");
-	}
-	if (has(request, "body") && has(request, "form"))
-		cdp_manifest_problem(c, path, "conflict", NULL, "a request has a body or a form, not both");
 	if (text == NULL || cdp_manifest_template_parse(text, &t, &hint) != NULL)
 		return;
 	if (t.n == 0 || t.piece[0].var != VAR_LITERAL || t.piece[0].text[0] != '/')
@@ -78,6 +71,22 @@ check_request(ManifestCheck *c, const JsonbContainer *request, const char *path)
 			(strpbrk(t.piece[i].text, "?#\\ \t\n%") != NULL || strstr(t.piece[i].text, "..") != NULL || strstr(t.piece[i].text, "//") != NULL))
 			cdp_manifest_problem(c, cdp_manifest_at(path, "path"), "bad_url", "Write parameters under query.",
 								 "the path of a request has no ?, #, %%, backslash, blank, .. or //");
+}
+
+/* A request: GET has no body, and body and form are one or the other. */
+static void
+check_request(ManifestCheck *c, const JsonbContainer *request, const char *path)
+{
+	if (!is(request, "method", "POST"))
+	{
+		useless(c, request, path, "body", "the method is GET");
+		useless(c, request, path, "form", "the method is GET");
+	}
+	if (has(request, "body") && cdp_manifest_get(request, "body")->type != jbvBinary)
+		cdp_manifest_problem(c, cdp_manifest_at(path, "body"), "wrong_type", NULL, "a body must be an object or a list");
+	if (has(request, "body") && has(request, "form"))
+		cdp_manifest_problem(c, path, "conflict", NULL, "a request has a body or a form, not both");
+	check_path(c, request, path);
 }
 
 /* Where a token, signature, time stamp or nonce goes: a header or a parameter. */
@@ -124,6 +133,8 @@ check_auth(ManifestCheck *c, const JsonbContainer *auth)
 		ONE_OF(c, auth, "auth", false, "ttl", "ttl_s");
 		check_request(c, cdp_manifest_object(auth, "request"), "auth.request");
 	}
+	if (is(auth, "kind", "oauth_client"))
+		check_path(c, auth, "auth");
 	if (is(auth, "kind", "header"))
 		ONE_OF(c, auth, "auth", true, "headers", "query");
 	if (is(auth, "kind", "oauth_client") && is(auth, "grant", "refresh_token") && !has(auth, "refresh_token"))
@@ -227,7 +238,7 @@ check_cursor(ManifestCheck *c, const char *path)
 		const char *keys;		/* all that mean something */
 		const char *needed;
 	}			kinds[] = {
-		{"token", " kind send take start more ending end size resumable expires_s ", "send take"},
+		{"token", " kind send take start more ending end size keep resumable expires_s ", "send take"},
 		{"offset", " kind send take start total more end size resumable ", "send size"},
 		{"page", " kind send start total pages more end size resumable ", "send size"},
 		{"link", " kind end size resumable ", ""},
@@ -294,6 +305,23 @@ check_csv(ManifestCheck *c, const char *path)
 		cdp_manifest_problem(c, cdp_manifest_at(at, "columns"), "missing_key", NULL, "CSV without a header needs the names of its columns");
 }
 
+/* What is unpacked: one value of the record each, by names. */
+static void
+check_unpack(ManifestCheck *c, const char *path)
+{
+	const JsonbContainer *list = cdp_rule_array(cdp_manifest_get(c->stream, "unpack"));
+
+	for (int i = 0; list != NULL && i < JsonContainerSize(list); i++)
+	{
+		const JsonbValue *v = cdp_rule_item(list, i);
+		ManifestPath p;
+		const char *why;
+
+		if (v->type == jbvString && cdp_manifest_path_parse(cdp_rule_string(v), true, &p, &why) && (p.root != PATH_RECORD || p.many || p.n == 0))
+			cdp_manifest_problem(c, cdp_manifest_nth(cdp_manifest_at(path, "unpack"), i), "bad_path", NULL, "what is unpacked is one value of the record");
+	}
+}
+
 /* What the records of the stream that is being read mean. */
 static void
 check_meaning(ManifestCheck *c, const char *path)
@@ -314,6 +342,7 @@ check_meaning(ManifestCheck *c, const char *path)
 	if (ready != NULL && has(ready, "path") != has(ready, "equals"))
 		cdp_manifest_problem(c, at, "missing_key", NULL, "path and equals go together");
 	check_csv(c, path);
+	check_unpack(c, path);
 	check_conditions(c, c->stream, path, "skip");
 	check_conditions(c, cdp_manifest_object(c->stream, "content"), cdp_manifest_at(path, "content"), "when");
 	if (list == NULL)
