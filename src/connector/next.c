@@ -27,13 +27,13 @@ typedef struct NextPage
 	JsonbValue	value;			/* the next cursor; jbvNull: none */
 } NextPage;
 
-/* Whether a value says yes: true, 1, or either as text. */
+/* Whether a value says yes: anything but null, false, 0 and an empty text, also as text. */
 static bool
 yes(const JsonbValue *v)
 {
-	const char *text = v->type == jbvBinary ? NULL : cdp_manifest_scalar_text(v);
+	const char *text = v->type == jbvBinary ? "1" : cdp_manifest_scalar_text(v);
 
-	return text != NULL && (strcmp(text, "true") == 0 || strcmp(text, "1") == 0);
+	return text != NULL && *text != '\0' && strcmp(text, "false") != 0 && strcmp(text, "0") != 0;
 }
 
 /* The value of a path that the cursor names; false when it names none, or there is no such value. */

@@ -167,6 +167,8 @@ check_errors(ManifestCheck *c, const JsonbContainer *of, const char *path)
 		const char *at = cdp_manifest_nth(cdp_manifest_at(path, "errors"), i);
 
 		ONE_OF(c, rule, at, true, "code", "http");
+		if (!has(rule, "do"))
+			continue;
 		if (!is(rule, "do", "park"))
 			useless(c, rule, at, "until", "only park waits until a moment");
 		if (!is(rule, "do", "retry") && !is(rule, "do", "slow"))
@@ -228,6 +230,9 @@ check_partition(ManifestCheck *c, const char *path)
 	}
 }
 
+/* What the grammar knows; other keys are told there. */
+#define CURSOR_KEYS " kind send take start more ending end total pages size keep resumable expires_s "
+
 /* The cursor of the stream that is being read: which keys go with its kind, and whether there is a place for it. */
 static void
 check_cursor(ManifestCheck *c, const char *path)
@@ -262,12 +267,14 @@ check_cursor(ManifestCheck *c, const char *path)
 		if (strcmp(kind, kinds[i].kind) != 0)
 			continue;
 		for (int k = 0; k < n; k++)
-			if (strstr(kinds[i].keys, psprintf(" %s ", key[k])) == NULL)
+			if (strstr(kinds[i].keys, psprintf(" %s ", key[k])) == NULL && strstr(CURSOR_KEYS, psprintf(" %s ", key[k])) != NULL)
 				useless(c, cursor, at, key[k], psprintf("the cursor is of kind %s", kind));
 		while ((needed = strsep(&rest, " ")) != NULL)
 			if (*needed != '\0' && !has(cursor, needed))
 				cdp_manifest_problem(c, cdp_manifest_at(at, needed), "missing_key", NULL, "a cursor of kind %s needs the key %s", kind, needed);
 	}
+	if ((strcmp(kind, "offset") == 0 || strcmp(kind, "page") == 0) && has(cursor, "start") && cdp_manifest_whole(cursor, "start", -1) < 0)
+		cdp_manifest_problem(c, cdp_manifest_at(at, "start"), "out_of_range", NULL, "a cursor of kind %s starts at a whole number from 0", kind);
 	if (has(cursor, "more") && has(cursor, "ending"))
 		cdp_manifest_problem(c, at, "conflict", NULL, "a cursor has more or ending, not both");
 	if (!is(c->stream, "method", "POST") && (strncmp(send, "body.", 5) == 0 || strncmp(send, "form.", 5) == 0))
