@@ -37,3 +37,6 @@ SELECT cdp_internal.declare_grant('admin', 'SELECT, INSERT, UPDATE, DELETE', 'TA
 
 -- step: audited_connectors
 SELECT cdp_internal.declare_audited('cdp_data.connector', '{connector}');
+
+-- step: again: personal data of connectors
+SELECT cdp_internal.declare_impersonal('connector', 'cdp_data.connector', '{*}', 'what is asked, and which role wrote it');

@@ -8,9 +8,9 @@
 #include "segment/rule/rule.h"
 #include "utils/fmgrprotos.h"
 
-/* Ends the call because of what the state of a stream lacks or has wrong. */
 CDP_NORETURN static void bad_state(const char *what, const char *hint);
 
+/* Ends the call because of what the state of a stream lacks or has wrong. */
 static void
 bad_state(const char *what, const char *hint)
 {
