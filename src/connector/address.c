@@ -225,7 +225,7 @@ cdp_range_parse(const char *text, Size len, CdpRange *range)
 	{
 		Size		digits = strspn(slash, "0123456789");
 
-		if (digits == 0 || digits > 3 || slash[digits] != '\0' || atoi(slash) > width)
+		if (digits == 0 || digits > 3 || slash[digits] != '\0' || atoi(slash) > width || (slash[0] == '0' && digits > 1))
 			return "has no length of a prefix after its /";
 		range->bits = atoi(slash);
 	}

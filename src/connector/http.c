@@ -476,6 +476,7 @@ set_connection(CdpHttp *http, const CdpHttpRequest *request)
 		SET(CURLOPT_CAINFO, cdp_ca_file);
 	curl_easy_setopt(http->easy, CURLOPT_SSL_CTX_FUNCTION, on_handshake);	/* only for messages: not every library has it */
 	curl_easy_setopt(http->easy, CURLOPT_SSL_CTX_DATA, http);
+	SET(CURLOPT_FRESH_CONNECT, request->fresh ? 1L : 0L);
 	SET(CURLOPT_CERTINFO, request->certificate ? 1L : 0L);
 	SET(CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
 	SET(CURLOPT_OPENSOCKETDATA, http);

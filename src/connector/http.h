@@ -56,6 +56,7 @@ typedef struct CdpHttpRequest
 	int			slow_bytes;		/* fewer in a second, for slow_seconds: given up; 0: 100 */
 	int			slow_seconds;	/* 0: 20 s */
 	int64		max_bytes;		/* 0: cdp.http_max_bytes; never above it */
+	bool		fresh;			/* on a connection of its own: libcurl sends a request again when a kept one turns out dead */
 	bool		certificate;	/* tell of the server's certificate */
 } CdpHttpRequest;
 

@@ -249,6 +249,9 @@ read_option(const CdpOptionName *name, int option, const JsonbValue *v, CdpHttpR
 			request->certificate = cdp_option_bool(name, v);
 			break;
 		case 11:
+			request->fresh = cdp_option_bool(name, v);
+			break;
+		case 12:
 			more->repeat = cdp_option_count(name, v);
 			if (more->repeat > REPEAT_MAX)
 				cdp_option_bad(name, "A whole number from 1 to 10000");
@@ -264,7 +267,7 @@ static void
 read_options(Jsonb *options, CdpHttpRequest *request, FetchOptions *more)
 {
 	static const char *const names[] = {"allow_http", "redirects", "connect_ms", "total_ms", "slow_bytes", "slow_seconds",
-		"max_bytes", "hosts", "secret_query", "secret_headers", "certificate", "repeat", "shown"};
+		"max_bytes", "hosts", "secret_query", "secret_headers", "certificate", "fresh", "repeat", "shown"};
 	JsonbIterator *it = JsonbIteratorInit(&options->root);
 	JsonbIteratorToken token;
 	JsonbValue	v;

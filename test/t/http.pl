@@ -82,6 +82,8 @@ like($row[3], qr/"error-code": "42001"/, 'names in lower case');
 like($row[3], qr/"x-echo": "\*{11}!"/, 'a secret that a server echoes is not shown');
 @row = fetch("$base/ok", options => '"allow_http": true, "repeat": 50');
 like($row[5], qr/"connections": 1\b/, 'fifty requests over one connection');
+@row = fetch("$base/ok", options => '"allow_http": true, "repeat": 5, "fresh": true');
+like($row[5], qr/"connections": 5\b/, 'or each over one of its own');
 @row = fetch("$base/more-than-length", options => '"allow_http": true, "repeat": 3');
 is(body(@row), 'hello', 'more than the length said is no answer to the next request');
 like($row[5], qr/"connections": 3\b/, 'and that connection is not used again');
