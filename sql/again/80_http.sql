@@ -15,19 +15,11 @@ LANGUAGE c VOLATILE STRICT COST 100000 ROWS 4 AS 'MODULE_PATHNAME', 'cdp_connect
 COMMENT ON FUNCTION cdp_internal.resolve_host(text, text[]) IS
 'For cdp.check_host(): the same, with the hosts of built-in connectors as an argument. No rows when an argument is NULL. Errors: 22004 NULL in builtin, 57014 cancelled.';
 
-CREATE OR REPLACE FUNCTION cdp.check_host(host text) RETURNS TABLE (host text, address inet, allowed boolean, reason text)
-LANGUAGE sql VOLATILE COST 100000 ROWS 4
-BEGIN ATOMIC
-  SELECT r.host, r.address, r.allowed, r.reason FROM cdp_internal.resolve_host($1, '{}') r;
-END;
-COMMENT ON FUNCTION cdp.check_host(text) IS
-'Looks a host ([https://|http://]host[:port]) up by the way that requests take and tells whether they may go there: one row for each address, with the word of cdp_internal.address_verdict() when it is refused. One row without address when the host is on no list (the word of cdp_internal.host_verdict(); nothing is looked up then) or stands for nothing (dns, timeout). No connection is opened. What counts for a request is what the name stands for when it connects. For superusers and those whom they grant it and cdp_internal.resolve_host(). No rows for NULL. Error 57014 when cancelled.';
-
 CREATE OR REPLACE PROCEDURE cdp_internal.fetch(url text, method text DEFAULT 'GET', headers jsonb DEFAULT '{}', body bytea DEFAULT NULL, options jsonb DEFAULT '{}',
   INOUT outcome text DEFAULT NULL, INOUT detail text DEFAULT NULL, INOUT status integer DEFAULT NULL, INOUT response_headers jsonb DEFAULT NULL, INOUT response_body bytea DEFAULT NULL, INOUT figures jsonb DEFAULT NULL)
 LANGUAGE c AS 'MODULE_PATHNAME', 'cdp_connector_fetch';
 COMMENT ON PROCEDURE cdp_internal.fetch(text, text, jsonb, bytea, jsonb, text, text, integer, jsonb, bytea, jsonb) IS
 'Sends one request and waits for the answer, without snapshot, transaction number or lock: it commits first, and refuses to run in a transaction block (2D000). No secrets in its arguments: the statement may be logged. outcome: ok (an answer came whole, whatever its status), host_refused, address_refused, dns, connect, tls, timeout, too_large, truncated, reset, protocol, redirect_refused; detail tells why, without query, body and values of headers; response_body only with ok. options: allow_http, redirects (on the same host, GET and HEAD only), connect_ms (10000), total_ms (60000), slow_bytes a second (100) for slow_seconds (20), max_bytes (cdp.http_max_bytes), hosts (of built-in connectors), secret_query and secret_headers (not sent again after a redirect), certificate (tell issuer and expiry), fresh (on a connection of its own, so that it is never sent twice), repeat (so often over one session; the last answer counts), shown (the path for messages). figures: bytes, redirects, connections opened, milliseconds since the begin of the last request. Errors: 22023 malformed request, 57014 cancelled or out of time of the statement.';
 
-REVOKE ALL ON FUNCTION cdp_internal.resolve_host(text, text[]), cdp.check_host(text) FROM PUBLIC;
+REVOKE ALL ON FUNCTION cdp_internal.resolve_host(text, text[]) FROM PUBLIC;
 REVOKE ALL ON PROCEDURE cdp_internal.fetch(text, text, jsonb, bytea, jsonb, text, text, integer, jsonb, bytea, jsonb) FROM PUBLIC;
