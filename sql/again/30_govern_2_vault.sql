@@ -257,6 +257,27 @@ $$;
 COMMENT ON FUNCTION cdp_internal.rotate_column(regclass, text, text, boolean, integer, bigint, integer) IS
 'Seals the encrypted texts of a user''s column anew that stand on these pages and have another key than this one, the newest; rows that somebody works on, and texts that do not open, are left out. Returns how many. Error 55000: a key is missing.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.rotate_rooms(key_id integer, OUT changed bigint, OUT unopened bigint, OUT held bigint)
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  name text;
+  n record;
+BEGIN
+  changed := 0;
+  unopened := 0;
+  held := 0;
+  FOREACH name IN ARRAY ARRAY(SELECT cdp_internal.room_functions('rotate_room_', 1)) LOOP
+    EXECUTE format('SELECT * FROM cdp_internal.%I($1)', name) INTO n USING key_id;
+    changed := changed + n.changed;
+    unopened := unopened + n.unopened;
+    held := held + n.held;
+  END LOOP;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.rotate_rooms(integer) IS
+'Part of cdp.rotate_keys(): has other rooms seal anew with this key what they keep encrypted in tables of their own, by their functions rotate_room_...(key_id), and adds up what these tell: changed, unopened (left, because they do not open), held (left, because others worked on them).';
+
 CREATE OR REPLACE FUNCTION cdp_internal.rotation_rest(key_id integer, OUT unopened bigint, OUT held bigint)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -279,6 +300,9 @@ BEGIN
     -- What was readable until now is in the planner's statistics, too.
     EXECUTE format('ANALYZE %s', to_regclass(p.table_name));
   END LOOP;
+  SELECT * INTO n FROM cdp_internal.rotate_rooms(rotation_rest.key_id);
+  unopened := unopened + n.unopened;
+  held := held + n.held;
   -- Where a contract says otherwise by now, an envelope stands at no place that would be looked at.
   unopened := unopened + (SELECT count(*) FROM cdp_data.quarantine q
     WHERE EXISTS (SELECT FROM cdp_internal.envelopes_in(q.original) e WHERE e.key <> rotation_rest.key_id));
@@ -413,6 +437,10 @@ BEGIN
         COMMIT;
       END LOOP;
     END LOOP;
+    n := (cdp_internal.rotate_rooms(run.key_id)).changed;
+    again := again OPERATOR(pg_catalog.+) n;
+    PERFORM cdp_internal.rotation_progress(run.rotation, NULL, 0, n);
+    COMMIT;
     EXIT WHEN again OPERATOR(pg_catalog.=) 0;
   END LOOP;
   PERFORM cdp.refresh_profiles();
@@ -421,7 +449,7 @@ BEGIN
 END
 $$;
 COMMENT ON PROCEDURE cdp.rotate_keys(integer) IS
-'Seals everything encrypted anew with the newest key of the key file: values of encrypted attributes (also those that are still in the clear, and those of refused records and messages), columns named by cdp.add_encrypted_column(), and the profiles. Works on so many pages of a table at a time and commits after each; when it is stopped or killed, the next run does what is left. Writers go on beside it; a value written twice, with the old key and the new, counts as two values until its turn. What others hold to the end, and transactions that wrote when it began and are still open, leave it unfinished, with a warning: call it again. Digests of suppressed people and links of the audit stay with their keys: never take a key out of the file that cdp_internal.suppression_keys() or cdp_data.audit_seal names. Progress: cdp_data.key_rotation. Run it outside a transaction block, as the owner of the tables. Errors: 42501 without the rights, 55000 a key is missing. A text that does not open stays as it is, is counted in key_rotation.unopened and told in a warning and by cdp.health(). At the end the statistics of these tables are made anew; old rows stay in the files until VACUUM.';
+'Seals everything encrypted anew with the newest key of the key file: values of encrypted attributes (also those that are still in the clear, and those of refused records and messages), columns named by cdp.add_encrypted_column(), what other rooms keep encrypted, and the profiles. Works on so many pages of a table at a time and commits after each; when it is stopped or killed, the next run does what is left. Writers go on beside it; a value written twice, with the old key and the new, counts as two values until its turn. What others hold to the end, and transactions that wrote when it began and are still open, leave it unfinished, with a warning: call it again. Digests of suppressed people and links of the audit stay with their keys: never take a key out of the file that cdp_internal.suppression_keys() or cdp_data.audit_seal names. Progress: cdp_data.key_rotation. Run it outside a transaction block, as the owner of the tables. Errors: 42501 without the rights, 55000 a key is missing. A text that does not open stays as it is, is counted in key_rotation.unopened and told in a warning and by cdp.health(). At the end the statistics of these tables are made anew; old rows stay in the files until VACUUM.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.health_of_vault()
 RETURNS TABLE (severity text, finding text, detail text, remedy text)

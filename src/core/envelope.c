@@ -7,7 +7,7 @@
  * another context does not open.  Attributes are sealed same for same, so that
  * equal values stay equal; it shows which rows are equal, and no more.
  */
-#include "base/crypto.h"
+#include "core/envelope.h"
 #include "core/keys.h"
 
 #include <openssl/evp.h>
@@ -23,9 +23,9 @@ CDP_FUNCTION(cdp_open_text);
 CDP_FUNCTION(cdp_open_or_null);
 CDP_FUNCTION(cdp_envelope_key);
 
-/* The envelope of bytes, palloced; same_for_same as in cdp_seal(). */
-static text *
-make_envelope(int key_id, const CdpPiece *context, bool same_for_same, const uint8 *plain, int len)
+/* The envelope of bytes, palloced; purpose and same_for_same as in cdp_seal(). */
+text *
+cdp_envelope_make(const char *purpose, int key_id, const CdpPiece *context, bool same_for_same, const uint8 *plain, int len)
 {
 	int			sealed_len = len + CDP_SEAL_OVERHEAD;
 	uint8	   *sealed = palloc(sealed_len);
@@ -34,7 +34,7 @@ make_envelope(int key_id, const CdpPiece *context, bool same_for_same, const uin
 	Size		body_len = ((Size) sealed_len + 2) / 3 * 4;
 	text	   *result = palloc(VARHDRSZ + head_len + body_len + 1);	/* libcrypto ends it with a zero */
 
-	cdp_seal(PURPOSE, key_id, same_for_same, context, plain, len, sealed);
+	cdp_seal(purpose, key_id, same_for_same, context, plain, len, sealed);
 	memcpy(VARDATA(result), head, head_len);
 	EVP_EncodeBlock((unsigned char *) VARDATA(result) + head_len, sealed, sealed_len);
 	SET_VARSIZE(result, VARHDRSZ + head_len + body_len);
@@ -44,10 +44,10 @@ make_envelope(int key_id, const CdpPiece *context, bool same_for_same, const uin
 
 /*
  * Reads an envelope: its key, and what was sealed, palloced, with its length.
- * False when it is none, or not written in the one way that make_envelope() has.
+ * False when it is none, or not written in the one way that cdp_envelope_make() has.
  */
-static bool
-read_envelope(const text *given, int *key_id, uint8 **sealed, int *sealed_len)
+bool
+cdp_envelope_read(const text *given, int *key_id, uint8 **sealed, int *sealed_len)
 {
 	const char *s = VARDATA_ANY(given);
 	int			len = VARSIZE_ANY_EXHDR(given);
@@ -102,7 +102,7 @@ seal_argument(FunctionCallInfo fcinfo, bool same_for_same)
 				(errcode(ERRCODE_PROGRAM_LIMIT_EXCEEDED),
 				 errmsg("value is too large to be encrypted"),
 				 errdetail("It has %zu bytes, %d are taken.", (size_t) VARSIZE_ANY_EXHDR(value), MAX_PLAIN)));
-	return make_envelope(cdp_keyfile_newest(), &context, same_for_same, (const uint8 *) VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
+	return cdp_envelope_make(PURPOSE, cdp_keyfile_newest(), &context, same_for_same, (const uint8 *) VARDATA_ANY(value), VARSIZE_ANY_EXHDR(value));
 }
 
 /* seal_text(value, context): an envelope that is another one each time; the caller owns it. */
@@ -131,7 +131,7 @@ cdp_open_text(PG_FUNCTION_ARGS)
 	text	   *result;
 
 	cdp_require_key_right("decrypt");
-	if (!read_envelope(given, &key_id, &sealed, &sealed_len))
+	if (!cdp_envelope_read(given, &key_id, &sealed, &sealed_len))
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("this is no encrypted text"),
@@ -159,7 +159,7 @@ cdp_open_or_null(PG_FUNCTION_ARGS)
 	text	   *result;
 
 	cdp_require_key_right("decrypt");
-	if (!read_envelope(PG_GETARG_TEXT_PP(0), &key_id, &sealed, &sealed_len))
+	if (!cdp_envelope_read(PG_GETARG_TEXT_PP(0), &key_id, &sealed, &sealed_len))
 		PG_RETURN_NULL();
 	n = cdp_keyfile_ids(ids);
 	while (n > 0 && ids[n - 1] != key_id)
@@ -179,7 +179,7 @@ cdp_envelope_key(PG_FUNCTION_ARGS)
 				sealed_len;
 	uint8	   *sealed;
 
-	if (!read_envelope(PG_GETARG_TEXT_PP(0), &key_id, &sealed, &sealed_len))
+	if (!cdp_envelope_read(PG_GETARG_TEXT_PP(0), &key_id, &sealed, &sealed_len))
 		PG_RETURN_NULL();
 	PG_RETURN_INT32(key_id);
 }

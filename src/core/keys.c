@@ -55,7 +55,7 @@ cdp_may_use_keys(PG_FUNCTION_ARGS)
 static void
 require_digest_right(const char *purpose)
 {
-	if (strcmp(purpose, "column") == 0 || strcmp(purpose, "column nonce") == 0)
+	if (strcmp(purpose, "column") == 0 || strcmp(purpose, "column nonce") == 0 || strncmp(purpose, "connector ", 10) == 0)
 		ereport(ERROR,
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("purpose \"%s\" belongs to encryption", purpose),
