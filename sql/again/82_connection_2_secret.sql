@@ -16,7 +16,7 @@ CREATE OR REPLACE FUNCTION cdp.set_secret_reference(connection text, name text, 
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdp_set_secret_reference';
 COMMENT ON FUNCTION cdp.set_secret_reference(text, text, text) IS
-'Says where the server finds a secret of a connection whenever it is needed: file:/path (systemd credentials, Kubernetes) or env:NAME (the server''s environment at its start). The database then holds no secret, only the reference, sealed. It must lead somewhere now. For superusers and members of pg_read_server_files who may use the connection. Errors: as cdp.set_secret_from_file(); 22023 no such kind of reference; 55000 no such environment variable.';
+'Says where the server finds a secret of a connection whenever it is needed: file:/path (systemd credentials, Kubernetes) or env:NAME (the server''s environment at its start). The database then holds no secret, only the reference, sealed. It must lead somewhere now. A server that starts with log_min_messages at debug3 or below writes its whole environment to its log: prefer files there. For superusers and members of pg_read_server_files who may use the connection. Errors: as cdp.set_secret_from_file(); 22023 no such kind of reference; 55000 no such environment variable.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.secret_put(connection_id integer, name text, kind text, envelope text, reference text) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp

@@ -313,6 +313,25 @@ setting_is(const char *name, const char *value)
 	return now != NULL && strcmp(now, value) == 0;
 }
 
+/* What writes statements, or with_parameters what they are given, to the server log; NULL when nothing is known to. */
+static const char *
+what_logs(bool with_parameters)
+{
+	bool		cut = with_parameters && setting_is("log_parameter_max_length", "0");
+	const char *length = GetConfigOption("auto_explain.log_parameter_max_length", true, false); /* since PostgreSQL 16 */
+
+	if (!cut && setting_is("log_statement", "all"))
+		return "log_statement is all";
+	if (!cut && (!setting_is("log_min_duration_statement", "-1") || !setting_is("log_min_duration_sample", "-1")))
+		return "statements are logged by their duration";
+	if (!cut && !setting_is("log_transaction_sample_rate", "0"))
+		return "statements of some transactions are logged";
+	if (GetConfigOption("auto_explain.log_min_duration", true, false) == NULL || setting_is("auto_explain.log_min_duration", "-1"))
+		return NULL;
+	/* A verbose plan shows parameters as the constants that they are. */
+	return !with_parameters || setting_is("auto_explain.log_verbose", "on") || (length != NULL && strcmp(length, "0") != 0) ? "auto_explain logs plans" : NULL;
+}
+
 /*
  * Warns when the secret stands in the text of the statement, or in parameters that are logged, and takes the text out of
  * pg_stat_activity. Texts that reached the log already can not be called back.
@@ -321,31 +340,30 @@ static void
 warn_of_text(const CdpSecret *secret)
 {
 	const char *sql = debug_query_string != NULL ? debug_query_string : "";
-	bool		times = !setting_is("log_min_duration_statement", "-1") || !setting_is("log_min_duration_sample", "-1");
-	bool		all = setting_is("log_statement", "all");
+	const char *logs;
 	bool		has_parameter = false;
 
-	for (const char *s = sql; *s != '\0' && !has_parameter; s++)
-		has_parameter = s[0] == '$' && s[1] >= '1' && s[1] <= '9';
 	if (strstr(sql, secret->bytes) != NULL || (strpbrk(secret->bytes, "'\\") != NULL && strstr(sql, quote_literal_cstr(secret->bytes)) != NULL))
 	{
+		logs = what_logs(false);
 		pgstat_report_activity(STATE_RUNNING, "SELECT cdp.set_secret(...) -- its text held a secret");
 		ereport(WARNING,
 				(errcode(ERRCODE_WARNING),
 				 errmsg("the secret stands in the text of this statement"),
-				 errdetail("%s", all ? "log_statement is all: the text is in the server log." :
-						   times ? "The server log may hold the text: statements are logged by their duration." :
-						   "The text may be kept by the client's history and by what watches the server."),
+				 logs != NULL ? errdetail("The server log may have it: %s.", logs) : errdetail("Histories of clients and what watches the server may keep it."),
 				 errhint("Use cdp.set_secret_from_file() or cdp.set_secret_reference(), or give it as a parameter (\\bind) with log_parameter_max_length = 0; then change the secret where it came from."),
 				 errhidestmt(true), errhidecontext(true)));
+		return;
 	}
-	else if (has_parameter && (all || times) && !setting_is("log_parameter_max_length", "0"))
+	for (const char *s = sql; *s != '\0' && !has_parameter; s++)
+		has_parameter = s[0] == '$' && s[1] >= '1' && s[1] <= '9';
+	logs = has_parameter ? what_logs(true) : NULL;
+	if (logs != NULL)
 		ereport(WARNING,
 				(errcode(ERRCODE_WARNING),
 				 errmsg("parameters of statements are logged, so the secret may stand in the server log"),
-				 errdetail("log_parameter_max_length is %s, and %s.", GetConfigOption("log_parameter_max_length", true, false),
-						   all ? "log_statement is all" : "statements are logged by their duration"),
-				 errhint("Set log_parameter_max_length = 0, or use cdp.set_secret_from_file() or cdp.set_secret_reference()."),
+				 errdetail("%s; log_parameter_max_length is %s.", logs, GetConfigOption("log_parameter_max_length", true, false)),
+				 errhint("Set log_parameter_max_length = 0 and auto_explain.log_verbose = off, or use cdp.set_secret_from_file() or cdp.set_secret_reference()."),
 				 errhidestmt(true), errhidecontext(true)));
 }
 
