@@ -439,7 +439,9 @@ BEGIN
     END LOOP;
     n := (cdp_internal.rotate_rooms(run.key_id)).changed;
     again := again OPERATOR(pg_catalog.+) n;
-    PERFORM cdp_internal.rotation_progress(run.rotation, NULL, 0, n);
+    IF n OPERATOR(pg_catalog.>) 0 THEN
+      PERFORM cdp_internal.rotation_progress(run.rotation, place.table_name, block, n);
+    END IF;
     COMMIT;
     EXIT WHEN again OPERATOR(pg_catalog.=) 0;
   END LOOP;
