@@ -164,6 +164,8 @@ DECLARE
   before text := (SELECT c.state FROM cdp_data.connection c WHERE c.connection_id = connection_changed.connection_id FOR UPDATE);
 BEGIN
   UPDATE cdp_data.connection c SET changed_at = clock_timestamp(), state = CASE c.state WHEN 'tested' THEN 'draft' ELSE c.state END WHERE c.connection_id = connection_changed.connection_id;
+  -- Another secret is another app; a token of the old one serves nobody.
+  DELETE FROM cdp_data.connection_token t WHERE t.connection_id = connection_changed.connection_id;
   IF before = 'tested' THEN
     PERFORM cdp_internal.log_connection_state(connection_id, before, 'draft', why);
   END IF;

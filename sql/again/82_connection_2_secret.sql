@@ -97,6 +97,8 @@ BEGIN
   UPDATE cdp_data.connection_secret s SET envelope = p.fresh FROM picked p
   WHERE (s.connection_id, s.name, s.envelope) = (p.connection_id, p.name, p.old) AND p.fresh IS NOT NULL;
   GET DIAGNOSTICS changed = ROW_COUNT;
+  -- Apps are found by a digest of the newest key; their tokens are fetched again.
+  DELETE FROM cdp_data.connection_token t WHERE get_byte(t.app, 0) * 256 + get_byte(t.app, 1) <> rotate_room_connector.key_id;
   SELECT count(*) FILTER (WHERE x.fresh IS NULL), count(x.fresh) INTO unopened, held
   FROM (
     SELECT cdp_internal.reseal_secret(s.connection_id, s.name, s.kind, s.envelope) AS fresh
