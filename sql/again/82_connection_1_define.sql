@@ -163,7 +163,9 @@ AS $$
 DECLARE
   before text := (SELECT c.state FROM cdp_data.connection c WHERE c.connection_id = connection_changed.connection_id FOR UPDATE);
 BEGIN
-  UPDATE cdp_data.connection c SET changed_at = clock_timestamp(), state = CASE c.state WHEN 'tested' THEN 'draft' ELSE c.state END WHERE c.connection_id = connection_changed.connection_id;
+  UPDATE cdp_data.connection c
+  SET changed_at = clock_timestamp(), state = CASE c.state WHEN 'tested' THEN 'draft' ELSE c.state END, state_at = CASE c.state WHEN 'tested' THEN clock_timestamp() ELSE c.state_at END
+  WHERE c.connection_id = connection_changed.connection_id;
   -- Another secret is another app; a token of the old one serves nobody.
   DELETE FROM cdp_data.connection_token t WHERE t.connection_id = connection_changed.connection_id;
   IF before = 'tested' THEN

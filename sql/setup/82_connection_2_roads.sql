@@ -32,8 +32,17 @@ END
 $$;
 REVOKE ALL ON FUNCTION cdp_data.secret_drop(text, text) FROM PUBLIC;
 COMMENT ON FUNCTION cdp_data.secret_drop(text, text) IS 'cdp.drop_secret() with the rights of the tables'' owner, for roles that may use the connection. Definer: as cdp_data.connection_create().';
+CREATE OR REPLACE FUNCTION cdp_data.connection_move(connection text, verb text, why text) RETURNS text
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN cdp_internal.connection_verb(cdp_internal.connection_for(connection_move.connection, cdp_data.caller()), connection_move.verb, connection_move.why);
+END
+$$;
+REVOKE ALL ON FUNCTION cdp_data.connection_move(text, text, text) FROM PUBLIC;
+COMMENT ON FUNCTION cdp_data.connection_move(text, text, text) IS 'cdp.start_shadow(), go_live(), suspend_connection(), resume_connection() and retire_connection(), by verb, with the rights of the tables'' owner, for roles that may use the connection. Definer: as cdp_data.connection_create().';
 
 -- step: again: connection road grants
 SELECT cdp_internal.declare_grant('admin', 'EXECUTE', 'FUNCTION', 'cdp_data.connection_create(text,text,jsonb,text,text,boolean,numeric)');
 SELECT cdp_internal.declare_grant(t.template, 'EXECUTE', 'FUNCTION', f)
-FROM unnest(array['admin', 'marketer']) AS t (template), unnest(array['cdp_data.connection_configure(text,jsonb,text,boolean,numeric)', 'cdp_data.secret_drop(text,text)']) f;
+FROM unnest(array['admin', 'marketer']) AS t (template), unnest(array['cdp_data.connection_configure(text,jsonb,text,boolean,numeric)', 'cdp_data.secret_drop(text,text)', 'cdp_data.connection_move(text,text,text)']) f;

@@ -1,0 +1,378 @@
+-- Connector room, connections: tests, the states of a connection, and the gates between them.
+
+CREATE OR REPLACE FUNCTION cdp.connection_check_builtin() RETURNS TABLE (name text, required boolean, description text)
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+BEGIN ATOMIC
+  VALUES ('connector', true, 'The manifest is known and without problems.'), ('config', true, 'Every value that the manifest asks for is there.'),
+    ('secrets', true, 'Every secret that the manifest asks for is there and opens.'), ('host', true, 'The server''s name is on the list of allowed ones.'),
+    ('address', true, 'The name leads to addresses that may be asked.'), ('tls', true, 'The certificate holds and is of that name.'),
+    ('auth', true, 'The other system takes the credentials.'), ('permission', true, 'The app may call what the streams call.'),
+    ('sample', true, 'A first page decodes and has the fields of its key.'), ('clock', false, 'Clocks differ by less than a minute.'),
+    ('quota', false, 'The quota of the day is not used up.');
+END;
+COMMENT ON FUNCTION cdp.connection_check_builtin() IS
+'What a test of a connection checks, and without which of them it counts as not tested.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.begin_connection_test(connection_id integer) RETURNS bigint
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  id bigint;
+BEGIN
+  INSERT INTO cdp_data.connection_test AS t (connection_id, source_id)
+  SELECT c.connection_id, c.source_id FROM cdp_data.connection c WHERE c.connection_id = begin_connection_test.connection_id AND c.state <> 'retired' RETURNING t.test_id INTO id;
+  IF id IS NULL THEN
+    RAISE EXCEPTION 'connection % is retired, or there is none', connection_id USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'SELECT connection_id, state FROM cdp_data.connection; lists them.';
+  END IF;
+  RETURN id;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.begin_connection_test(integer) IS
+'Opens a test of a connection; it counts once cdp_internal.end_connection_test() has closed it. Returns test_id. Needs the rights of the tables'' owner. Error 55000: retired, or no such connection.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.record_connection_check(test_id bigint, name text, status text, detail text DEFAULT '', hint text DEFAULT NULL, ms numeric DEFAULT NULL, required boolean DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  INSERT INTO cdp_data.connection_check AS k (test_id, name, status, required, detail, hint, ms, source_id)
+  SELECT t.test_id, record_connection_check.name, record_connection_check.status,
+    coalesce((SELECT b.required FROM cdp.connection_check_builtin() b WHERE b.name = split_part(record_connection_check.name, ':', 1) AND (b.required OR record_connection_check.required IS NULL)), record_connection_check.required, false),
+    left(coalesce(record_connection_check.detail, ''), 2000), left(record_connection_check.hint, 2000), record_connection_check.ms, t.source_id
+  FROM cdp_data.connection_test t WHERE t.test_id = record_connection_check.test_id AND t.finished_at IS NULL
+  ON CONFLICT ON CONSTRAINT connection_check_pkey DO UPDATE
+  SET status = excluded.status, required = excluded.required, detail = excluded.detail, hint = excluded.hint, ms = excluded.ms, at = excluded.at;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'test % is closed, or there is none', test_id USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'cdp_internal.begin_connection_test() opens one.';
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.record_connection_check(bigint, text, text, text, text, numeric, boolean) IS
+'Writes what an open test found: status is ok, warn, fail or skip; detail and hint hold nothing secret. required NULL: as cdp.connection_check_builtin() has it, where what that asks for stays required. Again: replaces. Needs the rights of the tables'' owner. Errors: 55000 the test is closed, 23514 unknown status.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.connection_last_test(connection_id integer)
+RETURNS TABLE (test_id bigint, started_at timestamptz, finished_at timestamptz, checks_passed bigint, checks_required bigint, checks_run bigint, checks_defined bigint)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN QUERY
+  SELECT t.test_id, t.started_at, t.finished_at, count(*) FILTER (WHERE k.required AND k.status IN ('ok', 'warn')), count(*) FILTER (WHERE k.required),
+    count(*) FILTER (WHERE k.status <> 'skip'), count(*)
+  FROM (SELECT x.* FROM cdp_data.connection_test x WHERE x.connection_id = connection_last_test.connection_id AND x.finished_at IS NOT NULL ORDER BY x.test_id DESC LIMIT 1) t
+    CROSS JOIN LATERAL (
+      SELECT c.status, c.required FROM cdp_data.connection_check c WHERE c.test_id = t.test_id
+      UNION ALL
+      -- What was not looked at counts as skipped; one look at a part, such as permission:contacts, is one at the whole.
+      SELECT 'skip', b.required FROM cdp.connection_check_builtin() b
+      WHERE NOT EXISTS (SELECT FROM cdp_data.connection_check c WHERE c.test_id = t.test_id AND split_part(c.name, ':', 1) = b.name)) k
+  GROUP BY t.test_id, t.started_at, t.finished_at;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.connection_last_test(integer) IS
+'The last finished test of a connection, counted: required checks passed (ok or warn) and in all, checks run (not skipped) and defined. A check of cdp.connection_check_builtin() that the test has not counts as skipped. No row when no test was finished.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.connection_gate(connection_id integer, to_state text, as_of timestamptz DEFAULT now()) RETURNS TABLE (problem text, detail text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  c record;
+  t record;
+  q record;
+BEGIN
+  IF to_state NOT IN ('tested', 'shadow', 'live') THEN
+    RETURN;
+  END IF;
+  SELECT x.changed_at, x.state_at, x.state, x.min_quality INTO c FROM cdp_data.connection x WHERE x.connection_id = connection_gate.connection_id;
+  SELECT x.* INTO t FROM cdp_internal.connection_last_test(connection_gate.connection_id) x;
+  IF t.test_id IS NULL THEN
+    RETURN QUERY SELECT 'not tested', 'no test was ever finished';
+  ELSIF t.started_at < c.changed_at THEN
+    RETURN QUERY SELECT 'changed since the test', format('config or secrets were changed at %s', c.changed_at);
+  ELSIF t.finished_at < as_of - interval '24 hours' THEN
+    RETURN QUERY SELECT 'test too old', format('it ended at %s, 24 hours are allowed', t.finished_at);
+  ELSE
+    RETURN QUERY
+    SELECT CASE k.status WHEN 'fail' THEN 'check failed' ELSE 'check not run' END, k.name || CASE WHEN k.detail <> '' THEN ' (' || k.detail || ')' ELSE '' END
+    FROM (
+      SELECT x.name, x.status, x.detail FROM cdp_data.connection_check x WHERE x.test_id = t.test_id AND x.required AND x.status NOT IN ('ok', 'warn')
+      UNION ALL
+      SELECT b.name, 'skip', '' FROM cdp.connection_check_builtin() b
+      WHERE b.required AND NOT EXISTS (SELECT FROM cdp_data.connection_check x WHERE x.test_id = t.test_id AND split_part(x.name, ':', 1) = b.name)) k
+    ORDER BY 1, 2;
+  END IF;
+  IF to_state = 'live' AND c.state = 'shadow' THEN
+    SELECT x.quality, x.records INTO q FROM cdp_data.connection_quality x
+    WHERE x.connection_id = connection_gate.connection_id AND x.state = 'shadow' AND x.at >= c.state_at AND x.at >= c.changed_at ORDER BY x.quality_id DESC LIMIT 1;
+    IF NOT FOUND THEN
+      RETURN QUERY SELECT 'no shadow run', format('none since %s', greatest(c.state_at, c.changed_at));
+    ELSIF q.records = 0 THEN
+      RETURN QUERY SELECT 'shadow run empty', 'the last one brought no record to judge by';
+    ELSIF q.quality < c.min_quality THEN
+      RETURN QUERY SELECT 'quality too low', format('the last shadow run reached %s, %s is asked for', q.quality, c.min_quality);
+    END IF;
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.connection_gate(integer, text, timestamptz) IS
+'What keeps a connection from a state at as_of; no row: nothing. tested, shadow and live take a finished test, begun after the last change of config and secrets and at most 24 hours old, whose required checks all are ok or warn, and none of cdp.connection_check_builtin() missing. live takes from shadow a run since then, the last one with records and a quality of min_quality. Other states have no gate.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.connection_next_gate(connection_id integer) RETURNS TABLE (problem text, detail text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  c record;
+BEGIN
+  SELECT x.state, x.changed_at, x.state_at INTO c FROM cdp_data.connection x WHERE x.connection_id = connection_next_gate.connection_id;
+  RETURN QUERY
+  SELECT g.problem, g.detail
+  FROM cdp_internal.connection_gate(connection_next_gate.connection_id,
+    CASE c.state WHEN 'draft' THEN 'tested' WHEN 'tested' THEN 'shadow' WHEN 'shadow' THEN 'live' WHEN 'suspended' THEN CASE WHEN c.changed_at > c.state_at THEN 'tested' END END) g;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.connection_next_gate(integer) IS
+'What keeps a connection from its next state now: draft from tested, tested from shadow, shadow from live, suspended, when config or secrets were changed meanwhile, from being resumed. No row: nothing.';
+
+CREATE OR REPLACE FUNCTION cdp.connection_gate(connection text) RETURNS TABLE (problem text, detail text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  id integer;
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  SELECT c.connection_id INTO id FROM cdp_data.connection c WHERE c.name = connection_gate.connection;
+  IF id IS NULL THEN
+    RAISE EXCEPTION 'unknown connection "%"', left(connection, 63)
+      USING ERRCODE = 'invalid_parameter_value', HINT = cdp_internal.did_you_mean(connection, ARRAY(SELECT c.name FROM cdp_data.connection c), 'SELECT connection FROM cdp_bi.connection_status; lists them.');
+  END IF;
+  RETURN QUERY SELECT g.problem, g.detail FROM cdp_internal.connection_next_gate(id) g;
+END
+$$;
+COMMENT ON FUNCTION cdp.connection_gate(text) IS
+'What keeps a connection from its next state now (draft from tested, tested from shadow, shadow from live, suspended from being resumed), one row each; no row: nothing. Errors: 22023 unknown connection, 55000 before cdp.setup().';
+
+CREATE OR REPLACE FUNCTION cdp_internal.move_connection(connection_id integer, to_state text, why text, as_of timestamptz DEFAULT clock_timestamp()) RETURNS text
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  c cdp_data.connection;
+  closed text;
+BEGIN
+  PERFORM cdp_internal.require_text('reason', why, 1000);
+  SELECT * INTO c FROM cdp_data.connection x WHERE x.connection_id = move_connection.connection_id FOR UPDATE;
+  IF c.state = to_state THEN
+    RETURN to_state;
+  ELSIF (c.state, to_state) NOT IN (('draft', 'tested'), ('draft', 'retired'), ('tested', 'draft'), ('tested', 'shadow'), ('tested', 'retired'), ('shadow', 'live'), ('shadow', 'suspended'), ('shadow', 'retired'),
+      ('live', 'degraded'), ('live', 'suspended'), ('live', 'retired'), ('degraded', 'live'), ('degraded', 'suspended'), ('degraded', 'retired'),
+      ('suspended', 'shadow'), ('suspended', 'live'), ('suspended', 'retired'))
+    OR c.state = 'suspended' AND to_state <> 'retired' AND to_state <> (CASE c.suspended_from WHEN 'shadow' THEN 'shadow' ELSE 'live' END) THEN
+    RAISE EXCEPTION 'connection "%" can not go from % to %', c.name, c.state, to_state
+      USING ERRCODE = 'object_not_in_prerequisite_state',
+        HINT = CASE c.state WHEN 'draft' THEN 'A test that passes makes it tested.' WHEN 'tested' THEN 'cdp.start_shadow() comes next.' WHEN 'suspended' THEN 'cdp.resume_connection() goes on where it was.'
+          WHEN 'retired' THEN 'It is over; make a new one with cdp.create_connection().' ELSE 'cdp.suspend_connection() stops it.' END;
+  END IF;
+  -- What runs already passes no gate again; what is resumed does only when something was changed meanwhile.
+  IF c.state IN ('draft', 'tested', 'shadow') OR c.state = 'suspended' AND c.changed_at > c.state_at THEN
+    SELECT string_agg(g.problem || ': ' || g.detail, '; ') INTO closed FROM cdp_internal.connection_gate(c.connection_id, to_state, as_of) g;
+    IF closed IS NOT NULL THEN
+      RAISE EXCEPTION 'connection "%" may not go from % to %', c.name, c.state, to_state
+        USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = left(closed, 2000), HINT = format('SELECT * FROM cdp.connection_gate(%L); lists what is missing.', c.name);
+    END IF;
+  END IF;
+  UPDATE cdp_data.connection x SET state = to_state, state_at = clock_timestamp(), suspended_from = CASE to_state WHEN 'suspended' THEN c.state END WHERE x.connection_id = c.connection_id;
+  IF to_state = 'retired' THEN
+    DELETE FROM cdp_data.connection_secret s WHERE s.connection_id = c.connection_id;
+    DELETE FROM cdp_data.connection_token t WHERE t.connection_id = c.connection_id;
+  END IF;
+  PERFORM cdp_internal.log_connection_state(c.connection_id, c.state, to_state, why);
+  RETURN to_state;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.move_connection(integer, text, text, timestamptz) IS
+'Takes a connection to another state, when that is allowed from where it is and the gate is open at as_of, and writes it down. draft to tested and back, tested to shadow, shadow to live, live to degraded and back, shadow, live and degraded to suspended and from there on, anything to retired, which deletes its secrets and tokens. why is a sentence without personal data or secrets. Returns the state; the one that it has already changes nothing. Needs the rights of the tables'' owner. Errors: 55000 not allowed, or the gate is closed (the detail lists why), 22023 no reason.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.connection_verb(connection_id integer, verb text, why text) RETURNS text
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  c record;
+BEGIN
+  PERFORM cdp_internal.require_choice('verb', verb, '{shadow,live,suspended,resume,retired}');
+  IF verb = 'resume' THEN
+    SELECT x.name, x.state, x.suspended_from INTO c FROM cdp_data.connection x WHERE x.connection_id = connection_verb.connection_id FOR UPDATE;
+    IF c.state <> 'suspended' THEN
+      RAISE EXCEPTION 'connection "%" is not suspended', c.name USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('It is %s.', c.state), HINT = 'There is nothing to resume.';
+    END IF;
+    verb := CASE c.suspended_from WHEN 'shadow' THEN 'shadow' ELSE 'live' END;
+  ELSIF verb = 'live' AND EXISTS (SELECT FROM cdp_data.connection x WHERE x.connection_id = connection_verb.connection_id AND x.state IN ('suspended', 'degraded')) THEN
+    RAISE EXCEPTION 'only a connection in shadow goes live' USING ERRCODE = 'object_not_in_prerequisite_state',
+      HINT = 'A suspended one goes on with cdp.resume_connection(); a degraded one is live, and mends by itself when its runs succeed.';
+  END IF;
+  RETURN cdp_internal.move_connection(connection_id, verb, why);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.connection_verb(integer, text, text) IS
+'What cdp.start_shadow() (verb shadow), go_live() (live), suspend_connection() (suspended), resume_connection() (resume) and retire_connection() (retired) do, for cdp_data.connection_move(). Needs the rights of the tables'' owner. Errors: as cdp_internal.move_connection().';
+
+CREATE OR REPLACE FUNCTION cdp_internal.end_connection_test(test_id bigint) RETURNS text
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  id integer;
+  state text;
+  bad text;
+BEGIN
+  UPDATE cdp_data.connection_test t SET finished_at = clock_timestamp() WHERE t.test_id = end_connection_test.test_id AND t.finished_at IS NULL RETURNING t.connection_id INTO id;
+  IF id IS NULL THEN
+    RAISE EXCEPTION 'test % is closed, or there is none', test_id USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'cdp_internal.begin_connection_test() opens one.';
+  END IF;
+  SELECT c.state INTO state FROM cdp_data.connection c WHERE c.connection_id = id FOR UPDATE;
+  SELECT string_agg(g.problem || ': ' || g.detail, '; ') INTO bad FROM cdp_internal.connection_gate(id, 'tested', clock_timestamp()) g;
+  IF state = 'draft' AND bad IS NULL THEN
+    state := cdp_internal.move_connection(id, 'tested', 'all required checks passed');
+  ELSIF state = 'tested' AND bad IS NOT NULL THEN
+    state := cdp_internal.move_connection(id, 'draft', left('test: ' || bad, 1000));
+  END IF;
+  RETURN state;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.end_connection_test(bigint) IS
+'Closes a test of a connection. In draft it becomes tested when all required checks passed; tested becomes draft when they did not; other states stay. Returns the state. Needs the rights of the tables'' owner. Error 55000: the test is closed, or there is none.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.record_connection_quality(connection_id integer, quality numeric, records bigint, detail jsonb DEFAULT NULL) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  INSERT INTO cdp_data.connection_quality (connection_id, source_id, state, quality, records, detail)
+  SELECT c.connection_id, c.source_id, c.state, record_connection_quality.quality, record_connection_quality.records, record_connection_quality.detail
+  FROM cdp_data.connection c WHERE c.connection_id = record_connection_quality.connection_id;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.record_connection_quality(integer, numeric, bigint, jsonb) IS
+'Notes how good what a run of a connection brought was, 0 to 1, judged by so many records; a run in shadow opens or closes the gate to live. Needs the rights of the tables'' owner. Error 23514: quality not from 0 to 1.';
+
+CREATE OR REPLACE FUNCTION cdp.start_shadow(connection text, why text DEFAULT 'tested') RETURNS text
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  RETURN cdp_data.connection_move(connection, 'shadow', why);
+END
+$$;
+COMMENT ON FUNCTION cdp.start_shadow(text, text) IS
+'Takes a tested connection into shadow: its runs are pulled and judged, and shown nowhere. Needs a test of the last 24 hours, after the last change, that passed. why stands in the log of states. For members of the connection''s owner with the part of admin or marketer, and the owner of the tables. Returns the state. Errors: 22023 unknown connection or no reason, 42501 no member, 55000 not tested (the detail says what is missing).';
+
+CREATE OR REPLACE FUNCTION cdp.go_live(connection text, why text DEFAULT 'shadow run passed') RETURNS text
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  RETURN cdp_data.connection_move(connection, 'live', why);
+END
+$$;
+COMMENT ON FUNCTION cdp.go_live(text, text) IS
+'Takes a connection from shadow to live. Needs a test of the last 24 hours, after the last change, that passed, and a shadow run since, of which the last reached min_quality. cdp.connection_gate() lists what is missing. For whom cdp.start_shadow() is. Returns the state. Errors: as there.';
+
+CREATE OR REPLACE FUNCTION cdp.suspend_connection(connection text, why text) RETURNS text
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  RETURN cdp_data.connection_move(connection, 'suspended', why);
+END
+$$;
+COMMENT ON FUNCTION cdp.suspend_connection(text, text) IS
+'Stops a connection that is in shadow, live or degraded; nothing of it is pulled until cdp.resume_connection(). For whom cdp.start_shadow() is. Returns the state. Errors: as there; 55000 it does not run.';
+
+CREATE OR REPLACE FUNCTION cdp.resume_connection(connection text, why text) RETURNS text
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  RETURN cdp_data.connection_move(connection, 'resume', why);
+END
+$$;
+COMMENT ON FUNCTION cdp.resume_connection(text, text) IS
+'Takes a suspended connection back to shadow or live, where it was. When config or secrets were changed meanwhile it takes a test that passed after that. For whom cdp.start_shadow() is. Returns the state. Errors: as there; 55000 it is not suspended, or was changed and not tested.';
+
+CREATE OR REPLACE FUNCTION cdp.retire_connection(connection text, why text) RETURNS text
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  RETURN cdp_data.connection_move(connection, 'retired', why);
+END
+$$;
+COMMENT ON FUNCTION cdp.retire_connection(text, text) IS
+'Ends a connection for good: its secrets and tokens are deleted, what it brought and its log stay. There is no way back. For whom cdp.start_shadow() is. Returns the state. Errors: as there.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.secret_problem(connection_id integer, name text) RETURNS text
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  PERFORM cdp_internal.probe_secret(connection_id, name);
+  RETURN NULL;
+EXCEPTION WHEN object_not_in_prerequisite_state OR external_routine_invocation_exception OR config_file_error THEN
+  RETURN SQLERRM; -- messages about secrets say where they are, never what they are
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.secret_problem(integer, text) IS
+'Why a secret of a connection can not be used now; NULL when it can. Error 42501: the caller may not use the connection.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.health_of_connections()
+RETURNS TABLE (severity text, finding text, detail text, remedy text)
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF to_regclass('cdp_data.connection_token') IS NULL OR NOT has_table_privilege('cdp_data.connection', 'SELECT') THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+  SELECT 'warning', 'connection_' || c.state, format('connection %s is %s since %s: %s', quote_ident(c.name), c.state, c.state_at,
+      (SELECT l.why FROM cdp_data.connection_state_log l WHERE l.connection_id = c.connection_id ORDER BY l.log_id DESC LIMIT 1)),
+    CASE c.state WHEN 'suspended' THEN format('SELECT cdp.resume_connection(%L, ...); when it is mended', c.name) ELSE 'Look at its last runs; it mends by itself when they succeed' END
+  FROM cdp_data.connection c WHERE c.state IN ('degraded', 'suspended') ORDER BY c.name;
+  RETURN QUERY
+  SELECT 'error', 'connection_owner', format('connection %s belongs to %s, who is no role', quote_ident(c.name), quote_ident(c.owner)), format('SELECT cdp.configure_connection(%L, owner => ...);', c.name)
+  FROM cdp_data.connection c WHERE c.state <> 'retired' AND to_regrole(quote_ident(c.owner)) IS NULL ORDER BY c.name;
+  IF has_column_privilege('cdp_data.connection_secret', 'name', 'SELECT') THEN
+    RETURN QUERY
+    SELECT 'error', 'secret_unusable', format('secret %s of connection %s: %s', s.name, quote_ident(c.name), p.problem), 'Set it anew with cdp.set_secret_from_file() or cdp.set_secret_reference()'
+    FROM cdp_data.connection c JOIN cdp_data.connection_secret s ON s.connection_id = c.connection_id CROSS JOIN LATERAL (SELECT cdp_internal.secret_problem(c.connection_id, s.name) AS problem OFFSET 0) p
+    WHERE cdp_internal.may_use_connection(c.owner, current_user) AND p.problem IS NOT NULL ORDER BY c.name, s.name;
+  END IF;
+  IF has_table_privilege('cdp_data.connection_secret', 'SELECT') AND cdp_internal.key_file_is_set() THEN
+    BEGIN
+      RETURN QUERY
+      SELECT 'warning', 'rotation_due', format('%s secrets of connections are sealed with an older key than %s', count(*), k.newest), 'CALL cdp.rotate_keys(); outside a transaction block'
+      FROM cdp_data.connection_secret s CROSS JOIN (SELECT max(i) AS newest FROM unnest(cdp_internal.key_ids()) i) k
+      WHERE cdp_internal.envelope_key(s.envelope) <> k.newest GROUP BY k.newest;
+    EXCEPTION WHEN config_file_error THEN
+      RETURN; -- told by secret_unusable, and by cdp_internal.health_of_keys()
+    END;
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.health_of_connections() IS
+'Findings of cdp.health() about connections: suspended or degraded, owned by nobody, secrets that can not be used (of connections that the caller may use) or wait for a rotation.';
+
+CREATE OR REPLACE PROCEDURE cdp_internal.maintain_room_connection()
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  n bigint;
+BEGIN
+  WITH old AS (
+    DELETE FROM cdp_data.connection_test t
+    WHERE t.started_at < now() - interval '400 days' AND EXISTS (SELECT FROM cdp_data.connection_test x WHERE x.connection_id = t.connection_id AND x.test_id > t.test_id AND x.finished_at IS NOT NULL)
+    RETURNING t.test_id
+  ), gone AS (
+    DELETE FROM cdp_data.connection_check k USING old o WHERE k.test_id = o.test_id
+  )
+  SELECT count(*) INTO n FROM old;
+  DELETE FROM cdp_data.connection_quality q WHERE q.at < now() - interval '400 days' AND EXISTS (SELECT FROM cdp_data.connection_quality x WHERE x.connection_id = q.connection_id AND x.quality_id > q.quality_id);
+  -- An app that nobody asked about for a day after its token ended is another one by now, or none.
+  DELETE FROM cdp_data.connection_token t WHERE greatest(t.expires_at, t.failed_at, t.retry_at, t.fetched_at) < now() - interval '1 day';
+  RAISE NOTICE 'maintain: % tests of connections older than 400 days', n;
+END
+$$;
+COMMENT ON PROCEDURE cdp_internal.maintain_room_connection() IS
+'Part of cdp.maintain(): tests of connections and figures of quality older than 400 days, but the last of each connection; tokens that ended a day ago.';
