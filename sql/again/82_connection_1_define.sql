@@ -55,6 +55,30 @@ $$;
 COMMENT ON FUNCTION cdp_internal.require_owner_role(text, text) IS
 'Error 42704 when the owner is no role, 42501 when the role named who has not its rights, nor those of the owner of the tables.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.require_connection_config(connector text, config jsonb) RETURNS void
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  known text[] := ARRAY(SELECT n.name FROM cdp_internal.connector_needs(connector) n WHERE n.kind = 'config');
+  secrets text[] := ARRAY(SELECT n.name FROM cdp_internal.connector_needs(connector) n WHERE n.kind = 'secret');
+  bad text;
+BEGIN
+  IF jsonb_typeof(config) IS DISTINCT FROM 'object' THEN
+    RAISE EXCEPTION 'config must be a JSON object' USING ERRCODE = 'invalid_parameter_value', HINT = 'Such as {"corpid": "ww1234"}; secrets do not belong there, see cdp.set_secret_from_file().';
+  END IF;
+  SELECT k INTO bad FROM jsonb_object_keys(config) k WHERE k <> ALL (known) ORDER BY k LIMIT 1;
+  IF bad = ANY (secrets) THEN
+    RAISE EXCEPTION '"%" is a secret of connector %, not a part of config', bad, connector
+      USING ERRCODE = 'invalid_parameter_value', HINT = 'Give it with cdp.set_secret_from_file() or cdp.set_secret_reference(). If it was typed here, change it where it came from: SQL text reaches logs.';
+  ELSIF bad IS NOT NULL THEN
+    RAISE EXCEPTION 'connector % has no config "%"', connector, left(bad, 63)
+      USING ERRCODE = 'invalid_parameter_value', HINT = cdp_internal.did_you_mean(bad, known, format('It has: %s.', coalesce(nullif(array_to_string(known, ', '), ''), 'none')));
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.require_connection_config(text, jsonb) IS
+'Error 22023 when config is no JSON object, or has a key that the connector''s manifest does not know, or one of its secrets. Values are never shown.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.connection_create_in(who text, name text, connector text, config jsonb, source text, owner text, allow_http boolean, min_quality numeric) RETURNS integer
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
@@ -66,11 +90,10 @@ BEGIN
   IF cdp_internal.connector_known(connector) IS NOT TRUE THEN
     RAISE EXCEPTION 'unknown connector "%"', left(connector, 63)
       USING ERRCODE = 'invalid_parameter_value', HINT = 'SELECT * FROM cdp_data.connector_all; lists them, cdp.add_connector() adds one of your own.';
-  ELSIF jsonb_typeof(config) IS DISTINCT FROM 'object' THEN
-    RAISE EXCEPTION 'config must be a JSON object' USING ERRCODE = 'invalid_parameter_value', HINT = 'Such as {"corpid": "ww1234"}; secrets do not belong there, see cdp.set_secret_from_file().';
   ELSIF min_quality IS NULL OR min_quality NOT BETWEEN 0 AND 1 THEN
     RAISE EXCEPTION 'min_quality must be from 0 to 1' USING ERRCODE = 'invalid_parameter_value', DETAIL = format('Got %s.', coalesce(min_quality::text, 'NULL'));
   END IF;
+  PERFORM cdp_internal.require_connection_config(connector, config);
   owner := coalesce(owner, who);
   PERFORM cdp_internal.require_owner_role(owner, who);
   INSERT INTO cdp_data.connection AS c (name, connector, source_id, config, owner, allow_http, min_quality)
@@ -97,7 +120,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.create_connection(text, text, jsonb, text, text, boolean, numeric) IS
-'Makes a connection in state draft: an account at another system from which data are pulled as the connector''s manifest says. config holds what is not secret; source is the name of an existing source (NULL: the one with the connection''s name) that everything pulled names; owner the role whose members may use it (NULL: who asks). allow_http lets it talk without TLS to servers that the superuser named so. min_quality (0 to 1) is what a shadow run must reach. For the part of admin and the owner of the tables. Returns connection_id. Errors: 22023 unknown connector or source, config no object, min_quality out of range; 42704 owner is no role; 42501 without the part, or the caller is no member of owner; 23505 the name is taken; 55000 before cdp.setup().';
+'Makes a connection in state draft: an account at another system from which data are pulled as the connector''s manifest says. config holds what is not secret; source is the name of an existing source (NULL: the one with the connection''s name) that everything pulled names; owner the role whose members may use it (NULL: who asks). allow_http lets it talk without TLS to servers that the superuser named so. min_quality (0 to 1) is what a shadow run must reach. For the part of admin and the owner of the tables. Returns connection_id. Errors: 22023 unknown connector or source, config no object or with a key that the manifest does not know, min_quality out of range; 42704 owner is no role; 42501 without the part, or the caller is no member of owner; 23505 the name is taken; 55000 before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.connection_configure_in(who text, connection text, config jsonb, owner text, allow_http boolean, min_quality numeric) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -109,9 +132,10 @@ DECLARE
 BEGIN
   SELECT * INTO old FROM cdp_data.connection c WHERE c.connection_id = id FOR UPDATE;
   is_other := coalesce(config <> old.config, false) OR coalesce(allow_http <> old.allow_http, false);
-  IF config IS NOT NULL AND jsonb_typeof(config) <> 'object' THEN
-    RAISE EXCEPTION 'config must be a JSON object' USING ERRCODE = 'invalid_parameter_value', HINT = 'NULL keeps what is there.';
-  ELSIF min_quality NOT BETWEEN 0 AND 1 THEN
+  IF config IS NOT NULL THEN
+    PERFORM cdp_internal.require_connection_config(old.connector, config);
+  END IF;
+  IF min_quality NOT BETWEEN 0 AND 1 THEN
     RAISE EXCEPTION 'min_quality must be from 0 to 1' USING ERRCODE = 'invalid_parameter_value', DETAIL = format('Got %s.', min_quality);
   ELSIF is_other AND old.state IN ('shadow', 'live', 'degraded') THEN
     RAISE EXCEPTION 'connection "%" is %: how it talks does not change while it runs', connection, old.state

@@ -4,7 +4,7 @@ CREATE OR REPLACE FUNCTION cdp.set_secret(connection text, name text, value text
 LANGUAGE c VOLATILE PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdp_set_secret';
 COMMENT ON FUNCTION cdp.set_secret(text, text, text) IS
-'Seals a secret of a connection with the newest key of the key file, or replaces the one of that name; no function returns it. SQL text reaches logs: give the value as a parameter (\bind) where log_parameter_max_length is 0, or use cdp.set_secret_from_file() or cdp.set_secret_reference(). A value in the text of the statement, or in parameters that are logged, is answered with a warning, taken out of pg_stat_activity, and not shown by errors of this function; a log written before is not mended. Checks made before count no more; a tested connection goes back to draft. For members of the connection''s owner and the owner of the tables. Errors: 22004 NULL, 22023 unknown connection, bad name, or not 1 to 65536 bytes; 42501 no member; 55000 retired or no key file; F0000 the key file can not be used.';
+'Seals a secret of a connection with the newest key of the key file, or replaces the one of that name; no function returns it. SQL text reaches logs: give the value as a parameter (\bind) where log_parameter_max_length is 0, or use cdp.set_secret_from_file() or cdp.set_secret_reference(). A value in the text of the statement, or in parameters that are logged, is answered with a warning, taken out of pg_stat_activity, and not shown by errors of this function; a log written before is not mended. Checks made before count no more; a tested connection goes back to draft. For members of the connection''s owner and the owner of the tables. Errors: 22004 NULL, 22023 unknown connection, a name that the connector''s manifest does not know, or not 1 to 65536 bytes; 42501 no member; 55000 retired or no key file; F0000 the key file can not be used.';
 
 CREATE OR REPLACE FUNCTION cdp.set_secret_from_file(connection text, name text, path text) RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE
@@ -21,7 +21,14 @@ COMMENT ON FUNCTION cdp.set_secret_reference(text, text, text) IS
 CREATE OR REPLACE FUNCTION cdp_internal.secret_put(connection_id integer, name text, kind text, envelope text, reference text) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
+DECLARE
+  connector text := (SELECT c.connector FROM cdp_data.connection c WHERE c.connection_id = secret_put.connection_id);
+  known text[] := ARRAY(SELECT n.name FROM cdp_internal.connector_needs(connector) n WHERE n.kind = 'secret');
 BEGIN
+  IF name <> ALL (known) THEN
+    RAISE EXCEPTION 'connector % has no secret "%"', connector, name
+      USING ERRCODE = 'invalid_parameter_value', HINT = cdp_internal.did_you_mean(name, known, format('It has: %s.', coalesce(nullif(array_to_string(known, ', '), ''), 'none')));
+  END IF;
   INSERT INTO cdp_data.connection_secret AS s (connection_id, name, kind, envelope, reference, set_by)
   VALUES (secret_put.connection_id, secret_put.name, secret_put.kind, secret_put.envelope, secret_put.reference, session_user)
   ON CONFLICT ON CONSTRAINT connection_secret_pkey DO UPDATE
@@ -30,7 +37,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.secret_put(integer, text, text, text, text) IS
-'Stores a sealed secret, for src/connector/secret.c, which has asked who may. Needs the rights of the tables'' owner. An envelope made otherwise does not open.';
+'Stores a sealed secret, for src/connector/secret.c, which has asked who may. Needs the rights of the tables'' owner. An envelope made otherwise does not open. Error 22023: the connector''s manifest knows no such secret.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.secret_for(connection_id integer, name text, who text) RETURNS TABLE (kind text, envelope text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp

@@ -317,6 +317,54 @@ $$;
 COMMENT ON FUNCTION cdp_internal.secret_problem(integer, text) IS
 'Why a secret of a connection can not be used now; NULL when it can. Error 42501: the caller may not use the connection.';
 
+CREATE OR REPLACE FUNCTION cdp.connection_needs(connection text) RETURNS TABLE (kind text, name text, required boolean, is_set boolean, type text, description text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  c record;
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  SELECT x.* INTO c FROM cdp_data.connection x WHERE x.name = connection_needs.connection;
+  IF NOT FOUND THEN
+    RAISE EXCEPTION 'unknown connection "%"', left(connection, 63)
+      USING ERRCODE = 'invalid_parameter_value', HINT = cdp_internal.did_you_mean(connection, ARRAY(SELECT x.name FROM cdp_data.connection x), 'SELECT connection FROM cdp_bi.connection_status; lists them.');
+  END IF;
+  RETURN QUERY
+  SELECT n.kind, n.name, n.required, CASE n.kind WHEN 'config' THEN coalesce(c.config ->> n.name, '') <> ''
+      ELSE EXISTS (SELECT FROM cdp_data.connection_secret s WHERE s.connection_id = c.connection_id AND s.name = n.name) END, n.type, n.description
+  FROM cdp_internal.connector_needs(c.connector) n ORDER BY n.kind, n.required DESC, n.name;
+END
+$$;
+COMMENT ON FUNCTION cdp.connection_needs(text) IS
+'What a connection has to be given by its connector''s manifest: kind (config: cdp.configure_connection(), secret: cdp.set_secret_from_file() and its sisters), name, whether it must be given and whether it is. Shows no value. Errors: 22023 unknown connection, 42501 without the part of admin, marketer or privacy, 55000 before cdp.setup().';
+
+CREATE OR REPLACE FUNCTION cdp_internal.check_connection_setup(test_id bigint) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  c record;
+  wrong text;
+BEGIN
+  SELECT x.* INTO c FROM cdp_data.connection x JOIN cdp_data.connection_test t ON t.connection_id = x.connection_id WHERE t.test_id = check_connection_setup.test_id;
+  IF cdp_internal.connector_known(c.connector) THEN
+    SELECT string_agg(format('%s: %s', p.path, p.problem), '; ') INTO wrong FROM cdp_data.connector_all a CROSS JOIN LATERAL cdp.connector_problems(a.manifest) p WHERE a.connector = c.connector;
+  ELSE
+    wrong := format('there is no connector %s any more', c.connector);
+  END IF;
+  PERFORM cdp_internal.record_connection_check(test_id, 'connector', CASE WHEN wrong IS NULL THEN 'ok' ELSE 'fail' END, coalesce(wrong, c.connector), 'Mend the manifest and cdp.add_connector() it again');
+  SELECT string_agg(n.name, ', ') INTO wrong FROM cdp.connection_needs(c.name) n WHERE n.kind = 'config' AND n.required AND NOT n.is_set;
+  PERFORM cdp_internal.record_connection_check(test_id, 'config', CASE WHEN wrong IS NULL THEN 'ok' ELSE 'fail' END, coalesce('missing: ' || wrong, ''), 'cdp.configure_connection()');
+  SELECT string_agg(x.wrong, '; ') INTO wrong
+  FROM (
+    SELECT n.name || ' is missing' AS wrong FROM cdp.connection_needs(c.name) n WHERE n.kind = 'secret' AND n.required AND NOT n.is_set
+    UNION ALL
+    SELECT p.problem FROM cdp_data.connection_secret s CROSS JOIN LATERAL (SELECT cdp_internal.secret_problem(s.connection_id, s.name) AS problem OFFSET 0) p WHERE s.connection_id = c.connection_id AND p.problem IS NOT NULL) x;
+  PERFORM cdp_internal.record_connection_check(test_id, 'secrets', CASE WHEN wrong IS NULL THEN 'ok' ELSE 'fail' END, coalesce(wrong, ''), 'cdp.set_secret_from_file() or cdp.set_secret_reference()');
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.check_connection_setup(bigint) IS
+'Records the checks of an open test that need no network: connector (the manifest is known and without problems), config and secrets (what must be given is, and every secret opens). Needs the rights of the tables'' owner.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.health_of_connections()
 RETURNS TABLE (severity text, finding text, detail text, remedy text)
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp

@@ -1,13 +1,9 @@
 -- States of connections: every pair of states tried, the gates between them, who may, and what is written down.
-SELECT plan(71);
+SELECT plan(75);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop') \g /dev/null
-DO $$ BEGIN
-  IF to_regprocedure('cdp_internal.connector_known(text)') IS NULL THEN
-    CREATE FUNCTION cdp_internal.connector_known(connector text) RETURNS boolean LANGUAGE sql STABLE RETURN connector = 'wecom';
-  END IF;
-END $$;
-SELECT cdp.create_connection('c', 'wecom', source => 'shop') \g /dev/null
+\ir connection_connector.inc
+SELECT cdp.create_connection('c', 'vault', source => 'shop') \g /dev/null
 
 -- A test with all required checks ok but those of except, which have that status (NULL: not looked at).
 CREATE FUNCTION pg_temp.test(except_names text[] DEFAULT '{}', status text DEFAULT 'fail') RETURNS text LANGUAGE plpgsql AS $$
@@ -43,14 +39,29 @@ SELECT cdp_internal.record_connection_check(t, 'permission:contacts', 'fail', re
 FROM (SELECT max(test_id) FROM cdp_data.connection_test WHERE finished_at IS NULL) v (t) \g /dev/null
 SELECT is((SELECT string_agg(name || ' ' || required, ', ' ORDER BY name) FROM cdp_data.connection_check JOIN cdp_data.connection_test USING (test_id) WHERE finished_at IS NULL), 'clock false, mine true, other false, permission:contacts true', 'what is required');
 
+-- What can be checked without a network.
+CREATE FUNCTION pg_temp.setup() RETURNS text LANGUAGE plpgsql AS $$
+DECLARE t bigint := cdp_internal.begin_connection_test(1);
+BEGIN
+  PERFORM cdp_internal.check_connection_setup(t);
+  RETURN (SELECT string_agg(name || ' ' || status || ' ' || detail, ', ' ORDER BY name) FROM cdp_data.connection_check WHERE test_id = t);
+END $$;
+SELECT is(pg_temp.setup(), 'config fail missing: account, connector ok vault, secrets fail s is missing', 'what must be given is missing');
+SELECT cdp.configure_connection('c', '{"account": "7"}'), cdp.set_secret('c', 's', 'x'), cdp.set_secret_reference('c', 't', 'env:PATH') \g /dev/null
+SELECT is(pg_temp.setup(), 'config ok , connector ok vault, secrets ok ', 'all is there');
+UPDATE cdp_data.connection_secret SET envelope = envelope || 'AAAA' WHERE name = 's';
+SELECT is(pg_temp.setup(), 'config ok , connector ok vault, secrets fail secret "s" of connection 1 does not open', 'a secret that does not open');
+DELETE FROM cdp_data.connection_secret;
+SELECT is(pg_temp.test(), 'tested', 'tested once more');
+
 -- The age of the test, and what changed since.
 SELECT is((SELECT string_agg(problem, ', ') FROM cdp_internal.connection_gate(1, 'shadow', (SELECT finished_at + interval '24 hours' FROM cdp_internal.connection_last_test(1)))), NULL, 'a test holds for 24 hours');
 SELECT is((SELECT string_agg(problem, ', ') FROM cdp_internal.connection_gate(1, 'shadow', (SELECT finished_at + interval '24 hours 1 microsecond' FROM cdp_internal.connection_last_test(1)))), 'test too old', 'and not a moment longer');
-SELECT cdp.configure_connection('c', '{"a": 1}') \g /dev/null
+SELECT cdp.configure_connection('c', '{"account": "1"}') \g /dev/null
 SELECT is(pg_temp.state(), 'draft', 'another config takes it back to draft');
 SELECT is(pg_temp.gate() ~ '^changed since the test: config or secrets were changed at', true, 'which is told');
 SELECT is(pg_temp.test(), 'tested', 'tested again');
-SELECT cdp.configure_connection('c', '{"a": 1}', min_quality => 0.8) \g /dev/null
+SELECT cdp.configure_connection('c', '{"account": "1"}', min_quality => 0.8) \g /dev/null
 SELECT is(pg_temp.state(), 'tested', 'the same config again, and another threshold, change nothing of it');
 SELECT throws_ok($$SELECT cdp.go_live('c')$$, '55000', 'connection "c" can not go from tested to live', 'nobody skips the shadow');
 
@@ -121,14 +132,14 @@ SELECT results_eq($$SELECT f || coalesce(' from ' || s, '') || ' -> ' || t COLLA
 
 -- The log and the audit.
 SELECT is((SELECT string_agg(coalesce(from_state, '-') || '>' || to_state, ' ' ORDER BY log_id) FROM cdp_data.connection_state_log WHERE log_id <= (SELECT min(log_id) FROM cdp_data.connection_state_log WHERE to_state = 'retired')),
-  '->draft draft>tested tested>draft draft>tested tested>draft draft>tested tested>shadow shadow>live live>degraded degraded>suspended suspended>live live>suspended suspended>live live>retired', 'the log tells its life');
+  '->draft draft>tested tested>draft draft>tested tested>draft draft>tested tested>draft draft>tested tested>shadow shadow>live live>degraded degraded>suspended suspended>live live>suspended suspended>live live>retired', 'the log tells its life');
 SELECT is((SELECT string_agg(DISTINCT actor || role, ' ') FROM cdp_data.connection_state_log), session_user || session_user::text, 'and who');
 SELECT is((SELECT count(*) FROM cdp_data.audit WHERE action = 'connection'), (SELECT count(*) FROM cdp_data.connection_state_log), 'each row has its twin in the audit');
 SELECT is((SELECT connections || ' ' || went_live || ' ' || success_rate FROM cdp_bi.integration_success), '1 1 1.0000', 'the share of connections that went live');
 
 -- An owner that is gone, and a secret that does not open any more.
 CREATE ROLE conn_gone;
-SELECT cdp.create_connection('orphan', 'wecom', source => 'shop', owner => 'conn_gone'), cdp.set_secret('orphan', 's', 'x') \g /dev/null
+SELECT cdp.create_connection('orphan', 'vault', source => 'shop', owner => 'conn_gone'), cdp.set_secret('orphan', 's', 'x') \g /dev/null
 DROP ROLE conn_gone;
 UPDATE cdp_data.connection_secret SET envelope = envelope || 'AAAA' WHERE connection_id = 2;
 SELECT is((SELECT string_agg(finding, ' ' ORDER BY finding) FROM cdp.health() WHERE area = 'connections' AND detail ~ 'orphan'), 'connection_owner secret_unusable', 'health tells of both');

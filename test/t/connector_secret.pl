@@ -43,9 +43,8 @@ sub with_parameter {
 }
 
 $sql->(q{CREATE EXTENSION pg_stat_statements; SELECT cdp.add_source('wecom main'); CREATE TABLE marker (value text); INSERT INTO marker VALUES ('MARKERvalueQ0')});
-$sql->(q{DO $$ BEGIN IF to_regprocedure('cdp_internal.connector_known(text)') IS NULL THEN
-	CREATE FUNCTION cdp_internal.connector_known(connector text) RETURNS boolean LANGUAGE sql STABLE RETURN connector = 'wecom'; END IF; END $$});
-$sql->(q{SELECT cdp.create_connection('wecom main', 'wecom', '{"corpid": "ww1"}')});
+$sql->(slurp_file("$ENV{CDP_TOP}/test/pgtap/connection_connector.inc"));
+$sql->(q{SELECT cdp.create_connection('wecom main', 'vault', '{"account": "ww1"}')});
 
 # The four roads.
 $sql->("SELECT cdp.set_secret_from_file('wecom main', 'copied', '" . file('copied', "FILEvalueQ1\r\n", 0600) . "')");

@@ -14,9 +14,8 @@ $node->append_conf('postgresql.conf', "log_min_messages = debug2\nlog_statement 
 $node->reload;
 my $sql = sub { $node->safe_psql('postgres', $_[0]) };
 $sql->(q{SELECT cdp.add_source('wecom main')});
-$sql->(q{DO $$ BEGIN IF to_regprocedure('cdp_internal.connector_known(text)') IS NULL THEN
-	CREATE FUNCTION cdp_internal.connector_known(connector text) RETURNS boolean LANGUAGE sql STABLE RETURN connector = 'wecom'; END IF; END $$});
-$sql->(q{SELECT cdp.create_connection('wecom main', 'wecom'), cdp.create_connection('twin', 'wecom', source => 'wecom main')});
+$sql->(slurp_file("$ENV{CDP_TOP}/test/pgtap/connection_connector.inc"));
+$sql->(q{SELECT cdp.create_connection('wecom main', 'vault'), cdp.create_connection('twin', 'vault', source => 'wecom main')});
 $sql->(q{SELECT cdp.set_secret('wecom main', 's', 'correct'), cdp.set_secret('twin', 's', 'correct'), cdp.set_secret('wecom main', 't', 'other app'), cdp.set_secret('wecom main', 'u', 'third app'), cdp.set_secret('wecom main', 'w', 'fourth app')});
 
 # One call; answers "outcome|generation|fetched|same|held".
