@@ -155,6 +155,7 @@ cannot("the_$_", q{SELECT cdp.restrict_to_sources('the_reader', '{crm}')}, '4250
 my $who = $node->safe_psql($db, q{SELECT customer_id FROM cdp_data.identifier WHERE value = 'lena@example.com'});
 $node->safe_psql($db, q{SET ROLE keeper; SELECT cdp.create_segment(n, r, 'marketing') FROM (VALUES ('buyers', 'did(purchase) or country = ''AT'''), ('namesakes', 'last_name = ''Novak''')) v (n, r);
 	SELECT cdp.segment_tick()});
+$node->safe_psql($db, q{SET ROLE keeper; SELECT cdp.create_connection('account', 'wecom', source => 'crm'), cdp.set_secret('account', 'corpsecret', 'x')});
 my ($one, $two) = split /\|/, $node->safe_psql($db, qq{SELECT min(identifier_id), max(identifier_id) FROM cdp_data.identifier WHERE customer_id = $who});
 my @call = (
 	[ 'admin analyst marketer finance privacy', "cdp.customer_360($who)", "count(*) FROM cdp.customer_timeline($who)", 'count(*) FROM cdp.attribution()', 'count(*) FROM cdp.attribution_data_check()' ],
@@ -173,6 +174,11 @@ my @call = (
 	[ 'privacy', "cdp.customer_of('email', 'lena\@example.com')", "cdp.customer_360('email', 'lena\@example.com')", "count(*) FROM cdp.consent_history('email', 'lena\@example.com')", "cdp.consent_at($who, 'marketing', 'email')",
 		"count(*) FROM cdp.customer_groups($who)", "cdp.subject_export($who)", "cdp.reveal($who, 'city')", "cdp.erase_customer($who)", "cdp.open_request('access', 'GDPR')", "cdp.lift_suppression('email', 'x\@example.org', 'asked')" ],
 	[ 'privacy connector', "cdp.encrypt_text('x', 'y')" ],
+	[ 'admin', "cdp.create_connection('x', 'wecom', source => 'crm')" ],
+	[ 'admin analyst marketer finance privacy', "count(*) FROM cdp.connection_gate('account')", 'count(*) FROM cdp_bi.connection_status', 'count(*) FROM cdp_bi.integration_success' ],
+	[ 'admin marketer privacy', "count(*) FROM cdp.connection_needs('account')" ],
+	[ '', "cdp.configure_connection('account', min_quality => 0.5)", "cdp.set_secret('account', 'corpsecret', 'x')", "cdp.drop_secret('account', 'corpsecret')", "cdp.retire_connection('account', 'x')", "cdp_internal.probe_secret(1, 'corpsecret')",
+		"cdp_internal.secret_for(1, 'corpsecret', 'keeper')", "cdp_internal.token_get('x')", "cdp_internal.move_connection(1, 'retired', 'x')", "cdp.set_secret_reference('account', 'corpsecret', 'env:PATH')" ],
 	[ '', 'cdp.seal_audit()', 'cdp_internal.rotation_begin()', "cdp.restrict_to_sources('the_reader', '{crm}')", "cdp.set_purpose('loyalty', 'consent', 'opt_in')", "cdp.place_hold($who, 'x', now() + interval '1 day')", "cdp.set_retention('quarantine', '90 days')",
 		"cdp.revert_load(1)", "cdp.identify('crm', '{\"email\": \"a\@example.org\"}')" ]);
 for my $line (@call) {
