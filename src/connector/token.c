@@ -33,6 +33,7 @@
 #define DIGEST_PURPOSE	"connector app"
 #define APP_BYTES		(2 + CDP_KEY_BYTES)
 #define STILL_GOOD		(10 * USECS_PER_SEC)	/* with less than that left it is not handed out */
+#define RENEWAL_PAUSE	(60 * USECS_PER_SEC)	/* after a renewal that failed, while the old one still serves */
 #define LONGEST			(10 * INT64CONST(365) * 86400)
 
 CDP_FUNCTION(cdp_known_token);
@@ -260,7 +261,7 @@ cdp_connector_token(const CdpTokenAsk *ask, CdpToken *token)
 	app_digest(ask, app);
 	look(app, &row);
 	good = serves(&row, ask, began + STILL_GOOD);
-	if (good && row.renew_at > began)
+	if (good && (row.renew_at > began || row.failed_at > began - RENEWAL_PAUSE))
 	{
 		take(&row, token);
 		return;

@@ -63,6 +63,7 @@ is(scalar(grep { /^ready\|$now\|f/ } @all), 7, 'while the others use it');
 my ($newer) = map { /^ready\|(\d+)\|t/ } @all;
 $sql->("UPDATE cdp_data.connection_token SET renew_at = now() WHERE generation = $newer");
 like($sql->(call(secret => 'u', answer => 'unavailable')), qr/^ready\|$newer\|/, 'a renewal that fails does no harm while the old one serves');
+like($sql->(call(secret => 'u', answer => 'error')), qr/^ready\|$newer\|f/, 'nor is it tried again with each request');
 $sql->("UPDATE cdp_data.connection_token SET expires_at = now() + interval '5 seconds' WHERE generation = $newer");
 like($sql->(call(secret => 'u', token => 'short', seconds => 200)), qr/^ready\|\d+\|t\|t/, 'one that is about to end is replaced');
 like($sql->(call(secret => 'u')), qr/^ready\|\d+\|f\|f/, 'a token shorter than the slack is used, not fetched for each request');
