@@ -117,12 +117,26 @@ like(with_parameter("SELECT cdp.set_secret('wecom main', 'given', :value)", 'PAR
 like(with_parameter("SELECT cdp.set_secret('wecom main', 'given', :value)", 'PARAMvalueQ3', '-c log_statement=none -c log_min_duration_statement=-1 -c auto_explain.log_min_duration=1000000 -c auto_explain.log_verbose=on'),
 	qr/auto_explain logs plans/, 'so are plans with the parameters in them');
 
+# Nothing of the caller's runs with the rights of the tables' owner: operators and functions planted in his search_path are not met.
+$sql->(q{CREATE SCHEMA evil; CREATE FUNCTION evil.told(text, text) RETURNS boolean LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'evil ran as %', current_user; END$$;
+	CREATE FUNCTION evil.told(integer, integer) RETURNS boolean LANGUAGE plpgsql AS $$BEGIN RAISE EXCEPTION 'evil ran as %', current_user; END$$;
+	CREATE OPERATOR evil.= (LEFTARG = text, RIGHTARG = text, FUNCTION = evil.told); CREATE OPERATOR evil.= (LEFTARG = integer, RIGHTARG = integer, FUNCTION = evil.told);
+	CREATE FUNCTION evil.pg_has_role(name, name, text) RETURNS boolean LANGUAGE sql RETURN true;
+	CREATE ROLE member LOGIN; CREATE ROLE stranger LOGIN; GRANT USAGE ON SCHEMA evil TO PUBLIC; SELECT cdp.configure_connection('wecom main', owner => 'member')});
+my $as = sub { answer("SET search_path = evil, pg_catalog; SELECT 'x'::text = 'x'::text", @_) };
+like($as->(), qr/evil ran/, 'the planted operator is met by a plain statement');
+for my $call ("cdp.set_secret('wecom main', 's', 'PLANTvalueQ5')", "cdp_internal.probe_secret(1, 's')", "cdp.set_secret('wecom main', 's', 'PLANTvalueQ5')") {
+	local $ENV{PGOPTIONS} = '-c search_path=evil,pg_catalog';
+	unlike(answer("SELECT $call", extra_params => [ '-U', 'member' ]), qr/ERROR/, "and not by $call");
+	like(answer("SELECT $call", extra_params => [ '-U', 'stranger' ]), qr/permission denied to use connection/, 'which knows who asks');
+}
+
 # A dump carries envelopes; restored beside the same key file they open.
 command_ok([ 'pg_dumpall', '-f', "$dir/all.sql", '-h', $node->host, '-p', $node->port ], 'dumped all');
 command_ok([ 'pg_dump', '-Fc', '-f', "$dir/one.dump", $node->connstr('postgres') ], 'and one database');
 $node->safe_psql('postgres', 'CREATE DATABASE again TEMPLATE template0');
 command_ok([ 'pg_restore', '-d', $node->connstr('again'), "$dir/one.dump" ], 'restored');
-is($node->safe_psql('again', 'SELECT count(cdp_internal.probe_secret(connection_id, name)) FROM cdp_data.connection_secret'), 5, 'every secret opens in the restored database');
+is($node->safe_psql('again', 'SELECT count(cdp_internal.probe_secret(connection_id, name)) FROM cdp_data.connection_secret'), 6, 'every secret opens in the restored database');
 
 # Everywhere where one could look.
 my @secret = ('FILEvalueQ1', 'FOLLOWvalueQ2', 'ENVvalueQ7', 'PARAMvalueQ3', 'LITERALvalueQ4', "LITERAL'valueQ4", "LITERAL''valueQ4");
