@@ -68,6 +68,7 @@ for folder in src/core src/core/deeper; do
 done
 refuses check_c.pl src/core/new.c "/* Long. */\nstatic int\nf(void)\n{\n$(printf '\\n%.0s' {1..125})}\n"
 refuses check_layers.pl src/nowhere/new.c '\n'
+refuses check_layers.pl src/connector/new.c '#include <curl/curl.h>\n'
 refuses check_layers.pl sql/again/10_new.sql 'SELECT cdp.attribution_totals(NULL);\n'
 refuses check_files.pl docs/new.md 'no heading\n'
 refuses check_files.pl src/core/new.c 'int nothing_said;\n'

@@ -103,6 +103,9 @@ sub reset_connection {
 # Bytes that break text: half a character, NUL, control characters, a mark of byte order.
 sub broken_bytes { return "\x{ef}\x{bb}\x{bf}{\"a\":\"\x{e5}\x{bc}\x22\x{00}\x{01}\x{1f}\x{ff}\x{7f}\"}" }
 
+# Text that only the server says: who has it in memory got it from here.
+sub marker { return 'mark' . 'ed' x 4 . 'by-the-server' }
+
 sub packed { my $plain = shift; my $out; gzip(\$plain => \$out, -Level => 9) or die; return $out }
 
 # An answer with some of its bytes changed, doubled, taken out or cut off; the same for the same seed.
@@ -143,6 +146,7 @@ sub answer {
 	put($socket, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\nhalf"), sleep 0.3, reset_connection($socket) if $path eq '/reset-body';
 	return 0 if $path eq '/close';
 	put($socket, "HTTP/1.1 200 OK\r\nContent-Length: 1000\r\nerror-code: 42001\r\n\r\nhalf"), return 0 if $path eq '/truncate';
+	put($socket, "HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" . marker() x 1000), return 0 if $path eq '/marked';
 	put($socket, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n20\r\nhalf"), return 0 if $path eq '/truncate-chunk';
 	put($socket, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"), return 0 if $path eq '/truncate-chunks';
 	return put($socket, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n6\r\n world\r\n0\r\n\r\n") if $path eq '/chunks';
