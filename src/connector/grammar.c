@@ -53,6 +53,8 @@ RULE header = {G_HEADER};
 RULE path = {G_PATH};
 RULE paths = {G_SOME, .item = &path};
 RULE field = {G_FIELD};
+RULE page_field = {G_FIELD, .min = 1};
+RULE page_fields = {G_LIST, .item = &page_field};
 RULE fields = {G_LIST, .item = &field};
 RULE field_map = {G_MAP, .item = &field};
 RULE place = {G_PLACE};
@@ -165,6 +167,8 @@ RULE cursor = {G_OBJECT, .shape = &cursor_shape};
 /* streams: what their records mean */
 SHAPE(time_shape, "a time", {"path", &field, true}, {"format", &time_format});
 RULE moment = {G_EITHER, .shape = &time_shape, .item = &field};
+SHAPE(page_time_shape, "a time", {"path", &page_field, true}, {"format", &time_format});
+RULE page_moment = {G_EITHER, .shape = &page_time_shape, .item = &page_field};
 SHAPE(condition_shape, "a condition", {"path", &field, true}, {"equals", &scalars_or_null}, {"differs", &scalars_or_null});
 RULE condition = {G_OBJECT, .shape = &condition_shape};
 RULE conditions = {G_LIST, .item = &condition};
@@ -198,8 +202,8 @@ RULE content = {G_OBJECT, .shape = &content_shape};
 SHAPE(stream_shape, "a stream",
 	  {"title", &any_text}, {"description", &any_text}, {"method", &method}, {"path", &request_text, true}, {"query", &request_values}, {"headers", &request_headers},
 	  {"body", &request_tree}, {"form", &request_values}, {"response", &response}, {"csv", &csv}, {"every", &span}, {"probe", &boolean},
-	  {"partition", &partition}, {"window", &window}, {"cursor", &cursor}, {"records", &paths, true}, {"unpack", &fields}, {"key", &fields},
-	  {"ref_date", &moment}, {"skip", &conditions}, {"metrics", &metrics}, {"dimensions", &dimensions}, {"not_ready", &not_ready},
+	  {"partition", &partition}, {"window", &window}, {"cursor", &cursor}, {"records", &paths, true}, {"unpack", &fields}, {"key", &page_fields},
+	  {"ref_date", &page_moment}, {"skip", &conditions}, {"metrics", &metrics}, {"dimensions", &dimensions}, {"not_ready", &not_ready},
 	  {"touchpoint", &touchpoint}, {"content", &content}, {"pii", &fields}, {"ok", &ok}, {"errors", &errors}, {"quota", &quota});
 RULE stream = {G_OBJECT, .shape = &stream_shape};
 RULE streams = {G_MAP, .item = &stream, .min = NAMES_OWN};

@@ -24,7 +24,7 @@ typedef enum GrammarKind
 	G_URL,						/* https://host/prefix or $config.name */
 	G_HEADER,					/* the name of a header */
 	G_PATH,						/* of a page */
-	G_FIELD,					/* of a record */
+	G_FIELD,					/* of a record; with min also of its page */
 	G_TEMPLATE,					/* variables: min */
 	G_TREE,						/* any JSON with templates in its texts; variables: min */
 	G_SCALAR,					/* text, number, true, false; with min also null */
