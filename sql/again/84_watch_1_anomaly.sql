@@ -48,3 +48,39 @@ CREATE OR REPLACE AGGREGATE cdp.anomaly_pass(day date, value double precision, s
 );
 COMMENT ON AGGREGATE cdp.anomaly_pass(date, double precision, text, jsonb) IS
 'As cdp.anomaly_pass(day, value, final, options) with what is known of each day: final (and NULL), restated (changed by its source: trains, is not judged, so that a restatement is no anomaly), provisional and suspect_zero (neither), missing and unavailable (the value does not count). Error 22023 for other words.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.trend_final(internal) RETURNS cdp.day_trend
+LANGUAGE c IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'cdp_trend_final';
+COMMENT ON FUNCTION cdp_internal.trend_final(internal) IS
+'The trend of the days of cdp.daily_trend.';
+
+CREATE OR REPLACE AGGREGATE cdp.daily_trend(day date, value double precision, final boolean, options jsonb) (
+  SFUNC = cdp_internal.days_add, STYPE = internal, FINALFUNC = cdp_internal.trend_final, FINALFUNC_MODIFY = READ_WRITE, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE cdp.daily_trend(date, double precision, boolean, jsonb) IS
+'How daily values move: the median of the slopes between days of one weekday (Sen 1968; Hirsch, Slack and Smith 1982), which a few wild days do not change; p by Kendall''s S of each weekday, summed, with ties; the interval by places in the order of slopes (Gilbert 1987, 16.4.2). Days that follow each other closely in their errors make p too small. Options of cdp.anomaly_options(): season, absent, since, until count, and transform as far as it refuses values below 0. final: false for a value that may still change, which is left out. NULL over no rows and for fewer than two seasons or 8 days. Does not depend on row order, workers or time zone. Errors: as cdp.anomaly_pass, and 54000 for more than 2,000 days.';
+
+CREATE OR REPLACE AGGREGATE cdp.daily_trend(day date, value double precision, state text, options jsonb) (
+  SFUNC = cdp_internal.days_add, STYPE = internal, FINALFUNC = cdp_internal.trend_final, FINALFUNC_MODIFY = READ_WRITE, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE cdp.daily_trend(date, double precision, text, jsonb) IS
+'As cdp.daily_trend(day, value, final, options) with what is known of each day: final and restated count, the others are left out.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.change_final(internal) RETURNS cdp.day_change
+LANGUAGE c IMMUTABLE PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'cdp_change_final';
+COMMENT ON FUNCTION cdp_internal.change_final(internal) IS
+'The change of level of the days of cdp.daily_change.';
+
+CREATE OR REPLACE AGGREGATE cdp.daily_change(day date, value double precision, final boolean, options jsonb) (
+  SFUNC = cdp_internal.days_add, STYPE = internal, FINALFUNC = cdp_internal.change_final, FINALFUNC_MODIFY = READ_WRITE, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE cdp.daily_change(date, double precision, boolean, jsonb) IS
+'Since when daily values have another level: Pettitt''s test (Applied Statistics 28, 1979) on what is left of each value, on the scale of the transform, after the median of its weekday: K, the largest |2 R - i (n + 1)| over the sums R of the ranks of the first i, and p = 2 exp(-6 K^2 / (n^3 + n^2)). It finds one change; look at each side of it with since and until for more. A trend is a change, too: see cdp.daily_trend. Options and final as there. NULL over no rows, for fewer than two seasons or 8 days, and where no day differs. Does not depend on row order, workers or time zone. Errors: as cdp.daily_trend.';
+
+CREATE OR REPLACE AGGREGATE cdp.daily_change(day date, value double precision, state text, options jsonb) (
+  SFUNC = cdp_internal.days_add, STYPE = internal, FINALFUNC = cdp_internal.change_final, FINALFUNC_MODIFY = READ_WRITE, PARALLEL = SAFE
+);
+COMMENT ON AGGREGATE cdp.daily_change(date, double precision, text, jsonb) IS
+'As cdp.daily_change(day, value, final, options) with what is known of each day: final and restated count, the others are left out.';
