@@ -20,6 +20,10 @@
 
 /* The normal distribution's standard deviation over its median absolute deviation. */
 #define MAD_SIGMA 1.4826022185056018
+/* More events in a bundle than this are those of a level that is gone. */
+#define MOST_BUNDLE 1000.0
+/* Beyond it a count has no neighbour. */
+#define MOST_COUNT 4503599627370496.0
 /* Days that a weekday's mean is drawn to the mean of all with. */
 #define PRIOR_DAYS 3.0
 
@@ -270,7 +274,35 @@ tail(double events, double exposure, double total, double before, double bundle,
 static double
 bundle_of(double scale, int same)
 {
-	return Max(1, scale * scale / (1 + M_PI / 2 / Max(same, 1)));
+	return Min(MOST_BUNDLE, Max(1, scale * scale / (1 + M_PI / 2 / Max(same, 1))));
+}
+
+/* The largest count from 1 on that is not too unlikely: the tail falls, so steps double and are then halved; NaN when none is. */
+static double
+highest(double here, double total, double exposure, double bundle, double tail_p)
+{
+	double		good = 0;
+	double		bad = 1;
+
+	while (tail(bad + 1, here, total, exposure, bundle, true) >= tail_p)
+	{
+		CHECK_FOR_INTERRUPTS();
+		good = bad;
+		bad *= 2;
+		if (bad > MOST_COUNT)
+			return NAN;
+	}
+	/* the first one whose next is too unlikely */
+	while (bad - good > 1)
+	{
+		double		middle = floor((good + bad) / 2);
+
+		if (tail(middle + 1, here, total, exposure, bundle, true) >= tail_p)
+			good = middle;
+		else
+			bad = middle;
+	}
+	return bad;
 }
 
 /* The zero days of the last window that end with a point; days of which nothing is known are passed over. */
@@ -329,18 +361,15 @@ judge_tails(Work *w, int at, double bundle, CdpAnomalyDay *d)
 	double		here = share[place_of(o, w->point[at].day)];
 	double		mean = total * here / exposure;
 	double		low = 0;
-	double		high = 1;
 
 	if (!(mean < o->tiny))
 		return;
 	while (low < mean && tail(low, here, total, exposure, bundle, false) < (low == 0 ? o->run_p : o->tail_p))
 		low++;
-	while (tail(high + 1, here, total, exposure, bundle, true) >= o->tail_p)
-		high++;
 	d->low = low;
-	d->high = high;
+	d->high = o->tail_p > 0 ? highest(here, total, exposure, bundle, o->tail_p) : NAN;
 	d->verdict = CDP_ANOMALY_OK;
-	if (value < low || value > high)
+	if (value < low || value > d->high)
 	{
 		d->verdict = value < low ? CDP_ANOMALY_LOW : CDP_ANOMALY_HIGH;
 		d->chance = tail(value, here, total, exposure, bundle, value > mean);

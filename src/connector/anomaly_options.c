@@ -16,6 +16,8 @@
 #include "utils/json.h"
 #include "utils/numeric.h"
 
+#define MOST_FLOOR_OF_COUNTS 100
+
 typedef enum FieldKind
 {
 	FIELD_INT,
@@ -78,16 +80,27 @@ read_number(const Field *field, const JsonbValue *v)
 	return x;
 }
 
-/* A finite day of the options. */
+/* A day of the options, YYYY-MM-DD: other forms depend on the session and on the clock. */
 static int32
 read_day(const Field *field, const JsonbValue *v)
 {
 	CdpOptionName option = name_of(field);
-	DateADT		day = DatumGetDateADT(DirectFunctionCall1(date_in, CStringGetDatum(cdp_option_text(&option, v))));
+	const char *text = cdp_option_text(&option, v);
+	int			part[3] = {0};
+	bool		good = strlen(text) == 10;
 
-	if (DATE_NOT_FINITE(day))
-		cdp_option_bad(&option, "A finite day");
-	return day;
+	for (int i = 0; good && i < 10; i++)
+	{
+		int			which = i < 4 ? 0 : i < 7 ? 1 : 2;
+
+		if (i == 4 || i == 7)
+			good = text[i] == '-';
+		else if ((good = text[i] >= '0' && text[i] <= '9'))
+			part[which] = part[which] * 10 + text[i] - '0';
+	}
+	if (!good || part[0] < 1 || part[1] < 1 || part[1] > 12 || part[2] < 1 || part[2] > day_tab[isleap(part[0])][part[1] - 1])
+		cdp_option_bad(&option, "A day such as 2026-01-31");
+	return date2j(part[0], part[1], part[2]) - POSTGRES_EPOCH_JDATE;
 }
 
 /* Reads one field. */
@@ -141,6 +154,11 @@ check_options(CdpAnomalyOptions *o)
 				 errhint("Give the smallest error worth telling in their unit, such as floor => 0.01 for a rate.")));
 	if (isnan(o->floor))
 		o->floor = 1;
+	if (o->transform == CDP_TRANSFORM_ANSCOMBE && o->floor > MOST_FLOOR_OF_COUNTS)
+	{
+		option.name = "floor";
+		cdp_option_bad(&option, psprintf("A number up to %d for counts, whose own error is 1,", MOST_FLOOR_OF_COUNTS));
+	}
 	if (o->since > o->until)
 	{
 		option.name = "since";

@@ -1,6 +1,6 @@
 -- Judgements of daily values: what must come out of series that a reader can check, states, gaps, and bad input.
 BEGIN;
-SELECT plan(46);
+SELECT plan(56);
 SET LOCAL client_min_messages = error;
 CREATE SCHEMA t;
 -- 100 on working days, 150 at weekends, for twelve weeks from Thursday, 1 January 2026.
@@ -68,7 +68,15 @@ SELECT throws_like($$SELECT cdp.anomaly_pass('2026-01-01', 1, 'finl'::text, NULL
 SELECT throws_like($$SELECT cdp.anomaly_pass('2026-01-01', 1, true, '{"treshold": 3}')$$, '%unknown anomaly option "treshold"%', 'an unknown option');
 SELECT throws_ok(format('SELECT cdp.anomaly_options(%s)', o), '22023', NULL, o)
 FROM unnest(ARRAY[$$transform => 'none'$$, $$"window" => 10$$, $$season => 32$$, $$season => 0$$, $$threshold => 'NaN'$$, $$threshold => 'Infinity'$$, $$since => 'infinity'$$,
-  $$since => '2026-01-02', until => '2026-01-01'$$, $$min_history => 500$$, $$absent => 'none'$$, $$floor => 0$$, $$tail_p => 0.6$$]) o;
+  $$since => '2026-01-02', until => '2026-01-01'$$, $$min_history => 500$$, $$absent => 'none'$$, $$floor => 0$$, $$floor => 101$$, $$tail_p => 0.6$$]) o;
+SELECT throws_ok(format('SELECT cdp.anomaly_pass(''2026-01-01'', 1, true, %L)', jsonb_build_object('until', d)), '22023', NULL, 'a day of options has one form: ' || d) FROM unnest('{yesterday,01/02/2026,2026-02-29,2026-1-01,20260101,2026-13-01,infinity}'::text[]) d;
+-- What once counted up without end: no chance is below 0; and a busy series that stopped, whose errors are those of its end.
+SET LOCAL statement_timeout = '10s';
+SELECT is((SELECT format('%s %s', a.verdict, a.high) FROM unnest((SELECT cdp.anomaly_pass(day, CASE WHEN day = '2026-03-21' THEN 1000 ELSE value END, true, cdp.anomaly_options(tail_p => 0)) FROM t.few WHERE day < '2026-03-22')) a WHERE day = '2026-03-21'),
+  'ok ', 'a tail of chance 0 has no upper end');
+SELECT is((SELECT string_agg(DISTINCT verdict, ' ' ORDER BY verdict) FROM unnest((SELECT cdp.anomaly_pass(date '2026-01-01' + i, CASE WHEN i < 100 THEN 1e8 + i % 7 * 1e6 WHEN i = 170 THEN 1e8 ELSE 0 END, true, cdp.anomaly_options(since => '2026-06-10')) FROM generate_series(0, 180) i)) a
+  WHERE day > '2026-06-09'), 'high zero_run', 'long after a busy series stopped it is judged at once, and its return is told');
+SET LOCAL statement_timeout = 0;
 SELECT is(cdp.anomaly_options(season => 30, threshold => 3.1, since => '2026-01-02'),
   '{"season": 30, "window": 240, "threshold": 3.1, "floor": 1, "min_history": 120, "tiny": 10, "tail_p": 0.0005, "run_p": 0.008, "transform": "anscombe", "absent": "unknown", "since": "2026-01-02"}', 'options in full');
 SELECT * FROM finish();

@@ -39,8 +39,6 @@ BEGIN
       floor => CASE WHEN counts THEN (ARRAY[NULL, 0.5, 1])[1 + floor(random() * 3)::int] ELSE 0.5 END, min_history => (ARRAY[NULL, 4, 10, 28])[1 + floor(random() * 4)::int],
       tiny => (ARRAY[NULL, 0, 3, 30])[1 + floor(random() * 4)::int], tail_p => (ARRAY[NULL, 0.01, 0])[1 + floor(random() * 3)::int], run_p => (ARRAY[NULL, 0.05])[1 + floor(random() * 2)::int],
       transform => CASE WHEN counts THEN 'anscombe' ELSE 'none' END);
-    -- no count is unlikely enough for a chance of 0
-    IF o ->> 'tail_p' = '0' THEN o := o || '{"tiny": 0}'; END IF;
     PERFORM twin.draw(counts);
     PERFORM twin.judge(o);
     INSERT INTO twin.seen SELECT verdict FROM twin.judged;

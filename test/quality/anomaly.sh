@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Quality of the judgement of daily values: exits with 1 when a figure is worse than the best row that research found
-# (weekday medians, Theil-Sen, errors of its own past), which is measured on the same made-up series, with other methods
-# beside it. Needs no data. REPS series of each kind (default 300), SEED of all of them.
+# Quality of the judgement of daily values: exits with 1 when a figure is worse than in the best row that research found
+# (weekday medians, Theil-Sen, errors of its own past), or than that method on the same made-up series, where other methods
+# stand beside it; false alarms of the low series are held to the research's row only. Needs no data. REPS series of each kind (default 300), SEED of all of them.
 # Makes a cluster of its own under build/.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -102,6 +102,16 @@ SELECT 7, s.kind, s.rep, 140, s.change, d.verdict IN ('high', 'low', 'zero_run')
 FROM (SELECT s.kind, s.rep, j.change, cdp.anomaly_pass(date '2026-01-01' + s.day - 1, CASE WHEN s.day < 140 THEN s.value ELSE j.value END, true, cdp.anomaly_options(since => date '2026-01-01' + 139)) AS days
       FROM series s JOIN judged j ON j.kind = s.kind AND j.rep = s.rep AND j.day = 140 GROUP BY 1, 2, 3) s, unnest(s.days) d;
 
+-- The same from no more days than the others learn from.
+INSERT INTO alarm
+SELECT 8, s.kind, s.rep, d.day - date '2026-01-01' + 1, 'clean', d.verdict IN ('high', 'low', 'zero_run')
+FROM (SELECT kind, rep, cdp.anomaly_pass(date '2026-01-01' + day - 1, value, true, cdp.anomaly_options("window" => 28, since => date '2026-01-01' + 120)) AS days
+      FROM series WHERE day < 140 GROUP BY 1, 2) s, unnest(s.days) d;
+INSERT INTO alarm
+SELECT 8, s.kind, s.rep, 140, s.change, d.verdict IN ('high', 'low', 'zero_run')
+FROM (SELECT s.kind, s.rep, j.change, cdp.anomaly_pass(date '2026-01-01' + s.day - 1, CASE WHEN s.day < 140 THEN s.value ELSE j.value END, true, cdp.anomaly_options("window" => 28, since => date '2026-01-01' + 139)) AS days
+      FROM series s JOIN judged j ON j.kind = s.kind AND j.rep = s.rep AND j.day = 140 GROUP BY 1, 2, 3) s, unnest(s.days) d;
+
 CREATE TABLE figure AS
 SELECT method, kind, round(100.0 * count(*) FILTER (WHERE alarm AND change = 'zero') / count(*) FILTER (WHERE change = 'zero'), 1) AS zero,
   round(100.0 * count(*) FILTER (WHERE alarm AND change = 'half') / count(*) FILTER (WHERE change = 'half'), 1) AS half,
@@ -111,7 +121,7 @@ FROM alarm GROUP BY 1, 2;
 SELECT format('%-46s', 'detected %: zero, half, double; alarms/100 days') || string_agg(format('| %-26s', kind), '' ORDER BY mean DESC) FROM (VALUES ('busy 2000/day', 2000), ('medium 60/day', 60), ('low 4/day', 4)) k (kind, mean);
 SELECT format('%-46s', n.name) || string_agg(format('| %5s %5s %5s  %5s  ', f.zero, f.half, f.double, f.false), '' ORDER BY array_position('{busy,medium,low}'::text[], f.kind))
 FROM figure f JOIN (VALUES (1, 'z of 28 days, the day included'), (2, 'z of the 28 days before'), (3, 'z of the 8 same weekdays before'), (4, 'MAD of the 28 days before'),
-  (5, 'weekday, Theil-Sen, MAD of residuals'), (6, 'weekday, Theil-Sen, MAD of past errors'), (7, 'cdp.anomaly_pass')) n (method, name) USING (method) GROUP BY method, n.name ORDER BY method;
+  (5, 'weekday, Theil-Sen, MAD of residuals'), (6, 'weekday, Theil-Sen, MAD of past errors'), (7, 'cdp.anomaly_pass, 56 days (default)'), (8, 'cdp.anomaly_pass, 28 days')) n (method, name) USING (method) GROUP BY method, n.name ORDER BY method;
 
 -- Something that comes every other day stops: how soon it is told, and what is told before it does.
 CREATE TABLE rare AS
@@ -125,7 +135,8 @@ SELECT kind, mean, percentile_cont(0.5) WITHIN GROUP (ORDER BY least(first, 41))
 FROM (SELECT kind, mean, rep, min(day) FILTER (WHERE alarm AND day > 160) - 160 AS first, avg(alarm::int) FILTER (WHERE day <= 160) AS before FROM rare GROUP BY 1, 2, 3) s GROUP BY 1, 2;
 SELECT format('%-16s stops: told within 40 days %s %%, half of them by day %s; before it %s alarms/100 days', kind, told, half_by, s.false) FROM stop s ORDER BY mean;
 
--- The best row of the research, each figure, and detection of that method on the series at hand.
+-- The best row of the research, each figure; and that method on the series at hand, but for false alarms of the low series:
+-- there it tells little, of nothing and of double, and so has few of them.
 WITH bar (kind, what, least) AS (VALUES ('busy', 'zero', 100), ('busy', 'half', 96), ('busy', 'double', 100), ('medium', 'zero', 100), ('medium', 'half', 16), ('medium', 'double', 48),
   ('low', 'zero', 12), ('low', 'half', 0), ('low', 'double', 12)),
 least (sort, name, got, want, good) AS (
@@ -133,7 +144,8 @@ least (sort, name, got, want, good) AS (
   FROM bar b, LATERAL (SELECT max(v) FILTER (WHERE method = 7), max(v) FILTER (WHERE method = 6)
     FROM figure f, LATERAL (SELECT CASE b.what WHEN 'zero' THEN f.zero WHEN 'half' THEN f.half ELSE f.double END AS v) v WHERE f.kind = b.kind) x (got, peer)
   UNION ALL
-  SELECT 2, format('%s: false alarms per 100 days', kind), f.false, b.most, f.false <= b.most FROM (VALUES ('busy', 1.47), ('medium', 0.21), ('low', 0.21)) b (kind, most) JOIN figure f USING (kind) WHERE method = 7
+  SELECT 2, format('%s: false alarms per 100 days', kind), f.false, m.most, f.false <= m.most FROM (VALUES ('busy', 1.47), ('medium', 0.21), ('low', 0.21)) b (kind, most) JOIN figure f USING (kind) JOIN figure p ON p.kind = f.kind AND p.method = 6,
+    LATERAL (SELECT CASE f.kind WHEN 'low' THEN b.most ELSE least(b.most, p.false) END AS most) m WHERE f.method = 7
   UNION ALL
   SELECT 3, format('%s stops: told within 40 days %%', kind), told, 99, told >= 99 FROM stop
   UNION ALL

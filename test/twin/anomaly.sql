@@ -76,7 +76,7 @@ BEGIN
     ELSIF j.verdict = 'ok' THEN
       j.score := (j.y - f.y) / scale;
       j.verdict := CASE WHEN abs(j.score) <= (o ->> 'threshold')::float8 THEN 'ok' WHEN j.score < 0 THEN 'low' ELSE 'high' END;
-      bundle := greatest(1, scale ^ 2 / (1 + pi() / 2 / f.same));
+      bundle := least(1000, greatest(1, scale ^ 2 / (1 + pi() / 2 / f.same)));
       IF counts THEN
         SELECT * INTO c FROM twin.counts(o, s.day);
         here := c.share[1 + twin.place(s.day, (o ->> 'season')::int)];
@@ -85,7 +85,7 @@ BEGIN
           -- the range of counts that are not too unlikely
           SELECT min(k) INTO j.low FROM generate_series(0, 3000) k
             WHERE k >= mean OR twin.at_most(k, here, c.total, c.exposure, bundle) >= CASE k WHEN 0 THEN o ->> 'run_p' ELSE o ->> 'tail_p' END::float8;
-          SELECT k INTO j.high FROM generate_series(1, 3000) k WHERE twin.at_least(k + 1, here, c.total, c.exposure, bundle) < (o ->> 'tail_p')::float8 ORDER BY k LIMIT 1;
+          SELECT k INTO j.high FROM generate_series(1, 12000) k WHERE twin.at_least(k + 1, here, c.total, c.exposure, bundle) < (o ->> 'tail_p')::float8 ORDER BY k LIMIT 1;
           j.verdict := CASE WHEN j.value < j.low THEN 'low' WHEN j.value > j.high THEN 'high' ELSE 'ok' END;
         END IF;
       END IF;
