@@ -144,7 +144,7 @@ least (sort, name, got, want, good) AS (
   FROM bar b, LATERAL (SELECT max(v) FILTER (WHERE method = 7), max(v) FILTER (WHERE method = 6)
     FROM figure f, LATERAL (SELECT CASE b.what WHEN 'zero' THEN f.zero WHEN 'half' THEN f.half ELSE f.double END AS v) v WHERE f.kind = b.kind) x (got, peer)
   UNION ALL
-  SELECT 2, format('%s: false alarms per 100 days', kind), f.false, m.most, f.false <= m.most FROM (VALUES ('busy', 1.47), ('medium', 0.21), ('low', 0.21)) b (kind, most) JOIN figure f USING (kind) JOIN figure p ON p.kind = f.kind AND p.method = 6,
+  SELECT 2, format('%s: false alarms per 100 days', f.kind), f.false, m.most, f.false <= m.most FROM (VALUES ('busy', 1.47), ('medium', 0.21), ('low', 0.21)) b (kind, most) JOIN figure f USING (kind) JOIN figure p ON p.kind = f.kind AND p.method = 6,
     LATERAL (SELECT CASE f.kind WHEN 'low' THEN b.most ELSE least(b.most, p.false) END AS most) m WHERE f.method = 7
   UNION ALL
   SELECT 3, format('%s stops: told within 40 days %%', kind), told, 99, told >= 99 FROM stop
