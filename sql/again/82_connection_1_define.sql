@@ -1,18 +1,18 @@
 -- Connector room, connections: making and changing them, and who may use one.
 
-CREATE OR REPLACE FUNCTION cdp_internal.may_use_connection(owner text, who text) RETURNS boolean
+CREATE OR REPLACE FUNCTION cdp_internal.may_use_connection(owner text, owner_oid oid, who text) RETURNS boolean
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   tables_owner name := (SELECT pg_get_userbyid(c.relowner) FROM pg_class c WHERE c.oid = to_regclass('cdp_data.connection'));
 BEGIN
   RETURN pg_has_role(who::name, tables_owner, 'USAGE')
-    -- A role that is gone owns nothing; a NULL of to_regrole() would be none either.
-    OR to_regrole(quote_ident(owner)) IS NOT NULL AND pg_has_role(who::name, owner::name, 'USAGE');
+    -- A role that is gone owns nothing, and another one that was given its name does not, either.
+    OR to_regrole(quote_ident(owner))::oid IS NOT DISTINCT FROM owner_oid AND pg_has_role(who::name, owner::name, 'USAGE');
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.may_use_connection(text, text) IS
-'Whether the role named who may use a connection of this owner: it has the rights of the owner, or of the owner of the tables. False when the owner is no role any more. NULL for NULL. Error 42704: who is no role.';
+COMMENT ON FUNCTION cdp_internal.may_use_connection(text, oid, text) IS
+'Whether the role named who may use a connection of this owner: it has the rights of the owner, or of the owner of the tables. False when the owner is no role any more, or a role of that name and another number. Error 42704: who is no role.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.connection_for(connection text, who text) RETURNS integer
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -21,12 +21,12 @@ DECLARE
   c record;
 BEGIN
   PERFORM cdp_internal.require_setup();
-  SELECT x.connection_id, x.owner, x.state INTO c FROM cdp_data.connection x WHERE x.name = connection_for.connection;
+  SELECT x.connection_id, x.owner, x.owner_oid, x.state INTO c FROM cdp_data.connection x WHERE x.name = connection_for.connection;
   IF NOT FOUND THEN
     RAISE EXCEPTION 'unknown connection "%"', left(connection, 63)
       USING ERRCODE = 'invalid_parameter_value',
-        HINT = cdp_internal.did_you_mean(connection, ARRAY(SELECT x.name FROM cdp_data.connection x WHERE cdp_internal.may_use_connection(x.owner, who)), 'cdp.create_connection() makes one.');
-  ELSIF cdp_internal.may_use_connection(c.owner, who) IS NOT TRUE THEN
+        HINT = cdp_internal.did_you_mean(connection, ARRAY(SELECT x.name FROM cdp_data.connection x WHERE cdp_internal.may_use_connection(x.owner, x.owner_oid, who)), 'cdp.create_connection() makes one.');
+  ELSIF cdp_internal.may_use_connection(c.owner, c.owner_oid, who) IS NOT TRUE THEN
     RAISE EXCEPTION 'permission denied to use connection "%"', connection
       USING ERRCODE = 'insufficient_privilege', HINT = format('It takes membership in %s, who owns it.', quote_ident(c.owner));
   ELSIF c.state = 'retired' THEN
@@ -46,7 +46,7 @@ BEGIN
   IF to_regrole(quote_ident(owner)) IS NULL THEN
     RAISE EXCEPTION 'role "%" does not exist', left(owner, 63)
       USING ERRCODE = 'undefined_object', HINT = 'The owner of a connection is a role; its members may use it. pg_cdp creates no roles.';
-  ELSIF cdp_internal.may_use_connection(owner, who) IS NOT TRUE THEN
+  ELSIF cdp_internal.may_use_connection(owner, to_regrole(quote_ident(owner)), who) IS NOT TRUE THEN
     RAISE EXCEPTION 'permission denied to give a connection to role "%"', owner
       USING ERRCODE = 'insufficient_privilege', HINT = format('It takes membership in %s.', quote_ident(owner));
   END IF;
@@ -96,8 +96,8 @@ BEGIN
   PERFORM cdp_internal.require_connection_config(connector, config);
   owner := coalesce(owner, who);
   PERFORM cdp_internal.require_owner_role(owner, who);
-  INSERT INTO cdp_data.connection AS c (name, connector, source_id, config, owner, allow_http, min_quality)
-  VALUES (connection_create_in.name, connection_create_in.connector, cdp_internal.source_of(connection_create_in.source), connection_create_in.config, connection_create_in.owner,
+  INSERT INTO cdp_data.connection AS c (name, connector, source_id, config, owner, owner_oid, allow_http, min_quality)
+  VALUES (connection_create_in.name, connection_create_in.connector, cdp_internal.source_of(connection_create_in.source), connection_create_in.config, connection_create_in.owner, to_regrole(quote_ident(connection_create_in.owner)),
     coalesce(connection_create_in.allow_http, false), connection_create_in.min_quality)
   ON CONFLICT ON CONSTRAINT connection_name_key DO NOTHING RETURNING c.connection_id INTO id;
   IF id IS NULL THEN
@@ -130,13 +130,17 @@ DECLARE
   old cdp_data.connection;
   is_other boolean;
 BEGIN
-  SELECT * INTO old FROM cdp_data.connection c WHERE c.connection_id = id FOR UPDATE;
+  PERFORM cdp_internal.hold_connection(id);
+  SELECT * INTO old FROM cdp_data.connection c WHERE c.connection_id = id;
   is_other := coalesce(config <> old.config, false) OR coalesce(allow_http <> old.allow_http, false);
   IF config IS NOT NULL THEN
     PERFORM cdp_internal.require_connection_config(old.connector, config);
   END IF;
   IF min_quality NOT BETWEEN 0 AND 1 THEN
     RAISE EXCEPTION 'min_quality must be from 0 to 1' USING ERRCODE = 'invalid_parameter_value', DETAIL = format('Got %s.', min_quality);
+  ELSIF min_quality < old.min_quality AND NOT has_function_privilege(who::name, 'cdp_data.connection_create(text,text,jsonb,text,text,boolean,numeric)', 'EXECUTE') THEN
+    RAISE EXCEPTION 'permission denied to lower min_quality'
+      USING ERRCODE = 'insufficient_privilege', DETAIL = format('It is %s.', old.min_quality), HINT = 'It takes the part of admin: who is stopped by a gate does not open it.';
   ELSIF is_other AND old.state IN ('shadow', 'live', 'degraded') THEN
     RAISE EXCEPTION 'connection "%" is %: how it talks does not change while it runs', connection, old.state
       USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'SELECT cdp.suspend_connection(...) first.';
@@ -146,10 +150,15 @@ BEGIN
   END IF;
   UPDATE cdp_data.connection c
   SET config = coalesce(connection_configure_in.config, old.config), owner = coalesce(connection_configure_in.owner, old.owner),
+    owner_oid = CASE WHEN connection_configure_in.owner IS NULL THEN old.owner_oid ELSE to_regrole(quote_ident(connection_configure_in.owner))::oid END,
     allow_http = coalesce(connection_configure_in.allow_http, old.allow_http), min_quality = coalesce(connection_configure_in.min_quality, old.min_quality)
   WHERE c.connection_id = id;
   IF is_other THEN
+    UPDATE cdp_data.connection c SET config_revision = c.revision + 1 WHERE c.connection_id = id;
     PERFORM cdp_internal.connection_changed(id, 'config was changed');
+  END IF;
+  IF min_quality <> old.min_quality THEN
+    PERFORM cdp_internal.log_connection_state(id, c.state, c.state, format('min_quality was %s and is %s', old.min_quality, c.min_quality)) FROM cdp_data.connection c WHERE c.connection_id = id;
   END IF;
 END
 $$;
@@ -165,7 +174,43 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.configure_connection(text, jsonb, text, boolean, numeric) IS
-'Changes a connection; NULL keeps what is there. Another config (the whole object) or allow_http takes a connection that was tested back to draft, because its checks count no more, and is refused while it is in shadow, live or degraded. For members of its owner with the part of admin or marketer, and the owner of the tables. Errors: 22023 unknown connection or bad value, 42501 no member of the owner now or of the new one, 42704 owner is no role, 55000 it runs, or is retired.';
+'Changes a connection; NULL keeps what is there. Another config (the whole object) or allow_http takes a connection that was tested back to draft, because its checks count no more, and is refused while it is in shadow, live or degraded; where it changes the server or the authentication, its secrets must be set again. Lowering min_quality takes the part of admin. For members of its owner with the part of admin or marketer, and the owner of the tables. Errors: 22023 unknown connection or bad value, 42501 no member of the owner now or of the new one, 42704 owner is no role, 55000 it runs, or is retired.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.hold_connection(connection_id integer) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  c record;
+BEGIN
+  SELECT x.name, x.state INTO c FROM cdp_data.connection x WHERE x.connection_id = hold_connection.connection_id FOR UPDATE;
+  IF c.state IS NOT DISTINCT FROM 'retired' THEN
+    RAISE EXCEPTION 'connection "%" is retired', c.name
+      USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'Nothing of it can be changed any more: make a new one with cdp.create_connection().';
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.hold_connection(integer) IS
+'Locks a connection to the end of the transaction, before anything of it is changed: who retires it meanwhile is waited for. Error 55000: it is retired.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.connection_binding(connection_id integer) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  c record;
+  m jsonb;
+  said text;
+BEGIN
+  SELECT x.connector, x.config, x.allow_http INTO c FROM cdp_data.connection x WHERE x.connection_id = connection_binding.connection_id;
+  m := cdp_internal.connector_manifest(c.connector);
+  said := coalesce(m ->> 'base_url', '') || coalesce(m -> 'auth', 'null')::text;
+  RETURN encode(sha256(convert_to(jsonb_build_object('connector', c.connector, 'http', c.allow_http, 'base_url', m -> 'base_url', 'auth', m -> 'auth', 'secrets', m -> 'secrets',
+    -- Of config what the server and the authentication are made of; other values may change.
+    'config', (SELECT jsonb_object_agg(d.key, jsonb_build_array(d.value -> 'default', c.config -> d.key)) FROM jsonb_each(m -> 'config') d
+      WHERE strpos(said, '$config.' || d.key) > 0 OR strpos(said, '${config.' || d.key) > 0))::text, 'UTF8')), 'hex');
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.connection_binding(integer) IS
+'Digest (SHA-256, hex) of what a connection''s manifest means now for where secrets go and how: base_url, auth, secrets, the values of config in them, allow_http. Secrets, tests and runs count only while it is the one they had. NULL without such a connector or connection.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.log_connection_state(connection_id integer, from_state text, to_state text, why text) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -188,7 +233,7 @@ DECLARE
   before text := (SELECT c.state FROM cdp_data.connection c WHERE c.connection_id = connection_changed.connection_id FOR UPDATE);
 BEGIN
   UPDATE cdp_data.connection c
-  SET changed_at = clock_timestamp(), state = CASE c.state WHEN 'tested' THEN 'draft' ELSE c.state END, state_at = CASE c.state WHEN 'tested' THEN clock_timestamp() ELSE c.state_at END
+  SET changed_at = clock_timestamp(), revision = c.revision + 1, state = CASE c.state WHEN 'tested' THEN 'draft' ELSE c.state END, state_at = CASE c.state WHEN 'tested' THEN clock_timestamp() ELSE c.state_at END
   WHERE c.connection_id = connection_changed.connection_id;
   -- Another secret is another app; a token of the old one serves nobody.
   DELETE FROM cdp_data.connection_token t WHERE t.connection_id = connection_changed.connection_id;
@@ -198,4 +243,4 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.connection_changed(integer, text) IS
-'Notes that what a connection talks with has changed: its checks count no more, and from tested it goes back to draft.';
+'Notes that what a connection talks with has changed: a new revision, so that checks and runs of the one before count no more, and from tested it goes back to draft.';

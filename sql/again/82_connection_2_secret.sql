@@ -18,47 +18,49 @@ AS 'MODULE_PATHNAME', 'cdp_set_secret_reference';
 COMMENT ON FUNCTION cdp.set_secret_reference(text, text, text) IS
 'Says where the server finds a secret of a connection whenever it is needed: file:/path (systemd credentials, Kubernetes) or env:NAME (the server''s environment at its start). The database then holds no secret, only the reference, sealed. It must lead somewhere now. A server that starts with log_min_messages at debug3 or below writes its whole environment to its log: prefer files there. For superusers and members of pg_read_server_files who may use the connection. Errors: as cdp.set_secret_from_file(); 22023 no such kind of reference; 55000 no such environment variable.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.secret_put(connection_id integer, name text, kind text, envelope text, reference text) RETURNS void
+CREATE OR REPLACE FUNCTION cdp_internal.secret_put(connection_id integer, name text, kind text, envelope text, reference text, binding text) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   connector text := (SELECT c.connector FROM cdp_data.connection c WHERE c.connection_id = secret_put.connection_id);
   known text[] := ARRAY(SELECT n.name FROM cdp_internal.connector_needs(connector) n WHERE n.kind = 'secret');
 BEGIN
+  PERFORM cdp_internal.hold_connection(connection_id);
   IF name <> ALL (known) THEN
     RAISE EXCEPTION 'connector % has no secret "%"', connector, name
       USING ERRCODE = 'invalid_parameter_value', HINT = cdp_internal.did_you_mean(name, known, format('It has: %s.', coalesce(nullif(array_to_string(known, ', '), ''), 'none')));
   END IF;
-  INSERT INTO cdp_data.connection_secret AS s (connection_id, name, kind, envelope, reference, set_by)
-  VALUES (secret_put.connection_id, secret_put.name, secret_put.kind, secret_put.envelope, secret_put.reference, session_user)
+  INSERT INTO cdp_data.connection_secret AS s (connection_id, name, kind, envelope, reference, binding, set_by)
+  VALUES (secret_put.connection_id, secret_put.name, secret_put.kind, secret_put.envelope, secret_put.reference, secret_put.binding, session_user)
   ON CONFLICT ON CONSTRAINT connection_secret_pkey DO UPDATE
-  SET kind = excluded.kind, envelope = excluded.envelope, reference = excluded.reference, set_at = excluded.set_at, set_by = excluded.set_by;
+  SET kind = excluded.kind, envelope = excluded.envelope, reference = excluded.reference, binding = excluded.binding, set_at = excluded.set_at, set_by = excluded.set_by;
   PERFORM cdp_internal.connection_changed(secret_put.connection_id, format('secret %s was set', secret_put.name));
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.secret_put(integer, text, text, text, text) IS
+COMMENT ON FUNCTION cdp_internal.secret_put(integer, text, text, text, text, text) IS
 'Stores a sealed secret, for src/connector/secret.c, which has asked who may. Needs the rights of the tables'' owner. An envelope made otherwise does not open. Error 22023: the connector''s manifest knows no such secret.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.secret_for(connection_id integer, name text, who text) RETURNS TABLE (kind text, envelope text)
+CREATE OR REPLACE FUNCTION cdp_internal.secret_for(connection_id integer, name text, who text) RETURNS TABLE (kind text, envelope text, binding text, serves boolean)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   c record;
 BEGIN
-  SELECT x.name, x.owner INTO c FROM cdp_data.connection x WHERE x.connection_id = secret_for.connection_id;
-  IF NOT FOUND OR cdp_internal.may_use_connection(c.owner, who) IS NOT TRUE THEN
+  SELECT x.name, x.owner, x.owner_oid INTO c FROM cdp_data.connection x WHERE x.connection_id = secret_for.connection_id;
+  IF NOT FOUND OR cdp_internal.may_use_connection(c.owner, c.owner_oid, who) IS NOT TRUE THEN
     RAISE EXCEPTION 'permission denied to use connection %', connection_id USING ERRCODE = 'insufficient_privilege', HINT = 'It takes membership in its owner.';
   END IF;
-  RETURN QUERY SELECT s.kind, s.envelope FROM cdp_data.connection_secret s WHERE s.connection_id = secret_for.connection_id AND s.name = secret_for.name;
+  RETURN QUERY SELECT s.kind, s.envelope, s.binding, s.binding IS NOT DISTINCT FROM cdp_internal.connection_binding(s.connection_id) FROM cdp_data.connection_secret s WHERE s.connection_id = secret_for.connection_id AND s.name = secret_for.name;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.secret_for(integer, text, text) IS
-'The sealed secret of a connection, for src/connector/secret.c, when the role named who may use the connection; no row when there is none. Needs the rights of the tables'' owner. Error 42501: it may not, or there is no such connection.';
+'The sealed secret of a connection, for src/connector/secret.c, when the role named who may use the connection; no row when there is none; serves: server and authentication are still those that it was set for. Needs the rights of the tables'' owner. Error 42501: it may not, or there is no such connection.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.secret_drop_in(connection_id integer, name text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
+  PERFORM cdp_internal.hold_connection(connection_id);
   DELETE FROM cdp_data.connection_secret s WHERE s.connection_id = secret_drop_in.connection_id AND s.name = secret_drop_in.name;
   IF NOT FOUND THEN
     RETURN false;
@@ -85,12 +87,12 @@ CREATE OR REPLACE FUNCTION cdp_internal.probe_secret(connection_id integer, name
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdp_probe_secret';
 COMMENT ON FUNCTION cdp_internal.probe_secret(integer, text) IS
-'Opens a secret and wipes it again: nothing, or the error for which it can not be used. Errors: 42501 the caller may not use the connection, 55000 no such secret, key or environment variable, 39000 the envelope was changed or made for another connection, F0000 the file can not be used. NULL for NULL.';
+'Opens a secret and wipes it again: nothing, or the error for which it can not be used. Errors: 42501 the caller may not use the connection, 55000 no such secret, key or environment variable, or server or authentication are others than when it was set, 39000 the envelope was changed or made for another connection, F0000 the file can not be used. NULL for NULL.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.reseal_secret(connection_id integer, name text, kind text, envelope text) RETURNS text
+CREATE OR REPLACE FUNCTION cdp_internal.reseal_secret(connection_id integer, name text, kind text, binding text, envelope text) RETURNS text
 LANGUAGE c VOLATILE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'cdp_reseal_secret';
-COMMENT ON FUNCTION cdp_internal.reseal_secret(integer, text, text, text) IS
+COMMENT ON FUNCTION cdp_internal.reseal_secret(integer, text, text, text, text) IS
 'The same secret, sealed with the newest key; NULL when the envelope does not open, and for NULL. Errors: 42501 without the rights to digest and decrypt, 55000 no key file or no such key.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.rotate_room_connector(key_id integer, OUT changed bigint, OUT unopened bigint, OUT held bigint)
@@ -98,7 +100,7 @@ LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   WITH picked AS MATERIALIZED (
-    SELECT s.connection_id, s.name, s.envelope AS old, cdp_internal.reseal_secret(s.connection_id, s.name, s.kind, s.envelope) AS fresh
+    SELECT s.connection_id, s.name, s.envelope AS old, cdp_internal.reseal_secret(s.connection_id, s.name, s.kind, s.binding, s.envelope) AS fresh
     FROM cdp_data.connection_secret s WHERE cdp_internal.envelope_key(s.envelope) <> rotate_room_connector.key_id FOR UPDATE SKIP LOCKED
   )
   UPDATE cdp_data.connection_secret s SET envelope = p.fresh FROM picked p
@@ -108,7 +110,7 @@ BEGIN
   DELETE FROM cdp_data.connection_token t WHERE get_byte(t.app, 0) * 256 + get_byte(t.app, 1) <> rotate_room_connector.key_id;
   SELECT count(*) FILTER (WHERE x.fresh IS NULL), count(x.fresh) INTO unopened, held
   FROM (
-    SELECT cdp_internal.reseal_secret(s.connection_id, s.name, s.kind, s.envelope) AS fresh
+    SELECT cdp_internal.reseal_secret(s.connection_id, s.name, s.kind, s.binding, s.envelope) AS fresh
     FROM cdp_data.connection_secret s WHERE cdp_internal.envelope_key(s.envelope) IS DISTINCT FROM rotate_room_connector.key_id) x;
 END
 $$;

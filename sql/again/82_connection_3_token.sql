@@ -17,6 +17,11 @@ AS $$
 DECLARE
   n bigint;
 BEGIN
+  -- A fetch that ran while the connection was retired leaves nothing: who retires holds the row until it is over.
+  PERFORM FROM cdp_data.connection c WHERE c.connection_id = token_put.connection_id AND c.state <> 'retired' FOR KEY SHARE;
+  IF NOT FOUND THEN
+    RETURN NULL;
+  END IF;
   INSERT INTO cdp_data.connection_token AS t (app, connection_id, envelope, renew_at, expires_at)
   VALUES (token_put.app, token_put.connection_id, token_put.envelope, token_put.renew_at, token_put.expires_at)
   ON CONFLICT ON CONSTRAINT connection_token_pkey DO UPDATE
@@ -29,7 +34,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.token_put(bytea, integer, bigint, text, timestamptz, timestamptz) IS
-'Stores the sealed token of an app if the row still has the generation that was seen (0: there was none), for src/connector/token.c. Returns the new generation; NULL when somebody else stored one. Needs the rights of the tables'' owner.';
+'Stores the sealed token of an app if the row still has the generation that was seen (0: there was none), for src/connector/token.c. Returns the new generation; NULL when somebody else stored one, or the connection is retired. Needs the rights of the tables'' owner.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.token_failed(app bytea, connection_id integer, refused boolean, failure text) RETURNS timestamptz
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -37,6 +42,10 @@ AS $$
 DECLARE
   later timestamptz;
 BEGIN
+  PERFORM FROM cdp_data.connection c WHERE c.connection_id = token_failed.connection_id AND c.state <> 'retired' FOR KEY SHARE;
+  IF NOT FOUND THEN
+    RETURN NULL;
+  END IF;
   INSERT INTO cdp_data.connection_token AS t (app, connection_id, failures, failed_at, refused, failure, retry_at)
   VALUES (token_failed.app, token_failed.connection_id, token_failed.refused::integer, clock_timestamp(), token_failed.refused, token_failed.failure,
     CASE WHEN token_failed.refused THEN clock_timestamp() + interval '1 minute' END)

@@ -19,8 +19,8 @@ AS $$
 DECLARE
   id bigint;
 BEGIN
-  INSERT INTO cdp_data.connection_test AS t (connection_id, source_id)
-  SELECT c.connection_id, c.source_id FROM cdp_data.connection c WHERE c.connection_id = begin_connection_test.connection_id AND c.state <> 'retired' RETURNING t.test_id INTO id;
+  INSERT INTO cdp_data.connection_test AS t (connection_id, source_id, revision, binding)
+  SELECT c.connection_id, c.source_id, c.revision, cdp_internal.connection_binding(c.connection_id) FROM cdp_data.connection c WHERE c.connection_id = begin_connection_test.connection_id AND c.state <> 'retired' RETURNING t.test_id INTO id;
   IF id IS NULL THEN
     RAISE EXCEPTION 'connection % is retired, or there is none', connection_id USING ERRCODE = 'object_not_in_prerequisite_state', HINT = 'SELECT connection_id, state FROM cdp_data.connection; lists them.';
   END IF;
@@ -50,12 +50,12 @@ COMMENT ON FUNCTION cdp_internal.record_connection_check(bigint, text, text, tex
 'Writes what an open test found: status is ok, warn, fail or skip; detail and hint hold nothing secret. required NULL: as cdp.connection_check_builtin() has it, where what that asks for stays required. Again: replaces. Needs the rights of the tables'' owner. Errors: 55000 the test is closed, 23514 unknown status.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.connection_last_test(connection_id integer)
-RETURNS TABLE (test_id bigint, started_at timestamptz, finished_at timestamptz, checks_passed bigint, checks_required bigint, checks_run bigint, checks_defined bigint)
+RETURNS TABLE (test_id bigint, revision integer, binding text, finished_at timestamptz, checks_passed bigint, checks_required bigint, checks_run bigint, checks_defined bigint)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   RETURN QUERY
-  SELECT t.test_id, t.started_at, t.finished_at, count(*) FILTER (WHERE k.required AND k.status IN ('ok', 'warn')), count(*) FILTER (WHERE k.required),
+  SELECT t.test_id, t.revision, t.binding, t.finished_at, count(*) FILTER (WHERE k.required AND k.status IN ('ok', 'warn')), count(*) FILTER (WHERE k.required),
     count(*) FILTER (WHERE k.status <> 'skip'), count(*)
   FROM (SELECT x.* FROM cdp_data.connection_test x WHERE x.connection_id = connection_last_test.connection_id AND x.finished_at IS NOT NULL ORDER BY x.test_id DESC LIMIT 1) t
     CROSS JOIN LATERAL (
@@ -64,7 +64,7 @@ BEGIN
       -- What was not looked at counts as skipped; one look at a part, such as permission:contacts, is one at the whole.
       SELECT 'skip', b.required FROM cdp.connection_check_builtin() b
       WHERE NOT EXISTS (SELECT FROM cdp_data.connection_check c WHERE c.test_id = t.test_id AND split_part(c.name, ':', 1) = b.name)) k
-  GROUP BY t.test_id, t.started_at, t.finished_at;
+  GROUP BY t.test_id, t.revision, t.binding, t.finished_at;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.connection_last_test(integer) IS
@@ -81,12 +81,14 @@ BEGIN
   IF to_state NOT IN ('tested', 'shadow', 'live') THEN
     RETURN;
   END IF;
-  SELECT x.changed_at, x.state_at, x.state, x.min_quality INTO c FROM cdp_data.connection x WHERE x.connection_id = connection_gate.connection_id;
+  SELECT x.revision, x.changed_at, x.state_at, x.state, x.min_quality, cdp_internal.connection_binding(x.connection_id) AS binding INTO c FROM cdp_data.connection x WHERE x.connection_id = connection_gate.connection_id;
   SELECT x.* INTO t FROM cdp_internal.connection_last_test(connection_gate.connection_id) x;
   IF t.test_id IS NULL THEN
     RETURN QUERY SELECT 'not tested', 'no test was ever finished';
-  ELSIF t.started_at < c.changed_at THEN
+  ELSIF t.revision <> c.revision THEN
     RETURN QUERY SELECT 'changed since the test', format('config or secrets were changed at %s', c.changed_at);
+  ELSIF t.binding IS DISTINCT FROM c.binding THEN
+    RETURN QUERY SELECT 'changed since the test', 'the manifest leads to another server or authentication; secrets must be set again';
   ELSIF t.finished_at < as_of - interval '24 hours' THEN
     RETURN QUERY SELECT 'test too old', format('it ended at %s, 24 hours are allowed', t.finished_at);
   ELSE
@@ -101,7 +103,7 @@ BEGIN
   END IF;
   IF to_state = 'live' AND c.state = 'shadow' THEN
     SELECT x.quality, x.records INTO q FROM cdp_data.connection_quality x
-    WHERE x.connection_id = connection_gate.connection_id AND x.state = 'shadow' AND x.at >= c.state_at AND x.at >= c.changed_at ORDER BY x.quality_id DESC LIMIT 1;
+    WHERE x.connection_id = connection_gate.connection_id AND x.state = 'shadow' AND x.at >= c.state_at AND x.revision = c.revision AND x.binding IS NOT DISTINCT FROM c.binding ORDER BY x.quality_id DESC LIMIT 1;
     IF NOT FOUND THEN
       RETURN QUERY SELECT 'no shadow run', format('none since %s', greatest(c.state_at, c.changed_at));
     ELSIF q.records = 0 THEN
@@ -113,7 +115,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.connection_gate(integer, text, timestamptz) IS
-'What keeps a connection from a state at as_of; no row: nothing. tested, shadow and live take a finished test, begun after the last change of config and secrets and at most 24 hours old, whose required checks all are ok or warn, and none of cdp.connection_check_builtin() missing. live takes from shadow a run since then, the last one with records and a quality of min_quality. Other states have no gate.';
+'What keeps a connection from a state at as_of; no row: nothing. tested, shadow and live take a finished test, begun with the config, secrets and manifest of now and at most 24 hours old, whose required checks all are ok or warn, and none of cdp.connection_check_builtin() missing. live takes from shadow a run since then, the last one with records and a quality of min_quality. Other states have no gate.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.connection_next_gate(connection_id integer) RETURNS TABLE (problem text, detail text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -121,15 +123,15 @@ AS $$
 DECLARE
   c record;
 BEGIN
-  SELECT x.state, x.changed_at, x.state_at INTO c FROM cdp_data.connection x WHERE x.connection_id = connection_next_gate.connection_id;
+  SELECT x.state, x.revision <> x.suspended_revision OR x.suspended_binding IS DISTINCT FROM cdp_internal.connection_binding(x.connection_id) AS is_other INTO c FROM cdp_data.connection x WHERE x.connection_id = connection_next_gate.connection_id;
   RETURN QUERY
   SELECT g.problem, g.detail
   FROM cdp_internal.connection_gate(connection_next_gate.connection_id,
-    CASE c.state WHEN 'draft' THEN 'tested' WHEN 'tested' THEN 'shadow' WHEN 'shadow' THEN 'live' WHEN 'suspended' THEN CASE WHEN c.changed_at > c.state_at THEN 'tested' END END) g;
+    CASE c.state WHEN 'draft' THEN 'tested' WHEN 'tested' THEN 'shadow' WHEN 'shadow' THEN 'live' WHEN 'suspended' THEN CASE WHEN c.is_other THEN 'tested' END END) g;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.connection_next_gate(integer) IS
-'What keeps a connection from its next state now: draft from tested, tested from shadow, shadow from live, suspended, when config or secrets were changed meanwhile, from being resumed. No row: nothing.';
+'What keeps a connection from its next state now: draft from tested, tested from shadow, shadow from live, suspended, when config, secrets or manifest were changed meanwhile, from being resumed. No row: nothing.';
 
 CREATE OR REPLACE FUNCTION cdp.connection_gate(connection text) RETURNS TABLE (problem text, detail text)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -149,35 +151,50 @@ $$;
 COMMENT ON FUNCTION cdp.connection_gate(text) IS
 'What keeps a connection from its next state now (draft from tested, tested from shadow, shadow from live, suspended from being resumed), one row each; no row: nothing. Errors: 22023 unknown connection, 55000 before cdp.setup().';
 
+CREATE OR REPLACE FUNCTION cdp_internal.resume_state(connection_id integer) RETURNS text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN (
+    SELECT CASE WHEN c.suspended_from = 'shadow' OR c.config_revision > c.suspended_revision OR c.suspended_binding IS DISTINCT FROM cdp_internal.connection_binding(c.connection_id) THEN 'shadow' ELSE 'live' END
+    FROM cdp_data.connection c WHERE c.connection_id = resume_state.connection_id);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.resume_state(integer) IS
+'To which state a suspended connection is resumed: where it was, from degraded to live; to shadow when its config or manifest was changed meanwhile, for what it brings now was never judged.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.move_connection(connection_id integer, to_state text, why text, as_of timestamptz DEFAULT clock_timestamp()) RETURNS text
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   c cdp_data.connection;
   closed text;
+  binding text;
 BEGIN
   PERFORM cdp_internal.require_text('reason', why, 1000);
   SELECT * INTO c FROM cdp_data.connection x WHERE x.connection_id = move_connection.connection_id FOR UPDATE;
+  binding := cdp_internal.connection_binding(connection_id);
   IF c.state = to_state THEN
     RETURN to_state;
   ELSIF (c.state, to_state) NOT IN (('draft', 'tested'), ('draft', 'retired'), ('tested', 'draft'), ('tested', 'shadow'), ('tested', 'retired'), ('shadow', 'live'), ('shadow', 'suspended'), ('shadow', 'retired'),
       ('live', 'degraded'), ('live', 'suspended'), ('live', 'retired'), ('degraded', 'live'), ('degraded', 'suspended'), ('degraded', 'retired'),
       ('suspended', 'shadow'), ('suspended', 'live'), ('suspended', 'retired'))
-    OR c.state = 'suspended' AND to_state <> 'retired' AND to_state <> (CASE c.suspended_from WHEN 'shadow' THEN 'shadow' ELSE 'live' END) THEN
+    OR c.state = 'suspended' AND to_state <> 'retired' AND to_state <> cdp_internal.resume_state(connection_id) THEN
     RAISE EXCEPTION 'connection "%" can not go from % to %', c.name, c.state, to_state
       USING ERRCODE = 'object_not_in_prerequisite_state',
         HINT = CASE c.state WHEN 'draft' THEN 'A test that passes makes it tested.' WHEN 'tested' THEN 'cdp.start_shadow() comes next.' WHEN 'suspended' THEN 'cdp.resume_connection() goes on where it was.'
           WHEN 'retired' THEN 'It is over; make a new one with cdp.create_connection().' ELSE 'cdp.suspend_connection() stops it.' END;
   END IF;
   -- What runs already passes no gate again; what is resumed does only when something was changed meanwhile.
-  IF c.state IN ('draft', 'tested', 'shadow') OR c.state = 'suspended' AND c.changed_at > c.state_at THEN
+  IF c.state IN ('draft', 'tested', 'shadow') OR c.state = 'suspended' AND (c.revision <> c.suspended_revision OR c.suspended_binding IS DISTINCT FROM binding) THEN
     SELECT string_agg(g.problem || ': ' || g.detail, '; ') INTO closed FROM cdp_internal.connection_gate(c.connection_id, to_state, as_of) g;
     IF closed IS NOT NULL THEN
       RAISE EXCEPTION 'connection "%" may not go from % to %', c.name, c.state, to_state
         USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = left(closed, 2000), HINT = format('SELECT * FROM cdp.connection_gate(%L); lists what is missing.', c.name);
     END IF;
   END IF;
-  UPDATE cdp_data.connection x SET state = to_state, state_at = clock_timestamp(), suspended_from = CASE to_state WHEN 'suspended' THEN c.state END WHERE x.connection_id = c.connection_id;
+  UPDATE cdp_data.connection x SET state = to_state, state_at = clock_timestamp(), suspended_from = CASE to_state WHEN 'suspended' THEN c.state END,
+    suspended_revision = CASE to_state WHEN 'suspended' THEN c.revision END, suspended_binding = CASE to_state WHEN 'suspended' THEN binding END WHERE x.connection_id = c.connection_id;
   IF to_state = 'retired' THEN
     DELETE FROM cdp_data.connection_secret s WHERE s.connection_id = c.connection_id;
     DELETE FROM cdp_data.connection_token t WHERE t.connection_id = c.connection_id;
@@ -197,11 +214,11 @@ DECLARE
 BEGIN
   PERFORM cdp_internal.require_choice('verb', verb, '{shadow,live,suspended,resume,retired}');
   IF verb = 'resume' THEN
-    SELECT x.name, x.state, x.suspended_from INTO c FROM cdp_data.connection x WHERE x.connection_id = connection_verb.connection_id FOR UPDATE;
+    SELECT x.name, x.state INTO c FROM cdp_data.connection x WHERE x.connection_id = connection_verb.connection_id FOR UPDATE;
     IF c.state <> 'suspended' THEN
       RAISE EXCEPTION 'connection "%" is not suspended', c.name USING ERRCODE = 'object_not_in_prerequisite_state', DETAIL = format('It is %s.', c.state), HINT = 'There is nothing to resume.';
     END IF;
-    verb := CASE c.suspended_from WHEN 'shadow' THEN 'shadow' ELSE 'live' END;
+    verb := cdp_internal.resume_state(connection_id);
   ELSIF verb = 'live' AND EXISTS (SELECT FROM cdp_data.connection x WHERE x.connection_id = connection_verb.connection_id AND x.state IN ('suspended', 'degraded')) THEN
     RAISE EXCEPTION 'only a connection in shadow goes live' USING ERRCODE = 'object_not_in_prerequisite_state',
       HINT = 'A suspended one goes on with cdp.resume_connection(); a degraded one is live, and mends by itself when its runs succeed.';
@@ -237,17 +254,17 @@ $$;
 COMMENT ON FUNCTION cdp_internal.end_connection_test(bigint) IS
 'Closes a test of a connection. In draft it becomes tested when all required checks passed; tested becomes draft when they did not; other states stay. Returns the state. Needs the rights of the tables'' owner. Error 55000: the test is closed, or there is none.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.record_connection_quality(connection_id integer, quality numeric, records bigint, detail jsonb DEFAULT NULL) RETURNS void
+CREATE OR REPLACE FUNCTION cdp_internal.record_connection_quality(connection_id integer, revision integer, binding text, quality numeric, records bigint, detail jsonb DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  INSERT INTO cdp_data.connection_quality (connection_id, source_id, state, quality, records, detail)
-  SELECT c.connection_id, c.source_id, c.state, record_connection_quality.quality, record_connection_quality.records, record_connection_quality.detail
+  INSERT INTO cdp_data.connection_quality (connection_id, source_id, state, revision, binding, quality, records, detail)
+  SELECT c.connection_id, c.source_id, c.state, record_connection_quality.revision, record_connection_quality.binding, record_connection_quality.quality, record_connection_quality.records, record_connection_quality.detail
   FROM cdp_data.connection c WHERE c.connection_id = record_connection_quality.connection_id;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.record_connection_quality(integer, numeric, bigint, jsonb) IS
-'Notes how good what a run of a connection brought was, 0 to 1, judged by so many records; a run in shadow opens or closes the gate to live. Needs the rights of the tables'' owner. Error 23514: quality not from 0 to 1.';
+COMMENT ON FUNCTION cdp_internal.record_connection_quality(integer, integer, text, numeric, bigint, jsonb) IS
+'Notes how good what a run of a connection brought was, 0 to 1, judged by so many records; a run in shadow opens or closes the gate to live. revision and binding (cdp_internal.connection_binding()) are those of the connection when the run began. Needs the rights of the tables'' owner. Error 23514: quality not from 0 to 1.';
 
 CREATE OR REPLACE FUNCTION cdp.start_shadow(connection text, why text DEFAULT 'tested') RETURNS text
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -291,7 +308,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.resume_connection(text, text) IS
-'Takes a suspended connection back to shadow or live, where it was. When config or secrets were changed meanwhile it takes a test that passed after that. For whom cdp.start_shadow() is. Returns the state. Errors: as there; 55000 it is not suspended, or was changed and not tested.';
+'Takes a suspended connection back to shadow or live, where it was. When config, secrets or manifest were changed meanwhile it takes a test that passed after that; after a change of config or manifest it goes on in shadow. For whom cdp.start_shadow() is. Returns the state. Errors: as there; 55000 it is not suspended, or was changed and not tested.';
 
 CREATE OR REPLACE FUNCTION cdp.retire_connection(connection text, why text) RETURNS text
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -331,12 +348,12 @@ BEGIN
   END IF;
   RETURN QUERY
   SELECT n.kind, n.name, n.required, CASE n.kind WHEN 'config' THEN coalesce(c.config ->> n.name, '') <> ''
-      ELSE EXISTS (SELECT FROM cdp_data.connection_secret s WHERE s.connection_id = c.connection_id AND s.name = n.name) END, n.type, n.description
+      ELSE EXISTS (SELECT FROM cdp_data.connection_secret s WHERE s.connection_id = c.connection_id AND s.name = n.name AND s.binding = cdp_internal.connection_binding(c.connection_id)) END, n.type, n.description
   FROM cdp_internal.connector_needs(c.connector) n ORDER BY n.kind, n.required DESC, n.name;
 END
 $$;
 COMMENT ON FUNCTION cdp.connection_needs(text) IS
-'What a connection has to be given by its connector''s manifest: kind (config: cdp.configure_connection(), secret: cdp.set_secret_from_file() and its sisters), name, whether it must be given and whether it is. Shows no value. Errors: 22023 unknown connection, 42501 without the part of admin, marketer or privacy, 55000 before cdp.setup().';
+'What a connection has to be given by its connector''s manifest: kind (config: cdp.configure_connection(), secret: cdp.set_secret_from_file() and its sisters), name, whether it must be given and whether it is (a secret that was set for another server or authentication is not). Shows no value. Errors: 22023 unknown connection, 42501 without the part of admin, marketer or privacy, 55000 before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.check_connection_setup(test_id bigint) RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -379,13 +396,13 @@ BEGIN
     CASE c.state WHEN 'suspended' THEN format('SELECT cdp.resume_connection(%L, ...); when it is mended', c.name) ELSE 'Look at its last runs; it mends by itself when they succeed' END
   FROM cdp_data.connection c WHERE c.state IN ('degraded', 'suspended') ORDER BY c.name;
   RETURN QUERY
-  SELECT 'error', 'connection_owner', format('connection %s belongs to %s, who is no role', quote_ident(c.name), quote_ident(c.owner)), format('SELECT cdp.configure_connection(%L, owner => ...);', c.name)
-  FROM cdp_data.connection c WHERE c.state <> 'retired' AND to_regrole(quote_ident(c.owner)) IS NULL ORDER BY c.name;
+  SELECT 'error', 'connection_owner', format('connection %s belongs to %s, who is no role, or another one than when it was given', quote_ident(c.name), quote_ident(c.owner)), format('SELECT cdp.configure_connection(%L, owner => ...);', c.name)
+  FROM cdp_data.connection c WHERE c.state <> 'retired' AND to_regrole(quote_ident(c.owner))::oid IS DISTINCT FROM c.owner_oid ORDER BY c.name;
   IF has_column_privilege('cdp_data.connection_secret', 'name', 'SELECT') THEN
     RETURN QUERY
     SELECT 'error', 'secret_unusable', format('secret %s of connection %s: %s', s.name, quote_ident(c.name), p.problem), 'Set it anew with cdp.set_secret_from_file() or cdp.set_secret_reference()'
     FROM cdp_data.connection c JOIN cdp_data.connection_secret s ON s.connection_id = c.connection_id CROSS JOIN LATERAL (SELECT cdp_internal.secret_problem(c.connection_id, s.name) AS problem OFFSET 0) p
-    WHERE cdp_internal.may_use_connection(c.owner, current_user) AND p.problem IS NOT NULL ORDER BY c.name, s.name;
+    WHERE cdp_internal.may_use_connection(c.owner, c.owner_oid, current_user) AND p.problem IS NOT NULL ORDER BY c.name, s.name;
   END IF;
   IF has_table_privilege('cdp_data.connection_secret', 'SELECT') AND cdp_internal.key_file_is_set() THEN
     BEGIN

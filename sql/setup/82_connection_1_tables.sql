@@ -8,12 +8,17 @@ CREATE TABLE IF NOT EXISTS cdp_data.connection (
   source_id integer NOT NULL REFERENCES cdp_data.source,
   config jsonb NOT NULL DEFAULT '{}' CHECK (jsonb_typeof(config) = 'object'),
   owner text COLLATE "C" NOT NULL,
+  owner_oid oid NOT NULL,
   state text COLLATE "C" NOT NULL DEFAULT 'draft' CHECK (state IN ('draft', 'tested', 'shadow', 'live', 'degraded', 'suspended', 'retired')),
   suspended_from text COLLATE "C" CHECK (suspended_from IN ('shadow', 'live', 'degraded')),
+  suspended_revision integer,
+  suspended_binding text,
   allow_http boolean NOT NULL DEFAULT false,
   min_quality numeric NOT NULL DEFAULT 0.9 CHECK (min_quality BETWEEN 0 AND 1),
   state_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   changed_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+  revision integer NOT NULL DEFAULT 1,
+  config_revision integer NOT NULL DEFAULT 1,
   created_at timestamptz NOT NULL DEFAULT now(),
   created_by text NOT NULL DEFAULT session_user,
   CHECK ((state = 'suspended') = (suspended_from IS NOT NULL))
@@ -23,12 +28,16 @@ COMMENT ON COLUMN cdp_data.connection.connector IS 'Which manifest says how it i
 COMMENT ON COLUMN cdp_data.connection.source_id IS 'The source that everything pulled by it names.';
 COMMENT ON COLUMN cdp_data.connection.config IS 'Values of $config in the manifest, such as the number of the account. Nothing secret.';
 COMMENT ON COLUMN cdp_data.connection.owner IS 'Name of the role whose members may use and change it, beside the owner of the tables.';
+COMMENT ON COLUMN cdp_data.connection.owner_oid IS 'Number of that role: another one that is given its name later is not the owner. After a restore into another cluster it is some other number, and the owner of the tables says again who owns it: cdp.configure_connection(..., owner => ...).';
+COMMENT ON COLUMN cdp_data.connection.suspended_revision IS 'revision when it was suspended; suspended_binding: cdp_internal.connection_binding() then.';
+COMMENT ON COLUMN cdp_data.connection.revision IS 'One more with each change of config, allow_http or a secret. Tests and runs count only when they began with the one of now.';
+COMMENT ON COLUMN cdp_data.connection.config_revision IS 'revision of the last change of config or allow_http.';
 COMMENT ON COLUMN cdp_data.connection.state IS 'draft: being set up; tested: all required checks passed; shadow: pulled and judged, not shown; live: in use; degraded: live with failures; suspended: stands still; retired: over for good.';
 COMMENT ON COLUMN cdp_data.connection.suspended_from IS 'In which state it was suspended; it is resumed to that one, from degraded to live.';
 COMMENT ON COLUMN cdp_data.connection.state_at IS 'Since when it has the state.';
 COMMENT ON COLUMN cdp_data.connection.allow_http IS 'Whether it may talk to a server without TLS, which takes a word of the superuser for that server as well.';
 COMMENT ON COLUMN cdp_data.connection.min_quality IS 'Quality, 0 to 1, that a shadow run must reach before it may go live.';
-COMMENT ON COLUMN cdp_data.connection.changed_at IS 'When config, secrets or allow_http changed last: checks from before count no more.';
+COMMENT ON COLUMN cdp_data.connection.changed_at IS 'When config, secrets or allow_http changed last.';
 
 -- step: connection_secret
 CREATE TABLE IF NOT EXISTS cdp_data.connection_secret (
@@ -37,6 +46,7 @@ CREATE TABLE IF NOT EXISTS cdp_data.connection_secret (
   kind text COLLATE "C" NOT NULL CHECK (kind IN ('sealed', 'file', 'env')),
   envelope text NOT NULL,
   reference text,
+  binding text NOT NULL,
   set_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   set_by text NOT NULL,
   PRIMARY KEY (connection_id, name),
@@ -47,6 +57,7 @@ COMMENT ON COLUMN cdp_data.connection_secret.name IS 'The word after $secret. in
 COMMENT ON COLUMN cdp_data.connection_secret.kind IS 'sealed: the secret itself; file, env: where the server finds it whenever it is needed.';
 COMMENT ON COLUMN cdp_data.connection_secret.envelope IS 'cdp1:<key>:<base64> of the secret, or of the reference, so that a row written by hand leads nowhere.';
 COMMENT ON COLUMN cdp_data.connection_secret.reference IS 'Path of the file or name of the environment variable, for people; what counts is in the envelope.';
+COMMENT ON COLUMN cdp_data.connection_secret.binding IS 'cdp_internal.connection_binding() when it was set, sealed with it: a secret serves no other server, authentication or connector than it was given for.';
 COMMENT ON COLUMN cdp_data.connection_secret.set_by IS 'Role that logged in.';
 
 -- step: connection_state_log
@@ -73,10 +84,13 @@ CREATE TABLE IF NOT EXISTS cdp_data.connection_test (
   source_id integer NOT NULL,
   started_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   finished_at timestamptz,
+  revision integer NOT NULL,
+  binding text,
   run_by text NOT NULL DEFAULT session_user
 );
 CREATE INDEX IF NOT EXISTS connection_test_idx ON cdp_data.connection_test (connection_id, test_id);
 COMMENT ON TABLE cdp_data.connection_test IS 'Tests of connections, one row each; what was checked is in connection_check.';
+COMMENT ON COLUMN cdp_data.connection_test.revision IS 'That of the connection when it began, and binding what the manifest meant then: it counts while both are those of now.';
 COMMENT ON COLUMN cdp_data.connection_test.finished_at IS 'NULL: it runs, or was stopped; then it counts for nothing.';
 CREATE TABLE IF NOT EXISTS cdp_data.connection_check (
   test_id bigint NOT NULL,
@@ -105,6 +119,8 @@ CREATE TABLE IF NOT EXISTS cdp_data.connection_quality (
   state text COLLATE "C" NOT NULL,
   quality numeric NOT NULL CHECK (quality BETWEEN 0 AND 1),
   records bigint NOT NULL CHECK (records >= 0),
+  revision integer NOT NULL,
+  binding text,
   detail jsonb
 );
 CREATE INDEX IF NOT EXISTS connection_quality_idx ON cdp_data.connection_quality (connection_id, quality_id);
@@ -112,6 +128,7 @@ COMMENT ON TABLE cdp_data.connection_quality IS 'How good what a run of a connec
 COMMENT ON COLUMN cdp_data.connection_quality.state IS 'State of the connection then; shadow runs decide whether it may go live.';
 COMMENT ON COLUMN cdp_data.connection_quality.quality IS '0 to 1.';
 COMMENT ON COLUMN cdp_data.connection_quality.records IS 'How many records it was judged by. A run without any proves nothing.';
+COMMENT ON COLUMN cdp_data.connection_quality.revision IS 'That of the connection when the run began, and binding what the manifest meant then.';
 COMMENT ON COLUMN cdp_data.connection_quality.detail IS 'What it was made of; counts and shares.';
 
 -- step: connection_token
@@ -149,8 +166,8 @@ SELECT cdp_internal.declare_impersonal('connector', 'cdp_data.' || v.t, '{*}', v
 
 -- step: again: connection grants
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_data.' || r.name)
-FROM unnest(array['admin', 'analyst', 'marketer', 'finance', 'privacy']) AS t (template), unnest(array['connection', 'connection_state_log', 'connection_test', 'connection_check', 'connection_quality']) AS r (name);
-SELECT cdp_internal.declare_grant(t.template, 'SELECT (connection_id, name, kind, reference, set_at, set_by)', 'TABLE', 'cdp_data.connection_secret')
+FROM unnest(array['admin', 'analyst', 'marketer', 'privacy']) AS t (template), unnest(array['connection', 'connection_state_log', 'connection_test', 'connection_check', 'connection_quality']) AS r (name);
+SELECT cdp_internal.declare_grant(t.template, 'SELECT (connection_id, name, kind, reference, binding, set_at, set_by)', 'TABLE', 'cdp_data.connection_secret')
 FROM unnest(array['admin', 'marketer', 'privacy']) AS t (template);
 
 -- step: audited_connection

@@ -29,4 +29,4 @@ SELECT cdp_internal.declare_column('{integration_success}', v.name, v.meaning) F
 
 -- step: again: grants of connection views
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', 'cdp_bi.' || v)
-FROM unnest(array['admin', 'analyst', 'marketer', 'finance', 'privacy']) AS t (template), unnest(array['connection_status', 'integration_success']) v;
+FROM unnest(array['admin', 'analyst', 'marketer', 'privacy']) AS t (template), unnest(array['connection_status', 'integration_success']) v;

@@ -3,7 +3,8 @@
  *		What a connection must keep to itself: taken in, sealed, and opened for a request.
  *
  * A secret is sealed with AES-256-GCM under a purpose of its own, bound to the
- * number of its connection, its name and its kind, so that an envelope opens
+ * number of its connection, its name, its kind, and where and how it is used
+ * (cdp_internal.connection_binding()), so that an envelope opens
  * nowhere else: not by cdp_internal.open_text(), not for another connection, and
  * a sealed value can not be made a path.  A reference (file:, env:) is sealed as
  * well, so that a row written by hand leads to no file.  No function that SQL can
@@ -157,11 +158,11 @@ cdp_connection_for(text *connection)
 	return DatumGetInt32(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 }
 
-/* What an envelope is bound to, palloced: the connection, the name, and whether it is a value or a reference. */
+/* What an envelope is bound to, palloced: the connection, the name, whether it is a value or a reference, and where and how it is used. */
 static char *
-context_of(int connection_id, const char *name, const char *kind)
+context_of(int connection_id, const char *name, const char *kind, const char *binding)
 {
-	return psprintf("connection %d %s %s", connection_id, name, kind);
+	return psprintf("connection %d %s %s %s", connection_id, name, kind, binding);
 }
 
 CDP_NORETURN static void refuse_file(const char *path, const char *detail);
@@ -277,7 +278,7 @@ cdp_connector_secret(int connection_id, const char *name)
 	values[0] = Int32GetDatum(connection_id);
 	values[1] = CStringGetTextDatum(name);
 	values[2] = CStringGetTextDatum(GetUserNameFromId(GetUserId(), false));
-	cdp_as_owner("SELECT s.kind, s.envelope FROM cdp_internal.secret_for($1, $2, $3) s", 3, types, values, NULL);
+	cdp_as_owner("SELECT s.kind, s.envelope, s.binding, s.serves FROM cdp_internal.secret_for($1, $2, $3) s", 3, types, values, NULL);
 	kind = SPI_processed == 1 ? SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1) : NULL;
 	if (kind == NULL)
 		ereport(ERROR,
@@ -288,9 +289,16 @@ cdp_connector_secret(int connection_id, const char *name)
 	{
 		bool		isnull;
 		Datum		envelope = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2, &isnull);
+		char	   *binding = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3);
 
+		if (!DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 4, &isnull)))
+			ereport(ERROR,
+					(errcode(ERRCODE_OBJECT_NOT_IN_PREREQUISITE_STATE),
+					 errmsg("secret \"%s\" of connection %d was set for another server or authentication", name, connection_id),
+					 errdetail("The manifest of the connector, or the config that its server is made of, was changed since."),
+					 errhint("Look where the connection leads now, then set the secret anew.")));
 		MemoryContextSwitchTo(caller);
-		secret = cdp_connector_open(PURPOSE, context_of(connection_id, name, kind), DatumGetTextPP(envelope));
+		secret = cdp_connector_open(PURPOSE, context_of(connection_id, name, kind, binding), DatumGetTextPP(envelope));
 		if (secret == NULL)
 			ereport(ERROR,
 					(errcode(ERRCODE_EXTERNAL_ROUTINE_INVOCATION_EXCEPTION),
@@ -351,7 +359,8 @@ warn_of_text(const CdpSecret *secret)
 				(errcode(ERRCODE_WARNING),
 				 errmsg("the secret stands in the text of this statement"),
 				 logs != NULL ? errdetail("The server log may have it: %s.", logs) : errdetail("Histories of clients and what watches the server may keep it."),
-				 errhint("Use cdp.set_secret_from_file() or cdp.set_secret_reference(), or give it as a parameter (\\bind) with log_parameter_max_length = 0; then change the secret where it came from."),
+				 errhint("Use cdp.set_secret_from_file() or cdp.set_secret_reference(), or give it as a parameter (\\bind) with log_parameter_max_length = 0; then change the secret where it came from%s.",
+						 GetConfigOption("pg_stat_statements.track", true, false) != NULL ? ", and SELECT pg_stat_statements_reset(), which keeps the texts of DO and EXPLAIN" : ""),
 				 errhidestmt(true), errhidecontext(true)));
 		return;
 	}
@@ -371,15 +380,21 @@ warn_of_text(const CdpSecret *secret)
 static void
 store(int connection_id, const char *name, const char *kind, const char *bytes, int len, const char *reference)
 {
-	Oid			types[5] = {INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID};
-	Datum		values[5];
+	Oid			types[6] = {INT4OID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID};
+	Datum		values[6];
+	char	   *binding;
 
 	values[0] = Int32GetDatum(connection_id);
+	cdp_as_owner("SELECT cdp_internal.connection_binding($1)", 1, types, values, NULL);
+	binding = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	if (binding == NULL)
+		elog(ERROR, "connection %d can not be found", connection_id);
 	values[1] = CStringGetTextDatum(name);
 	values[2] = CStringGetTextDatum(kind);
-	values[3] = PointerGetDatum(cdp_connector_seal(PURPOSE, context_of(connection_id, name, kind), bytes, len));
+	values[3] = PointerGetDatum(cdp_connector_seal(PURPOSE, context_of(connection_id, name, kind, binding), bytes, len));
 	values[4] = reference != NULL ? CStringGetTextDatum(reference) : (Datum) 0;
-	cdp_as_owner("SELECT cdp_internal.secret_put($1, $2, $3, $4, $5)", 5, types, values, reference != NULL ? NULL : "    n");
+	values[5] = CStringGetTextDatum(binding);
+	cdp_as_owner("SELECT cdp_internal.secret_put($1, $2, $3, $4, $5, $6)", 6, types, values, reference != NULL ? NULL : "    n ");
 }
 
 /* Raises insufficient_privilege unless the current role may read files of the server. */
@@ -512,17 +527,18 @@ cdp_set_secret_reference(PG_FUNCTION_ARGS)
 	PG_RETURN_VOID();
 }
 
-/* reseal_secret(connection_id, name, kind, envelope): the same sealed with the newest key; NULL when it does not open. */
+/* reseal_secret(connection_id, name, kind, binding, envelope): the same sealed with the newest key; NULL when it does not open. */
 Datum
 cdp_reseal_secret(PG_FUNCTION_ARGS)
 {
-	char	   *context = context_of(PG_GETARG_INT32(0), text_to_cstring(PG_GETARG_TEXT_PP(1)), text_to_cstring(PG_GETARG_TEXT_PP(2)));
+	char	   *context = context_of(PG_GETARG_INT32(0), text_to_cstring(PG_GETARG_TEXT_PP(1)), text_to_cstring(PG_GETARG_TEXT_PP(2)),
+									 text_to_cstring(PG_GETARG_TEXT_PP(3)));
 	CdpSecret  *secret;
 	text	   *result;
 
 	cdp_require_key_right("digest");
 	cdp_require_key_right("decrypt");
-	secret = cdp_connector_open(PURPOSE, context, PG_GETARG_TEXT_PP(3));
+	secret = cdp_connector_open(PURPOSE, context, PG_GETARG_TEXT_PP(4));
 	if (secret == NULL)
 		PG_RETURN_NULL();
 	result = cdp_connector_seal(PURPOSE, context, secret->bytes, secret->len);

@@ -1,5 +1,5 @@
 -- States of connections: every pair of states tried, the gates between them, who may, and what is written down.
-SELECT plan(75);
+SELECT plan(82);
 SET client_min_messages = error;
 SELECT cdp.add_source('shop') \g /dev/null
 \ir connection_connector.inc
@@ -14,6 +14,7 @@ BEGIN
   RETURN cdp_internal.end_connection_test(t);
 END $$;
 CREATE FUNCTION pg_temp.state() RETURNS text LANGUAGE sql AS $$SELECT state FROM cdp_data.connection WHERE name = 'c'$$;
+CREATE FUNCTION pg_temp.quality(q numeric, n bigint, older integer DEFAULT 0) RETURNS void LANGUAGE sql AS $$SELECT cdp_internal.record_connection_quality(1, revision - older, cdp_internal.connection_binding(1), q, n) FROM cdp_data.connection WHERE connection_id = 1$$;
 CREATE FUNCTION pg_temp.gate() RETURNS text LANGUAGE sql AS $$SELECT string_agg(problem || ': ' || detail, ', ') FROM cdp.connection_gate('c')$$;
 
 -- Tested.
@@ -66,22 +67,32 @@ SELECT is(pg_temp.state(), 'tested', 'the same config again, and another thresho
 SELECT throws_ok($$SELECT cdp.go_live('c')$$, '55000', 'connection "c" can not go from tested to live', 'nobody skips the shadow');
 
 -- Shadow and live.
+-- A test that began before a change proves nothing, whenever it ends; nor does one of another manifest.
+SELECT cdp_internal.begin_connection_test(1) AS t \gset
+SELECT cdp_internal.record_connection_check(:t, b.name, 'ok') FROM cdp.connection_check_builtin() b \g /dev/null
+SELECT cdp.set_secret('c', 's', 'other') \g /dev/null
+SELECT is(cdp_internal.end_connection_test(:t), 'draft', 'a test that a change overtook');
+SELECT is(pg_temp.test(), 'tested', 'tested with what is now');
+SELECT cdp.add_connector(jsonb_set(manifest, '{base_url}', '"https://elsewhere.example"')) FROM cdp_data.connector WHERE connector = 'vault' \g /dev/null
+SELECT is(pg_temp.gate(), 'changed since the test: the manifest leads to another server or authentication; secrets must be set again', 'a manifest that was swapped closes the gate');
+SELECT throws_ok($$SELECT cdp.start_shadow('c')$$, '55000', 'connection "c" may not go from tested to shadow', 'and keeps it from the shadow');
+SELECT cdp.add_connector(jsonb_set(manifest, '{base_url}', '"https://vault.example"')) FROM cdp_data.connector WHERE connector = 'vault' \g /dev/null
 SELECT is(cdp.start_shadow('c'), 'shadow', 'in shadow');
 SELECT is(cdp.start_shadow('c'), 'shadow', 'again changes nothing');
 SELECT is(pg_temp.gate() ~ '^no shadow run: none since', true, 'a run is missing');
 SELECT throws_ok($$SELECT cdp.go_live('c')$$, '55000', 'connection "c" may not go from shadow to live', 'so it may not go live');
-SELECT cdp_internal.record_connection_quality(1, 1, 0) \g /dev/null
+SELECT pg_temp.quality(1, 0) \g /dev/null
 SELECT is(pg_temp.gate(), 'shadow run empty: the last one brought no record to judge by', 'a run without records proves nothing');
-SELECT cdp_internal.record_connection_quality(1, 0.79, 100) \g /dev/null
+SELECT pg_temp.quality(0.79, 100) \g /dev/null
 SELECT is(pg_temp.gate(), 'quality too low: the last shadow run reached 0.79, 0.8 is asked for', 'nor does a bad one');
-SELECT cdp_internal.record_connection_quality(1, 0.95, 100), cdp_internal.record_connection_quality(1, 0.7, 100) \g /dev/null
+SELECT pg_temp.quality(0.95, 100), pg_temp.quality(0.7, 100) \g /dev/null
 SELECT is(pg_temp.gate() ~ 'reached 0.7,', true, 'the last one counts, not the best');
-SELECT cdp_internal.record_connection_quality(1, 0.8, 100) \g /dev/null
-SELECT is(pg_temp.gate(), NULL, 'the threshold itself is enough');
-SELECT throws_ok($$SELECT cdp_internal.record_connection_quality(1, 1.5, 1)$$, '23514', NULL, 'no quality above 1');
-SELECT throws_ok($$SELECT cdp_internal.record_connection_quality(1, 'NaN', 1)$$, '23514', NULL, 'nor NaN');
+SELECT pg_temp.quality(0.8, 100), pg_temp.quality(0.1, 100, 1) \g /dev/null
+SELECT is(pg_temp.gate(), NULL, 'the threshold itself is enough; a run that began before the last change does not count');
+SELECT throws_ok($$SELECT pg_temp.quality(1.5, 1)$$, '23514', NULL, 'no quality above 1');
+SELECT throws_ok($$SELECT pg_temp.quality('NaN', 1)$$, '23514', NULL, 'nor NaN');
 SELECT throws_ok($$SELECT cdp.configure_connection('c', '{}')$$, '55000', 'connection "c" is shadow: how it talks does not change while it runs', 'it is not changed while it runs');
-UPDATE cdp_data.connection_test SET finished_at = finished_at - interval '25 hours', started_at = now();
+UPDATE cdp_data.connection_test SET finished_at = finished_at - interval '25 hours';
 SELECT is(pg_temp.gate() ~ '^test too old', true, 'an old test closes the gate to live, too');
 SELECT is(pg_temp.test('{auth}'), 'shadow', 'a test that fails leaves a running one where it is');
 SELECT throws_ok($$SELECT cdp.go_live('c')$$, '55000', NULL, 'but not go live');
@@ -104,6 +115,11 @@ SELECT throws_ok($$SELECT cdp.resume_connection('c', 'x')$$, '55000', 'connectio
 SELECT is(pg_temp.gate() ~ '^changed since', true, 'which the gate tells');
 SELECT is(pg_temp.test(), 'suspended', 'tested');
 SELECT is(cdp.resume_connection('c', 'new secret'), 'live', 'and resumed');
+SELECT cdp.suspend_connection('c', 'another account'), cdp.configure_connection('c', '{"account": "2"}') \g /dev/null
+SELECT is(pg_temp.test(), 'suspended', 'tested with another config');
+SELECT is(cdp.resume_connection('c', 'another account'), 'shadow', 'which goes on in shadow, for nobody has judged what it brings');
+SELECT pg_temp.quality(0.9, 5) \g /dev/null
+SELECT is(cdp.go_live('c'), 'live', 'and live from there');
 
 -- Retired.
 SELECT is(cdp.retire_connection('c', 'contract ended'), 'retired', 'retired');
@@ -116,8 +132,8 @@ CREATE TABLE public.pair AS SELECT f, t, s FROM unnest(ARRAY['draft', 'tested', 
   unnest(CASE f WHEN 'suspended' THEN ARRAY['shadow', 'live', 'degraded'] ELSE ARRAY[NULL] END) s WHERE f <> t;
 CREATE FUNCTION pg_temp.try(f text, t text, s text) RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
-  UPDATE cdp_data.connection SET state = f, suspended_from = s, state_at = clock_timestamp() WHERE connection_id = 1;
-  INSERT INTO cdp_data.connection_quality (connection_id, source_id, state, quality, records) SELECT 1, 1, 'shadow', 1, 1;
+  UPDATE cdp_data.connection SET state = f, suspended_from = s, suspended_revision = revision, suspended_binding = cdp_internal.connection_binding(1), state_at = clock_timestamp() WHERE connection_id = 1;
+  INSERT INTO cdp_data.connection_quality (connection_id, source_id, state, revision, binding, quality, records) SELECT 1, 1, 'shadow', revision, cdp_internal.connection_binding(1), 1, 1 FROM cdp_data.connection WHERE connection_id = 1;
   PERFORM cdp_internal.move_connection(1, t, 'try', now());
   RETURN true;
 EXCEPTION WHEN object_not_in_prerequisite_state THEN
@@ -132,7 +148,7 @@ SELECT results_eq($$SELECT f || coalesce(' from ' || s, '') || ' -> ' || t COLLA
 
 -- The log and the audit.
 SELECT is((SELECT string_agg(coalesce(from_state, '-') || '>' || to_state, ' ' ORDER BY log_id) FROM cdp_data.connection_state_log WHERE log_id <= (SELECT min(log_id) FROM cdp_data.connection_state_log WHERE to_state = 'retired')),
-  '->draft draft>tested tested>draft draft>tested tested>draft draft>tested tested>draft draft>tested tested>shadow shadow>live live>degraded degraded>suspended suspended>live live>suspended suspended>live live>retired', 'the log tells its life');
+  '->draft draft>tested tested>draft draft>tested tested>draft draft>tested tested>draft draft>tested tested>tested tested>draft draft>tested tested>shadow shadow>live live>degraded degraded>suspended suspended>live live>suspended suspended>live live>suspended suspended>shadow shadow>live live>retired', 'the log tells its life');
 SELECT is((SELECT string_agg(DISTINCT actor || role, ' ') FROM cdp_data.connection_state_log), session_user || session_user::text, 'and who');
 SELECT is((SELECT count(*) FROM cdp_data.audit WHERE action = 'connection'), (SELECT count(*) FROM cdp_data.connection_state_log), 'each row has its twin in the audit');
 SELECT is((SELECT connections || ' ' || went_live || ' ' || success_rate FROM cdp_bi.integration_success), '1 1 1.0000', 'the share of connections that went live');

@@ -104,6 +104,12 @@ my $quiet = '-c log_statement=none -c log_min_duration_statement=-1 -c auto_expl
 	local $ENV{PGOPTIONS} = $quiet;
 	like(answer("SELECT cdp.set_secret('wecom main', 'literal', 'LITERALvalueQ4')"), qr/WARNING:  the secret stands in the text of this statement/, 'a literal is warned of');
 	like(answer("SELECT cdp.set_secret('wecom main', 'literal', 'LITERAL''valueQ4')"), qr/WARNING:  the secret stands/, 'with a quote in it, too');
+	unlike($sql->('SELECT string_agg(query, $$ $$) FROM pg_stat_statements'), qr/valueQ4/, 'pg_stat_statements has a placeholder for a literal of SELECT');
+	for my $text ("DO \$\$ BEGIN PERFORM cdp.set_secret('wecom main', 'literal', 'LITERALvalueQ4'); END \$\$", "EXPLAIN ANALYZE SELECT cdp.set_secret('wecom main', 'literal', 'LITERALvalueQ4')") {
+		like(answer($text), qr/pg_stat_statements_reset/, 'what is kept of DO and EXPLAIN is told');
+	}
+	like($sql->('SELECT string_agg(query, $$ $$) FROM pg_stat_statements'), qr/valueQ4/, 'it is there');
+	$sql->('SELECT pg_stat_statements_reset()');
 	like(answer("SELECT cdp.set_secret('wecom man', 'literal', 'LITERALvalueQ4')"), qr/unknown connection/, 'an error beside a literal');
 	like(answer("DO \$\$ BEGIN PERFORM cdp.set_secret('wecom man', 'literal', 'LITERALvalueQ4'); END \$\$"), qr/unknown connection/, 'in a block');
 	my $session = $node->background_psql('postgres');
@@ -147,6 +153,7 @@ my %place = (
 	'pg_stat_activity' => $sql->('SELECT string_agg(query, $$ $$) FROM pg_stat_activity'),
 	'dump' => slurp_file("$dir/all.sql"),
 	'audit' => $sql->('SELECT string_agg(a::text, $$ $$) FROM cdp_data.audit a'));
+cmp_ok($sql->('SELECT count(*) FROM pg_stat_statements'), '>', 5, 'statistics since then are looked at');
 for my $name (sort keys %place) {
 	cmp_ok(length $place{$name}, '>', 50, "$name: there is something to look at");
 	unlike($place{$name}, qr/$secrets/, "$name: no secret");
