@@ -86,6 +86,8 @@ cdp_gunzip(const void *packed, Size len, Size max, bytea **out)
 	PG_FINALLY();
 	{
 		inflateEnd(&z);
+		if (result != CDP_GUNZIP_OK)	/* also when it was cancelled */
+			OPENSSL_cleanse(VARDATA(unpacked.bytes), unpacked.used);
 	}
 	PG_END_TRY();
 	if (result != CDP_GUNZIP_OK)

@@ -21,6 +21,9 @@
 #include "connector/http.h"
 
 #include <curl/curl.h>
+#if LIBCURL_VERSION_NUM < 0x075700
+#error "pg_cdp needs libcurl 7.87 or later: older ones can not let go of a name that is being looked up"
+#endif
 #include <malloc.h>
 #include <pthread.h>
 #include <signal.h>
@@ -32,7 +35,6 @@
 #include "connector/gunzip.h"
 #include "connector/http_form.h"
 #include "connector/settings.h"
-#include "lib/stringinfo.h"
 #include "storage/fd.h"
 #include "storage/latch.h"
 #include "utils/snapmgr.h"
@@ -84,6 +86,11 @@ struct CdpHttp
 	CdpHttpAddress addresses[ADDRESSES_MAX];
 	int			n_addresses;
 	int			opened;			/* sockets */
+	int			slow_bytes,
+				slow_seconds;
+	int64		slow_since;		/* begin of the time in which too little came, 0: no body yet */
+	Size		slow_from;		/* bytes of the body then */
+	bool		slow;
 	bool		handshake;		/* began, so there was a connection */
 	int			refused;		/* addresses */
 	CdpHttpAddress first_refused;
@@ -139,8 +146,16 @@ start_library(void)
 {
 	static bool started = false;
 
+	const curl_version_info_data *version;
+
 	if (started)
 		return;
+	version = curl_version_info(CURLVERSION_NOW);
+	if (version->version_num < 0x075700 || (version->features & CURL_VERSION_ASYNCHDNS) == 0 || (version->features & CURL_VERSION_SSL) == 0)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("libcurl %s can not be used", version->version),
+				 errdetail("It has to be 7.87 or later, with TLS, and look names up beside its caller, so that a request can be cancelled.")));
 	if (curl_global_init_mem(CURL_GLOBAL_DEFAULT, malloc, wiping_free, wiping_realloc, plain_strdup, calloc) != CURLE_OK)
 		ereport(ERROR,
 				(errcode(ERRCODE_SYSTEM_ERROR),
@@ -390,6 +405,25 @@ wait_for_sockets(CdpHttp *http, WaitEvent *events)
 	return n;
 }
 
+/*
+ * Whether the body comes too slowly.  Counted by us from its first byte on:
+ * libcurl would count the time in which a server still thinks.
+ */
+static bool
+is_slow(CdpHttp *http)
+{
+	int64		now = now_us();
+
+	if (http->body.len == 0)
+		return false;
+	if (http->slow_since == 0 || http->body.len - http->slow_from >= (Size) http->slow_bytes * http->slow_seconds)
+	{
+		http->slow_since = now;
+		http->slow_from = http->body.len;
+	}
+	return now - http->slow_since >= (int64) http->slow_seconds * 1000000;
+}
+
 /* Runs the prepared request to its end; the caller takes it out of the multi handle, also after an error. */
 static CURLcode
 perform(CdpHttp *http)
@@ -408,6 +442,11 @@ perform(CdpHttp *http)
 		while ((message = curl_multi_info_read(http->multi, &left)) != NULL)
 			if (message->msg == CURLMSG_DONE)
 				return message->data.result;
+		if (is_slow(http))
+		{
+			http->slow = true;
+			return CURLE_OPERATION_TIMEDOUT;
+		}
 		/* What a look at the catalogue left behind must not hold back vacuum while we wait. */
 		InvalidateCatalogSnapshotConditionally();
 		n = wait_for_sockets(http, events);
@@ -449,22 +488,22 @@ fail(CdpHttpResponse *response, const CdpHttpRequest *request, const CdpOrigin *
 			ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory"), errdetail("libcurl did not take an option."))); \
 	} while (0)
 
+/* Whether the method only reads. */
+static bool
+is_read(const CdpHttpRequest *request)
+{
+	return strcmp(request->method, "GET") == 0 || strcmp(request->method, "HEAD") == 0;
+}
+
 /* Options of every connection: what is checked, what is never used. */
 static void
 set_connection(CdpHttp *http, const CdpHttpRequest *request)
 {
 	curl_easy_reset(http->easy);
 	SET(CURLOPT_NOSIGNAL, 1L);
-#if LIBCURL_VERSION_NUM >= 0x075700
 	SET(CURLOPT_QUICK_EXIT, 1L);	/* a cancelled lookup of a name is left alone, not waited for */
-#endif
-#if LIBCURL_VERSION_NUM >= 0x075500
 	SET(CURLOPT_PROTOCOLS_STR, request->plain ? "http" : "https");
 	SET(CURLOPT_REDIR_PROTOCOLS_STR, "https");
-#else
-	SET(CURLOPT_PROTOCOLS, (long) (request->plain ? CURLPROTO_HTTP : CURLPROTO_HTTPS));
-	SET(CURLOPT_REDIR_PROTOCOLS, (long) CURLPROTO_HTTPS);
-#endif
 	SET(CURLOPT_FOLLOWLOCATION, 0L);
 	SET(CURLOPT_PROXY, "");		/* http_proxy of the environment would go around the check of addresses */
 	SET(CURLOPT_NETRC, (long) CURL_NETRC_IGNORED);
@@ -476,7 +515,7 @@ set_connection(CdpHttp *http, const CdpHttpRequest *request)
 		SET(CURLOPT_CAINFO, cdp_ca_file);
 	curl_easy_setopt(http->easy, CURLOPT_SSL_CTX_FUNCTION, on_handshake);	/* only for messages: not every library has it */
 	curl_easy_setopt(http->easy, CURLOPT_SSL_CTX_DATA, http);
-	SET(CURLOPT_FRESH_CONNECT, request->fresh ? 1L : 0L);
+	SET(CURLOPT_FRESH_CONNECT, request->fresh || !(request->repeatable || is_read(request)) ? 1L : 0L);
 	SET(CURLOPT_CERTINFO, request->certificate ? 1L : 0L);
 	SET(CURLOPT_OPENSOCKETFUNCTION, on_open_socket);
 	SET(CURLOPT_OPENSOCKETDATA, http);
@@ -487,8 +526,6 @@ set_connection(CdpHttp *http, const CdpHttpRequest *request)
 	SET(CURLOPT_HTTP_CONTENT_DECODING, 0L); /* unpacked in gunzip.c */
 	SET(CURLOPT_USERAGENT, "pg_cdp/" CDP_VERSION);
 	SET(CURLOPT_CONNECTTIMEOUT_MS, (long) (request->connect_ms > 0 ? request->connect_ms : 10000));
-	SET(CURLOPT_LOW_SPEED_LIMIT, (long) (request->slow_bytes > 0 ? request->slow_bytes : 100));
-	SET(CURLOPT_LOW_SPEED_TIME, (long) (request->slow_seconds > 0 ? request->slow_seconds : 20));
 }
 
 /* The whole milliseconds that a request may take. */
@@ -520,15 +557,17 @@ set_headers(CdpHttp *http, const CdpHttpRequest *request, bool redirected)
 	for (int i = 0; i < request->n_headers; i++)
 	{
 		const CdpHttpHeader *header = &request->headers[i];
+		Size		room = strlen(header->name) + strlen(header->value) + 3;
 		char	   *line;
 
 		has_type = has_type || pg_strcasecmp(header->name, "content-type") == 0;
 		if (redirected && header->secret)
 			continue;
 		/* "name;" is how libcurl is told of an empty value, "name:" would take the header away. */
-		line = header->value[0] == '\0' ? psprintf("%s;", header->name) : psprintf("%s: %s", header->name, header->value);
+		line = palloc(room);	/* once: what grows leaves copies */
+		snprintf(line, room, header->value[0] == '\0' ? "%s;" : "%s: %s", header->name, header->value);
 		append_line(http, line);
-		OPENSSL_cleanse(line, strlen(line));
+		OPENSSL_cleanse(line, room);
 		pfree(line);
 	}
 	if (!has_type)
@@ -540,26 +579,26 @@ set_headers(CdpHttp *http, const CdpHttpRequest *request, bool redirected)
 static bool
 set_url(CdpHttp *http, const CdpHttpRequest *request, const CdpOrigin *origin)
 {
-	StringInfoData text;
+	const char *query = request->query != NULL ? request->query : "";
+	const char *secret = request->secret_query != NULL ? request->secret_query : "";
+	Size		room = strlen(origin->host) + strlen(request->path) + strlen(query) + strlen(secret) + 32;
+	char	   *text;
 	char	   *host = NULL;
 	bool		same;
 
-	initStringInfo(&text);
-	appendStringInfo(&text, "%s://%s:%d%s", origin->plain ? "http" : "https", origin->host, origin->port, request->path);
-	if (request->query != NULL && request->query[0] != '\0')
-		appendStringInfo(&text, "?%s", request->query);
-	if (request->secret_query != NULL && request->secret_query[0] != '\0')
-		appendStringInfo(&text, "%c%s", request->query != NULL && request->query[0] != '\0' ? '&' : '?', request->secret_query);
-	if (text.len > URL_MAX)
-		cdp_http_bad_request(psprintf("Its URL has %d bytes, more than %d.", text.len, URL_MAX));
+	if (room > URL_MAX)
+		cdp_http_bad_request(psprintf("Its URL has more than %d bytes.", URL_MAX));
+	text = palloc(room);		/* once: what grows leaves copies */
+	snprintf(text, room, "%s://%s:%d%s%s%s%s%s", origin->plain ? "http" : "https", origin->host, origin->port, request->path,
+			 query[0] != '\0' || secret[0] != '\0' ? "?" : "", query, query[0] != '\0' && secret[0] != '\0' ? "&" : "", secret);
 	http->url = curl_url();
 	if (http->url == NULL)
 		ereport(ERROR, (errcode(ERRCODE_OUT_OF_MEMORY), errmsg("out of memory")));
-	same = curl_url_set(http->url, CURLUPART_URL, text.data, CURLU_PATH_AS_IS | CURLU_DISALLOW_USER) == CURLUE_OK &&
+	same = curl_url_set(http->url, CURLUPART_URL, text, CURLU_PATH_AS_IS | CURLU_DISALLOW_USER) == CURLUE_OK &&
 		curl_url_get(http->url, CURLUPART_HOST, &host, 0) == CURLUE_OK && strcmp(host, origin->host) == 0;
 	curl_free(host);
-	OPENSSL_cleanse(text.data, text.len);
-	pfree(text.data);
+	OPENSSL_cleanse(text, room);
+	pfree(text);
 	return same;
 }
 
@@ -591,7 +630,7 @@ exchange(CdpHttp *http, const CdpHttpRequest *request, bool redirected, int ms)
 	SET(CURLOPT_MAXFILESIZE_LARGE, (curl_off_t) http->body.max);
 	if (strcmp(request->method, "HEAD") == 0)
 		SET(CURLOPT_NOBODY, 1L);
-	else if (request->body != NULL || strcmp(request->method, "GET") != 0)
+	else if (!is_read(request))
 	{
 		SET(CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t) request->body_len);
 		SET(CURLOPT_POSTFIELDS, request->body != NULL ? request->body : "");
@@ -600,7 +639,10 @@ exchange(CdpHttp *http, const CdpHttpRequest *request, bool redirected, int ms)
 	set_headers(http, request, redirected);
 	http->ranges = cdp_allowed_private_ranges();
 	http->opened = http->refused = http->n_addresses = 0;
-	http->handshake = false;
+	http->handshake = http->slow = false;
+	http->slow_bytes = request->slow_bytes > 0 ? request->slow_bytes : 100;
+	http->slow_seconds = request->slow_seconds > 0 ? request->slow_seconds : 20;
+	http->slow_since = 0;
 	if (curl_multi_add_handle(http->multi, http->easy) != CURLM_OK)
 		return CURLE_FAILED_INIT;
 	http->added = true;
@@ -751,6 +793,8 @@ tell_failure(CdpHttp *http, const CdpHttpRequest *request, const CdpOrigin *orig
 		outcome = CDP_HTTP_CONNECT, reason = psprintf("no connection: %s", error != 0 ? strerror(error) : "none of its addresses answered");
 	else if (code == CURLE_COULDNT_RESOLVE_HOST)
 		outcome = CDP_HTTP_DNS, reason = "the name of the host can not be resolved";
+	else if (http->slow)
+		outcome = CDP_HTTP_TIMEOUT, reason = psprintf("given up reading the answer: fewer than %d bytes a second over %d s", http->slow_bytes, http->slow_seconds);
 	else if (code == CURLE_OPERATION_TIMEDOUT)
 		outcome = CDP_HTTP_TIMEOUT, reason = psprintf("given up after %.0f ms, %s", response->total_ms, stage_of(http, response));
 	else if (code == CURLE_SSL_CONNECT_ERROR || code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE ||
@@ -816,12 +860,12 @@ follow(CdpHttp *http, const CdpHttpRequest *request, const CdpOrigin *origin, co
 		rc = CURLUE_MALFORMED_INPUT;
 	if (rc != CURLUE_OK)
 		why = "a place that can not be read";
+	else if (echoed)			/* first of all: the place is not told then */
+		why = "a place that names a secret of the request";
 	else if (strcmp(scheme, origin->plain ? "http" : "https") != 0 || strcmp(host, origin->host) != 0 || atoi(port) != origin->port)
 		why = psprintf("%s://%s:%s, another place", cdp_http_clean_text(scheme, strlen(scheme)), cdp_http_clean_text(host, strlen(host)), port);
-	else if (strcmp(request->method, "GET") != 0 && strcmp(request->method, "HEAD") != 0)
+	else if (!is_read(request))
 		why = "a place on this host, and only GET and HEAD are sent again";
-	else if (echoed)
-		why = "a place that names a secret of the request";
 	else if (response->redirects >= request->redirects)
 		why = psprintf("a place on this host, and at most %d redirects are followed", request->redirects);
 	curl_free(scheme);
@@ -859,7 +903,6 @@ run_request(CdpHttp *http, const CdpHttpRequest *request, const CdpOrigin *origi
 	{
 		CURLcode	code;
 		char	   *location = NULL;
-		Size		len;
 
 		http->head.max = HEAD_MAX;
 		http->body.max = max;
@@ -875,7 +918,7 @@ run_request(CdpHttp *http, const CdpHttpRequest *request, const CdpOrigin *origi
 			break;
 		if (curl_easy_getinfo(http->easy, CURLINFO_REDIRECT_URL, &location) != CURLE_OK || location == NULL)
 			location = "";
-		if (!follow(http, request, origin, location, cdp_http_find_secret(location, request, &len) != NULL, response))
+		if (!follow(http, request, origin, location, cdp_http_names_secret(location, request), response))
 			return;
 		redirected = true;
 		response->redirects++;

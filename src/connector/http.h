@@ -46,6 +46,8 @@ typedef struct CdpHttpRequest
 	char	   *secret_query;	/* the part of it with token or secret; NULL for none */
 	CdpHttpHeader *headers;
 	int			n_headers;
+	const char *const *secrets; /* bare values of token and secrets, looked for in what a server echoes */
+	int			n_secrets;
 	char	   *body;			/* NULL for none */
 	Size		body_len;
 	const char *const *builtin_hosts;	/* hosts that the release itself names */
@@ -53,10 +55,11 @@ typedef struct CdpHttpRequest
 	int			redirects;		/* how many to follow, on the same host only */
 	int			connect_ms;		/* 0: 10 s */
 	int			total_ms;		/* 0: 60 s */
-	int			slow_bytes;		/* fewer in a second, for slow_seconds: given up; 0: 100 */
+	int			slow_bytes;		/* fewer of the body in a second, for slow_seconds: given up; 0: 100 */
 	int			slow_seconds;	/* 0: 20 s */
 	int64		max_bytes;		/* 0: cdp.http_max_bytes; never above it */
-	bool		fresh;			/* on a connection of its own: libcurl sends a request again when a kept one turns out dead */
+	bool		repeatable;		/* may be sent twice, as libcurl does when a kept connection turns out dead; GET and HEAD always may */
+	bool		fresh;			/* on a connection of its own in any case */
 	bool		certificate;	/* tell of the server's certificate */
 } CdpHttpRequest;
 
@@ -94,6 +97,7 @@ extern CdpHttp *cdp_http_open(MemoryContext owner);
 extern void cdp_http_close(CdpHttp *http);
 extern void cdp_http_run(CdpHttp *http, const CdpHttpRequest *request, CdpHttpResponse *response);
 extern CdpHttpAddress *cdp_http_addresses(CdpHttp *http, const CdpOrigin *origin, int *n, CdpHttpResponse *response);
+extern char **cdp_http_builtin_hosts(int *n);
 extern const char *cdp_http_host_verdict(const CdpOrigin *origin, const char *const *builtin_hosts, int n);
 extern const char *cdp_http_outcome(CdpHttpOutcome outcome);
 extern const char *cdp_http_header(const CdpHttpResponse *response, const char *name);

@@ -25,7 +25,7 @@
 
 CDP_FUNCTION(cdp_connector_address_verdict);
 CDP_FUNCTION(cdp_connector_host_verdict);
-CDP_FUNCTION(cdp_connector_resolve_host);
+CDP_FUNCTION(cdp_connector_check_host);
 CDP_FUNCTION(cdp_connector_fetch);
 
 #define REPEAT_MAX 10000
@@ -106,7 +106,7 @@ cdp_connector_host_verdict(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(word));
 }
 
-/* Puts one row of resolve_host. */
+/* Puts one row of check_host. */
 static void
 put_host(ReturnSetInfo *out, const char *host, const char *address, const char *reason)
 {
@@ -121,9 +121,40 @@ put_host(ReturnSetInfo *out, const char *host, const char *address, const char *
 	tuplestore_putvalues(out->setResult, out->setDesc, values, nulls);
 }
 
-/* resolve_host(text, text[]): one row for each address that a host stands for now; nothing is looked up for a host on no list. */
+/*
+ * The hosts that built-in connectors name, palloc'd in the current context.
+ * Read here and not taken from a caller, who could name any.  SPI must not be
+ * connected by the caller in a context that is to keep them.
+ */
+char **
+cdp_http_builtin_hosts(int *n)
+{
+	MemoryContext caller = CurrentMemoryContext;
+	char	  **hosts = NULL;
+	bool		isnull;
+	Datum		array;
+
+	*n = 0;
+	SPI_connect();
+	if (SPI_execute("SELECT cdp_internal.builtin_hosts()", true, 1) != SPI_OK_SELECT || SPI_processed != 1)
+		ereport(ERROR,
+				(errcode(ERRCODE_INTERNAL_ERROR),
+				 errmsg("hosts of built-in connectors could not be read")));
+	array = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull);
+	if (!isnull)
+	{
+		MemoryContext spi = MemoryContextSwitchTo(caller);
+
+		hosts = texts_of(DatumGetArrayTypeP(array), n);
+		MemoryContextSwitchTo(spi);
+	}
+	SPI_finish();
+	return hosts;
+}
+
+/* check_host(text): one row for each address that a host stands for now; nothing is looked up for a host on no list. */
 Datum
-cdp_connector_resolve_host(PG_FUNCTION_ARGS)
+cdp_connector_check_host(PG_FUNCTION_ARGS)
 {
 	ReturnSetInfo *out = (ReturnSetInfo *) fcinfo->resultinfo;
 	text	   *host = PG_GETARG_TEXT_PP(0);
@@ -133,11 +164,7 @@ cdp_connector_resolve_host(PG_FUNCTION_ARGS)
 	int			n;
 
 	InitMaterializedSRF(fcinfo, 0);
-	if (array_contains_nulls(PG_GETARG_ARRAYTYPE_P(1)))
-		ereport(ERROR,
-				(errcode(ERRCODE_NULL_VALUE_NOT_ALLOWED),
-				 errmsg("a host must not be NULL")));
-	builtin = texts_of(PG_GETARG_ARRAYTYPE_P(1), &n);
+	builtin = cdp_http_builtin_hosts(&n);
 	word = cdp_origin_parse(VARDATA_ANY(host), VARSIZE_ANY_EXHDR(host), false, &origin);
 	if (word != NULL)
 		put_host(out, text_to_cstring(host), NULL, word);
@@ -236,8 +263,8 @@ read_option(const CdpOptionName *name, int option, const JsonbValue *v, CdpHttpR
 			request->max_bytes = cdp_option_count(name, v);
 			break;
 		case 7:
-			request->builtin_hosts = (const char *const *) cdp_option_list(name, v, &n);
-			request->n_builtin_hosts = n;
+			request->secrets = (const char *const *) cdp_option_list(name, v, &n);
+			request->n_secrets = n;
 			break;
 		case 8:
 			request->secret_query = cdp_option_text(name, v);
@@ -252,6 +279,9 @@ read_option(const CdpOptionName *name, int option, const JsonbValue *v, CdpHttpR
 			request->fresh = cdp_option_bool(name, v);
 			break;
 		case 12:
+			request->repeatable = cdp_option_bool(name, v);
+			break;
+		case 13:
 			more->repeat = cdp_option_count(name, v);
 			if (more->repeat > REPEAT_MAX)
 				cdp_option_bad(name, "A whole number from 1 to 10000");
@@ -267,7 +297,7 @@ static void
 read_options(Jsonb *options, CdpHttpRequest *request, FetchOptions *more)
 {
 	static const char *const names[] = {"allow_http", "redirects", "connect_ms", "total_ms", "slow_bytes", "slow_seconds",
-		"max_bytes", "hosts", "secret_query", "secret_headers", "certificate", "fresh", "repeat", "shown"};
+		"max_bytes", "secrets", "secret_query", "secret_headers", "certificate", "fresh", "repeatable", "repeat", "shown"};
 	JsonbIterator *it = JsonbIteratorInit(&options->root);
 	JsonbIteratorToken token;
 	JsonbValue	v;
@@ -419,6 +449,7 @@ cdp_connector_fetch(PG_FUNCTION_ARGS)
 		request.body_len = VARSIZE(body) - VARHDRSZ;
 	}
 	read_options(PG_GETARG_JSONB_P(4), &request, &more);
+	request.builtin_hosts = (const char *const *) cdp_http_builtin_hosts(&request.n_builtin_hosts);
 	let_go(fcinfo);
 
 	http = cdp_http_open(CurrentMemoryContext);

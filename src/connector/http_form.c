@@ -5,6 +5,8 @@
  */
 #include "connector/http_form.h"
 
+#include <ctype.h>
+
 #include <openssl/crypto.h>
 
 #include "connector/settings.h"
@@ -146,29 +148,99 @@ find_bytes(const char *text, const char *bytes, Size len)
 	return text;
 }
 
-/* Where text holds a secret of the request, the value of a parameter of the secret query or of a secret header; NULL: nowhere. */
+/* A palloc'd copy of text with %xx as bytes. */
+static char *
+percent_decoded(const char *text, Size len)
+{
+	char	   *out = palloc(len + 1);
+	Size		n = 0;
+
+	for (Size i = 0; i < len; i++)
+	{
+		if (text[i] == '%' && i + 2 < len && isxdigit((unsigned char) text[i + 1]) && isxdigit((unsigned char) text[i + 2]))
+		{
+			char		hex[3] = {text[i + 1], text[i + 2], '\0'};
+
+			out[n++] = (char) strtol(hex, NULL, 16);
+			i += 2;
+		}
+		else
+			out[n++] = text[i];
+	}
+	out[n] = '\0';
+	return out;
+}
+
+/* Where text holds the value of a parameter of the secret query, as it was sent or decoded; NULL: nowhere. */
+static const char *
+find_of_query(const char *text, const char *query, Size *len)
+{
+	while (query != NULL && *query != '\0')
+	{
+		const char *end = query + strcspn(query, "&");
+		const char *value = memchr(query, '=', end - query);
+		const char *found;
+		char	   *plain;
+
+		value = value != NULL ? value + 1 : query;
+		*len = end - value;
+		if ((found = find_bytes(text, value, *len)) != NULL)
+			return found;
+		plain = percent_decoded(value, end - value);
+		*len = strlen(plain);
+		found = find_bytes(text, plain, *len);
+		OPENSSL_cleanse(plain, *len);
+		pfree(plain);
+		if (found != NULL)
+			return found;
+		query = *end == '&' ? end + 1 : end;
+	}
+	return NULL;
+}
+
+/*
+ * Where text holds a secret of the request, and how long it is there: a bare
+ * value that the caller named, the value of a secret header with or without
+ * its first word (Bearer), a value of the secret query.  NULL: nowhere.
+ */
 const char *
 cdp_http_find_secret(const char *text, const CdpHttpRequest *request, Size *len)
 {
 	const char *found = NULL;
-	const char *at = request->secret_query;
 
-	for (int i = 0; found == NULL && i < request->n_headers; i++)
-		if (request->headers[i].secret)
-		{
-			*len = strlen(request->headers[i].value);
-			found = find_bytes(text, request->headers[i].value, *len);
-		}
-	while (found == NULL && at != NULL && *at != '\0')
+	for (int i = 0; found == NULL && i < request->n_secrets; i++)
 	{
-		const char *end = at + strcspn(at, "&");
-		const char *value = memchr(at, '=', end - at);
-
-		value = value != NULL ? value + 1 : at;
-		*len = end - value;
-		found = find_bytes(text, value, *len);
-		at = *end == '&' ? end + 1 : end;
+		*len = strlen(request->secrets[i]);
+		found = find_bytes(text, request->secrets[i], *len);
 	}
+	for (int i = 0; found == NULL && i < request->n_headers; i++)
+	{
+		const char *value = request->headers[i].value;
+		const char *blank = strchr(value, ' ');
+
+		if (!request->headers[i].secret)
+			continue;
+		*len = strlen(value);
+		found = find_bytes(text, value, *len);
+		if (found == NULL && blank != NULL)
+		{
+			*len = strlen(blank + 1);
+			found = find_bytes(text, blank + 1, *len);
+		}
+	}
+	return found != NULL ? found : find_of_query(text, request->secret_query, len);
+}
+
+/* Whether a URL names a secret of the request, as it stands or decoded. */
+bool
+cdp_http_names_secret(const char *url, const CdpHttpRequest *request)
+{
+	Size		len;
+	char	   *plain = percent_decoded(url, strlen(url));
+	bool		found = cdp_http_find_secret(url, request, &len) != NULL || cdp_http_find_secret(plain, request, &len) != NULL;
+
+	OPENSSL_cleanse(plain, strlen(plain));
+	pfree(plain);
 	return found;
 }
 

@@ -1,7 +1,7 @@
 -- Which addresses and hosts requests may go to: every border of every range, addresses that stand for others, a twin in plain
 -- SQL on random addresses, every spelling of a host, and the lists of the settings.
 BEGIN;
-SELECT plan(34);
+SELECT plan(35);
 SELECT setseed(0.80) \g /dev/null
 SET LOCAL cdp.allowed_private_ranges = '';
 SET LOCAL cdp.allowed_hosts = '';
@@ -109,9 +109,11 @@ SELECT results_eq($$SELECT host, host(address), allowed, reason FROM cdp.check_h
   $$VALUES ('example.invalid', NULL, false, 'not_allowed'), ('a@b', NULL, false, 'userinfo'), ('127.0.0.1', '127.0.0.1', false, 'loopback')$$, 'cdp.check_host: a host on no list, none at all, and loopback');
 SELECT results_eq($$SELECT host, allowed, reason FROM cdp.check_host('http://qyapi.weixin.qq.com')$$, $$VALUES ('qyapi.weixin.qq.com', false, 'http_not_allowed')$$, 'the hosts of built-in connectors need no setting, but https');
 SELECT ok(cdp_internal.builtin_hosts() @> '{qyapi.weixin.qq.com,api.weixin.qq.com}', 'which they are');
+SELECT is_empty($$SELECT b.connector FROM cdp.connector_builtin() b, unnest(cdp_internal.connector_hosts(b.manifest)) h WHERE b.is_example AND h = ANY (cdp_internal.builtin_hosts())
+  AND NOT EXISTS (SELECT FROM cdp.connector_builtin() o WHERE NOT o.is_example AND h = ANY (cdp_internal.connector_hosts(o.manifest)))$$, 'examples open no host');
 SELECT is_empty($$SELECT h FROM unnest(cdp_internal.builtin_hosts()) h WHERE cdp_internal.host_verdict(h, cdp_internal.builtin_hosts()) IS NOT NULL OR cdp_internal.host_verdict(h) IS NULL$$, 'each is allowed as such, and only so');
 SELECT ok(bool_and(NOT allowed AND reason = 'loopback' AND address IN ('127.0.0.1', '::1')), 'localhost is refused with each of its addresses') FROM cdp.check_host('localhost');
-SELECT is((SELECT array_agg(p.oid::regprocedure::text ORDER BY 1) FROM pg_proc p WHERE p.oid IN ('cdp.check_host(text)'::regprocedure, 'cdp_internal.resolve_host(text,text[])'::regprocedure, (SELECT oid FROM pg_proc WHERE proname = 'fetch' AND pronamespace = 'cdp_internal'::regnamespace))
+SELECT is((SELECT array_agg(p.oid::regprocedure::text ORDER BY 1) FROM pg_proc p WHERE p.oid IN ('cdp.check_host(text)'::regprocedure, (SELECT oid FROM pg_proc WHERE proname = 'fetch' AND pronamespace = 'cdp_internal'::regnamespace))
   AND (p.proacl IS NULL OR EXISTS (SELECT FROM aclexplode(p.proacl) a WHERE a.grantee = 0))), NULL, 'what reaches the network is not for PUBLIC');
 
 SELECT * FROM finish();

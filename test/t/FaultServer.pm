@@ -65,6 +65,7 @@ sub serve {
 	}
 	binmode $socket;
 	$socket->autoflush(1);
+	my $served = 0;
 	while (1) {
 		my ($head, $byte) = ('');
 		while ($head !~ /\r\n\r\n\z/) {
@@ -78,6 +79,7 @@ sub serve {
 		$self->note_down("$head$body\n--\n");
 		my ($method, $path, $query) = $head =~ m{^(\w+) (/[^ ?]*)(?:\?(\S*))? HTTP} or return;
 		my %arg = map { my ($k, $v) = split /=/, $_, 2; ($k, unescape($v // '')) } split /&/, $query // '';
+		return if $path eq '/second-closes' && $served++; # took it and says nothing
 		answer($self, $socket, $path, \%arg, $method, $head, $body) or return;
 	}
 }
@@ -130,7 +132,7 @@ sub random_answer {
 
 sub answer {
 	my ($self, $socket, $path, $arg, $method, $head, $body) = @_;
-	return whole($socket, '{"ok":true}') if $path eq '/ok';
+	return whole($socket, '{"ok":true}') if $path eq '/ok' || $path eq '/second-closes';
 	return whole($socket, "$head$body") if $path eq '/echo';
 	return whole($socket, '{"errcode":0}', '', $arg->{n}) if $path eq '/status';
 	return whole($socket, $body) if $path eq '/back';
