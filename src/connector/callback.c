@@ -181,7 +181,7 @@ read_plain(const CdpCallbackKeys *keys, const uint8 *plain, int len, CdpPiece *m
 	int			pad = plain[len - 1];
 	uint32		size;
 
-	if (pad < 1 || pad > PAD_TO)
+	if (pad < 1 || pad > PAD_TO || pad > len)
 		return CDP_CALLBACK_PADDING;
 	for (int i = 1; i <= pad; i++)
 		if (plain[len - i] != pad)

@@ -1,6 +1,6 @@
 -- Callbacks: the published example of the platform, random messages of every length there and back, and what is refused.
 BEGIN;
-SELECT plan(29);
+SELECT plan(30);
 CREATE SCHEMA t;
 CREATE TABLE t.known AS SELECT 'QDG6eK'::text AS token, 'jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B2C'::text AS key, 'wx5823bf96d3bd56c7'::text AS receiver,
   '477715d11cdb4164915debcba66cb864d751f3e6'::text AS signature, '1409659813'::text AS at, '1372623149'::text AS nonce,
@@ -47,6 +47,8 @@ SELECT is(t.resigned(k), want, what) FROM t.known k0, LATERAL (VALUES
 SELECT is((SELECT string_agg(DISTINCT t.resigned(c.changed), ' ') FROM t.known k, generate_series(length(cipher) - 20, length(cipher) - 3) i, LATERAL (SELECT ROW(token, key, receiver, signature, at, nonce,
     overlay(cipher PLACING CASE substr(cipher, i, 1) WHEN 'A' THEN 'B' ELSE 'A' END FROM i))::t.known AS changed) c), 'padding', 'who changes the last block meets the padding');
 
+-- One block of 16 bytes of 32 each: its padding would begin before it (valgrind would tell who reads there).
+SELECT is((SELECT t.resigned(ROW(token, key, receiver, signature, at, nonce, 'S/m2zVyYxCq6EHtPNkwV3A==')::t.known) FROM t.known), 'padding', 'a padding longer than the text');
 -- There and back: every length through three rounds of the padding, any text, receivers of any length.
 SELECT is((SELECT count(*) FROM t.known k, generate_series(0, 100) n, (VALUES (''), ('r'), ('ww0123456789abcdef')) r (receiver),
     LATERAL (SELECT cdp_internal.known_callback_seal(k.key, r.receiver, decode(md5(n::text), 'hex'), CASE WHEN n % 2 = 0 THEN repeat('x', n) ELSE repeat('微', n) END)) s (cipher),
