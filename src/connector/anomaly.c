@@ -262,12 +262,12 @@ learn_counts(Work *w, int at, double *share, double *exposure)
 static double
 tail(double events, double exposure, double total, double before, double bundle, bool upper)
 {
-	double		shape = total / bundle + 0.5;
+	double		shape = Min(total / bundle + 0.5, CDP_LARGEST_SHAPE);
 	double		p = before / (before + exposure);
 
 	if (upper)
-		return events <= 0 ? 1 : cdp_beta_cdf(1 - p, events / bundle, shape, false);
-	return cdp_beta_cdf(p, shape, events / bundle + 1, false);
+		return events <= 0 ? 1 : cdp_beta_cdf(1 - p, Min(events / bundle, CDP_LARGEST_SHAPE), shape, false);
+	return cdp_beta_cdf(p, shape, Min(events / bundle + 1, CDP_LARGEST_SHAPE), false);
 }
 
 /* The dispersion of counts that the usual error tells, less what the forecast's own error adds to it. */

@@ -21,6 +21,10 @@
 
 #define FIRST_ROOM 64
 
+/* Sums and slopes of so many days stay numbers. */
+#define MOST_COUNT 1e15
+#define MOST_NUMBER 1e150
+
 /* In the order of CdpDayState; the last one says it another way. */
 static const char *const state_words[] = {"final", "restated", "provisional", "suspect_zero", "missing", "unavailable"};
 
@@ -117,6 +121,11 @@ cdp_days_add(PG_FUNCTION_ARGS)
 				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 				 errmsg("value %g of a day is %s", p->value, p->value < 0 && !isinf(p->value) ? "below 0" : "no number"),
 				 p->value < 0 && !isinf(p->value) ? errhint("Values that are no counts are judged with cdp.anomaly_options(transform => 'none', floor => ...).") : 0));
+	else if (fabs(p->value) > (days->options.transform == CDP_TRANSFORM_ANSCOMBE ? MOST_COUNT : MOST_NUMBER))
+		ereport(ERROR,
+				(errcode(ERRCODE_NUMERIC_VALUE_OUT_OF_RANGE),
+				 errmsg("value %g of a day is too large", p->value),
+				 errdetail("Counts go up to %g, other numbers to %g.", MOST_COUNT, MOST_NUMBER)));
 	else if (p->state == CDP_DAY_MISSING)
 		p->value = NAN;
 	PG_RETURN_POINTER(days);

@@ -1,6 +1,6 @@
 -- Judgements of daily values: what must come out of series that a reader can check, states, gaps, and bad input.
 BEGIN;
-SELECT plan(56);
+SELECT plan(57);
 SET LOCAL client_min_messages = error;
 CREATE SCHEMA t;
 -- 100 on working days, 150 at weekends, for twelve weeks from Thursday, 1 January 2026.
@@ -63,6 +63,7 @@ SELECT is((SELECT cdp.anomaly_pass(day, value, true, NULL) FROM t.week WHERE fal
 SELECT is((SELECT cdp.anomaly_pass(d, 1, true, NULL) FROM unnest('{infinity,-infinity,NULL}'::date[]) d), '{}', 'rows without a finite day are left out');
 SELECT throws_like($$SELECT cdp.anomaly_pass(day, 1, true, NULL) FROM (SELECT day FROM t.week UNION ALL SELECT date '2026-02-03') d$$, '%two values of one day%', 'two values of one day');
 SELECT throws_like($$SELECT cdp.anomaly_pass('2026-01-01', v, true, NULL) FROM unnest('{-1}'::float8[]) v$$, '%value -1 of a day is below 0%', 'a count below 0');
+SELECT throws_ok($$SELECT cdp.anomaly_pass('2026-01-01', 1e16, true, NULL)$$, '22003', NULL, 'a count too large to be one');
 SELECT throws_ok($$SELECT cdp.anomaly_pass('2026-01-01', 'NaN', true, NULL)$$, '22023', NULL, 'no number');
 SELECT throws_like($$SELECT cdp.anomaly_pass('2026-01-01', 1, 'finl'::text, NULL)$$, '%unknown state "finl"%', 'an unknown state');
 SELECT throws_like($$SELECT cdp.anomaly_pass('2026-01-01', 1, true, '{"treshold": 3}')$$, '%unknown anomaly option "treshold"%', 'an unknown option');
