@@ -11,7 +11,7 @@ RETURNS record
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1000
 AS 'MODULE_PATHNAME', 'cdp_decode_body';
 COMMENT ON FUNCTION cdp_internal.decode_body(bytea) IS
-'The JSON of a body as it came. scrubbed counts what jsonb would refuse and what was replaced: a byte order mark goes; in texts, raw tabs and ends of line become \t, \r, \n, other raw control characters, \u0000, halves of surrogate pairs and bytes that are no UTF-8 become U+FFFD. Numbers keep all their digits. problem: why it is no JSON (place, never content), more than 32 MiB, nested more than 128 deep, a number of more than 1,000 digits or with an exponent beyond 1,000; then doc is NULL. NULL for NULL.';
+'The JSON of a body as it came. scrubbed counts what jsonb would refuse and what was replaced: a byte order mark goes; in texts, raw tabs and ends of line become \t, \r, \n, other raw control characters, \u0000, halves of surrogate pairs and bytes that are no UTF-8 become U+FFFD. Numbers keep all their digits. problem: why it is no JSON (place, never content), more than 32 MiB, nested more than 128 deep, a number of more than 1,000 digits or with an exponent beyond 1,000; then doc is NULL. NULL for NULL. Errors: 0A000 in a database that is not UTF8, as for all steps of a pull.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.connector_decode(manifest jsonb, stream text, body bytea, OUT doc jsonb, OUT scrubbed bigint, OUT problem text)
 RETURNS record
@@ -38,13 +38,13 @@ AS 'MODULE_PATHNAME', 'cdp_connector_hosts';
 COMMENT ON FUNCTION cdp_internal.connector_hosts(jsonb) IS
 'The hosts that a manifest names, host or host:port, lower case; those that come from the configuration are not among them. NULL for NULL. Errors: 22023 bad manifest.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.connector_verdict(manifest jsonb, stream text, status integer, headers jsonb, body jsonb, as_of timestamptz,
+CREATE OR REPLACE FUNCTION cdp_internal.connector_verdict(manifest jsonb, stream text, status integer, headers jsonb, body jsonb, as_of timestamptz, parked integer DEFAULT 0,
   OUT verb text, OUT code text, OUT rule text, OUT max_tries integer, OUT until text, OUT wait_s integer, OUT until_at timestamptz, OUT note text)
 RETURNS record
 LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE COST 1000
 AS 'MODULE_PATHNAME', 'cdp_connector_verdict';
-COMMENT ON FUNCTION cdp_internal.connector_verdict(jsonb, text, integer, jsonb, jsonb, timestamptz) IS
-'What to do about an answer. verb: ok, or not_ready (data are not there yet), retry, reauth_once (fetch a new token, once), park (the stream waits), slow (fewer calls at once), split (smaller window or partition), skip_partition, config (somebody has to look), ignore, fail. Rules of the stream go before those of the connector, the first that fits counts, rule is its path; without a rule the HTTP status decides: 408, 425, 429 and 5xx retry, 401 and 403 config, else fail. code: that of the body, or of the header that ok names. headers: an object, names in any case; body NULL: it could not be read, then the code of the header counts, and a good status without a code is retried. wait_s: seconds until the next call, by the header that the rule honors (seconds, Unix time or HTTP date), its wait_s, or its until (window: the shortest quota; day: the midnight of the manifest''s zone), at most 31 days; of retry it is the first wait, to be doubled. until_at: as_of plus that. max_tries: of retry and slow. NULL for a NULL manifest, stream, status or as_of. Errors: 22023 bad manifest, unknown stream, infinite as_of.';
+COMMENT ON FUNCTION cdp_internal.connector_verdict(jsonb, text, integer, jsonb, jsonb, timestamptz, integer) IS
+'What to do about an answer. verb: ok, or not_ready (data are not there yet), retry, reauth_once (fetch a new token, once), park (the stream waits), slow (fewer calls at once), split (smaller window or partition), skip_partition, config (somebody has to look), ignore, fail. Rules of the stream go before those of the connector, the first that fits counts, rule is its path; without a rule the HTTP status decides: 408, 425, 429 and 5xx retry, 401 and 403 config (401 is reauth_once where auth has a token), else fail. code: that of the body, or of the header that ok names. headers: an object, names in any case; body NULL: it could not be read, then the code of the header counts, and a good status without a code is retried. wait_s: seconds until the next call, by the header that the rule honors (seconds, Unix time or HTTP date), its wait_s, or its until (window: the shortest quota, and after parked times in a row that did not help the next longer one, in the end the day; day: the midnight of the manifest''s zone), at most 31 days; of retry it is the first wait, to be doubled. until_at: as_of plus that. max_tries: of retry and slow. NULL for a NULL manifest, stream, status, as_of or parked. Errors: 22023 bad manifest, unknown stream, infinite as_of.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.connector_page(manifest jsonb, stream text, body jsonb, state jsonb, OUT n integer, OUT record_key text, OUT ref_date date, OUT payload jsonb, OUT problem text)
 RETURNS SETOF record
@@ -53,15 +53,15 @@ AS 'MODULE_PATHNAME', 'cdp_connector_page';
 COMMENT ON FUNCTION cdp_internal.connector_page(jsonb, text, jsonb, jsonb) IS
 'The records of a page, numbered in its order from 1; those that skip names are left out, texts that unpack names are the JSON that they hold. record_key: the text of the one field of key, or several as a JSON list in which a missing one is null; without key, or above 800 bytes, sha256: and a digest of it. ref_date: the day in the zone of the manifest. problem: no_key (all fields of the key are missing), no_ref_date; NULL when there is none. state as of cdp_internal.connector_request(). No row for NULL. Errors: 22023 bad manifest, unknown stream; 54000 more than 100,000 records.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.connector_zeros(manifest jsonb, stream text, body jsonb, state jsonb) RETURNS boolean
-LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1000
+CREATE OR REPLACE FUNCTION cdp_internal.connector_zeros(manifest jsonb, stream text, body jsonb, state jsonb) RETURNS SETOF date
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1000 ROWS 1
 AS 'MODULE_PATHNAME', 'cdp_connector_zeros';
 COMMENT ON FUNCTION cdp_internal.connector_zeros(jsonb, text, jsonb, jsonb) IS
-'Whether every metric of every record of a page is missing, null, 0 or a dash: then a vendor may not have counted yet. NULL where the stream has no not_ready.all_zero, for a page without records, or for NULL. Errors: 22023 bad manifest, unknown stream.';
+'The days of a page on which every metric of every record is missing, null, 0 or a dash: then a vendor may not have counted yet. No row where the stream has no not_ready.all_zero, or for NULL; records without a day do not count. Errors: 22023 bad manifest, unknown stream.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.connector_next(manifest jsonb, stream text, body jsonb, headers jsonb, state jsonb, OUT next jsonb, OUT done boolean, OUT records integer, OUT problem text)
 RETURNS record
 LANGUAGE c IMMUTABLE CALLED ON NULL INPUT PARALLEL SAFE COST 1000
 AS 'MODULE_PATHNAME', 'cdp_connector_next';
 COMMENT ON FUNCTION cdp_internal.connector_next(jsonb, text, jsonb, jsonb, jsonb) IS
-'What comes after a page that was asked with state. done: it was the last. next: the state with the next cursor; when it is done, without a cursor, but where the manifest says keep with the last one, from which the next pull goes on. records: how many the page had, also those that skip leaves out. problem: the cursor does not move, or the next page is of another host; then next is NULL and done true. Addresses of next pages are kept as path and query without what auth puts into them. NULL for a NULL manifest, stream, body or state. Errors: 22023 bad manifest, unknown stream, a state that lacks something.';
+'What comes after a page that was asked with state. done: it was the last. next: the state with the next cursor (and page_digest and pages, by which a pull without end is seen); when it is done, without a cursor, but where the manifest says keep with the last one, from which the next pull goes on. records: how many the page had, also those that skip leaves out. problem: the cursor does not move, the page has the records of the page before, it says that there is more and nothing asks for it, a pull has more than 100,000 pages, or the next page is of another host; then next is NULL and done true. Addresses of next pages are kept as path and query without what auth puts into them. NULL for a NULL manifest, stream, body or state. Errors: 22023 bad manifest, unknown stream, a state that lacks something.';

@@ -24,7 +24,8 @@ RETURN $manifest${
     {"code": 50002, "do": "skip_partition", "note": "user limited"},
     {"code": [61501, 10020004], "do": "split", "note": "window too long"},
     {"code": 61503, "do": "not_ready", "note": "the data are not there yet"},
-    {"code": [41001, 61500], "do": "fail", "note": "no token, or dates written otherwise"},
+    {"code": 61500, "do": "config", "note": "dates written otherwise"},
+    {"code": 41001, "do": "fail", "note": "no token was sent"},
     {"http": 429, "do": "retry", "max": 3, "honor": "retry-after"},
     {"http": "5xx", "do": "retry", "max": 3, "honor": "retry-after"}
   ]$errors$::jsonb) || own;
@@ -177,6 +178,7 @@ RETURN cdp_internal.connector_wechat($manifest${
     "dashboard_lives": {"title": "Lives that have a dashboard", "method": "POST", "path": "/channels/livedashboard/getlivelist",
       "body": {"ds": "$window.from"},
       "window": {"unit": "day", "max_days": 1, "lookback_days": 1, "final_after_days": 1, "format": "yyyymmdd_number"},
+      "cursor": {"kind": "none", "more": "$.has_more"},
       "records": "$.live_items[*]", "key": ["export_id"], "ref_date": "$window.from"},
     "dashboard": {"title": "Dashboard of a live", "method": "POST", "path": "/channels/livedashboard/getlivedata",
       "partition": {"from": "dashboard_lives", "value": "export_id"},
@@ -186,7 +188,7 @@ RETURN cdp_internal.connector_wechat($manifest${
   }
 }$manifest$, 'reauth_once');
 COMMENT ON FUNCTION cdp_internal.connector_wechat_channels() IS
-'The built-in manifest wechat_channels. Left out, for their facts are not certain: more pages of the list of dashboards, the meaning of the values within one.';
+'The built-in manifest wechat_channels. Left out, for their facts are not certain: how more pages of the list of dashboards are asked (a list that says that there are more is told to be cut off), the meaning of the values within one.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.connector_channels_shop() RETURNS jsonb
 LANGUAGE sql IMMUTABLE PARALLEL SAFE

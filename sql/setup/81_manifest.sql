@@ -3,8 +3,8 @@
 -- step: connector
 CREATE TABLE IF NOT EXISTS cdp_data.connector (
   connector text COLLATE "C" NOT NULL CONSTRAINT connector_pkey PRIMARY KEY CHECK (connector ~ '^[a-z][a-z0-9_]{0,62}$'),
-  manifest jsonb NOT NULL CHECK (manifest ->> 'connector' = connector AND coalesce(manifest ->> 'version', '') ~ '^[1-9][0-9]{0,6}$' AND jsonb_typeof(manifest -> 'streams') = 'object'
-    AND coalesce(manifest ->> 'example', 'true') IN ('true', 'false')),
+  manifest jsonb NOT NULL CHECK (coalesce(manifest ->> 'connector' = connector AND coalesce(manifest ->> 'version', '') ~ '^[1-9][0-9]{0,6}$' AND jsonb_typeof(manifest -> 'streams') = 'object'
+    AND coalesce(manifest ->> 'example', 'true') IN ('true', 'false'), false)),
   created_at timestamptz NOT NULL DEFAULT now(),
   changed_at timestamptz NOT NULL DEFAULT now(),
   changed_by text NOT NULL DEFAULT session_user

@@ -25,7 +25,7 @@ WORDS(responses, "json", "ndjson", "csv");
 WORDS(units, "day");
 WORDS(ends, "last_day", "last_second", "next_day");
 WORDS(formats, "epoch", "epoch_ms", "date", "yyyymmdd", "yyyymmdd_number", "iso", "datetime");
-WORDS(cursor_kinds, "token", "offset", "page", "link", "url");
+WORDS(cursor_kinds, "none", "token", "offset", "page", "link", "url");
 WORDS(cursor_ends, "empty_value", "empty_page");
 WORDS(metric_kinds, "sum", "gauge", "ratio");
 WORDS(standards, "impressions", "reach", "clicks", "spend", "views", "viewers", "likes", "comments", "shares", "saves", "messages", "conversations",

@@ -48,6 +48,7 @@ typedef struct ManifestCheck
 	const JsonbContainer *streams;
 	const JsonbContainer *stream;	/* the one that is being read, or NULL */
 	const char *stream_name;
+	bool		in_each;		/* within $each: a chunk is one value there */
 } ManifestCheck;
 
 /* Where the value of a path begins. */

@@ -181,6 +181,8 @@ read_path(ManifestCheck *c, const GrammarRule *rule, const JsonbValue *v, const 
 		cdp_manifest_problem(c, path, "bad_path", NULL, "%s is no path: %s", cdp_rule_quote(text), why);
 	else if (of_record && p.root == PATH_DOCUMENT && !rule->min)
 		cdp_manifest_problem(c, path, "bad_path", "Only key and ref_date can be taken from the page: records are kept without it.", "%s leads to the page, and a record is read without it", cdp_rule_quote(text));
+	else if (p.root == PATH_PARTITION && p.n == 0 && cdp_manifest_whole(cdp_manifest_object(c->stream, "partition"), "chunk", 1) > 1)
+		cdp_manifest_problem(c, path, "conflict", "Take a field of the record.", "a record of a chunk does not tell which partition it is of");
 	else if (p.root == PATH_CONFIG || p.root == PATH_PARTITION || p.root == PATH_WINDOW_FROM || p.root == PATH_WINDOW_TO)
 		cdp_manifest_check_template(c, text, path, p.root == PATH_PARTITION && p.n > 1 ? 0 : VARS_REQUEST);
 }

@@ -114,6 +114,35 @@ dashed(const char *text)
 	return psprintf("%.4s-%.2s-%.2s", text, text + 4, text + 6);
 }
 
+/* A moment of ISO 8601 in the form that is read: offsets with a colon, six decimals at most, T and Z as capitals. */
+static const char *
+iso_form(const char *text)
+{
+	StringInfoData out;
+	size_t		len = strlen(text);
+	int			decimals = -1;
+
+	if (len > 40 || len < 19)
+		return text;
+	initStringInfo(&out);
+	for (const char *p = text; *p != '\0'; p++)
+	{
+		if (decimals >= 0 && *p >= '0' && *p <= '9' && ++decimals > 6)
+			continue;
+		if (*p == '.')
+			decimals = 0;
+		else if (*p < '0' || *p > '9')
+			decimals = -1;
+		appendStringInfoChar(&out, *p == 't' && p - text == 10 ? 'T' : *p == 'z' && p[1] == '\0' ? 'Z' : *p);
+		if (p - text > 18 && (*p == '+' || *p == '-') && strspn(p + 1, "0123456789") == 4 && p[5] == '\0')
+		{
+			appendStringInfo(&out, "%.2s:%s", p + 1, p + 3);
+			break;
+		}
+	}
+	return out.data;
+}
+
 /* Reads a moment as an answer writes it; false when it is none. */
 bool
 cdp_manifest_read_moment(const char *text, TimeFormat format, pg_tz *zone, TimestampTz *at)
@@ -128,6 +157,6 @@ cdp_manifest_read_moment(const char *text, TimeFormat format, pg_tz *zone, Times
 			text = dashed(text);
 			return text != NULL && cdp_rule_read_moment(text, zone, at);
 		default:
-			return cdp_rule_read_moment(text, zone, at);
+			return cdp_rule_read_moment(iso_form(text), zone, at);
 	}
 }

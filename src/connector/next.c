@@ -13,6 +13,8 @@
 
 CDP_FUNCTION(cdp_connector_next);
 
+#define MOST_PAGES 100000
+
 /* A page, and what was found out about what comes after it. */
 typedef struct NextPage
 {
@@ -25,6 +27,9 @@ typedef struct NextPage
 	bool		done;
 	const char *problem;
 	JsonbValue	value;			/* the next cursor; jbvNull: none */
+	ManifestRecords all;
+	char	   *digest;			/* of them */
+	int64		pages;			/* of this pull, so far */
 } NextPage;
 
 /* Whether a value says yes: anything but null, false, 0 and an empty text, also as text. */
@@ -101,7 +106,7 @@ next_token(NextPage *p)
 
 	if (value_of(p, "take", &v) && v.type != jbvBinary)
 		text = cdp_manifest_scalar_text(&v);
-	if (text != NULL && *text != '\0')
+	if (text != NULL && *text != '\0' && v.type != jbvBool && !(v.type == jbvNumeric && strcmp(text, "0") == 0))
 		p->value = v;
 	p->done = more == 0 || p->value.type == jbvNull
 		|| (strcmp(cdp_manifest_text(p->cursor, "end", "empty_value"), "empty_page") == 0 && p->records == 0);
@@ -140,16 +145,47 @@ next_number(NextPage *p, bool pages)
 	set_number(p, next);
 }
 
-/* Whether a parameter of an address is one in which auth puts a token or secret. */
+/* The name of a parameter of an address, decoded: %5B is [, and + a blank. */
+static char *
+parameter_name(const char *pair, size_t len)
+{
+	size_t		n = strcspn(pair, "=") < len ? strcspn(pair, "=") : len;
+	char	   *name = palloc(n + 1);
+	char	   *to = name;
+
+	for (size_t i = 0; i < n; i++)
+	{
+		char		digits[3] = {0};
+
+		if (pair[i] == '%' && i + 2 < n && isxdigit((unsigned char) pair[i + 1]) && isxdigit((unsigned char) pair[i + 2]))
+		{
+			memcpy(digits, pair + i + 1, 2);
+			*to++ = (char) strtol(digits, NULL, 16);
+			i += 2;
+		}
+		else
+			*to++ = pair[i] == '+' ? ' ' : pair[i];
+	}
+	*to = '\0';
+	return name;
+}
+
+/* Whether a parameter of an address is one in which auth puts something. */
 static bool
 of_auth(const Manifest *m, const char *pair, size_t len)
 {
+	static const char *const places[] = {"inject", "signature", "timestamp", "nonce"};
 	const JsonbContainer *auth = cdp_manifest_object(m->root, "auth");
-	const char *token = cdp_manifest_text(cdp_manifest_object(auth, "inject"), "query", NULL);
-	const JsonbContainer *query = cdp_manifest_object(auth, "query");
-	char	   *name = pnstrdup(pair, strcspn(pair, "=") < len ? strcspn(pair, "=") : len);
+	char	   *name = parameter_name(pair, len);
 
-	return (token != NULL && strcmp(name, token) == 0) || cdp_manifest_get(query, name) != NULL || strcmp(name, "access_token") == 0;
+	for (int i = 0; i < lengthof(places); i++)
+	{
+		const char *put = cdp_manifest_text(cdp_manifest_object(auth, places[i]), "query", NULL);
+
+		if (put != NULL && strcmp(name, put) == 0)
+			return true;
+	}
+	return cdp_manifest_get(cdp_manifest_object(auth, "query"), name) != NULL || strcmp(name, "access_token") == 0;
 }
 
 /* Path and query of an address without what auth puts into it: a token in a cursor would be stored. */
@@ -248,6 +284,27 @@ next_link(const NextPage *p)
 	return NULL;
 }
 
+/* Notes that a pull does not move: the records of the page before, or more pages than there can be. */
+static void
+check_moves(NextPage *p)
+{
+	StringInfoData all;
+	const char *before = cdp_manifest_text(p->m->state, "page_digest", NULL);
+
+	initStringInfo(&all);
+	for (int i = 0; i < p->all.n; i++)
+	{
+		appendStringInfoString(&all, cdp_record_key(p->c, NULL, &p->all.value[i]));
+		appendStringInfoChar(&all, ' ');
+	}
+	p->digest = cdp_record_digest(all.data);
+	p->pages = cdp_manifest_whole(p->m->state, "pages", 0) + 1;
+	if (p->pages > MOST_PAGES)
+		p->problem = psprintf("a pull has more than %d pages", MOST_PAGES);
+	else if (p->all.n > 0 && before != NULL && strcmp(before, p->digest) == 0)
+		p->problem = "the page has the records of the page before";
+}
+
 /* Finds out what comes after a page. */
 static void
 find_next(NextPage *p)
@@ -256,8 +313,12 @@ find_next(NextPage *p)
 	JsonbValue	v;
 
 	p->value.type = jbvNull;
-	if (p->cursor == NULL)
+	if (p->cursor == NULL || strcmp(kind, "none") == 0)
+	{
 		p->done = true;
+		if (p->cursor != NULL && says_more(p) == 1)
+			p->problem = "the page says that there is more and nothing asks for it";
+	}
 	else if (strcmp(kind, "token") == 0)
 		next_token(p);
 	else if (strcmp(kind, "offset") == 0 || strcmp(kind, "page") == 0)
@@ -266,6 +327,8 @@ find_next(NextPage *p)
 		next_address(p, next_link(p));
 	else
 		next_address(p, value_of(p, "take", &v) && v.type == jbvString ? cdp_rule_string(&v) : NULL);
+	if (p->problem == NULL && !p->done)
+		check_moves(p);
 	if (p->problem != NULL)
 		p->done = true;
 }
@@ -283,10 +346,19 @@ next_state(const NextPage *p)
 	key = cdp_rule_keys(p->m->state, &n);
 	pushJsonbValue(&state, WJB_BEGIN_OBJECT, NULL);
 	for (int i = 0; i < n; i++)
-		if (strcmp(key[i], "cursor") != 0)
+		if (strcmp(key[i], "cursor") != 0 && strcmp(key[i], "page_digest") != 0 && strcmp(key[i], "pages") != 0)
 			cdp_request_push(&state, key[i], cdp_rule_get(p->m->state, key[i]));
 	if ((!p->done || keep) && value.type != jbvNull)
 		cdp_request_push(&state, "cursor", &value);
+	if (!p->done)
+	{
+		JsonbValue	pages;
+
+		pages.type = jbvNumeric;
+		pages.val.numeric = DatumGetNumeric(DirectFunctionCall1(int8_numeric, Int64GetDatum(p->pages)));
+		cdp_request_push_text(&state, "page_digest", p->digest);
+		cdp_request_push(&state, "pages", &pages);
+	}
 	return JsonbValueToJsonb(pushJsonbValue(&state, WJB_END_OBJECT, NULL));
 }
 
@@ -295,7 +367,6 @@ Datum
 cdp_connector_next(PG_FUNCTION_ARGS)
 {
 	NextPage	p = {0};
-	ManifestRecords all = {0};
 	TupleDesc	desc;
 	Datum		values[4];
 	bool		nulls[4] = {false};
@@ -309,8 +380,8 @@ cdp_connector_next(PG_FUNCTION_ARGS)
 	p.sent = cdp_request_values(p.m);
 	if (!PG_ARGISNULL(3) && JB_ROOT_IS_OBJECT(PG_GETARG_JSONB_P(3)))
 		p.headers = &PG_GETARG_JSONB_P(3)->root;
-	cdp_record_list(p.c, &p.c->page, &all);
-	p.records = all.n;
+	cdp_record_list(p.c, &p.c->page, &p.all);
+	p.records = p.all.n;
 	find_next(&p);
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
 		elog(ERROR, "return type must be a row type");

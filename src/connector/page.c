@@ -109,35 +109,70 @@ nothing(const JsonbValue *v)
 	return text == NULL || *text == '\0' || strcmp(text, "-") == 0 || strspn(text, "0.") == strlen(text);
 }
 
-/* Whether every metric of every record of a page is nothing; NULL where the stream does not ask, or there are no records. */
+/* A day of a page, and whether one of its metrics is something. */
+typedef struct DaySeen
+{
+	int			day;
+	bool		something;
+} DaySeen;
+
+/* Orders days, and on a day those with something before the others. */
+static int
+compare_days(const void *a, const void *b)
+{
+	const DaySeen *x = a,
+			   *y = b;
+
+	return x->day != y->day ? (x->day < y->day ? -1 : 1) : (int) y->something - (int) x->something;
+}
+
+/* One row for each day of a page on which every metric of every record is nothing, as cdp_internal.connector_zeros tells. */
 Datum
 cdp_connector_zeros(PG_FUNCTION_ARGS)
 {
+	ReturnSetInfo *rsinfo = (ReturnSetInfo *) fcinfo->resultinfo;
 	const Manifest *m = cdp_manifest_open(fcinfo, PG_GETARG_JSONB_P(0), text_to_cstring(PG_GETARG_TEXT_PP(1)), PG_GETARG_JSONB_P(3));
 	RecordContext *c = cdp_record_context(m, PG_GETARG_JSONB_P(2));
 	const JsonbContainer *metrics = cdp_manifest_object(m->stream, "metrics");
+	JsonbValue *dated = cdp_manifest_get(m->stream, "ref_date");
+	RecordField *day_field = dated == NULL ? NULL : cdp_record_time_field(dated, TIME_DATE);
 	ManifestRecords all = {0};
+	ManifestPath **path;
+	DaySeen    *seen;
 	const char **name;
-	int			n;
+	int			n,
+				days = 0;
 
-	if (metrics == NULL || !cdp_manifest_true(cdp_manifest_object(m->stream, "not_ready"), "all_zero", false))
-		PG_RETURN_NULL();
+	InitMaterializedSRF(fcinfo, MAT_SRF_USE_EXPECTED_DESC);
+	if (metrics == NULL || day_field == NULL || !cdp_manifest_true(cdp_manifest_object(m->stream, "not_ready"), "all_zero", false))
+		return (Datum) 0;
 	name = cdp_rule_keys(metrics, &n);
-	cdp_record_list(c, &c->page, &all);
-	if (all.n == 0)
-		PG_RETURN_NULL();
+	path = palloc(sizeof(ManifestPath *) * Max(n, 1));
 	for (int k = 0; k < n; k++)
+		path[k] = cdp_manifest_path(cdp_manifest_text(cdp_manifest_object(metrics, name[k]), "path", name[k]), true);
+	cdp_record_list(c, &c->page, &all);
+	seen = palloc(sizeof(DaySeen) * Max(all.n, 1));
+	for (int i = 0; i < all.n; i++)
 	{
-		ManifestPath *path = cdp_manifest_path(cdp_manifest_text(cdp_manifest_object(metrics, name[k]), "path", name[k]), true);
+		DaySeen    *s = &seen[days];
+		JsonbValue	v;
 
-		for (int i = 0; i < all.n; i++)
-		{
-			JsonbValue	v;
-
-			CHECK_FOR_INTERRUPTS();
-			if (cdp_record_value(c, path, &all.value[i], &v) && !nothing(&v))
-				PG_RETURN_BOOL(false);
-		}
+		CHECK_FOR_INTERRUPTS();
+		if (!cdp_record_day(c, day_field, &all.value[i], &s->day))
+			continue;
+		days++;
+		s->something = false;
+		for (int k = 0; k < n && !s->something; k++)
+			s->something = cdp_record_value(c, path[k], &all.value[i], &v) && !nothing(&v);
 	}
-	PG_RETURN_BOOL(true);
+	qsort(seen, days, sizeof(DaySeen), compare_days);
+	for (int i = 0; i < days; i++)
+	{
+		Datum		value = DateADTGetDatum(seen[i].day);
+		bool		isnull = false;
+
+		if (!seen[i].something && (i == 0 || seen[i - 1].day != seen[i].day))
+			tuplestore_putvalues(rsinfo->setResult, rsinfo->setDesc, &value, &isnull);
+	}
+	return (Datum) 0;
 }

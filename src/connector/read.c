@@ -4,6 +4,7 @@
  */
 #include "connector/manifest.h"
 
+#include "connector/scrub.h"
 #include "segment/rule/rule.h"
 #include "utils/fmgrprotos.h"
 
@@ -143,6 +144,7 @@ cdp_manifest_open(FunctionCallInfo fcinfo, const Jsonb *manifest, const char *st
 {
 	Manifest   *m = palloc0(sizeof(Manifest));
 
+	cdp_scrub_require_utf8();
 	require_good(fcinfo, manifest);
 	m->root = &manifest->root;
 	m->zone = cdp_rule_zone(cdp_manifest_text(m->root, "tz", "UTC"));

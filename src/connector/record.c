@@ -178,8 +178,8 @@ any_text(const JsonbValue *v)
 }
 
 /* SHA-256 of a text, in hexadecimal. */
-static char *
-digest(const char *text)
+char *
+cdp_record_digest(const char *text)
 {
 	Datum		sum = DirectFunctionCall1(sha256_bytea, PointerGetDatum(cstring_to_text(text)));
 	bytea	   *bytes = DatumGetByteaPP(sum);
@@ -202,7 +202,7 @@ cdp_record_key(const RecordContext *c, const JsonbContainer *fields, const Jsonb
 	StringInfoData all;
 
 	if (n == 0)
-		return digest(any_text(record) == NULL ? "null" : any_text(record));
+		return cdp_record_digest(any_text(record) == NULL ? "null" : any_text(record));
 	initStringInfo(&all);
 	for (int i = 0; i < n; i++)
 	{
@@ -223,5 +223,5 @@ cdp_record_key(const RecordContext *c, const JsonbContainer *fields, const Jsonb
 		return NULL;
 	if (n > 1)
 		text = all.data;
-	return strlen(text) > KEY_MAX_BYTES || *text == '\0' ? digest(text) : pstrdup(text);
+	return strlen(text) > KEY_MAX_BYTES || *text == '\0' ? cdp_record_digest(text) : pstrdup(text);
 }

@@ -37,6 +37,7 @@ extern RecordField *cdp_record_field(const JsonbValue *declared, bool constant);
 extern bool cdp_record_fits(const RecordContext *c, const JsonbContainer *of, const char *key, const JsonbValue *record, bool any);
 extern void cdp_record_list(const RecordContext *c, const JsonbValue *page, ManifestRecords *out);
 extern char *cdp_record_key(const RecordContext *c, const JsonbContainer *fields, const JsonbValue *record);
+extern char *cdp_record_digest(const char *text);
 extern Jsonb *cdp_record_jsonb(const JsonbValue *v);
 
 #endif							/* CDP_CONNECTOR_RECORD_H */

@@ -230,6 +230,29 @@ check_partition(ManifestCheck *c, const char *path)
 	}
 }
 
+/* The way to the place of a cursor in the body leads through objects only. */
+static void
+check_way(ManifestCheck *c, const char *send, const char *path)
+{
+	JsonbValue *v = cdp_manifest_get(c->stream, "body");
+	ManifestPath place;
+	const char *why;
+
+	if (!cdp_manifest_path_parse(send, true, &place, &why) || (v != NULL && v->type != jbvBinary))
+		return;
+	for (int i = 0; i < place.n && v != NULL; i++)
+	{
+		const JsonbContainer *object = cdp_rule_object(v);
+
+		if (object == NULL || has(object, "$each"))
+		{
+			cdp_manifest_problem(c, path, "conflict", "Let it lead through objects of the body.", "the body has something else on the way to the place of the cursor");
+			return;
+		}
+		v = place.step[i].name == NULL ? NULL : cdp_manifest_get(object, place.step[i].name);
+	}
+}
+
 /* What the grammar knows; other keys are told there. */
 #define CURSOR_KEYS " kind send take start more ending end total pages size keep resumable expires_s "
 
@@ -247,6 +270,7 @@ check_cursor(ManifestCheck *c, const char *path)
 		{"offset", " kind send take start total more end size resumable ", "send size"},
 		{"page", " kind send start total pages more end size resumable ", "send size"},
 		{"link", " kind end size resumable ", ""},
+		{"none", " kind more ending ", ""},
 		{"url", " kind take more end size resumable expires_s ", "take"},
 	};
 	const JsonbContainer *cursor = cdp_manifest_object(c->stream, "cursor");
@@ -279,6 +303,10 @@ check_cursor(ManifestCheck *c, const char *path)
 		cdp_manifest_problem(c, at, "conflict", NULL, "a cursor has more or ending, not both");
 	if (!is(c->stream, "method", "POST") && (strncmp(send, "body.", 5) == 0 || strncmp(send, "form.", 5) == 0))
 		cdp_manifest_problem(c, cdp_manifest_at(at, "send"), "conflict", NULL, "the method is GET: a cursor goes into the query");
+	if (strcmp(kind, "none") == 0 && !has(cursor, "more") && !has(cursor, "ending"))
+		cdp_manifest_problem(c, cdp_manifest_at(at, "more"), "missing_key", NULL, "a cursor of kind none tells how a page says that there is more");
+	if (strncmp(send, "body.", 5) == 0)
+		check_way(c, send + 5, cdp_manifest_at(at, "send"));
 	if ((strncmp(send, "body.", 5) == 0 && has(c->stream, "form")) || (strncmp(send, "form.", 5) == 0 && has(c->stream, "body")))
 		cdp_manifest_problem(c, cdp_manifest_at(at, "send"), "conflict", NULL, "a request has a body or a form, not both");
 }

@@ -281,7 +281,7 @@ push_inject(JsonbParseState **state, const JsonbContainer *inject)
 	const char *prefix = cdp_manifest_text(inject, "prefix", inject == NULL ? "Bearer " : "");
 
 	push_begin(state, query != NULL ? "query" : "headers", WJB_BEGIN_OBJECT);
-	cdp_request_push_text(state, query != NULL ? query : header, query != NULL ? "${token}" : psprintf("%s${token}", prefix));
+	cdp_request_push_text(state, query != NULL ? query : header, query != NULL ? "${token}" : psprintf("%s${token}", cdp_request_literal(prefix)));
 	pushJsonbValue(state, WJB_END_OBJECT, NULL);
 }
 
@@ -295,7 +295,7 @@ push_hmac(const Manifest *m, JsonbParseState **state, const JsonbContainer *auth
 
 	initStringInfo(&all);
 	for (int i = 0; i < JsonContainerSize(message); i++)
-		appendStringInfo(&all, "%s%s", i == 0 ? "" : cdp_request_auth_text(m, cdp_manifest_text(auth, "join", "")),
+		appendStringInfo(&all, "%s%s", i == 0 ? "" : cdp_request_literal(cdp_manifest_text(auth, "join", "")),
 						 cdp_request_auth_text(m, cdp_rule_string(cdp_rule_item(message, i))));
 	push_begin(state, "hmac", WJB_BEGIN_OBJECT);
 	cdp_request_push_text(state, "algorithm", cdp_manifest_text(auth, "algorithm", "sha256"));

@@ -29,6 +29,7 @@ extern bool cdp_request_value(const RequestValues *r, const TemplatePiece *piece
 extern char *cdp_request_text(const RequestValues *r, const char *text, bool in_path);
 extern void cdp_request_tree(const RequestValues *r, JsonbParseState **state, JsonbIteratorToken token, const JsonbValue *v,
 							 const ManifestPath *place, int depth);
+extern char *cdp_request_literal(const char *text);
 extern char *cdp_request_auth_text(const Manifest *m, const char *text);
 extern ManifestUrl cdp_request_base(const Manifest *m, const JsonbContainer *of, const char *where);
 

@@ -383,6 +383,17 @@ cdp_scrub_text(const char *bytes, int64 len, StringInfo out, int64 *scrubbed)
 	*scrubbed += s.scrubbed;
 }
 
+/* Ends the call in a database that cannot hold every letter of an answer. */
+void
+cdp_scrub_require_utf8(void)
+{
+	if (GetDatabaseEncoding() != PG_UTF8)
+		ereport(ERROR,
+				(errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				 errmsg("connectors need a database in UTF8"),
+				 errdetail("The encoding of this one is %s.", GetDatabaseEncodingName())));
+}
+
 /* The jsonb of a body, or NULL with what is wrong. */
 Jsonb *
 cdp_scrub_jsonb(const char *bytes, int64 len, int64 *scrubbed, const char **problem)
@@ -391,6 +402,7 @@ cdp_scrub_jsonb(const char *bytes, int64 len, int64 *scrubbed, const char **prob
 	char	   *text;
 	Jsonb	   *doc;
 
+	cdp_scrub_require_utf8();
 	initStringInfo(&clean);
 	*problem = cdp_scrub_json(bytes, len, &clean, scrubbed);
 	if (*problem != NULL)

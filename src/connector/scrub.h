@@ -26,6 +26,7 @@ typedef struct CsvForm
 	char	  **column;			/* names that stand for those of the header; ncolumns may be 0 */
 } CsvForm;
 
+extern void cdp_scrub_require_utf8(void);
 extern const char *cdp_scrub_json(const char *bytes, int64 len, StringInfo out, int64 *scrubbed);
 extern void cdp_scrub_text(const char *bytes, int64 len, StringInfo out, int64 *scrubbed);
 extern Jsonb *cdp_scrub_jsonb(const char *bytes, int64 len, int64 *scrubbed, const char **problem);

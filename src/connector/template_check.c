@@ -37,6 +37,8 @@ check_stream_variable(ManifestCheck *c, const TemplatePiece *piece, const char *
 	{
 		if (partition == NULL)
 			cdp_manifest_problem(c, path, "unknown_reference", "Give the stream a key partition.", "the stream has no partition");
+		else if (piece->text != NULL && !c->in_each && cdp_manifest_whole(partition, "chunk", 1) > 1)
+			cdp_manifest_problem(c, path, "conflict", "Put it into {\"$each\": ...}, or leave chunk out.", "a chunk of partitions has no %s of its own", cdp_rule_quote(piece->text));
 		else if (piece->text != NULL && fields == NULL)
 			cdp_manifest_problem(c, path, "unknown_reference", "Give the partition the key fields.", "the partition has no fields to take %s from", cdp_rule_quote(piece->text));
 		else if (piece->text != NULL)
@@ -106,6 +108,7 @@ cdp_manifest_check_tree(ManifestCheck *c, const JsonbValue *v, const char *path,
 	{
 		int			n;
 		const char **key = cdp_rule_keys(object, &n);
+		bool		within;
 
 		for (int i = 0; i < n; i++)
 		{
@@ -118,7 +121,10 @@ cdp_manifest_check_tree(ManifestCheck *c, const JsonbValue *v, const char *path,
 			}
 			else if (key[i][0] == '$')
 				cdp_manifest_problem(c, cdp_manifest_at(path, key[i]), "bad_template", NULL, "a key cannot be a variable");
+			within = c->in_each;
+			c->in_each |= strcmp(key[i], "$each") == 0;
 			cdp_manifest_check_tree(c, cdp_rule_get(object, key[i]), cdp_manifest_at(path, key[i]), allowed, depth + 1);
+			c->in_each = within;
 		}
 	}
 	else if (array != NULL)

@@ -359,10 +359,22 @@ append_literal(StringInfo out, const char *text)
 	}
 }
 
+/* A text as a template that means itself. */
+char *
+cdp_request_literal(const char *text)
+{
+	StringInfoData out;
+
+	initStringInfo(&out);
+	append_literal(&out, text);
+	return out.data;
+}
+
 /* A template of auth with its configuration filled in: what is left to fill in is ${secret.name} and ${token}, and $$ is a dollar sign. */
 char *
 cdp_request_auth_text(const Manifest *m, const char *text)
 {
+	static const char *const signed_names[] = {"method", "path", "query", "body", "timestamp", "nonce"};
 	RequestValues r = {m};
 	ManifestTemplate t;
 	const char *hint;
@@ -385,9 +397,9 @@ cdp_request_auth_text(const Manifest *m, const char *text)
 				appendStringInfo(&out, "${secret.%s}", t.piece[i].text);
 				break;
 			default:
-				appendStringInfo(&out, "${%s}", t.piece[i].var == VAR_METHOD ? "method" : t.piece[i].var == VAR_PATH ? "path"
-								 : t.piece[i].var == VAR_QUERY ? "query" : t.piece[i].var == VAR_BODY ? "body"
-								 : t.piece[i].var == VAR_TIMESTAMP ? "timestamp" : "nonce");
+				if (t.piece[i].var < VAR_METHOD)
+					elog(ERROR, "a checked template of auth names what is not there");
+				appendStringInfo(&out, "${%s}", signed_names[t.piece[i].var - VAR_METHOD]);
 		}
 	return out.data;
 }

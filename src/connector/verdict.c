@@ -20,6 +20,7 @@ typedef struct Answer
 {
 	const Manifest *m;
 	int			status;
+	int			parked;			/* times in a row before this one */
 	const JsonbContainer *headers;
 	const JsonbValue *body;		/* or NULL: it could not be read */
 	JsonbValue	code;			/* jbvNull: there is none */
@@ -115,8 +116,12 @@ find_rule(Answer *a, const JsonbContainer *of, const char *path)
 
 /* What to do about an error that no rule tells of: by its status alone. */
 static const char *
-verb_of_status(int status)
+verb_of_status(const Manifest *m, int status)
 {
+	const char *kind = cdp_manifest_text(cdp_manifest_object(m->root, "auth"), "kind", "none");
+
+	if (status == 401 && (strcmp(kind, "login_token") == 0 || strcmp(kind, "oauth_client") == 0))
+		return "reauth_once";
 	if (status == 408 || status == 425 || status == 429 || status >= 500)
 		return "retry";
 	return status == 401 || status == 403 ? "config" : "fail";
@@ -163,9 +168,9 @@ honored_wait(const Answer *a, TimestampTz as_of)
 	return Min((at - as_of + USECS_PER_SEC - 1) / USECS_PER_SEC, MAX_WAIT);
 }
 
-/* The shortest span of the quotas that bind a stream; 60 when there is none. */
+/* The shortest span of the quotas that bind a stream and are longer than this; 0 when there is none. */
 static int64
-shortest_quota(const Manifest *m)
+next_quota(const Manifest *m, int64 than)
 {
 	int64		shortest = 0;
 
@@ -177,10 +182,31 @@ shortest_quota(const Manifest *m)
 		{
 			int64		span = cdp_manifest_span(cdp_manifest_text(cdp_rule_object(cdp_rule_item(quota, k)), "per", ""));
 
-			shortest = shortest == 0 ? span : Min(span, shortest);
+			if (span > than)
+				shortest = shortest == 0 ? span : Min(span, shortest);
 		}
 	}
-	return shortest == 0 ? 60 : shortest;
+	return shortest;
+}
+
+/* Seconds to the next midnight of the zone of the manifest. */
+static int64
+rest_of_day(const Manifest *m, TimestampTz as_of)
+{
+	return (cdp_rule_midnight(cdp_rule_today(as_of, m->zone) + 1, m->zone) - as_of + USECS_PER_SEC - 1) / USECS_PER_SEC;
+}
+
+/* Seconds until a window of calls is over: of the shortest quota, and with each time in a row that this did not help of the next longer one, then of the day. */
+static int64
+window_wait(const Answer *a, TimestampTz as_of)
+{
+	int64		span = next_quota(a->m, 0);
+
+	if (span == 0)
+		span = 60;
+	for (int i = 0; i < a->parked && span > 0; i++)
+		span = next_quota(a->m, span);
+	return span > 0 ? span : rest_of_day(a->m, as_of);
 }
 
 /* Seconds to wait before the next call, -1 when the verb does not wait. */
@@ -204,8 +230,8 @@ wait_of(const Answer *a, const char *verb, const char *until, TimestampTz as_of)
 	if (strcmp(until, "month") == 0)
 		return 30 * SECS_PER_DAY;
 	if (strcmp(until, "day") == 0)
-		return (cdp_rule_midnight(cdp_rule_today(as_of, a->m->zone) + 1, a->m->zone) - as_of + USECS_PER_SEC - 1) / USECS_PER_SEC;
-	return strcmp(until, "window") == 0 ? shortest_quota(a->m) : 60;
+		return rest_of_day(a->m, as_of);
+	return strcmp(until, "window") == 0 ? window_wait(a, as_of) : 60;
 }
 
 /* Whether an answer that is good says itself that its data are not there yet. */
@@ -244,7 +270,7 @@ verb_of(Answer *a)
 		return "retry";
 	if (find_rule(a, a->m->stream, psprintf("streams.%s.errors", a->m->stream_name)) || find_rule(a, a->m->root, "errors"))
 		return cdp_manifest_text(a->rule, "do", "fail");
-	return good ? "fail" : verb_of_status(a->status);
+	return good ? "fail" : verb_of_status(a->m, a->status);
 }
 
 /* What to do about an answer, as cdp_internal.connector_verdict tells. */
@@ -262,11 +288,12 @@ cdp_connector_verdict(PG_FUNCTION_ARGS)
 	Datum		values[8] = {0};
 	bool		nulls[8] = {false};
 
-	for (int i = 0; i < 6; i++)
+	for (int i = 0; i < 7; i++)
 		if (PG_ARGISNULL(i) && i != 3 && i != 4)
 			PG_RETURN_NULL();
 	a.m = cdp_manifest_open(fcinfo, PG_GETARG_JSONB_P(0), text_to_cstring(PG_GETARG_TEXT_PP(1)), NULL);
 	a.status = PG_GETARG_INT32(2);
+	a.parked = Min(PG_GETARG_INT32(6), 100);
 	if (!PG_ARGISNULL(3) && JB_ROOT_IS_OBJECT(PG_GETARG_JSONB_P(3)))
 		a.headers = &PG_GETARG_JSONB_P(3)->root;
 	if (!PG_ARGISNULL(4))

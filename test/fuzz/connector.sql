@@ -76,7 +76,7 @@ BEGIN
             WHEN 7 THEN PERFORM count(t.*::text) FROM cdp_internal.connector_touchpoints(manifest, stream, body, state) t;
             WHEN 8 THEN PERFORM count(t.*::text) FROM cdp_internal.connector_metrics(manifest, stream, body, state) t;
             WHEN 9 THEN PERFORM count(t.*::text) FROM cdp_internal.connector_content(manifest, stream, body, state) t;
-            WHEN 5 THEN PERFORM cdp_internal.connector_zeros(manifest, stream, body, state);
+            WHEN 5 THEN PERFORM count(*) FROM cdp_internal.connector_zeros(manifest, stream, body, state);
             ELSE SELECT n.* INTO answer FROM cdp_internal.connector_next(manifest, stream, body, pg_temp.some_body(2), state) n;
               IF (answer.next IS NULL) <> (answer.problem IS NOT NULL) THEN RAISE EXCEPTION USING ERRCODE = 'XX000', MESSAGE = 'neither a state nor a problem'; END IF;
           END CASE;
