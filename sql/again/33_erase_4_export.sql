@@ -7,7 +7,9 @@ AS $$
 BEGIN
   RETURN QUERY
   SELECT t.name, t.fits,
-    ARRAY(SELECT a.attname FROM pg_attribute a WHERE a.attrelid = to_regclass(t.name) AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum),
+    ARRAY(SELECT a.attname FROM pg_attribute a WHERE a.attrelid = to_regclass(t.name) AND a.attnum > 0 AND NOT a.attisdropped
+        -- Hashes of words by which rows are found say nothing to a person.
+        AND NOT EXISTS (SELECT FROM cdp_data.personal_data p WHERE p.table_name = t.name AND p.column_name = a.attname AND p.subject_kind = 'text' AND a.atttypid = 'bigint[]'::regtype) ORDER BY a.attnum),
     -- In the order of the primary key, else of all columns.
     coalesce((SELECT array_agg(a.attname ORDER BY k.n) FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey::smallint[]) WITH ORDINALITY AS k (attnum, n)
         JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum WHERE i.indrelid = to_regclass(t.name) AND i.indisprimary), '{}')
@@ -18,8 +20,8 @@ BEGIN
         'cdp_internal.outbox_tokens(x.payload, x.dedup_key, x.last_error)')
     ELSE concat_ws(' OR ', cdp_internal.person_where(x.name), (
       -- Content without a key: where the person's identifiers stand in it.
-      SELECT string_agg(format('cdp_internal.content_tokens(x.%I) && $6', a.attname), ' OR ')
-      FROM cdp_data.personal_data p JOIN pg_attribute a ON a.attrelid = to_regclass(p.table_name) AND a.attname = p.column_name AND a.atttypid = 'jsonb'::regtype
+      SELECT string_agg(format(CASE a.atttypid WHEN 'jsonb'::regtype THEN 'cdp_internal.content_tokens(x.%I) && $6' ELSE 'x.%I && $6' END, a.attname), ' OR ')
+      FROM cdp_data.personal_data p JOIN pg_attribute a ON a.attrelid = to_regclass(p.table_name) AND a.attname = p.column_name AND a.atttypid IN ('jsonb'::regtype, 'bigint[]'::regtype)
       WHERE p.table_name = x.name AND p.subject_kind = 'text')) END AS fits
     FROM (SELECT DISTINCT p.table_name AS name FROM cdp_data.personal_data p WHERE p.subject_kind <> 'none' AND to_regclass(p.table_name) IS NOT NULL) x) t
   WHERE t.fits <> '' ORDER BY t.name COLLATE "C";
@@ -99,9 +101,10 @@ BEGIN
   p := cdp_internal.export_person(customer);
   FOR t IN SELECT * FROM cdp_internal.person_tables() LOOP
     n := cdp_internal.person_names(t.table_name, t.columns);
-    EXECUTE format('SELECT jsonb_agg(to_jsonb(x) || jsonb_strip_nulls(jsonb_build_object(%s)) ORDER BY %s) FROM %s x %s WHERE %s', n.adds,
+    EXECUTE format('SELECT jsonb_agg(to_jsonb(x) - $9 || jsonb_strip_nulls(jsonb_build_object(%s)) ORDER BY %s) FROM %s x %s WHERE %s', n.adds,
         coalesce((SELECT string_agg(format('x.%I', k), ', ') FROM unnest(t.key) k), 'x::text'), to_regclass(t.table_name), n.joins, t.fits)
-      INTO rows USING p.customers, p.homes, p.identifiers, p.type_ids, p.vals, p.tokens, p.others, p.others_tokens;
+      INTO rows USING p.customers, p.homes, p.identifiers, p.type_ids, p.vals, p.tokens, p.others, p.others_tokens,
+        ARRAY(SELECT a.attname::text FROM pg_attribute a WHERE a.attrelid = to_regclass(t.table_name) AND a.attnum > 0 AND NOT a.attisdropped AND a.attname <> ALL (t.columns));
     CONTINUE WHEN rows IS NULL;
     names := array_append(names, t.table_name);
     docs := array_append(docs, rows);

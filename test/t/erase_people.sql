@@ -183,3 +183,18 @@ DROP TABLE public.st, public.crm, public.ev, public.cs;
 SELECT cdp.create_referral_campaign('told of it');
 INSERT INTO cdp_data.referral_distribution (referral_campaign_id, customer_id, channel, referral_material_id, variant, state, error, queued_at)
 SELECT (SELECT referral_campaign_id FROM cdp_data.referral_campaign WHERE name = 'told of it'), x, 'email', 900, 'a', 'failed', CASE WHEN x = cdp.customer_of('user_id', 'u4') THEN 'busy' ELSE 'no mailbox of Erika Musterfräulein' END, '2026-04-20' FROM unnest(ARRAY[cdp.customer_of('user_id', 'u-erika-77'), cdp.customer_of('user_id', 'u4')]) x;
+
+-- What connections brought of her: contacts in pages and records, a value that was replaced, one that was refused, a page that is
+-- cut, and figures that were asked for by her.
+SELECT cdp.create_connection('chat', 'wecom', '{"corpid": "ww1"}', 'app');
+CREATE TEMP TABLE pages AS
+SELECT p.* FROM (VALUES
+  ('contacts', '{"errcode": 0, "external_contact_list": [{"external_contact": {"external_userid": "wm-other-1", "name": "Nobody Else"}, "follow_info": {"userid": "staff-1"}}], "next_cursor": ""}', '["staff-1"]'::jsonb, NULL::date, timestamptz '2026-04-01 10:00+08'),
+  ('contacts', '{"errcode": 0, "external_contact_list": [{"external_contact": {"external_userid": "wm-her-1", "name": "Erika Musterfräulein"}, "follow_info": {"userid": "staff-1", "remark_mobiles": ["+4915123456789"]}}, {"external_contact": {"name": "Erika Musterfräulein", "mail": "erika.muster@beispiel.example"}}], "next_cursor": ""}', '["staff-1"]', NULL, '2026-04-02 10:00+08'),
+  ('contacts', '{"errcode": 0, "external_contact_list": [{"external_contact": {"external_userid": "wm-her-1", "name": "E. Musterfräulein"}, "follow_info": {"userid": "staff-1", "remark": "erika.muster@beispiel.example"}}], "next_cursor": ""}', '["staff-1"]', NULL, '2026-04-03 10:00+08'),
+  ('contacts', '{"errcode": 0, "external_contact_list": [{"external_contact": {"name": "Erika Musterfräulein"', '["staff-1"]', NULL, '2026-04-04 10:00+08'),
+  ('behavior', '{"errcode": 0, "behavior_data": [{"stat_time": 1775059200, "chat_cnt": 3}]}', '"u-erika-77"', '2026-04-02', '2026-04-03 10:00+08'),
+  ('behavior', '{"errcode": 0, "behavior_data": [{"stat_time": 1775059200, "chat_cnt": 4}]}', '"u-erika-77"', '2026-04-02', '2026-04-08 10:00+08'),
+  ('behavior', '{"errcode": 0, "behavior_data": [{"stat_time": 1775059200, "chat_cnt": 9}]}', '"staff-1"', '2026-04-02', '2026-04-03 10:00+08')) AS p (stream, body, part, day, at);
+SELECT r.verb, r.inserted, r.changed, r.refused, r.problem FROM (SELECT * FROM pages ORDER BY at, stream, body) p, LATERAL cdp.ingest_page('chat', p.stream, convert_to(p.body, 'UTF8'), p.part, p.day, p.day, fetched_at => p.at) r;
+DROP TABLE pages;
