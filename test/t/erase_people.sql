@@ -196,5 +196,5 @@ SELECT p.* FROM (VALUES
   ('behavior', '{"errcode": 0, "behavior_data": [{"stat_time": 1775059200, "chat_cnt": 3}]}', '"u-erika-77"', '2026-04-02', '2026-04-03 10:00+08'),
   ('behavior', '{"errcode": 0, "behavior_data": [{"stat_time": 1775059200, "chat_cnt": 4}]}', '"u-erika-77"', '2026-04-02', '2026-04-08 10:00+08'),
   ('behavior', '{"errcode": 0, "behavior_data": [{"stat_time": 1775059200, "chat_cnt": 9}]}', '"staff-1"', '2026-04-02', '2026-04-03 10:00+08')) AS p (stream, body, part, day, at);
-SELECT r.verb, r.inserted, r.changed, r.refused, r.problem FROM (SELECT * FROM pages ORDER BY at, stream, body) p, LATERAL cdp.ingest_page('chat', p.stream, convert_to(p.body, 'UTF8'), p.part, p.day, p.day, fetched_at => p.at) r;
+SELECT count(r.page_id) FROM (SELECT * FROM pages ORDER BY at, stream, body) p, LATERAL cdp.ingest_page('chat', p.stream, convert_to(p.body, 'UTF8'), p.part, p.day, p.day, fetched_at => p.at) r;
 DROP TABLE pages;
