@@ -101,7 +101,7 @@ DECLARE
   paths text[] := cdp_internal.zero_paths(spec);
   gone integer[] := '{}';
   zone text := manifest ->> 'tz';
-  wait interval := make_interval(days => 1 + coalesce((spec #>> '{window,delay_days}')::integer, 0)) + coalesce(spec #>> '{window,ready_at}', '00:00')::time;
+  wait interval := make_interval(days => 1 + coalesce((spec #>> '{window,delay_days}')::integer, 0)) + coalesce(spec #>> '{window,ready_at}', '00:00')::interval;
   page_id bigint := p.page_id;
   first_day date := p.window_from;
   last_day date := p.window_to;

@@ -22,7 +22,7 @@ CREATE TABLE cov (day date PRIMARY KEY, state text, n bigint, nonzero bigint, pu
 CREATE TABLE steps (day date, was text, now text, restated boolean);
 CREATE FUNCTION pg_temp.twin() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-  t record; r rec; c cov; e jsonb; k text; d date; newest timestamptz; late boolean; seen text[] := '{}'; mark text; zero boolean; ready timestamptz; moved integer[]; n integer; nz integer; m integer; usual numeric[]; u double precision; doubt boolean; state text; restated boolean; keys text[];
+  t record; r rec; c cov; e jsonb; k text; d date; newest timestamptz; late boolean; seen text[] := '{}'; mark text; z boolean; ready timestamptz; moved integer[]; n integer; nz integer; m integer; usual numeric[]; u double precision; doubt boolean; state text; restated boolean; keys text[];
 BEGIN
   FOR t IN SELECT * FROM told ORDER BY nth, i LOOP
     mark := concat_ws('|', t.day, t.len, t.at, t.list);
@@ -38,21 +38,21 @@ BEGIN
       CONTINUE WHEN k = ANY (keys);
       keys := keys || k;
       d := (e ->> 'ref_date')::date;
-      zero := (e ->> 'new_user')::integer = 0 AND (e ->> 'cancel_user')::integer = 0;
+      z := (e ->> 'new_user')::integer = 0 AND (e ->> 'cancel_user')::integer = 0;
       ready := (d + 1 + time '08:00') AT TIME ZONE 'Asia/Shanghai';
       SELECT * INTO r FROM rec WHERE key = k;
       IF NOT FOUND THEN
-        INSERT INTO rec VALUES (k, d, e, 1, t.at, t.i, zero, NULL);
+        INSERT INTO rec VALUES (k, d, e, 1, t.at, t.i, z, NULL);
         moved[d - t.day + 1] := moved[d - t.day + 1] + 1;
       ELSIF r.value = e THEN
         IF NOT late THEN UPDATE rec SET zero_at = NULL WHERE key = k; END IF;
       ELSIF late OR t.at < r.at THEN
         NULL;
-      ELSIF zero AND NOT r.zero AND NOT (r.zero_at IS NOT NULL AND t.at - r.zero_at >= interval '1 hour' AND t.at >= ready) THEN
+      ELSIF z AND NOT r.zero AND NOT (r.zero_at IS NOT NULL AND t.at - r.zero_at >= interval '1 hour' AND t.at >= ready) THEN
         IF r.zero_at IS NULL AND t.at >= ready THEN UPDATE rec SET zero_at = t.at WHERE key = k; END IF;
       ELSE
         INSERT INTO past VALUES (k, r.rev, r.value);
-        UPDATE rec SET value = e, rev = rev + 1, at = t.at, page = t.i, zero = twin.zero, zero_at = NULL WHERE key = k;
+        UPDATE rec SET value = e, rev = rev + 1, at = t.at, page = t.i, zero = z, zero_at = NULL WHERE key = k;
         moved[d - t.day + 1] := moved[d - t.day + 1] + 1;
       END IF;
     END LOOP;
