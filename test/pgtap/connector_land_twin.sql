@@ -11,7 +11,7 @@ FROM (
       ORDER BY d, s, x), '[]') FROM generate_series(0, p.len - 1) d, generate_series(0, 1) s, generate_series(1, CASE WHEN random() < 0.1 THEN 2 ELSE 1 END) x WHERE random() < 0.9) AS list
   FROM (
     SELECT v.i, v.day, v.len, ((v.day + v.len)::timestamp + make_interval(mins => floor(random() * 10 * 1440)::integer - 1440)) AT TIME ZONE 'Asia/Shanghai' AS at, random() AS mood
-    FROM (SELECT i, date '2026-01-01' + floor(random() * 70)::integer AS day, 1 + floor(random() * 7)::integer AS len FROM generate_series(1, 500) i) v) p) w;
+    FROM (SELECT i, date '2026-01-01' + floor(random() * 70)::integer AS day, 1 + floor(random() * 7)::integer AS len FROM generate_series(1, 350) i) v) p) w;
 -- Some are told twice, and some again within the hour or after it.
 INSERT INTO told SELECT t.nth + floor(random() * 20)::integer, 1000 + t.i, t.day, t.len, t.at, t.list FROM told t WHERE random() < 0.15;
 INSERT INTO told SELECT t.nth + 1, 2000 + t.i, t.day, t.len, t.at + make_interval(mins => 20 + floor(random() * 80)::integer), t.list FROM told t WHERE random() < 0.25;
