@@ -130,6 +130,22 @@ $bad = undef;
 find({ no_chdir => 1, wanted => sub { $bad = $_ if -f $_ && m{/pg_wal/} && index(slurp_file($_), $envelope) >= 0 } }, $node->data_dir);
 is($bad, undef, 'the WAL has not even the envelope');
 
+# The roads that fail, with a token that is a parameter, so that its text is in no statement: error, cancel, refusal.
+for my $road ([ 'error', 0, '' ], [ 'ready', 60000, '-c statement_timeout=300' ], [ 'refused', 0, '' ]) {
+	my ($answer, $wait, $options) = @$road;
+	my $current = $sql->('SELECT max(generation) FROM cdp_data.connection_token WHERE connection_id = 2');
+	local $ENV{PGOPTIONS} = $options;
+	open my $script, '>', $node->basedir . '/script.sql' or die;
+	print $script "CALL cdp_internal.known_token('twin', 's', :token, 7200, $wait, '$answer', $current, true)\n";
+	close $script;
+	IPC::Run::run([ 'pgbench', '-n', '-M', 'extended', '-t', '1', '-h', $node->host, '-p', $node->port, '-D', 'token=FAILvalueQ6', '-f', $node->basedir . '/script.sql', 'postgres' ], '>', \my $said, '2>', \my $told);
+	like($told, $answer eq 'error' ? qr/the fetch failed/ : $answer eq 'ready' ? qr/statement timeout/ : qr/^(?!.*ERROR)/s, "a parameter: $answer");
+	unlike($told, qr/valueQ6/, 'no error tells it');
+}
+unlike(slurp_file($node->logfile), qr/FAILvalueQ6/, 'nor the log at debug level');
+find({ no_chdir => 1, wanted => sub { $bad = $_ if -f $_ && slurp_file($_) =~ /FAILvalueQ6/ } }, $node->data_dir);
+is($bad, undef, 'nor any file of the database');
+
 # After a crash there is none, and the next one is fetched.
 $node->stop('immediate');
 $node->start;
