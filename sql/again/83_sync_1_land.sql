@@ -4,10 +4,10 @@
 CREATE OR REPLACE FUNCTION cdp_internal.page_headers(headers jsonb) RETURNS jsonb
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN (SELECT coalesce(jsonb_object_agg(lower(h.key), left(h.value #>> '{}', 1000) ORDER BY h.key), '{}') FROM jsonb_each(CASE jsonb_typeof(headers) WHEN 'object' THEN headers ELSE '{}' END) h
-  WHERE lower(h.key) IN ('date', 'content-type', 'content-length', 'content-encoding', 'etag', 'last-modified', 'retry-after', 'error-code', 'x-request-id', 'request-id', 'link')
+  WHERE lower(h.key) IN ('date', 'content-type', 'content-length', 'content-encoding', 'etag', 'last-modified', 'retry-after', 'error-code', 'x-request-id', 'request-id')
     OR lower(h.key) ~ '^(x-)?rate-?limit-');
 COMMENT ON FUNCTION cdp_internal.page_headers(jsonb) IS
-'The headers of an answer that are worth keeping, names in lower case: date, type, length, limits of calls, error code, next page. Cookies and whatever else is not known do not pass. Empty for NULL.';
+'The headers of an answer that are worth keeping, names in lower case: date, type, length, limits of calls, error code. Links repeat what was asked with, also tokens: they, cookies and whatever else is not known do not pass. Empty for NULL.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.stream_is_personal(stream jsonb) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -183,7 +183,7 @@ BEGIN
   p.part := coalesce(part #>> '{}', '');
   p.window_from := window_from;
   p.window_to := window_to;
-  p.asked := jsonb_strip_nulls(jsonb_build_object('window', CASE WHEN window_from IS NOT NULL THEN jsonb_build_object('from', window_from::text, 'to', window_to::text) END))
+  p.asked := jsonb_strip_nulls(jsonb_build_object('window', CASE WHEN window_from IS NOT NULL THEN jsonb_build_object('from', window_from, 'to', window_to) END))
     || CASE WHEN part IS NULL THEN '{}' ELSE jsonb_build_object('partition', part) END || CASE WHEN cursor IS NULL OR cursor = 'null' THEN '{}' ELSE jsonb_build_object('cursor', cursor) END;
   p.fetched_at := fetched_at;
   p.status := status;

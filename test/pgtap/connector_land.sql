@@ -148,6 +148,11 @@ SELECT is((SELECT concat_ws(' ', verb, inserted) FROM cdp.ingest_page('oa', 'use
 SELECT throws_ok('SELECT count(*) FROM cdp_data.raw_record', '42501', NULL, 'and reads nothing of it');
 RESET ROLE;
 
+-- How the session writes dates.
+SET datestyle = 'German, DMY';
+SELECT is((SELECT concat_ws(' ', r.verb, r.inserted, r.problem) FROM cdp.ingest_page('oa', 'user_summary', '{"list": [{"ref_date": "2026-05-02", "user_source": 0, "new_user": 5, "cancel_user": 1}]}', window_from => '2026-05-02'::date, window_to => '2026-05-02'::date, headers => '{"Link": "</x?access_token=T>; rel=next", "Date": "d"}', fetched_at => '2026-05-04T09:00:00+08'::timestamptz) r), 'ok 1', 'days are read whatever the session''s DateStyle');
+SELECT is((SELECT headers FROM cdp_data.raw_page ORDER BY page_id DESC LIMIT 1), '{"date": "d"}', 'and links, which may hold tokens, are not kept');
+RESET datestyle;
 -- Retention of pages.
 CALL cdp_internal.maintain_room_landing();
 SELECT is((SELECT count(*) || ' ' || (SELECT count(*) > 10 FROM cdp_data.raw_record) FROM cdp_data.raw_page), '0 true', 'old pages go, their records stay');
