@@ -269,8 +269,7 @@ SELECT cdp_internal.declare_column('{connection_coverage}', v.name, v.meaning) F
 SELECT cdp_internal.declare_grant(t.template, 'EXECUTE', 'FUNCTION', f)
 FROM unnest(array['admin', 'marketer', 'connector']) AS t (template), unnest(array['cdp_data.page_ingest(text,text,bytea,jsonb,date,date,jsonb,integer,jsonb,timestamptz)', 'cdp_data.page_replay(bigint)']) f;
 SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', r.name)
-FROM unnest(array['admin', 'analyst', 'marketer', 'finance', 'privacy']) AS t (template), unnest(array['cdp_data.stream', 'cdp_data.coverage', 'cdp_data.coverage_history', 'cdp_bi.connection_coverage']) AS r (name);
-SELECT cdp_internal.declare_grant('finance', 'SELECT', 'TABLE', r.name) FROM unnest(array['cdp_data.connector', 'cdp_data.connector_all']) AS r (name); -- the view reads time zones of manifests
+FROM unnest(array['admin', 'analyst', 'marketer', 'privacy']) AS t (template), unnest(array['cdp_data.stream', 'cdp_data.coverage', 'cdp_data.coverage_history', 'cdp_bi.connection_coverage']) AS r (name);
 SELECT cdp_internal.declare_grant('privacy', 'SELECT', 'TABLE', 'cdp_data.' || r.name) FROM unnest(array['raw_page', 'raw_record', 'raw_record_history', 'raw_refused', 'stream_part']) AS r (name);
 SELECT cdp_internal.declare_grant(t.template, v.privileges, 'TABLE', 'cdp_data.' || v.name) FROM unnest(array['admin', 'marketer']) AS t (template), (VALUES
   ('raw_page', 'SELECT (page_id, connection_id, stream_id, source_id, window_from, window_to, fetched_at, landed_at, status, headers, verb, code, problem, unread, scrubbed, records, pull_id, done, days)'),
