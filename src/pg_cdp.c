@@ -5,7 +5,7 @@
 #include "cdp.h"
 
 #include "attribution/attribution.h"
-#include "connector/settings.h"
+#include "connector/network/settings.h"
 #include "journey/funnel.h"
 #include "base/keyfile.h"
 #include "identity/components/components.h"

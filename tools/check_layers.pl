@@ -14,8 +14,8 @@ sub slurp { local (@ARGV, $/) = @_; return scalar <> }
 for my $file (sort split /\n/, `find src -mindepth 2 -name '*.[ch]'`) {
 	my ($room) = $file =~ m{src/(\w+)/};
 	complain("$file: no room '$room' is known to tools/check_layers.pl") unless exists $rank{$room};
-	complain("$file: only src/connector/http.c talks to the network, so only it includes libcurl")
-	  if $file ne 'src/connector/http.c' && slurp($file) =~ m{^\s*#\s*include\s+<curl/}m;
+	complain("$file: only src/connector/network/http.c talks to the network, so only it includes libcurl")
+	  if $file ne 'src/connector/network/http.c' && slurp($file) =~ m{^\s*#\s*include\s+<curl/}m;
 	for my $used (slurp($file) =~ m{^\s*#\s*include\s+"(\w+)/}mg) {
 		complain("$file: room $room includes a header of the higher room $used")
 		  if exists $rank{$used} && $rank{$used} > ($rank{$room} // 0);

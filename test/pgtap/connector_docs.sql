@@ -19,8 +19,8 @@ SELECT ok((SELECT count(*) FROM string_to_table(:'blocks', '@@') b WHERE btrim(b
 SELECT is((SELECT string_agg(b, E'\n') FROM string_to_table(:'blocks', '@@') b WHERE btrim(b, E'\n') <> '' AND strpos(:'said', btrim(b, E'\n')) = 0), NULL, 'docs/connectors.md runs as printed');
 SELECT is((SELECT title IS NULL AND NOT is_builtin FROM cdp_data.connector_all WHERE connector = 'my_shop'), true, 'its connector is there');
 \set page `cat "$CDP_TOP/docs/connectors.md"`
-\set codes `grep -ohE 'problem\(c, .*"(bad|un|missing|wrong|out|conflict|secret|circle)[a-z_]*"' "$CDP_TOP"/src/connector/*.c | grep -oE '"[a-z]+(_[a-z]+)*", ' | tr -d '", ' | grep -E '^(bad_|unknown_|missing_key|wrong_type|out_of_range|conflict|secret_|circle)' | sort -u`
+\set codes `grep -ohE 'problem\(c, .*"(bad|un|missing|wrong|out|conflict|secret|circle)[a-z_]*"' "$CDP_TOP"/src/connector/manifest/*.c | grep -oE '"[a-z]+(_[a-z]+)*", ' | tr -d '", ' | grep -E '^(bad_|unknown_|missing_key|wrong_type|out_of_range|conflict|secret_|circle)' | sort -u`
 SELECT is((SELECT string_agg(c, ' ') FROM string_to_table(:'codes', E'\n') c WHERE strpos(:'page', '`' || c || '`') = 0), NULL, 'the page lists every code');
-\set keys `grep -oE '\{"[a-z_]+", &' "$CDP_TOP/src/connector/grammar.c" | grep -oE '[a-z_]+' | sort -u`
+\set keys `grep -oE '\{"[a-z_]+", &' "$CDP_TOP/src/connector/manifest/grammar.c" | grep -oE '[a-z_]+' | sort -u`
 SELECT is((SELECT string_agg(k, ' ') FROM string_to_table(:'keys', E'\n') k WHERE :'page' !~ ('\m' || k || '\M')), NULL, 'and every key of the grammar');
 SELECT * FROM finish();

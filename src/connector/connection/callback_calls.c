@@ -1,0 +1,106 @@
+/*
+ * callback_calls.c
+ *		Callbacks with keys that the caller gives, so that tests can put known
+ *		answers and tampered messages to them. No secret of a connection.
+ */
+#include "connector/connection/callback.h"
+
+#include "access/htup_details.h"
+#include "funcapi.h"
+
+CDP_FUNCTION(cdp_known_callback_signature);
+CDP_FUNCTION(cdp_known_callback_open);
+CDP_FUNCTION(cdp_known_callback_seal);
+CDP_FUNCTION(cdp_callback_cipher_text);
+
+/* A text argument as a piece. */
+static CdpPiece
+piece(FunctionCallInfo fcinfo, int arg)
+{
+	text	   *t = PG_GETARG_TEXT_PP(arg);
+
+	return (CdpPiece) {VARDATA_ANY(t), VARSIZE_ANY_EXHDR(t)};
+}
+
+/* known_callback_signature(token, timestamp, nonce, cipher): 40 hexadecimal digits that the caller owns. */
+Datum
+cdp_known_callback_signature(PG_FUNCTION_ARGS)
+{
+	CdpCallbackKeys keys = {.token = piece(fcinfo, 0)};
+	CdpCallbackCall call = {.timestamp = piece(fcinfo, 1), .nonce = piece(fcinfo, 2), .cipher = piece(fcinfo, 3)};
+	char		hex[64];
+
+	cdp_callback_signature(&keys, &call, hex);
+	PG_RETURN_TEXT_P(cstring_to_text(hex));
+}
+
+/* known_callback_open(token, key, receiver, signature, timestamp, nonce, cipher): a row of problem and message. */
+Datum
+cdp_known_callback_open(PG_FUNCTION_ARGS)
+{
+	CdpCallbackKeys keys = {piece(fcinfo, 0), piece(fcinfo, 1), piece(fcinfo, 2)};
+	CdpCallbackCall call = {piece(fcinfo, 3), piece(fcinfo, 4), piece(fcinfo, 5), piece(fcinfo, 6)};
+	CdpCallbackOutcome outcome;
+	CdpPiece	message;
+	uint8	   *plain;
+	int			size;
+	TupleDesc	desc;
+	Datum		value[2] = {0};
+	bool		null[2] = {true, true};
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "known_callback_open() is declared without its columns");
+	desc = BlessTupleDesc(desc);
+	outcome = cdp_callback_open(&keys, &call, &plain, &size, &message);
+	if (outcome == CDP_CALLBACK_OK)
+	{
+		bytea	   *bytes = palloc(VARHDRSZ + message.len);
+
+		SET_VARSIZE(bytes, VARHDRSZ + message.len);
+		memcpy(VARDATA(bytes), message.bytes, message.len);
+		cdp_callback_wipe(plain, size);
+		pfree(plain);
+		value[1] = PointerGetDatum(bytes);
+		null[1] = false;
+	}
+	else
+	{
+		value[0] = CStringGetTextDatum(cdp_callback_word(outcome));
+		null[0] = false;
+	}
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, value, null)));
+}
+
+/* known_callback_seal(key, receiver, random, message): base64 that the caller owns. */
+Datum
+cdp_known_callback_seal(PG_FUNCTION_ARGS)
+{
+	CdpCallbackKeys keys = {.key = piece(fcinfo, 0), .receiver = piece(fcinfo, 1)};
+	bytea	   *random = PG_GETARG_BYTEA_PP(2);
+	CdpPiece	message = piece(fcinfo, 3);
+	text	   *result;
+
+	if (VARSIZE_ANY_EXHDR(random) != 16)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("random part of a callback must have 16 bytes"),
+				 errdetail("It has %d.", (int) VARSIZE_ANY_EXHDR(random))));
+	result = cdp_callback_seal(&keys, (const uint8 *) VARDATA_ANY(random), &message);
+	if (result == NULL)
+		ereport(ERROR,
+				(errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				 errmsg("key of callbacks must be %d characters of base64", CDP_CALLBACK_KEY_CHARS)));
+	PG_RETURN_TEXT_P(result);
+}
+
+/* callback_cipher(body): the cipher text in the body of a request, which the caller owns; NULL without one. */
+Datum
+cdp_callback_cipher_text(PG_FUNCTION_ARGS)
+{
+	bytea	   *body = PG_GETARG_BYTEA_PP(0);
+	CdpPiece	cipher;
+
+	if (VARSIZE_ANY_EXHDR(body) > CDP_CALLBACK_MOST_BYTES || !cdp_callback_cipher(VARDATA_ANY(body), (int) VARSIZE_ANY_EXHDR(body), &cipher))
+		PG_RETURN_NULL();
+	PG_RETURN_TEXT_P(cstring_to_text_with_len(cipher.bytes, (int) cipher.len));
+}
