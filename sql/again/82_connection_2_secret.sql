@@ -1,4 +1,4 @@
--- Connector room, connections: secrets. They go in and never come out: no function returns one. See src/connector/secret.c.
+-- Connector room, connections: secrets. They go in and never come out: no function returns one. See src/connector/connection/secret.c.
 
 CREATE OR REPLACE FUNCTION cdp.set_secret(connection text, name text, value text) RETURNS void
 LANGUAGE c VOLATILE PARALLEL UNSAFE
@@ -38,7 +38,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.secret_put(integer, text, text, text, text, text) IS
-'Stores a sealed secret, for src/connector/secret.c, which has asked who may. Needs the rights of the tables'' owner. An envelope made otherwise does not open. Error 22023: the connector''s manifest knows no such secret.';
+'Stores a sealed secret, for src/connector/connection/secret.c, which has asked who may. Needs the rights of the tables'' owner. An envelope made otherwise does not open. Error 22023: the connector''s manifest knows no such secret.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.secret_for(connection_id integer, name text, who text) RETURNS TABLE (kind text, envelope text, binding text, serves boolean)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -54,7 +54,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.secret_for(integer, text, text) IS
-'The sealed secret of a connection, for src/connector/secret.c, when the role named who may use the connection; no row when there is none; serves: server and authentication are still those that it was set for. Needs the rights of the tables'' owner. Error 42501: it may not, or there is no such connection.';
+'The sealed secret of a connection, for src/connector/connection/secret.c, when the role named who may use the connection; no row when there is none; serves: server and authentication are still those that it was set for. Needs the rights of the tables'' owner. Error 42501: it may not, or there is no such connection.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.secret_drop_in(connection_id integer, name text) RETURNS boolean
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp

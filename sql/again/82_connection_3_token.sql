@@ -1,4 +1,4 @@
--- Connector room, connections: the one token of an app that all sessions use. See src/connector/token.c.
+-- Connector room, connections: the one token of an app that all sessions use. See src/connector/connection/token.c.
 
 CREATE OR REPLACE FUNCTION cdp_internal.token_get(app bytea)
 RETURNS TABLE (generation bigint, envelope text, renew_at timestamptz, expires_at timestamptz, failed_at timestamptz, retry_at timestamptz, refused boolean, failure text)
@@ -9,7 +9,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.token_get(bytea) IS
-'The sealed token of an app and what became of the last attempt to get one, for src/connector/token.c; no row when nobody asked yet. Needs the rights of the tables'' owner.';
+'The sealed token of an app and what became of the last attempt to get one, for src/connector/connection/token.c; no row when nobody asked yet. Needs the rights of the tables'' owner.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.token_put(app bytea, connection_id integer, seen bigint, envelope text, renew_at timestamptz, expires_at timestamptz) RETURNS bigint
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -34,7 +34,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.token_put(bytea, integer, bigint, text, timestamptz, timestamptz) IS
-'Stores the sealed token of an app if the row still has the generation that was seen (0: there was none), for src/connector/token.c. Returns the new generation; NULL when somebody else stored one, or the connection is retired. Needs the rights of the tables'' owner.';
+'Stores the sealed token of an app if the row still has the generation that was seen (0: there was none), for src/connector/connection/token.c. Returns the new generation; NULL when somebody else stored one, or the connection is retired. Needs the rights of the tables'' owner.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.token_failed(app bytea, connection_id integer, refused boolean, failure text) RETURNS timestamptz
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -58,7 +58,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.token_failed(bytea, integer, boolean, text) IS
-'Notes that the other system gave no token, for src/connector/token.c: refused (a person must look at the secret) or not to be had. failure is a code or some words, nothing secret. Returns when it may be asked again after a refusal: 1 minute later, twice as long each time, up to 1 hour; NULL otherwise. Needs the rights of the tables'' owner.';
+'Notes that the other system gave no token, for src/connector/connection/token.c: refused (a person must look at the secret) or not to be had. failure is a code or some words, nothing secret. Returns when it may be asked again after a refusal: 1 minute later, twice as long each time, up to 1 hour; NULL otherwise. Needs the rights of the tables'' owner.';
 
 CREATE OR REPLACE PROCEDURE cdp_internal.known_token(
   connection text, secret text, token text, seconds integer, wait_ms integer, answer text, failed bigint, again boolean,
