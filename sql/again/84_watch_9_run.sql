@@ -1,0 +1,103 @@
+-- Connector room, watch: what runs by the clock, and what the watch adds to health, erasure and maintenance.
+-- Procedures that commit can not SET search_path, so they write every name in full, those of types too.
+
+CREATE OR REPLACE FUNCTION cdp_internal.watch_connection(connection_id integer, as_of timestamptz) RETURNS jsonb
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+DECLARE
+  m jsonb := (SELECT cdp_internal.connector_manifest(c.connector) FROM cdp_data.connection c WHERE c.connection_id = watch_connection.connection_id);
+  drifts integer;
+  streams integer;
+BEGIN
+  IF NOT pg_try_advisory_xact_lock(hashtextextended('pg_cdp watch', watch_connection.connection_id)) THEN
+    RETURN NULL; -- another session is at it
+  END IF;
+  SELECT coalesce(sum(cdp_internal.watch_shape(s.connection_id, s.stream_id, m #> ARRAY['streams', s.name], as_of)), 0) INTO drifts
+  FROM cdp_data.stream s WHERE s.connection_id = watch_connection.connection_id AND m #> ARRAY['streams', s.name] IS NOT NULL;
+  streams := cdp_internal.record_quality(connection_id, as_of);
+  RETURN jsonb_build_object('streams', streams, 'drifts', drifts);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.watch_connection(integer, timestamptz) IS
+'One connection of cdp.watch(): learns and compares the form of its records, then writes the quality of the day. Returns counts; NULL while another session watches it. Needs the rights of the tables'' owner.';
+
+CREATE OR REPLACE PROCEDURE cdp.watch(as_of timestamptz DEFAULT clock_timestamp())
+LANGUAGE plpgsql
+AS $$
+DECLARE
+  c pg_catalog.record;
+  error pg_catalog.text;
+BEGIN
+  PERFORM cdp_internal.require_setup();
+  FOR c IN SELECT x.connection_id, x.name FROM cdp_data.connection x WHERE x.state OPERATOR(pg_catalog.=) ANY (ARRAY['shadow', 'live', 'degraded']) ORDER BY x.connection_id LOOP
+    error := cdp_internal.try_command(pg_catalog.format('SELECT cdp_internal.watch_connection(%s, %L)', c.connection_id, as_of));
+    IF error IS NOT NULL THEN
+      RAISE WARNING 'connection "%" can not be judged: %', c.name, error;
+    END IF;
+    COMMIT;
+  END LOOP;
+END
+$$;
+COMMENT ON PROCEDURE cdp.watch(timestamptz) IS
+'Judges the data of every connection in shadow, live or degraded: whether the form of its records changed (cdp_bi.stream_drift), and how good each stream is (cdp_bi.stream_quality, cdp_bi.channel_quality). Commits after each connection; what goes wrong with one is a WARNING and stops no other. On the list of jobs; by hand as the owner of cdp_data, outside a transaction block. as_of: the moment for which it judges. Safe to repeat and to run beside itself.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.health_of_watch()
+RETURNS TABLE (severity text, finding text, detail text, remedy text)
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  IF to_regclass('cdp_data.stream_drift') IS NULL OR NOT has_table_privilege('cdp_data.stream_drift', 'SELECT') OR NOT has_table_privilege('cdp_data.connection', 'SELECT') THEN
+    RETURN;
+  END IF;
+  RETURN QUERY
+  SELECT 'warning', 'schema_drift', format('stream %s of connection %s: %s', s.name, quote_ident(c.name), string_agg(format('%s %s', d.path, CASE d.kind WHEN 'type' THEN 'has another type' ELSE 'is missing' END), ', ' ORDER BY d.path, d.kind)),
+    format('SELECT * FROM cdp_bi.stream_drift; mend the manifest with cdp.add_connector(), or SELECT cdp.accept_schema(%L, %L)', c.name, s.name)
+  FROM cdp_data.stream_drift d JOIN cdp_data.connection c USING (connection_id) JOIN cdp_data.stream s USING (connection_id, stream_id)
+  WHERE d.closed_at IS NULL AND d.kind <> 'new' AND d.is_used AND c.state IN ('shadow', 'live', 'degraded') GROUP BY c.name, s.name ORDER BY 3;
+  RETURN QUERY
+  SELECT 'warning', 'quality_low', format('connection %s: %s, worst is stream %s with %s', quote_ident(c.name), round(avg(q.score), 4), (array_agg(s.name ORDER BY q.score, s.name))[1], min(q.score)),
+    'SELECT * FROM cdp_bi.stream_quality WHERE is_newest ORDER BY score'
+  FROM cdp_data.connection c CROSS JOIN LATERAL (SELECT DISTINCT ON (x.stream_id) x.stream_id, x.score FROM cdp_data.channel_quality x WHERE x.connection_id = c.connection_id ORDER BY x.stream_id, x.day DESC) q
+    JOIN cdp_data.stream s ON s.connection_id = c.connection_id AND s.stream_id = q.stream_id
+  WHERE c.state IN ('live', 'degraded') AND q.score IS NOT NULL GROUP BY c.name, c.min_quality HAVING avg(q.score) < c.min_quality ORDER BY 3;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.health_of_watch() IS
+'Findings of cdp.health() about what cdp.watch() found: records whose form changed where the manifest reads them, connections below their min_quality.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.erase_of_values_watch(customers bigint[], homes bigint[], identifiers bigint[], fresh bigint, mode text)
+RETURNS TABLE (table_name text, action text, n bigint)
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+AS $$
+#variable_conflict use_column
+DECLARE
+  vals text[] := ARRAY(SELECT i.value FROM cdp_data.identifier i WHERE i.identifier_id = ANY (identifiers));
+BEGIN
+  -- A service may use an identifier as the name of a field.
+  DELETE FROM cdp_data.stream_shape h WHERE string_to_array(replace(h.path, '[*]', ''), '.') && vals;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  RETURN QUERY SELECT 'cdp_data.stream_shape', 'delete', erase_of_values_watch.n;
+  DELETE FROM cdp_data.stream_drift d WHERE string_to_array(replace(d.path, '[*]', ''), '.') && vals;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  RETURN QUERY SELECT 'cdp_data.stream_drift', 'delete', erase_of_values_watch.n;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.erase_of_values_watch(bigint[], bigint[], bigint[], bigint, text) IS
+'Deletes paths of the forms of records, and their changes, in which an identifier of the person is the name of a field. Returns what was done per table.';
+
+CREATE OR REPLACE PROCEDURE cdp_internal.maintain_room_watch()
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  n bigint;
+  more bigint;
+BEGIN
+  DELETE FROM cdp_data.channel_quality q WHERE q.day < current_date - 800;
+  GET DIAGNOSTICS n = ROW_COUNT;
+  DELETE FROM cdp_data.stream_drift d WHERE d.closed_at < now() - interval '800 days';
+  GET DIAGNOSTICS more = ROW_COUNT;
+  RAISE NOTICE 'maintain: % days of quality and % changes of form older than 800 days', n, more;
+END
+$$;
+COMMENT ON PROCEDURE cdp_internal.maintain_room_watch() IS
+'Part of cdp.maintain(): quality of days and closed changes of form older than 800 days.';
