@@ -173,6 +173,9 @@ extern void cdp_manifest_root_value(const Jsonb *doc, JsonbValue *out);
 extern bool cdp_manifest_url(const char *text, ManifestUrl *out, const char **why);
 extern void cdp_manifest_append_encoded(StringInfo buf, const char *text);
 
+/* verdict.c */
+extern const char *cdp_manifest_token_verb(const Jsonb *manifest, int status, const Jsonb *headers, const Jsonb *body, const char **code, const char **note);
+
 /* moment.c */
 extern bool cdp_manifest_day(const char *text, int *day);
 extern const char *cdp_manifest_day_text(int day, TimeFormat format, pg_tz *zone, bool last_second);

@@ -273,6 +273,29 @@ verb_of(Answer *a)
 	return good ? "fail" : verb_of_status(a->m, a->status);
 }
 
+/*
+ * The verb for an answer to the request for a token, by the rules of the connector; its code and the rule's note, or NULL.
+ * The manifest is a checked one. Reads no clock and no table, so that it can be called where nothing may be held.
+ */
+const char *
+cdp_manifest_token_verb(const Jsonb *manifest, int status, const Jsonb *headers, const Jsonb *body, const char **code, const char **note)
+{
+	Manifest	m = {.root = &manifest->root, .stream_name = "token"};
+	Answer		a = {.m = &m, .status = status, .headers = headers == NULL ? NULL : &headers->root};
+	JsonbValue	root;
+	const char *verb;
+
+	if (body != NULL)
+	{
+		cdp_manifest_root_value(body, &root);
+		a.body = &root;
+	}
+	verb = verb_of(&a);
+	*code = a.code.type == jbvNull ? NULL : cdp_manifest_scalar_text(&a.code);
+	*note = cdp_manifest_text(a.rule, "note", NULL);
+	return verb;
+}
+
 /* What to do about an answer, as cdp_internal.connector_verdict tells. */
 Datum
 cdp_connector_verdict(PG_FUNCTION_ARGS)

@@ -101,6 +101,7 @@ extern char **cdp_http_builtin_hosts(int *n);
 extern const char *cdp_http_host_verdict(const CdpOrigin *origin, const char *const *builtin_hosts, int n);
 extern const char *cdp_http_outcome(CdpHttpOutcome outcome);
 extern const char *cdp_http_header(const CdpHttpResponse *response, const char *name);
+extern Datum cdp_http_headers_jsonb(const CdpHttpResponse *response);
 extern void cdp_http_wipe_request(CdpHttpRequest *request);
 extern void cdp_http_wipe_response(CdpHttpResponse *response);
 

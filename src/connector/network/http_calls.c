@@ -340,9 +340,9 @@ append_name(StringInfo buf, const char *name)
 	appendStringInfoChar(buf, ':');
 }
 
-/* The headers of an answer as jsonb; those that come twice in one text with commas between. */
-static Datum
-headers_json(const CdpHttpResponse *response)
+/* The headers of an answer as jsonb, palloc'd; those that come twice in one text with commas between. */
+Datum
+cdp_http_headers_jsonb(const CdpHttpResponse *response)
 {
 	StringInfoData buf;
 
@@ -476,7 +476,7 @@ cdp_connector_fetch(PG_FUNCTION_ARGS)
 		values[1] = CStringGetTextDatum(response.detail);
 	nulls[2] = response.status == 0;
 	values[2] = Int32GetDatum(response.status);
-	values[3] = headers_json(&response);
+	values[3] = cdp_http_headers_jsonb(&response);
 	nulls[4] = response.body == NULL;
 	values[4] = PointerGetDatum(response.body);
 	values[5] = figures_json(&response);
