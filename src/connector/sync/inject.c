@@ -290,7 +290,7 @@ base64_of(const char *prefix, const char *bytes, int len)
 	CdpSecret  *secret = cdp_secret_new(begin + room);
 
 	memcpy(secret->bytes, prefix, begin);
-	secret->len = (int) begin + pg_b64_encode(bytes, len, secret->bytes + begin, room);
+	secret->len = (int) begin + pg_b64_encode((const void *) bytes, len, secret->bytes + begin, room);
 	return secret;
 }
 
