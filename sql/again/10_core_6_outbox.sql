@@ -21,9 +21,9 @@ COMMENT ON FUNCTION cdp.outbox_refusal(text, text, bigint, jsonb) IS
 
 CREATE OR REPLACE FUNCTION cdp_internal.is_urgent(kind text) RETURNS boolean
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN kind IS NOT NULL AND kind IN ('erase', 'audience_withdraw');
+RETURN kind IS NOT NULL AND kind IN ('erase', 'audience_withdraw', 'alert');
 COMMENT ON FUNCTION cdp_internal.is_urgent(text) IS
-'Whether messages of a kind go out while a destination is held: erasures, and that somebody may no longer be used there. Bad data are no reason to keep somebody''s data longer elsewhere.';
+'Whether messages of a kind go out while a destination is held: erasures, and that somebody may no longer be used there, since bad data are no reason to keep somebody''s data longer elsewhere; and alerts, which tell of bad data.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.outbox_hold(destination text) RETURNS text
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp

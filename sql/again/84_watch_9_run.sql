@@ -36,10 +36,15 @@ BEGIN
     END IF;
     COMMIT;
   END LOOP;
+  error := cdp_internal.try_command(pg_catalog.format('SELECT cdp_internal.watch_alerts(%L)', as_of));
+  IF error IS NOT NULL THEN
+    RAISE WARNING 'alerts can not be judged: %', error;
+  END IF;
+  COMMIT;
 END
 $$;
 COMMENT ON PROCEDURE cdp.watch(timestamptz) IS
-'Judges the data of every connection in shadow, live or degraded: whether the form of its records changed (cdp_bi.stream_drift), and how good each stream is (cdp_bi.stream_quality, cdp_bi.channel_quality). Commits after each connection; what goes wrong with one is a WARNING and stops no other. On the list of jobs; by hand as the owner of cdp_data, outside a transaction block. as_of: the moment for which it judges. Safe to repeat and to run beside itself.';
+'Judges the data of every connection in shadow, live or degraded: whether the form of its records changed (cdp_bi.stream_drift), and how good each stream is (cdp_bi.stream_quality, cdp_bi.channel_quality); then asks the alerts (cdp.add_alert()). Commits after each connection; what goes wrong with one is a WARNING and stops no other. On the list of jobs; by hand as the owner of cdp_data, outside a transaction block. as_of: the moment for which it judges. Safe to repeat and to run beside itself.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.health_of_watch()
 RETURNS TABLE (severity text, finding text, detail text, remedy text)
@@ -60,10 +65,13 @@ BEGIN
   FROM cdp_data.connection c CROSS JOIN LATERAL (SELECT DISTINCT ON (x.stream_id) x.stream_id, x.score FROM cdp_data.channel_quality x WHERE x.connection_id = c.connection_id ORDER BY x.stream_id, x.day DESC) q
     JOIN cdp_data.stream s ON s.connection_id = c.connection_id AND s.stream_id = q.stream_id
   WHERE c.state IN ('live', 'degraded') AND q.score IS NOT NULL GROUP BY c.name, c.min_quality HAVING avg(q.score) < c.min_quality ORDER BY 3;
+  RETURN QUERY
+  SELECT 'warning', 'alert_refused', format('alert %s: %s episodes could not be told: %s', quote_ident(a.name), count(*), min(e.failure)), 'Mend the destination: cdp.add_destination(); they are tried again at each cdp.watch()'
+  FROM cdp_data.alert_episode e JOIN cdp_data.alert a USING (alert_id) WHERE e.failure IS NOT NULL AND a.is_active GROUP BY a.name ORDER BY 3;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.health_of_watch() IS
-'Findings of cdp.health() about what cdp.watch() found: records whose form changed where the manifest reads them, connections below their min_quality.';
+'Findings of cdp.health() about what cdp.watch() found: records whose form changed where the manifest reads them, connections below their min_quality, alerts that the outbox refused.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.erase_of_values_watch(customers bigint[], homes bigint[], identifiers bigint[], fresh bigint, mode text)
 RETURNS TABLE (table_name text, action text, n bigint)
@@ -97,7 +105,10 @@ BEGIN
   DELETE FROM cdp_data.stream_drift d WHERE d.closed_at < now() - interval '800 days';
   GET DIAGNOSTICS more = ROW_COUNT;
   RAISE NOTICE 'maintain: % days of quality and % changes of form older than 800 days', n, more;
+  DELETE FROM cdp_data.alert_episode e WHERE e.closed_at < now() - interval '800 days' OR NOT EXISTS (SELECT FROM cdp_data.alert a WHERE a.alert_id = e.alert_id);
+  GET DIAGNOSTICS n = ROW_COUNT;
+  RAISE NOTICE 'maintain: % episodes of alerts older than 800 days, or of alerts that are gone', n;
 END
 $$;
 COMMENT ON PROCEDURE cdp_internal.maintain_room_watch() IS
-'Part of cdp.maintain(): quality of days and closed changes of form older than 800 days.';
+'Part of cdp.maintain(): quality of days, closed changes of form and episodes of alerts older than 800 days, and episodes of alerts that are gone.';
