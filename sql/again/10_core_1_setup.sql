@@ -359,7 +359,7 @@ COMMENT ON FUNCTION cdp_internal.apply_grants() IS
 CREATE OR REPLACE PROCEDURE cdp.setup(
   timezone text DEFAULT NULL, currency text DEFAULT NULL, dry_run boolean DEFAULT false,
   admin text DEFAULT NULL, analyst text DEFAULT NULL, marketer text DEFAULT NULL, finance text DEFAULT NULL,
-  privacy text DEFAULT NULL, connector text DEFAULT NULL, reader text DEFAULT NULL, phone_region text DEFAULT NULL)
+  privacy text DEFAULT NULL, connector text DEFAULT NULL, reader text DEFAULT NULL, phone_region text DEFAULT NULL, gateway text DEFAULT NULL)
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp SET client_min_messages = warning
 AS $$
 DECLARE
@@ -385,7 +385,7 @@ BEGIN
       USING ERRCODE = 'invalid_parameter_value', HINT = 'Use a country code of ISO 3166 in capitals, such as CN.';
   END IF;
   FOR part IN SELECT * FROM (VALUES ('admin', admin), ('analyst', analyst), ('marketer', marketer), ('finance', finance),
-      ('privacy', privacy), ('connector', connector), ('reader', reader)) AS v (template, role_name) WHERE v.role_name IS NOT NULL
+      ('privacy', privacy), ('connector', connector), ('reader', reader), ('gateway', gateway)) AS v (template, role_name) WHERE v.role_name IS NOT NULL
   LOOP
     IF to_regrole(quote_ident(part.role_name)) IS NULL THEN
       RAISE EXCEPTION 'role "%" for % does not exist', part.role_name, part.template
@@ -418,7 +418,7 @@ BEGIN
   WHERE (t.timezone, t.currency, t.phone_region, t.version) IS DISTINCT FROM (n.timezone, n.currency, n.phone_region, n.version);
   INSERT INTO cdp_data.role_name AS r (template, role_name)
   SELECT v.template, v.role_name FROM (VALUES ('admin', admin), ('analyst', analyst), ('marketer', marketer), ('finance', finance),
-      ('privacy', privacy), ('connector', connector), ('reader', reader)) AS v (template, role_name) WHERE v.role_name IS NOT NULL
+      ('privacy', privacy), ('connector', connector), ('reader', reader), ('gateway', gateway)) AS v (template, role_name) WHERE v.role_name IS NOT NULL
   ON CONFLICT ON CONSTRAINT role_name_pkey DO UPDATE SET role_name = excluded.role_name;
   PERFORM cdp_internal.apply_grants();
   IF made > 0 THEN
@@ -426,10 +426,10 @@ BEGIN
   END IF;
   PERFORM cdp_data.audit_write('grant', v.template, NULL, jsonb_build_object('role', v.role_name))
   FROM (VALUES ('admin', admin), ('analyst', analyst), ('marketer', marketer), ('finance', finance),
-      ('privacy', privacy), ('connector', connector), ('reader', reader)) AS v (template, role_name) WHERE v.role_name IS NOT NULL;
+      ('privacy', privacy), ('connector', connector), ('reader', reader), ('gateway', gateway)) AS v (template, role_name) WHERE v.role_name IS NOT NULL;
 END
 $$;
-COMMENT ON PROCEDURE cdp.setup(text, text, boolean, text, text, text, text, text, text, text, text) IS
+COMMENT ON PROCEDURE cdp.setup(text, text, boolean, text, text, text, text, text, text, text, text, text) IS
 'Makes or brings up to date the schemas cdp_data, cdp_bi and cdp_api and all in them. Run it after CREATE EXTENSION, after ALTER EXTENSION UPDATE and after a DROP EXTENSION; it can be run at any time and never removes a row. timezone and currency are those of the reports; NULL keeps what is there (UTC and USD at first). dry_run => true prints the SQL of the steps that would run and changes nothing. The other arguments name existing roles (analyst => ''bi_team'') that get the rights of that part; a role that played it before, and a right that is not declared any more, loses what setup() had granted, never what somebody granted by hand. phone_region is the country (ISO 3166, CN) whose phone numbers may come without a country code; NULL keeps what is there (none at first). The caller owns what is made. Errors: 22023 unknown time zone, currency or region, 42704 unknown role, 42501 a schema belongs to another role.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.own_currency_exists(code text) RETURNS boolean

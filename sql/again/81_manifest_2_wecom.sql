@@ -10,7 +10,16 @@ RETURN $manifest${
     "corpid": {"type": "text", "required": true, "description": "Number of the company (ww...)."},
     "open_kfids": {"type": "list", "description": "Service chat accounts (wk...) whose messages are pulled."}
   },
-  "secrets": {"corpsecret": {"required": true, "description": "Secret of the app."}},
+  "secrets": {"corpsecret": {"required": true, "description": "Secret of the app."},
+    "callback_token": {"description": "Token of the app's callback, to receive what changes at once."},
+    "callback_key": {"description": "EncodingAESKey of the app's callback, 43 characters."}},
+  "callback": {"dialect": "wecom", "receiver": "corpid", "events": [
+    {"when": [{"path": "Event", "equals": "change_external_contact"}], "stream": "contacts", "part": "UserID"},
+    {"when": [{"path": "Event", "equals": "change_external_chat"}, {"path": "ChangeType", "differs": "update"}], "stream": "groupchats"},
+    {"when": [{"path": "Event", "equals": "change_external_chat"}, {"path": "ChangeType", "differs": "dismiss"}], "stream": "groupchat_members", "part": "ChatId"},
+    {"when": [{"path": "Event", "equals": "kf_msg_or_event"}], "stream": "service_messages", "part": "OpenKfId"},
+    {"when": [{"path": "Event", "equals": "customer_acquisition"}, {"path": "ChangeType", "equals": ["friend_request", "customer_start_chat"]}], "stream": "acquisition_customers", "part": "LinkId"},
+    {"when": [{"path": "Event", "equals": "living_status_change"}], "stream": "live", "part": "LivingId"}]},
   "auth": {"kind": "login_token",
     "request": {"method": "GET", "path": "/cgi-bin/gettoken", "query": {"corpid": "$config.corpid", "corpsecret": "$secret.corpsecret"}},
     "token": "$.access_token", "ttl": "$.expires_in", "slack_s": 300, "key": ["corpid", "corpsecret"], "inject": {"query": "access_token"}},

@@ -38,6 +38,11 @@ RETURN cdp_internal.connector_wechat($manifest${
   "connector": "wechat_oa", "title": "WeChat Official Account", "channel": "WeChat Official Account",
   "description": "WeChat Official Account: followers and how they came, growth by day and source, published articles, their reads and shares, messages received by day.",
   "docs": "https://developers.weixin.qq.com/doc/service/",
+  "secrets": {"appsecret": {"required": true, "description": "Its secret."},
+    "callback_token": {"description": "Token of the message push, to receive what changes at once."},
+    "callback_key": {"description": "EncodingAESKey of the message push, 43 characters. Without it only messages that are not encrypted are taken."}},
+  "callback": {"dialect": "wechat", "receiver": "appid", "events": [
+    {"when": [{"path": "MsgType", "equals": "event"}, {"path": "Event", "equals": ["subscribe", "unsubscribe"]}], "stream": "user_info", "part": "FromUserName"}]},
   "streams": {
     "users": {"title": "Followers", "probe": true, "path": "/cgi-bin/user/get",
       "cursor": {"send": "query.next_openid", "take": "$.next_openid", "end": "empty_page", "resumable": true},
@@ -196,6 +201,13 @@ RETURN cdp_internal.connector_wechat($manifest${
   "connector": "channels_shop", "title": "WeChat Channels Shop", "channel": "WeChat Channels",
   "description": "WeChat Channels Shop: orders with the live and the person that they came through, after-sales, overview by day. Amounts are in fen and become yuan.",
   "docs": "https://developers.weixin.qq.com/doc/store/shop/",
+  "secrets": {"appsecret": {"required": true, "description": "Its secret."},
+    "callback_token": {"description": "Token of the message push, to receive what changes at once."},
+    "callback_key": {"description": "EncodingAESKey of the message push, 43 characters. Without it only messages that are not encrypted are taken."}},
+  "callback": {"dialect": "wechat", "receiver": "appid", "events": [
+    {"when": [{"path": "Event", "equals": ["channels_ec_order_new", "channels_ec_order_cancel", "channels_ec_order_pay", "channels_ec_order_wait_shipping", "channels_ec_order_deliver",
+      "channels_ec_order_confirm", "channels_ec_order_settle", "channels_ec_order_ext_info_update"]}], "stream": "order", "part": "order_info.order_id"},
+    {"when": [{"path": "Event", "equals": "channels_ec_aftersale_update"}], "stream": "aftersale", "part": "finder_shop_aftersale_status_update.after_sale_order_id"}]},
   "streams": {
     "overview": {"title": "Overview of the shop by day", "method": "POST", "path": "/channels/ec/compass/shop/overall/get",
       "body": {"ds": "$window.from"},

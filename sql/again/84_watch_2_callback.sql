@@ -1,4 +1,4 @@
--- Callbacks of WeCom and WeChat: the cipher text of a request, and the bare primitives with keys that a test gives.
+-- Callbacks of WeCom and WeChat: the cipher text of a request, its message, and the bare primitives with keys that a test gives.
 
 CREATE OR REPLACE FUNCTION cdp_internal.callback_cipher(body bytea) RETURNS text
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
@@ -24,3 +24,28 @@ LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
 AS 'MODULE_PATHNAME', 'cdp_known_callback_seal';
 COMMENT ON FUNCTION cdp_internal.known_callback_seal(text, text, bytea, text) IS
 'The cipher text that cdp_internal.known_callback_open() opens: AES-256-CBC over 16 random bytes, length, message and receiver, padded to 32 bytes, as base64, for tests. NULL for NULL. Errors: 22023 random is not 16 bytes or the key not 43 characters of base64; 54000 more than 16 MiB.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.callback_message(message bytea, OUT doc jsonb, OUT scrubbed bigint, OUT problem text)
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'cdp_callback_message_call';
+COMMENT ON FUNCTION cdp_internal.callback_message(bytea) IS
+'The message of a callback, XML or JSON, as an object. Of XML: elements with elements in them become objects, others texts (bare or CDATA), those of one name side by side lists; the name of the outermost one, attributes and comments are left out. Document types and entities but the five of XML and numbers are refused, so nothing outside is followed. scrubbed: characters that jsonb cannot hold, replaced by U+FFFD. problem: why there is no doc, with the place and nothing of the content; also above 1 MiB, 32 levels or 10,000 elements. NULLs for NULL. Error 0A000: the database is not in UTF8.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.connector_wishes(manifest jsonb, message jsonb, OUT stream text, OUT part text)
+RETURNS SETOF record
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1000 ROWS 1
+AS 'MODULE_PATHNAME', 'cdp_connector_wishes';
+COMMENT ON FUNCTION cdp_internal.connector_wishes(jsonb, jsonb) IS
+'What the message of a callback makes worth asking again, as callback.events of the manifest say: a row for each rule whose conditions hold. part: the value to ask by; NULL: the whole stream. A rule whose part is not in the message has no row. No row for NULL. Error 22023: bad manifest.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.open_callback(connection_id integer, receiver text, signature text, "timestamp" text, nonce text, cipher text, OUT problem text, OUT message bytea)
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdp_open_callback';
+COMMENT ON FUNCTION cdp_internal.open_callback(integer, text, text, text, text, text) IS
+'cdp_internal.known_callback_open() with the secrets callback_token and callback_key of a connection, which are wiped. For who may use the connection. NULLs for NULL. Errors: as cdp_internal.probe_secret().';
+
+CREATE OR REPLACE FUNCTION cdp_internal.check_callback(connection_id integer, signature text, "timestamp" text, nonce text) RETURNS boolean
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdp_check_callback';
+COMMENT ON FUNCTION cdp_internal.check_callback(integer, text, text, text) IS
+'Whether the signature of a callback of WeChat that is not encrypted is right: SHA-1 over the secret callback_token of the connection, time and nonce, sorted by their bytes. It says nothing of the body. For who may use the connection. NULL for NULL. Errors: as cdp_internal.probe_secret(). Source: developers.weixin.qq.com, message push.';

@@ -63,12 +63,12 @@ COMMENT ON COLUMN cdp_data.setting.max_identifiers_per_customer IS 'A customer g
 
 -- step: role_grant
 CREATE TABLE IF NOT EXISTS cdp_data.role_name (
-  template text PRIMARY KEY CHECK (template IN ('admin', 'analyst', 'marketer', 'finance', 'privacy', 'connector', 'reader')),
+  template text PRIMARY KEY CHECK (template IN ('admin', 'analyst', 'marketer', 'finance', 'privacy', 'connector', 'reader', 'gateway')),
   role_name text NOT NULL
 );
 COMMENT ON TABLE cdp_data.role_name IS 'Which role of this server plays which part, as told to cdp.setup(). Names, so that a dump restores anywhere.';
 CREATE TABLE IF NOT EXISTS cdp_data.grant_rule (
-  template text NOT NULL CHECK (template IN ('admin', 'analyst', 'marketer', 'finance', 'privacy', 'connector', 'reader')),
+  template text NOT NULL CHECK (template IN ('admin', 'analyst', 'marketer', 'finance', 'privacy', 'connector', 'reader', 'gateway')),
   privileges text NOT NULL CHECK (privileges ~ '^[A-Z]+( [(][a-z_]+(, [a-z_]+)*[)])?(, [A-Z]+)*$'),
   object_kind text NOT NULL CHECK (object_kind IN ('SCHEMA', 'TABLE', 'SEQUENCE', 'FUNCTION', 'PROCEDURE')),
   object text NOT NULL,

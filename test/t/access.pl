@@ -8,7 +8,7 @@ use PostgreSQL::Test::Cluster;
 use PostgreSQL::Test::Utils;
 use Test::More;
 
-my @parts = qw(admin analyst marketer finance privacy connector reader);
+my @parts = qw(admin analyst marketer finance privacy connector reader gateway);
 my $node  = cdp_node('access');
 my $db    = 'guarded';
 

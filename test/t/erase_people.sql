@@ -201,3 +201,7 @@ DROP TABLE pages;
 
 -- What a callback wishes to be asked by her, and by another.
 SELECT cdp_internal.wish(c.connection_id, 'behavior', p, 'callback', '2026-04-05 10:00+08') FROM cdp_data.connection c, unnest(ARRAY['u-erika-77', 'staff-1']) p WHERE c.name = 'chat';
+
+-- What a platform pushed of her, of another, and what nobody can read.
+SELECT cdp_internal.store_callback(c.connection_id, convert_to(m, 'UTF8'), lpad(n::text, 40, '0'), '2026-04-05 10:00+08', true, '2026-04-05 10:00+08') IS NOT NULL
+FROM cdp_data.connection c, unnest(ARRAY['<xml><Event>x</Event><Text>erika.muster@beispiel.example</Text></xml>', '<xml><Event>x</Event><UserID>staff-1</UserID></xml>', '<xml><Event>Erika Musterfräulein']) WITH ORDINALITY t (m, n) WHERE c.name = 'chat';

@@ -88,6 +88,16 @@ same(const CdpPiece *a, const void *bytes, Size len)
 	return a->len == len && CRYPTO_memcmp(a->bytes, bytes, len) == 0;
 }
 
+/* Whether the signature of a call is right; calls that are not encrypted have no cipher text in it. */
+bool
+cdp_callback_signed(const CdpCallbackKeys *keys, const CdpCallbackCall *call)
+{
+	char		signature[64];
+
+	cdp_callback_signature(keys, call, signature);
+	return same(&call->signature, signature, 2 * SHA1_BYTES);
+}
+
 /* The value of a base64 digit, -1 for others. */
 static int
 digit_of(uint8 c)
@@ -207,14 +217,12 @@ read_plain(const CdpCallbackKeys *keys, const uint8 *plain, int len, CdpPiece *m
 CdpCallbackOutcome
 cdp_callback_open(const CdpCallbackKeys *keys, const CdpCallbackCall *call, uint8 **plain, int *size, CdpPiece *message)
 {
-	char		signature[2 * SHA1_BYTES + 1];
 	uint8		key[CDP_KEY_BYTES];
 	CdpCallbackOutcome outcome;
 
 	*plain = NULL;
 	*size = 0;
-	cdp_callback_signature(keys, call, signature);
-	if (!same(&call->signature, signature, 2 * SHA1_BYTES))
+	if (!cdp_callback_signed(keys, call))
 		return CDP_CALLBACK_SIGNATURE;
 	if (call->cipher.len > CDP_CALLBACK_MOST_BYTES || call->cipher.len % 4 != 0)
 		return CDP_CALLBACK_BASE64;

@@ -1,9 +1,12 @@
 /*
  * callback_calls.c
- *		Callbacks with keys that the caller gives, so that tests can put known
- *		answers and tampered messages to them. No secret of a connection.
+ *		Callbacks as SQL functions: with the secrets of a connection, which no
+ *		function returns, and with keys that the caller gives, so that tests can put
+ *		known answers and tampered messages to them.
  */
 #include "connector/connection/callback.h"
+#include "connector/connection/callback_message.h"
+#include "connector/connection/secret.h"
 
 #include "access/htup_details.h"
 #include "funcapi.h"
@@ -12,6 +15,9 @@ CDP_FUNCTION(cdp_known_callback_signature);
 CDP_FUNCTION(cdp_known_callback_open);
 CDP_FUNCTION(cdp_known_callback_seal);
 CDP_FUNCTION(cdp_callback_cipher_text);
+CDP_FUNCTION(cdp_callback_message_call);
+CDP_FUNCTION(cdp_open_callback);
+CDP_FUNCTION(cdp_check_callback);
 
 /* A text argument as a piece. */
 static CdpPiece
@@ -34,12 +40,10 @@ cdp_known_callback_signature(PG_FUNCTION_ARGS)
 	PG_RETURN_TEXT_P(cstring_to_text(hex));
 }
 
-/* known_callback_open(token, key, receiver, signature, timestamp, nonce, cipher): a row of problem and message. */
-Datum
-cdp_known_callback_open(PG_FUNCTION_ARGS)
+/* The row (problem, message) of a callback that is opened with these keys. */
+static Datum
+opened(FunctionCallInfo fcinfo, const CdpCallbackKeys *keys, const CdpCallbackCall *call)
 {
-	CdpCallbackKeys keys = {piece(fcinfo, 0), piece(fcinfo, 1), piece(fcinfo, 2)};
-	CdpCallbackCall call = {piece(fcinfo, 3), piece(fcinfo, 4), piece(fcinfo, 5), piece(fcinfo, 6)};
 	CdpCallbackOutcome outcome;
 	CdpPiece	message;
 	uint8	   *plain;
@@ -49,9 +53,9 @@ cdp_known_callback_open(PG_FUNCTION_ARGS)
 	bool		null[2] = {true, true};
 
 	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
-		elog(ERROR, "known_callback_open() is declared without its columns");
+		elog(ERROR, "a function that opens callbacks is declared without its columns");
 	desc = BlessTupleDesc(desc);
-	outcome = cdp_callback_open(&keys, &call, &plain, &size, &message);
+	outcome = cdp_callback_open(keys, call, &plain, &size, &message);
 	if (outcome == CDP_CALLBACK_OK)
 	{
 		bytea	   *bytes = palloc(VARHDRSZ + message.len);
@@ -68,7 +72,68 @@ cdp_known_callback_open(PG_FUNCTION_ARGS)
 		value[0] = CStringGetTextDatum(cdp_callback_word(outcome));
 		null[0] = false;
 	}
-	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(desc, value, null)));
+	return HeapTupleGetDatum(heap_form_tuple(desc, value, null));
+}
+
+/* known_callback_open(token, key, receiver, signature, timestamp, nonce, cipher): a row of problem and message. */
+Datum
+cdp_known_callback_open(PG_FUNCTION_ARGS)
+{
+	CdpCallbackKeys keys = {piece(fcinfo, 0), piece(fcinfo, 1), piece(fcinfo, 2)};
+	CdpCallbackCall call = {piece(fcinfo, 3), piece(fcinfo, 4), piece(fcinfo, 5), piece(fcinfo, 6)};
+
+	PG_RETURN_DATUM(opened(fcinfo, &keys, &call));
+}
+
+/* open_callback(connection_id, receiver, signature, timestamp, nonce, cipher): a row of problem and message; the secrets are wiped. */
+Datum
+cdp_open_callback(PG_FUNCTION_ARGS)
+{
+	CdpSecret  *token = cdp_connector_secret(PG_GETARG_INT32(0), "callback_token");
+	CdpSecret  *key = cdp_connector_secret(PG_GETARG_INT32(0), "callback_key");
+	CdpCallbackKeys keys = {{token->bytes, token->len}, {key->bytes, key->len}, piece(fcinfo, 1)};
+	CdpCallbackCall call = {piece(fcinfo, 2), piece(fcinfo, 3), piece(fcinfo, 4), piece(fcinfo, 5)};
+	Datum		result = opened(fcinfo, &keys, &call);
+
+	cdp_secret_wipe(token);
+	cdp_secret_wipe(key);
+	PG_RETURN_DATUM(result);
+}
+
+/* check_callback(connection_id, signature, timestamp, nonce): whether who signed a callback that is not encrypted knows the token. */
+Datum
+cdp_check_callback(PG_FUNCTION_ARGS)
+{
+	CdpSecret  *token = cdp_connector_secret(PG_GETARG_INT32(0), "callback_token");
+	CdpCallbackKeys keys = {.token = {token->bytes, token->len}};
+	CdpCallbackCall call = {piece(fcinfo, 1), piece(fcinfo, 2), piece(fcinfo, 3), {"", 0}};
+	bool		good = cdp_callback_signed(&keys, &call);
+
+	cdp_secret_wipe(token);
+	PG_RETURN_BOOL(good);
+}
+
+/* callback_message(message): a row of doc, the count of replaced characters and the problem. */
+Datum
+cdp_callback_message_call(PG_FUNCTION_ARGS)
+{
+	bytea	   *message = PG_GETARG_BYTEA_PP(0);
+	TupleDesc	desc;
+	int64		scrubbed;
+	const char *problem;
+	Jsonb	   *doc;
+	Datum		values[3];
+	bool		nulls[3] = {false};
+
+	if (get_call_result_type(fcinfo, NULL, &desc) != TYPEFUNC_COMPOSITE)
+		elog(ERROR, "return type must be a row type");
+	doc = cdp_callback_message(VARDATA_ANY(message), (int) VARSIZE_ANY_EXHDR(message), &scrubbed, &problem);
+	nulls[0] = doc == NULL;
+	values[0] = JsonbPGetDatum(doc);
+	values[1] = Int64GetDatum(scrubbed);
+	nulls[2] = problem == NULL;
+	values[2] = problem == NULL ? (Datum) 0 : CStringGetTextDatum(problem);
+	PG_RETURN_DATUM(HeapTupleGetDatum(heap_form_tuple(BlessTupleDesc(desc), values, nulls)));
 }
 
 /* known_callback_seal(key, receiver, random, message): base64 that the caller owns. */

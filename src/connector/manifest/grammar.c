@@ -30,6 +30,7 @@ WORDS(cursor_ends, "empty_value", "empty_page");
 WORDS(metric_kinds, "sum", "gauge", "ratio");
 WORDS(standards, "impressions", "reach", "clicks", "spend", "views", "viewers", "likes", "comments", "shares", "saves", "messages", "conversations",
 	  "leads", "followers", "new_followers", "lost_followers", "visits", "visitors", "orders", "buyers", "revenue", "refunds", "online_peak", "watch_seconds");
+WORDS(dialects, "wecom", "wechat");
 WORDS(content_kinds, "post", "comment", "message", "live", "product", "page", "link");
 
 RULE any_text = {G_TEXT, .max = MANIFEST_MAX_TEXT};
@@ -208,9 +209,17 @@ SHAPE(stream_shape, "a stream",
 RULE stream = {G_OBJECT, .shape = &stream_shape};
 RULE streams = {G_MAP, .item = &stream, .min = NAMES_OWN};
 
+/* callback: what the platform pushes, and what it makes worth asking again */
+RULE dialect = {G_WORD, dialects};
+SHAPE(event_shape, "a rule about callbacks", {"when", &conditions}, {"stream", &name, true}, {"part", &field});
+RULE event_rule = {G_OBJECT, .shape = &event_shape};
+RULE events = {G_LIST, .item = &event_rule};
+SHAPE(callback_shape, "a callback", {"dialect", &dialect, true}, {"receiver", &name, true}, {"events", &events});
+RULE callback = {G_OBJECT, .shape = &callback_shape};
+
 static const GrammarKey root_keys[] = {
 	{"connector", &name, true}, {"version", &version, true}, {"title", &any_text}, {"description", &any_text}, {"example", &boolean}, {"docs", &any_text},
 	{"channel", &any_text}, {"base_url", &url, true}, {"tz", &zone}, {"config", &config}, {"secrets", &secrets}, {"auth", &auth}, {"ok", &ok},
-	{"errors", &errors}, {"quota", &quota}, {"streams", &streams, true}
+	{"errors", &errors}, {"quota", &quota}, {"streams", &streams, true}, {"callback", &callback}
 };
 const GrammarShape cdp_grammar_root = {"a manifest", lengthof(root_keys), root_keys};

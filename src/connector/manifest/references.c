@@ -386,6 +386,40 @@ check_meaning(ManifestCheck *c, const char *path)
 		check_conditions(c, cdp_rule_object(cdp_rule_item(list, i)), cdp_manifest_nth(cdp_manifest_at(path, "touchpoint"), i), "when");
 }
 
+/* What the platform pushes: its secrets, whom it is for, and the streams that its events speak of. */
+static void
+check_callback(ManifestCheck *c, const JsonbContainer *callback)
+{
+	const JsonbContainer *events = cdp_rule_array(cdp_manifest_get(callback, "events"));
+	const char *receiver = cdp_manifest_text(callback, "receiver", NULL);
+
+	if (callback == NULL)
+		return;
+	if (!has(c->secrets, "callback_token"))
+		cdp_manifest_problem(c, "secrets.callback_token", "missing_key", NULL, "callbacks are signed with the secret callback_token");
+	if (!has(c->secrets, "callback_key"))
+		cdp_manifest_problem(c, "secrets.callback_key", "missing_key", NULL, "callbacks are encrypted with the secret callback_key");
+	if (receiver != NULL && !has(c->config, receiver))
+		cdp_manifest_problem(c, "callback.receiver", "unknown_reference", NULL, "config has no entry %s", cdp_rule_quote(receiver));
+	for (int i = 0; events != NULL && i < JsonContainerSize(events); i++)
+	{
+		const JsonbContainer *rule = cdp_rule_object(cdp_rule_item(events, i));
+		const char *at = cdp_manifest_nth("callback.events", i);
+		const char *stream = cdp_manifest_text(rule, "stream", NULL);
+		JsonbValue *part = cdp_manifest_get(rule, "part");
+		ManifestPath p;
+		const char *why;
+
+		check_conditions(c, rule, at, "when");
+		if (stream != NULL && !has(c->streams, stream))
+			cdp_manifest_problem(c, cdp_manifest_at(at, "stream"), "unknown_reference", NULL, "there is no stream %s", cdp_rule_quote(stream));
+		else if (stream != NULL && !has(cdp_manifest_object(c->streams, stream), "partition"))
+			useless(c, rule, at, "part", "the stream is not asked by partition");
+		if (part != NULL && part->type == jbvString && cdp_manifest_path_parse(cdp_rule_string(part), true, &p, &why) && (p.root != PATH_RECORD || p.many || p.n == 0))
+			cdp_manifest_problem(c, cdp_manifest_at(at, "part"), "bad_path", NULL, "a part is one value of the message");
+	}
+}
+
 /* Collects what the parts of a manifest say about each other. */
 void
 cdp_manifest_check_references(ManifestCheck *c, const JsonbContainer *root)
@@ -396,6 +430,7 @@ cdp_manifest_check_references(ManifestCheck *c, const JsonbContainer *root)
 	check_auth(c, cdp_manifest_object(root, "auth"));
 	check_errors(c, root, "");
 	check_ok(c, root, "");
+	check_callback(c, cdp_manifest_object(root, "callback"));
 	for (int i = 0; i < 2; i++)
 	{
 		const JsonbContainer *of = i == 0 ? root : cdp_manifest_object(root, "auth");
