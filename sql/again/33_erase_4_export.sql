@@ -9,7 +9,7 @@ BEGIN
   SELECT t.name, t.fits,
     ARRAY(SELECT a.attname FROM pg_attribute a WHERE a.attrelid = to_regclass(t.name) AND a.attnum > 0 AND NOT a.attisdropped
         -- Hashes of words by which rows are found say nothing to a person.
-        AND NOT EXISTS (SELECT FROM cdp_data.personal_data p WHERE p.table_name = t.name AND p.column_name = a.attname AND p.subject_kind = 'text' AND a.atttypid = 'bigint[]'::regtype) ORDER BY a.attnum),
+        AND NOT EXISTS (SELECT FROM cdp_data.personal_data p WHERE p.table_name = t.name AND p.column_name = a.attname AND (p.subject_kind = 'text' OR a.attname = 'tokens') AND a.atttypid = 'bigint[]'::regtype) ORDER BY a.attnum),
     -- In the order of the primary key, else of all columns.
     coalesce((SELECT array_agg(a.attname ORDER BY k.n) FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey::smallint[]) WITH ORDINALITY AS k (attnum, n)
         JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum WHERE i.indrelid = to_regclass(t.name) AND i.indisprimary), '{}')

@@ -6,12 +6,14 @@ CREATE TABLE IF NOT EXISTS cdp_data.stream (
   stream_id smallint NOT NULL CHECK (stream_id > 0),
   name text COLLATE "C" NOT NULL,
   source_id integer NOT NULL,
+  strays boolean NOT NULL DEFAULT false,
   created_at timestamptz NOT NULL DEFAULT now(),
   PRIMARY KEY (connection_id, stream_id),
   CONSTRAINT stream_name_key UNIQUE (connection_id, name)
 );
 COMMENT ON TABLE cdp_data.stream IS 'Streams of connections from which something landed, with the small number that their rows carry. Its row is locked while a page lands, so that pages of one stream land one after the other.';
 COMMENT ON COLUMN cdp_data.stream.name IS 'Name in the manifest.';
+COMMENT ON COLUMN cdp_data.stream.strays IS 'Records came whose day lies outside of the window that was asked for: a window does not tell all records of its days, so none of them is ever gone.';
 
 -- step: stream_part
 CREATE TABLE IF NOT EXISTS cdp_data.stream_part (
@@ -19,17 +21,25 @@ CREATE TABLE IF NOT EXISTS cdp_data.stream_part (
   stream_id smallint NOT NULL,
   part text COLLATE "C" NOT NULL,
   source_id integer NOT NULL,
-  last_fetched_at timestamptz NOT NULL,
-  page_id bigint NOT NULL,
+  last_fetched_at timestamptz,
+  page_id bigint,
   next jsonb,
   done boolean,
+  zero_at timestamptz,
+  gone_at timestamptz,
+  tokens bigint[],
   PRIMARY KEY (connection_id, stream_id, part)
 ) WITH (fillfactor = 80);
+CREATE INDEX IF NOT EXISTS stream_part_gone_idx ON cdp_data.stream_part (connection_id, stream_id) WHERE gone_at IS NOT NULL;
+CREATE INDEX IF NOT EXISTS stream_part_tokens_idx ON cdp_data.stream_part USING gin (tokens) WHERE tokens IS NOT NULL;
 COMMENT ON TABLE cdp_data.stream_part IS 'How far each partition of a stream is: written in the transaction that lands its page, so that a cursor never runs ahead of what landed.';
 COMMENT ON COLUMN cdp_data.stream_part.part IS 'The value that the stream was asked by (a list as JSON); empty: the stream has no partitions.';
-COMMENT ON COLUMN cdp_data.stream_part.last_fetched_at IS 'When the newest page that landed was fetched. Older pages that come later change nothing that is known.';
-COMMENT ON COLUMN cdp_data.stream_part.next IS 'With what to ask next: the state of cdp_internal.connector_request() without config. NULL: nothing is known, such as after an answer that was no page.';
+COMMENT ON COLUMN cdp_data.stream_part.last_fetched_at IS 'When the newest page that was one was fetched; page_id: that page. Older pages that come later change nothing that is known. NULL: none came yet.';
+COMMENT ON COLUMN cdp_data.stream_part.next IS 'With what to ask next: the state of cdp_internal.connector_request() without config. Answers that are no page leave it as it is. NULL: begin anew.';
 COMMENT ON COLUMN cdp_data.stream_part.done IS 'Whether the page was the last of its pull.';
+COMMENT ON COLUMN cdp_data.stream_part.zero_at IS 'Of a stream that is not asked by days: since when it is told as nothing where there was something, while that is kept until another pull, an hour later, says so as well.';
+COMMENT ON COLUMN cdp_data.stream_part.gone_at IS 'Since when the stream that it comes from does not tell it any more: it is not asked, and no day of it is due.';
+COMMENT ON COLUMN cdp_data.stream_part.tokens IS 'Hashes of the words of part, by which an erasure finds all that it was asked by; NULL: there are none.';
 
 -- step: raw_page
 CREATE TABLE IF NOT EXISTS cdp_data.raw_page (
@@ -53,15 +63,22 @@ CREATE TABLE IF NOT EXISTS cdp_data.raw_page (
   unread boolean NOT NULL DEFAULT false,
   scrubbed bigint NOT NULL DEFAULT 0,
   records integer NOT NULL DEFAULT 0,
+  refused integer NOT NULL DEFAULT 0,
   pull_id bigint,
-  next_cursor jsonb,
+  nth integer,
+  chain bytea,
+  page_digest text,
   done boolean,
+  broken boolean NOT NULL DEFAULT false,
   days jsonb,
+  keys bigint[],
   tokens bigint[],
   CONSTRAINT raw_page_told_key UNIQUE (connection_id, stream_id, digest)
 );
-CREATE INDEX IF NOT EXISTS raw_page_chain_idx ON cdp_data.raw_page (connection_id, stream_id, part, window_from, page_id);
-CREATE INDEX IF NOT EXISTS raw_page_pull_idx ON cdp_data.raw_page (pull_id) WHERE pull_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS raw_page_window_idx ON cdp_data.raw_page (connection_id, stream_id, part, window_from) WHERE window_from IS NOT NULL;
+CREATE INDEX IF NOT EXISTS raw_page_chain_idx ON cdp_data.raw_page (connection_id, stream_id, chain) WHERE chain IS NOT NULL;
+CREATE INDEX IF NOT EXISTS raw_page_pull_idx ON cdp_data.raw_page (pull_id, nth) WHERE pull_id IS NOT NULL;
+CREATE INDEX IF NOT EXISTS raw_page_end_idx ON cdp_data.raw_page (pull_id) WHERE done;
 CREATE INDEX IF NOT EXISTS raw_page_age_idx ON cdp_data.raw_page (fetched_at);
 CREATE INDEX IF NOT EXISTS raw_page_unread_idx ON cdp_data.raw_page (page_id) WHERE unread;
 CREATE INDEX IF NOT EXISTS raw_page_tokens_idx ON cdp_data.raw_page USING gin (tokens) WHERE tokens IS NOT NULL;
@@ -73,9 +90,14 @@ COMMENT ON COLUMN cdp_data.raw_page.digest IS 'SHA-256 of what was asked, when i
 COMMENT ON COLUMN cdp_data.raw_page.verb IS 'What cdp_internal.connector_verdict() said; code: the error code, if any.';
 COMMENT ON COLUMN cdp_data.raw_page.unread IS 'Nobody could read the body, so nobody can tell whom it names: any erasure deletes it.';
 COMMENT ON COLUMN cdp_data.raw_page.scrubbed IS 'Characters that were replaced to make it readable: cdp_internal.decode_body().';
+COMMENT ON COLUMN cdp_data.raw_page.refused IS 'Records in it that were refused.';
 COMMENT ON COLUMN cdp_data.raw_page.pull_id IS 'The first page of the pull that this one belongs to. NULL: the page before it never landed.';
-COMMENT ON COLUMN cdp_data.raw_page.next_cursor IS 'The cursor that it names for the next page.';
-COMMENT ON COLUMN cdp_data.raw_page.days IS 'Of its window: day: [records, records that are not all zero, records that were new or changed].';
+COMMENT ON COLUMN cdp_data.raw_page.nth IS 'Which page of the pull it is, from 1. Of pages that were asked for twice the later one counts.';
+COMMENT ON COLUMN cdp_data.raw_page.chain IS 'cdp_internal.cursor_chain() of the cursor that it names for the next page; NULL: it names none.';
+COMMENT ON COLUMN cdp_data.raw_page.page_digest IS 'Digest of the keys of its records, by which a pull that tells the same again and again is seen. NULL at the end of a pull.';
+COMMENT ON COLUMN cdp_data.raw_page.done IS 'Whether the pull ended with it; broken: there is more, and no way to it (problem tells), so the pull is not whole.';
+COMMENT ON COLUMN cdp_data.raw_page.days IS 'Of its window: day: [records, records that are not all zero, records that were new or changed]. Day *: each of them, where records tell no day.';
+COMMENT ON COLUMN cdp_data.raw_page.keys IS 'Hashes of the keys of its records, by which a whole pull tells what is gone.';
 COMMENT ON COLUMN cdp_data.raw_page.tokens IS 'Hashes of its words (cdp_internal.content_tokens()), by which an erasure finds it; NULL: the stream tells of nobody, or nothing of it was kept.';
 
 -- step: raw_record
@@ -92,19 +114,24 @@ CREATE TABLE IF NOT EXISTS cdp_data.raw_record (
   changed_at timestamptz NOT NULL,
   is_zero boolean NOT NULL DEFAULT false,
   zero_at timestamptz,
+  gone_at timestamptz,
   payload jsonb NOT NULL,
   tokens bigint[],
   PRIMARY KEY (connection_id, stream_id, record_key)
 );
+CREATE INDEX IF NOT EXISTS raw_record_page_idx ON cdp_data.raw_record (connection_id, stream_id, page_id);
+CREATE INDEX IF NOT EXISTS raw_record_part_idx ON cdp_data.raw_record (connection_id, stream_id, part, ref_date) WHERE part <> '' OR ref_date IS NOT NULL;
 CREATE INDEX IF NOT EXISTS raw_record_tokens_idx ON cdp_data.raw_record USING gin (tokens) WHERE tokens IS NOT NULL;
 COMMENT ON TABLE cdp_data.raw_record IS 'What the records of all pages say now, one row for each key. A page told again changes nothing; earlier values are in raw_record_history.';
 COMMENT ON COLUMN cdp_data.raw_record.record_key IS 'Key as the manifest makes it: cdp_internal.connector_page().';
 COMMENT ON COLUMN cdp_data.raw_record.ref_date IS 'The day that it is about, in the zone of the manifest.';
-COMMENT ON COLUMN cdp_data.raw_record.page_id IS 'The page that said so first.';
-COMMENT ON COLUMN cdp_data.raw_record.revision IS '1, and one more with each change.';
+COMMENT ON COLUMN cdp_data.raw_record.page_id IS 'The page that said so first, also that it is gone.';
+COMMENT ON COLUMN cdp_data.raw_record.part IS 'What it was asked by last, as in stream_part.';
+COMMENT ON COLUMN cdp_data.raw_record.revision IS '1, and one more with each change, also when it goes and when it comes back.';
 COMMENT ON COLUMN cdp_data.raw_record.changed_at IS 'When the page that said so first was fetched.';
 COMMENT ON COLUMN cdp_data.raw_record.is_zero IS 'All its metrics are nothing, in a stream whose zeros may mean that the vendor has not counted yet.';
 COMMENT ON COLUMN cdp_data.raw_record.zero_at IS 'Since when it is told as zero, while the value is kept until another pull, an hour later, says so as well.';
+COMMENT ON COLUMN cdp_data.raw_record.gone_at IS 'Since when it is not told any more: when the last page of a whole pull of the same part and day, without it, was fetched. It need not have gone at its source: a list may end at some age. NULL: it is told.';
 COMMENT ON COLUMN cdp_data.raw_record.tokens IS 'Hashes of its words, by which exports and erasures find it; NULL: the stream tells of nobody.';
 CREATE TABLE IF NOT EXISTS cdp_data.raw_record_history (
   connection_id integer NOT NULL,
@@ -116,6 +143,7 @@ CREATE TABLE IF NOT EXISTS cdp_data.raw_record_history (
   from_at timestamptz NOT NULL,
   to_at timestamptz NOT NULL,
   page_id bigint NOT NULL,
+  gone_at timestamptz,
   payload jsonb NOT NULL,
   tokens bigint[],
   PRIMARY KEY (connection_id, stream_id, record_key, revision)
@@ -123,6 +151,7 @@ CREATE TABLE IF NOT EXISTS cdp_data.raw_record_history (
 CREATE INDEX IF NOT EXISTS raw_record_history_tokens_idx ON cdp_data.raw_record_history USING gin (tokens) WHERE tokens IS NOT NULL;
 COMMENT ON TABLE cdp_data.raw_record_history IS 'What records said before: one row for each value that was replaced, from when until when it held.';
 COMMENT ON COLUMN cdp_data.raw_record_history.page_id IS 'The page that replaced it.';
+COMMENT ON COLUMN cdp_data.raw_record_history.gone_at IS 'It was gone, from then on, until it came back.';
 COMMENT ON COLUMN cdp_data.raw_record_history.tokens IS 'As in raw_record.';
 CREATE TABLE IF NOT EXISTS cdp_data.raw_refused (
   page_id bigint NOT NULL,
@@ -137,7 +166,7 @@ CREATE TABLE IF NOT EXISTS cdp_data.raw_refused (
   PRIMARY KEY (page_id, n)
 );
 CREATE INDEX IF NOT EXISTS raw_refused_tokens_idx ON cdp_data.raw_refused USING gin (tokens) WHERE tokens IS NOT NULL;
-COMMENT ON TABLE cdp_data.raw_refused IS 'The quarantine of landing: records without a key or a day, as they came. cdp.replay_page() tries them again, when the manifest is mended; they go with their page.';
+COMMENT ON TABLE cdp_data.raw_refused IS 'The quarantine of landing: records without a key or a day, as they came. cdp.replay_page() tries them again, when the manifest is mended; they go with their page, and with its body.';
 COMMENT ON COLUMN cdp_data.raw_refused.n IS 'Number of the record in its page, from 1.';
 COMMENT ON COLUMN cdp_data.raw_refused.code IS 'no_key, no_ref_date.';
 COMMENT ON COLUMN cdp_data.raw_refused.tokens IS 'As in raw_record.';
@@ -160,6 +189,11 @@ CREATE TABLE IF NOT EXISTS cdp_data.coverage (
   zero_at timestamptz,
   reason text,
   page_id bigint NOT NULL,
+  pull_id bigint,
+  pulled_at timestamptz,
+  told bigint,
+  told_nonzero bigint,
+  refused bigint NOT NULL DEFAULT 0,
   PRIMARY KEY (connection_id, stream_id, part, day)
 ) WITH (fillfactor = 80);
 COMMENT ON TABLE cdp_data.coverage IS 'The ledger of days: for each stream that is asked by days, each partition and day, whether everything is there and whether it can still change. Days are those of the zone of the manifest.';
@@ -173,6 +207,9 @@ COMMENT ON COLUMN cdp_data.coverage.restated_at IS 'When the vendor changed it l
 COMMENT ON COLUMN cdp_data.coverage.zero_at IS 'Since when it is told as nothing, past the time at which it should be there.';
 COMMENT ON COLUMN cdp_data.coverage.reason IS 'Why the state is what it is, in a few words. NULL: nothing to be said.';
 COMMENT ON COLUMN cdp_data.coverage.page_id IS 'The last page that changed the row.';
+COMMENT ON COLUMN cdp_data.coverage.pull_id IS 'The newest whole pull of the day; pulled_at: when its last page was fetched. NULL: none came yet.';
+COMMENT ON COLUMN cdp_data.coverage.told IS 'Records of the day in that pull, whether they are believed or not; told_nonzero: those of them that are not all zero.';
+COMMENT ON COLUMN cdp_data.coverage.refused IS 'Records of that pull that were refused, of whatever day: until there are none, its days do not become final.';
 CREATE TABLE IF NOT EXISTS cdp_data.coverage_history (
   history_id bigint GENERATED BY DEFAULT AS IDENTITY PRIMARY KEY,
   connection_id integer NOT NULL,
@@ -196,17 +233,19 @@ COMMENT ON COLUMN cdp_data.coverage_history.at IS 'When the page that changed it
 -- step: landing settings
 ALTER TABLE cdp_data.setting ADD COLUMN IF NOT EXISTS page_retention interval DEFAULT '30 days' CHECK (page_retention > '0'::interval);
 COMMENT ON COLUMN cdp_data.setting.page_retention IS 'cdp.maintain() deletes pages of connections that were fetched longer ago, with the records in them that were refused. Records stay. NULL keeps everything.';
+ALTER TABLE cdp_data.setting ADD COLUMN IF NOT EXISTS record_retention interval CHECK (record_retention > '0'::interval);
+COMMENT ON COLUMN cdp_data.setting.record_retention IS 'cdp.maintain() deletes records of connections that are about earlier days and have not changed for so long (also those that are gone), and what records said before, when that ended longer ago. A record that is still told comes again with the next pull. NULL keeps everything.';
 
 -- step: again: personal data of landing
 SELECT cdp_internal.declare_personal_data('connector', 'cdp_data.' || v.t, c, v.category, v.key, 'delete', v.note, v.kind) FROM (VALUES
-  ('raw_page', 'asked body next_cursor', 'content', NULL::text, 'none', 'names many people, so nobody gets it in his export; a page that names somebody who is erased goes whole'),
-  ('raw_page', 'part', 'identifier', NULL, 'none', 'what a stream was asked by'), ('raw_page', 'tokens', 'pseudonym', NULL, 'none', 'hashes of words; erasures find the page by them'),
+  ('raw_page', 'asked body', 'content', NULL::text, 'none', 'names many people, so nobody gets it in his export; a page that names somebody who is erased goes whole'),
+  ('raw_page', 'part', 'identifier', NULL, 'none', 'what a stream was asked by'), ('raw_page', 'tokens', 'pseudonym', NULL, 'none', 'hashes of words; erasures find the page by them'), ('raw_page', 'keys chain page_digest', 'pseudonym', NULL, 'none', 'hashes of keys and of a cursor; they go with the page'),
   ('raw_record', 'tokens', 'pseudonym', NULL, 'text', 'hashes of words; rows are found by them'), ('raw_record', 'payload', 'content', NULL, 'none', 'found by tokens'),
   ('raw_record', 'record_key part', 'identifier', NULL, 'none', 'found by tokens'), ('raw_record', 'ref_date', 'behaviour', NULL, 'none', 'found by tokens'),
   ('raw_record_history', 'tokens', 'pseudonym', NULL, 'text', 'hashes of words; rows are found by them'), ('raw_record_history', 'payload', 'content', NULL, 'none', 'found by tokens'),
   ('raw_record_history', 'record_key', 'identifier', NULL, 'none', 'found by tokens'), ('raw_record_history', 'ref_date', 'behaviour', NULL, 'none', 'found by tokens'),
   ('raw_refused', 'tokens', 'pseudonym', NULL, 'text', 'hashes of words; rows are found by them'), ('raw_refused', 'payload', 'content', NULL, 'none', 'found by tokens'),
-  ('stream_part', 'part next', 'identifier', 'part', 'value', 'what a stream is asked by: staff, groups, links; a person where the manifest asks by person'),
+  ('stream_part', 'part next', 'identifier', 'part', 'value', 'what a stream is asked by: staff, groups, links; a person where the manifest asks by person'), ('stream_part', 'tokens', 'pseudonym', NULL, 'none', 'hashes of words; an erasure finds it by them'),
   ('coverage', 'part', 'pseudonym', 'part', 'value', 'as in stream_part'), ('coverage_history', 'part', 'pseudonym', 'part', 'value', 'as in stream_part')
 ) AS v (t, columns, category, key, kind, note), LATERAL unnest(string_to_array(v.columns, ' ')) c;
 SELECT cdp_internal.declare_impersonal('connector', 'cdp_data.' || v.t, string_to_array(v.c, ' '), v.note) FROM (VALUES
@@ -216,7 +255,7 @@ SELECT cdp_internal.declare_impersonal('connector', 'cdp_data.' || v.t, string_t
 -- step: again: landing roads
 CREATE OR REPLACE FUNCTION cdp_data.page_ingest(connection text, stream text, body bytea, part jsonb, window_from date, window_to date, cursor jsonb, status integer, headers jsonb, fetched_at timestamptz,
   OUT page_id bigint, OUT verb text, OUT code text, OUT records_read integer, OUT inserted integer, OUT changed integer, OUT unchanged integer, OUT held integer, OUT refused integer, OUT suppressed integer,
-  OUT next jsonb, OUT done boolean, OUT until_at timestamptz, OUT problem text)
+  OUT next jsonb, OUT done boolean, OUT until_at timestamptz, OUT problem text, OUT late integer)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -225,14 +264,14 @@ DECLARE
 BEGIN
   PERFORM cdp_data.require_source(s.name) FROM cdp_data.connection c JOIN cdp_data.source s USING (source_id) WHERE c.connection_id = id;
   r := cdp_internal.land_page(id, stream, body, part, window_from, window_to, cursor, status, headers, fetched_at);
-  SELECT r.page_id, r.verb, r.code, r.records_read, r.inserted, r.changed, r.unchanged, r.held, r.refused, r.suppressed, r.next, r.done, r.until_at, r.problem
-  INTO page_id, verb, code, records_read, inserted, changed, unchanged, held, refused, suppressed, next, done, until_at, problem;
+  SELECT r.page_id, r.verb, r.code, r.records_read, r.inserted, r.changed, r.unchanged, r.held, r.refused, r.suppressed, r.next, r.done, r.until_at, r.problem, r.late
+  INTO page_id, verb, code, records_read, inserted, changed, unchanged, held, refused, suppressed, next, done, until_at, problem, late;
 END
 $$;
 REVOKE ALL ON FUNCTION cdp_data.page_ingest(text, text, bytea, jsonb, date, date, jsonb, integer, jsonb, timestamptz) FROM PUBLIC;
 COMMENT ON FUNCTION cdp_data.page_ingest(text, text, bytea, jsonb, date, date, jsonb, integer, jsonb, timestamptz) IS 'cdp.ingest_page() with the rights of the tables'' owner, for roles that may use the connection. Definer: who brings pages reads and writes no table.';
 CREATE OR REPLACE FUNCTION cdp_data.page_replay(page_id bigint,
-  OUT verb text, OUT records_read integer, OUT inserted integer, OUT changed integer, OUT unchanged integer, OUT held integer, OUT refused integer, OUT suppressed integer, OUT problem text)
+  OUT verb text, OUT records_read integer, OUT inserted integer, OUT changed integer, OUT unchanged integer, OUT held integer, OUT refused integer, OUT suppressed integer, OUT problem text, OUT late integer)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
@@ -245,8 +284,8 @@ BEGIN
   END IF;
   PERFORM cdp_internal.connection_for(c.name, cdp_data.caller()), cdp_data.require_source(c.source);
   r := cdp_internal.land_again(page_id);
-  SELECT r.verb, r.records_read, r.inserted, r.changed, r.unchanged, r.held, r.refused, r.suppressed, r.problem
-  INTO verb, records_read, inserted, changed, unchanged, held, refused, suppressed, problem;
+  SELECT r.verb, r.records_read, r.inserted, r.changed, r.unchanged, r.held, r.refused, r.suppressed, r.problem, r.late
+  INTO verb, records_read, inserted, changed, unchanged, held, refused, suppressed, problem, late;
 END
 $$;
 REVOKE ALL ON FUNCTION cdp_data.page_replay(bigint) FROM PUBLIC;
@@ -272,6 +311,8 @@ SELECT cdp_internal.declare_grant(t.template, 'SELECT', 'TABLE', r.name)
 FROM unnest(array['admin', 'analyst', 'marketer', 'privacy']) AS t (template), unnest(array['cdp_data.stream', 'cdp_data.coverage', 'cdp_data.coverage_history', 'cdp_bi.connection_coverage']) AS r (name);
 SELECT cdp_internal.declare_grant('privacy', 'SELECT', 'TABLE', 'cdp_data.' || r.name) FROM unnest(array['raw_page', 'raw_record', 'raw_record_history', 'raw_refused', 'stream_part']) AS r (name);
 SELECT cdp_internal.declare_grant(t.template, v.privileges, 'TABLE', 'cdp_data.' || v.name) FROM unnest(array['admin', 'marketer']) AS t (template), (VALUES
-  ('raw_page', 'SELECT (page_id, connection_id, stream_id, source_id, window_from, window_to, fetched_at, landed_at, status, headers, verb, code, problem, unread, scrubbed, records, pull_id, done, days)'),
+  ('raw_page', 'SELECT (page_id, connection_id, stream_id, source_id, window_from, window_to, fetched_at, landed_at, status, headers, verb, code, problem, unread, scrubbed, records, refused, pull_id, nth, done, broken, days)'),
   ('raw_refused', 'SELECT (page_id, n, connection_id, stream_id, source_id, code, refused_at)'),
-  ('stream_part', 'SELECT (connection_id, stream_id, source_id, last_fetched_at, page_id, done)')) AS v (name, privileges);
+  ('stream_part', 'SELECT (connection_id, stream_id, source_id, last_fetched_at, page_id, done, zero_at)')) AS v (name, privileges);
+-- What the coverage of a stream is told by: its ledger names the same parts.
+SELECT cdp_internal.declare_grant(t.template, 'SELECT (connection_id, stream_id, part, gone_at)', 'TABLE', 'cdp_data.stream_part') FROM unnest(array['admin', 'analyst', 'marketer']) AS t (template);

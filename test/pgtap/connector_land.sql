@@ -7,7 +7,7 @@ SELECT cdp.add_source('chat'), cdp.create_connection('chat', 'wecom', '{"corpid"
 
 -- A page of user_summary: the day's new_user by value, told at a time of Shanghai.
 CREATE FUNCTION pg_temp.tell(day date, n integer[], at text, connection text DEFAULT 'oa') RETURNS text LANGUAGE sql AS $$
-  SELECT concat_ws(' ', r.verb, r.inserted, r.changed, r.unchanged, r.held, r.refused, r.done, r.problem)
+  SELECT concat_ws(' ', r.verb, r.inserted, r.changed, r.unchanged, r.held, r.refused, r.done, r.problem, 'late ' || nullif(r.late, 0))
   FROM cdp.ingest_page(connection, 'user_summary', convert_to(jsonb_build_object('list', (SELECT coalesce(jsonb_agg(jsonb_build_object('ref_date', day + i::integer - 1, 'user_source', 0, 'new_user', x, 'cancel_user', 0)), '[]')
     FROM unnest(n) WITH ORDINALITY u (x, i) WHERE x IS NOT NULL))::text, 'UTF8'), NULL, day, day + cardinality(n) - 1, fetched_at => (at || '+08')::timestamptz) r $$;
 CREATE FUNCTION pg_temp.days(from_day date, to_day date) RETURNS text LANGUAGE sql AS $$
@@ -28,7 +28,7 @@ SELECT is((SELECT string_agg(pulls || '', ' ' ORDER BY day) FROM cdp_data.covera
 SELECT is((SELECT body FROM cdp_data.raw_page ORDER BY page_id LIMIT 1), convert_to('{"list": [{"new_user": 5, "ref_date": "2026-03-02", "cancel_user": 0, "user_source": 0}, {"new_user": 7, "ref_date": "2026-03-03", "cancel_user": 0, "user_source": 0}]}', 'UTF8'), 'bytes are as they came');
 
 -- An older page that comes later.
-SELECT is(pg_temp.tell('2026-03-02', '{1,1,NULL}', '2026-03-04 08:30'), 'ok 0 0 2 0 0 t', 'a page that was fetched before changes nothing that is known');
+SELECT is(pg_temp.tell('2026-03-02', '{1,1,NULL}', '2026-03-04 08:30'), 'ok 0 0 0 0 0 t late 2', 'a page that was fetched before changes nothing that is known');
 SELECT is(pg_temp.tell('2026-03-01', '{3}', '2026-03-04 08:31'), 'ok 1 0 0 0 0 t', 'and adds what is not');
 SELECT is(pg_temp.record('2026-03-02') || ' ' || pg_temp.record('2026-03-03') || ' ' || (SELECT last_fetched_at AT TIME ZONE 'Asia/Shanghai' FROM cdp_data.stream_part), '5 1 f 8 2 f 2026-03-04 10:00:00', 'values and cursor are those of the newest');
 
@@ -100,7 +100,7 @@ SELECT is((pg_temp.orders('{5}', 'c9', '', '2026-03-15 02:00', '2026-03-12')).x,
 SELECT is((SELECT string_agg(concat_ws(' ', to_char(day, 'DD'), state, reason), ', ' ORDER BY day) FROM cdp_data.coverage WHERE reason ~ 'page'), '12 missing a page before it is missing, 13 missing a page before it is missing', 'they are missing, and why');
 SELECT is((SELECT headers FROM cdp_data.raw_page ORDER BY page_id DESC LIMIT 1), '{"date": "x", "x-ratelimit-remaining": "3"}'::jsonb, 'cookies are not kept');
 -- A replay of an old page does not undo what later ones said.
-SELECT is((SELECT concat_ws(' ', inserted, changed, unchanged) FROM cdp.replay_page((SELECT min(page_id) FROM cdp_data.raw_page))), '0 0 2', 'a replay leaves what later pages said');
+SELECT is((SELECT concat_ws(' ', inserted, changed, unchanged, late) FROM cdp.replay_page((SELECT min(page_id) FROM cdp_data.raw_page))), '0 0 0 2', 'a replay leaves what later pages said');
 SELECT is(pg_temp.record('2026-03-03'), '8 2 f', 'as it is');
 
 -- Coverage at a moment, and health.
