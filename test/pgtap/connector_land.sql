@@ -156,5 +156,10 @@ RESET datestyle;
 -- Retention of pages.
 CALL cdp_internal.maintain_room_landing();
 SELECT is((SELECT count(*) || ' ' || (SELECT count(*) > 10 FROM cdp_data.raw_record) FROM cdp_data.raw_page), '0 true', 'old pages go, their records stay');
+UPDATE cdp_data.setting SET record_retention = '7 days';
+SELECT cdp.ingest_page('oa', 'users', '{"data": {"openid": ["o-2"]}, "next_openid": ""}'), cdp.ingest_page('chat', 'behavior', '{"behavior_data": []}', '"wu"', '2026-03-02', '2026-03-02') \g /dev/null
+UPDATE cdp_data.raw_record SET ref_date = '2999-01-01' WHERE record_key = '["2026-03-10", "0"]';
+CALL cdp_internal.maintain_room_landing();
+SELECT is((SELECT string_agg(record_key, ' ' ORDER BY record_key) FROM cdp_data.raw_record) || ' ' || (SELECT count(*) FROM cdp_data.raw_record_history), '["2026-03-10", "0"] o-1 o-2 1', 'records have a retention of their own: what changed since (one is gone since now), or is about later days, stays, without what it said before');
 SELECT * FROM finish();
 DROP OWNED BY landing_gateway, landing_stranger; DROP ROLE landing_gateway; DROP ROLE landing_stranger;
