@@ -311,8 +311,10 @@ BEGIN
   LOOP
     CONTINUE WHEN lost = 0 AND NOT EXISTS (SELECT FROM cdp_data.stream_part t WHERE t.connection_id = p.connection_id AND t.stream_id = d.stream_id AND t.gone_at IS NOT NULL);
     gone := ARRAY(SELECT cdp_internal.gone_parts(p.connection_id, manifest, d.name));
-    UPDATE cdp_data.stream_part t SET gone_at = CASE WHEN t.part = ANY (gone) THEN p.fetched_at END
-    WHERE t.connection_id = p.connection_id AND t.stream_id = d.stream_id AND (t.gone_at IS NULL) = (t.part = ANY (gone));
+    WITH moved AS (
+      UPDATE cdp_data.stream_part t SET gone_at = CASE WHEN t.part = ANY (gone) THEN p.fetched_at END
+      WHERE t.connection_id = p.connection_id AND t.stream_id = d.stream_id AND (t.gone_at IS NULL) = (t.part = ANY (gone)) RETURNING t.part, t.gone_at)
+    UPDATE cdp_data.coverage c SET gone_at = m.gone_at FROM moved m WHERE c.connection_id = p.connection_id AND c.stream_id = d.stream_id AND c.part = m.part;
   END LOOP;
 END
 $$;
@@ -338,7 +340,6 @@ BEGIN
     -- What was told before it was ready is not there once it is due.
     SELECT c.*, c.state IN ('provisional', 'final') AND coalesce(c.pulled_at >= cdp_internal.day_ready(c.day, s.spec, s.zone), true) AS is_there, s.name, s.due_day
     FROM s JOIN cdp_data.coverage c ON c.connection_id = stream_coverage.connection_id AND c.stream_id = s.stream_id
-    WHERE NOT EXISTS (SELECT FROM cdp_data.stream_part t WHERE t.connection_id = c.connection_id AND t.stream_id = c.stream_id AND t.part = c.part AND t.gone_at IS NOT NULL)
   ), p AS (
     -- One row for each partition that is not gone; days that nobody asked for have no row and are missing.
     SELECT c.stream_id, c.name, c.due_day, min(c.day) AS first_day, greatest(0, c.due_day - min(c.day) + 1)::bigint AS due,
@@ -348,7 +349,7 @@ BEGIN
       greatest(0, c.due_day - 1 - min(c.day) + 1)::bigint - count(*) FILTER (WHERE c.day <= c.due_day - 1 AND (c.is_there OR c.state = 'unavailable')) AS overdue,
       count(*) FILTER (WHERE c.restated_at IS NOT NULL) AS restated, max(c.checked_at) AS checked_at
     FROM told c
-    GROUP BY c.stream_id, c.name, c.due_day, c.part
+    GROUP BY c.stream_id, c.name, c.due_day, c.part HAVING NOT bool_or(c.gone_at IS NOT NULL)
   )
   SELECT p.name::text, min(p.first_day), min(p.due_day), count(*), sum(p.due)::bigint, sum(p.due - p.known)::bigint, sum(p.provisional)::bigint, sum(p.final)::bigint, sum(p.suspect)::bigint, sum(p.unavailable)::bigint,
     round(sum(p.provisional + p.final) / nullif(sum(p.due - p.unavailable), 0), 4), round(sum(p.final) / nullif(sum(p.due - p.unavailable), 0), 4), sum(p.overdue)::bigint, sum(p.restated)::bigint, max(p.checked_at)
