@@ -211,7 +211,7 @@ COMMENT ON FUNCTION cdp_internal.land_page(integer, text, bytea, jsonb, date, da
 'What cdp.ingest_page() does, for cdp_data.page_ingest() and the transport. Needs the rights of the tables'' owner.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.require_running(name text, state text) RETURNS void
-LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   IF state IN ('suspended', 'retired') THEN
