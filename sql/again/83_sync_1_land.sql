@@ -85,13 +85,13 @@ BEGIN
     -- Of a key that comes twice the last one counts.
     SELECT DISTINCT ON (g.record_key) g.* FROM page g WHERE g.problem IS NULL AND NOT g.is_gone ORDER BY g.record_key, g.n DESC
   ), met AS (
-    SELECT g.record_key, g.ref_date, g.payload, g.is_zero, g.names, o.revision, o.payload AS old_payload, o.ref_date AS old_date, o.changed_at AS old_at, o.tokens AS old_tokens, o.zero_at AS old_zero, o.gone_at AS old_gone, o.part AS old_part,
+    SELECT g.record_key, g.ref_date, g.payload, g.is_zero, g.names, o.revision, o.payload AS old_payload, o.ref_date AS old_date, o.changed_at AS old_at, o.tokens AS old_tokens, o.ctid AS old_ctid, o.zero_at AS old_zero, o.gone_at AS old_gone, o.part AS old_part,
       o.is_zero AS old_is_zero, o.record_key IS NULL AS is_new, o.gone_at IS NULL AND o.payload = g.payload AND o.ref_date IS NOT DISTINCT FROM g.ref_date AS is_same,
       coalesce((g.ref_date + wait) AT TIME ZONE zone <= p.fetched_at, true) AS is_ready,
       late OR NOT isempty(late_days) AND coalesce(late_days @> g.ref_date, true) AS is_late,
       -- What came from this page itself it may change again; also what another page of its pull found gone.
       o.page_id = p.page_id OR o.gone_at IS NOT NULL AND p.pull_id = (SELECT x.pull_id FROM cdp_data.raw_page x WHERE x.page_id = o.page_id) AS is_own
-    FROM good g LEFT JOIN cdp_data.raw_record o ON o.connection_id = p.connection_id AND o.stream_id = p.stream_id AND o.record_key = g.record_key
+    FROM good g LEFT JOIN LATERAL (SELECT x.*, x.ctid FROM cdp_data.raw_record x WHERE x.connection_id = p.connection_id AND x.stream_id = p.stream_id AND x.record_key = g.record_key LIMIT 1) o ON true
   ), judged AS MATERIALIZED (
     SELECT m.*, CASE WHEN m.is_new THEN 'new'
         WHEN m.is_same THEN 'same'
@@ -120,11 +120,14 @@ BEGIN
     UPDATE cdp_data.raw_record r SET zero_at = CASE WHEN j.fate = 'held' THEN coalesce(r.zero_at, CASE WHEN j.is_ready THEN p.fetched_at END) WHEN j.is_late THEN r.zero_at END,
       part = CASE WHEN j.is_late THEN r.part ELSE p.part END, tokens = j.tokens
     FROM told j
-    WHERE r.connection_id = p.connection_id AND r.stream_id = p.stream_id AND r.record_key = j.record_key
+    WHERE r.ctid = j.old_ctid
       AND (j.fate = 'held' AND j.old_zero IS NULL AND j.is_ready OR j.fate = 'same' AND (j.old_zero IS NOT NULL AND NOT j.is_late OR j.old_part <> p.part AND NOT j.is_late OR personal AND j.old_tokens IS NULL))
   ), found AS (
     UPDATE cdp_data.raw_record_history h SET tokens = cdp_internal.content_tokens(jsonb_build_array(h.payload, h.record_key, part))
-    FROM judged j WHERE personal AND NOT j.is_new AND j.old_tokens IS NULL AND h.connection_id = p.connection_id AND h.stream_id = p.stream_id AND h.record_key = j.record_key AND h.tokens IS NULL
+    FROM (SELECT x.ctid FROM judged j CROSS JOIN LATERAL (SELECT y.ctid FROM cdp_data.raw_record_history y
+        WHERE y.connection_id = p.connection_id AND y.stream_id = p.stream_id AND y.record_key = j.record_key AND y.tokens IS NULL OFFSET 0) x
+      WHERE personal AND NOT j.is_new AND j.old_tokens IS NULL) x
+    WHERE h.ctid = x.ctid
   ), bad AS (
     INSERT INTO cdp_data.raw_refused (page_id, n, connection_id, stream_id, source_id, code, payload, refused_at, tokens)
     SELECT p.page_id, b.n, p.connection_id, p.stream_id, p.source_id, b.problem, b.payload, p.fetched_at, CASE WHEN personal THEN cdp_internal.content_tokens(jsonb_build_array(b.payload, part, b.names)) ELSE words END

@@ -264,7 +264,7 @@ BEGIN
     RETURN 0;
   END IF;
   keys := ARRAY(SELECT r.record_key FROM cdp_data.raw_record r
-    WHERE r.connection_id = p.connection_id AND r.stream_id = p.stream_id AND r.page_id = p.page_id AND r.gone_at IS NULL AND hashtextextended(r.record_key, 0) = ANY (lost) ORDER BY 1);
+    WHERE r.connection_id = p.connection_id AND r.stream_id = p.stream_id AND r.page_id = p.page_id AND r.page_id > 0 AND r.gone_at IS NULL AND hashtextextended(r.record_key, 0) = ANY (lost) ORDER BY 1);
   RETURN CASE WHEN keys <> '{}' THEN cdp_internal.write_gone(p, keys) ELSE 0 END;
 END
 $$;

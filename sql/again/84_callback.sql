@@ -23,7 +23,7 @@ DECLARE
 BEGIN
   SELECT x.source_id, cdp_internal.connector_manifest(x.connector) AS manifest INTO c FROM cdp_data.connection x WHERE x.connection_id = store_callback.connection_id;
   PERFORM cdp_internal.guard_batch();
-  IF d.doc IS NOT NULL AND cdp_internal.suppressed_records(c.manifest, ARRAY[d.doc], true) <> '{}' THEN
+  IF d.doc IS NOT NULL AND cdp_internal.suppressed_records(c.manifest, NULL, ARRAY[d.doc]) <> '{}' THEN
     -- It names somebody who must not come in again: not even that is kept.
     PERFORM cdp_internal.count_suppressed(c.source_id, 1);
     RETURN NULL;

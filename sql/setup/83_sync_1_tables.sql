@@ -119,7 +119,8 @@ CREATE TABLE IF NOT EXISTS cdp_data.raw_record (
   tokens bigint[],
   PRIMARY KEY (connection_id, stream_id, record_key)
 );
-CREATE INDEX IF NOT EXISTS raw_record_page_idx ON cdp_data.raw_record (connection_id, stream_id, page_id);
+-- page_id > 0 keeps it from being taken for the key: of a table without statistics a whole stream looks like one row. Who reads by it says so, too.
+CREATE INDEX IF NOT EXISTS raw_record_page_idx ON cdp_data.raw_record (connection_id, stream_id, page_id) WHERE page_id > 0;
 CREATE INDEX IF NOT EXISTS raw_record_part_idx ON cdp_data.raw_record (connection_id, stream_id, part, ref_date) WHERE part <> '' OR ref_date IS NOT NULL;
 CREATE INDEX IF NOT EXISTS raw_record_tokens_idx ON cdp_data.raw_record USING gin (tokens) WHERE tokens IS NOT NULL;
 COMMENT ON TABLE cdp_data.raw_record IS 'What the records of all pages say now, one row for each key. A page told again changes nothing; earlier values are in raw_record_history.';
