@@ -24,8 +24,13 @@ AS $$
 DECLARE
   n integer;
 BEGIN
-  DELETE FROM cdp_data.stream_wish w
-  WHERE w.connection_id = wish_granted.connection_id AND w.stream = wish_granted.stream AND w.part = ANY (coalesce(nullif(wish_granted.parts, '{}'), '{""}')) AND w.wished_at <= wish_granted.asked_at;
+  -- In the order in which wishes are written, so that nobody waits in a circle.
+  WITH granted AS MATERIALIZED (
+    SELECT w.part FROM cdp_data.stream_wish w
+    WHERE w.connection_id = wish_granted.connection_id AND w.stream = wish_granted.stream AND w.part = ANY (coalesce(nullif(wish_granted.parts, '{}'), '{""}')) AND w.wished_at <= wish_granted.asked_at
+    ORDER BY w.part FOR UPDATE)
+  DELETE FROM cdp_data.stream_wish w USING granted g
+  WHERE w.connection_id = wish_granted.connection_id AND w.stream = wish_granted.stream AND w.part = g.part;
   GET DIAGNOSTICS n = ROW_COUNT;
   RETURN n;
 END

@@ -18,7 +18,7 @@ AS $$
 DECLARE
   c record;
   d record := cdp_internal.callback_message(message);
-  digest bytea := sha256(CASE WHEN d.doc ? 'MsgId' THEN convert_to(format('MsgId %s %s %s', d.doc ->> 'FromUserName', d.doc ->> 'AgentID', d.doc ->> 'MsgId'), 'UTF8') WHEN d.doc IS NOT NULL THEN convert_to(d.doc::text, 'UTF8') ELSE message END);
+  digest bytea := sha256(CASE WHEN d.doc ? 'MsgId' THEN convert_to(jsonb_build_array('MsgId', d.doc -> 'FromUserName', d.doc -> 'AgentID', d.doc -> 'MsgId')::text, 'UTF8') WHEN d.doc IS NOT NULL THEN convert_to(d.doc::text, 'UTF8') ELSE message END);
   id bigint;
 BEGIN
   SELECT x.source_id, cdp_internal.connector_manifest(x.connector) AS manifest INTO c FROM cdp_data.connection x WHERE x.connection_id = store_callback.connection_id;
@@ -88,6 +88,9 @@ BEGIN
     SELECT o.problem, o.message INTO problem, message FROM cdp_internal.open_callback(c.connection_id, receiver, msg_signature, "timestamp", nonce, cipher) o;
     IF problem IS NOT NULL THEN
       PERFORM cdp_internal.refuse_callback(format('wrong %s', problem));
+    ELSIF echostr IS NOT NULL AND (octet_length(message) > 100 OR EXISTS (SELECT FROM cdp_internal.callback_message(message) d WHERE d.doc IS NOT NULL)) THEN
+      -- Else who overheard a message could have it decrypted as a check of the address.
+      PERFORM cdp_internal.refuse_callback('echostr is a message');
     END IF;
   ELSIF NOT coalesce(cdp_internal.check_callback(c.connection_id, signature, "timestamp", nonce), false) THEN
     PERFORM cdp_internal.refuse_callback('wrong signature');

@@ -36,7 +36,7 @@ RETURNS SETOF record
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE COST 1000 ROWS 1
 AS 'MODULE_PATHNAME', 'cdp_connector_wishes';
 COMMENT ON FUNCTION cdp_internal.connector_wishes(jsonb, jsonb) IS
-'What the message of a callback makes worth asking again, as callback.events of the manifest say: a row for each rule whose conditions hold. part: the value to ask by; NULL: the whole stream. A rule whose part is not in the message has no row. No row for NULL. Error 22023: bad manifest.';
+'What the message of a callback makes worth asking again, as callback.events of the manifest say: a row for each rule whose conditions hold. part: the value to ask by; NULL: the whole stream. A rule whose part is not in the message, or has more than 800 bytes, has no row. No row for NULL. Error 22023: bad manifest.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.open_callback(connection_id integer, receiver text, signature text, "timestamp" text, nonce text, cipher text, OUT problem text, OUT message bytea)
 LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE

@@ -39,6 +39,9 @@ SELECT is(cdp_internal.check_callback(:oa, '899cf89e464efb63f54ddac96b0a0a235f53
 SELECT is((SELECT count(*) FROM cdp_data.callback), 1::bigint, 'a check of an address leaves nothing');
 SELECT is((SELECT convert_from(cdp_internal.take_callback('chat', cdp_internal.known_callback_signature('QDG6eK', '1800000000', 'n', c), '1800000000', 'n', NULL, c, NULL, to_timestamp(1800000300)), 'UTF8') FROM pg_temp.sealed('1616140317555161061', 'n') c), '1616140317555161061', 'a check of an address by WeCom is decrypted');
 DELETE FROM cdp_data.callback;
+-- Who listened to a message could else have it decrypted as a check of the address.
+SELECT is((SELECT pg_temp.refused(format('SELECT cdp_internal.take_callback(%L, %L, %L, %L, NULL, %L, NULL, to_timestamp(1800000001))', 'chat', cdp_internal.known_callback_signature('QDG6eK', '1800000000', 'n', c), '1800000000', 'n', c))),
+  '28000 callback refused: echostr is a message', 'a message is no check of an address: ' || m) FROM unnest(ARRAY['<xml><Event>x</Event></xml>', ' {"a": 1}', repeat('7', 101)]) m, pg_temp.sealed(m, 'n') c;
 
 -- What is refused, and that nobody is told why but in the detail.
 SELECT is(pg_temp.refused(sql), '28000 callback refused: ' || why, why) FROM (VALUES
@@ -103,6 +106,12 @@ SELECT is(cdp_internal.process_callbacks(), 12::bigint, 'all of them');
 SELECT is(pg_temp.wishes(), 'chat acquisition_customers caw1 callback customer_acquisition/friend_request, chat contacts wu callback change_external_contact/del_follow_user, chat groupchat_members wr1 callback change_external_chat/create, '
   'chat groupchat_members wr2 callback change_external_chat/update, chat groupchats callback change_external_chat/dismiss, chat live lv1 callback living_status_change, chat service_messages wk1 callback kf_msg_or_event, '
   'oa user_info o9 callback subscribe, shop aftersale 1234567 callback channels_ec_aftersale_update, shop order 3705115058471208928 callback channels_ec_order_new', 'what each makes worth asking again; numbers of 19 digits are whole');
+
+-- What is too long to be asked by is nobody's wish, and stops no other.
+SELECT pg_temp.chat(format('<xml><Event>change_external_contact</Event><UserID>%s</UserID></xml>', u), 'l' || n) FROM unnest(ARRAY[(SELECT string_agg(md5(i::text), '') FROM generate_series(1, 400) i), repeat('u', 800), 'after']) WITH ORDINALITY t (u, n) \g /dev/null
+SELECT is(cdp_internal.process_callbacks(), 3::bigint, 'a part that no index could hold');
+SELECT is((SELECT string_agg(concat_ws(' ', octet_length(doc ->> 'UserID'), state), ', ' ORDER BY callback_id) FROM (SELECT * FROM cdp_data.callback ORDER BY callback_id DESC LIMIT 3) k), '12800 ignored, 800 wished, 5 wished', 'is ignored');
+DELETE FROM cdp_data.callback WHERE callback_id > (SELECT max(callback_id) - 3 FROM cdp_data.callback);
 
 -- A manifest of one's own that is not good any more stops nobody.
 SELECT cdp.add_connector('{"connector": "mine", "version": 1, "base_url": "https://x.example", "config": {"who": {"type": "text", "required": true}}, "secrets": {"callback_token": {}, "callback_key": {}},

@@ -36,7 +36,7 @@ cdp_connector_wishes(PG_FUNCTION_ARGS)
 		if (path != NULL)
 		{
 			part = cdp_record_value(c, cdp_manifest_path(path, true), &message, &v) && v.type != jbvBinary ? cdp_manifest_scalar_text(&v) : NULL;
-			if (part == NULL || *part == '\0')
+			if (part == NULL || *part == '\0' || strlen(part) > KEY_MAX_BYTES)
 				continue;
 		}
 		values[0] = CStringGetTextDatum(cdp_manifest_text(rule, "stream", ""));
