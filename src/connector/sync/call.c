@@ -31,6 +31,7 @@ struct CdpCaller
 	char	   *stamp;			/* cdp_internal.call_stamp() when it was opened */
 	bool		allow_http;
 	bool		insist;			/* ask for a token although the app was refused a short while ago; tell of certificates */
+	bool		certified;		/* a certificate was told */
 	Jsonb	   *token_request;	/* NULL: auth takes none */
 	const char **hosts;			/* of the built-in manifest */
 	int			n_hosts;
@@ -191,7 +192,6 @@ send_filled(CdpCaller *caller, CdpHttpRequest *request, CdpHttpResponse *respons
 	request->allow_http = caller->allow_http;
 	request->builtin_hosts = (const char *const *) caller->hosts;
 	request->n_builtin_hosts = caller->n_hosts;
-	request->certificate = caller->insist;
 	cdp_http_run(caller->http, request, response);
 	if (response->body != NULL)
 		blanked = cdp_blank(VARDATA(response->body), VARSIZE(response->body) - VARHDRSZ, request->secrets, request->n_secrets);
@@ -237,6 +237,35 @@ seconds_of(const Jsonb *request, const Jsonb *doc)
 	return strspn(text, "0123456789.") == strlen(text) && strlen(text) < 12 ? (int64) atof(text) : 0;
 }
 
+/* The first IPv4 address in an answer, palloc'd: with a refusal the one that the server saw. NULL: none. */
+static char *
+named_address(const char *body, Size len)
+{
+	for (Size i = 0; i < len; i++)
+	{
+		Size		j = i;
+		int			parts = 0;
+
+		while (parts < 4)
+		{
+			Size		digits = 0;
+
+			while (j + digits < len && digits < 4 && body[j + digits] >= '0' && body[j + digits] <= '9')
+				digits++;
+			if (digits < 1 || digits > 3)
+				break;
+			j += digits;
+			if (++parts < 4 && (j == len || body[j++] != '.'))
+				break;
+		}
+		if (parts == 4)
+			return pnstrdup(body + i, j - i);
+		while (i + 1 < len && body[i] >= '0' && body[i] <= '9')
+			i++;
+	}
+	return NULL;
+}
+
 /* Reads the answer to a request for a token: first the token, out of the bytes, then what is left. */
 static void
 read_token(CdpCaller *caller, CdpHttpResponse *response, MemoryContext into, CdpTokenAnswer *answer)
@@ -267,8 +296,13 @@ read_token(CdpCaller *caller, CdpHttpResponse *response, MemoryContext into, Cdp
 	else if (strcmp(verb, "ok") == 0)
 		set_failure(answer, CDP_TOKEN_REFUSED, psprintf("the answer has no token at %s", where));
 	else
+	{
+		char	   *address = strcmp(verb, "config") == 0 ? named_address(body, Min(len, 4000)) : NULL;
+
 		set_failure(answer, passes_by_itself(verb) ? CDP_TOKEN_UNAVAILABLE : CDP_TOKEN_REFUSED,
-					psprintf("HTTP %d%s%s%s%s", response->status, code == NULL ? "" : ", code ", code == NULL ? "" : code, note == NULL ? "" : ": ", note == NULL ? "" : note));
+					psprintf("HTTP %d%s%s%s%s%s%s", response->status, code == NULL ? "" : ", code ", code == NULL ? "" : code, note == NULL ? "" : ": ", note == NULL ? "" : note,
+							 address == NULL ? "" : "; it names the address ", address == NULL ? "" : address));
+	}
 }
 
 /* Asks for a token, as CdpTokenFetch. */
@@ -387,9 +421,12 @@ cdp_caller_call(CdpCaller *caller, const Jsonb *request, CdpCallAnswer *answer)
 		fill = filling(caller, true);
 		cdp_inject(&fill, request, &filled);
 		filled.repeatable = true;	/* a pull changes nothing, whatever its method */
+		/* A certificate is told on a connection of its own only. */
+		filled.certificate = filled.fresh = caller->insist && !caller->certified;
 		MemoryContextSwitchTo(into);
 		answer->blanked = send_filled(caller, &filled, &answer->http);
 		answer->sent = true;
+		caller->certified = caller->certified || answer->http.issuer != NULL;
 	}
 	answer->fetched_at = GetCurrentTimestamp();
 	MemoryContextSwitchTo(into);

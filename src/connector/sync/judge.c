@@ -11,7 +11,24 @@
 #include "catalog/pg_type.h"
 #include "executor/spi.h"
 #include "nodes/parsenodes.h"
+#include "pgstat.h"
+#include "storage/latch.h"
 #include "utils/timestamp.h"
+
+/* Waits on the latch; it can be cancelled, and holds what the caller holds: have committed before. */
+void
+cdp_wait_ms(int64 ms)
+{
+	TimestampTz end = GetCurrentTimestamp() + ms * 1000;
+
+	CHECK_FOR_INTERRUPTS();
+	for (TimestampTz now = GetCurrentTimestamp(); now < end; now = GetCurrentTimestamp())
+	{
+		(void) WaitLatch(MyLatch, WL_LATCH_SET | WL_TIMEOUT | WL_EXIT_ON_PM_DEATH, Min((end - now) / 1000 + 1, 3600000), PG_WAIT_EXTENSION);
+		ResetLatch(MyLatch);
+		CHECK_FOR_INTERRUPTS();
+	}
+}
 
 /* Error 2D000 inside a transaction block: what waits for the network commits before. */
 void
@@ -97,4 +114,5 @@ cdp_call_judged(CdpCaller *caller, const char *stream, const Jsonb *request, Cdp
 			break;
 	}
 	verdict->verb = pstrdup("config");
+	verdict->token_bad = true;
 }

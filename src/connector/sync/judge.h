@@ -15,8 +15,10 @@ typedef struct CdpVerdict
 	char	   *note;			/* or NULL */
 	int			calls;			/* requests for data that were sent */
 	int			token_calls;	/* and for a token */
+	bool		token_bad;		/* config, because a new token was not taken, either */
 } CdpVerdict;
 
+extern void cdp_wait_ms(int64 ms);
 extern void cdp_require_no_block(FunctionCallInfo fcinfo, const char *message);
 extern Jsonb *cdp_call_request(MemoryContext into, CdpCaller *caller, const char *stream, Jsonb *state);
 extern void cdp_call_judged(CdpCaller *caller, const char *stream, const Jsonb *request, CdpCallAnswer *answer, CdpVerdict *verdict);
