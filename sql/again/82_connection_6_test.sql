@@ -19,7 +19,7 @@ COMMENT ON FUNCTION cdp_internal.part_of_record(jsonb, jsonb) IS
 'What a stream is asked with because of a record of the stream that its partition (as the manifest has it) comes from: the record itself, its value, or an object of its fields. NULL when the record has none.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.test_streams(manifest jsonb) RETURNS TABLE (stream text, is_probe boolean)
-LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   RETURN QUERY

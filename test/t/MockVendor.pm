@@ -133,7 +133,7 @@ sub conf {
 }
 
 # SQL that makes a source and a connection of this name to the mock, with its secrets, and lets it into the state shadow by a test that is
-# written down as passed. product: rest, or a built-in connector; streams: only these (with those that they come from); auth: for rest.
+# written down as passed. product: rest, or a built-in connector; streams: only these (with those that they come from), without callbacks; auth: for rest.
 sub connect_sql {
 	my ($self, $name, %option) = @_;
 	my $product = $option{product} // 'wecom';
@@ -147,7 +147,7 @@ sub connect_sql {
 	%secret = (%secret, %{ $option{secrets} // {} });
 	my $checks = join ",\n", map { "('$_')" } qw(connector config secrets host address tls auth permission sample clock quota);
 	return "SELECT cdp.add_source(" . quote($name) . ");\n"
-		. "SELECT cdp.add_connector(m || " . quote($change) . "::jsonb || jsonb_build_object('streams', $streams)) FROM (SELECT $manifest AS m) x;\n"
+		. "SELECT cdp.add_connector(m" . ($option{streams} ? " - 'callback'" : '') . " || " . quote($change) . "::jsonb || jsonb_build_object('streams', $streams)) FROM (SELECT $manifest AS m) x;\n"
 		. "SELECT cdp.create_connection(" . quote($name) . ", " . quote($own) . ", " . quote($json->encode(\%config)) . ($self->{plain} ? ', allow_http => true' : '') . ");\n"
 		. join('', map { "SELECT cdp.set_secret(" . quote($name) . ", '$_', " . quote($secret{$_}) . ");\n" } sort keys %secret)
 		. ($option{draft} ? '' : "WITH t AS MATERIALIZED (SELECT cdp_internal.begin_connection_test(connection_id) AS id FROM cdp_data.connection WHERE name = " . quote($name) . ")\n"

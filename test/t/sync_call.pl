@@ -87,7 +87,7 @@ my $secret = $mock->{set}{secret};
 $mock->set(secret => 'another one');
 $row = call('staff', 'follow_users');
 answered('a wrong secret', $row, 'token_refused - 0 1');
-like($row->{detail}, qr/^HTTP 200, code 40001: wrong secret or corpid$/, 'is told with code and note');
+like($row->{detail}, qr/^HTTP 200, code 40001: wrong secret or corpid; it names the address 127\.0\.0\.1$/, 'is told with code, note and the address that the server saw');
 cmp_ok($row->{retry_s}, '>', 50, 'and when it may be asked again');
 answered('it is not asked about again', call('staff', 'follow_users', times => 5), 'token_refused - 0 0');
 @all = together(8, "CALL cdp_internal.call_stream('staff', 'follow_users')");
