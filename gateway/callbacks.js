@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// Hands what WeCom and WeChat push to cdp_api.receive_callback(), and its answer back. It holds no key and reads no message:
+// Hands what WeCom, WeChat and senders of Standard Webhooks push to cdp_api.receive_callback(), and its answer back. It holds no key and reads no message:
 // the database verifies and decrypts. Put it behind a web server with TLS; docs/callbacks.md.
 //   npm install pg; PGHOST=... PGUSER=... PGDATABASE=... node gateway/callbacks.js
 'use strict';
@@ -40,6 +40,11 @@ function parameters(query) {
   return found;
 }
 
+// Standard Webhooks have them in headers.
+function fromHeaders(headers) {
+  return { msg_signature: headers['webhook-signature'], timestamp: headers['webhook-timestamp'], nonce: headers['webhook-id'] };
+}
+
 async function read(request) {
   const parts = [];
   let size = 0;
@@ -64,7 +69,7 @@ async function answer(request) {
   const name = /^\/callback\/([^/]+)$/.exec(path);
   if (!name) throw new Refusal(404);
   if (!['GET', 'POST'].includes(request.method)) throw new Refusal(405);
-  const p = parameters(query);
+  const p = 'webhook-id' in request.headers && !query ? fromHeaders(request.headers) : parameters(query);
   const body = request.method === 'POST' ? await read(request) : null;
   if (body === null && p.echostr === undefined) throw new Refusal(400);
   // An address is checked by GET alone, so that a message can not pass for a check.

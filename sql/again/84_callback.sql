@@ -11,14 +11,14 @@ $$;
 COMMENT ON FUNCTION cdp_internal.refuse_callback(text) IS
 'Raises 28000 with one message for whatever is wrong with a callback, the reason in the detail: a gateway tells strangers nothing of it.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.store_callback(connection_id integer, message bytea, signature text, signed_at timestamptz, encrypted boolean, received_at timestamptz) RETURNS bigint
+CREATE OR REPLACE FUNCTION cdp_internal.store_callback(connection_id integer, message bytea, signature text, signed_at timestamptz, encrypted boolean, received_at timestamptz, message_id text DEFAULT NULL) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_variable
 DECLARE
   c record;
   d record := cdp_internal.callback_message(message);
-  digest bytea := sha256(CASE WHEN d.doc ? 'MsgId' THEN convert_to(jsonb_build_array('MsgId', d.doc -> 'FromUserName', d.doc -> 'AgentID', d.doc -> 'MsgId')::text, 'UTF8') WHEN d.doc IS NOT NULL THEN convert_to(d.doc::text, 'UTF8') ELSE message END);
+  digest bytea := sha256(CASE WHEN message_id IS NOT NULL THEN convert_to(jsonb_build_array('id', message_id)::text, 'UTF8') WHEN d.doc ? 'MsgId' THEN convert_to(jsonb_build_array('MsgId', d.doc -> 'FromUserName', d.doc -> 'AgentID', d.doc -> 'MsgId')::text, 'UTF8') WHEN d.doc IS NOT NULL THEN convert_to(d.doc::text, 'UTF8') ELSE message END);
   id bigint;
 BEGIN
   SELECT x.source_id, cdp_internal.connector_manifest(x.connector) AS manifest INTO c FROM cdp_data.connection x WHERE x.connection_id = store_callback.connection_id;
@@ -30,7 +30,7 @@ BEGIN
   END IF;
   INSERT INTO cdp_data.callback AS k (connection_id, source_id, received_at, signed_at, signature, encrypted, dedup, event, state, problem, message, doc, tokens)
   VALUES (connection_id, c.source_id, received_at, signed_at, signature, encrypted, digest,
-    left(nullif(concat_ws('/', coalesce(d.doc ->> 'Event', d.doc ->> 'InfoType', d.doc ->> 'MsgType'), d.doc ->> 'ChangeType'), ''), 100), CASE WHEN d.doc IS NULL THEN 'unread' ELSE 'new' END, d.problem, message, d.doc,
+    left(nullif(concat_ws('/', coalesce(d.doc ->> 'Event', d.doc ->> 'InfoType', d.doc ->> 'MsgType', d.doc ->> 'type'), d.doc ->> 'ChangeType'), ''), 100), CASE WHEN d.doc IS NULL THEN 'unread' ELSE 'new' END, d.problem, message, d.doc,
     cdp_internal.content_tokens(d.doc))
   ON CONFLICT DO NOTHING RETURNING k.callback_id INTO id;
   IF id IS NULL AND EXISTS (SELECT FROM cdp_data.callback k WHERE k.connection_id = store_callback.connection_id AND k.signature = store_callback.signature AND k.dedup <> digest) THEN
@@ -39,8 +39,8 @@ BEGIN
   RETURN id;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.store_callback(integer, bytea, text, timestamptz, boolean, timestamptz) IS
-'Keeps a message that was verified, and returns its number; NULL when it came before (the number MsgId of the platform, else all that it says, or the same signature), or names somebody who must not come in again. Error 28000: its signature came before with another message. Needs the rights of the tables'' owner.';
+COMMENT ON FUNCTION cdp_internal.store_callback(integer, bytea, text, timestamptz, boolean, timestamptz, text) IS
+'Keeps a message that was verified, and returns its number; NULL when it came before (message_id, else the number MsgId of the platform, else all that it says; or the same signature), or names somebody who must not come in again. Error 28000: its signature came before with another message. Needs the rights of the tables'' owner.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.take_callback(connection text, msg_signature text, "timestamp" text, nonce text, body bytea, echostr text, signature text, as_of timestamptz) RETURNS bytea
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -50,6 +50,7 @@ DECLARE
   c record;
   manifest jsonb;
   secrets text[];
+  dialect text;
   receiver text;
   sent timestamptz;
   encrypted boolean;
@@ -63,9 +64,10 @@ BEGIN
     PERFORM cdp_internal.refuse_callback('there is no such connection');
   END IF;
   manifest := cdp_internal.connector_manifest(c.connector);
+  dialect := manifest #>> '{callback,dialect}';
   receiver := c.config ->> (manifest #>> '{callback,receiver}');
   secrets := ARRAY(SELECT s.name FROM cdp_data.connection_secret s WHERE s.connection_id = c.connection_id AND s.name IN ('callback_token', 'callback_key'));
-  IF NOT coalesce(manifest ? 'callback', false) OR receiver IS NULL OR 'callback_token' <> ALL (secrets) THEN
+  IF dialect IS NULL OR receiver IS NULL AND dialect <> 'standard_webhooks' OR 'callback_token' <> ALL (secrets) THEN
     PERFORM cdp_internal.refuse_callback('the connection is not set up for callbacks: its connector must have them, and it needs the secret callback_token');
   ELSIF "timestamp" IS NULL OR "timestamp" !~ '^[0-9]{1,11}$' OR nonce IS NULL OR octet_length(nonce) > 200 THEN
     PERFORM cdp_internal.refuse_callback('timestamp or nonce is missing or none');
@@ -79,8 +81,13 @@ BEGIN
     RAISE EXCEPTION 'a callback has at most 4 MiB' USING ERRCODE = 'program_limit_exceeded', DETAIL = format('Got %s bytes.', octet_length(body));
   END IF;
   -- WeChat checks an address without encryption, whatever becomes of messages afterwards.
-  encrypted := manifest #>> '{callback,dialect}' = 'wecom' OR echostr IS NOT NULL AND msg_signature IS NOT NULL OR echostr IS NULL AND 'callback_key' = ANY (secrets);
-  IF encrypted THEN
+  encrypted := dialect = 'wecom' OR dialect = 'wechat' AND (echostr IS NOT NULL AND msg_signature IS NOT NULL OR echostr IS NULL AND 'callback_key' = ANY (secrets));
+  IF dialect = 'standard_webhooks' THEN
+    -- A dot in the number could be the one before the time.
+    IF body IS NULL OR echostr IS NOT NULL OR nonce !~ '^[A-Za-z0-9_:-]+$' OR NOT coalesce(cdp_internal.check_webhook(c.connection_id, msg_signature, "timestamp", nonce, body), false) THEN
+      PERFORM cdp_internal.refuse_callback('wrong signature');
+    END IF;
+  ELSIF encrypted THEN
     cipher := CASE WHEN echostr IS NOT NULL THEN echostr ELSE cdp_internal.callback_cipher(body) END;
     IF cipher IS NULL OR msg_signature IS NULL OR 'callback_key' <> ALL (secrets) THEN
       PERFORM cdp_internal.refuse_callback('it is not encrypted, or not signed, or the connection has no secret callback_key');
@@ -102,7 +109,8 @@ BEGIN
   ELSIF echostr IS NOT NULL THEN
     RETURN CASE WHEN encrypted THEN message ELSE convert_to(echostr, 'UTF8') END;
   END IF;
-  PERFORM cdp_internal.store_callback(c.connection_id, message, CASE WHEN encrypted THEN msg_signature ELSE signature END, sent, encrypted, as_of);
+  PERFORM cdp_internal.store_callback(c.connection_id, message, CASE WHEN dialect = 'standard_webhooks' THEN encode(sha256(convert_to(nonce || '.' || "timestamp", 'UTF8')), 'hex') WHEN encrypted THEN msg_signature ELSE signature END,
+    sent, encrypted, as_of, CASE WHEN dialect = 'standard_webhooks' THEN nonce END);
   RETURN convert_to('success', 'UTF8');
 END
 $$;
@@ -118,7 +126,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.receive_callback(text, text, text, text, bytea, text, text) IS
-'Takes what WeCom or WeChat pushed to an address that leads here, with the parameters of the request as they came, and returns what to answer: success, or, to a check of the address (echostr, no body), the text that it asks for, as bytes. The message is verified and decrypted with the secrets callback_token and callback_key of the connection, kept in cdp_data.callback, and becomes a wish to pull what it speaks of: at once it changes no fact. msg_signature signs encrypted messages; signature those that are not, which only connectors of WeChat without the secret callback_key take: it covers time and nonce, not the message. A message that is pushed again is one. For the part connector and the owner of the tables; gateways call cdp_api.receive_callback(), which is the same. Errors: 28000 refused: unknown connection, wrong signature, key or receiver, more than 300 seconds old or ahead, a signature that came before with another message (the reason is in the detail, for the log and not for who asked); 22004 neither body nor echostr; 54000 above 4 MiB; 55000 the connection is suspended or retired, its secrets can not be used, or before cdp.setup().';
+'Takes what WeCom, WeChat or a product that signs as Standard Webhooks say pushed to an address that leads here, with the parameters of the request as they came, and returns what to answer: success, or, to a check of the address (echostr, no body), the text that it asks for, as bytes. The message is verified and decrypted with the secrets callback_token and callback_key of the connection, kept in cdp_data.callback, and becomes a wish to pull what it speaks of: at once it changes no fact. msg_signature signs encrypted messages; signature those that are not, which only connectors of WeChat without the secret callback_key take: it covers time and nonce, not the message. Of Standard Webhooks msg_signature is the header webhook-signature, timestamp webhook-timestamp, nonce webhook-id. A message that is pushed again is one. For the part connector and the owner of the tables; gateways call cdp_api.receive_callback(), which is the same. Errors: 28000 refused: unknown connection, wrong signature, key or receiver, more than 300 seconds old or ahead, a signature that came before with another message (the reason is in the detail, for the log and not for who asked); 22004 neither body nor echostr; 54000 above 4 MiB; 55000 the connection is suspended or retired, its secrets can not be used, or before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.process_callbacks(most integer DEFAULT 1000) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp

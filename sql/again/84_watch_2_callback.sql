@@ -49,3 +49,15 @@ LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
 AS 'MODULE_PATHNAME', 'cdp_check_callback';
 COMMENT ON FUNCTION cdp_internal.check_callback(integer, text, text, text) IS
 'Whether the signature of a callback of WeChat that is not encrypted is right: SHA-1 over the secret callback_token of the connection, time and nonce, sorted by their bytes. It says nothing of the body. For who may use the connection. NULL for NULL. Errors: as cdp_internal.probe_secret(). Source: developers.weixin.qq.com, message push.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.check_webhook(connection_id integer, signature text, "timestamp" text, id text, body bytea) RETURNS boolean
+LANGUAGE c VOLATILE STRICT PARALLEL UNSAFE
+AS 'MODULE_PATHNAME', 'cdp_check_webhook';
+COMMENT ON FUNCTION cdp_internal.check_webhook(integer, text, text, text, bytea) IS
+'cdp_internal.known_webhook_check() with the secret callback_token of a connection, which is wiped. For who may use the connection. NULL for NULL. Errors: as cdp_internal.probe_secret().';
+
+CREATE OR REPLACE FUNCTION cdp_internal.known_webhook_check(secret text, signature text, "timestamp" text, id text, body bytea) RETURNS boolean
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE
+AS 'MODULE_PATHNAME', 'cdp_known_webhook_check';
+COMMENT ON FUNCTION cdp_internal.known_webhook_check(text, text, text, text, bytea) IS
+'Whether one of the signatures (v1,base64, parted by blanks; other versions are passed over) is that of Standard Webhooks: HMAC-SHA256 over id, timestamp and body with dots between. secret: base64 of 24 to 64 bytes, whsec_ before it or not; with another one nothing is right. For tests with known answers. NULL for NULL. Source: standardwebhooks.com.';

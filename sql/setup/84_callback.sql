@@ -7,7 +7,7 @@ CREATE TABLE IF NOT EXISTS cdp_data.callback (
   source_id integer NOT NULL,
   received_at timestamptz NOT NULL DEFAULT clock_timestamp(),
   signed_at timestamptz NOT NULL,
-  signature text COLLATE "C" NOT NULL CHECK (signature ~ '^[0-9a-f]{40}$'),
+  signature text COLLATE "C" NOT NULL CHECK (signature ~ '^([0-9a-f]{40}|[0-9a-f]{64})$'),
   encrypted boolean NOT NULL,
   dedup bytea NOT NULL CHECK (octet_length(dedup) = 32),
   event text COLLATE "C",
@@ -26,9 +26,9 @@ CREATE INDEX IF NOT EXISTS callback_age_idx ON cdp_data.callback (received_at);
 CREATE INDEX IF NOT EXISTS callback_tokens_idx ON cdp_data.callback USING gin (tokens) WHERE tokens IS NOT NULL;
 COMMENT ON TABLE cdp_data.callback IS 'Messages that platforms pushed, verified and decrypted, one row each. Written by cdp.receive_callback(), kept as long as cdp_data.setting.callback_retention says. They are no facts: they say what is worth asking again (cdp_data.stream_wish).';
 COMMENT ON COLUMN cdp_data.callback.signed_at IS 'When the platform says that it sent it.';
-COMMENT ON COLUMN cdp_data.callback.signature IS 'Of the request: the same one does not come in twice.';
-COMMENT ON COLUMN cdp_data.callback.encrypted IS 'Whether the signature covers the message. Of those that are not encrypted it covers time and nonce only.';
-COMMENT ON COLUMN cdp_data.callback.dedup IS 'SHA-256 of the platform''s number of the message (MsgId), else of what it says: a message that is pushed again is one.';
+COMMENT ON COLUMN cdp_data.callback.signature IS 'Of the request (of Standard Webhooks the SHA-256 of number and time): the same one does not come in twice.';
+COMMENT ON COLUMN cdp_data.callback.encrypted IS 'Whether the message was. Of messages of WeChat that are not, the signature covers time and nonce only.';
+COMMENT ON COLUMN cdp_data.callback.dedup IS 'SHA-256 of the platform''s number of the message (MsgId, webhook-id), else of what it says: a message that is pushed again is one.';
 COMMENT ON COLUMN cdp_data.callback.event IS 'Event and change, or type, in the words of the platform.';
 COMMENT ON COLUMN cdp_data.callback.state IS 'new: waits; wished: something is to be asked again for it; ignored: nothing is; unread: it is neither XML nor JSON.';
 COMMENT ON COLUMN cdp_data.callback.problem IS 'Why it was not read, or ignored although its event is known.';

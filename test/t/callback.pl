@@ -1,5 +1,5 @@
 # Callbacks against the platform's own library: 200 messages of npm's @wecom/crypto verify and decrypt, tampered ones are refused,
-# and it opens what we seal. Installs the library into a folder of its own; without npm or its registry the test is skipped.
+# and it opens what we seal. The same with the library of Standard Webhooks: 200 of its signatures are right, tampered ones are not. Installs the library into a folder of its own; without npm or its registry the test is skipped.
 use strict;
 use warnings;
 use FindBin;
@@ -63,4 +63,26 @@ console.log(good);
 JS
 chomp $out;
 is($out, 200, 'the library opens 200 of 200 that we seal');
+
+SKIP: {
+	local $ENV{npm_config_cache} = "$dir/cache";
+	local $ENV{HOME} = $dir;
+	($out, $err) = ('', '');
+	my $there = eval { IPC::Run::run([ qw(npm install --no-audit --no-fund --ignore-scripts --loglevel=error --prefix), $dir, 'standardwebhooks@1' ], '<', \undef, '>', \$out, '2>', \$err, IPC::Run::timeout(120)) };
+	skip 'standardwebhooks cannot be installed: npm or its registry is absent', 3 unless $there;
+	($out, $err) = ('', '');
+	IPC::Run::run([ 'node', '-e', <<'JS' ], '>', \$out, '2>', \$err) or die $err;
+const crypto = require('crypto'), { Webhook } = require('standardwebhooks');
+for (let i = 0; i < 200; i++) {
+  const key = crypto.createHash('sha512').update('key' + i).digest().slice(0, 24 + i % 41), secret = (i % 2 ? 'whsec_' : '') + key.toString('base64');
+  const body = ['{"type":"x"}', '微信🙂', '', 'a.b.c'][i % 4] + 'x'.repeat(i), id = 'msg_' + i, at = 1700000000 + i;
+  console.log([secret, new Webhook(secret).sign(id, new Date(at * 1000), body), at, id, Buffer.from(body).toString('base64')].join('\t'));
+}
+JS
+	append_to_file("$dir/webhooks", $out);
+	$node->safe_psql('postgres', qq{CREATE TABLE webhook (secret text, signature text, at text, id text, body64 text); COPY webhook FROM '$dir/webhooks'});
+	is($node->safe_psql('postgres', q{SELECT cdp_internal.known_webhook_check(secret, signature, at, id, decode(body64, 'base64')), count(*) FROM webhook GROUP BY 1}), 't|200', '200 of 200 signatures of Standard Webhooks are right');
+	is($node->safe_psql('postgres', q{SELECT count(*) FROM webhook WHERE cdp_internal.known_webhook_check(secret, signature, at, id, decode(body64, 'base64') || '\x20') OR cdp_internal.known_webhook_check(secret, signature, at || '0', id, decode(body64, 'base64'))}), '0', 'none with another body or time');
+	is($node->safe_psql('postgres', q{SELECT count(*) FROM webhook a JOIN webhook b ON a.id <> b.id WHERE cdp_internal.known_webhook_check(a.secret, b.signature, a.at, a.id, decode(a.body64, 'base64'))}), '0', 'nor another signature');
+}
 done_testing();

@@ -5,9 +5,11 @@ use warnings;
 use FindBin;
 use lib $FindBin::RealBin;
 use CdpTest;
+use Digest::SHA;
 use HTTP::Tiny;
 use IO::Socket::INET;
 use IPC::Run qw(start finish timeout);
+use MIME::Base64;
 use PostgreSQL::Test::Utils;
 use Test::More;
 use Time::HiRes qw(time sleep);
@@ -80,6 +82,16 @@ $sql->('SELECT cdp_internal.process_callbacks()');
 is($sql->('SELECT stream, part FROM cdp_data.stream_wish'), 'contacts|li', 'and is asked again');
 is_answer($http->post("$base/callback/oa?signature=$signature&timestamp=$t&nonce=n", { content => "<xml><MsgType>text</MsgType><Content>\xe5\xbe\xae</Content></xml>" }), 200, 'success', 'one that is not encrypted');
 is($sql->(q{SELECT doc ->> 'Content' FROM cdp_data.callback WHERE NOT encrypted}), "\xe5\xbe\xae", 'comes in byte by byte');
+
+# Standard Webhooks, in headers.
+$sql->(q{SELECT cdp.add_connector('{"connector": "mine", "version": 1, "base_url": "https://x.example", "secrets": {"callback_token": {}}, "callback": {"dialect": "standard_webhooks"}, "streams": {"orders": {"path": "/orders", "records": "$[*]", "key": ["id"]}}}');
+	SELECT cdp.create_connection('shop', 'mine', '{}', 'app'), cdp.set_secret('shop', 'callback_token', 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw')});
+my $now = int time;
+my $body = '{"type": "order.paid"}';
+my %signed = ('webhook-id' => 'msg_1', 'webhook-timestamp' => $now, 'webhook-signature' => 'v1,' . MIME::Base64::encode_base64(Digest::SHA::hmac_sha256("msg_1.$now.$body", MIME::Base64::decode_base64('MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw')), ''));
+is_answer($http->post("$base/callback/shop", { headers => \%signed, content => $body }), 200, 'success', 'a Standard Webhook');
+is_answer($http->post("$base/callback/shop", { headers => \%signed, content => "$body " }), 403, 'Forbidden', 'not with another body');
+is($sql->(q{DELETE FROM cdp_data.callback WHERE event = 'order.paid' RETURNING event}), 'order.paid', 'comes in');
 
 # Strangers are told nothing: not which connection there is, nor what is wrong.
 is_answer($http->post("$base/callback/nobody?$push[0]", { content => $push[2] }), 403, 'Forbidden', 'an unknown connection');

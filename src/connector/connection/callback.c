@@ -8,6 +8,9 @@
  * significant first), message, receiver. Nothing is decrypted before the
  * signature was found right, so errors of the padding tell a stranger nothing.
  * Source: developer.work.weixin.qq.com/document/path/91144.
+ *
+ * Other products sign as Standard Webhooks say (standardwebhooks.com): base64 of
+ * HMAC-SHA256 over number, time and body, with dots between.
  */
 #include "connector/connection/callback.h"
 
@@ -15,6 +18,9 @@
 #include <openssl/evp.h>
 
 #define SHA1_BYTES		20
+#define HMAC_BYTES		32
+#define WEBHOOK_KEY_MOST	64		/* bytes of a key of Standard Webhooks; 24 at least */
+#define WEBHOOK_KEY_LEAST	24
 #define PAD_TO			32
 #define IV_BYTES		16
 #define RANDOM_BYTES	16
@@ -152,6 +158,48 @@ decode(const CdpPiece *text, uint8 *out)
 		out[n++] = bits >> 2;
 	}
 	return n;
+}
+
+/*
+ * Whether one of the signatures of a call, such as "v1,base64 v1,base64", is that
+ * of Standard Webhooks over the call's nonce (its number), time and body; those of
+ * other versions are passed over. The secret is base64, whsec_ before it or not.
+ */
+bool
+cdp_webhook_signed(const CdpPiece *secret, const CdpCallbackCall *call, const CdpPiece *body)
+{
+	static const char prefix[] = "whsec_";
+	CdpPiece	text = *secret;
+	uint8		key[WEBHOOK_KEY_MOST / 3 * 3 + 6];
+	uint8		wanted[HMAC_BYTES];
+	int			key_len;
+	bool		good = false;
+	CdpPiece	piece[5] = {call->nonce, {".", 1}, call->timestamp, {".", 1}, *body};
+	const char *p = call->signature.bytes;
+	const char *end = p + call->signature.len;
+
+	if (text.len >= sizeof(prefix) - 1 && memcmp(text.bytes, prefix, sizeof(prefix) - 1) == 0)
+		text = (CdpPiece) {(const char *) text.bytes + sizeof(prefix) - 1, text.len - (sizeof(prefix) - 1)};
+	if (text.len > (WEBHOOK_KEY_MOST + 2) / 3 * 4)
+		return false;
+	key_len = decode(&text, key);
+	if (key_len >= WEBHOOK_KEY_LEAST && key_len <= WEBHOOK_KEY_MOST)
+	{
+		cdp_hmac_raw(key, key_len, piece, 5, wanted);
+		while (p < end)
+		{
+			const char *to = memchr(p, ' ', end - p);
+			CdpPiece	given = {p + 3, (to == NULL ? end : to) - p - 3};
+			uint8		bytes[HMAC_BYTES + 4];
+
+			if ((to == NULL ? end : to) - p == 3 + 44 && memcmp(p, "v1,", 3) == 0 && decode(&given, bytes) == HMAC_BYTES && CRYPTO_memcmp(bytes, wanted, HMAC_BYTES) == 0)
+				good = true;
+			p = to == NULL ? end : to + 1;
+		}
+	}
+	OPENSSL_cleanse(key, sizeof(key));
+	OPENSSL_cleanse(wanted, sizeof(wanted));
+	return good;
 }
 
 /* The bytes of EncodingAESKey; false when it is none. The caller wipes them. */

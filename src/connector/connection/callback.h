@@ -42,6 +42,7 @@ typedef enum CdpCallbackOutcome
 
 extern const char *cdp_callback_word(CdpCallbackOutcome outcome);
 extern void cdp_callback_signature(const CdpCallbackKeys *keys, const CdpCallbackCall *call, char *hex);
+extern bool cdp_webhook_signed(const CdpPiece *secret, const CdpCallbackCall *call, const CdpPiece *body);
 extern bool cdp_callback_signed(const CdpCallbackKeys *keys, const CdpCallbackCall *call);
 extern CdpCallbackOutcome cdp_callback_open(const CdpCallbackKeys *keys, const CdpCallbackCall *call, uint8 **plain, int *size, CdpPiece *message);
 extern text *cdp_callback_seal(const CdpCallbackKeys *keys, const uint8 *random, const CdpPiece *message);

@@ -18,6 +18,8 @@ CDP_FUNCTION(cdp_callback_cipher_text);
 CDP_FUNCTION(cdp_callback_message_call);
 CDP_FUNCTION(cdp_open_callback);
 CDP_FUNCTION(cdp_check_callback);
+CDP_FUNCTION(cdp_check_webhook);
+CDP_FUNCTION(cdp_known_webhook_check);
 
 /* A text argument as a piece. */
 static CdpPiece
@@ -111,6 +113,40 @@ cdp_check_callback(PG_FUNCTION_ARGS)
 
 	cdp_secret_wipe(token);
 	PG_RETURN_BOOL(good);
+}
+
+/* A bytea argument as a piece. */
+static CdpPiece
+bytes_piece(FunctionCallInfo fcinfo, int arg)
+{
+	bytea	   *b = PG_GETARG_BYTEA_PP(arg);
+
+	return (CdpPiece) {VARDATA_ANY(b), VARSIZE_ANY_EXHDR(b)};
+}
+
+/* check_webhook(connection_id, signature, timestamp, id, body): whether who signed it knows the secret. */
+Datum
+cdp_check_webhook(PG_FUNCTION_ARGS)
+{
+	CdpSecret  *token = cdp_connector_secret(PG_GETARG_INT32(0), "callback_token");
+	CdpPiece	secret = {token->bytes, token->len};
+	CdpCallbackCall call = {.signature = piece(fcinfo, 1), .timestamp = piece(fcinfo, 2), .nonce = piece(fcinfo, 3)};
+	CdpPiece	body = bytes_piece(fcinfo, 4);
+	bool		good = cdp_webhook_signed(&secret, &call, &body);
+
+	cdp_secret_wipe(token);
+	PG_RETURN_BOOL(good);
+}
+
+/* known_webhook_check(secret, signature, timestamp, id, body): the same with a secret that the caller gives. */
+Datum
+cdp_known_webhook_check(PG_FUNCTION_ARGS)
+{
+	CdpPiece	secret = piece(fcinfo, 0);
+	CdpCallbackCall call = {.signature = piece(fcinfo, 1), .timestamp = piece(fcinfo, 2), .nonce = piece(fcinfo, 3)};
+	CdpPiece	body = bytes_piece(fcinfo, 4);
+
+	PG_RETURN_BOOL(cdp_webhook_signed(&secret, &call, &body));
 }
 
 /* callback_message(message): a row of doc, the count of replaced characters and the problem. */

@@ -30,7 +30,7 @@ WORDS(cursor_ends, "empty_value", "empty_page");
 WORDS(metric_kinds, "sum", "gauge", "ratio");
 WORDS(standards, "impressions", "reach", "clicks", "spend", "views", "viewers", "likes", "comments", "shares", "saves", "messages", "conversations",
 	  "leads", "followers", "new_followers", "lost_followers", "visits", "visitors", "orders", "buyers", "revenue", "refunds", "online_peak", "watch_seconds");
-WORDS(dialects, "wecom", "wechat");
+WORDS(dialects, "wecom", "wechat", "standard_webhooks");
 WORDS(content_kinds, "post", "comment", "message", "live", "product", "page", "link");
 
 RULE any_text = {G_TEXT, .max = MANIFEST_MAX_TEXT};
@@ -214,7 +214,7 @@ RULE dialect = {G_WORD, dialects};
 SHAPE(event_shape, "a rule about callbacks", {"when", &conditions}, {"stream", &name, true}, {"part", &field});
 RULE event_rule = {G_OBJECT, .shape = &event_shape};
 RULE events = {G_LIST, .item = &event_rule};
-SHAPE(callback_shape, "a callback", {"dialect", &dialect, true}, {"receiver", &name, true}, {"events", &events});
+SHAPE(callback_shape, "a callback", {"dialect", &dialect, true}, {"receiver", &name}, {"events", &events});
 RULE callback = {G_OBJECT, .shape = &callback_shape};
 
 static const GrammarKey root_keys[] = {

@@ -397,8 +397,15 @@ check_callback(ManifestCheck *c, const JsonbContainer *callback)
 		return;
 	if (!has(c->secrets, "callback_token"))
 		cdp_manifest_problem(c, "secrets.callback_token", "missing_key", NULL, "callbacks are signed with the secret callback_token");
-	if (!has(c->secrets, "callback_key"))
-		cdp_manifest_problem(c, "secrets.callback_key", "missing_key", NULL, "callbacks are encrypted with the secret callback_key");
+	if (is(callback, "dialect", "standard_webhooks"))
+		useless(c, callback, "callback", "receiver", "Standard Webhooks name no receiver");
+	else
+	{
+		if (!has(c->secrets, "callback_key"))
+			cdp_manifest_problem(c, "secrets.callback_key", "missing_key", NULL, "callbacks are encrypted with the secret callback_key");
+		if (!has(callback, "receiver"))
+			cdp_manifest_problem(c, "callback.receiver", "missing_key", NULL, "a callback needs the key \"receiver\", the entry of config that its messages name");
+	}
 	if (receiver != NULL && !has(c->config, receiver))
 		cdp_manifest_problem(c, "callback.receiver", "unknown_reference", NULL, "config has no entry %s", cdp_rule_quote(receiver));
 	for (int i = 0; events != NULL && i < JsonContainerSize(events); i++)
