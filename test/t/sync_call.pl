@@ -5,6 +5,7 @@ use warnings;
 use Test::More;
 use File::Find;
 use IPC::Run;
+use MIME::Base64 ();
 use PostgreSQL::Test::Utils;
 use Time::HiRes qw(time sleep);
 use CdpTest;
@@ -176,6 +177,43 @@ $node->reload;
 $sql->('CREATE ROLE stranger LOGIN; GRANT EXECUTE ON PROCEDURE cdp_internal.call_stream(text, text, jsonb, integer, text, text, integer, jsonb, bytea, jsonb) TO stranger; GRANT USAGE ON SCHEMA cdp_internal TO stranger');
 like(($node->psql('postgres', "CALL cdp_internal.call_stream('staff', 'follow_users')", extra_params => [ '-U', 'stranger' ]))[2], qr/permission denied to use connection/, 'not who is no member of its owner');
 like(($node->psql('postgres', "CALL cdp_internal.call_stream('staff', 'no_stream')"))[2], qr/no stream/, 'a stream that is not there');
+
+# When a call is over neither secret nor token is left in the memory of its session: wiped where it was opened, filled in, sent, read.
+# Places of a text in the memory of a process; undef when that may not be read.
+sub places {
+	my ($process, $text) = @_;
+	open my $mem, '<:raw', "/proc/$process/mem" or return undef;
+	my $n = 0;
+	for (split /\n/, slurp_file("/proc/$process/maps")) {
+		my ($from, $to) = /^([0-9a-f]+)-([0-9a-f]+) rw.. \S+ \S+ 0\s*(?:\[|$)/ or next; # without files and shared memory
+		sysseek $mem, hex $from, 0 or next;
+		sysread $mem, my $bytes, hex($to) - hex $from or next;
+		$n++ while $bytes =~ /\Q$text\E/g;
+	}
+	return $n;
+}
+$sql->($mock->connect_sql("memory $_", product => 'rest', auth => $_, streams => ['events'], connector => "memory_$_")) for qw(header basic oauth hmac);
+for my $connection ('staff', map { "memory $_" } qw(header basic oauth hmac)) {
+	$sql->('TRUNCATE cdp_data.connection_token');
+	$mock->forget(tokens => 1);
+	my $before = @{ $mock->state->{tokens} };
+	my $script = $node->basedir . '/memory.sql';
+	open my $f, '>', $script or die;
+	print $f "CALL cdp_internal.call_stream('$connection', '" . ($connection eq 'staff' ? 'follow_users' : 'events') . "', times => 3) \\gset\nSELECT :'outcome', pg_sleep(60) AS memory;\n";
+	close $f;
+	my $reader = IPC::Run::start([ 'psql', '-qXAt', '-d', $node->connstr('postgres') . ' application_name=memory', '-f', $script ], '<', \undef, '>', \my $said, '2>', \my $wrong, IPC::Run::timeout(100));
+	$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'memory' AND wait_event = 'PgSleep'}) or die 'no session';
+	my $process = $sql->(q{SELECT pid FROM pg_stat_activity WHERE application_name = 'memory'});
+	my @tokens = @{ $mock->state->{tokens} };
+	my ($other, @found) = map { places($process, $_) } 'pg_sleep(60)', $secret, MIME::Base64::encode_base64("mock-client:$secret", ''), @tokens[ $before .. $#tokens ];
+	$sql->("SELECT pg_terminate_backend($process)");
+	eval { IPC::Run::finish($reader) };
+	SKIP: {
+		skip 'the memory of a backend may not be read here', 2 if !defined $other;
+		cmp_ok($other, '>', 0, "$connection: the memory of a session was read");
+		is("@found", join(' ', (0) x @found), "$connection: nothing is left there");
+	}
+}
 
 # In log at debug level, statistics, activity, dump and files: neither secret nor token, also after failures.
 my $mark = -s $node->logfile;
