@@ -76,7 +76,7 @@ REVOKE ALL ON PROCEDURE cdp_internal.call_stream(text, text, jsonb, integer, tex
 CREATE OR REPLACE FUNCTION cdp_internal.known_inject(request jsonb, secrets jsonb, at timestamptz, nonce bytea) RETURNS jsonb
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'cdp_known_inject';
 COMMENT ON FUNCTION cdp_internal.known_inject(jsonb, jsonb, timestamptz, bytea) IS
-'For tests: a request of cdp_internal.connector_request() or connector_auth_request() as it would go out with these secrets ({"token": ..., "secret.name": ...}), at this time with this nonce (16 bytes); names of secret headers end with a star. app: what tells its app from another; secrets: what is looked for in the answer. NULL for NULL. Error 22023: no objects, or another length of the nonce.';
+'For tests: a request of cdp_internal.connector_request() or connector_auth_request() as it would go out with these secrets ({"token": ..., "secret.name": ...}), at this time with this nonce (16 bytes); names of secret headers end with a star. app: of a request for a token, what tells its app from another; secrets: what is looked for in the answer. NULL for NULL. Error 22023: no objects, or another length of the nonce.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.known_blank(INOUT body bytea, IN secrets text[], OUT found bigint)
 LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'cdp_known_blank';

@@ -51,6 +51,9 @@ answered('a body, a window', call('staff', 'behavior', state => '{"partition": "
 is($mock->calls($token_path), 1, 'one request for a token so far');
 answered('forty calls over one session', call('staff', 'follow_users', times => 40), 'ok 200 40 0');
 is($mock->calls($staff), 43, 'each was sent');
+my @most = map { $sql->("CALL cdp_internal.call_stream('staff', 'follow_users', times => $_) \\gset\nSELECT substring(pg_read_file('/proc/self/status') FROM 'VmHWM:\\s*([0-9]+)')") } 10, 2000;
+cmp_ok($most[1], '<', $most[0] + 1000, 'two thousand calls take no more memory than ten') or diag "@most KiB at most";
+note "memory at most, KiB: @most";
 
 # Eight sessions.
 $sql->('TRUNCATE cdp_data.connection_token');
@@ -93,6 +96,12 @@ cmp_ok($row->{retry_s}, '>', 50, 'and when it may be asked again');
 answered('it is not asked about again', call('staff', 'follow_users', times => 5), 'token_refused - 0 0');
 @all = together(8, "CALL cdp_internal.call_stream('staff', 'follow_users')");
 is($mock->calls($token_path), 1, 'by nobody');
+$sql->('TRUNCATE cdp_data.connection_token');
+$mock->set(token_delay_ms => 500);
+@all = together(8, "CALL cdp_internal.call_stream('staff', 'follow_users')");
+is(scalar(grep { /^token_refused\|/ } @all), 8, 'eight sessions at once with a wrong secret');
+is($mock->calls($token_path), 2, 'ask once');
+$mock->set(token_delay_ms => 0);
 is($mock->calls($staff), 0, 'and nothing is sent without');
 $mock->set(secret => $secret);
 $sql->("SELECT cdp.set_secret('staff', 'corpsecret', '$secret')");

@@ -131,7 +131,7 @@ cdp_known_inject(PG_FUNCTION_ARGS)
 	CdpInject	fill = {.at = PG_GETARG_TIMESTAMPTZ(2)};
 	CdpInjectValue *value;
 	CdpHttpRequest out;
-	CdpSecret  *app;
+	CdpSecret  *app = NULL;
 	const char **name;
 	StringInfoData buf;
 
@@ -149,7 +149,8 @@ cdp_known_inject(PG_FUNCTION_ARGS)
 		value[i].len = strlen(value[i].bytes);
 	}
 	cdp_inject(&fill, request, &out);
-	app = cdp_inject_app(&fill, request);
+	if (cdp_manifest_object(&request->root, "auth") == NULL)
+		app = cdp_inject_app(&fill, request);
 	initStringInfo(&buf);
 	appendStringInfoChar(&buf, '{');
 	append_text(&buf, "method", out.method);
@@ -158,7 +159,7 @@ cdp_known_inject(PG_FUNCTION_ARGS)
 	append_text(&buf, "query", out.query);
 	append_text(&buf, "secret_query", out.secret_query);
 	append_text(&buf, "body", out.body == NULL ? NULL : pnstrdup(out.body, out.body_len));
-	append_text(&buf, "app", app->bytes);
+	append_text(&buf, "app", app == NULL ? NULL : app->bytes);
 	appendStringInfo(&buf, ",\"plain\":%s,\"headers\":{", out.plain ? "true" : "false");
 	for (int i = 0; i < out.n_headers; i++)
 		append_text(&buf, psprintf("%s%s", out.headers[i].name, out.headers[i].secret ? " *" : ""), out.headers[i].value);
