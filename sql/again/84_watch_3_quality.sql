@@ -4,7 +4,7 @@
 CREATE OR REPLACE FUNCTION cdp_internal.quality_weights() RETURNS TABLE (part text, weight numeric)
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 BEGIN ATOMIC
-  SELECT v.part, v.weight FROM (VALUES ('completeness', 0.30), ('freshness', 0.15), ('validity', 0.25), ('schema', 0.15), ('uniqueness', 0.15)) AS v (part, weight);
+  SELECT v.part, v.weight FROM (VALUES ('completeness', 0.30), ('freshness', 0.15), ('validity', 0.25), ('schema', 0.15), ('uniqueness', 0.10), ('totals', 0.05)) AS v (part, weight);
 END;
 COMMENT ON FUNCTION cdp_internal.quality_weights() IS
 'What the parts of the quality of a stream weigh in its score; together 1. Parts that are not known are left out, and the others weigh the more.';
@@ -68,7 +68,7 @@ BEGIN
   END IF;
   WITH pulls AS (
     SELECT DISTINCT p.pull_id FROM (SELECT x.page_id FROM cdp_data.stream_part x WHERE x.connection_id = stream_repeats.connection_id AND x.stream_id = stream_repeats.stream_id
-        ORDER BY x.last_fetched_at DESC, x.part LIMIT 20) n
+        ORDER BY x.last_fetched_at DESC NULLS LAST, x.part LIMIT 20) n
       JOIN cdp_data.raw_page p ON p.page_id = n.page_id WHERE p.pull_id IS NOT NULL
   ), pages AS (
     -- Of a page that was asked for twice the later one counts.
@@ -91,7 +91,7 @@ COMMENT ON FUNCTION cdp_internal.stream_repeats(integer, smallint, jsonb, text, 
 -- All parts.
 
 CREATE OR REPLACE FUNCTION cdp_internal.stream_quality(connection_id integer, as_of timestamptz)
-RETURNS TABLE (stream_id smallint, stream text, completeness numeric, freshness numeric, validity numeric, schema numeric, uniqueness numeric, score numeric, facts jsonb)
+RETURNS TABLE (stream_id smallint, stream text, completeness numeric, freshness numeric, validity numeric, schema numeric, uniqueness numeric, totals numeric, score numeric, facts jsonb)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 #variable_conflict use_variable
@@ -109,25 +109,30 @@ BEGIN
   ), shape AS (
     SELECT h.stream_id, count(*) AS usual, count(*) FILTER (WHERE EXISTS (SELECT FROM drift d WHERE d.stream_id = h.stream_id AND (h.path = d.path OR starts_with(h.path, d.path || '.') OR starts_with(h.path, d.path || '[')))) AS broken
     FROM cdp_data.stream_shape h WHERE h.connection_id = stream_quality.connection_id AND h.seen >= 0.9 * h.of GROUP BY h.stream_id
+  ), totals AS (
+    SELECT t.stream_id, count(*) AS n, count(*) FILTER (WHERE NOT cdp_internal.total_fits(t.total, t.parts)) AS broken
+    FROM cdp_internal.stream_totals(connection_id, (as_of AT TIME ZONE (c.manifest ->> 'tz'))::date - 30, (as_of AT TIME ZONE (c.manifest ->> 'tz'))::date) t GROUP BY t.stream_id
   ), parts AS (
     SELECT s.stream_id, s.name::text AS stream, f.completeness, f.freshness,
       CASE WHEN g.records > 0 THEN round(1 - g.refused::numeric / g.records, 4) END AS validity,
       CASE WHEN r.looked AND h.usual > 0 THEN CASE WHEN EXISTS (SELECT FROM drift d WHERE d.stream_id = s.stream_id AND d.is_used) THEN 0 ELSE round(1 - h.broken::numeric / h.usual, 4) END END AS schema,
       CASE WHEN u.records > 0 THEN round(1 - u.repeats::numeric / u.records, 4) END AS uniqueness,
+      CASE WHEN t.n > 0 THEN round(1 - t.broken::numeric / t.n, 4) END AS totals,
       jsonb_strip_nulls(coalesce(f.facts, '{}') || jsonb_build_object('records', g.records, 'refused', g.refused, 'pages', g.pages, 'scrubbed', nullif(g.scrubbed, 0),
-        'paths', h.usual, 'broken_paths', nullif(h.broken, 0), 'pull_records', u.records, 'repeats', u.repeats)) AS facts
+        'paths', h.usual, 'broken_paths', nullif(h.broken, 0), 'pull_records', u.records, 'repeats', u.repeats,
+        'totals', t.n, 'broken_totals', nullif(t.broken, 0))) AS facts
     FROM cdp_data.stream s
       LEFT JOIN cdp_internal.stream_freshness(connection_id, as_of) f ON f.stream_id = s.stream_id
-      LEFT JOIN pages g ON g.stream_id = s.stream_id LEFT JOIN shape h ON h.stream_id = s.stream_id
+      LEFT JOIN pages g ON g.stream_id = s.stream_id LEFT JOIN shape h ON h.stream_id = s.stream_id LEFT JOIN totals t ON t.stream_id = s.stream_id
       LEFT JOIN LATERAL (SELECT p.records >= cdp_internal.shape_learns() AS looked FROM cdp_data.stream_profile p WHERE p.connection_id = s.connection_id AND p.stream_id = s.stream_id) r ON true
       CROSS JOIN LATERAL cdp_internal.stream_repeats(s.connection_id, s.stream_id, c.manifest, s.name, c.config) u
     WHERE s.connection_id = stream_quality.connection_id AND c.manifest #> ARRAY['streams', s.name] IS NOT NULL
   )
-  SELECT p.stream_id, p.stream, p.completeness, p.freshness, p.validity, p.schema, p.uniqueness, cdp_internal.quality_score(to_jsonb(p)), p.facts FROM parts p ORDER BY p.stream;
+  SELECT p.stream_id, p.stream, p.completeness, p.freshness, p.validity, p.schema, p.uniqueness, p.totals, cdp_internal.quality_score(to_jsonb(p)), p.facts FROM parts p ORDER BY p.stream;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.stream_quality(integer, timestamptz) IS
-'How good the data of each stream of a connection are that something landed from: the columns of cdp_data.channel_quality, judged by what is there now (completeness and freshness against as_of, validity by pages of the seven days before it). Streams that the manifest has not any more are left out. Needs the rights of the tables'' owner.';
+'How good the data of each stream of a connection are that something landed from: the columns of cdp_data.channel_quality, judged by what is there now (completeness and freshness against as_of, validity by pages of the seven days before it, totals by the 30 days before it). Streams that the manifest has not any more are left out. Needs the rights of the tables'' owner.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.connection_quality(connection_id integer, as_of timestamptz) RETURNS numeric
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
@@ -146,12 +151,12 @@ AS $$
 DECLARE
   n integer;
 BEGIN
-  INSERT INTO cdp_data.channel_quality AS o (connection_id, stream_id, day, source_id, at, completeness, freshness, validity, schema, uniqueness, score, facts)
-  SELECT c.connection_id, q.stream_id, (as_of AT TIME ZONE t.timezone)::date, c.source_id, as_of, q.completeness, q.freshness, q.validity, q.schema, q.uniqueness, q.score, q.facts
+  INSERT INTO cdp_data.channel_quality AS o (connection_id, stream_id, day, source_id, at, completeness, freshness, validity, schema, uniqueness, totals, score, facts)
+  SELECT c.connection_id, q.stream_id, (as_of AT TIME ZONE t.timezone)::date, c.source_id, as_of, q.completeness, q.freshness, q.validity, q.schema, q.uniqueness, q.totals, q.score, q.facts
   FROM cdp_data.connection c CROSS JOIN cdp_data.setting t CROSS JOIN LATERAL cdp_internal.stream_quality(c.connection_id, as_of) q WHERE c.connection_id = record_quality.connection_id
   ON CONFLICT (connection_id, stream_id, day) DO UPDATE
   SET at = excluded.at, completeness = excluded.completeness, freshness = excluded.freshness, validity = excluded.validity, schema = excluded.schema, uniqueness = excluded.uniqueness,
-    score = excluded.score, facts = excluded.facts WHERE o.at <= excluded.at;
+    totals = excluded.totals, score = excluded.score, facts = excluded.facts WHERE o.at <= excluded.at;
   GET DIAGNOSTICS n = ROW_COUNT;
   RETURN n;
 END

@@ -7,6 +7,7 @@ AS $$
 DECLARE
   m jsonb := (SELECT cdp_internal.connector_manifest(c.connector) FROM cdp_data.connection c WHERE c.connection_id = watch_connection.connection_id);
   drifts integer;
+  anomalies integer;
   streams integer;
 BEGIN
   IF NOT pg_try_advisory_xact_lock(hashtextextended('pg_cdp watch', watch_connection.connection_id)) THEN
@@ -14,12 +15,13 @@ BEGIN
   END IF;
   SELECT coalesce(sum(cdp_internal.watch_shape(s.connection_id, s.stream_id, m #> ARRAY['streams', s.name], as_of)), 0) INTO drifts
   FROM cdp_data.stream s WHERE s.connection_id = watch_connection.connection_id AND m #> ARRAY['streams', s.name] IS NOT NULL;
+  anomalies := cdp_internal.watch_anomalies(connection_id, as_of);
   streams := cdp_internal.record_quality(connection_id, as_of);
-  RETURN jsonb_build_object('streams', streams, 'drifts', drifts);
+  RETURN jsonb_build_object('streams', streams, 'drifts', drifts, 'anomalies', anomalies);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.watch_connection(integer, timestamptz) IS
-'One connection of cdp.watch(): learns and compares the form of its records, then writes the quality of the day. Returns counts; NULL while another session watches it. Needs the rights of the tables'' owner.';
+'One connection of cdp.watch(): learns and compares the form of its records, judges the last 28 days of its metrics, then writes the quality of the day. Returns counts; NULL while another session watches it. Needs the rights of the tables'' owner.';
 
 CREATE OR REPLACE PROCEDURE cdp.watch(as_of timestamptz DEFAULT clock_timestamp())
 LANGUAGE plpgsql
@@ -41,10 +43,15 @@ BEGIN
     RAISE WARNING 'alerts can not be judged: %', error;
   END IF;
   COMMIT;
+  error := cdp_internal.try_command(pg_catalog.format('SELECT cdp_internal.send_digests(%L)', as_of));
+  IF error IS NOT NULL THEN
+    RAISE WARNING 'digests can not be written: %', error;
+  END IF;
+  COMMIT;
 END
 $$;
 COMMENT ON PROCEDURE cdp.watch(timestamptz) IS
-'Judges the data of every connection in shadow, live or degraded: whether the form of its records changed (cdp_bi.stream_drift), and how good each stream is (cdp_bi.stream_quality, cdp_bi.channel_quality); then asks the alerts (cdp.add_alert()). Commits after each connection; what goes wrong with one is a WARNING and stops no other. On the list of jobs; by hand as the owner of cdp_data, outside a transaction block. as_of: the moment for which it judges. Safe to repeat and to run beside itself.';
+'Judges the data of every connection in shadow, live or degraded: whether the form of its records changed (cdp_bi.stream_drift), which of the last 28 days were not what they should have been (cdp_bi.channel_anomaly), and how good each stream is (cdp_bi.stream_quality, cdp_bi.channel_quality); then asks the alerts (cdp.add_alert()) and writes the digests that are due (cdp.add_digest()). Commits after each connection; what goes wrong with one is a WARNING and stops no other. On the list of jobs; by hand as the owner of cdp_data, outside a transaction block. as_of: the moment for which it judges. Safe to repeat and to run beside itself.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.health_of_watch()
 RETURNS TABLE (severity text, finding text, detail text, remedy text)
@@ -68,10 +75,12 @@ BEGIN
   RETURN QUERY
   SELECT 'warning', 'alert_refused', format('alert %s: %s episodes could not be told: %s', quote_ident(a.name), count(*), min(e.failure)), 'Mend the destination: cdp.add_destination(); they are tried again at each cdp.watch()'
   FROM cdp_data.alert_episode e JOIN cdp_data.alert a USING (alert_id) WHERE e.failure IS NOT NULL AND a.is_active GROUP BY a.name ORDER BY 3;
+  RETURN QUERY
+  SELECT 'warning', 'digest_refused', format('the digest of destination %s could not be written: %s', quote_ident(d.destination), d.failure), 'Mend what it says; it is tried again at each cdp.watch()' FROM cdp_data.digest d WHERE d.failure IS NOT NULL AND d.is_active ORDER BY 3;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.health_of_watch() IS
-'Findings of cdp.health() about what cdp.watch() found: records whose form changed where the manifest reads them, connections below their min_quality, alerts that the outbox refused.';
+'Findings of cdp.health() about what cdp.watch() found: records whose form changed where the manifest reads them, connections below their min_quality, alerts and digests that the outbox refused.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.erase_of_values_watch(customers bigint[], homes bigint[], identifiers bigint[], fresh bigint, mode text)
 RETURNS TABLE (table_name text, action text, n bigint)
@@ -104,6 +113,7 @@ BEGIN
   GET DIAGNOSTICS n = ROW_COUNT;
   DELETE FROM cdp_data.stream_drift d WHERE d.closed_at < now() - interval '800 days';
   GET DIAGNOSTICS more = ROW_COUNT;
+  DELETE FROM cdp_data.channel_anomaly a WHERE a.day < current_date - 800;
   RAISE NOTICE 'maintain: % days of quality and % changes of form older than 800 days', n, more;
   DELETE FROM cdp_data.alert_episode e WHERE e.closed_at < now() - interval '800 days' OR NOT EXISTS (SELECT FROM cdp_data.alert a WHERE a.alert_id = e.alert_id);
   GET DIAGNOSTICS n = ROW_COUNT;

@@ -64,6 +64,7 @@ CREATE TABLE IF NOT EXISTS cdp_data.channel_quality (
   validity numeric CHECK (validity BETWEEN 0 AND 1),
   schema numeric CHECK (schema BETWEEN 0 AND 1),
   uniqueness numeric CHECK (uniqueness BETWEEN 0 AND 1),
+  totals numeric CHECK (totals BETWEEN 0 AND 1),
   score numeric CHECK (score BETWEEN 0 AND 1),
   facts jsonb NOT NULL,
   PRIMARY KEY (connection_id, stream_id, day)
@@ -75,6 +76,7 @@ COMMENT ON COLUMN cdp_data.channel_quality.freshness IS '1 while nothing is late
 COMMENT ON COLUMN cdp_data.channel_quality.validity IS 'Records of the last seven days that were not refused.';
 COMMENT ON COLUMN cdp_data.channel_quality.schema IS 'Paths that nine of ten records have and whose form is as it was; 0 when one that the manifest reads is missing or has another type.';
 COMMENT ON COLUMN cdp_data.channel_quality.uniqueness IS 'Records of the newest pulls that came once.';
+COMMENT ON COLUMN cdp_data.channel_quality.totals IS 'Totals that vendors tell which are the sum of their parts, of the last 30 days.';
 COMMENT ON COLUMN cdp_data.channel_quality.facts IS 'The counts that the parts were made of.';
 
 -- step: again: personal data of watch
@@ -97,20 +99,20 @@ COMMENT ON FUNCTION cdp_data.schema_accept(text, text) IS 'cdp.accept_schema() w
 
 -- step: again: quality views
 CREATE OR REPLACE VIEW cdp_bi.stream_quality WITH (security_invoker = true) AS
-SELECT c.connection_id, c.name AS connection, c.connector, c.source_id, c.state AS connection_state, s.name AS stream, q.day, q.score, q.completeness, q.freshness, q.validity, q.schema, q.uniqueness, q.facts, q.at,
+SELECT c.connection_id, c.name AS connection, c.connector, c.source_id, c.state AS connection_state, s.name AS stream, q.day, q.score, q.completeness, q.freshness, q.validity, q.schema, q.uniqueness, q.totals, q.facts, q.at,
   NOT EXISTS (SELECT FROM cdp_data.channel_quality x WHERE x.connection_id = q.connection_id AND x.stream_id = q.stream_id AND x.day > q.day) AS is_newest
 FROM cdp_data.channel_quality q JOIN cdp_data.connection c USING (connection_id) JOIN cdp_data.stream s USING (connection_id, stream_id);
 COMMENT ON VIEW cdp_bi.stream_quality IS 'How good the data of each stream were on each day: parts from 0 to 1 (NULL: nothing to judge by) and the score made of them. See docs/channel_quality.md.';
 CREATE OR REPLACE VIEW cdp_bi.channel_quality WITH (security_invoker = true) AS
 SELECT q.connection_id, q.connection, q.connector, q.source_id, q.connection_state, q.day, round(avg(q.score), 4) AS score, count(q.score) AS streams, min(q.score) AS worst_score,
   (array_agg(q.stream ORDER BY q.score, q.stream) FILTER (WHERE q.score IS NOT NULL))[1] AS worst_stream, round(avg(q.completeness), 4) AS completeness, round(avg(q.freshness), 4) AS freshness,
-  round(avg(q.validity), 4) AS validity, round(avg(q.schema), 4) AS schema, round(avg(q.uniqueness), 4) AS uniqueness, max(q.at) AS at
+  round(avg(q.validity), 4) AS validity, round(avg(q.schema), 4) AS schema, round(avg(q.uniqueness), 4) AS uniqueness, round(avg(q.totals), 4) AS totals, max(q.at) AS at
 FROM cdp_bi.stream_quality q GROUP BY q.connection_id, q.connection, q.connector, q.source_id, q.connection_state, q.day;
 COMMENT ON VIEW cdp_bi.channel_quality IS 'How good the data of each connection were on each day: the mean of its streams, each counting the same, and the worst of them.';
 SELECT cdp_internal.declare_column('{stream_quality,channel_quality}', v.name, v.meaning) FROM (VALUES
   ('connection', 'Name.'), ('connection_state', 'State of the connection now.'), ('day', 'In the zone of cdp_data.setting.timezone.'), ('completeness', 'Days or partitions that are there, of those that should be.'),
   ('freshness', '1 while nothing is late, 0 at seven days or turns behind.'), ('validity', 'Records of the last seven days that were not refused.'),
-  ('schema', 'Usual paths whose form is as it was; 0 when one that the manifest reads is not.'), ('uniqueness', 'Records of the newest pulls that came once.'),   ('at', 'When it was judged last on that day.')) AS v (name, meaning);
+  ('schema', 'Usual paths whose form is as it was; 0 when one that the manifest reads is not.'), ('uniqueness', 'Records of the newest pulls that came once.'), ('totals', 'Totals that vendors tell which are the sum of their parts.'),   ('at', 'When it was judged last on that day.')) AS v (name, meaning);
 SELECT cdp_internal.declare_column('{stream_quality}', v.name, v.meaning) FROM (VALUES
   ('stream', 'Name in the manifest.'), ('score', 'The parts that are known, weighed by cdp_internal.quality_weights(). NULL: none is.'), ('facts', 'The counts that the parts were made of.'), ('is_newest', 'Whether it is the last day of its stream.')) AS v (name, meaning);
 SELECT cdp_internal.declare_column('{channel_quality}', v.name, v.meaning) FROM (VALUES
