@@ -41,7 +41,7 @@ BEGIN
       SELECT avg(cdp_internal.freshness_of(p.behind)) AS freshness, max(p.newest) AS newest, count(*) FILTER (WHERE p.behind > 0) AS late
       FROM (SELECT max(c.day) FILTER (WHERE c.state IN ('provisional', 'final', 'unavailable')) AS newest,
               (v.last_day - coalesce(max(c.day) FILTER (WHERE c.state IN ('provisional', 'final', 'unavailable')), min(c.day) - 1))::numeric AS behind
-            FROM cdp_data.coverage c WHERE c.connection_id = stream_freshness.connection_id AND c.stream_id = t.stream_id AND c.day <= v.last_day GROUP BY c.part) p) b
+            FROM cdp_data.coverage c WHERE c.connection_id = stream_freshness.connection_id AND c.stream_id = t.stream_id AND c.day <= v.last_day AND c.gone_at IS NULL GROUP BY c.part) p) b
   WHERE v.due > 0;
   -- Others: which partitions came to the end of their pull, and how many turns ago.
   RETURN QUERY
@@ -50,43 +50,38 @@ BEGIN
   FROM (SELECT s.stream_id, s.name, coalesce(m #>> ARRAY['streams', s.name, 'every'], '1 day')::interval AS every FROM cdp_data.stream s
       WHERE s.connection_id = stream_freshness.connection_id AND m #> ARRAY['streams', s.name] IS NOT NULL AND NOT m #> ARRAY['streams', s.name] ? 'window') t
     CROSS JOIN LATERAL (SELECT x.done, x.last_fetched_at, extract(epoch FROM as_of - x.last_fetched_at) / extract(epoch FROM t.every) - 1 AS behind
-      FROM cdp_data.stream_part x WHERE x.connection_id = stream_freshness.connection_id AND x.stream_id = t.stream_id) p
+      FROM cdp_data.stream_part x WHERE x.connection_id = stream_freshness.connection_id AND x.stream_id = t.stream_id AND x.gone_at IS NULL AND x.last_fetched_at IS NOT NULL) p
   GROUP BY t.stream_id, t.name, t.every;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.stream_freshness(integer, timestamptz) IS
-'Of each stream of a connection, what is there of what should be, and how late it is, at as_of. by_days: streams that are asked by days, of which completeness is that of cdp_internal.stream_coverage(), and a partition is as many days behind as its newest day that is there (or unavailable) lies before the last day that is due. Else completeness is the share of partitions whose last pull came to its end, and a partition is behind by the turns (every of the manifest, else a day) that were left out since. freshness: mean over partitions of cdp_internal.freshness_of(). Streams of which nothing is due have no row. Needs the rights of the tables'' owner.';
+'Of each stream of a connection, what is there of what should be, and how late it is, at as_of. by_days: streams that are asked by days, of which completeness is that of cdp_internal.stream_coverage(), and a partition is as many days behind as its newest day that is there (or unavailable) lies before the last day that is due. Else completeness is the share of partitions whose last pull came to its end, and a partition is behind by the turns (every of the manifest, else a day) that were left out since. Partitions that are gone do not count. freshness: mean over partitions of cdp_internal.freshness_of(). Streams of which nothing is due have no row. Needs the rights of the tables'' owner.';
 
 -- What came twice.
 
-CREATE OR REPLACE FUNCTION cdp_internal.stream_repeats(connection_id integer, stream_id smallint, manifest jsonb, stream text, config jsonb, OUT records bigint, OUT repeats bigint)
+CREATE OR REPLACE FUNCTION cdp_internal.stream_repeats(connection_id integer, stream_id smallint, OUT records bigint, OUT repeats bigint)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 BEGIN
-  IF manifest -> 'streams' -> stream IS NULL THEN
-    RETURN;
-  END IF;
   WITH pulls AS (
-    SELECT DISTINCT p.pull_id FROM (SELECT x.page_id FROM cdp_data.stream_part x WHERE x.connection_id = stream_repeats.connection_id AND x.stream_id = stream_repeats.stream_id
+    SELECT DISTINCT p.pull_id FROM (SELECT x.page_id FROM cdp_data.stream_part x WHERE x.connection_id = stream_repeats.connection_id AND x.stream_id = stream_repeats.stream_id AND x.gone_at IS NULL
         ORDER BY x.last_fetched_at DESC NULLS LAST, x.part LIMIT 20) n
       JOIN cdp_data.raw_page p ON p.page_id = n.page_id WHERE p.pull_id IS NOT NULL
   ), pages AS (
-    -- Of a page that was asked for twice the later one counts.
-    SELECT DISTINCT ON (p.pull_id, p.asked) p.pull_id, p.page_id, p.asked, p.body FROM pulls u JOIN cdp_data.raw_page p ON p.pull_id = u.pull_id
-    WHERE p.verb = 'ok' AND NOT p.unread AND p.body IS NOT NULL AND p.connection_id = stream_repeats.connection_id AND p.stream_id = stream_repeats.stream_id
-    ORDER BY p.pull_id, p.asked, p.fetched_at DESC, p.page_id DESC
+    -- Of a page that was asked for twice the later one counts; one that names somebody who must not come in again was not kept.
+    SELECT DISTINCT ON (p.pull_id, p.nth) p.pull_id, p.nth, p.records - p.refused AS n, p.keys FROM pulls u JOIN cdp_data.raw_page p ON p.pull_id = u.pull_id
+    WHERE p.verb = 'ok' AND p.body IS NOT NULL AND p.connection_id = stream_repeats.connection_id AND p.stream_id = stream_repeats.stream_id
+    ORDER BY p.pull_id, p.nth, p.fetched_at DESC, p.page_id DESC
   ), bounded AS (
-    SELECT p.*, sum(octet_length(p.body)) OVER (ORDER BY p.pull_id DESC, p.page_id) AS bytes FROM pages p
+    SELECT p.*, sum(p.n) OVER (ORDER BY p.pull_id DESC, p.nth) AS upto FROM pages p
   ), told AS (
-    SELECT b.pull_id, c.record_key FROM bounded b CROSS JOIN LATERAL cdp_internal.connector_decode(manifest, stream, b.body) d
-      CROSS JOIN LATERAL cdp_internal.connector_page(manifest, stream, d.doc, b.asked || jsonb_build_object('config', config)) c
-    WHERE b.bytes <= 4194304 AND c.problem IS NULL
+    SELECT b.pull_id, sum(b.n) AS n, (SELECT count(DISTINCT k) FROM bounded x, unnest(x.keys) k WHERE x.pull_id = b.pull_id AND x.upto <= 200000) AS different FROM bounded b WHERE b.upto <= 200000 GROUP BY b.pull_id
   )
-  SELECT count(*), count(*) - count(DISTINCT (t.pull_id, t.record_key)) INTO records, repeats FROM told t;
+  SELECT sum(t.n), sum(t.n - t.different) INTO records, repeats FROM told t;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.stream_repeats(integer, smallint, jsonb, text, jsonb) IS
-'Records of the newest pull of up to 20 partitions of a stream (whose pages are kept, 4 MiB at most), and how many of them came before in the same pull: pages that overlap. NULLs for a stream that the manifest has not any more. Needs the rights of the tables'' owner.';
+COMMENT ON FUNCTION cdp_internal.stream_repeats(integer, smallint) IS
+'Records of the newest pull of up to 20 partitions of a stream (whose pages are kept; 200,000 at most), and how many of them came before in the same pull: pages that overlap. NULLs: there are none. Needs the rights of the tables'' owner.';
 
 -- All parts.
 
@@ -98,11 +93,10 @@ AS $$
 DECLARE
   c record;
 BEGIN
-  SELECT x.config, cdp_internal.connector_manifest(x.connector) AS manifest INTO c FROM cdp_data.connection x WHERE x.connection_id = stream_quality.connection_id;
+  SELECT cdp_internal.connector_manifest(x.connector) AS manifest INTO c FROM cdp_data.connection x WHERE x.connection_id = stream_quality.connection_id;
   RETURN QUERY
   WITH pages AS (
-    SELECT p.stream_id, sum(p.records) AS records, count(*) AS pages, sum(p.scrubbed) AS scrubbed,
-      sum((SELECT count(*) FROM cdp_data.raw_refused f WHERE f.page_id = p.page_id)) AS refused
+    SELECT p.stream_id, sum(p.records) AS records, count(*) AS pages, sum(p.scrubbed) AS scrubbed, sum(p.refused) AS refused
     FROM cdp_data.raw_page p WHERE p.connection_id = stream_quality.connection_id AND p.verb = 'ok' AND p.fetched_at > as_of - interval '7 days' AND p.fetched_at <= as_of GROUP BY p.stream_id
   ), drift AS (
     SELECT d.stream_id, d.path, d.is_used FROM cdp_data.stream_drift d WHERE d.connection_id = stream_quality.connection_id AND d.closed_at IS NULL AND d.kind <> 'new' AND d.at <= as_of
@@ -125,7 +119,7 @@ BEGIN
       LEFT JOIN cdp_internal.stream_freshness(connection_id, as_of) f ON f.stream_id = s.stream_id
       LEFT JOIN pages g ON g.stream_id = s.stream_id LEFT JOIN shape h ON h.stream_id = s.stream_id LEFT JOIN totals t ON t.stream_id = s.stream_id
       LEFT JOIN LATERAL (SELECT p.records >= cdp_internal.shape_learns() AS looked FROM cdp_data.stream_profile p WHERE p.connection_id = s.connection_id AND p.stream_id = s.stream_id) r ON true
-      CROSS JOIN LATERAL cdp_internal.stream_repeats(s.connection_id, s.stream_id, c.manifest, s.name, c.config) u
+      CROSS JOIN LATERAL cdp_internal.stream_repeats(s.connection_id, s.stream_id) u
     WHERE s.connection_id = stream_quality.connection_id AND c.manifest #> ARRAY['streams', s.name] IS NOT NULL
   )
   SELECT p.stream_id, p.stream, p.completeness, p.freshness, p.validity, p.schema, p.uniqueness, p.totals, cdp_internal.quality_score(to_jsonb(p)), p.facts FROM parts p ORDER BY p.stream;

@@ -7,9 +7,7 @@ AS $$
 BEGIN
   RETURN QUERY
   WITH parts AS MATERIALIZED (
-    SELECT c.stream_id, c.part, min(c.day) AS first_day, max(c.day) AS last_day FROM cdp_data.coverage c WHERE c.connection_id = stream_days.connection_id GROUP BY c.stream_id, c.part
-  ), newest AS (
-    SELECT p.stream_id, max(p.last_day) AS day FROM parts p GROUP BY p.stream_id
+    SELECT c.stream_id, c.part, min(c.day) AS first_day, CASE WHEN bool_or(c.gone_at IS NOT NULL) THEN max(c.day) ELSE 'infinity' END AS last_day FROM cdp_data.coverage c WHERE c.connection_id = stream_days.connection_id GROUP BY c.stream_id, c.part
   ), told AS (
     SELECT c.stream_id, c.day, count(*) AS n, count(*) FILTER (WHERE c.state = 'missing') AS missing, count(*) FILTER (WHERE c.state = 'suspect_zero') AS suspect, count(*) FILTER (WHERE c.state = 'provisional') AS provisional,
       count(*) FILTER (WHERE c.state = 'unavailable') AS unavailable, count(c.restated_at) AS restated
@@ -17,13 +15,11 @@ BEGIN
   )
   SELECT t.stream_id, t.day, CASE WHEN t.missing > 0 OR t.n < w.wanted THEN 'missing' WHEN t.suspect > 0 THEN 'suspect_zero' WHEN t.provisional > 0 THEN 'provisional' WHEN t.unavailable = t.n THEN 'unavailable'
     WHEN t.restated > 0 THEN 'restated' ELSE 'final' END
-  FROM told t JOIN newest n USING (stream_id)
-    -- A partition that nobody asked for in a week is gone, and missed after its last day no more.
-    CROSS JOIN LATERAL (SELECT count(*) AS wanted FROM parts p WHERE p.stream_id = t.stream_id AND p.first_day <= t.day AND (p.last_day >= t.day OR p.last_day >= n.day - 7)) w;
+  FROM told t CROSS JOIN LATERAL (SELECT count(*) AS wanted FROM parts p WHERE p.stream_id = t.stream_id AND t.day BETWEEN p.first_day AND p.last_day) w;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.stream_days(integer, date, date) IS
-'Of each stream of a connection that is asked by days, what is known of each day that was asked for, over all its partitions: the least that is known of one of them, in the words of cdp.anomaly_pass(). A partition counts from the first day that it was asked for; one whose last day lies more than a week before the stream''s newest counts up to its own. For who reads cdp_data.coverage.';
+'Of each stream of a connection that is asked by days, what is known of each day that was asked for, over all its partitions: the least that is known of one of them, in the words of cdp.anomaly_pass(). A partition counts from the first day that it was asked for; one that is gone counts until its last. For who reads cdp_data.coverage.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.channel_series(connection_id integer, since date, until date)
 RETURNS TABLE (stream_id smallint, metric text, standard text, kind text, currency text, day date, value numeric, state text)

@@ -65,7 +65,7 @@ AS $$
 BEGIN
   SELECT array_agg(x.payload), max(x.page) INTO records, page_id
   FROM (
-    (SELECT r.payload, r.page_id AS page FROM cdp_data.raw_record r WHERE r.connection_id = shape_sample.connection_id AND r.stream_id = shape_sample.stream_id AND r.page_id > after_page AND r.page_id > 0 AND r.changed_at <= as_of
+    (SELECT r.payload, r.page_id AS page FROM cdp_data.raw_record r WHERE r.connection_id = shape_sample.connection_id AND r.stream_id = shape_sample.stream_id AND r.page_id > after_page AND r.page_id > 0 AND r.gone_at IS NULL AND r.changed_at <= as_of
      ORDER BY r.page_id DESC, r.record_key LIMIT 500)
     UNION ALL
     -- A key that has another name now is no record, but it is what is to be seen.

@@ -8,20 +8,28 @@ DECLARE
   m jsonb := (SELECT cdp_internal.connector_manifest(c.connector) FROM cdp_data.connection c WHERE c.connection_id = watch_connection.connection_id);
   drifts integer;
   anomalies integer;
+  mapped bigint := 0;
+  n bigint;
   streams integer;
 BEGIN
   IF NOT pg_try_advisory_xact_lock(hashtextextended('pg_cdp watch', watch_connection.connection_id)) THEN
     RETURN NULL; -- another session is at it
   END IF;
+  -- Ten rounds at most: the next watch goes on.
+  FOR i IN 1..10 LOOP
+    n := cdp_internal.map_metrics(connection_id);
+    EXIT WHEN n = 0;
+    mapped := mapped + n;
+  END LOOP;
   SELECT coalesce(sum(cdp_internal.watch_shape(s.connection_id, s.stream_id, m #> ARRAY['streams', s.name], as_of)), 0) INTO drifts
   FROM cdp_data.stream s WHERE s.connection_id = watch_connection.connection_id AND m #> ARRAY['streams', s.name] IS NOT NULL;
   anomalies := cdp_internal.watch_anomalies(connection_id, as_of);
   streams := cdp_internal.record_quality(connection_id, as_of);
-  RETURN jsonb_build_object('streams', streams, 'drifts', drifts, 'anomalies', anomalies);
+  RETURN jsonb_build_object('streams', streams, 'drifts', drifts, 'anomalies', anomalies, 'mapped', mapped);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.watch_connection(integer, timestamptz) IS
-'One connection of cdp.watch(): learns and compares the form of its records, judges the last 28 days of its metrics, then writes the quality of the day. Returns counts; NULL while another session watches it. Needs the rights of the tables'' owner.';
+'One connection of cdp.watch(): reads figures that are new (cdp_internal.map_metrics(), 200,000 records at most), learns and compares the form of its records, judges the last 28 days of its metrics, then writes the quality of the day. Returns counts; NULL while another session watches it. Needs the rights of the tables'' owner.';
 
 CREATE OR REPLACE PROCEDURE cdp.watch(as_of timestamptz DEFAULT clock_timestamp())
 LANGUAGE plpgsql
@@ -51,7 +59,7 @@ BEGIN
 END
 $$;
 COMMENT ON PROCEDURE cdp.watch(timestamptz) IS
-'Judges the data of every connection in shadow, live or degraded: whether the form of its records changed (cdp_bi.stream_drift), which of the last 28 days were not what they should have been (cdp_bi.channel_anomaly), and how good each stream is (cdp_bi.stream_quality, cdp_bi.channel_quality); then asks the alerts (cdp.add_alert()) and writes the digests that are due (cdp.add_digest()). Commits after each connection; what goes wrong with one is a WARNING and stops no other. On the list of jobs; by hand as the owner of cdp_data, outside a transaction block. as_of: the moment for which it judges. Safe to repeat and to run beside itself.';
+'Reads the figures that came (cdp_bi.channel_daily), and judges the data of every connection in shadow, live or degraded: whether the form of its records changed (cdp_bi.stream_drift), which of the last 28 days were not what they should have been (cdp_bi.channel_anomaly), and how good each stream is (cdp_bi.stream_quality, cdp_bi.channel_quality); then asks the alerts (cdp.add_alert()) and writes the digests that are due (cdp.add_digest()). Commits after each connection; what goes wrong with one is a WARNING and stops no other. On the list of jobs; by hand as the owner of cdp_data, outside a transaction block. as_of: the moment for which it judges. Safe to repeat and to run beside itself.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.health_of_watch()
 RETURNS TABLE (severity text, finding text, detail text, remedy text)

@@ -37,7 +37,7 @@ SELECT is(pg_temp.row('A04', 'a', 'days followers'), 'recommended|medium|For 280
 SELECT is((SELECT row(p_value, expected_impact)::text FROM advice WHERE rule_id = 'A04' AND connection_name = 'a'), (SELECT row(d.p_value, round(168 - 448 * 84.0 / 364, 1))::text FROM cdp.rate_difference(168, 448, 84, 364) d), 'with the test of two rates');
 SELECT is(pg_temp.row('A04', 'c', 'days followers'), 'insufficient data|medium|It takes 30 followers won or lost in 28 final days and in those before; there are 0 and 22', 'A04: too few');
 SELECT is(pg_temp.row('A05', 'a', 'orders'), 'recommended|high|1638 orders for 14000.00 EUR here, 3388 for 14000.00 EUR on the other channels.', 'A05: half as many orders for the same money');
-SELECT is((SELECT round(expected_impact) FROM advice WHERE rule_id = 'A05' AND connection_name = 'a'), 1750::numeric, 'A05: what it would bring elsewhere');
+SELECT is((SELECT round(expected_impact) FROM advice WHERE rule_id = 'A05' AND connection_name = 'a' AND subject = 'orders'), 1750::numeric, 'A05: what it would bring elsewhere');
 SELECT is((SELECT round(p_value::numeric, 12) || ' ' || status FROM advice WHERE rule_id = 'A05' AND connection_name = 'b'), '1.000000000000 no evidence', 'A05: the cheap one is not told of');
 SELECT is(pg_temp.row('A05', 'c', 'orders'), 'insufficient data|high|It takes another channel with spend in USD', 'A05: another currency is not compared');
 SELECT is(pg_temp.row('A07', 'b', 'post p1'), 'recommended|low|120 of 1000 who saw it reacted (12.0 %), of the other 3 4.0 %.', 'A07: a post that does better');
@@ -55,7 +55,7 @@ SELECT is((SELECT evidence ->> 'days' FROM cdp.channel_advice(14, '2026-04-02', 
 
 -- Attributed conversions: 60 after ads, 15 after mails, for the same money.
 SELECT is((SELECT concat_ws('|', status, insight) FROM cdp.channel_advice() WHERE rule_id = 'A06'), 'insufficient data|It takes spend of channels in the 28 days up to 2026-04-30 (cdp_data.spend)', 'A06: no spend');
-SELECT count(cdp.track('shop', CASE WHEN k = 1 THEN 'click' ELSE 'purchase' END, jsonb_build_object('user_id', 'u' || i), CASE WHEN k = 1 THEN jsonb_build_object('utm_source', CASE WHEN i <= 60 THEN 'google' ELSE 'newsletter' END, 'utm_medium', CASE WHEN i <= 60 THEN 'cpc' ELSE 'email' END) ELSE '{}' END, value => CASE WHEN k = 2 THEN 10 END, occurred_at => timestamptz '2026-04-20 12:00+00' + k * interval '1 hour'))
+SELECT count(cdp.track('shop', CASE WHEN k = 1 THEN 'click' ELSE 'purchase' END, jsonb_build_object('user_id', 'u' || i), origin => CASE WHEN k = 1 THEN jsonb_build_object('source', CASE WHEN i <= 60 THEN 'google' ELSE 'newsletter' END, 'medium', CASE WHEN i <= 60 THEN 'cpc' ELSE 'email' END) ELSE '{}' END, value => CASE WHEN k = 2 THEN 10 END, occurred_at => timestamptz '2026-04-20 12:00+00' + k * interval '1 hour'))
 FROM generate_series(1, 75) i, generate_series(1, 2) k \g /dev/null
 INSERT INTO cdp_data.spend (day, channel_id, amount, currency, source_id) SELECT '2026-04-19', c.channel_id, 300, (SELECT currency FROM cdp_data.setting), (SELECT source_id FROM cdp_data.source WHERE name = 'shop')
 FROM cdp_data.channel_all c WHERE c.name IN (SELECT label FROM cdp.attribution(models => '{linear}') WHERE conversions > 0 AND label <> '(unattributed)');

@@ -100,7 +100,7 @@ BEGIN
       k := k + n; at := at + interval '1 hour';
       PERFORM cdp.ingest_page('s', 'things', convert_to(to_jsonb(records)::text, 'UTF8'), fetched_at => at);
       -- what was too few waits
-      SELECT array_agg(r.payload) INTO records FROM cdp_data.raw_record r WHERE r.page_id > coalesce((SELECT p.page_id FROM cdp_data.stream_profile p), 0);
+      SELECT array_agg(r.payload) INTO records FROM cdp_data.raw_record r WHERE r.page_id > coalesce((SELECT p.page_id FROM cdp_data.stream_profile p), 0) AND r.gone_at IS NULL;
       PERFORM cdp_internal.watch_connection(id, at);
       IF cardinality(records) >= 5 THEN PERFORM pg_temp.twin(records, looked); looked := looked + cardinality(records); END IF;
       INSERT INTO seen SELECT phase,

@@ -10,13 +10,14 @@ SELECT cdp.add_source('shop'), cdp.add_connector('{"connector": "my_shop", "vers
 UPDATE cdp_data.connection SET state = 'live' WHERE name = 'shop';
 SELECT connection_id AS shop, source_id AS source FROM cdp_data.connection WHERE name = 'shop' \gset
 INSERT INTO cdp_data.stream (connection_id, stream_id, name, source_id) VALUES (:shop, 1, 'days', :source), (:shop, 2, 'posts', :source);
--- The ledger: staff a from the first, b from day 11 on, c until day 20.
+-- The ledger: staff a from the first, b from day 11 on, c until day 20, when it went.
 INSERT INTO cdp_data.coverage (connection_id, stream_id, part, day, source_id, state, records, checked_at, page_id)
 SELECT :shop, 1, p, date '2026-01-01' + d, :source, 'final', 1, '2026-07-01', 1 FROM unnest('{a,b,c}'::text[]) p, generate_series(0, 119) d WHERE (p <> 'b' OR d >= 10) AND (p <> 'c' OR d < 20);
 CREATE FUNCTION pg_temp.put(stream int, key text, metric text, day date, value numeric, part text DEFAULT '', kind text DEFAULT 'sum', weight numeric DEFAULT NULL, dims jsonb DEFAULT '{}', total boolean DEFAULT false, currency text DEFAULT NULL, standard text DEFAULT NULL, content text DEFAULT NULL) RETURNS void LANGUAGE sql AS $$
   INSERT INTO cdp_data.channel_metric (connection_id, stream_id, record_key, metric, source_id, part, day, standard, kind, value, weight, currency, dimensions, dimension_key, is_total, content_kind, content_id, page_id, revision, told_at)
   SELECT connection_id, stream, key, metric, source_id, part, day, standard, kind, value, weight, currency, dims, md5(dims::text)::uuid, total, CASE WHEN content IS NOT NULL THEN 'post' END, content, 1, 1, '2026-05-01 12:00+00' FROM cdp_data.connection WHERE name = 'shop' $$;
 
+UPDATE cdp_data.coverage SET gone_at = '2026-01-21' WHERE part = 'c';
 -- What is known of a day.
 UPDATE cdp_data.coverage SET state = 'provisional' WHERE day = '2026-04-30' AND part = 'a';
 UPDATE cdp_data.coverage SET state = 'suspect_zero' WHERE day = '2026-04-29' AND part = 'a';
@@ -30,7 +31,7 @@ SELECT is((SELECT string_agg(to_char(day, 'DD ') || state, ', ' ORDER BY day) FR
 SELECT is((SELECT string_agg(DISTINCT state, ' ') FROM cdp_internal.stream_days(:shop, '2026-01-01', '2026-04-23')), 'final', 'a partition counts from its first day, and one that is gone until its last');
 DELETE FROM cdp_data.coverage WHERE part = 'b' AND day > '2026-04-25';
 SELECT is((SELECT string_agg(to_char(day, 'DD ') || state, ', ' ORDER BY day) FROM cdp_internal.stream_days(:shop, '2026-04-25', '2026-05-30')),
-  '25 missing, 26 missing, 27 missing, 28 missing, 29 missing, 30 missing', 'one that was asked a week ago is missing');
+  '25 missing, 26 missing, 27 missing, 28 missing, 29 missing, 30 missing', 'one that is not gone is missing when nobody asks for it');
 INSERT INTO cdp_data.coverage (connection_id, stream_id, part, day, source_id, state, records, checked_at, page_id) SELECT :shop, 1, 'b', date '2026-04-26' + d, :source, 'final', 1, '2026-07-01', 1 FROM generate_series(0, 4) d;
 UPDATE cdp_data.coverage SET state = 'final' WHERE part <> 'c';
 INSERT INTO cdp_data.coverage (connection_id, stream_id, part, day, source_id, state, records, checked_at, page_id) VALUES (:shop, 1, 'a', '2026-04-24', :source, 'final', 1, '2026-07-01', 1);

@@ -198,6 +198,7 @@ SELECT p.* FROM (VALUES
   ('behavior', '{"errcode": 0, "behavior_data": [{"stat_time": 1775059200, "chat_cnt": 9}]}', '"staff-1"', '2026-04-02', '2026-04-03 10:00+08')) AS p (stream, body, part, day, at);
 SELECT count(r.page_id) FROM (SELECT * FROM pages ORDER BY at, stream, body) p, LATERAL cdp.ingest_page('chat', p.stream, convert_to(p.body, 'UTF8'), p.part, p.day, p.day, fetched_at => p.at) r;
 DROP TABLE pages;
+SELECT cdp_internal.map_metrics(connection_id) FROM cdp_data.connection WHERE name = 'chat';
 
 -- What a callback wishes to be asked by her, and by another.
 SELECT cdp_internal.wish(c.connection_id, 'behavior', p, 'callback', '2026-04-05 10:00+08') FROM cdp_data.connection c, unnest(ARRAY['u-erika-77', 'staff-1']) p WHERE c.name = 'chat';
