@@ -108,7 +108,7 @@ COMMENT ON FUNCTION cdp.channel_anomalies(text, date, date, boolean) IS
 'Days on which a metric of a channel was not what the days before foretold (cdp.anomaly_pass()), from what is known now. connection: its name, NULL: all that run; since, until: days in the zone of its manifest, both within; NULL: the last 28 days that were asked for. Only days that are final for every partition are judged; days that the vendor changed afterwards train and are not judged. A metric is judged as a whole: over partitions, dimensions and contents, totals of vendors left out. all_days: the other days, too, with why they were not judged. Errors: 22023 unknown connection, days without end or backwards; 55000 before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.require_days(since date, until date) RETURNS void
-LANGUAGE plpgsql IMMUTABLE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
   IF NOT isfinite(since) OR NOT isfinite(until) OR since > until OR until - since > 3660 THEN
