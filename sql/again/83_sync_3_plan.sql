@@ -67,10 +67,11 @@ BEGIN
     ), kept AS MATERIALIZED (
       SELECT c.part, max(c.changed_at) AS changed_at FROM chosen c GROUP BY c.part, c.n HAVING count(*) = c.n
     ), fresh AS (
-      SELECT v.value, v.changed_at, row_number() OVER (ORDER BY v.part) - 1 AS nth
-      FROM v WHERE NOT EXISTS (SELECT FROM chosen c JOIN kept k ON k.part = c.part WHERE c.value = v.value)
+      SELECT v.value, v.changed_at, row_number() OVER w - 1 AS nth, sum(octet_length(v.value::text) + 2) OVER w / 2000 AS heap
+      FROM v WHERE NOT EXISTS (SELECT FROM chosen c JOIN kept k ON k.part = c.part WHERE c.value = v.value) WINDOW w AS (ORDER BY v.part COLLATE "C", v.value)
     ), lists AS (
-      SELECT jsonb_agg(f.value ORDER BY f.nth) AS value, max(f.changed_at) AS changed_at FROM fresh f GROUP BY f.nth / size
+      -- A list is a key of the ledger, so it has some 2,000 bytes at most.
+      SELECT jsonb_agg(f.value ORDER BY f.nth) AS value, max(f.changed_at) AS changed_at FROM fresh f GROUP BY f.nth / size, f.heap
     )
     SELECT k.part::text, k.part::jsonb, k.changed_at FROM kept k
     UNION ALL
@@ -99,6 +100,11 @@ DECLARE
   since timestamptz := cdp_internal.day_ready(newest, spec, zone);
   oldest date := greatest(newest - coalesce((span ->> 'history_days')::integer, 30) + 1, (span ->> 'history_from')::date);
 BEGIN
+  IF (span ->> 'history_days')::integer = 0 THEN
+    -- What is told as it is now: the day that runs.
+    newest := (as_of AT TIME ZONE zone)::date;
+    oldest := newest;
+  END IF;
   RETURN QUERY
   WITH days AS (
     SELECT p.part, p.value, d.day::date AS day
@@ -175,8 +181,9 @@ BEGIN
     SELECT a.value, a.wished_at, a.first_day, a.last_day FROM asked a WHERE size = 0
     UNION ALL
     SELECT jsonb_agg(c.value ORDER BY c.nth), min(c.wished_at), min(c.first_day), max(c.last_day)
-    FROM (SELECT a.value, min(a.wished_at) AS wished_at, min(a.first_day) AS first_day, max(a.last_day) AS last_day, row_number() OVER (ORDER BY min(a.wished_at), a.value) - 1 AS nth FROM asked a GROUP BY a.value) c
-    WHERE size > 0 GROUP BY c.nth / nullif(size, 0)
+    FROM (SELECT a.value, min(a.wished_at) AS wished_at, min(a.first_day) AS first_day, max(a.last_day) AS last_day,
+      row_number() OVER (ORDER BY min(a.wished_at), a.value) - 1 AS nth, sum(octet_length(a.value::text) + 2) OVER (ORDER BY min(a.wished_at), a.value) / 2000 AS heap FROM asked a GROUP BY a.value) c
+    WHERE size > 0 GROUP BY c.nth / nullif(size, 0), c.heap
   )
   SELECT c.value, d.first_day, least(d.first_day + longest - 1, c.last_day, newest)
   FROM calls c CROSS JOIN LATERAL (

@@ -56,7 +56,7 @@ RETURN date_trunc('day', as_of AT TIME ZONE zone) AT TIME ZONE zone
 COMMENT ON FUNCTION cdp_internal.quota_began(text, text, timestamptz) IS
 'When the window of a quota began that as_of lies in: windows follow one another from the midnight of the zone. NULL for NULL.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.sync_ask(connection_id integer, stream text, state jsonb, as_of timestamptz, OUT request jsonb, OUT free_at timestamptz)
+CREATE OR REPLACE FUNCTION cdp_internal.sync_ask(connection_id integer, stream text, state jsonb, as_of timestamptz, OUT request jsonb, OUT free_at timestamptz, OUT problem text)
 LANGUAGE plpgsql STABLE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 #variable_conflict use_column
@@ -64,7 +64,12 @@ DECLARE
   c record;
 BEGIN
   SELECT x.config, cdp_internal.connector_manifest(x.connector) AS manifest INTO c FROM cdp_data.connection x WHERE x.connection_id = sync_ask.connection_id;
-  request := cdp_internal.connector_request(c.manifest, stream, state || jsonb_build_object('config', c.config));
+  BEGIN
+    request := cdp_internal.connector_request(c.manifest, stream, state || jsonb_build_object('config', c.config));
+  EXCEPTION WHEN data_exception OR program_limit_exceeded THEN
+    problem := format('it can not be asked for (%s)', SQLSTATE);
+    RETURN;
+  END;
   SELECT max(u.began_at + (q ->> 'per')::interval) INTO free_at
   FROM jsonb_array_elements(coalesce(c.manifest -> 'quota', '[]') || coalesce(c.manifest #> ARRAY['streams', stream, 'quota'], '[]')) q
     JOIN cdp_data.quota_use u ON u.connection_id = sync_ask.connection_id AND u.per = q ->> 'per' AND u.api = CASE q ->> 'scope' WHEN 'connection' THEN '' ELSE request ->> 'path' END
@@ -72,7 +77,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.sync_ask(integer, text, jsonb, timestamptz) IS
-'The request for a state of a stream, without secrets, and until when it has to wait for a quota (free_at; NULL: not at all). Needs the rights of the tables'' owner. Errors: as cdp_internal.connector_request().';
+'The request for a state of a stream, without secrets, and until when it has to wait for a quota (free_at; NULL: not at all); or why there is none (problem), such as config that lacks something. Needs the rights of the tables'' owner.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.quota_count(connection_id integer, source_id integer, manifest jsonb, stream text, api text, as_of timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -144,14 +149,15 @@ $$;
 COMMENT ON FUNCTION cdp_internal.sync_unanswered(record, bigint, text, integer, text, text, timestamptz, timestamptz) IS
 'What follows when a call had no answer: action again (after wait_s seconds, twice), leave (the stream stands still) or stop (the connection does). Needs the rights of the tables'' owner.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.sync_refused(c record, run bigint, stream text, state jsonb, attempt integer, v record, as_of timestamptz, OUT action text, OUT wait_s double precision, OUT states jsonb[], OUT reason text)
+CREATE OR REPLACE FUNCTION cdp_internal.sync_refused(c record, run bigint, stream text, state jsonb, attempt integer, v record, is_told boolean, as_of timestamptz, OUT action text, OUT wait_s double precision, OUT states jsonb[], OUT reason text)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
   part jsonb := state -> 'partition';
 BEGIN
   reason := left(concat_ws(' ', v.verb, v.code, '(' || v.note || ')'), 500);
-  wait_s := coalesce(v.wait_s, CASE WHEN v.verb IN ('retry', 'slow') THEN least(2 ^ (attempt - 1), 60) ELSE 0 END);
+  -- What the other system asks for itself holds as it is; ours doubles with each try.
+  wait_s := CASE WHEN v.verb NOT IN ('retry', 'slow') THEN coalesce(v.wait_s, 0) WHEN is_told AND v.wait_s IS NOT NULL THEN v.wait_s ELSE least(coalesce(v.wait_s, 1) * 2 ^ least(attempt - 1, 10), 60) END;
   action := 'leave';
   IF v.verb IN ('retry', 'slow') AND attempt <= coalesce(v.max_tries, 3) AND wait_s <= 60 THEN
     action := 'again';
@@ -178,8 +184,8 @@ BEGIN
   END IF;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.sync_refused(record, bigint, text, jsonb, integer, record, timestamptz) IS
-'What follows when an answer is no page: action again (after wait_s seconds), reauth, go (with states: halves), done, wait (not ready), park or leave (the stream stands still) or stop (the connection does); reason: in words that name nobody, NULL when nothing is wrong. Needs the rights of the tables'' owner.';
+COMMENT ON FUNCTION cdp_internal.sync_refused(record, bigint, text, jsonb, integer, record, boolean, timestamptz) IS
+'What follows when an answer is no page (is_told: it says itself when to come again): action again (after wait_s seconds), reauth, go (with states: halves), done, wait (not ready), park or leave (the stream stands still) or stop (the connection does); reason: in words that name nobody, NULL when nothing is wrong. Needs the rights of the tables'' owner.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.sync_answered(run bigint, stream text, state jsonb, api text, attempt integer, asked_at timestamptz, outcome text, detail text, status integer, headers jsonb, body bytea, fetched_at timestamptz,
   ms integer, bytes bigint, token_calls integer, later timestamptz, OUT action text, OUT states jsonb[], OUT wait_s double precision, OUT reason text)
@@ -191,10 +197,8 @@ DECLARE
   l record;
   v record;
   part jsonb := state -> 'partition';
-  verb text;
-  code text;
-  records integer;
 BEGIN
+  SELECT NULL::text AS verb, NULL::text AS code, NULL::integer AS records_read, 0 AS inserted, 0 AS changed, 0 AS refused INTO l;
   SELECT x.connection_id, x.source_id, cdp_internal.connector_manifest(x.connector) AS manifest INTO c FROM cdp_data.sync_run r JOIN cdp_data.connection x USING (connection_id) WHERE r.run_id = run;
   IF outcome NOT IN ('token_refused', 'token_unavailable', 'host_refused', 'address_refused') THEN
     PERFORM cdp_internal.quota_count(c.connection_id, c.source_id, c.manifest, stream, api, fetched_at);
@@ -202,11 +206,17 @@ BEGIN
   IF outcome <> 'ok' THEN
     SELECT u.* INTO action, wait_s, reason FROM cdp_internal.sync_unanswered(c, run, stream, attempt, outcome, detail, fetched_at, later) u;
   ELSE
-    SELECT p.* INTO l FROM cdp_internal.land_page(c.connection_id, stream, body, part, (state #>> '{window,from}')::date, (state #>> '{window,to}')::date, state -> 'cursor', status, headers, fetched_at) p;
-    verb := l.verb;
-    code := l.code;
-    records := l.records_read;
-    IF verb IN ('ok', 'ignore') THEN
+    BEGIN
+      SELECT p.* INTO l FROM cdp_internal.land_page(c.connection_id, stream, body, part, (state #>> '{window,from}')::date, (state #>> '{window,to}')::date, state -> 'cursor', status, headers, fetched_at) p;
+    EXCEPTION WHEN data_exception OR integrity_constraint_violation OR program_limit_exceeded THEN
+      -- A page that can not be landed stops its stream, and not those behind it. What the error says may be of people.
+      reason := format('its page could not be landed (%s)', SQLSTATE);
+      action := 'leave';
+      PERFORM cdp_internal.sync_broke(c.connection_id, stream, reason, fetched_at);
+    END;
+    IF reason IS NOT NULL THEN
+      NULL;
+    ELSIF l.verb IN ('ok', 'ignore') THEN
       action := CASE WHEN l.done THEN 'done' ELSE 'go' END;
       states := CASE WHEN NOT l.done THEN ARRAY[l.next - 'config'] END;
       IF l.done AND l.problem IS NOT NULL AND NOT coalesce((SELECT x.done AND NOT coalesce(x.broken, false) FROM cdp_data.raw_page x WHERE x.page_id = l.page_id), false) THEN
@@ -221,17 +231,17 @@ BEGIN
     ELSE
       v := cdp_internal.connector_verdict(c.manifest, stream, status, headers, (cdp_internal.connector_decode(c.manifest, stream, body)).doc, fetched_at,
         coalesce((SELECT b.parked FROM cdp_data.sync_breaker b WHERE b.connection_id = c.connection_id AND b.stream = stream), 0));
-      SELECT r.* INTO action, wait_s, states, reason FROM cdp_internal.sync_refused(c, run, stream, state, attempt, v, fetched_at) r;
+      SELECT r.* INTO action, wait_s, states, reason FROM cdp_internal.sync_refused(c, run, stream, state, attempt, v, headers ?| '{retry-after,Retry-After}', fetched_at) r;
     END IF;
     IF action = 'done' THEN
       PERFORM cdp_internal.wish_granted(c.connection_id, stream, CASE jsonb_typeof(part) WHEN 'array' THEN ARRAY(SELECT e FROM jsonb_array_elements_text(part) e) WHEN 'string' THEN ARRAY[part #>> '{}'] WHEN 'number' THEN ARRAY[part #>> '{}'] END, asked_at);
     END IF;
   END IF;
   INSERT INTO cdp_data.sync_call (run_id, connection_id, source_id, stream, first_day, last_day, at, outcome, status, verb, code, attempt, token_calls, ms, bytes, records, retry_at, problem)
-  VALUES (run, c.connection_id, c.source_id, stream, (state #>> '{window,from}')::date, (state #>> '{window,to}')::date, fetched_at, outcome, nullif(status, 0), verb, left(code, 100), attempt, token_calls, ms, bytes, records,
+  VALUES (run, c.connection_id, c.source_id, stream, (state #>> '{window,from}')::date, (state #>> '{window,to}')::date, fetched_at, outcome, nullif(status, 0), l.verb, left(l.code, 100), attempt, token_calls, ms, bytes, l.records_read,
     CASE WHEN action IN ('again', 'park', 'leave', 'stop') THEN coalesce(later, fetched_at + make_interval(secs => wait_s)) END, reason);
-  UPDATE cdp_data.sync_run r SET calls = r.calls + (outcome NOT IN ('token_refused', 'token_unavailable'))::integer, pages = r.pages + coalesce(verb IN ('ok', 'ignore'), false)::integer, records = r.records + coalesce(records, 0),
-    inserted = r.inserted + coalesce(l.inserted, 0), changed = r.changed + coalesce(l.changed, 0), refused = r.refused + coalesce(l.refused, 0),
+  UPDATE cdp_data.sync_run r SET calls = r.calls + (outcome NOT IN ('token_refused', 'token_unavailable'))::integer, pages = r.pages + coalesce(l.verb IN ('ok', 'ignore'), false)::integer, records = r.records + coalesce(l.records_read, 0),
+    inserted = r.inserted + l.inserted, changed = r.changed + l.changed, refused = r.refused + l.refused,
     problems = r.problems + (reason IS NOT NULL AND action IN ('leave', 'stop', 'done'))::integer, waits = r.waits + (action IN ('wait', 'park'))::integer,
     problem = coalesce(r.problem, CASE WHEN action IN ('leave', 'stop', 'park', 'wait', 'done') THEN stream || ': ' || reason END)
   WHERE r.run_id = run;

@@ -149,19 +149,22 @@ note(const Run *run, const char *sql, const char *stream, const char *reason)
 
 #define LEFT_FOR_LATER	"SELECT cdp_internal.sync_wait($1, $2, $3), $4"
 #define GOES_NO_FURTHER	"SELECT cdp_internal.sync_stop($1, $2, $3, true, $4)"
+#define STREAM_GOES_NO_FURTHER	"SELECT cdp_internal.sync_stop($1, $2, $3, false, $4)"
+#define MOST_PULLS		10000	/* of a stream in one run */
 
-/* The request for a state, in the page's context, and until when it has to wait for a quota (0: not at all); api is the template of its path. */
+/* The request for a state, in the page's context, and until when it has to wait for a quota (0: not at all); api is the template of its path. NULL: there is none, and problem says why. */
 static Jsonb *
-ask_for(const Run *run, const char *stream, const Jsonb *state, TimestampTz *free_at, char **api)
+ask_for(const Run *run, const char *stream, const Jsonb *state, TimestampTz *free_at, char **api, char **problem)
 {
 	Oid			types[4] = {INT4OID, TEXTOID, JSONBOID, TIMESTAMPTZOID};
 	Datum		values[4] = {Int32GetDatum(run->connection_id), CStringGetTextDatum(stream), JsonbPGetDatum(state), TimestampTzGetDatum(GetCurrentTimestamp())};
 	Jsonb	   *request;
 
-	step("SELECT a.request, a.free_at, a.request ->> 'path' FROM cdp_internal.sync_ask($1, $2, $3, $4) a", 4, types, values, NULL);
+	step("SELECT a.request, a.free_at, a.request ->> 'path', a.problem FROM cdp_internal.sync_ask($1, $2, $3, $4) a", 4, types, values, NULL);
 	request = step_jsonb(run->page, 0, 1);
 	*free_at = step_time(2);
 	*api = step_text(run->page, 0, 3);
+	*problem = step_text(run->pulls, 0, 4);
 	done_with();
 	return request;
 }
@@ -241,7 +244,14 @@ one_call(const Run *run, const char *stream, Pull *pull, TimestampTz *asked_at, 
 
 	MemoryContextReset(run->page);
 	MemoryContextSwitchTo(run->page);
-	request = ask_for(run, stream, pull->state, &free_at, &api);
+	request = ask_for(run, stream, pull->state, &free_at, &api, &follows->reason);
+	if (request == NULL)
+	{
+		MemoryContextSwitchTo(caller);
+		note(run, STREAM_GOES_NO_FURTHER, stream, follows->reason);
+		follows->action = "leave";
+		return true;
+	}
 	if (free_at != 0)
 	{
 		MemoryContextSwitchTo(caller);
@@ -322,13 +332,13 @@ run_pull(Run *run, const char *stream, Jsonb *state)
 static Onward
 run_stream(Run *run, const char *stream)
 {
-	Oid			types[3] = {INT4OID, TEXTOID, TIMESTAMPTZOID};
-	Datum		values[3] = {Int32GetDatum(run->connection_id), CStringGetTextDatum(stream), TimestampTzGetDatum(GetCurrentTimestamp())};
+	Oid			types[4] = {INT4OID, TEXTOID, TIMESTAMPTZOID, INT4OID};
+	Datum		values[4] = {Int32GetDatum(run->connection_id), CStringGetTextDatum(stream), TimestampTzGetDatum(GetCurrentTimestamp()), Int32GetDatum(MOST_PULLS)};
 	Jsonb	  **states;
 	int			n;
 
 	MemoryContextReset(run->pulls);
-	step("SELECT p.state FROM cdp_internal.plan_stream($1, $2, $3) p", 3, types, values, NULL);
+	step("SELECT p.state FROM cdp_internal.plan_stream($1, $2, $3, $4) p", 4, types, values, NULL);
 	n = (int) SPI_processed;
 	states = MemoryContextAlloc(run->pulls, sizeof(Jsonb *) * Max(n, 1));
 	for (int i = 0; i < n; i++)
@@ -341,6 +351,8 @@ run_stream(Run *run, const char *stream)
 		if (on != ON_PULLS)
 			return on;
 	}
+	if (n == MOST_PULLS)
+		note(run, LEFT_FOR_LATER, stream, "more is due than one run asks for");
 	return ON_STREAMS;
 }
 
