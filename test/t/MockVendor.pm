@@ -103,7 +103,7 @@ sub set { my ($self, %value) = @_; $self->{set}{$_} = $value{$_} for keys %value
 #   code [, message]      errcode with HTTP 200             status [, headers, body]   an answer of HTTP
 #   raw                   bytes as hex, in place of a body   delay_ms                   the answer comes later
 #   stall 1               never                              close 1, reset 1           no answer
-#   truncate 1            half of it                         redirect                   302 to there
+#   truncate 1, half 1    half of it; half: and no end       redirect                   302 to there
 #   expire 1              all tokens are expired first       zero 1, late 1             figures are 0, is_delay is true
 #   echo 1                the answer repeats token and target
 sub rule { my ($self, %rule) = @_; return $self->ask('/rule', \%rule) }
@@ -321,6 +321,7 @@ sub answer {
 		. join('', map { "$_: $headers->{$_}\r\n" } sort keys %$headers) . "\r\n$body";
 	if ($rule->{truncate}) { $text = substr $text, 0, length($text) - int(length($body) / 2); $c->{last} = 1 }
 	$c->{waiting} = 1;
+	if ($rule->{half}) { $c->{out} .= substr $text, 0, length($text) - int(length($body) / 2) - 1; return $self->say($c) }
 	return if $rule->{stall};
 	my $delay = $rule->{delay_ms} // ($request->{path} =~ /token$/ ? $set->{token_delay_ms} : $set->{delay_ms});
 	my $at = time + $delay / 1000;

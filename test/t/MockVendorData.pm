@@ -230,8 +230,8 @@ sub rest_manifest {
 		streams => {
 			events => { title => 'Events', probe => JSON::PP::true, path => '/v1/events', query => { limit => '$size' }, cursor => { send => 'query.after', take => '$.next', size => 100, resumable => JSON::PP::true },
 				records => '$.events[*]', key => ['id'], every => '1 day', touchpoint => { kind => 'page_view', occurred_at => { path => 'at', format => 'iso' }, identifiers => { email => 'email' }, properties => { page => 'page' } }, pii => ['email'] },
-			orders => { title => 'Orders', path => '/v1/orders', query => { from => '$window.from', to => '$window.to', size => '$size' }, window => { unit => 'day', max_days => 7, history_days => 30, ready_at => '02:00', lookback_days => 1, final_after_days => 2, format => 'date' },
-				cursor => { kind => 'page', send => 'query.page', start => 1, size => 50, pages => '$.pages' }, records => '$.orders[*]', key => ['id'], ref_date => { path => 'paid_at', format => 'iso' },
+			orders => { title => 'Orders', path => '/v1/orders', query => { from => '$window.from', to => '$window.to', size => '$size' }, window => { unit => 'day', max_days => 10, history_days => 10, lookback_days => 1, final_after_days => 2, format => 'date' },
+				cursor => { kind => 'page', send => 'query.page', start => 1, size => 100, pages => '$.pages' }, records => '$.orders[*]', key => ['id'], ref_date => { path => 'paid_at', format => 'iso' },
 				touchpoint => { kind => 'order', occurred_at => { path => 'paid_at', format => 'iso' }, identifiers => { email => 'email' }, value => { path => 'cents', scale => 0.01 }, currency => 'CNY' }, pii => ['email'] },
 			visits => { title => 'Visits by day', path => '/v1/visits', query => { from => '$window.from', to => '$window.to' }, window => { unit => 'day', max_days => 10, history_days => 30, lookback_days => 2, final_after_days => 2, format => 'date' },
 				records => '$.days[*]', unpack => ['figures'], key => ['day'], ref_date => 'day', not_ready => { all_zero => JSON::PP::true }, metrics => { visits => { path => 'figures.visits', kind => 'sum', as => 'visits' }, views => { path => 'figures.views', kind => 'sum', as => 'views' } } },
@@ -259,13 +259,13 @@ sub shop {
 	return [ 400, 'from and to are days' ] if grep { ($_ // '') !~ /^\d{4}-\d\d-\d\d$/ } $first, $last;
 	my @days = days($first, $last);
 	return '{"days":[' . join(',', map { visits($set, $_, is_zero($set, $rule, $_)) } @days) . ']}' if $path eq '/v1/visits';
-	my @all = map { my $day = $_; map { order($day, $_) } 1 .. $set->{orders} } grep { $_ lt today($set) } @days;
-	my $size = $query->{size} // 50;
+	@days = grep { $_ lt today($set) } @days;
+	my ($all, $size) = (@days * $set->{orders}, $query->{size} // 50);
 	return [ 400, 'no such size' ] if $size !~ /^\d+$/ || $size < 1;
-	my ($page, $pages) = ($query->{page} // 1, POSIX::ceil(@all / $size) || 1);
+	my ($page, $pages) = ($query->{page} // 1, POSIX::ceil($all / $size) || 1);
 	return [ 400, 'no such page' ] if $page !~ /^\d+$/ || $page < 1 || $page > $pages;
-	my $to = $page * $size - 1;
-	return '{"pages":' . $pages . ',"orders":[' . join(',', @all[ ($page - 1) * $size .. ($to < $#all ? $to : $#all) ]) . ']}';
+	my $to = $page * $size < $all ? $page * $size - 1 : $all - 1;
+	return '{"pages":' . $pages . ',"orders":[' . join(',', map { order($days[ int($_ / $set->{orders}) ], 1 + $_ % $set->{orders}) } ($page - 1) * $size .. $to) . ']}';
 }
 
 1;
