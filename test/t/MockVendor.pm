@@ -308,7 +308,7 @@ sub answer {
 	elsif (defined $rule->{raw}) { $body = pack 'H*', $rule->{raw} }
 	elsif (defined $rule->{status}) { ($status, $headers, $body) = ("$rule->{status} By order", $rule->{headers} // {}, encode_utf8($rule->{body} // '')) }
 	else { ($body, my $more) = $self->vendor($request, $rule); $status = $more->{status} // $status; $headers = $more->{headers} // {} }
-	push @{ $self->{log} }, { n => $number, at => time, (map { $_ => $request->{$_} } qw(method target path query headers)), body => Encode::decode('UTF-8', $request->{body}), status => $status + 0,
+	push @{ $self->{log} }, { n => $number, at => time, (map { $_ => $request->{$_} } qw(method target path query headers)), body => Encode::decode('UTF-8', $request->{body}), status => substr($status, 0, 3) + 0,
 		code => $body =~ /^\W*"errcode":"?(-?\d+)/ ? $1 + 0 : undef, rule => $rule->{number} } if !$set->{no_log};
 	$body = substr($body, 0, -1) . ',"echo":' . $wire->encode(join ' ', $request->{target}, $request->{headers}{authorization} // '', $request->{body}) . '}' if $rule->{echo} && $body =~ /\}\z/;
 	return $self->farewell($c) if $rule->{close};

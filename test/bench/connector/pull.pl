@@ -10,16 +10,14 @@ $| = 1;
 my $mock = MockVendor->new(dir => $dir, orders => $pages * 10, delay_ms => $ms);
 my $set = MockVendor::conf($mock);
 $set =~ s/^/SET /mg;
-$set =~ s/$/;/mg;
+$set =~ s/\n/;\n/g;
 print "$set\n--\n";
 while (my $name = <STDIN>) {
 	chomp $name;
 	if ($name ne '') {
 		print $mock->connect_sql($name, product => 'rest', streams => ['orders']);
 	} else {
-		for my $asked (grep { $_->{path} eq '/v1/orders' } $mock->log) {
-			print "url = \"$mock->{base}$asked->{target}\"\nheader = \"authorization: $asked->{headers}{authorization}\"\nheader = \"accept-encoding: gzip\"\nnext\n";
-		}
+		print join "next\n", map { "url = \"$mock->{base}$_->{target}\"\nheader = \"authorization: $_->{headers}{authorization}\"\nheader = \"accept-encoding: gzip\"\n" } grep { $_->{path} eq '/v1/orders' } $mock->log;
 		$mock->forget;
 	}
 	print "--\n";

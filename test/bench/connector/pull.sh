@@ -4,28 +4,32 @@
 bench_connector_parts+=(pull)
 
 pull() {
-	local name=pull_vs_curl pages=${CDP_BENCH_PAGES:-1000} ms=${CDP_BENCH_PAGE_MS:-20} f=$BENCH_DIR/figures_pull dir=$BENCH_DIR/pull run text mock differ
+	local name=pull_vs_curl pages=${CDP_BENCH_PAGES:-1000} ms=${CDP_BENCH_PAGE_MS:-20} f=$BENCH_DIR/figures_pull dir=$BENCH_DIR/pull run server differ
 	echo "== $pages pages of 100 orders, the server waits $ms ms each"
 	rm -rf "$dir" && mkdir -p "$dir"
 	: >"$f"
 	createdb bench_pull
 	psql -qX -v ON_ERROR_STOP=1 -d bench_pull -c 'CREATE EXTENSION pg_cdp' -c "CALL cdp.setup(timezone => 'Asia/Shanghai', currency => 'CNY')" >/dev/null
 	coproc mock { perl -I "$BENCH_TOP/test/t" "$here/pull.pl" "$dir" "$pages" "$ms"; }
-	mock=$mock_PID
+	server=$mock_PID
 	pull_hear >"$dir/set.sql"
 	for ((run = 1; run <= ${CDP_BENCH_PULL_RUNS:-3}; run++)); do
-		pull_say "pull$run" && pull_hear >"$dir/connect.sql"
+		pull_say "pull$run"
+		pull_hear >"$dir/connect.sql"
 		psql -qXAt -v ON_ERROR_STOP=1 -d bench_pull -f "$dir/set.sql" -f "$dir/connect.sql" >/dev/null || break
 		psql -qX -d bench_pull -c CHECKPOINT
 		pull_time ours psql -qXAt -v ON_ERROR_STOP=1 -d bench_pull -f "$dir/set.sql" -c "CALL cdp.sync('pull$run', deadline => '30 min')" >>"$f" || break
-		pull_say '' && pull_hear | sed "s|^next\$|cacert = \"$dir/mock_ca.crt\"\nsilent\nshow-error\nfail\noutput = \"/dev/null\"\nnext|" >"$dir/curl"
+		pull_say ''
+		pull_hear >"$dir/asked"
+		sed "s|^url|cacert = \"$dir/mock_ca.crt\"\nsilent\nshow-error\nfail\noutput = \"/dev/null\"\nurl|" "$dir/asked" >"$dir/curl"
 		pull_time curl curl -K "$dir/curl" >>"$f" || break
-		pull_say '' && pull_hear >"$dir/again"
+		pull_say ''
+		pull_hear >"$dir/again"
 		[ "$(grep -c ^url "$dir/again")" = "$pages" ] || echo "  curl asked for $(grep -c ^url "$dir/again") pages" >&2
 	done
 	# What curl fetches, kept once: each order has to be there as it was told, and the days are known.
 	sed 's|output = "/dev/null"|output = "-"\nwrite-out = "\\n"|' "$dir/curl" | curl -K - >"$dir/pages" || true
-	kill "$mock" 2>/dev/null && wait "$mock" 2>/dev/null || true
+	kill "$server" 2>/dev/null && wait "$server" 2>/dev/null || true
 	differ=$(psql -qXAt -v ON_ERROR_STOP=1 -v connection="pull$((run - 1))" -d bench_pull -f "$here/pull_check.sql" <"$dir/pages" || echo failed)
 	if ! grep -q '^ours ' "$f" || ! grep -q '^curl ' "$f"; then
 		broken $name "a side gave no figure"
