@@ -15,7 +15,7 @@ packages() {
 	bench)
 		# A node of another make often brings its own npm, with which Debian's would conflict.
 		command -v node >/dev/null && command -v npm >/dev/null || echo nodejs npm
-		echo liblapack-dev gfortran "postgresql-$CDP_PG_MAJOR-similarity" "postgresql-$CDP_PG_MAJOR-pgrouting"
+		echo curl libio-socket-ssl-perl perl liblapack-dev gfortran "postgresql-$CDP_PG_MAJOR-similarity" "postgresql-$CDP_PG_MAJOR-pgrouting"
 		;;
 	deep) echo valgrind clang clang-tools cppcheck dpkg-dev bison flex libreadline-dev zlib1g-dev ;;
 	root) echo debootstrap debian-archive-keyring ;;

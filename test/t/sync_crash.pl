@@ -46,8 +46,8 @@ sub whole {
 	my $where = "JOIN cdp_data.connection c USING (connection_id) JOIN cdp_data.stream s USING (connection_id, stream_id) WHERE c.name = '$name' AND s.name = 'contacts'";
 	my $got = join "\n", sort map { $json->encode($json->decode($_)) } split /\n/, sql("SELECT payload FROM cdp_data.raw_record r $where");
 	ok($got eq join("\n", sort map { $json->encode($json->decode(MockVendorData::utf8_of($_))) } MockVendorData::contacts($mock->{set})), "$what: every contact as the vendor has it");
-	is(sql("SELECT count(*) FILTER (WHERE revision > 1), (SELECT count(*) FROM cdp_data.raw_record_history) FROM cdp_data.raw_record r $where"), '0|0', "$what: none was written twice");
-	is(sql("SELECT count(*), count(DISTINCT (asked, digest)), bool_and(problem IS NULL) FROM cdp_data.raw_page p $where AND verb = 'ok'"), "$pages|$pages|t", "$what: $pages pages");
+	is(sql("SELECT count(*) FILTER (WHERE r.revision > 1), (SELECT count(*) FROM cdp_data.raw_record_history) FROM cdp_data.raw_record r $where"), '0|0', "$what: none was written twice");
+	is(sql("SELECT count(*), count(DISTINCT p.asked), bool_and(p.problem IS NULL) FROM cdp_data.raw_page p $where AND p.verb = 'ok'"), "$pages|$pages|t", "$what: $pages pages");
 }
 
 # ---- kill -9 of the session: the server goes through recovery, the next run goes on

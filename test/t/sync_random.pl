@@ -13,8 +13,8 @@ plan skip_all => 'IO::Socket::SSL is not installed, so no vendor speaks TLS' if 
 my ($seed, $rounds) = ($ENV{CDP_SEED} // 7, $ENV{CDP_ROUNDS} // 3);
 my $node = cdp_node('sync_random');
 my $mock = MockVendor->new(dir => PostgreSQL::Test::Utils::tempdir());
-$node->append_conf('postgresql.conf', MockVendor::conf($mock));
-$node->reload;
+$node->append_conf("postgresql.conf", MockVendor::conf($mock) . "restart_after_crash = on\n");
+$node->restart;
 sub sql { return $node->safe_psql('postgres', $_[0]) }
 sub one_of { return $_[ rand @_ ] }
 # What parks and breakers make wait is over.
