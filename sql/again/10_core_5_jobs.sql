@@ -254,31 +254,41 @@ $$;
 COMMENT ON FUNCTION cdp_internal.cron_has(text) IS
 'True when the extension pg_cron of this database has the function, written as cron.schedule(text,text,text).';
 
-CREATE OR REPLACE FUNCTION cdp.schedule(every text DEFAULT '* * * * *', database text DEFAULT NULL) RETURNS text
+CREATE OR REPLACE FUNCTION cdp_internal.schedule_line(prefix text, every text, command text, database text) RETURNS text
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  target text := coalesce(schedule.database, current_database());
-  name text := 'pg_cdp ' || target;
+  target text := coalesce(schedule_line.database, current_database());
+  name text := prefix || target;
   home text := current_setting('cron.database_name', true);
   id bigint;
 BEGIN
   -- pg_cron is looked up now, never required; it may be of any release and come or go later.
   IF cdp_internal.cron_has('cron.schedule(text,text,text)') THEN
     IF target = current_database() THEN
-      EXECUTE 'SELECT cron.schedule($1, $2, $3)' INTO id USING name, every, 'CALL cdp.run_jobs()';
+      EXECUTE 'SELECT cron.schedule($1, $2, $3)' INTO id USING name, every, command;
     ELSIF cdp_internal.cron_has('cron.schedule_in_database(text,text,text,text,text,boolean)') THEN
-      EXECUTE 'SELECT cron.schedule_in_database($1, $2, $3, $4)' INTO id USING name, every, 'CALL cdp.run_jobs()', target;
+      EXECUTE 'SELECT cron.schedule_in_database($1, $2, $3, $4)' INTO id USING name, every, command, target;
     ELSE
       RAISE EXCEPTION 'this pg_cron can not run jobs in another database'
         USING ERRCODE = 'feature_not_supported', HINT = 'Install pg_cron 1.4 or later.';
     END IF;
-    RETURN format('pg_cron job %s runs CALL cdp.run_jobs() in database %s at %s', id, quote_ident(target), every);
+    RETURN format('pg_cron job %s runs %s in database %s at %s', id, command, quote_ident(target), every);
   END IF;
   RETURN format(E'pg_cron is not in this database%s. %s',
     CASE WHEN home IS NULL THEN ', and this server does not load it' ELSE ' but in ' || quote_ident(home) END,
-    CASE WHEN home IS NULL THEN 'Add pg_cron to shared_preload_libraries, or let any other scheduler run: CALL cdp.run_jobs();'
-      ELSE format('There, run: SELECT cron.schedule_in_database(%L, %L, %L, %L);', name, every, 'CALL cdp.run_jobs()', target) END);
+    CASE WHEN home IS NULL THEN format('Add pg_cron to shared_preload_libraries, or let any other scheduler run: %s;', command)
+      ELSE format('There, run: SELECT cron.schedule_in_database(%L, %L, %L, %L);', name, every, command, target) END);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.schedule_line(text, text, text, text) IS
+'Puts a line into pg_cron under the name prefix || database, which it replaces, and tells what it did, or what somebody has to do: see cdp.schedule() and cdp.schedule_sync(). database NULL: this one.';
+
+CREATE OR REPLACE FUNCTION cdp.schedule(every text DEFAULT '* * * * *', database text DEFAULT NULL) RETURNS text
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN cdp_internal.schedule_line('pg_cdp ', every, 'CALL cdp.run_jobs()', database);
 END
 $$;
 COMMENT ON FUNCTION cdp.schedule(text, text) IS
