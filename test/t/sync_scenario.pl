@@ -153,6 +153,10 @@ is(asked($list), 6, 'the pull began anew');
 # ---- zeros that mean nothing yet
 my @recent = map { MockVendorData::beijing_day(time - $_ * 86400) } 1 .. 2;
 scenario('zeros', streams => [qw(follow_users behavior)], set => { staff => 1 });
+is(run(), 'ok', 'half a year of figures');
+is(days('behavior'), 'final 177, provisional 3', 'of which the last three days may change');
+# The last two days as if nobody had asked for them yet, and the vendor had not counted them.
+sql("DELETE FROM cdp_data.coverage WHERE day IN ('$recent[0]', '$recent[1]'); DELETE FROM cdp_data.raw_record WHERE ref_date IN ('$recent[0]', '$recent[1]')");
 $mock->set(zero_days => \@recent);
 is(run(), 'ok', 'figures that are not counted yet');
 is(days('behavior') =~ /suspect_zero 2/ ? 'doubted' : days('behavior'), 'doubted', 'days of zeros beside days of figures are doubted');
