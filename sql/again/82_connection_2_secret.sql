@@ -40,6 +40,19 @@ $$;
 COMMENT ON FUNCTION cdp_internal.secret_put(integer, text, text, text, text, text) IS
 'Stores a sealed secret, for src/connector/connection/secret.c, which has asked who may. Needs the rights of the tables'' owner. An envelope made otherwise does not open. Error 22023: the connector''s manifest knows no such secret.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.secret_renew(connection_id integer, name text, envelope text, binding text) RETURNS boolean
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  -- Not connection_changed(): the account and what may be done there are the same, only the word for it is another.
+  UPDATE cdp_data.connection_secret s SET envelope = secret_renew.envelope, set_at = clock_timestamp()
+  WHERE s.connection_id = secret_renew.connection_id AND s.name = secret_renew.name AND s.kind = 'sealed' AND s.binding = secret_renew.binding;
+  RETURN FOUND;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.secret_renew(integer, text, text, text) IS
+'Stores a secret that the other system itself has exchanged for another (a refresh token, RFC 6749, 6), for src/connector/connection/secret.c; tests and runs of the connection go on to count. False when there is no sealed secret of that name and binding any more. Needs the rights of the tables'' owner. An envelope made otherwise does not open.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.secret_for(connection_id integer, name text, who text) RETURNS TABLE (kind text, envelope text, binding text, serves boolean)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$

@@ -28,6 +28,7 @@ sub defaults {
 		token_delay_ms => 0, # of every token
 		limit => 0,          # calls to a path within limit_s seconds; the next is 45009, and so are all for limit_block_s
 		limit_s => 60, limit_block_s => 60,
+		refresh => 'MOCKREFRESHaa', refresh_turns => 0, # OAuth: the refresh token that serves, and whether each token brings a new one
 		skew_s => 0,         # the clock of its Date header is so much ahead
 		ip => '',            # 60020: the address is not on the list, this one is told
 		cursors => 1,        # another number: what was handed out as a cursor that expires is no cursor any more
@@ -271,7 +272,7 @@ sub obey {
 		@$self{qw(token handed)} = ({}, {}) if $order->{tokens};
 	}
 	elsif ($path eq '/state') {
-		$answer = { calls => $self->{calls}, tokens => $self->{tokens}, connections => $self->{connections} // 0,
+		$answer = { refresh => $self->{set}{refresh}, calls => $self->{calls}, tokens => $self->{tokens}, connections => $self->{connections} // 0,
 			open => scalar(grep { !$_->{control} } values %{ $self->{open} }), waiting => scalar(grep { $_->{waiting} } values %{ $self->{open} }) };
 	}
 	my $text = $wire->encode($answer);
@@ -410,6 +411,11 @@ sub shop {
 		my %form = map { my ($k, $v) = split /=/, $_, 2; ($k, unescape($v // '')) } split /&/, $request->{body};
 		@form{qw(client_id client_secret)} = split /:/, MIME::Base64::decode_base64($1), 2 if ($h->{authorization} // '') =~ /^Basic (\S+)/;
 		return $refused->('401 Unauthorized', 'invalid_client') if ($form{client_id} // '') ne 'mock-client' || ($form{client_secret} // '') ne $set->{secret};
+		if (($form{grant_type} // '') eq 'refresh_token') { # each serves once, if it turns
+			return $refused->('400 Bad Request', 'invalid_grant') if ($form{refresh_token} // '') ne $set->{refresh};
+			$set->{refresh}++ if $set->{refresh_turns}; # MOCKREFRESHaa, MOCKREFRESHab
+			return $wire->encode({ access_token => $self->token_of("mock-client|$form{client_secret}"), refresh_token => $set->{refresh}, token_type => 'Bearer', expires_in => $set->{ttl} + 0 });
+		}
 		return $refused->('400 Bad Request', 'unsupported_grant_type') if ($form{grant_type} // '') ne 'client_credentials';
 		return $wire->encode({ access_token => $self->token_of("mock-client|$form{client_secret}"), token_type => 'Bearer', expires_in => $set->{ttl} + 0 });
 	}

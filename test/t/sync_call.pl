@@ -5,6 +5,7 @@ use warnings;
 use Test::More;
 use File::Find;
 use IPC::Run;
+use JSON::PP ();
 use MIME::Base64 ();
 use PostgreSQL::Test::Utils;
 use Time::HiRes qw(time sleep);
@@ -127,6 +128,50 @@ for my $auth (qw(header basic oauth hmac)) {
 	is($auth eq 'oauth' ? $row->{outcome} : $row->{status}, $auth eq 'oauth' ? 'token_refused' : 401, "not with another secret, by $auth");
 }
 
+# OAuth with a refresh token, which the other system exchanges with each token.
+my %refresh = (product => 'rest', auth => 'oauth', streams => ['events'], change => { secrets => { token => { required => JSON::PP::true() }, refresh => { required => JSON::PP::true() } },
+	auth => { kind => 'oauth_client', path => '/oauth/token', grant => 'refresh_token', client_id => 'mock-client', client_secret => '$secret.token', refresh_token => '$secret.refresh' } });
+$sql->($mock->connect_sql('turns', %refresh, connector => 'turns', secrets => { refresh => 'MOCKREFRESHaa' }));
+my $kept = sub { $sql->(q{SELECT string_agg(s.envelope, ' ' ORDER BY s.name) || c.revision || c.state FROM cdp_data.connection_secret s JOIN cdp_data.connection c USING (connection_id) WHERE c.name = 'turns' GROUP BY c.revision, c.state}) };
+my $before = $kept->();
+answered('a refresh token brings a token', call('turns', 'events'), 'ok 200 1 1');
+is($kept->(), $before, 'one that stays what it is, told again, changes nothing');
+$mock->set(refresh_turns => 1);
+for my $n (1, 2) {
+	$sql->('TRUNCATE cdp_data.connection_token');
+	answered("it is exchanged, time $n", call('turns', 'events'), 'ok 200 1 1');
+}
+is($mock->state->{refresh}, 'MOCKREFRESHac', 'the other system goes on');
+isnt($kept->(), $before, 'and so does the connection');
+like($kept->(), qr/3shadow$/, 'in its state: what was tested is what it was') or diag $before;
+$sql->('TRUNCATE cdp_data.connection_token');
+$mock->set(token_delay_ms => 300);
+@all = together(8, "CALL cdp_internal.call_stream('turns', 'events')");
+is(scalar(grep { /^ok\|\|200/ } @all), 8, 'eight sessions exchange it once');
+is($mock->state->{refresh}, 'MOCKREFRESHad', 'indeed');
+$mock->set(token_delay_ms => 0);
+{ # a run that has begun before another session exchanged it
+	$mock->forget;
+	$mock->rule(path => '/v1/events', delay_ms => 1500, times => 1);
+	my $run = IPC::Run::start([ 'psql', '-qXAt', '-d', $node->connstr('postgres'), '-c', "CALL cdp_internal.call_stream('turns', 'events', times => 3)" ], '>', \my $out, '2>', \my $err, IPC::Run::timeout(60));
+	$mock->until_state(sub { $_[0]{waiting} });
+	$sql->('TRUNCATE cdp_data.connection_token');
+	$mock->forget(tokens => 1);
+	answered('another session exchanges it', call('turns', 'events'), 'ok 200 1 1');
+	$mock->forget(tokens => 1);
+	IPC::Run::finish($run);
+	like($out, qr/^ok\|\|200/, 'a run that had begun before takes the new one') or diag $err;
+}
+$sql->('TRUNCATE cdp_data.connection_token');
+{
+	my $file = PostgreSQL::Test::Utils::tempdir() . '/refresh';
+	open my $f, '>', $file or die; print $f $mock->state->{refresh}; close $f; chmod 0600, $file;
+	$sql->("SELECT cdp.set_secret_reference('turns', 'refresh', 'file:$file')");
+	my ($rc, $out, $err) = $node->psql('postgres', "CALL cdp_internal.call_stream('turns', 'events')");
+	like($out, qr/^ok\|/, 'one in a file serves');
+	like($err, qr/WARNING:.*secret "refresh" of connection "turns" was exchanged by the other system, and the new one could not be kept/, 'but the next one can not be kept there: told');
+}
+
 # What the server tells again.
 $sql->('TRUNCATE cdp_data.connection_token');
 $mock->forget;
@@ -134,10 +179,10 @@ $mock->rule(path => $staff, echo => 1, times => 0);
 $row = call('staff', 'follow_users');
 like($row->{body}, qr/"echo":".*\*{40}/, 'a token that is told again');
 cmp_ok($row->{blanked}, '>=', 1, 'is overwritten');
-unlike($row->{body}, qr/MOCK(TOKEN|SECRET)/, 'and not there');
+unlike($row->{body}, qr/MOCK(TOKEN|SECRET|REFRESH)/, 'and not there');
 $sql->($mock->connect_sql('shop echo', product => 'rest', streams => ['events']));
 $mock->rule(path => '/v1/events', echo => 1, times => 0);
-unlike(call('shop echo', 'events')->{body}, qr/MOCK(TOKEN|SECRET)/, 'nor is a fixed one');
+unlike(call('shop echo', 'events')->{body}, qr/MOCK(TOKEN|SECRET|REFRESH)/, 'nor is a fixed one');
 
 # Held while it waits: nothing.
 $mock->forget;
@@ -187,6 +232,9 @@ $sql->('CREATE ROLE stranger LOGIN; GRANT EXECUTE ON PROCEDURE cdp_internal.call
 like(($node->psql('postgres', "CALL cdp_internal.call_stream('staff', 'follow_users')", extra_params => [ '-U', 'stranger' ]))[2], qr/permission denied to use connection/, 'not who is no member of its owner');
 like(($node->psql('postgres', "CALL cdp_internal.call_stream('staff', 'no_stream')"))[2], qr/no stream/, 'a stream that is not there');
 
+# Back with a secret that serves.
+$sql->("SELECT cdp.set_secret_from_file('turns', 'refresh', '" . eval { my $path = PostgreSQL::Test::Utils::tempdir() . '/r'; open my $f, '>', $path or die; print $f $mock->state->{refresh}; close $f; chmod 0600, $path; $path } . "')");
+
 # When a call is over neither secret nor token is left in the memory of its session: wiped where it was opened, filled in, sent, read.
 # Places of a text in the memory of a process; undef when that may not be read.
 sub places {
@@ -202,10 +250,10 @@ sub places {
 	return $n;
 }
 $sql->($mock->connect_sql("memory $_", product => 'rest', auth => $_, streams => ['events'], connector => "memory_$_")) for qw(header basic oauth hmac);
-for my $connection ('staff', map { "memory $_" } qw(header basic oauth hmac)) {
+for my $connection ('staff', 'turns', map { "memory $_" } qw(header basic oauth hmac)) {
 	$sql->('TRUNCATE cdp_data.connection_token');
 	$mock->forget(tokens => 1);
-	my $before = @{ $mock->state->{tokens} };
+	my ($before, $refreshed) = (scalar @{ $mock->state->{tokens} }, $mock->state->{refresh});
 	my $script = $node->basedir . '/memory.sql';
 	open my $f, '>', $script or die;
 	print $f "CALL cdp_internal.call_stream('$connection', '" . ($connection eq 'staff' ? 'follow_users' : 'events') . "', times => 3) \\gset\nSELECT :'outcome', pg_sleep(60) AS memory;\n";
@@ -213,7 +261,8 @@ for my $connection ('staff', map { "memory $_" } qw(header basic oauth hmac)) {
 	my $reader = IPC::Run::start([ 'psql', '-qXAt', '-d', $node->connstr('postgres') . ' application_name=memory', '-f', $script ], '<', \undef, '>', \my $said, '2>', \my $wrong, IPC::Run::timeout(100));
 	$node->poll_query_until('postgres', q{SELECT count(*) = 1 FROM pg_stat_activity WHERE application_name = 'memory' AND wait_event = 'PgSleep'}) or die 'no session';
 	my $process = $sql->(q{SELECT pid FROM pg_stat_activity WHERE application_name = 'memory'});
-	my @tokens = @{ $mock->state->{tokens} };
+	my @tokens = (@{ $mock->state->{tokens} });
+	push @tokens, $mock->state->{refresh}, $refreshed if $connection eq 'turns';
 	my ($other, @found) = map { places($process, $_) } 'pg_sleep(60)', $secret, MIME::Base64::encode_base64("mock-client:$secret", ''), @tokens[ $before .. $#tokens ];
 	$sql->("SELECT pg_terminate_backend($process)");
 	eval { IPC::Run::finish($reader) };
@@ -227,6 +276,7 @@ for my $connection ('staff', map { "memory $_" } qw(header basic oauth hmac)) {
 # In log at debug level, statistics, activity, dump and files: neither secret nor token, also after failures.
 my $mark = -s $node->logfile;
 call('staff', 'follow_users', times => 2);
+answered('a refresh token read from a file is kept', call('turns', 'events'), 'ok 200 1 1');
 $mock->rule(path => $staff, %$_) for { expire => 1 }, { status => 500 }, { reset => 1 }, { echo => 1 };
 call('staff', 'follow_users', times => 3) for 1 .. 3;
 $mock->set(secret => 'another one');
@@ -234,12 +284,12 @@ $sql->('TRUNCATE cdp_data.connection_token');
 call('staff', 'follow_users');
 my $log = substr slurp_file($node->logfile), $mark;
 cmp_ok(length $log, '>', 10000, 'a log at debug level');
-unlike($log, qr/MOCK(TOKEN|SECRET)/, 'has neither token nor secret');
+unlike($log, qr/MOCK(TOKEN|SECRET|REFRESH)/, 'has neither token nor secret');
 $sql->('CHECKPOINT');
 command_ok([ 'pg_dumpall', '-f', $node->basedir . '/dump.sql', '-h', $node->host, '-p', $node->port ], 'dumped');
-unlike(slurp_file($node->basedir . '/dump.sql'), qr/MOCK(TOKEN|SECRET)/, 'nor has a dump');
+unlike(slurp_file($node->basedir . '/dump.sql'), qr/MOCK(TOKEN|SECRET|REFRESH)/, 'nor has a dump');
 my $bad;
-find({ no_chdir => 1, wanted => sub { $bad = $_ if -f $_ && slurp_file($_) =~ /MOCK(TOKEN|SECRET)/ } }, $node->data_dir);
+find({ no_chdir => 1, wanted => sub { $bad = $_ if -f $_ && slurp_file($_) =~ /MOCK(TOKEN|SECRET|REFRESH)/ } }, $node->data_dir);
 is($bad, undef, 'nor any file of the database');
 $mock->stop;
 $node->stop;

@@ -312,6 +312,35 @@ cdp_connector_secret(int connection_id, const char *name)
 	return secret;
 }
 
+/*
+ * Puts another value in place of a sealed secret that the other system itself has exchanged; nothing else of the connection
+ * changes. The caller has connected to SPI. False: it is a reference, was set for another server, or is gone.
+ */
+bool
+cdp_connector_secret_renew(int connection_id, const char *name, const CdpSecret *value)
+{
+	Oid			types[4] = {INT4OID, TEXTOID, TEXTOID, TEXTOID};
+	Datum		values[4];
+	char	   *kind,
+			   *binding;
+	bool		isnull;
+
+	values[0] = Int32GetDatum(connection_id);
+	values[1] = CStringGetTextDatum(name);
+	values[2] = CStringGetTextDatum(GetUserNameFromId(GetUserId(), false));
+	cdp_as_owner("SELECT s.kind, s.binding, s.serves FROM cdp_internal.secret_for($1, $2, $3) s", 3, types, values, NULL);
+	if (SPI_processed != 1 || !DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 3, &isnull)))
+		return false;
+	kind = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1);
+	binding = SPI_getvalue(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 2);
+	if (strcmp(kind, "sealed") != 0)
+		return false;
+	values[2] = PointerGetDatum(cdp_connector_seal(PURPOSE, context_of(connection_id, name, kind, binding), value->bytes, value->len));
+	values[3] = CStringGetTextDatum(binding);
+	cdp_as_owner("SELECT cdp_internal.secret_renew($1, $2, $3, $4)", 4, types, values, NULL);
+	return DatumGetBool(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
+}
+
 /* Whether a setting has this value. */
 static bool
 setting_is(const char *name, const char *value)

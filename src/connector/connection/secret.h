@@ -22,6 +22,7 @@ typedef struct CdpSecret
 extern CdpSecret *cdp_secret_new(Size room);
 extern void cdp_secret_wipe(CdpSecret *secret);
 extern CdpSecret *cdp_connector_secret(int connection_id, const char *name);
+extern bool cdp_connector_secret_renew(int connection_id, const char *name, const CdpSecret *value);
 extern CdpSecret *cdp_connector_open(const char *purpose, const char *context, const text *envelope);
 extern text *cdp_connector_seal(const char *purpose, const char *context, const char *bytes, int len);
 extern void cdp_as_owner(const char *sql, int n, Oid *types, Datum *values, const char *nulls);

@@ -22,6 +22,8 @@
 
 #define TOKEN_LOOK	(5 * USECS_PER_SEC)	/* so long a token is used without a look at what other sessions did */
 
+#define PATIENCE_MS	30000		/* of a person who waits for a test */
+
 struct CdpCaller
 {
 	CdpCallerFacts facts;
@@ -37,6 +39,7 @@ struct CdpCaller
 	int			n_hosts;
 	CdpInjectValue *value;		/* secrets; behind them, once it is there, the token */
 	int			n_secrets;
+	int			refresh;		/* the secret that the other system may exchange with each token; -1: none */
 	CdpToken	token;
 	TimestampTz token_at;		/* when it was looked for; 0: none is here */
 	int64		failed_generation;
@@ -101,6 +104,19 @@ open_secrets(CdpCaller *caller, const char **name, int n)
 	MemoryContextSwitchTo(spi);
 }
 
+/* Which secret is the refresh token of OAuth, -1: none. */
+static int
+refresh_secret(const CdpCaller *caller)
+{
+	const JsonbContainer *form = caller->token_request == NULL ? NULL : cdp_manifest_object(&caller->token_request->root, "form");
+	const char *template = cdp_manifest_text(form, "refresh_token", "");
+
+	for (int i = 0; i < caller->n_secrets; i++)
+		if (strcmp(template, psprintf("${%s}", caller->value[i].name)) == 0)
+			return i;
+	return -1;
+}
+
 /*
  * Opens a caller in a context that must outlive transactions. The caller's role may use the connection: that was asked before.
  * Errors: 42501 it may not, 55000 no such connector, a secret is missing or was set for another server, 22023 config lacks something.
@@ -134,6 +150,7 @@ cdp_caller_open(MemoryContext owner, int connection_id)
 	secrets = texts_of(context, 10, &n);
 	caller->stamp = MemoryContextStrdup(context, text_of(11));
 	open_secrets(caller, secrets, n);
+	caller->refresh = refresh_secret(caller);
 	SPI_finish();
 	caller->http = cdp_http_open(context);
 	return caller;
@@ -183,16 +200,22 @@ filling(const CdpCaller *caller, bool with_token)
 	return fill;
 }
 
-/* Sends a filled request, blanks in the answer what it was filled with, and wipes it; the answer is in the current context. Returns how often it blanked. */
-static int64
+/* Sends a filled request; the answer is in the current context. */
+static void
 send_filled(CdpCaller *caller, CdpHttpRequest *request, CdpHttpResponse *response)
 {
-	int64		blanked = 0;
-
 	request->allow_http = caller->allow_http;
 	request->builtin_hosts = (const char *const *) caller->hosts;
 	request->n_builtin_hosts = caller->n_hosts;
 	cdp_http_run(caller->http, request, response);
+}
+
+/* Blanks in the answer what the request was filled with, and wipes the request. Returns how often it blanked. */
+static int64
+blank_and_wipe(CdpHttpRequest *request, CdpHttpResponse *response)
+{
+	int64		blanked = 0;
+
 	if (response->body != NULL)
 		blanked = cdp_blank(VARDATA(response->body), VARSIZE(response->body) - VARHDRSZ, request->secrets, request->n_secrets);
 	cdp_http_wipe_request(request);
@@ -266,26 +289,32 @@ named_address(const char *body, Size len)
 	return NULL;
 }
 
-/* Reads the answer to a request for a token: first the token, out of the bytes, then what is left. */
-static void
-read_token(CdpCaller *caller, CdpHttpResponse *response, MemoryContext into, CdpTokenAnswer *answer)
+/* The text at a path of the bytes of an answer, in a context; NULL: there is none. */
+static CdpSecret *
+secret_in(CdpHttpResponse *response, const char *path, MemoryContext into)
 {
 	char	   *body = VARDATA(response->body);
 	Size		len = VARSIZE(response->body) - VARHDRSZ;
-	const char *where = cdp_manifest_text(&caller->token_request->root, "token", "$.access_token");
+	MemoryContext here = MemoryContextSwitchTo(into);
+	CdpSecret  *secret = cdp_json_secret(body, len, cdp_manifest_path(path, false));
+
+	MemoryContextSwitchTo(here);
+	return secret;
+}
+
+/* Reads the answer to a request for a token, out of which the token has been taken, NULL for none. */
+static void
+read_answer(CdpCaller *caller, const CdpHttpResponse *response, CdpSecret *token, CdpTokenAnswer *answer)
+{
+	char	   *body = VARDATA(response->body);
+	Size		len = VARSIZE(response->body) - VARHDRSZ;
 	const char *code,
 			   *note,
 			   *verb,
 			   *problem;
 	int64		scrubbed = 0;
-	MemoryContext here = MemoryContextSwitchTo(into);
-	CdpSecret  *token = cdp_json_secret(body, len, cdp_manifest_path(where, false));
-	Jsonb	   *doc;
+	Jsonb	   *doc = cdp_scrub_jsonb(body, len, &scrubbed, &problem);
 
-	MemoryContextSwitchTo(here);
-	if (token != NULL)
-		(void) cdp_blank(body, len, (const char *const[]) {token->bytes}, 1);
-	doc = cdp_scrub_jsonb(body, len, &scrubbed, &problem);
 	verb = cdp_manifest_token_verb(caller->facts.manifest, response->status, DatumGetJsonbP(cdp_http_headers_jsonb(response)), doc, &code, &note);
 	if (strcmp(verb, "ok") == 0 && token != NULL)
 	{
@@ -294,7 +323,7 @@ read_token(CdpCaller *caller, CdpHttpResponse *response, MemoryContext into, Cdp
 		answer->seconds = seconds_of(caller->token_request, doc);
 	}
 	else if (strcmp(verb, "ok") == 0)
-		set_failure(answer, CDP_TOKEN_REFUSED, psprintf("the answer has no token at %s", where));
+		set_failure(answer, CDP_TOKEN_REFUSED, psprintf("the answer has no token at %s", cdp_manifest_text(&caller->token_request->root, "token", "$.access_token")));
 	else
 	{
 		char	   *address = strcmp(verb, "config") == 0 ? named_address(body, Min(len, 4000)) : NULL;
@@ -303,6 +332,50 @@ read_token(CdpCaller *caller, CdpHttpResponse *response, MemoryContext into, Cdp
 					psprintf("HTTP %d%s%s%s%s%s%s", response->status, code == NULL ? "" : ", code ", code == NULL ? "" : code, note == NULL ? "" : ": ", note == NULL ? "" : note,
 							 address == NULL ? "" : "; it names the address ", address == NULL ? "" : address));
 	}
+}
+
+/* Opens the refresh token again, and commits: another session may have exchanged it since. */
+static void
+reopen_refresh(CdpCaller *caller)
+{
+	CdpInjectValue *value = &caller->value[caller->refresh];
+	MemoryContext here = CurrentMemoryContext;
+	CdpSecret  *secret;
+
+	SPI_connect_ext(SPI_OPT_NONATOMIC);
+	MemoryContextSwitchTo(caller->context);
+	secret = cdp_connector_secret(caller->facts.connection_id, value->name + strlen("secret."));
+	value->bytes = secret->bytes;
+	value->len = secret->len;
+	SPI_commit();
+	SPI_finish();
+	MemoryContextSwitchTo(here);
+}
+
+/* Keeps a refresh token that came with a token in place of the one that was used (RFC 6749, 6), and commits. */
+static void
+keep_refresh(CdpCaller *caller, CdpSecret *fresh)
+{
+	CdpInjectValue *value = &caller->value[caller->refresh];
+	MemoryContext here = CurrentMemoryContext;
+	const char *name = value->name + strlen("secret.");
+	bool		kept;
+
+	if (fresh == NULL || (fresh->len == (int) value->len && memcmp(fresh->bytes, value->bytes, value->len) == 0))
+		return;
+	SPI_connect_ext(SPI_OPT_NONATOMIC);
+	kept = cdp_connector_secret_renew(caller->facts.connection_id, name, fresh);
+	SPI_commit();
+	SPI_finish();
+	MemoryContextSwitchTo(caller->context);
+	*value = (CdpInjectValue) {value->name, memcpy(cdp_secret_new(fresh->len)->bytes, fresh->bytes, fresh->len + 1), fresh->len};
+	MemoryContextSwitchTo(here);
+	if (!kept)
+		ereport(WARNING,
+				(errcode(ERRCODE_WARNING),
+				 errmsg("secret \"%s\" of connection \"%s\" was exchanged by the other system, and the new one could not be kept", name, caller->facts.name),
+				 errdetail("It is a reference to a file or the environment, or was changed meanwhile."),
+				 errhint("Secrets that the other system exchanges must be set by cdp.set_secret() or cdp.set_secret_from_file().")));
 }
 
 /* Asks for a token, as CdpTokenFetch. */
@@ -315,20 +388,36 @@ fetch_token(void *state, CdpTokenAnswer *answer)
 	CdpHttpRequest request;
 	CdpHttpResponse response;
 	CdpInject	fill;
+	CdpSecret  *token = NULL,
+			   *fresh = NULL;
 
 	MemoryContextSwitchTo(work);
+	if (caller->refresh >= 0)
+		reopen_refresh(caller);
 	fill = filling(caller, false);
 	cdp_inject(&fill, caller->token_request, &request);
 	request.fresh = true;		/* else libcurl may send it twice, and nobody knows whether that costs the first token */
 	caller->token_calls++;
 	send_filled(caller, &request, &response);
+	if (response.body != NULL)
+	{
+		/* Before anything is blanked: what is told again may be the old one, and stars are no secret. */
+		token = secret_in(&response, cdp_manifest_text(&caller->token_request->root, "token", "$.access_token"), into);
+		fresh = caller->refresh < 0 ? NULL : secret_in(&response, "$.refresh_token", work);
+		for (int i = 0; i < 2; i++)
+			if ((i == 0 ? token : fresh) != NULL)
+				(void) cdp_blank(VARDATA(response.body), VARSIZE(response.body) - VARHDRSZ, (const char *const[]) {(i == 0 ? token : fresh)->bytes}, 1);
+	}
+	blank_and_wipe(&request, &response);
 	if (response.outcome != CDP_HTTP_OK)
 		set_failure(answer, CDP_TOKEN_UNAVAILABLE, psprintf("%s: %s", cdp_http_outcome(response.outcome), response.detail == NULL ? "" : response.detail));
 	else
 	{
-		read_token(caller, &response, into, answer);
+		read_answer(caller, &response, token, answer);
 		cdp_http_wipe_response(&response);
 	}
+	if (answer->outcome == CDP_TOKEN_READY)
+		keep_refresh(caller, fresh);
 	MemoryContextSwitchTo(into);
 	MemoryContextDelete(work);
 }
@@ -353,6 +442,16 @@ take_token(CdpCaller *caller, CdpCallAnswer *answer)
 	MemoryContextReset(caller->tokens);
 	spi = MemoryContextSwitchTo(caller->tokens);
 	fill = filling(caller, false);
+	if (caller->refresh >= 0)
+	{
+		/* What is exchanged with each token tells no app; the connection does. */
+		CdpInjectValue *stable = palloc(sizeof(CdpInjectValue) * caller->n_secrets);
+		char	   *own = psprintf("connection %d", caller->facts.connection_id);
+
+		memcpy(stable, caller->value, sizeof(CdpInjectValue) * caller->n_secrets);
+		stable[caller->refresh] = (CdpInjectValue) {caller->value[caller->refresh].name, own, strlen(own)};
+		fill.value = stable;
+	}
 	ask.host = server_of(&caller->token_request->root);
 	ask.app_id = cdp_manifest_text(&caller->token_request->root, "target", "/");
 	ask.secret = cdp_inject_app(&fill, caller->token_request);
@@ -423,8 +522,10 @@ cdp_caller_call(CdpCaller *caller, const Jsonb *request, CdpCallAnswer *answer)
 		filled.repeatable = true;	/* a pull changes nothing, whatever its method */
 		/* A certificate is told on a connection of its own only. */
 		filled.certificate = filled.fresh = caller->insist && !caller->certified;
+		filled.total_ms = caller->insist ? PATIENCE_MS : 0;
 		MemoryContextSwitchTo(into);
-		answer->blanked = send_filled(caller, &filled, &answer->http);
+		send_filled(caller, &filled, &answer->http);
+		answer->blanked = blank_and_wipe(&filled, &answer->http);
 		answer->sent = true;
 		caller->certified = caller->certified || answer->http.issuer != NULL;
 	}

@@ -191,7 +191,7 @@ check_auth(Test *test, const CdpCallAnswer *answer, const CdpVerdict *verdict)
 static bool
 is_busy(const CdpVerdict *verdict)
 {
-	static const char *const words[] = {"retry", "slow", "timeout", "reset", "connect", "truncated"};
+	static const char *const words[] = {"retry", "slow", "reset", "connect", "truncated"};
 
 	for (int i = 0; i < lengthof(words); i++)
 		if (strcmp(verdict->verb, words[i]) == 0)
