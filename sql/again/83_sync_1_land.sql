@@ -296,7 +296,7 @@ DECLARE
   n record;
   r record;
 BEGIN
-  SELECT 0 AS inserted, 0 AS changed, 0 AS unchanged, 0 AS held, 0 AS refused, 0 AS suppressed, 0 AS late_ones INTO r;
+  SELECT 0 AS inserted, 0 AS changed, 0 AS unchanged, 0 AS held, 0 AS refused, 0 AS suppressed, 0 AS late_ones, NULL::jsonb AS names INTO r;
   d := cdp_internal.connector_decode(manifest, stream, p.body);
   v := cdp_internal.connector_verdict(manifest, stream, p.status, headers, d.doc, p.fetched_at);
   p.verb := v.verb;

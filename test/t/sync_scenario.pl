@@ -78,6 +78,15 @@ same('loses nothing', 'contacts', $all->());
 is(asked($login, $contacts), '2 5', 'one more token, one more call');
 is(calls(), 'reauth_once 42001', 'which the log tells');
 
+scenario('token gone', streams => ['follow_users']);
+is(run(), 'ok', 'a connection has a token');
+sql($mock->connect_sql('token gone 2', connector => 'mock_token_gone_2', streams => \@some));
+$mock->forget(tokens => 1);
+$name = 'token gone 2';
+is(run(), 'ok', 'which is no good any more for the first page of another one of its app');
+same('loses nothing', 'contacts', $all->());
+is(asked($login, $contacts), '1 4', 'one more token');
+
 scenario('token never good', streams => \@some);
 $mock->rule(path => $contacts, code => 40014, times => 0);
 is(run(), 'failed', 'tokens that never serve');
