@@ -273,6 +273,18 @@ for my $connection ('staff', 'turns', map { "memory $_" } qw(header basic oauth 
 	}
 }
 
+# What runs with the rights of the tables' owner finds nothing of the caller's, whatever his search_path.
+$sql->(q{CREATE SCHEMA evil;
+CREATE FUNCTION evil.spy(jsonb, text) RETURNS text LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'spied as %', current_user; RETURN $1 OPERATOR(pg_catalog.->>) $2; END $$;
+CREATE OPERATOR evil.->> (LEFTARG = jsonb, RIGHTARG = text, FUNCTION = evil.spy);
+CREATE FUNCTION evil.round(numeric, integer) RETURNS numeric LANGUAGE plpgsql AS $$ BEGIN RAISE WARNING 'spied as %', current_user; RETURN 0; END $$});
+my ($rc, $said, $warned) = $node->psql('postgres', "SET search_path = evil, pg_catalog; SELECT '{\"a\": 1}'::jsonb ->> 'a'");
+like($warned, qr/spied/, 'an operator of his own');
+($rc, $said, $warned) = $node->psql('postgres', "SET search_path = evil, pg_catalog; CALL cdp.sync('staff', 'follow_users'); CALL cdp.test_connection('staff'); CALL cdp_internal.call_stream('staff', 'follow_users'); SHOW search_path");
+unlike($warned, qr/spied/, 'is not met by a pull, a test, a call');
+like($said, qr/^evil, pg_catalog$/m, 'and his search_path is his again');
+is($rc, 0, 'which all succeed') or diag $warned;
+
 # In log at debug level, statistics, activity, dump and files: neither secret nor token, also after failures.
 my $mark = -s $node->logfile;
 call('staff', 'follow_users', times => 2);

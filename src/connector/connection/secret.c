@@ -126,20 +126,23 @@ tables_owner(void)
 }
 
 /*
- * Runs one statement with the rights of the tables' owner; the caller has connected to SPI.
- * It calls one function with a pinned search_path and names no operator, so that nothing of the caller's runs with those rights.
+ * Runs one statement with the rights of the tables' owner; the caller has connected to SPI. The search_path is pinned
+ * meanwhile: an operator of the caller's that stands before that of pg_catalog would run with those rights.
  */
 void
 cdp_as_owner(const char *sql, int n, Oid *types, Datum *values, const char *nulls)
 {
 	Oid			user;
 	int			context,
-				code;
+				code,
+				level = NewGUCNestLevel();
 
+	(void) set_config_option("search_path", "pg_catalog, pg_temp", PGC_USERSET, PGC_S_SESSION, GUC_ACTION_SAVE, true, 0, false);
 	GetUserIdAndSecContext(&user, &context);
 	SetUserIdAndSecContext(tables_owner(), context | SECURITY_LOCAL_USERID_CHANGE);
 	code = SPI_execute_with_args(sql, n, types, values, nulls, false, 0);
 	SetUserIdAndSecContext(user, context);
+	AtEOXact_GUC(true, level);
 	if (code != SPI_OK_SELECT)
 		elog(ERROR, "a table of connections can not be used: %s", SPI_result_code_string(code));
 }
