@@ -60,7 +60,7 @@ BEGIN
     WITH v AS MATERIALIZED (SELECT * FROM cdp_internal.stream_values(connection_id, manifest, config, stream)),
     known AS MATERIALIZED (
       SELECT p.part, p.part::jsonb AS value, jsonb_array_length(p.part::jsonb) AS n FROM cdp_data.stream s JOIN cdp_data.stream_part p ON p.connection_id = s.connection_id AND p.stream_id = s.stream_id
-      WHERE s.connection_id = stream_chunks.connection_id AND s.name = stream AND p.gone_at IS NULL AND p.part LIKE '[%]'
+      WHERE s.connection_id = stream_chunks.connection_id AND s.name = stream AND p.gone_at IS NULL AND p.part LIKE '[%]' AND (p.last_fetched_at IS NOT NULL OR p.skipped_at IS NOT NULL)
     ), chosen AS MATERIALIZED (
       SELECT DISTINCT ON (e.value) e.value, k.part, k.n, v.changed_at
       FROM known k CROSS JOIN LATERAL jsonb_array_elements(k.value) e JOIN v ON v.value = e.value WHERE k.n <= size ORDER BY e.value, k.n, k.part

@@ -187,6 +187,47 @@ $$;
 COMMENT ON FUNCTION cdp_internal.sync_refused(record, bigint, text, jsonb, integer, record, boolean, timestamptz) IS
 'What follows when an answer is no page (is_told: it says itself when to come again): action again (after wait_s seconds), reauth, go (with states: halves), done, wait (not ready), park or leave (the stream stands still) or stop (the connection does); reason: in words that name nobody, NULL when nothing is wrong. Needs the rights of the tables'' owner.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.wish_answered(connection_id integer, stream text, part jsonb, asked_at timestamptz) RETURNS integer
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  n integer := cdp_internal.wish_granted(connection_id, stream, CASE jsonb_typeof(part) WHEN 'array' THEN ARRAY(SELECT e FROM jsonb_array_elements_text(part) e) WHEN 'string' THEN ARRAY[part #>> '{}'] WHEN 'number' THEN ARRAY[part #>> '{}'] END, asked_at);
+BEGIN
+  IF n > 0 AND jsonb_typeof(part) = 'array' THEN
+    -- Who was asked by himself because he was wished goes on to be asked with the others of his list.
+    DELETE FROM cdp_data.stream_part t USING cdp_data.stream s
+    WHERE s.connection_id = wish_answered.connection_id AND s.name = wish_answered.stream AND t.connection_id = s.connection_id AND t.stream_id = s.stream_id AND t.part = wish_answered.part #>> '{}'
+      AND EXISTS (SELECT FROM cdp_data.stream_part k WHERE k.connection_id = t.connection_id AND k.stream_id = t.stream_id AND k.part LIKE '[%]' AND k.part <> t.part AND k.gone_at IS NULL AND k.last_fetched_at IS NOT NULL
+        AND k.part::jsonb @> wish_answered.part);
+  END IF;
+  RETURN n;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.wish_answered(integer, text, jsonb, timestamptz) IS
+'cdp_internal.wish_granted() for the partition that a pull asked for, NULL, a value or a list; a list that was only asked because somebody in it was wished does not stand for itself afterwards. Needs the rights of the tables'' owner.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.stream_pulled(run bigint, stream text, planned_at timestamptz) RETURNS integer
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  c record;
+  n integer;
+  gone integer;
+BEGIN
+  SELECT x.connection_id, cdp_internal.connector_manifest(x.connector) AS manifest INTO c FROM cdp_data.sync_run r JOIN cdp_data.connection x USING (connection_id) WHERE r.run_id = run;
+  n := cdp_internal.wish_granted(c.connection_id, stream, NULL, planned_at);
+  IF EXISTS (SELECT FROM cdp_data.suppression) THEN
+    DELETE FROM cdp_data.stream_wish w
+    WHERE w.connection_id = c.connection_id AND w.stream = stream_pulled.stream AND w.part <> '' AND cdp_internal.allowed_part(c.manifest, w.stream, to_jsonb(w.part)) IS NULL;
+    GET DIAGNOSTICS gone = ROW_COUNT;
+    n := n + gone;
+  END IF;
+  RETURN n;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.stream_pulled(bigint, text, timestamptz) IS
+'All that was planned of a stream at planned_at was pulled: grants wishes for the whole of it, and drops those for people who must not come in again, which nobody asks for. Returns how many wishes went. Needs the rights of the tables'' owner.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.sync_answered(run bigint, stream text, state jsonb, api text, attempt integer, asked_at timestamptz, outcome text, detail text, status integer, headers jsonb, body bytea, fetched_at timestamptz,
   ms integer, bytes bigint, token_calls integer, later timestamptz, OUT action text, OUT states jsonb[], OUT wait_s double precision, OUT reason text)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
@@ -233,8 +274,9 @@ BEGIN
         coalesce((SELECT b.parked FROM cdp_data.sync_breaker b WHERE b.connection_id = c.connection_id AND b.stream = stream), 0));
       SELECT r.* INTO action, wait_s, states, reason FROM cdp_internal.sync_refused(c, run, stream, state, attempt, v, headers ?| '{retry-after,Retry-After}', fetched_at) r;
     END IF;
-    IF action = 'done' THEN
-      PERFORM cdp_internal.wish_granted(c.connection_id, stream, CASE jsonb_typeof(part) WHEN 'array' THEN ARRAY(SELECT e FROM jsonb_array_elements_text(part) e) WHEN 'string' THEN ARRAY[part #>> '{}'] WHEN 'number' THEN ARRAY[part #>> '{}'] END, asked_at);
+    -- What is refused is not wished for ever; who is kept waiting asks again.
+    IF action = 'done' OR action = 'leave' AND l.verb IN ('fail', 'config') THEN
+      PERFORM cdp_internal.wish_answered(c.connection_id, stream, part, asked_at);
     END IF;
   END IF;
   INSERT INTO cdp_data.sync_call (run_id, connection_id, source_id, stream, first_day, last_day, at, outcome, status, verb, code, attempt, token_calls, ms, bytes, records, retry_at, problem)

@@ -328,6 +328,17 @@ run_pull(Run *run, const char *stream, Jsonb *state)
 	return ON_PULLS;
 }
 
+/* All that was planned of a stream was pulled: what was wished of the whole of it is granted. */
+static void
+stream_pulled(const Run *run, const char *stream, TimestampTz planned_at)
+{
+	Oid			types[3] = {INT8OID, TEXTOID, TIMESTAMPTZOID};
+	Datum		values[3] = {Int64GetDatum(run->id), CStringGetTextDatum(stream), TimestampTzGetDatum(planned_at)};
+
+	step("SELECT cdp_internal.stream_pulled($1, $2, $3)", 3, types, values, NULL);
+	done_with();
+}
+
 /* Pulls what is due of one stream. */
 static Onward
 run_stream(Run *run, const char *stream)
@@ -353,6 +364,8 @@ run_stream(Run *run, const char *stream)
 	}
 	if (n == MOST_PULLS)
 		note(run, LEFT_FOR_LATER, stream, "more is due than one run asks for");
+	else
+		stream_pulled(run, stream, DatumGetTimestampTz(values[2]));
 	return ON_STREAMS;
 }
 
