@@ -178,10 +178,25 @@ BEGIN
     CROSS JOIN LATERAL (VALUES ('callbacks_waiting', x.waiting, 'wait for more than an hour', 'Nobody pulls: schedule it, or SELECT cdp_internal.process_callbacks()'),
       ('callbacks_unread', x.unread, 'could not be read', 'SELECT problem FROM cdp_data.callback WHERE state = ''unread''; any erasure deletes them')) AS v (finding, n, words, remedy)
   WHERE v.n > 0 AND c.state <> 'retired' ORDER BY 2, 3;
+  IF has_column_privilege('cdp_data.connection_secret', 'name', 'SELECT') THEN
+    RETURN QUERY
+    SELECT 'warning', 'callbacks_half_set', format('connection %s has the secret %s and not %s, so that what the platform pushes is refused', quote_ident(x.name), x.has, x.lacks), 'Give it with cdp.set_secret_from_file(), or drop the other with cdp.drop_secret()'
+    FROM (
+      SELECT c.name, CASE WHEN n.secrets = '{callback_key}' THEN 'callback_key' ELSE 'callback_token' END AS has, CASE WHEN n.secrets = '{callback_key}' THEN 'callback_token' ELSE 'callback_key' END AS lacks
+      FROM cdp_data.connection c CROSS JOIN LATERAL (SELECT array_agg(s.name::text ORDER BY s.name) AS secrets FROM cdp_data.connection_secret s WHERE s.connection_id = c.connection_id AND s.name IN ('callback_key', 'callback_token')) n
+      WHERE c.state <> 'retired' AND (n.secrets = '{callback_key}' OR n.secrets = '{callback_token}' AND cdp_internal.connector_manifest(c.connector) #>> '{callback,dialect}' = 'wecom')) x
+    ORDER BY 3;
+  END IF;
+  IF has_column_privilege('cdp_data.stream_wish', 'stream', 'SELECT') THEN
+    RETURN QUERY
+    SELECT 'warning', 'wishes_waiting', format('stream %s of connection %s: %s wishes wait for more than a day', w.stream, quote_ident(c.name), count(*)), 'Look at cdp_bi.sync_run why it is not pulled'
+    FROM cdp_data.stream_wish w JOIN cdp_data.connection c USING (connection_id)
+    WHERE w.wished_at < now() - interval '1 day' AND c.state IN ('shadow', 'live', 'degraded') GROUP BY c.name, w.stream ORDER BY 3;
+  END IF;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.health_of_callbacks() IS
-'Findings of cdp.health() about messages that platforms pushed: those that nobody looked at, and those that could not be read.';
+'Findings of cdp.health() about messages that platforms pushed: those that nobody looked at, those that could not be read, connections that lack one of two secrets, wishes that nobody grants.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.erase_of_values_callback(customers bigint[], homes bigint[], identifiers bigint[], fresh bigint, mode text)
 RETURNS TABLE (table_name text, action text, n bigint)

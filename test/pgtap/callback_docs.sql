@@ -14,6 +14,6 @@ FROM cdp_internal.known_callback_seal('jWmYm7qr5nMoAUwZRjGtBxmz3KA1tkAj3ykkR6q2B
 SELECT is((SELECT string_agg(s, ' ') FROM regexp_matches((SELECT pg_get_constraintdef(oid) FROM pg_constraint WHERE conname = 'callback_state_check'), '''([a-z_]+)''', 'g') m (g) CROSS JOIN LATERAL unnest(g) s WHERE :'page' !~ ('\n\| ' || s || ' \|')), NULL, 'the page has every state');
 SELECT is((SELECT string_agg(DISTINCT b.connector || ' ' || v, ', ') FROM cdp.connector_builtin() b, jsonb_path_query(b.manifest, '$.callback.events[*].when[*] ? (@.path == "Event" || @.path == "ChangeType")') w, jsonb_path_query(w, '$.equals[*]') x, LATERAL (SELECT regexp_replace(x #>> '{}', '_order_.*', '_order_...')) y (v)
   WHERE strpos(:'page', '`' || v || '`') = 0), NULL, 'every event');
-SELECT is((SELECT string_agg(f, ' ') FROM regexp_matches((SELECT prosrc FROM pg_proc WHERE proname = 'health_of_callbacks'), '''(callbacks_[a-z]+)''', 'g') m (g) CROSS JOIN LATERAL unnest(g) f WHERE strpos(:'page', '`' || f || '`') = 0), NULL, 'and every finding');
+SELECT is((SELECT string_agg(f, ' ') FROM regexp_matches((SELECT prosrc FROM pg_proc WHERE proname = 'health_of_callbacks'), '''((?:callbacks|wishes)_[a-z_]+)''', 'g') m (g) CROSS JOIN LATERAL unnest(g) f WHERE strpos(:'page', '`' || f || '`') = 0), NULL, 'and every finding');
 SELECT * FROM finish();
 DROP OWNED BY docs_gateway; DROP ROLE docs_gateway;

@@ -145,6 +145,11 @@ SELECT is((SELECT string_agg(concat_ws(' ', connection, event, messages, waiting
 SELECT pg_temp.chat('<xml>', 'h1'), pg_temp.chat('<xml><a>h</a></xml>', 'h2') \g /dev/null
 UPDATE cdp_data.callback SET received_at = now() - interval '61 minutes' WHERE state IN ('new', 'unread');
 SELECT is((SELECT string_agg(finding || ': ' || detail, ', ' ORDER BY finding) FROM cdp.health() WHERE finding ~ '^callbacks'), 'callbacks_unread: connection chat: 1 messages of the platform could not be read, callbacks_waiting: connection chat: 1 messages of the platform wait for more than an hour', 'health tells of those that wait and those that nobody can read');
+SELECT cdp.drop_secret('chat', 'callback_token'), cdp_internal.wish(:chat, 'contacts', 'a', 'callback', now() - interval '25 hours'), cdp_internal.wish(:chat, 'contacts', 'b', 'callback', now() - interval '23 hours') \g /dev/null
+SELECT is((SELECT string_agg(finding || ': ' || detail, ', ' ORDER BY finding) FROM cdp.health() WHERE finding IN ('callbacks_half_set', 'wishes_waiting')), 'callbacks_half_set: connection chat has the secret callback_key and not callback_token, so that what the platform pushes is refused', 'and of a secret that is missing');
+UPDATE cdp_data.connection SET state = 'shadow' WHERE name = 'chat';
+SELECT is((SELECT string_agg(finding || ': ' || detail, ', ' ORDER BY finding) FROM cdp.health() WHERE finding = 'wishes_waiting'), 'wishes_waiting: stream contacts of connection chat: 1 wishes wait for more than a day', 'and of wishes that nobody grants, where somebody should');
+UPDATE cdp_data.connection SET state = 'draft' WHERE name = 'chat';
 UPDATE cdp_data.callback SET received_at = now() - interval '29 days';
 CALL cdp_internal.maintain_room_callback();
 SELECT is((SELECT count(*) FROM cdp_data.callback), 20::bigint, 'messages stay for callback_retention');
