@@ -6,20 +6,21 @@ LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 BEGIN
   RETURN QUERY
+  -- A partition that is gone is asked no more: what is known of it is all that will be.
   WITH parts AS MATERIALIZED (
-    SELECT c.stream_id, c.part, min(c.day) AS first_day, CASE WHEN bool_or(c.gone_at IS NOT NULL) THEN max(c.day) ELSE 'infinity' END AS last_day FROM cdp_data.coverage c WHERE c.connection_id = stream_days.connection_id GROUP BY c.stream_id, c.part
+    SELECT c.stream_id, c.part, min(c.day) AS first_day FROM cdp_data.coverage c WHERE c.connection_id = stream_days.connection_id AND c.gone_at IS NULL GROUP BY c.stream_id, c.part
   ), told AS (
-    SELECT c.stream_id, c.day, count(*) AS n, count(*) FILTER (WHERE c.state = 'missing') AS missing, count(*) FILTER (WHERE c.state = 'suspect_zero') AS suspect, count(*) FILTER (WHERE c.state = 'provisional') AS provisional,
-      count(*) FILTER (WHERE c.state = 'unavailable') AS unavailable, count(c.restated_at) AS restated
+    SELECT c.stream_id, c.day, count(*) FILTER (WHERE c.gone_at IS NULL) AS n, count(*) FILTER (WHERE c.state = 'missing' AND c.gone_at IS NULL) AS missing, count(*) FILTER (WHERE c.state = 'suspect_zero' AND c.gone_at IS NULL) AS suspect,
+      count(*) FILTER (WHERE c.state = 'provisional' AND c.gone_at IS NULL) AS provisional, bool_and(c.state = 'unavailable') AS unavailable, count(c.restated_at) AS restated
     FROM cdp_data.coverage c WHERE c.connection_id = stream_days.connection_id AND c.day BETWEEN since AND until GROUP BY c.stream_id, c.day
   )
-  SELECT t.stream_id, t.day, CASE WHEN t.missing > 0 OR t.n < w.wanted THEN 'missing' WHEN t.suspect > 0 THEN 'suspect_zero' WHEN t.provisional > 0 THEN 'provisional' WHEN t.unavailable = t.n THEN 'unavailable'
+  SELECT t.stream_id, t.day, CASE WHEN t.missing > 0 OR t.n < w.wanted THEN 'missing' WHEN t.suspect > 0 THEN 'suspect_zero' WHEN t.provisional > 0 THEN 'provisional' WHEN t.unavailable THEN 'unavailable'
     WHEN t.restated > 0 THEN 'restated' ELSE 'final' END
-  FROM told t CROSS JOIN LATERAL (SELECT count(*) AS wanted FROM parts p WHERE p.stream_id = t.stream_id AND t.day BETWEEN p.first_day AND p.last_day) w;
+  FROM told t CROSS JOIN LATERAL (SELECT count(*) AS wanted FROM parts p WHERE p.stream_id = t.stream_id AND p.first_day <= t.day) w;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.stream_days(integer, date, date) IS
-'Of each stream of a connection that is asked by days, what is known of each day that was asked for, over all its partitions: the least that is known of one of them, in the words of cdp.anomaly_pass(). A partition counts from the first day that it was asked for; one that is gone counts until its last. For who reads cdp_data.coverage.';
+'Of each stream of a connection that is asked by days, what is known of each day that was asked for, over all its partitions: the least that is known of one of them, in the words of cdp.anomaly_pass(). A partition counts from the first day that it was asked for; one that is gone makes no day less known. For who reads cdp_data.coverage.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.channel_series(connection_id integer, since date, until date)
 RETURNS TABLE (stream_id smallint, metric text, standard text, kind text, currency text, day date, value numeric, state text)
@@ -53,15 +54,21 @@ $$;
 COMMENT ON FUNCTION cdp_internal.channel_series(integer, date, date) IS
 'Each metric of each stream of a connection by day, over all partitions, dimensions and contents: sums added (rows that are totals only where there are no parts), gauges where one row or one total tells them, ratios weighted. state: cdp_internal.stream_days(). A day that is there and has no row is a sum of 0. currency is empty where there is none. For who reads cdp_data.channel_metric and coverage.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.series_value(value numeric) RETURNS float8
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN abs(value) <= 1e15 THEN value::float8 END;
+COMMENT ON FUNCTION cdp_internal.series_value(numeric) IS
+'A figure as the judgement of daily values takes it: NULL above 1e15, which is a number of something and no figure.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.series_options(kind text, "values" numeric[], since date, until date) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
 AS $$
 DECLARE
-  least_value numeric := (SELECT min(v) FROM unnest("values") v);
-  middle float8 := (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(v)::float8) FROM unnest("values") v);
+  least_value float8 := (SELECT min(cdp_internal.series_value(v)) FROM unnest("values") v);
+  middle float8 := (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY abs(cdp_internal.series_value(v))) FROM unnest("values") v);
 BEGIN
   RETURN CASE WHEN kind = 'sum' AND least_value >= 0 THEN cdp.anomaly_options(since => since, until => until)
-    ELSE cdp.anomaly_options(transform => 'none', floor => greatest(1e-6, middle * CASE kind WHEN 'gauge' THEN 0.001 ELSE 0.02 END), since => since, until => until) END;
+    ELSE cdp.anomaly_options(transform => 'none', floor => greatest(1e-6, coalesce(middle, 0) * CASE kind WHEN 'gauge' THEN 0.001 ELSE 0.02 END), since => since, until => until) END;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.series_options(text, numeric[], date, date) IS
@@ -80,7 +87,7 @@ BEGIN
   )
   SELECT s.stream_id, s.metric, s.standard, s.kind, s.currency, a.day, a.value, a.expected, a.low, a.high, a.score, a.verdict, a.reason
   FROM series s CROSS JOIN LATERAL (
-    SELECT cdp.anomaly_pass(u.day, u.value::float8, u.state, o.options) AS pass
+    SELECT cdp.anomaly_pass(u.day, cdp_internal.series_value(u.value), u.state, o.options) AS pass
     FROM (SELECT cdp_internal.series_options(s.kind, s.vals, since, until) AS options OFFSET 0) o, unnest(s.days, s.vals, s.states) AS u (day, value, state)) p
     CROSS JOIN LATERAL unnest(p.pass) a;
 END
@@ -156,7 +163,7 @@ BEGIN
     (r.change).day, (r.change).before, (r.change).after, (r.change).p
   FROM series x JOIN cdp_data.stream t ON t.connection_id = x.connection_id AND t.stream_id = x.stream_id
     CROSS JOIN LATERAL (
-      SELECT cdp.daily_trend(u.day, u.value::float8, u.state, o.options) AS trend, cdp.daily_change(u.day, u.value::float8, u.state, o.options) AS change
+      SELECT cdp.daily_trend(u.day, cdp_internal.series_value(u.value), u.state, o.options) AS trend, cdp.daily_change(u.day, cdp_internal.series_value(u.value), u.state, o.options) AS change
       FROM (SELECT cdp_internal.series_options(x.kind, x.vals, NULL, NULL) AS options OFFSET 0) o, unnest(x.days, x.vals, x.states) AS u (day, value, state)) r
   WHERE (r.trend).days IS NOT NULL
   ORDER BY 1, 2, 3, 5;

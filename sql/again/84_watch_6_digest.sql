@@ -63,12 +63,15 @@ BEGIN
     SELECT 5, 'alerts', e.connection, e.alert, NULL, count(*) FILTER (WHERE e.opened_at >= from_at), count(*) FILTER (WHERE e.opened_at < from_at),
       nullif(count(*) FILTER (WHERE e.opened_at >= from_at AND (e.closed_at >= to_at OR e.closed_at IS NULL)), 0) || ' stood at the end of the week'
     FROM cdp_bi.alert_episode e WHERE e.opened_at >= from_at - interval '7 days' AND e.opened_at < to_at GROUP BY e.connection, e.alert HAVING count(*) FILTER (WHERE e.opened_at >= from_at) > 0
+    UNION ALL
+    SELECT 6, 'advice', a.connection_name, concat_ws(' ', a.rule_id, a.subject), NULL, a.expected_impact, NULL, concat_ws(' ', a.insight, a.action, 'Impact: ' || a.impact_unit || '.')
+    FROM cdp.channel_advice(28, monday + 6, false) a WHERE a.status = 'recommended'
   )
   SELECT p.section, p.connection, p.subject, p.currency, p.value, p.previous, round((p.value - p.previous) / nullif(abs(p.previous), 0), 4), p.note FROM parts p ORDER BY p.o, p.connection, p.subject, p.currency;
 END
 $$;
 COMMENT ON FUNCTION cdp.channel_digest(date) IS
-'A week of the channels in figures, and the week before: week is any of its days (Monday to Sunday; NULL: the last that is over). figures: metrics with a name that channels share, of live connections, in days of the manifest''s zone: sums of the week, levels of its last day that has one; quality: the last score in it; anomalies: days, with why; schema: changes of form that were found; alerts: episodes that began. change: value by previous, less 1. note says what is missing, such as days that are not final. Reads what is known now: a vendor may have changed a figure since a message told it. Errors: 22023 an infinite day; 55000 before cdp.setup().';
+'A week of the channels in figures, and the week before: week is any of its days (Monday to Sunday; NULL: the last that is over). figures: metrics with a name that channels share, of live connections, in days of the manifest''s zone: sums of the week, levels of its last day that has one; quality: the last score in it; anomalies: days, with why; schema: changes of form that were found; alerts: episodes that began; advice: what cdp.channel_advice() recommends by the 28 days up to its end, without attribution, value is the expected impact. change: value by previous, less 1. note says what is missing, such as days that are not final. Reads what is known now: a vendor may have changed a figure since a message told it. Errors: 22023 an infinite day; 55000 before cdp.setup().';
 
 CREATE OR REPLACE FUNCTION cdp.add_digest(destination text, weekday integer DEFAULT NULL, hour integer DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp

@@ -1,50 +1,62 @@
 -- Connector room, watch: what runs by the clock, and what the watch adds to health, erasure and maintenance.
 -- Procedures that commit can not SET search_path, so they write every name in full, those of types too.
 
-CREATE OR REPLACE FUNCTION cdp_internal.watch_connection(connection_id integer, as_of timestamptz) RETURNS jsonb
+CREATE OR REPLACE FUNCTION cdp_internal.watch_connection(connection_id integer, as_of timestamptz, part text DEFAULT NULL) RETURNS jsonb
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 DECLARE
   m jsonb := (SELECT cdp_internal.connector_manifest(c.connector) FROM cdp_data.connection c WHERE c.connection_id = watch_connection.connection_id);
-  drifts integer;
-  anomalies integer;
-  mapped bigint := 0;
+  done jsonb := '{}';
   n bigint;
-  streams integer;
+  mapped bigint := 0;
 BEGIN
   IF NOT pg_try_advisory_xact_lock(hashtextextended('pg_cdp watch', watch_connection.connection_id)) THEN
     RETURN NULL; -- another session is at it
   END IF;
-  -- Ten rounds at most: the next watch goes on.
-  FOR i IN 1..10 LOOP
-    n := cdp_internal.map_metrics(connection_id);
-    EXIT WHEN n = 0;
-    mapped := mapped + n;
-  END LOOP;
-  SELECT coalesce(sum(cdp_internal.watch_shape(s.connection_id, s.stream_id, m #> ARRAY['streams', s.name], as_of)), 0) INTO drifts
-  FROM cdp_data.stream s WHERE s.connection_id = watch_connection.connection_id AND m #> ARRAY['streams', s.name] IS NOT NULL;
-  anomalies := cdp_internal.watch_anomalies(connection_id, as_of);
-  streams := cdp_internal.record_quality(connection_id, as_of);
-  RETURN jsonb_build_object('streams', streams, 'drifts', drifts, 'anomalies', anomalies, 'mapped', mapped);
+  IF coalesce(part, 'figures') = 'figures' THEN
+    -- Ten rounds at most: the next watch goes on.
+    FOR i IN 1..10 LOOP
+      n := cdp_internal.map_metrics(connection_id);
+      EXIT WHEN n = 0;
+      mapped := mapped + n;
+    END LOOP;
+    done := done || jsonb_build_object('mapped', mapped);
+  END IF;
+  IF coalesce(part, 'schema') = 'schema' THEN
+    SELECT coalesce(sum(cdp_internal.watch_shape(s.connection_id, s.stream_id, m #> ARRAY['streams', s.name], as_of)), 0) INTO n
+    FROM cdp_data.stream s WHERE s.connection_id = watch_connection.connection_id AND m #> ARRAY['streams', s.name] IS NOT NULL;
+    done := done || jsonb_build_object('drifts', n);
+  END IF;
+  IF coalesce(part, 'anomalies') = 'anomalies' THEN
+    done := done || jsonb_build_object('anomalies', cdp_internal.watch_anomalies(connection_id, as_of));
+  END IF;
+  IF coalesce(part, 'quality') = 'quality' THEN
+    done := done || jsonb_build_object('streams', cdp_internal.record_quality(connection_id, as_of));
+  END IF;
+  RETURN done;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.watch_connection(integer, timestamptz) IS
-'One connection of cdp.watch(): reads figures that are new (cdp_internal.map_metrics(), 200,000 records at most), learns and compares the form of its records, judges the last 28 days of its metrics, then writes the quality of the day. Returns counts; NULL while another session watches it. Needs the rights of the tables'' owner.';
+COMMENT ON FUNCTION cdp_internal.watch_connection(integer, timestamptz, text) IS
+'One connection of cdp.watch(), by parts, NULL: all: figures (cdp_internal.map_metrics(), 200,000 records at most), schema (learns and compares the form of records), anomalies (of the last 28 days), quality (of the day). Returns counts; NULL while another session watches it. Needs the rights of the tables'' owner.';
 
 CREATE OR REPLACE PROCEDURE cdp.watch(as_of timestamptz DEFAULT clock_timestamp())
 LANGUAGE plpgsql
 AS $$
 DECLARE
   c pg_catalog.record;
+  part pg_catalog.text;
   error pg_catalog.text;
 BEGIN
   PERFORM cdp_internal.require_setup();
   FOR c IN SELECT x.connection_id, x.name FROM cdp_data.connection x WHERE x.state OPERATOR(pg_catalog.=) ANY (ARRAY['shadow', 'live', 'degraded']) ORDER BY x.connection_id LOOP
-    error := cdp_internal.try_command(pg_catalog.format('SELECT cdp_internal.watch_connection(%s, %L)', c.connection_id, as_of));
-    IF error IS NOT NULL THEN
-      RAISE WARNING 'connection "%" can not be judged: %', c.name, error;
-    END IF;
-    COMMIT;
+    -- What goes wrong in one part must not hide what the others say.
+    FOREACH part IN ARRAY ARRAY['figures', 'schema', 'anomalies', 'quality'] LOOP
+      error := cdp_internal.try_command(pg_catalog.format('SELECT cdp_internal.watch_connection(%s, %L, %L)', c.connection_id, as_of, part));
+      IF error IS NOT NULL THEN
+        RAISE WARNING '% of connection "%" can not be judged: %', part, c.name, error;
+      END IF;
+      COMMIT;
+    END LOOP;
   END LOOP;
   error := cdp_internal.try_command(pg_catalog.format('SELECT cdp_internal.watch_alerts(%L)', as_of));
   IF error IS NOT NULL THEN
@@ -59,7 +71,7 @@ BEGIN
 END
 $$;
 COMMENT ON PROCEDURE cdp.watch(timestamptz) IS
-'Reads the figures that came (cdp_bi.channel_daily), and judges the data of every connection in shadow, live or degraded: whether the form of its records changed (cdp_bi.stream_drift), which of the last 28 days were not what they should have been (cdp_bi.channel_anomaly), and how good each stream is (cdp_bi.stream_quality, cdp_bi.channel_quality); then asks the alerts (cdp.add_alert()) and writes the digests that are due (cdp.add_digest()). Commits after each connection; what goes wrong with one is a WARNING and stops no other. On the list of jobs; by hand as the owner of cdp_data, outside a transaction block. as_of: the moment for which it judges. Safe to repeat and to run beside itself.';
+'Reads the figures that came (cdp_bi.channel_daily), and judges the data of every connection in shadow, live or degraded: whether the form of its records changed (cdp_bi.stream_drift), which of the last 28 days were not what they should have been (cdp_bi.channel_anomaly), and how good each stream is (cdp_bi.stream_quality, cdp_bi.channel_quality); then asks the alerts (cdp.add_alert()) and writes the digests that are due (cdp.add_digest()). Commits after each step of each connection; what goes wrong with one is a WARNING and stops no other. On the list of jobs; by hand as the owner of cdp_data, outside a transaction block. as_of: the moment for which it judges. Safe to repeat and to run beside itself.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.health_of_watch()
 RETURNS TABLE (severity text, finding text, detail text, remedy text)
@@ -81,6 +93,9 @@ BEGIN
     JOIN cdp_data.stream s ON s.connection_id = c.connection_id AND s.stream_id = q.stream_id
   WHERE c.state IN ('live', 'degraded') AND q.score IS NOT NULL GROUP BY c.name, c.min_quality HAVING avg(q.score) < c.min_quality ORDER BY 3;
   RETURN QUERY
+  SELECT 'warning', 'figures_unread', format('stream %s of connection %s: %s figures could not be read, such as texts that are no numbers', s.name, quote_ident(c.name), p.problems), 'Mend metrics or ref_date of the manifest with cdp.add_connector(): then all are read again'
+  FROM cdp_data.metric_progress p JOIN cdp_data.connection c USING (connection_id) JOIN cdp_data.stream s USING (connection_id, stream_id) WHERE p.problems > 0 AND c.state IN ('shadow', 'live', 'degraded') ORDER BY 3;
+  RETURN QUERY
   SELECT 'warning', 'alert_refused', format('alert %s: %s episodes could not be told: %s', quote_ident(a.name), count(*), min(e.failure)), 'Mend the destination: cdp.add_destination(); they are tried again at each cdp.watch()'
   FROM cdp_data.alert_episode e JOIN cdp_data.alert a USING (alert_id) WHERE e.failure IS NOT NULL AND a.is_active GROUP BY a.name ORDER BY 3;
   RETURN QUERY
@@ -88,7 +103,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.health_of_watch() IS
-'Findings of cdp.health() about what cdp.watch() found: records whose form changed where the manifest reads them, connections below their min_quality, alerts and digests that the outbox refused.';
+'Findings of cdp.health() about what cdp.watch() found: records whose form changed where the manifest reads them, figures that could not be read, connections below their min_quality, alerts and digests that the outbox refused.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.erase_of_values_watch(customers bigint[], homes bigint[], identifiers bigint[], fresh bigint, mode text)
 RETURNS TABLE (table_name text, action text, n bigint)
@@ -105,10 +120,14 @@ BEGIN
   DELETE FROM cdp_data.stream_drift d WHERE string_to_array(replace(d.path, '[*]', ''), '.') && vals;
   GET DIAGNOSTICS n = ROW_COUNT;
   RETURN QUERY SELECT 'cdp_data.stream_drift', 'delete', erase_of_values_watch.n;
+  -- What an alert said of such a field.
+  UPDATE cdp_data.alert_episode e SET detail = 'erased' WHERE EXISTS (SELECT FROM unnest(vals) v WHERE char_length(v) >= 5 AND strpos(e.detail, v) > 0);
+  GET DIAGNOSTICS n = ROW_COUNT;
+  RETURN QUERY SELECT 'cdp_data.alert_episode', 'clear', erase_of_values_watch.n;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.erase_of_values_watch(bigint[], bigint[], bigint[], bigint, text) IS
-'Deletes paths of the forms of records, and their changes, in which an identifier of the person is the name of a field. Returns what was done per table.';
+'Deletes paths of the forms of records, and their changes, in which an identifier of the person is the name of a field, and empties what alerts said of them. Returns what was done per table.';
 
 CREATE OR REPLACE PROCEDURE cdp_internal.maintain_room_watch()
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp

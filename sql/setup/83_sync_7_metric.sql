@@ -60,7 +60,7 @@ CREATE TABLE IF NOT EXISTS cdp_data.metric_progress (
 COMMENT ON TABLE cdp_data.metric_progress IS 'How far the records of each stream were read for their figures: cdp_internal.map_metrics().';
 COMMENT ON COLUMN cdp_data.metric_progress.page_id IS 'Records of later pages wait. A replay sets it back.';
 COMMENT ON COLUMN cdp_data.metric_progress.declared IS 'SHA-256 of what the manifest said about figures then; when it says something else all is read again.';
-COMMENT ON COLUMN cdp_data.metric_progress.problems IS 'Figures that could not be read, such as texts that are no numbers, since all was read last.';
+COMMENT ON COLUMN cdp_data.metric_progress.problems IS 'Figures that could not be read, such as texts that are no numbers, since all was read last. A record that is read again counts again.';
 
 -- step: again: personal data of metrics
 SELECT cdp_internal.declare_personal_data('connector', 'cdp_data.channel_metric', c, v.category, NULL, 'delete', v.note, v.kind) FROM (VALUES

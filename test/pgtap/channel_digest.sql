@@ -25,11 +25,15 @@ SELECT is(ARRAY(SELECT cdp_internal.digest_week(t::timestamptz) FROM unnest(ARRA
 CREATE FUNCTION pg_temp.digest(w date) RETURNS SETOF text LANGUAGE sql AS $$ SELECT concat_ws('|', section, connection, subject, currency, trim_scale(value), trim_scale(previous), change, note) FROM cdp.channel_digest(w) $$;
 SELECT results_eq($$SELECT pg_temp.digest('2026-03-19')$$, $$VALUES ('figures|shop|days cost|EUR|14|0|6 of 7 days are final; the week before has 6 days'), ('figures|shop|days fans|1012|1005|0.0070|6 of 7 days are final; the week before has 6 days; last day of the week'),
   ('figures|shop|days orders|133|75|0.7733|6 of 7 days are final; the week before has 6 days'), ('quality|shop|score|0.9|0.8|0.1250|worst is stream days with 0.9'),
-  ('anomalies|shop|days orders|2|1|1.0000|2026-03-18: too few; 2026-03-20: too few'), ('schema|shop|days|2|a is missing; b is new'), ('alerts|shop|state|2|1|1.0000|1 stood at the end of the week')$$, 'every section, with the week before');
+  ('anomalies|shop|days orders|2|1|1.0000|2026-03-18: too few; 2026-03-20: too few'), ('schema|shop|days|2|a is missing; b is new'), ('alerts|shop|state|2|1|1.0000|1 stood at the end of the week')$$, 'every section but advice, for which there is too little, with the week before');
 SELECT is((SELECT sum(10 + d) FROM generate_series(6, 12) d) || ' ' || (SELECT sum(10 + d) FROM generate_series(0, 5) d), '133 75', 'as reckoned by hand');
 SELECT results_eq($$SELECT pg_temp.digest('2026-03-22')$$, $$SELECT pg_temp.digest('2026-03-16')$$, 'any day of the week tells it');
 SELECT is_empty($$SELECT pg_temp.digest('2026-05-19')$$, 'a week of nothing');
 SELECT throws_ok($$SELECT * FROM cdp.channel_digest('infinity')$$, '22023', NULL, 'no week');
+
+UPDATE cdp_data.channel_quality SET score = 0.6 WHERE day = '2026-03-20';
+SELECT is((SELECT string_agg(concat_ws('|', connection, subject, value, note), ', ') FROM cdp.channel_digest('2026-03-16') WHERE section = 'advice'), 'shop|A01 quality|The quality of its data is 0.6000, below 0.9; the worst is stream days with 0.6. Mend stream days before anything is decided by these figures.', 'advice, when there is some');
+UPDATE cdp_data.channel_quality SET score = 0.9 WHERE day = '2026-03-20';
 
 -- Sent once a week, from the hour on.
 SELECT throws_ok($$SELECT cdp.add_digest('op')$$, '42704', NULL, 'an unknown destination');

@@ -13,6 +13,7 @@ SELECT pg_temp.tell('user_summary', '{"list": [{"ref_date": "2026-03-02", "user_
 SELECT is(cdp_internal.map_metrics(:oa) || ' ' || cdp_internal.map_metrics(:oa), '2 0', 'two records, once');
 SELECT is(pg_temp.figures(), 'cancel_user lost_followers sum 03-02 1 {"user_source": "0"} 1, new_user new_followers sum 03-02 5 {"user_source": "0"} 1, new_user new_followers sum 03-02 7 {"user_source": "99999999"} total 1', 'their figures, with shared names, dimensions, and which is a total; what is no number is none');
 SELECT is((SELECT problems FROM cdp_data.metric_progress), 1::bigint, 'and counted');
+SELECT is((SELECT detail FROM cdp.health() WHERE finding = 'figures_unread'), 'stream user_summary of connection oa: 1 figures could not be read, such as texts that are no numbers', 'health tells');
 SELECT is((SELECT concat_ws(' ', day, value, state, is_final) FROM cdp_bi.channel_daily WHERE metric = 'new_user'), '2026-03-02 5 provisional f', 'a total is not added');
 SELECT pg_temp.tell('user_summary', '{"list": [{"ref_date": "2026-03-02", "user_source": 0, "new_user": 6}, {"ref_date": "2026-03-02", "user_source": 99999999, "new_user": 7, "cancel_user": "x"}]}', '2026-03-02', '2026-03-04 09:00') \g /dev/null
 SELECT is(cdp_internal.map_metrics(:oa), 1::bigint, 'one is told anew');

@@ -110,10 +110,12 @@ SELECT throws_ok($$SELECT cdp.accept_schema('shop', 'good')$$, '22023', 'nothing
 SELECT throws_ok($$SELECT cdp.accept_schema('nope', 'goods')$$, '22023', NULL, 'an unknown connection');
 
 -- Erasure, rights, and a stream that the manifest has not any more.
-SELECT pg_temp.look(40, 1400, 30, '{"u77x": 1}') \g /dev/null
-SELECT cdp.track('shop', 'visit', '{"user_id": "u77x"}') \g /dev/null
-SELECT is((SELECT count(*) FROM cdp_data.stream_shape WHERE path = 'u77x') || ' ' || (SELECT (cdp.erase_customer(cdp.customer_of('user_id', 'u77x')) IS NOT NULL)) , '1 true', 'an identifier as the name of a field');
-SELECT is((SELECT count(*) FROM cdp_data.stream_shape WHERE path = 'u77x') + (SELECT count(*) FROM cdp_data.stream_drift WHERE path = 'u77x'), 0::bigint, 'goes with the person');
+SELECT pg_temp.look(40, 1400, 30, '{"u77xy": 1}') \g /dev/null
+SELECT cdp.track('shop', 'visit', '{"user_id": "u77xy"}') \g /dev/null
+INSERT INTO cdp_data.alert_episode (alert_id, subject, connection_id, source_id, opened_at, seen_at, detail) SELECT 1, d, connection_id, source_id, now(), now(), d FROM cdp_data.connection, unnest(ARRAY['stream goods: u77xy is missing', 'stream goods: price is missing']) d WHERE name = 'shop';
+SELECT is((SELECT count(*) FROM cdp_data.stream_shape WHERE path = 'u77xy') || ' ' || (SELECT (cdp.erase_customer(cdp.customer_of('user_id', 'u77xy')) IS NOT NULL)) , '1 true', 'an identifier as the name of a field');
+SELECT is((SELECT count(*) FROM cdp_data.stream_shape WHERE path = 'u77xy') + (SELECT count(*) FROM cdp_data.stream_drift WHERE path = 'u77xy'), 0::bigint, 'goes with the person');
+SELECT is((SELECT string_agg(detail, ', ' ORDER BY detail) FROM cdp_data.alert_episode), 'erased, stream goods: price is missing', 'also out of what alerts said');
 CREATE ROLE quality_analyst;
 CREATE ROLE quality_reader;
 CALL cdp.setup(analyst => 'quality_analyst', reader => 'quality_reader');

@@ -28,7 +28,10 @@ UPDATE cdp_data.coverage SET state = 'missing' WHERE day = '2026-04-25' AND part
 DELETE FROM cdp_data.coverage WHERE day = '2026-04-24' AND part = 'a';
 SELECT is((SELECT string_agg(to_char(day, 'DD ') || state, ', ' ORDER BY day) FROM cdp_internal.stream_days(:shop, '2026-04-23', '2026-05-30')),
   '23 final, 24 missing, 25 missing, 26 final, 27 unavailable, 28 restated, 29 suspect_zero, 30 provisional', 'a day is known as well as its least known partition');
-SELECT is((SELECT string_agg(DISTINCT state, ' ') FROM cdp_internal.stream_days(:shop, '2026-01-01', '2026-04-23')), 'final', 'a partition counts from its first day, and one that is gone until its last');
+UPDATE cdp_data.coverage SET state = 'provisional' WHERE part = 'c' AND day = '2026-01-20';
+UPDATE cdp_data.coverage SET state = 'missing' WHERE part = 'c' AND day = '2026-01-19';
+DELETE FROM cdp_data.coverage WHERE part = 'c' AND day = '2026-01-18';
+SELECT is((SELECT string_agg(DISTINCT state, ' ') FROM cdp_internal.stream_days(:shop, '2026-01-01', '2026-04-23')), 'final', 'a partition counts from its first day, and one that is gone makes none less known');
 DELETE FROM cdp_data.coverage WHERE part = 'b' AND day > '2026-04-25';
 SELECT is((SELECT string_agg(to_char(day, 'DD ') || state, ', ' ORDER BY day) FROM cdp_internal.stream_days(:shop, '2026-04-25', '2026-05-30')),
   '25 missing, 26 missing, 27 missing, 28 missing, 29 missing, 30 missing', 'one that is not gone is missing when nobody asks for it');
@@ -85,6 +88,11 @@ SELECT is((SELECT concat_ws(' ', opened, closed, told) FROM cdp_internal.watch_a
 -- Money below zero, gauges and ratios have errors of their own.
 SELECT is(ARRAY(SELECT o - 'absent' - 'season' - 'window' - 'threshold' FROM (VALUES (cdp_internal.series_options('sum', '{1,2}', NULL, NULL)), (cdp_internal.series_options('sum', '{-100,100,300}', NULL, NULL)), (cdp_internal.series_options('gauge', '{1000,2000,3000}', NULL, NULL)), (cdp_internal.series_options('ratio', '{0.5}', NULL, NULL))) AS v (o))::text,
   ARRAY(SELECT o - 'absent' - 'season' - 'window' - 'threshold' FROM (VALUES (cdp.anomaly_options()), (cdp.anomaly_options(transform => 'none', floor => 2)), (cdp.anomaly_options(transform => 'none', floor => 2)), (cdp.anomaly_options(transform => 'none', floor => 0.01))) AS v (o))::text, 'options of each kind');
+
+-- What is no figure of a day breaks nothing.
+SELECT pg_temp.put(1, 'big' || d, 'number', date '2026-01-01' + d, CASE WHEN d % 2 = 0 THEN 10::numeric ^ 400 ELSE 5 END) FROM generate_series(0, 119) d \g /dev/null
+SELECT is((SELECT string_agg(DISTINCT verdict, ' ' ORDER BY verdict) FROM cdp.channel_anomalies('shop', all_days => true) WHERE metric = 'number' AND value IS NULL), 'no_value', 'a number that is none has no value');
+SELECT lives_ok('SELECT * FROM cdp.channel_trends()', 'and no trend fails by it');
 
 -- Trends.
 DELETE FROM cdp_data.channel_metric;
