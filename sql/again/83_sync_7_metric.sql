@@ -31,6 +31,8 @@ DECLARE
   seen bigint;
   bad bigint;
 BEGIN
+  -- The row is there before anything is read: a replay that ends meanwhile waits for it, and sets it back.
+  INSERT INTO cdp_data.metric_progress (connection_id, stream_id, source_id, page_id, declared, mapped_at) VALUES (connection_id, stream_id, source, 0, words, clock_timestamp()) ON CONFLICT ON CONSTRAINT metric_progress_pkey DO NOTHING;
   SELECT x.* INTO p FROM cdp_data.metric_progress x WHERE x.connection_id = map_stream_metrics.connection_id AND x.stream_id = map_stream_metrics.stream_id FOR UPDATE;
   IF p.declared <> words THEN
     -- The manifest says something else: all is read again. What records said that are not kept any more stays.
@@ -39,7 +41,6 @@ BEGIN
     p.page_id := 0;
     p.problems := 0;
   END IF;
-  p.page_id := coalesce(p.page_id, 0);
   -- Whole pages: the last one of so many records, to its end.
   SELECT max(x.page_id) INTO to_page FROM (
     SELECT r.page_id FROM cdp_data.raw_record r WHERE r.connection_id = map_stream_metrics.connection_id AND r.stream_id = map_stream_metrics.stream_id AND r.page_id > p.page_id AND r.page_id > 0 ORDER BY r.page_id LIMIT most) x;
@@ -68,8 +69,7 @@ BEGIN
   IF p.declared = words AND to_page IS NULL THEN
     RETURN 0;
   END IF;
-  INSERT INTO cdp_data.metric_progress AS x (connection_id, stream_id, source_id, page_id, declared, problems, mapped_at) VALUES (connection_id, stream_id, source, coalesce(to_page, p.page_id), words, coalesce(p.problems, 0) + bad, clock_timestamp())
-  ON CONFLICT ON CONSTRAINT metric_progress_pkey DO UPDATE SET page_id = excluded.page_id, declared = excluded.declared, problems = excluded.problems, mapped_at = excluded.mapped_at;
+  UPDATE cdp_data.metric_progress x SET page_id = coalesce(to_page, p.page_id), declared = words, problems = p.problems + bad, mapped_at = clock_timestamp() WHERE x.connection_id = map_stream_metrics.connection_id AND x.stream_id = map_stream_metrics.stream_id;
   RETURN CASE WHEN to_page IS NULL THEN 0 ELSE greatest(seen, 1) END;
 END
 $$;
