@@ -13,15 +13,14 @@ CREATE OR REPLACE FUNCTION cdp_internal.zero_paths(stream jsonb) RETURNS text[]
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE WHEN (stream #>> '{not_ready,all_zero}')::boolean THEN
   (SELECT CASE WHEN bool_or(p.path ~ '[*$]') THEN NULL ELSE array_agg(p.path ORDER BY p.path) END
-   FROM (SELECT replace(replace(coalesce(CASE jsonb_typeof(m.value) WHEN 'object' THEN m.value ->> 'path' END, m.key), '[', '.'), ']', '') AS path FROM jsonb_each(stream -> 'metrics') m) p) END;
+   FROM (SELECT coalesce(CASE jsonb_typeof(m.value) WHEN 'object' THEN m.value ->> 'path' END, m.key) AS path FROM jsonb_each(stream -> 'metrics') m) p) END;
 COMMENT ON FUNCTION cdp_internal.zero_paths(jsonb) IS
-'Where the metrics of a stream (its part of the manifest) stand in a record, steps with dots between, for cdp_internal.record_is_zero(). NULL: its zeros mean zero (no not_ready.all_zero), or a metric has no single place.';
+'Paths of the metrics of a stream (its part of the manifest) in a record, for cdp_internal.record_is_zero(). NULL: its zeros mean zero (no not_ready.all_zero), or a metric has no single place.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.record_is_zero(payload jsonb, paths text[]) RETURNS boolean
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN paths IS NOT NULL AND NOT EXISTS (SELECT FROM unnest(paths) AS p (path) WHERE coalesce(payload #>> string_to_array(p.path, '.'), '') !~ '^([0.]*|-)$');
+LANGUAGE c IMMUTABLE STRICT PARALLEL SAFE AS 'MODULE_PATHNAME', 'cdp_record_is_zero';
 COMMENT ON FUNCTION cdp_internal.record_is_zero(jsonb, text[]) IS
-'Whether each of these values of a record is missing, null, 0 or a dash. False without paths.';
+'Whether the values of a record at these paths of a manifest are each missing, null, 0 or a dash. NULL without paths. Error 22023: no path.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.stream_number(connection_id integer, stream text) RETURNS smallint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -53,7 +52,7 @@ COMMENT ON FUNCTION cdp_internal.cursor_chain(integer, smallint, jsonb) IS
 CREATE OR REPLACE FUNCTION cdp_internal.land_records(p record, manifest jsonb, stream text, doc jsonb, state jsonb, gone integer[], late boolean, late_days datemultirange,
   OUT records integer, OUT inserted integer, OUT changed integer, OUT unchanged integer, OUT held integer, OUT refused integer, OUT suppressed integer, OUT late_ones integer, OUT strays integer,
   OUT days jsonb, OUT keys bigint[], OUT names jsonb)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET work_mem = '64MB' SET jit = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -78,7 +77,7 @@ BEGIN
   END IF;
   DELETE FROM cdp_data.raw_refused f WHERE f.page_id = p.page_id;
   WITH page AS MATERIALIZED (
-    SELECT c.n, c.record_key, c.ref_date, c.payload, c.problem, cdp_internal.record_is_zero(c.payload, paths) AS is_zero, gone <> '{}' AND c.n = ANY (gone) AS is_gone,
+    SELECT c.n, c.record_key, c.ref_date, c.payload, c.problem, coalesce(cdp_internal.record_is_zero(c.payload, paths), false) AS is_zero, gone <> '{}' AND c.n = ANY (gone) AS is_gone,
       CASE WHEN types IS NOT NULL THEN (SELECT jsonb_object_agg(t.type, c.payload #> string_to_array(t.path, '.')) FROM unnest(types, fields) AS t (type, path)) END AS names
     FROM cdp_internal.connector_page(manifest, stream, doc, state) c
   ), good AS (
@@ -101,25 +100,25 @@ BEGIN
         WHEN m.is_zero AND NOT m.old_is_zero AND NOT coalesce(m.old_zero + interval '1 hour' <= p.fetched_at AND m.is_ready, false) THEN 'held'
         ELSE 'changed' END AS fate
     FROM met m
-  ), told AS (
-    SELECT j.*, CASE WHEN NOT personal THEN words WHEN j.fate IN ('new', 'changed', 'back') OR j.old_tokens IS NULL OR j.old_part <> p.part
-      THEN cdp_internal.content_tokens(jsonb_build_array(j.payload, j.record_key, part, j.names)) ELSE j.old_tokens END AS tokens
-    FROM judged j WHERE j.fate <> 'late'
   ), history AS (
     INSERT INTO cdp_data.raw_record_history (connection_id, stream_id, record_key, revision, source_id, ref_date, from_at, to_at, page_id, gone_at, payload, tokens)
     SELECT p.connection_id, p.stream_id, j.record_key, j.revision, p.source_id, j.old_date, j.old_at, p.fetched_at, p.page_id, j.old_gone, j.old_payload, j.old_tokens FROM judged j WHERE j.fate IN ('changed', 'back')
   ), put AS (
-    INSERT INTO cdp_data.raw_record AS r (connection_id, stream_id, record_key, source_id, part, ref_date, page_id, first_seen_at, changed_at, is_zero, payload, tokens)
-    SELECT p.connection_id, p.stream_id, j.record_key, p.source_id, p.part, j.ref_date, p.page_id, p.fetched_at, p.fetched_at, j.is_zero, j.payload, j.tokens
-    FROM told j WHERE j.fate IN ('new', 'changed', 'back') ORDER BY j.record_key
-    ON CONFLICT (connection_id, stream_id, record_key) DO UPDATE
-    SET part = excluded.part, ref_date = excluded.ref_date, page_id = excluded.page_id, changed_at = excluded.changed_at, is_zero = excluded.is_zero, zero_at = NULL, gone_at = NULL,
-      payload = excluded.payload, tokens = excluded.tokens, revision = r.revision + 1
+    -- Nobody else writes records of this stream: its row is locked.
+    INSERT INTO cdp_data.raw_record (connection_id, stream_id, record_key, source_id, part, ref_date, page_id, first_seen_at, changed_at, is_zero, payload, tokens)
+    SELECT p.connection_id, p.stream_id, j.record_key, p.source_id, p.part, j.ref_date, p.page_id, p.fetched_at, p.fetched_at, j.is_zero, j.payload,
+      CASE WHEN personal THEN cdp_internal.content_tokens(jsonb_build_array(j.payload, j.record_key, part, j.names)) ELSE words END
+    FROM judged j WHERE j.is_new
+  ), moved AS (
+    UPDATE cdp_data.raw_record r SET part = p.part, ref_date = j.ref_date, page_id = p.page_id, changed_at = p.fetched_at, is_zero = j.is_zero, zero_at = NULL, gone_at = NULL, payload = j.payload, revision = r.revision + 1,
+      tokens = CASE WHEN personal THEN cdp_internal.content_tokens(jsonb_build_array(j.payload, j.record_key, part, j.names)) ELSE words END
+    FROM judged j WHERE r.ctid = j.old_ctid AND j.fate IN ('changed', 'back')
   ), kept AS (
     -- A zero is remembered until it is told again; a value ends the doubt. A stream that may name people since its manifest was mended gets its words, and who asks for a record owns it.
     UPDATE cdp_data.raw_record r SET zero_at = CASE WHEN j.fate = 'held' THEN coalesce(r.zero_at, CASE WHEN j.is_ready THEN p.fetched_at END) WHEN j.is_late THEN r.zero_at END,
-      part = CASE WHEN j.is_late THEN r.part ELSE p.part END, tokens = j.tokens
-    FROM told j
+      part = CASE WHEN j.is_late THEN r.part ELSE p.part END,
+      tokens = CASE WHEN NOT personal THEN words WHEN j.old_tokens IS NULL OR j.old_part <> p.part THEN cdp_internal.content_tokens(jsonb_build_array(r.payload, j.record_key, part, j.names)) ELSE j.old_tokens END
+    FROM judged j
     WHERE r.ctid = j.old_ctid
       AND (j.fate = 'held' AND j.old_zero IS NULL AND j.is_ready OR j.fate = 'same' AND (j.old_zero IS NOT NULL AND NOT j.is_late OR j.old_part <> p.part AND NOT j.is_late OR personal AND j.old_tokens IS NULL))
   ), found AS (
@@ -145,12 +144,12 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.land_records(record, jsonb, text, jsonb, jsonb, integer[], boolean, datemultirange) IS
-'Writes the records of a page whose document is doc: new ones, changed ones with their earlier value to the history, bad ones to cdp_data.raw_refused; not those that gone numbers. late, or on these days: only what is not known yet is written, or what came from this page. days: of the window, as cdp_data.raw_page.days; keys: hashes of their keys; strays: those of days outside of the window. Needs the rights of the tables'' owner and cdp_internal.stream_number().';
+'Writes the records of a page whose document is doc: new ones, changed ones with their earlier value to the history, bad ones to cdp_data.raw_refused; not those that gone numbers. late, or on these days: only what is not known yet is written, or what came from this page. days: of the window, as cdp_data.raw_page.days; keys: hashes of their keys; strays: those of days outside of the window. Memory: the records of a page some times over, above 64 MB on disk. Needs the rights of the tables'' owner and cdp_internal.stream_number().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.land_page(connection_id integer, stream text, body bytea, part jsonb, window_from date, window_to date, cursor jsonb, status integer, headers jsonb, fetched_at timestamptz)
 RETURNS TABLE (page_id bigint, verb text, code text, records_read integer, inserted integer, changed integer, unchanged integer, held integer, refused integer, suppressed integer,
   next jsonb, done boolean, until_at timestamptz, problem text, late integer)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_variable
 DECLARE
@@ -207,7 +206,16 @@ BEGIN
     p.pull_id := p.page_id;
     p.nth := 1;
   END IF;
-  RETURN QUERY SELECT l.* FROM cdp_internal.land_body(p, c.manifest, stream, c.config, headers, false) l;
+  IF current_setting('transaction_isolation') = 'read committed' THEN
+    RETURN QUERY SELECT l.* FROM cdp_internal.land_body(p, c.manifest, stream, c.config, headers, false) l;
+  ELSE
+    BEGIN
+      RETURN QUERY SELECT l.* FROM cdp_internal.land_body(p, c.manifest, stream, c.config, headers, false) l;
+    EXCEPTION WHEN unique_violation THEN
+      -- Its error would show the key of a record.
+      RAISE EXCEPTION 'pages of stream "%" landed since the snapshot of this transaction was taken', stream USING ERRCODE = 'serialization_failure', HINT = 'Land it again.';
+    END;
+  END IF;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.land_page(integer, text, bytea, jsonb, date, date, jsonb, integer, jsonb, timestamptz) IS
@@ -276,7 +284,7 @@ COMMENT ON FUNCTION cdp_internal.newer_days(record) IS
 CREATE OR REPLACE FUNCTION cdp_internal.land_body(p record, manifest jsonb, stream text, config jsonb, headers jsonb, again boolean)
 RETURNS TABLE (page_id bigint, verb text, code text, records_read integer, inserted integer, changed integer, unchanged integer, held integer, refused integer, suppressed integer,
   next jsonb, done boolean, until_at timestamptz, problem text, late integer)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 #variable_conflict use_variable
 DECLARE

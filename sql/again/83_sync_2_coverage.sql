@@ -47,7 +47,7 @@ COMMENT ON FUNCTION cdp_internal.pull_days(bigint) IS
 'What the pages of a pull say about days: as cdp_data.raw_page.days, added up.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.cover_days(p record, manifest jsonb, stream text, pull record, days date[], again boolean) RETURNS void
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off
 AS $$
 DECLARE
   spec jsonb := manifest -> 'streams' -> stream;
@@ -119,7 +119,7 @@ COMMENT ON FUNCTION cdp_internal.cover_days(record, jsonb, text, record, date[],
 'Writes what a pull (cdp_internal.pull_facts()) says about days to cdp_data.coverage, and what that changed to coverage_history; a pull that is not whole only why they are missing. A day is final final_after_days (else lookback_days) after it is ready. Nothing, where there was something or the median of the weekday is above zero (cdp_internal.usual_count()), is suspect until another pull at least an hour later, and past the time at which the day is ready, says so as well. A pull with refused records makes no day final and takes nothing back. again: its page p landed before, so that it is no other pull and no restatement. Needs the rights of the tables'' owner.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.cover_page(p record, manifest jsonb, stream text, is_late boolean, late_days datemultirange) RETURNS void
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan
 AS $$
 DECLARE
   days date[];
@@ -210,11 +210,13 @@ COMMENT ON FUNCTION cdp_internal.write_gone(record, text[]) IS
 'Marks these records of the stream of a page as gone by that page, their value goes to the history. Returns how many. Needs the rights of the tables'' owner.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.mark_gone(p record, spec jsonb) RETURNS bigint
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_nestloop = off
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off SET enable_nestloop = off
 AS $$
 DECLARE
   days date[];
   told bigint;
+  first_page bigint;
+  last_page bigint;
   lost text[];
   again timestamptz;
 BEGIN
@@ -231,9 +233,16 @@ BEGIN
   ELSE
     SELECT t.zero_at INTO again FROM cdp_data.stream_part t WHERE t.connection_id = p.connection_id AND t.stream_id = p.stream_id AND t.part = p.part;
   END IF;
+  -- Where the pages of the pull stand together, whoever is known by them is told; of a first pull there is nobody else.
+  SELECT coalesce(sum(cardinality(x.keys)), 0), min(x.page_id), CASE WHEN count(DISTINCT x.nth) = (SELECT count(*) FROM cdp_data.raw_page y WHERE y.page_id BETWEEN min(x.page_id) AND max(x.page_id)) THEN max(x.page_id) ELSE 0 END
+  INTO told, first_page, last_page FROM cdp_data.raw_page x WHERE x.pull_id = p.pull_id AND x.verb = 'ok';
+  IF told > 0 AND again IS NULL AND NOT EXISTS (SELECT FROM cdp_data.raw_record r
+    WHERE r.connection_id = p.connection_id AND r.stream_id = p.stream_id AND r.part = p.part AND r.gone_at IS NULL AND (days IS NULL OR r.ref_date = ANY (days)) AND r.page_id NOT BETWEEN first_page AND last_page) THEN
+    RETURN 0;
+  END IF;
   WITH told AS MATERIALIZED (
     SELECT DISTINCT k FROM (SELECT DISTINCT ON (x.nth) x.keys FROM cdp_data.raw_page x WHERE x.pull_id = p.pull_id AND x.verb = 'ok' ORDER BY x.nth, x.fetched_at DESC, x.page_id DESC) t, unnest(t.keys) k)
-  SELECT (SELECT count(*) FROM told), array_agg(r.record_key ORDER BY r.record_key) INTO told, lost
+  SELECT array_agg(r.record_key ORDER BY r.record_key) INTO lost
   FROM cdp_data.raw_record r
   WHERE r.connection_id = p.connection_id AND r.stream_id = p.stream_id AND r.part = p.part AND r.gone_at IS NULL AND r.changed_at <= p.fetched_at AND (days IS NULL OR r.ref_date = ANY (days))
     AND NOT EXISTS (SELECT FROM told t WHERE t.k = hashtextextended(r.record_key, 0));

@@ -5,10 +5,13 @@
  * A cursor that does not move while the page says that there is more would be
  * asked for ever: that is a problem, not a state.
  */
+#include "base/crypto.h"
 #include "connector/manifest/record.h"
 
+#include "common/sha2.h"
 #include "funcapi.h"
 #include "segment/rule/rule.h"
+#include "utils/builtins.h"
 #include "utils/fmgrprotos.h"
 
 CDP_FUNCTION(cdp_connector_next);
@@ -288,16 +291,24 @@ next_link(const NextPage *p)
 static void
 check_moves(NextPage *p)
 {
-	StringInfoData all;
 	const char *before = cdp_manifest_text(p->m->state, "page_digest", NULL);
+	CdpPiece   *piece = palloc(sizeof(CdpPiece) * Max(p->all.n, 1));
+	uint8		sum[PG_SHA256_DIGEST_LENGTH];
+	char	   *hex = palloc0(2 * PG_SHA256_DIGEST_LENGTH + 1);
 
-	initStringInfo(&all);
+	/* What is equal has equal bytes, also inside of the page. */
 	for (int i = 0; i < p->all.n; i++)
 	{
-		appendStringInfoString(&all, cdp_record_key(p->c, NULL, &p->all.value[i]));
-		appendStringInfoChar(&all, ' ');
+		const JsonbValue *v = &p->all.value[i];
+		const char *text = v->type == jbvBinary ? NULL : cdp_manifest_scalar_text(v);
+
+		piece[i].bytes = v->type == jbvBinary ? (const char *) v->val.binary.data : text == NULL ? "" : text;
+		/* The end of a text tells it from the next one. */
+		piece[i].len = v->type == jbvBinary ? v->val.binary.len : strlen(piece[i].bytes) + 1;
 	}
-	p->digest = cdp_record_digest(all.data);
+	cdp_sha256(piece, p->all.n, sum);
+	hex_encode((const char *) sum, sizeof(sum), hex);
+	p->digest = psprintf("sha256:%s", hex);
 	p->pages = cdp_manifest_whole(p->m->state, "pages", 0) + 1;
 	if (p->pages > MOST_PAGES)
 		p->problem = psprintf("a pull has more than %d pages", MOST_PAGES);

@@ -14,6 +14,7 @@
 
 CDP_FUNCTION(cdp_connector_page);
 CDP_FUNCTION(cdp_connector_zeros);
+CDP_FUNCTION(cdp_record_is_zero);
 
 /* A record in which the texts that hold JSON are that JSON; a text that holds none stays as it is. */
 static Jsonb *
@@ -107,6 +108,25 @@ nothing(const JsonbValue *v)
 	const char *text = v->type == jbvBinary ? "x" : cdp_manifest_scalar_text(v);
 
 	return text == NULL || *text == '\0' || strcmp(text, "-") == 0 || strspn(text, "0.") == strlen(text);
+}
+
+/* Whether the values of a record at these paths are all nothing, as cdp_internal.record_is_zero tells. */
+Datum
+cdp_record_is_zero(PG_FUNCTION_ARGS)
+{
+	Jsonb	   *payload = PG_GETARG_JSONB_P(0);
+	JsonbValue	record,
+				v;
+	Datum	   *path;
+	bool	   *isnull;
+	int			n;
+
+	deconstruct_array(PG_GETARG_ARRAYTYPE_P(1), TEXTOID, -1, false, TYPALIGN_INT, &path, &isnull, &n);
+	cdp_manifest_root_value(payload, &record);
+	for (int i = 0; i < n; i++)
+		if (!isnull[i] && cdp_manifest_path_first(cdp_manifest_path(TextDatumGetCString(path[i]), true), &record, &v) && !nothing(&v))
+			PG_RETURN_BOOL(false);
+	PG_RETURN_BOOL(true);
 }
 
 /* A day of a page, and whether one of its metrics is something. */
