@@ -32,7 +32,7 @@ BEGIN
     COMMIT;
   END LOOP;
 END $$;
--- The same keyed table, empty: of the rows of cdp_data.raw_record, with its key alone, and with all its indexes.
+-- The peer's tables: the columns of cdp_data.raw_record with all its indexes, and with its key alone.
 CREATE PROCEDURE empty() LANGUAGE plpgsql AS $$
 BEGIN
   TRUNCATE cdp_data.raw_page, cdp_data.raw_record, cdp_data.raw_record_history, cdp_data.raw_refused, cdp_data.coverage, cdp_data.coverage_history, cdp_data.stream, cdp_data.stream_part;
@@ -46,6 +46,29 @@ BEGIN
     SELECT 1, 1, jsonb_build_array(e -> ''day'', e -> ''post'')::text, 1, '''', (e ->> ''day'')::date, t.n, timestamptz ''2026-07-01'', timestamptz ''2026-07-01'', e
     FROM told t, jsonb_array_elements(convert_from(t.body, ''UTF8'')::jsonb -> ''posts'') e', name);
 END $$;
-SELECT :runs AS last \gset
-\set run 0
+-- One run of all sides, from empty tables: seconds of CPU of this session.
+CREATE PROCEDURE run() LANGUAGE plpgsql AS $$
+DECLARE
+  at bigint;
+  side text;
+BEGIN
+  CALL empty();
+  COMMIT;
+  at := bench_cpu();
+  CALL land('days');
+  RAISE INFO 'land %', (bench_cpu() - at) / 1e9;
+  FOREACH side IN ARRAY '{indexed,keyed}'::text[] LOOP
+    at := bench_cpu();
+    PERFORM fill(side);
+    COMMIT;
+    RAISE INFO '% %', side, (bench_cpu() - at) / 1e9;
+  END LOOP;
+END $$;
+CREATE FUNCTION sum_of(name regclass) RETURNS text LANGUAGE plpgsql AS $$
+DECLARE
+  x text;
+BEGIN
+  EXECUTE format('SELECT count(*) || '' '' || sum(hashtextextended(concat_ws(''|'', record_key, ref_date, payload), 0)::numeric) FROM %s', name) INTO x;
+  RETURN x;
+END $$;
 \o
