@@ -6,17 +6,19 @@ RETURN ((day + 1 + coalesce((stream #>> '{window,delay_days}')::integer, 0)) + c
 COMMENT ON FUNCTION cdp_internal.day_ready(date, jsonb, text) IS
 'From when on a vendor has the figures of a day: delay_days after it is over, at ready_at, in the zone of the manifest; stream is its part of the manifest.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.usual_count(connection_id integer, stream_id smallint, part text, day date) RETURNS double precision
+CREATE OR REPLACE FUNCTION cdp_internal.usual_count(connection_id integer, stream_id smallint, part text, day date, own jsonb DEFAULT '{}') RETURNS double precision
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $$
 BEGIN
-  RETURN (SELECT CASE WHEN count(*) >= 2 THEN percentile_cont(0.5) WITHIN GROUP (ORDER BY c.nonzero) END
-    FROM generate_series(1, 8) w JOIN cdp_data.coverage c ON c.connection_id = usual_count.connection_id AND c.stream_id = usual_count.stream_id AND c.part = usual_count.part AND c.day = usual_count.day - 7 * w
-    WHERE c.state = 'final');
+  RETURN (SELECT CASE WHEN count(*) >= 2 THEN percentile_cont(0.5) WITHIN GROUP (ORDER BY v.nonzero) END FROM (
+    SELECT c.nonzero FROM generate_series(1, 8) w JOIN cdp_data.coverage c ON c.connection_id = usual_count.connection_id AND c.stream_id = usual_count.stream_id AND c.part = usual_count.part AND c.day = usual_count.day - 7 * w
+    WHERE c.state = 'final' AND NOT own ? to_char(c.day, 'YYYY-MM-DD')
+    UNION ALL
+    SELECT (own ->> to_char(usual_count.day + 7 * w, 'YYYY-MM-DD'))::bigint FROM generate_series(-8, 8) w WHERE w <> 0 AND own ? to_char(usual_count.day + 7 * w, 'YYYY-MM-DD')) v);
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.usual_count(integer, smallint, text, date) IS
-'Median of the records that are not all zero on the same weekday of the eight weeks before a day, of final days. NULL: there are fewer than two.';
+COMMENT ON FUNCTION cdp_internal.usual_count(integer, smallint, text, date, jsonb) IS
+'Median of the records that are not all zero on the same weekday: of final days of the eight weeks before a day, and of what the pull that tells the day tells of the eight weeks before and after it (day to number). NULL: there are fewer than two.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.pull_facts(first_page bigint, OUT pull_id bigint, OUT is_whole boolean, OUT pulled_at timestamptz, OUT page_id bigint, OUT refused bigint)
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
@@ -59,6 +61,9 @@ DECLARE
   bad bigint := CASE WHEN counts THEN pull.refused ELSE 0 END;
   -- A window of several days whose records tell no day.
   together integer := CASE WHEN NOT spec ? 'ref_date' THEN nullif(p.window_to - p.window_from, 0) + 1 END;
+  -- What a long window tells of the same weekday; a first pull of history has nothing else to be judged by.
+  own jsonb := CASE WHEN counts AND together IS NULL AND p.window_to - p.window_from >= 7 THEN
+    (SELECT jsonb_object_agg(to_char(d.day, 'YYYY-MM-DD'), coalesce(s.nonzero, 0)) FROM unnest(days) AS d (day) LEFT JOIN cdp_internal.pull_days(pull.pull_id) s ON s.day = to_char(d.day, 'YYYY-MM-DD')) ELSE '{}' END;
   reason text := CASE WHEN p.verb NOT IN ('ok', 'ignore') THEN concat_ws(' ', p.verb, p.code) WHEN p.broken THEN p.problem WHEN p.unread THEN 'the body could not be read' ELSE 'a page before it is missing' END;
 BEGIN
   WITH sums AS MATERIALIZED (
@@ -67,7 +72,7 @@ BEGIN
     SELECT d.day, coalesce(s.n, 0) AS n, coalesce(s.nonzero, 0) AS nonzero, coalesce(s.moved, 0) AS moved, o.state AS old_state, o.records AS old_n, o.nonzero AS old_nonzero, o.zero_at AS old_zero, o.final_at AS old_final,
       o.restated_at AS old_restated, o.reason AS old_reason, o.first_pulled_at AS old_first, o.pull_id AS old_pull, o.pulled_at AS old_pulled, o.told AS old_told, o.told_nonzero AS old_told_nonzero, o.refused AS old_refused,
       at >= (d.day + 1)::timestamp AT TIME ZONE zone AS is_over, at >= cdp_internal.day_ready(d.day, spec, zone) AS is_ready, at >= cdp_internal.day_ready(d.day + stays, spec, zone) AS is_final,
-      CASE WHEN counts AND bad = 0 AND coalesce(s.nonzero, 0) = 0 THEN cdp_internal.usual_count(p.connection_id, p.stream_id, p.part, d.day) END AS usual
+      CASE WHEN counts AND bad = 0 AND coalesce(s.nonzero, 0) = 0 THEN cdp_internal.usual_count(p.connection_id, p.stream_id, p.part, d.day, own) END AS usual
     FROM unnest(days) AS d (day) LEFT JOIN sums s ON s.day = '*' OR s.day = to_char(d.day, 'YYYY-MM-DD')
       LEFT JOIN cdp_data.coverage o ON o.connection_id = p.connection_id AND o.stream_id = p.stream_id AND o.part = p.part AND o.day = d.day
     -- What the pull said before is told no better by saying it again.
@@ -116,7 +121,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.cover_days(record, jsonb, text, record, date[], boolean) IS
-'Writes what a pull (cdp_internal.pull_facts()) says about days to cdp_data.coverage, and what that changed to coverage_history; a pull that is not whole only why they are missing. A day is final final_after_days (else lookback_days) after it is ready. Nothing, where there was something or the median of the weekday is above zero (cdp_internal.usual_count()), is suspect until another pull at least an hour later, and past the time at which the day is ready, says so as well. A pull with refused records makes no day final and takes nothing back. again: its page p landed before, so that it is no other pull and no restatement. Needs the rights of the tables'' owner.';
+'Writes what a pull (cdp_internal.pull_facts()) says about days to cdp_data.coverage, and what that changed to coverage_history; a pull that is not whole only why they are missing. A day is final final_after_days (else lookback_days) after it is ready. Nothing, where there was something or the median of the weekday is above zero (cdp_internal.usual_count(): final days of before, and those of the pull itself), is suspect until another pull at least an hour later, and past the time at which the day is ready, says so as well. A pull with refused records makes no day final and takes nothing back. again: its page p landed before, so that it is no other pull and no restatement. Needs the rights of the tables'' owner.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.cover_page(p record, manifest jsonb, stream text, is_late boolean, late_days datemultirange) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan

@@ -127,6 +127,7 @@ SELECT b FROM (VALUES
   ('an absurd status', $$'oa', 'users', '', status => 42$$, '22023'),
   ('the future', $$'oa', 'users', '', fetched_at => now() + interval '2 days'$$, '22023'),
   ('an infinite time', $$'oa', 'users', '', fetched_at => '-infinity'$$, '22023'),
+  ('a list too long', $$'chat', 'contacts', '', jsonb_build_array(repeat('x', 2000))$$, '54000'),
   ('too much', $$'oa', 'users', convert_to(repeat('x', 33554433), 'UTF8')$$, '54000')) AS v (why, call, state) CROSS JOIN LATERAL pg_temp.bad(v.why, v.call, v.state) b;
 SELECT throws_ok($$SELECT cdp.replay_page(0)$$, '22023', 'there is no page 0', 'a page that is not there');
 SELECT lives_ok($$SELECT cdp.ingest_page('oa', 'users', ''::bytea, status => 204, fetched_at => '2026-03-05')$$, 'an empty body is a body');

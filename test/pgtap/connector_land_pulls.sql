@@ -53,6 +53,11 @@ SELECT is(pg_temp.sales('a bad1', '2026-03-08 09:00', '2026-03-02') || '; ' || p
 SELECT is((SELECT count(*) FROM cdp_data.raw_record WHERE gone_at IS NOT NULL), 0::bigint, 'nothing is gone for it');
 SELECT is(pg_temp.sales('bad1 bad2', '2026-03-09 09:00', '2026-03-07') || '; ' || pg_temp.now($$SELECT concat_ws(' ', state, records, zero_at, reason) FROM cdp_data.coverage WHERE day = '2026-03-07'$$), 'ok 0/0/0/2 t; provisional 0 2 records refused', 'nothing but refused ones is no zero');
 
+-- The first pull of a long window: its last days, which the vendor has not counted, are doubted by the others.
+SELECT is(pg_temp.land('chat', 'behavior', (SELECT jsonb_build_object('behavior_data', jsonb_agg(jsonb_build_object('stat_time', extract(epoch FROM (date '2026-01-01' + i)::timestamp AT TIME ZONE 'Asia/Shanghai')::bigint,
+  'chat_cnt', CASE WHEN i < 28 AND (i + 4) % 7 < 5 THEN 3 ELSE 0 END))) FROM generate_series(0, 29) i), '2026-02-20 09:00', '2026-01-01', '2026-01-30', part => '"s9"'), 'ok 30/0/0/0 t', 'thirty days at once');
+SELECT is((SELECT string_agg(state || ' ' || n, ', ' ORDER BY state) FROM (SELECT state, string_agg(to_char(day, 'DD'), ' ' ORDER BY day) AS n FROM cdp_data.coverage WHERE part = 's9' AND nonzero = 0 GROUP BY state) x), 'final 02 03 09 10 16 17 23 24 30, suspect_zero 29', 'days that are nothing each week are believed, others are not');
+
 -- A replay says about days what the newest whole pull says.
 SELECT is(pg_temp.users('2026-03-02', 5, '2026-03-04 09:00') || '; ' || pg_temp.users('2026-03-02', 9, '2026-03-07 09:00') || '; ' || pg_temp.days('user_summary'), 'ok 1/0/0/0 t; ok 0/1/0/0 t; 02 final 1', 'an early pull, and a later one');
 CREATE TEMP TABLE was AS SELECT * FROM cdp_data.coverage;
