@@ -150,6 +150,7 @@ cdp_blank(char *body, Size len, const char *const *secrets, int n)
 {
 	char	   *p = body;
 	char	   *end = body + len;
+	char	   *look_up = body;
 	bool		may_begin[256] = {false};
 	int64		found = 0;
 
@@ -163,8 +164,11 @@ cdp_blank(char *body, Size len, const char *const *secrets, int n)
 		int			escape,
 					in = 0;
 
-		if (((p - body) & 0xFFFFF) == 0)
+		if (p >= look_up)
+		{
 			CHECK_FOR_INTERRUPTS();
+			look_up = p + 65536;
+		}
 		if (!may_begin[(unsigned char) *p])
 		{
 			p++;
