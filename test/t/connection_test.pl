@@ -191,6 +191,18 @@ $sql->(q{SELECT cdp.start_shadow('staff')});
 $mock->rule(path => $staff, code => 40001, times => 0);
 is((tested('staff'))[0], 'shadow', 'one that runs stays where it is');
 is($sql->(q{SELECT problem FROM cdp.connection_gate('staff') LIMIT 1}), 'check failed', 'but its gate is closed');
+
+# The way of an account: made, tested, pulled in shadow, live, by nothing but what people call.
+$mock->forget;
+$sql->($mock->connect_sql('way', draft => 1, connector => 'one_way', streams => [ 'follow_users', 'contacts' ]));
+like(($node->psql('postgres', "SELECT cdp.start_shadow('way')"))[2], qr/may not go from draft to shadow|can not go from draft to shadow/, 'no way past the test');
+is((tested('way'))[0], 'tested', 'made and tested');
+is($sql->(q{SELECT cdp.start_shadow('way')}), 'shadow', 'pulled in shadow');
+like(($node->psql('postgres', "SELECT cdp.go_live('way')"))[2], qr/no shadow run/, 'no way past the shadow run');
+$sql->(q{CALL cdp.sync('way')});
+is($sql->(q{SELECT s.name || ' ' || count(*) FROM cdp_data.raw_record r JOIN cdp_data.stream s USING (connection_id, stream_id) JOIN cdp_data.connection c USING (connection_id) WHERE c.name = 'way' GROUP BY s.name ORDER BY s.name}),
+	'contacts ' . 3 * $mock->{set}{contacts} . "\nfollow_users 3", 'all records are here');
+is($sql->(q{SELECT cdp.go_live('way')}), 'live', 'and live') or diag $sql->(q{SELECT * FROM cdp.connection_gate('way')});
 $mock->stop;
 $plain->stop;
 $node->stop;
