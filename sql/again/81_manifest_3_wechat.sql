@@ -10,6 +10,7 @@ RETURN $manifest${
     "request": {"method": "POST", "path": "/cgi-bin/stable_token",
       "body": {"grant_type": "client_credential", "appid": "$config.appid", "secret": "$secret.appsecret", "force_refresh": false}},
     "token": "$.access_token", "ttl": "$.expires_in", "slack_s": 240, "key": ["appid", "appsecret"], "inject": {"query": "access_token"}},
+  "quota_check": {"method": "POST", "path": "/cgi-bin/openapi/quota/get", "send": "body.cgi_path", "left": "$.quota.remain", "of": "$.quota.daily_limit"},
   "ok": {"path": "$.errcode", "equals": [0, null]}
 }$manifest$::jsonb || jsonb_build_object('errors', jsonb_build_array(
     '{"code": -1, "do": "retry", "max": 3, "wait_s": 1, "note": "busy"}'::jsonb,

@@ -221,6 +221,56 @@ $$;
 COMMENT ON FUNCTION cdp_internal.test_answer(bigint, jsonb, jsonb, text, boolean, jsonb, integer, jsonb, bytea, text, text, text, text, numeric, jsonb) IS
 'Records what an answer to the call of a stream in a test means: permission:stream (fail only where the connection is not tested without it, is_probe), quota (used up, or what headers tell of it), and cdp_internal.test_sample(). verb, code and note: those of cdp_internal.call_verdict(), or verb an outcome of the transport with what it says in trouble. Returns samples with the records of this one. Needs the rights of the tables'' owner.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.quota_manifest(manifest jsonb, stream text, records text) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  q jsonb := manifest -> 'quota_check';
+  place text[] := string_to_array(q ->> 'send', '.');
+  spec jsonb := q - '{send,left,of}'::text[] || jsonb_build_object('records', records);
+BEGIN
+  IF q IS NULL THEN
+    RETURN NULL;
+  ELSIF place IS NOT NULL THEN
+    -- A path has dollar signs of its own where it is a template.
+    spec := jsonb_set(jsonb_build_object(place[1], '{}'::jsonb) || spec, place, to_jsonb(replace(manifest #>> ARRAY['streams', stream, 'path'], '$', repeat('$', 2))));
+  END IF;
+  RETURN (manifest - '{callback,quota_check}'::text[]) || jsonb_build_object('streams', jsonb_build_object('quota_check', spec));
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.quota_manifest(jsonb, text, text) IS
+'A manifest whose only stream, quota_check, is the call that tells how many are left for a stream, with its answer read at the path records. NULL where the manifest has no such call, or for NULL.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.test_quota_request(manifest jsonb, config jsonb, stream text) RETURNS jsonb
+LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN cdp_internal.call_request(cdp_internal.quota_manifest(manifest, stream, manifest #>> '{quota_check,left}'), config, 'quota_check', '{}');
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.test_quota_request(jsonb, jsonb, text) IS
+'The request that tells how many calls are left for a stream; NULL where the manifest has none. Errors: as cdp_internal.connector_request().';
+
+CREATE OR REPLACE FUNCTION cdp_internal.test_quota(test_id bigint, manifest jsonb, stream text, verb text, code text, note text, body bytea) RETURNS void
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
+AS $$
+DECLARE
+  doc jsonb := (SELECT d.doc FROM cdp_internal.decode_body(body) d);
+  left_over numeric;
+  most numeric;
+BEGIN
+  IF verb = 'ok' THEN
+    left_over := (SELECT substring(p.payload #>> '{}' FROM '^[0-9]{1,15}$')::numeric FROM cdp_internal.connector_page(cdp_internal.quota_manifest(manifest, stream, manifest #>> '{quota_check,left}'), 'quota_check', doc, '{}') p LIMIT 1);
+    most := (SELECT substring(p.payload #>> '{}' FROM '^[0-9]{1,15}$')::numeric FROM cdp_internal.connector_page(cdp_internal.quota_manifest(manifest, stream, manifest #>> '{quota_check,of}'), 'quota_check', doc, '{}') p LIMIT 1);
+  END IF;
+  PERFORM cdp_internal.record_connection_check(test_id, 'quota', CASE WHEN left_over IS NULL THEN 'skip' WHEN left_over = 0 OR left_over < most / 10 THEN 'warn' ELSE 'ok' END,
+    CASE WHEN left_over IS NULL THEN concat_ws(', ', 'the server does not tell it', nullif(verb, 'ok'), 'code ' || code, note) ELSE concat_ws(' of ', left_over, most) || format(' calls of %s are left', stream) END,
+    CASE WHEN left_over = 0 OR left_over < most / 10 THEN 'Runs wait when it is used up' END);
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.test_quota(bigint, jsonb, text, text, text, text, bytea) IS
+'Records what the answer to cdp_internal.test_quota_request() tells: the check quota, a warning when less than a tenth is left; skip when it tells nothing. Needs the rights of the tables'' owner.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.test_close(test_id bigint) RETURNS text
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
 AS $$

@@ -163,6 +163,18 @@ $mock->forget;
 ($state, $checks) = tested('shop');
 check_is('one that is missing', $checks, 'secrets', 'fail', qr/missing/);
 is($calls->(), 0, 'then nobody is asked');
+$sql->($mock->connect_sql('oa', draft => 1, product => 'wechat_oa'));
+($state, $checks) = tested('oa');
+check_is('a quota that the server tells', $checks, 'quota', 'ok', qr/^4993 of 5000 calls of users are left$/);
+is((map { $_->{body} } grep { $_->{path} eq '/cgi-bin/openapi/quota/get' } $mock->log)[0], '{"cgi_path": "/cgi-bin/user/get"}', 'is asked for the probe');
+$mock->rule(path => '/cgi-bin/openapi/quota/get', raw => unpack('H*', '{"errcode":0,"quota":{"daily_limit":5000,"used":4600,"remain":400}}'));
+($state, $checks) = tested('oa');
+check_is('one that is nearly used up', $checks, 'quota', 'warn', qr/^400 of 5000/);
+$mock->rule(path => '/cgi-bin/openapi/quota/get', code => 48001);
+($state, $checks) = tested('oa');
+check_is('one that it does not tell', $checks, 'quota', 'skip', qr/^the server does not tell it, config, code 48001/);
+is($state, 'tested', 'without it a connection can be tested');
+$mock->forget;
 
 # Stopped, and held while it waits: nothing.
 $mock->rule(path => $staff, stall => 1);

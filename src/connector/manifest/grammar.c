@@ -217,9 +217,15 @@ RULE events = {G_LIST, .item = &event_rule};
 SHAPE(callback_shape, "a callback", {"dialect", &dialect, true}, {"receiver", &name}, {"events", &events});
 RULE callback = {G_OBJECT, .shape = &callback_shape};
 
+/* quota_check: a call that tells how many are left */
+RULE config_tree = {G_TREE, .min = VAR_BIT(VAR_CONFIG)};
+SHAPE(quota_check_shape, "the call that tells the quota",
+	  {"method", &method}, {"path", &auth_path, true}, {"body", &config_tree}, {"send", &place}, {"left", &path, true}, {"of", &path});
+RULE quota_check = {G_OBJECT, .shape = &quota_check_shape};
+
 static const GrammarKey root_keys[] = {
 	{"connector", &name, true}, {"version", &version, true}, {"title", &any_text}, {"description", &any_text}, {"example", &boolean}, {"docs", &any_text},
 	{"channel", &any_text}, {"base_url", &url, true}, {"tz", &zone}, {"config", &config}, {"secrets", &secrets}, {"auth", &auth}, {"ok", &ok},
-	{"errors", &errors}, {"quota", &quota}, {"streams", &streams, true}, {"callback", &callback}
+	{"errors", &errors}, {"quota", &quota}, {"streams", &streams, true}, {"callback", &callback}, {"quota_check", &quota_check}
 };
 const GrammarShape cdp_grammar_root = {"a manifest", lengthof(root_keys), root_keys};

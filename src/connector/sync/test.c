@@ -33,6 +33,7 @@ typedef struct Test
 	Jsonb	   *samples;		/* stream to records, for streams that are asked by them */
 	bool		greeted;		/* an answer came, and its server is judged */
 	bool		let_in;			/* whether the credentials served is told */
+	bool		metered;		/* the quota was asked for */
 } Test;
 
 /* A text of the row that was read; NULL for NULL. */
@@ -226,6 +227,47 @@ judge_answer(Test *test, const char *stream, bool is_probe, const Jsonb *state, 
 	MemoryContextSwitchTo(into);
 }
 
+/* Asks how many calls are left for a stream, where the manifest tells how, and has it recorded. */
+static void
+ask_quota(Test *test, const char *stream)
+{
+	Oid			types[7] = {INT8OID, JSONBOID, TEXTOID, TEXTOID, TEXTOID, TEXTOID, BYTEAOID};
+	Oid			asks[3] = {JSONBOID, JSONBOID, TEXTOID};
+	Datum		ask[3] = {JsonbPGetDatum(test->facts->manifest), JsonbPGetDatum(test->facts->config), CStringGetTextDatum(stream)};
+	Datum		values[7];
+	char		nulls[8] = "       ";
+	MemoryContext into = CurrentMemoryContext;
+	CdpCallAnswer answer;
+	CdpVerdict	verdict;
+	Jsonb	   *request;
+
+	test->metered = true;
+	SPI_connect_ext(SPI_OPT_NONATOMIC);
+	cdp_as_owner("SELECT cdp_internal.test_quota_request($1, $2, $3)", 3, asks, ask, NULL);
+	request = column_jsonb(into, 1);
+	SPI_commit();
+	SPI_finish();
+	MemoryContextSwitchTo(into);
+	if (request == NULL)
+		return;
+	cdp_call_judged(test->caller, stream, request, &answer, &verdict);
+	values[0] = Int64GetDatum(test->id);
+	values[1] = ask[0];
+	values[2] = ask[2];
+	values[3] = CStringGetTextDatum(verdict.verb);
+	values[4] = CStringGetTextDatum(verdict.code == NULL ? "" : verdict.code);
+	values[5] = CStringGetTextDatum(verdict.note == NULL ? "" : verdict.note);
+	values[6] = PointerGetDatum(answer.http.body);
+	nulls[4] = verdict.code == NULL ? 'n' : ' ';
+	nulls[5] = verdict.note == NULL ? 'n' : ' ';
+	nulls[6] = answer.http.body == NULL ? 'n' : ' ';
+	SPI_connect_ext(SPI_OPT_NONATOMIC);
+	cdp_as_owner("SELECT cdp_internal.test_quota($1, $2, $3, $4, $5, $6, $7)", 7, types, values, nulls);
+	SPI_commit();
+	SPI_finish();
+	MemoryContextSwitchTo(into);
+}
+
 /* Tries one stream; false: there is no sense in trying another. */
 static bool
 try_stream(Test *test, const char *stream, bool is_probe)
@@ -267,6 +309,8 @@ try_stream(Test *test, const char *stream, bool is_probe)
 		return false;
 	}
 	judge_answer(test, stream, is_probe, state, &answer, &verdict);
+	if (!test->metered && strcmp(verdict.verb, "ok") == 0)
+		ask_quota(test, stream);
 	return test->greeted;		/* a server that can not be reached is not asked 20 times */
 }
 
