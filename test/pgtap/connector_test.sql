@@ -1,6 +1,6 @@
 -- The test of a connection without a network: which streams are tried with what, and what their answers come to.
 BEGIN;
-SELECT plan(37);
+SELECT plan(44);
 CREATE SCHEMA t;
 SET timezone = 'America/New_York';
 \ir connection_connector.inc
@@ -62,5 +62,19 @@ SELECT is(t.found('tls') || '; ' || t.found('clock'), 'warn: issued by C = XX, O
 SELECT cdp_internal.test_greet(test.id, '{"date": "yesterday"}', 'C = XX', 'never', false, '2026-03-08 12:01:30.4+00', 100, 30) FROM t.test \g /dev/null
 SELECT is(t.found('tls') || '; ' || t.found('clock'), 'ok: issued by C = XX; skip: the server tells no time', 'what can not be read is left out');
 SELECT is(cdp_internal.named_address(convert_to(v.body, 'UTF8')), v.want, v.body) FROM (VALUES ('{"errmsg":"not allow, from ip: 203.0.113.7, more"}', '203.0.113.7'), ('invalid ip 203.0.113.8.', '203.0.113.8'), ('1.2.3.4.5 and 1.2.3', NULL)) v (body, want);
+-- The call that tells what is left of a quota.
+CREATE FUNCTION t.quota(q jsonb) RETURNS jsonb LANGUAGE sql AS $$ SELECT m || jsonb_build_object('quota_check', q) FROM t.m $$;
+SELECT is((SELECT string_agg(path || ' ' || code, ', ' ORDER BY path) FROM cdp.connector_problems(t.quota('{"path": "/q/$partition", "body": {"a": "$secret.x"}, "left": "left", "to": 1}'))),
+  'quota_check.body.a secret_outside_auth, quota_check.left bad_path, quota_check.path unknown_variable, quota_check.to unknown_key', 'its grammar');
+SELECT is(r ->> 'target' || ' ' || (r ->> 'body'), '/q {"b": 1, "x": {"api": "/order/$partition.id"}}', 'the path of the stream that it asks about, with its own dollar signs')
+FROM cdp_internal.test_quota_request(t.quota('{"path": "/q", "method": "POST", "body": {"b": 1, "x": {}}, "send": "body.x.api", "left": "$.l"}'), '{}', 'by_order') r;
+SELECT is(r ->> 'target', '/q?api=%2Fstaff', 'or in the query') FROM cdp_internal.test_quota_request(t.quota('{"path": "/q", "send": "query.api", "left": "$.l"}'), '{}', 'staff') r;
+SELECT is(cdp_internal.test_quota_request(m, '{}', 'staff'), NULL, 'none where the manifest has none') FROM t.m;
+SELECT cdp_internal.test_quota(test.id, t.quota('{"path": "/q", "left": "$.l", "of": "$.n"}'), 'staff', 'ok', NULL, NULL, '{"l": "0", "n": 100}') FROM t.test \g /dev/null
+SELECT is(t.found('quota'), 'warn: 0 of 100 calls of staff are left', 'used up');
+SELECT cdp_internal.test_quota(test.id, t.quota('{"path": "/q", "left": "$.l"}'), 'staff', 'ok', NULL, NULL, '{"l": 3}') FROM t.test \g /dev/null
+SELECT is(t.found('quota'), 'ok: 3 calls of staff are left', 'without a number of all');
+SELECT cdp_internal.test_quota(test.id, t.quota('{"path": "/q", "left": "$.l"}'), 'staff', 'ok', NULL, NULL, 'nothing') FROM t.test \g /dev/null
+SELECT is(t.found('quota'), 'skip: the server does not tell it', 'or of anything');
 SELECT * FROM finish();
 ROLLBACK;
