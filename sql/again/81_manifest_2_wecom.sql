@@ -51,7 +51,7 @@ RETURN $manifest${
       "records": "$.external_contact_list[*]", "key": ["follow_info.userid", "external_contact.external_userid"], "every": "1 day",
       "touchpoint": {"kind": "add_contact", "occurred_at": "follow_info.createtime",
         "identifiers": {"external_userid": "external_contact.external_userid", "unionid": "external_contact.unionid"},
-        "origin": {"source": "wecom", "campaign": {"path": "follow_info.state"},
+        "origin": {"source": "wecom", "campaign": {"path": "follow_info.state", "known": {"stream": "contact_way", "value": "state"}},
           "add_way": {"path": "follow_info.add_way", "default": "unknown", "map": {"0": "unknown", "1": "qr_code", "2": "mobile_search", "3": "card", "4": "group", "5": "address_book",
             "6": "wechat_contact", "7": "friend_apply", "8": "third_party", "9": "email", "10": "channels", "201": "internal_share", "202": "admin"}}},
         "properties": {"staff": "follow_info.userid", "state": "follow_info.state", "channels_source": "follow_info.wechat_channels.source"}},

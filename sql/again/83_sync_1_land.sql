@@ -427,10 +427,13 @@ BEGIN
   END IF;
   RETURN QUERY SELECT l.verb, l.records_read, l.inserted, l.changed, l.unchanged, l.held, l.refused, l.suppressed, l.problem, l.late
   FROM cdp_internal.land_body(p, c.manifest, c.stream, c.config, p.headers, true) l;
-  -- What it said is read anew for its figures; who reads them for the first time now is waited for.
+  -- What it said is read anew for what it means; who reads them for the first time now is waited for.
   INSERT INTO cdp_data.metric_progress AS m (connection_id, stream_id, source_id, page_id, declared, mapped_at)
   SELECT p.connection_id, p.stream_id, p.source_id, 0, '', clock_timestamp() WHERE c.manifest #> ARRAY['streams', c.stream] ? 'metrics'
   ON CONFLICT ON CONSTRAINT metric_progress_pkey DO UPDATE SET page_id = least(m.page_id, p.page_id - 1);
+  INSERT INTO cdp_data.map_progress AS m (connection_id, stream_id, what, source_id, page_id, declared, mapped_at)
+  SELECT p.connection_id, p.stream_id, w.what, p.source_id, 0, '', clock_timestamp() FROM unnest('{content,touchpoint}'::text[]) w (what) WHERE c.manifest #> ARRAY['streams', c.stream] ? w.what
+  ON CONFLICT ON CONSTRAINT map_progress_pkey DO UPDATE SET page_id = least(m.page_id, p.page_id - 1);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.land_again(bigint) IS 'What cdp.replay_page() does, for cdp_data.page_replay(). Needs the rights of the tables'' owner.';

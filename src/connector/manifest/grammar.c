@@ -175,6 +175,10 @@ RULE condition = {G_OBJECT, .shape = &condition_shape};
 RULE conditions = {G_LIST, .item = &condition};
 SHAPE(value_shape, "a value", {"path", &field, true}, {"map", &scalar_map}, {"default", &scalar});
 RULE constant = {G_EITHER, .shape = &value_shape, .item = &any_text};
+SHAPE(known_shape, "what tells which values are known", {"stream", &name, true}, {"value", &field, true});
+RULE known = {G_OBJECT, .shape = &known_shape};
+SHAPE(claim_shape, "a value", {"path", &field, true}, {"map", &scalar_map}, {"default", &scalar}, {"known", &known});
+RULE claim = {G_EITHER, .shape = &claim_shape, .item = &any_text};
 SHAPE(amount_shape, "an amount", {"path", &field, true}, {"scale", &number}, {"negate", &boolean});
 RULE amount = {G_EITHER, .shape = &amount_shape, .item = &field};
 RULE metric_kind = {G_WORD, metric_kinds};
@@ -187,7 +191,7 @@ RULE dimensions = {G_MAP, .item = &field, .min = NAMES_OWN};
 SHAPE(ready_shape, "what tells that data are not ready", {"path", &path}, {"equals", &scalars}, {"all_zero", &boolean});
 RULE not_ready = {G_OBJECT, .shape = &ready_shape};
 SHAPE(origin_shape, "an origin",
-	  {"source", &constant}, {"medium", &constant}, {"campaign", &constant}, {"referrer_host", &constant}, {"add_way", &constant}, {"qr_scene", &constant});
+	  {"source", &constant}, {"medium", &constant}, {"campaign", &claim}, {"referrer_host", &constant}, {"add_way", &constant}, {"qr_scene", &constant});
 RULE origin = {G_OBJECT, .shape = &origin_shape};
 SHAPE(touchpoint_shape, "a touchpoint",
 	  {"kind", &constant, true}, {"occurred_at", &moment, true}, {"key", &fields}, {"identifiers", &field_map, true}, {"origin", &origin}, {"value", &amount},

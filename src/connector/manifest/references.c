@@ -357,6 +357,24 @@ check_unpack(ManifestCheck *c, const char *path)
 	}
 }
 
+/* What one touchpoint says: its conditions, and a campaign that counts only where another stream knows it. */
+static void
+check_touchpoint(ManifestCheck *c, const JsonbContainer *touchpoint, const char *path)
+{
+	const JsonbContainer *campaign = cdp_manifest_object(cdp_manifest_object(touchpoint, "origin"), "campaign");
+	const JsonbContainer *known = cdp_manifest_object(campaign, "known");
+	const char *stream = cdp_manifest_text(known, "stream", NULL);
+	const char *at = cdp_manifest_at(cdp_manifest_at(path, "origin"), "campaign");
+
+	check_conditions(c, touchpoint, path, "when");
+	if (stream == NULL)
+		return;
+	if (!has(c->streams, stream))
+		cdp_manifest_problem(c, cdp_manifest_at(cdp_manifest_at(at, "known"), "stream"), "unknown_reference", NULL, "there is no stream %s", cdp_rule_quote(stream));
+	useless(c, campaign, at, "map", "what is known stands as the vendor writes it");
+	useless(c, campaign, at, "default", "what is not known is left out");
+}
+
 /* What the records of the stream that is being read mean. */
 static void
 check_meaning(ManifestCheck *c, const char *path)
@@ -381,9 +399,9 @@ check_meaning(ManifestCheck *c, const char *path)
 	check_conditions(c, c->stream, path, "skip");
 	check_conditions(c, cdp_manifest_object(c->stream, "content"), cdp_manifest_at(path, "content"), "when");
 	if (list == NULL)
-		check_conditions(c, touchpoint == NULL ? NULL : cdp_rule_object(touchpoint), cdp_manifest_at(path, "touchpoint"), "when");
+		check_touchpoint(c, touchpoint == NULL ? NULL : cdp_rule_object(touchpoint), cdp_manifest_at(path, "touchpoint"));
 	for (int i = 0; list != NULL && i < JsonContainerSize(list); i++)
-		check_conditions(c, cdp_rule_object(cdp_rule_item(list, i)), cdp_manifest_nth(cdp_manifest_at(path, "touchpoint"), i), "when");
+		check_touchpoint(c, cdp_rule_object(cdp_rule_item(list, i)), cdp_manifest_nth(cdp_manifest_at(path, "touchpoint"), i));
 }
 
 /* What the platform pushes: its secrets, whom it is for, and the streams that its events speak of. */
