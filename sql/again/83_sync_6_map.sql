@@ -132,7 +132,8 @@ DECLARE
   types text[] := cdp_internal.map_columns(manifest -> 'streams' -> stream);
   b record;
   s record;
-  l record;
+  load bigint;
+  refused bigint := 0;
   source text := (SELECT x.name FROM cdp_data.source x WHERE x.source_id = map_stream_touchpoints.source_id);
 BEGIN
   IF EXISTS (SELECT FROM cdp_data.source_field f WHERE f.source_id = map_stream_touchpoints.source_id AND f.record_kind = 'event') THEN
@@ -147,13 +148,13 @@ BEGIN
   END IF;
   s := cdp_internal.map_stage(connection_id, stream_id, stream, source_id, manifest, config, types, b);
   IF s.ready > 0 THEN
-    l := cdp.load_events(source, 'pg_temp.cdp_map_stage', note => format('records of stream %s of connection %s', stream, connection_id));
+    SELECT e.load_id, e.quarantined INTO load, refused FROM cdp.load_events(source, 'pg_temp.cdp_map_stage', note => format('records of stream %s of connection %s', stream, connection_id)) e;
   END IF;
   PERFORM cdp_internal.drop_temp_tables('{cdp_map_row,cdp_map_claim,cdp_map_stage}');
   PERFORM cdp_internal.map_end(connection_id, stream_id, 'touchpoint', source_id, words, coalesce(b.to_page, b.from_page),
     greatest(s.known_page, (SELECT max(r.page_id) FROM cdp_internal.touch_claims(manifest -> 'streams' -> stream) c JOIN cdp_data.stream k ON k.connection_id = map_stream_touchpoints.connection_id AND k.name = c.stream_name
       JOIN cdp_data.raw_record r ON r.connection_id = k.connection_id AND r.stream_id = k.stream_id)),
-    b.is_anew, s.seen, CASE WHEN s.ready > 0 THEN l.load_id END, CASE WHEN s.ready > 0 THEN l.quarantined ELSE 0 END);
+    b.is_anew, s.seen, load, refused);
   RETURN CASE WHEN b.to_page IS NULL AND s.seen = 0 THEN 0 ELSE greatest(s.seen, 1) END;
 END
 $$;

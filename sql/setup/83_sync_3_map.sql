@@ -85,7 +85,7 @@ COMMENT ON COLUMN cdp_data.setting.content_retention IS 'cdp.maintain() deletes 
 SELECT cdp_internal.declare_personal_data('connector', 'cdp_data.' || v.t, c, v.category, NULL, 'delete', v.note, v.kind) FROM (VALUES
   ('map_refused', 'tokens', 'pseudonym', 'hashes of words; rows are found by them', 'text'), ('map_refused', 'record_key', 'pseudonym', 'found by tokens', 'none'),
   ('content', 'tokens', 'pseudonym', 'hashes of words; rows are found by them', 'text'), ('content', 'content_id record_key', 'pseudonym', 'found by tokens', 'none'),
-  ('content', 'parent_id author', 'identifier', 'found by tokens', 'none'), ('content', 'title body url headline link', 'content', 'found by tokens', 'none')
+  ('content', 'parent_id author', 'identifier', 'found by tokens', 'none'), ('content', 'title body url', 'content', 'found by tokens', 'none'), ('content', 'headline link', 'other', 'titles and addresses of what the account published; found by tokens', 'none')
 ) AS v (t, columns, category, note, kind), LATERAL unnest(string_to_array(v.columns, ' ')) c;
 SELECT cdp_internal.declare_impersonal('connector', 'cdp_data.' || v.t, string_to_array(v.c, ' '), v.note) FROM (VALUES
   ('map_progress', '*', 'counts'), ('map_refused', 'what code', 'fixed words'), ('content', 'kind', 'fixed words')) AS v (t, c, note);

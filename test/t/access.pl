@@ -175,6 +175,8 @@ my @call = (
 		"count(*) FROM cdp.customer_groups($who)", "cdp.subject_export($who)", "cdp.reveal($who, 'city')", "cdp.erase_customer($who)", "cdp.open_request('access', 'GDPR')", "cdp.lift_suppression('email', 'x\@example.org', 'asked')" ],
 	[ 'privacy connector', "cdp.encrypt_text('x', 'y')" ],
 	[ 'admin', "cdp.create_connection('x', 'wecom', source => 'crm')" ],
+	[ 'admin analyst marketer privacy', 'count(*) FROM cdp_bi.channel_content', 'count(headline) FROM cdp_data.content', 'count(code) FROM cdp_data.map_refused', 'count(*) FROM cdp_data.map_progress' ],
+	[ 'privacy', 'count(body) FROM cdp_data.content', 'count(author) FROM cdp_data.content', 'count(record_key) FROM cdp_data.map_refused' ],
 	[ 'admin analyst marketer privacy', "count(*) FROM cdp.connection_gate('account')", 'count(*) FROM cdp_bi.connection_status', 'count(*) FROM cdp_bi.integration_success' ],
 	[ 'admin marketer privacy', "count(*) FROM cdp.connection_needs('account')" ],
 	[ '', "cdp.configure_connection('account', min_quality => 0.5)", "cdp.set_secret('account', 'corpsecret', 'x')", "cdp.drop_secret('account', 'corpsecret')", "cdp.retire_connection('account', 'x')", "cdp_internal.probe_secret(1, 'corpsecret')",

@@ -193,12 +193,17 @@ SELECT p.* FROM (VALUES
   ('contacts', '{"errcode": 0, "external_contact_list": [{"external_contact": {"external_userid": "wm-her-1", "name": "Erika Musterfräulein"}, "follow_info": {"userid": "staff-1", "remark_mobiles": ["+4915123456789"]}}, {"external_contact": {"name": "Erika Musterfräulein", "mail": "erika.muster@beispiel.example"}}], "next_cursor": ""}', '["staff-1"]', NULL, '2026-04-02 10:00+08'),
   ('contacts', '{"errcode": 0, "external_contact_list": [{"external_contact": {"external_userid": "wm-her-1", "name": "E. Musterfräulein"}, "follow_info": {"userid": "staff-1", "remark": "erika.muster@beispiel.example"}}], "next_cursor": ""}', '["staff-1"]', NULL, '2026-04-03 10:00+08'),
   ('contacts', '{"errcode": 0, "external_contact_list": [{"external_contact": {"name": "Erika Musterfräulein"', '["staff-1"]', NULL, '2026-04-04 10:00+08'),
+  ('service_messages', '{"errcode": 0, "has_more": 0, "next_cursor": "", "msg_list": [{"msgid": "msg-her-1", "external_userid": "wm-her-1", "send_time": 1775059200, "origin": 3, "text": {"content": "write to erika.muster@beispiel.example"}}, {"msgid": "msg-other-1", "external_userid": "wm-other-1", "send_time": 1775059200, "origin": 3, "text": {"content": "hello"}}]}', '"wk-1"', NULL, '2026-04-02 11:00+08'),
   ('behavior', '{"errcode": 0, "behavior_data": [{"stat_time": 1775059200, "chat_cnt": 3}]}', '"u-erika-77"', '2026-04-02', '2026-04-03 10:00+08'),
   ('behavior', '{"errcode": 0, "behavior_data": [{"stat_time": 1775059200, "chat_cnt": 4}]}', '"u-erika-77"', '2026-04-02', '2026-04-08 10:00+08'),
   ('behavior', '{"errcode": 0, "behavior_data": [{"stat_time": 1775059200, "chat_cnt": 9}]}', '"staff-1"', '2026-04-02', '2026-04-03 10:00+08')) AS p (stream, body, part, day, at);
 SELECT count(r.page_id) FROM (SELECT * FROM pages ORDER BY at, stream, body) p, LATERAL cdp.ingest_page('chat', p.stream, convert_to(p.body, 'UTF8'), p.part, p.day, p.day, fetched_at => p.at) r;
 DROP TABLE pages;
 SELECT cdp_internal.map_metrics(connection_id) FROM cdp_data.connection WHERE name = 'chat';
+-- What she wrote there is a content; the contact that names her is no touchpoint, for it has no time.
+UPDATE cdp_data.connection SET state = 'live' WHERE name = 'chat';
+SELECT cdp_internal.map_some(connection_id) FROM cdp_data.connection WHERE name = 'chat';
+UPDATE cdp_data.connection SET state = 'draft' WHERE name = 'chat';
 
 -- What a callback wishes to be asked by her, and by another.
 SELECT cdp_internal.wish(c.connection_id, 'behavior', p, 'callback', '2026-04-05 10:00+08') FROM cdp_data.connection c, unnest(ARRAY['u-erika-77', 'staff-1']) p WHERE c.name = 'chat';
