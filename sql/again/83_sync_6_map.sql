@@ -29,6 +29,10 @@ AS $$
 DECLARE
   p record;
 BEGIN
+  -- Before anything is read there is a row: a replay that is under way is waited for, and waits.
+  INSERT INTO cdp_data.map_progress (connection_id, stream_id, what, source_id, page_id, declared, mapped_at)
+  SELECT s.connection_id, s.stream_id, map_begin.what, s.source_id, 0, '', clock_timestamp() FROM cdp_data.stream s WHERE s.connection_id = map_begin.connection_id AND s.stream_id = map_begin.stream_id
+  ON CONFLICT ON CONSTRAINT map_progress_pkey DO NOTHING;
   SELECT x.page_id, x.known_page_id, x.declared INTO p FROM cdp_data.map_progress x
   WHERE x.connection_id = map_begin.connection_id AND x.stream_id = map_begin.stream_id AND x.what = map_begin.what FOR UPDATE;
   is_anew := p.declared IS DISTINCT FROM map_begin.declared;
