@@ -305,7 +305,7 @@ sub answer {
 	$self->{token} = {} if $rule->{expire};
 	my ($status, $headers, $body) = ('200 OK', {});
 	if (defined $rule->{code}) { $body = $self->failed($rule->{code}, $rule->{message} // 'by order') }
-	elsif (defined $rule->{redirect}) { ($status, $headers, $body) = ('302 Found', { Location => $rule->{redirect} }, '') }
+	elsif (defined $rule->{redirect}) { ($status, $headers, $body) = ('302 Found', { Location => $rule->{redirect}, 'Set-Cookie' => 'session=MOCKTOKENinacookie' }, '') }
 	elsif (defined $rule->{raw}) { $body = pack 'H*', $rule->{raw} }
 	elsif (defined $rule->{status}) { ($status, $headers, $body) = ("$rule->{status} By order", $rule->{headers} // {}, encode_utf8($rule->{body} // '')) }
 	else { ($body, my $more) = $self->vendor($request, $rule); $status = $more->{status} // $status; $headers = $more->{headers} // {} }

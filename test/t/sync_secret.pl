@@ -90,7 +90,7 @@ run('login hangs', "SET statement_timeout = '1s';\n");
 $node->poll_query_until('postgres', q{SELECT count(*) > 0 FROM cron.job_run_details WHERE status IN ('succeeded', 'failed')}) or diag 'pg_cron ran nothing' if $cron;
 
 # ---- everywhere
-my @word = (values(%secret), @{ $mock->state->{tokens} }, 'MOCKTOKENinaredirect', encode_base64("mock-client:$secret{right}", ''));
+my @word = (values(%secret), @{ $mock->state->{tokens} }, 'MOCKTOKENinaredirect', 'MOCKTOKENinacookie', encode_base64("mock-client:$secret{right}", ''));
 my @form = map { my $w = $_; my $q = $w; $q =~ s/([^A-Za-z0-9_.~-])/sprintf '%%%02X', ord $1/ge; ($w, $q, lc $q, unpack('H*', $w), encode_base64($w, '') =~ s/.{3}=*\z//r) } @word;
 my $words = join '|', map { quotemeta } sort { length $b <=> length $a } grep { length > 12 } @form;
 # A word of them with what stands around it.

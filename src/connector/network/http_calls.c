@@ -340,7 +340,19 @@ append_name(StringInfo buf, const char *name)
 	appendStringInfoChar(buf, ':');
 }
 
-/* The headers of an answer as jsonb, palloc'd; those that come twice in one text with commas between. */
+/* Whether a header is for the one who asked alone: what lets in, and places to go, which repeat what was sent or carry what lets in. */
+static bool
+is_private(const char *name)
+{
+	static const char *const names[] = {"location", "content-location", "refresh", "set-cookie", "set-cookie2"};
+
+	for (int i = 0; i < lengthof(names); i++)
+		if (strcmp(name, names[i]) == 0)
+			return true;
+	return false;
+}
+
+/* The headers of an answer as jsonb, palloc'd, without private ones; those that come twice in one text with commas between. */
 Datum
 cdp_http_headers_jsonb(const CdpHttpResponse *response)
 {
@@ -352,7 +364,7 @@ cdp_http_headers_jsonb(const CdpHttpResponse *response)
 	{
 		const char *name = response->headers[i].name;
 		StringInfoData all;
-		bool		seen = false;
+		bool		seen = is_private(name);
 
 		for (int j = 0; j < i; j++)
 			seen = seen || strcmp(response->headers[j].name, name) == 0;
