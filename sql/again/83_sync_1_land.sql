@@ -52,7 +52,7 @@ COMMENT ON FUNCTION cdp_internal.cursor_chain(integer, smallint, jsonb) IS
 CREATE OR REPLACE FUNCTION cdp_internal.land_records(p record, manifest jsonb, stream text, doc jsonb, state jsonb, gone integer[], late boolean, late_days datemultirange,
   OUT records integer, OUT inserted integer, OUT changed integer, OUT unchanged integer, OUT held integer, OUT refused integer, OUT suppressed integer, OUT late_ones integer, OUT strays integer,
   OUT days jsonb, OUT keys bigint[], OUT names jsonb)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET work_mem = '64MB' SET jit = off
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET work_mem = '64MB' SET jit = off SET enable_seqscan = off
 AS $$
 #variable_conflict use_column
 DECLARE
@@ -149,7 +149,7 @@ COMMENT ON FUNCTION cdp_internal.land_records(record, jsonb, text, jsonb, jsonb,
 CREATE OR REPLACE FUNCTION cdp_internal.land_page(connection_id integer, stream text, body bytea, part jsonb, window_from date, window_to date, cursor jsonb, status integer, headers jsonb, fetched_at timestamptz)
 RETURNS TABLE (page_id bigint, verb text, code text, records_read integer, inserted integer, changed integer, unchanged integer, held integer, refused integer, suppressed integer,
   next jsonb, done boolean, until_at timestamptz, problem text, late integer)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off SET enable_seqscan = off
 AS $$
 #variable_conflict use_variable
 DECLARE
@@ -272,7 +272,7 @@ COMMENT ON FUNCTION cdp_internal.require_page(text, text, jsonb, text, bytea, js
 'Refuses what can not be a page of a stream: see the errors of cdp.ingest_page().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.newer_days(p record) RETURNS datemultirange
-LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $$
 BEGIN
   RETURN coalesce((SELECT range_agg(daterange(greatest(x.window_from, p.window_from), least(x.window_to, p.window_to), '[]')) FROM cdp_data.raw_page x
@@ -286,7 +286,7 @@ COMMENT ON FUNCTION cdp_internal.newer_days(record) IS
 CREATE OR REPLACE FUNCTION cdp_internal.land_body(p record, manifest jsonb, stream text, config jsonb, headers jsonb, again boolean)
 RETURNS TABLE (page_id bigint, verb text, code text, records_read integer, inserted integer, changed integer, unchanged integer, held integer, refused integer, suppressed integer,
   next jsonb, done boolean, until_at timestamptz, problem text, late integer)
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off SET enable_seqscan = off
 AS $$
 #variable_conflict use_variable
 DECLARE

@@ -49,7 +49,7 @@ COMMENT ON FUNCTION cdp_internal.pull_days(bigint) IS
 'What the pages of a pull say about days: as cdp_data.raw_page.days, added up.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.cover_days(p record, manifest jsonb, stream text, pull record, days date[], again boolean) RETURNS void
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off SET enable_seqscan = off SET enable_hashjoin = off SET enable_mergejoin = off
 AS $$
 DECLARE
   spec jsonb := manifest -> 'streams' -> stream;
@@ -154,7 +154,7 @@ COMMENT ON FUNCTION cdp_internal.cover_page(record, jsonb, text, boolean, datemu
 'After a page: when it ends a pull, or is none, what that says about the days of its window, but those about which newer pages have landed, and which records are gone. Needs the rights of the tables'' owner.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.cover_again(p record, manifest jsonb, stream text) RETURNS void
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $$
 DECLARE
   d record;
@@ -214,8 +214,29 @@ $$;
 COMMENT ON FUNCTION cdp_internal.write_gone(record, text[]) IS
 'Marks these records of the stream of a page as gone by that page, their value goes to the history. Returns how many. Needs the rights of the tables'' owner.';
 
+CREATE OR REPLACE FUNCTION cdp_internal.others_known(p record, days date[], first_page bigint, last_page bigint) RETURNS SETOF text
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off SET enable_seqscan = off
+AS $$
+#variable_conflict use_variable
+BEGIN
+  -- Three ways to ask, so that each meets its index.
+  IF days IS NOT NULL THEN
+    RETURN QUERY SELECT r.record_key::text FROM cdp_data.raw_record r WHERE r.connection_id = p.connection_id AND r.stream_id = p.stream_id AND r.part = p.part AND r.ref_date = ANY (days)
+      AND r.gone_at IS NULL AND r.changed_at <= p.fetched_at AND r.page_id NOT BETWEEN first_page AND last_page;
+  ELSIF p.part <> '' THEN
+    RETURN QUERY SELECT r.record_key::text FROM cdp_data.raw_record r WHERE r.connection_id = p.connection_id AND r.stream_id = p.stream_id AND r.part = p.part AND r.part <> ''
+      AND r.gone_at IS NULL AND r.changed_at <= p.fetched_at AND r.page_id NOT BETWEEN first_page AND last_page;
+  ELSE
+    RETURN QUERY SELECT r.record_key::text FROM cdp_data.raw_record r WHERE r.connection_id = p.connection_id AND r.stream_id = p.stream_id AND r.part = ''
+      AND r.gone_at IS NULL AND r.changed_at <= p.fetched_at AND r.page_id NOT BETWEEN first_page AND last_page;
+  END IF;
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.others_known(record, date[], bigint, bigint) IS
+'Keys of the records of the part of a page, and of these days (NULL: of all), that were known before it, are not gone, and were not told last by pages first_page to last_page. Needs the rights of the tables'' owner.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.mark_gone(p record, spec jsonb) RETURNS bigint
-LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off SET enable_nestloop = off
+LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET plan_cache_mode = force_generic_plan SET jit = off SET enable_nestloop = off SET enable_seqscan = off
 AS $$
 DECLARE
   days date[];
@@ -238,19 +259,16 @@ BEGIN
   ELSE
     SELECT t.zero_at INTO again FROM cdp_data.stream_part t WHERE t.connection_id = p.connection_id AND t.stream_id = p.stream_id AND t.part = p.part;
   END IF;
-  -- Where the pages of the pull stand together, whoever is known by them is told; of a first pull there is nobody else.
+  -- Where the pages of the pull stand together, what was told last by one of them is told; of a first pull that is all.
   SELECT coalesce(sum(cardinality(x.keys)), 0), min(x.page_id), CASE WHEN count(DISTINCT x.nth) = (SELECT count(*) FROM cdp_data.raw_page y WHERE y.page_id BETWEEN min(x.page_id) AND max(x.page_id)) THEN max(x.page_id) ELSE 0 END
   INTO told, first_page, last_page FROM cdp_data.raw_page x WHERE x.pull_id = p.pull_id AND x.verb = 'ok';
-  IF told > 0 AND again IS NULL AND NOT EXISTS (SELECT FROM cdp_data.raw_record r
-    WHERE r.connection_id = p.connection_id AND r.stream_id = p.stream_id AND r.part = p.part AND r.gone_at IS NULL AND (days IS NULL OR r.ref_date = ANY (days)) AND r.page_id NOT BETWEEN first_page AND last_page) THEN
-    RETURN 0;
-  END IF;
-  WITH told AS MATERIALIZED (
-    SELECT DISTINCT k FROM (SELECT DISTINCT ON (x.nth) x.keys FROM cdp_data.raw_page x WHERE x.pull_id = p.pull_id AND x.verb = 'ok' ORDER BY x.nth, x.fetched_at DESC, x.page_id DESC) t, unnest(t.keys) k)
-  SELECT array_agg(r.record_key ORDER BY r.record_key) INTO lost
-  FROM cdp_data.raw_record r
-  WHERE r.connection_id = p.connection_id AND r.stream_id = p.stream_id AND r.part = p.part AND r.gone_at IS NULL AND r.changed_at <= p.fetched_at AND (days IS NULL OR r.ref_date = ANY (days))
-    AND NOT EXISTS (SELECT FROM told t WHERE t.k = hashtextextended(r.record_key, 0));
+  WITH other AS MATERIALIZED (
+    SELECT k AS record_key FROM cdp_internal.others_known(p, days, first_page, last_page) k
+  ), keys AS MATERIALIZED (
+    SELECT DISTINCT k FROM (SELECT DISTINCT ON (x.nth) x.keys FROM cdp_data.raw_page x WHERE x.pull_id = p.pull_id AND x.verb = 'ok' ORDER BY x.nth, x.fetched_at DESC, x.page_id DESC) t, unnest(t.keys) k
+    WHERE EXISTS (SELECT FROM other)
+  )
+  SELECT array_agg(o.record_key ORDER BY o.record_key COLLATE "C") INTO lost FROM other o WHERE NOT EXISTS (SELECT FROM keys t WHERE t.k = hashtextextended(o.record_key COLLATE "C", 0));
   IF days IS NULL AND (told = 0 AND lost IS NOT NULL AND again IS NULL OR again IS NOT NULL AND (told > 0 OR lost IS NULL)) THEN
     UPDATE cdp_data.stream_part t SET zero_at = CASE WHEN again IS NULL THEN p.fetched_at END WHERE t.connection_id = p.connection_id AND t.stream_id = p.stream_id AND t.part = p.part;
   END IF;
