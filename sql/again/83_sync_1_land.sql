@@ -301,6 +301,7 @@ DECLARE
   gone integer[] := '{}';
   named boolean := false;
   was bigint[] := p.keys;
+  was_done boolean := coalesce(p.done, false);
   d record;
   v record;
   n record;
@@ -388,7 +389,7 @@ BEGIN
     WHERE excluded.done IS NOT NULL AND (t.last_fetched_at IS NULL OR t.last_fetched_at <= excluded.last_fetched_at);
   END IF;
   IF again THEN
-    PERFORM cdp_internal.cover_again(p, manifest, stream);
+    PERFORM cdp_internal.cover_again(p, manifest, stream, was_done);
   ELSE
     PERFORM cdp_internal.cover_page(p, manifest, stream, is_late, late_days);
   END IF;

@@ -153,11 +153,13 @@ $$;
 COMMENT ON FUNCTION cdp_internal.cover_page(record, jsonb, text, boolean, datemultirange) IS
 'After a page: when it ends a pull, or is none, what that says about the days of its window, but those about which newer pages have landed, and which records are gone. Needs the rights of the tables'' owner.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.cover_again(p record, manifest jsonb, stream text) RETURNS void
+CREATE OR REPLACE FUNCTION cdp_internal.cover_again(p record, manifest jsonb, stream text, was_done boolean) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off
 AS $$
 DECLARE
   d record;
+  -- Its pull is none any more, by what is read in it now; a pull of which only pages are gone since was one.
+  fails boolean := p.verb NOT IN ('ok', 'ignore') OR p.broken OR p.verb = 'ok' AND p.unread OR was_done AND NOT p.done;
 BEGIN
   IF p.window_from IS NULL THEN
     RETURN;
@@ -173,7 +175,7 @@ BEGIN
             AND x.done AND NOT x.broken AND x.pull_id IS NOT NULL AND x.verb IN ('ok', 'ignore') ORDER BY x.fetched_at DESC, x.page_id DESC OFFSET 0) e
         WHERE (cdp_internal.pull_facts(e.pull_id)).is_whole LIMIT 1) q ON true
     -- A newer pull whose pages are not kept any more said more than this one.
-    WHERE c.pulled_at IS NULL OR c.pull_id = p.pull_id OR c.pull_id = q.pull_id OR c.pulled_at <= (SELECT max(x.fetched_at) FROM cdp_data.raw_page x WHERE x.pull_id = q.pull_id)
+    WHERE c.pulled_at IS NULL OR c.pull_id = p.pull_id AND fails OR c.pull_id = q.pull_id OR c.pulled_at <= (SELECT max(x.fetched_at) FROM cdp_data.raw_page x WHERE x.pull_id = q.pull_id)
     GROUP BY q.pull_id ORDER BY q.pull_id
   LOOP
     IF d.pull_id IS NOT NULL THEN
@@ -181,7 +183,7 @@ BEGIN
     ELSE
       -- The pull that told of them is none any more, by the manifest of today.
       WITH was AS (
-        UPDATE cdp_data.coverage c SET state = 'missing', records = 0, nonzero = 0, final_at = NULL, zero_at = NULL, reason = coalesce(p.problem, 'a page before it is missing'), page_id = p.page_id,
+        UPDATE cdp_data.coverage c SET state = 'missing', records = 0, nonzero = 0, final_at = NULL, zero_at = NULL, reason = CASE WHEN p.verb NOT IN ('ok', 'ignore') THEN concat_ws(' ', p.verb, p.code) ELSE coalesce(p.problem, 'there is more') END, page_id = p.page_id,
           pull_id = NULL, pulled_at = NULL, told = NULL, told_nonzero = NULL, refused = 0
         FROM cdp_data.coverage o
         WHERE c.connection_id = p.connection_id AND c.stream_id = p.stream_id AND c.part = p.part AND c.day = ANY (d.days) AND c.pull_id = p.pull_id
@@ -193,8 +195,8 @@ BEGIN
   END LOOP;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.cover_again(record, jsonb, text) IS
-'After the replay of a page: each day of its window is told by the newest whole pull about it, whichever that is now. Needs the rights of the tables'' owner.';
+COMMENT ON FUNCTION cdp_internal.cover_again(record, jsonb, text, boolean) IS
+'After the replay of a page, which ended its pull before or not (was_done): each day of its window is told by the newest whole pull about it, whichever that is now. Days of a pull some of whose pages were deleted since stay as they are. Needs the rights of the tables'' owner.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.write_gone(p record, lost text[]) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET enable_seqscan = off

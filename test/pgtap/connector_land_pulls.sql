@@ -77,6 +77,17 @@ SELECT is(pg_temp.replay(pg_temp.page(1)) || ' ' || pg_temp.now($$SELECT string_
 UPDATE cdp_data.connector c SET manifest = jsonb_set(manifest, '{streams,sales,key}', '["id"]') WHERE c.connector = 'own';
 SELECT is(pg_temp.replay(pg_temp.page(1)) || ' ' || pg_temp.now($$SELECT string_agg(concat_ws(' ', record_key, gone_at IS NULL), ', ' ORDER BY record_key) FROM cdp_data.raw_record WHERE page_id = pg_temp.page(1)$$), '0/2/0/0 ["i", "2026-03-10"] f, ["j", "2026-03-10"] f, i t, j t', 'and with the old key it is back');
 
+-- Pages of a pull that are not there any more (an erasure, their retention) take nothing back when the others are read again.
+SELECT is(pg_temp.sales('s', '2026-03-22 09:00', '2026-03-20') || '; ' || pg_temp.sales('s t', '2026-03-23 09:00', '2026-03-20', NULL, 'y2') || '; ' || pg_temp.sales('u', '2026-03-23 09:01', '2026-03-20', 'y2'), 'ok 1/0/0/0 t; ok 1/0/1/0 f; ok 1/0/0/0 t', 'a pull, and another in two pages');
+DELETE FROM cdp_data.raw_page WHERE page_id = pg_temp.page(1);
+SELECT is(pg_temp.replay(pg_temp.page(0)) || ' ' || pg_temp.now($$SELECT concat_ws(' ', state, records) FROM cdp_data.coverage WHERE day = '2026-03-20'$$), '0/0/1/0 final 3', 'its last page alone, read again');
+SELECT is(pg_temp.replay(pg_temp.page(1)) || ' ' || pg_temp.now($$SELECT concat_ws(' ', state, records) FROM cdp_data.coverage WHERE day = '2026-03-20'$$), '0/0/1/0 final 3', 'and that of the pull before');
+UPDATE cdp_data.connector c SET manifest = jsonb_set(manifest, '{streams,sales,cursor,more}', '"$.next_day"') WHERE c.connector = 'own';
+SELECT is(pg_temp.sales('v', '2026-03-23 10:00', '2026-03-21') || ' ' || pg_temp.now($$SELECT concat_ws(' ', state, records) FROM cdp_data.coverage WHERE day = '2026-03-21'$$), 'ok 1/0/0/0 t final 1', 'a pull that seems to end');
+UPDATE cdp_data.connector c SET manifest = jsonb_set(manifest, '{streams,sales,ok}', '{"path": "$.more", "equals": true}') WHERE c.connector = 'own';
+SELECT is((SELECT verb FROM cdp.replay_page(pg_temp.page(0))) || ' ' || pg_temp.now($$SELECT concat_ws(' ', state, records, reason) FROM cdp_data.coverage WHERE day = '2026-03-21'$$), 'fail missing 0 fail false', 'and was none by the manifest of today: its day is missing');
+UPDATE cdp_data.connector c SET manifest = jsonb_set(manifest #- '{streams,sales,ok}', '{streams,sales,cursor,more}', '"$.more"') WHERE c.connector = 'own';
+
 -- Windows that come out of order.
 SELECT is(pg_temp.sales('m::1 n:1:1 o:2:1', '2026-04-04 09:00', '2026-04-01', NULL, NULL, '2026-04-03') || '; ' || pg_temp.sales('p:0:1', '2026-04-06 09:02', '2026-04-05') || '; ' || pg_temp.sales('m::2 n:1:2', '2026-04-06 09:01', '2026-04-01', NULL, NULL, '2026-04-02'),
   'ok 3/0/0/0 t; ok 1/0/0/0 t; ok 0/2/0/0 t', 'a page about other days makes none late');
