@@ -94,7 +94,7 @@ CREATE FUNCTION pg_temp.ledger(round integer, as_of timestamptz) RETURNS void LA
   INSERT INTO cdp_data.coverage (connection_id, stream_id, part, day, source_id, state, records, pulls, checked_at, pulled_at, page_id, reason)
   SELECT c.connection_id, 2, p, (as_of AT TIME ZONE 'Asia/Shanghai')::date - i, c.source_id, s.state, 1, 1, s.at, s.at, 1, s.reason
   FROM cdp_data.connection c, unnest('{a,b,c,e}'::text[]) p, generate_series(-1, 45) i,
-    LATERAL (SELECT (ARRAY['missing', 'missing', 'provisional', 'final', 'final', 'final', 'suspect_zero', 'unavailable'])[1 + (random() * 7.99 + 0 * i)::integer % 8] AS state, as_of - random() * interval '3 days' + 0 * i * interval '1 s' AS at,
+    LATERAL (SELECT (ARRAY['missing', 'missing', 'provisional', 'provisional', 'provisional', 'final', 'suspect_zero', 'unavailable'])[1 + floor(random() * 8 + 0 * (i + length(p)))::integer] AS state, as_of - random() * interval '3 days' + 0 * i * interval '1 s' AS at,
       CASE WHEN random() < 0.3 THEN 'not_ready: later' END AS reason, random() AS r) s
   WHERE c.name = 'p' AND s.r < 0.8 $$;
 CREATE TEMP TABLE met (round integer, n bigint, differs bigint, too_long bigint, overlap bigint);
