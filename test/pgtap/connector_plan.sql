@@ -60,6 +60,22 @@ SELECT is(pg_temp.plan('now', '2026-03-10 16:00+00'), '2026-03-11 2026-03-11', '
 SELECT is(split_part(pg_temp.plan('days', '2026-03-10 23:59+00'), ',', 1), 'a 2026-03-05 2026-03-09', 'a day is ready at eight in Shanghai');
 SELECT is(split_part(pg_temp.plan('days', '2026-03-11 00:00+00'), ',', 1), 'a 2026-03-06 2026-03-10', 'the day after');
 
+-- Figures that were not final when nobody asked any more are asked for when somebody does; what the vendor keeps back waits an hour.
+CREATE FUNCTION pg_temp.day(state text, pulled timestamptz, checked timestamptz) RETURNS void LANGUAGE sql AS $$
+  INSERT INTO cdp_data.coverage (connection_id, stream_id, part, day, source_id, state, records, pulls, checked_at, pulled_at, page_id)
+  SELECT c.connection_id, 2, p, d::date, c.source_id, CASE d WHEN '2026-03-01' THEN day.state ELSE 'final' END, 1, 1, checked, pulled, 1 FROM cdp_data.connection c, unnest('{a,b,c,e}'::text[]) p, generate_series(timestamp '2026-01-01', '2026-03-31', '1 day') d WHERE c.name = 'p'
+  ON CONFLICT (connection_id, stream_id, part, day) DO UPDATE SET state = excluded.state, pulled_at = excluded.pulled_at, checked_at = excluded.checked_at $$;
+SELECT pg_temp.day('provisional', '2026-03-02 01:00+00', '2026-03-02 01:00+00') \g /dev/null
+SELECT matches(pg_temp.plan('days', '2026-03-20 02:00+00'), '^a 2026-03-01 2026-03-01, ', 'a day that was unfinished when the connection stood still is asked for weeks later');
+SELECT pg_temp.day('provisional', '2026-03-05 01:00+00', '2026-03-05 01:00+00') \g /dev/null
+SELECT is(pg_temp.plan('days', '2026-03-20 02:00+00'), NULL, 'once it was asked for when it was final, and has records that are refused, only for a week');
+SELECT pg_temp.day('provisional', '2026-03-02 01:00+00', '2026-03-03 01:00+00') \g /dev/null
+SELECT is(pg_temp.plan('days', '2026-03-03 01:59+00'), NULL, 'not ready: not within the hour');
+SELECT matches(pg_temp.plan('days', '2026-03-03 02:00+00'), '^a 2026-03-01 2026-03-01, ', 'but then');
+DELETE FROM cdp_data.coverage;
+SELECT is((SELECT string_agg(coalesce(cdp_internal.oldest_day(s::jsonb, '2026-03-10')::text, 'none'), ' ' ORDER BY n) FROM unnest(ARRAY['{}', '{"history_days": 5}', '{"history_from": "2014-12-01"}', '{"history_days": 90, "history_from": "2026-01-01"}', '{"history_days": 9, "history_from": "2026-01-01"}']) WITH ORDINALITY u (s, n)),
+  '2026-02-09 2026-03-06 2014-12-01 2026-01-01 2026-03-02', 'where history begins');
+
 -- Wishes come first, whatever the ledger says.
 SELECT cdp_internal.wish(:id, 'people', 'z', 'callback', '2026-03-02 11:59+00'), cdp_internal.wish(:id, 'days', 'b', 'callback', '2026-03-02 11:59+00', '2026-02-20', '2026-02-28') \g /dev/null
 SELECT is(pg_temp.plan('people', '2026-03-02 12:00+00'), '["z"], ["e"], ["a", "b", "c"]', 'somebody of whom a callback told');
@@ -82,7 +98,8 @@ BEGIN
       IF NOT due THEN
         IF c.state = 'missing' THEN due := c.reason IS NULL OR c.reason NOT LIKE 'not_ready%' OR as_of - c.checked_at >= interval '1 hour';
         ELSIF c.state = 'suspect_zero' THEN due := as_of - c.checked_at >= interval '1 hour';
-        ELSIF c.state = 'provisional' THEN due := c.pulled_at < ready AND last_ready - d <= 3 + 7;
+        ELSIF c.state = 'provisional' THEN
+          due := c.pulled_at < ready AND (last_ready - d <= 3 + 7 OR c.pulled_at < (d + 3 + 1 + time '08:00') AT TIME ZONE 'Asia/Shanghai') AND (c.checked_at = c.pulled_at OR as_of - c.checked_at >= interval '1 hour');
         END IF;
       END IF;
       IF due THEN RETURN NEXT who.record_key || ' ' || d; END IF;
@@ -92,9 +109,10 @@ END $$;
 CREATE FUNCTION pg_temp.ledger(round integer, as_of timestamptz) RETURNS void LANGUAGE sql AS $$
   DELETE FROM cdp_data.coverage;
   INSERT INTO cdp_data.coverage (connection_id, stream_id, part, day, source_id, state, records, pulls, checked_at, pulled_at, page_id, reason)
-  SELECT c.connection_id, 2, p, (as_of AT TIME ZONE 'Asia/Shanghai')::date - i, c.source_id, s.state, 1, 1, s.at, s.at, 1, s.reason
+  SELECT c.connection_id, 2, p, (as_of AT TIME ZONE 'Asia/Shanghai')::date - i, c.source_id, s.state, 1, 1, s.at + CASE WHEN s.tried > '0' THEN (as_of - s.at) * 0.98 ELSE '0' END, s.at, 1, s.reason
   FROM cdp_data.connection c, unnest('{a,b,c,e}'::text[]) p, generate_series(-1, 45) i,
-    LATERAL (SELECT (ARRAY['missing', 'missing', 'provisional', 'provisional', 'provisional', 'final', 'suspect_zero', 'unavailable'])[1 + floor(random() * 8 + 0 * (i + length(p)))::integer] AS state, as_of - random() * interval '3 days' + 0 * i * interval '1 s' AS at,
+    LATERAL (SELECT (ARRAY['missing', 'missing', 'provisional', 'provisional', 'provisional', 'final', 'suspect_zero', 'unavailable'])[1 + floor(random() * 8 + 0 * (i + length(p)))::integer] AS state,
+      as_of - random() * CASE WHEN random() < 0.3 THEN interval '40 days' ELSE interval '3 days' END + 0 * i * interval '1 s' AS at, CASE WHEN random() < 0.3 THEN interval '2 hours' ELSE '0' END * random() AS tried,
       CASE WHEN random() < 0.3 THEN 'not_ready: later' END AS reason, random() AS r) s
   WHERE c.name = 'p' AND s.r < 0.8 $$;
 CREATE TEMP TABLE met (round integer, n bigint, differs bigint, too_long bigint, overlap bigint);
@@ -125,5 +143,12 @@ SELECT is((SELECT count(*) FROM cdp_internal.stream_chunks(:id, :'manifest', '{}
 INSERT INTO cdp_data.stream_part (connection_id, stream_id, part, source_id, last_fetched_at, page_id, done) SELECT :id, 5, k.part, 1, '2026-03-11 01:00+00', 1, true FROM cdp_internal.stream_chunks(:id, :'manifest', '{}', 'people') k;
 SELECT is((SELECT count(*) || ' ' || count(DISTINCT part) FROM cdp_internal.stream_chunks(:id, :'manifest', '{}', 'people')), '670 670', 'which stay the same when they were asked');
 SELECT is(pg_temp.plan('people', '2026-03-11 02:00+00'), NULL, 'and are not due again');
+-- Somebody who must not come in again makes it no slower.
+SELECT cdp_internal.guard_batch() \g /dev/null
+SET statement_timeout = '3s';
+INSERT INTO cdp_data.suppression (digest) SELECT unnest(cdp_internal.suppression_digests((SELECT type_id FROM cdp_data.identifier_type_all WHERE name = 'user_id'), 'p1234567', cdp_internal.key_ids()));
+SELECT is((SELECT count(*) FROM cdp_internal.stream_values(:id, :'manifest', '{}', 'people')), 2000::bigint, 'two thousand partitions when somebody else is suppressed');
+INSERT INTO cdp_data.suppression (digest) SELECT unnest(cdp_internal.suppression_digests((SELECT type_id FROM cdp_data.identifier_type_all WHERE name = 'user_id'), 'p1234', cdp_internal.key_ids()));
+SELECT is((SELECT count(*) FROM cdp_internal.stream_values(:id, :'manifest', '{}', 'people')), 1999::bigint, 'but him');
 RESET statement_timeout;
 SELECT * FROM finish();

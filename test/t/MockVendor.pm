@@ -140,7 +140,7 @@ sub connect_sql {
 	my $product = $option{product} // 'wecom';
 	my $own = $option{connector} // "mock_$product" . ($option{auth} ? "_$option{auth}" : '');
 	my $manifest = $product eq 'rest' ? quote($json->encode(MockVendorData::rest_manifest($option{auth} // 'header'))) . '::jsonb' : "cdp_internal.connector_manifest('$product')";
-	my $streams = $option{streams} ? "(SELECT jsonb_object_agg(s.key, s.value) FROM jsonb_each(m -> 'streams') s WHERE s.key = ANY (" . quote('{' . join(',', @{ $option{streams} }) . '}') . "::text[]))" : "m -> 'streams'";
+	my $streams = $option{streams} ? "(SELECT jsonb_object_agg(s.key, s.value #- '{touchpoint,origin,campaign,known}') FROM jsonb_each(m -> 'streams') s WHERE s.key = ANY (" . quote('{' . join(',', @{ $option{streams} }) . '}') . "::text[]))" : "m -> 'streams'";
 	my $change = $json->encode({ connector => $own, base_url => $self->{base}, %{ $option{change} // {} } });
 	my %config = $product eq 'rest' ? () : $product eq 'wecom' ? (corpid => $self->{set}{corpid}) : (appid => $self->{set}{corpid});
 	my %secret = $product eq 'rest' ? %{ MockVendorData::rest_secrets($self->{set}{secret}, $option{auth} // 'header') } : $product eq 'wecom' ? (corpsecret => $self->{set}{secret}) : (appsecret => $self->{set}{secret});
