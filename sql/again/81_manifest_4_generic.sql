@@ -44,3 +44,26 @@ RETURN $manifest${
 }$manifest$::jsonb;
 COMMENT ON FUNCTION cdp_internal.connector_csv_http() IS
 'The built-in manifest csv_http: the lines of one file; their keys are digests of them.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.connector_webhook() RETURNS jsonb
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN $manifest${
+  "connector": "webhook", "version": 1, "title": "Webhook",
+  "description": "Where messages of the outbox are posted to: cdp.deliver_to(). Signed as Standard Webhooks say where a signing key is set, with a bearer token where one is. Nothing is pulled from it.",
+  "docs": "https://www.standardwebhooks.com",
+  "base_url": "$config.base_url", "tz": "UTC",
+  "config": {
+    "base_url": {"type": "url", "required": true, "description": "https://hooks.example.com, with a path or without."},
+    "path": {"type": "text", "required": true, "description": "The rest of the address: inbox is posted to as /inbox."}
+  },
+  "secrets": {"token": {"required": false, "description": "Bearer token; without it none is sent."},
+    "signing_key": {"required": false, "description": "Key of the signature: base64, whsec_ before it or not; without it nothing is signed."}},
+  "auth": {"kind": "hmac", "key": "$secret.signing_key", "message": ["$timestamp", "$body"], "join": ".", "algorithm": "sha256", "encoding": "base64",
+    "signature": {"header": "webhook-signature", "prefix": "v1,"}, "timestamp": {"header": "webhook-timestamp"}, "headers": {"authorization": "Bearer $secret.token"}},
+  "errors": [{"http": [408, 425, 429, "5xx"], "do": "retry", "honor": "retry-after"}, {"http": [401, 403], "do": "config"}],
+  "streams": {
+    "messages": {"title": "Messages", "deliver": true, "method": "POST", "path": "/$config.path", "records": "$"}
+  }
+}$manifest$::jsonb;
+COMMENT ON FUNCTION cdp_internal.connector_webhook() IS
+'The built-in manifest webhook: an address that messages of the outbox are posted to.';

@@ -6,7 +6,7 @@ BEGIN ATOMIC
   SELECT b.manifest ->> 'connector', (b.manifest ->> 'version')::integer, b.manifest ->> 'title', coalesce((b.manifest ->> 'example')::boolean, false), b.manifest
   FROM (
     SELECT v.manifest FROM (VALUES (cdp_internal.connector_wecom()), (cdp_internal.connector_wechat_oa()), (cdp_internal.connector_mini_program()),
-      (cdp_internal.connector_wechat_channels()), (cdp_internal.connector_channels_shop()), (cdp_internal.connector_rest_json()), (cdp_internal.connector_csv_http())) AS v (manifest)
+      (cdp_internal.connector_wechat_channels()), (cdp_internal.connector_channels_shop()), (cdp_internal.connector_rest_json()), (cdp_internal.connector_csv_http()), (cdp_internal.connector_webhook())) AS v (manifest)
     UNION ALL SELECT e.manifest FROM cdp_internal.connector_examples() AS e (manifest)
   ) b;
 END;

@@ -29,7 +29,7 @@ BEGIN
     SELECT s.key, s.value, d.depth + 1 FROM deep d JOIN jsonb_each(manifest -> 'streams') s ON s.value #>> '{partition,from}' = d.key
   )
   SELECT d.key, coalesce((d.value ->> 'probe')::boolean, false) OR NOT EXISTS (SELECT FROM jsonb_each(manifest -> 'streams') p WHERE (p.value ->> 'probe')::boolean)
-  FROM deep d ORDER BY d.depth, coalesce((d.value ->> 'probe')::boolean, false) DESC, d.key COLLATE "C";
+  FROM deep d WHERE NOT coalesce((d.value ->> 'deliver')::boolean, false) ORDER BY d.depth, coalesce((d.value ->> 'probe')::boolean, false) DESC, d.key COLLATE "C";
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.test_streams(jsonb) IS

@@ -236,7 +236,7 @@ BEGIN
   SELECT o.stream::text, b.open_until
   FROM cdp_data.connection c CROSS JOIN LATERAL cdp_internal.stream_order(cdp_internal.connector_manifest(c.connector)) o
     LEFT JOIN cdp_data.sync_breaker b ON b.connection_id = c.connection_id AND b.stream = o.stream AND b.open_until > sync_streams.as_of
-  WHERE c.connection_id = sync_streams.connection_id AND (sync_streams.stream IS NULL OR o.stream = sync_streams.stream);
+  WHERE c.connection_id = sync_streams.connection_id AND (sync_streams.stream IS NULL OR o.stream = sync_streams.stream) AND NOT coalesce((cdp_internal.connector_manifest(c.connector) #>> ARRAY['streams', o.stream, 'deliver'])::boolean, false);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.sync_streams(integer, text, timestamptz) IS

@@ -3,7 +3,7 @@ BEGIN;
 SELECT no_plan();
 SELECT is_empty($$SELECT b.connector, p.* FROM cdp.connector_builtin() b CROSS JOIN LATERAL cdp.connector_problems(b.manifest) p$$, 'every built-in manifest is good');
 SELECT is((SELECT string_agg(connector || CASE WHEN is_example THEN '*' ELSE '' END, ' ' ORDER BY connector) FROM cdp.connector_builtin()),
-  'channels_shop csv_http douyin* linkedin* meta* mini_program rest_json tiktok* wechat_channels wechat_oa wecom weibo* x* xiaohongshu* youtube*', 'the built-in connectors; * is an example');
+  'channels_shop csv_http douyin* linkedin* meta* mini_program rest_json tiktok* webhook wechat_channels wechat_oa wecom weibo* x* xiaohongshu* youtube*', 'the built-in connectors; * is an example');
 SELECT is_empty($$SELECT connector, stream FROM cdp_bi.connector WHERE stream_title IS NULL$$, 'every stream has a title');
 SELECT is_empty($$SELECT b.connector, t.kind FROM cdp.connector_builtin() b CROSS JOIN LATERAL jsonb_path_query(b.manifest, '$.streams.*.touchpoint.kind') AS t (kind) WHERE t.kind #>> '{}' NOT IN (SELECT name FROM cdp.touch_kind_builtin())$$, 'kinds of touchpoints are known');
 SELECT is_empty($$SELECT b.connector, k FROM cdp.connector_builtin() b CROSS JOIN LATERAL jsonb_path_query(b.manifest, '$.streams.*.touchpoint.identifiers.keyvalue()') AS t (kv) CROSS JOIN LATERAL (SELECT t.kv ->> 'key') AS x (k) WHERE k NOT IN (SELECT name FROM cdp.identifier_type_builtin())$$, 'so are types of identifiers');

@@ -206,7 +206,7 @@ RULE content = {G_OBJECT, .shape = &content_shape};
 
 SHAPE(stream_shape, "a stream",
 	  {"title", &any_text}, {"description", &any_text}, {"method", &method}, {"path", &request_text, true}, {"query", &request_values}, {"headers", &request_headers},
-	  {"body", &request_tree}, {"form", &request_values}, {"response", &response}, {"csv", &csv}, {"every", &span}, {"probe", &boolean},
+	  {"body", &request_tree}, {"form", &request_values}, {"response", &response}, {"csv", &csv}, {"every", &span}, {"probe", &boolean}, {"deliver", &boolean},
 	  {"partition", &partition}, {"window", &window}, {"cursor", &cursor}, {"records", &paths, true}, {"unpack", &fields}, {"key", &page_fields},
 	  {"ref_date", &page_moment}, {"skip", &conditions}, {"metrics", &metrics}, {"dimensions", &dimensions}, {"not_ready", &not_ready},
 	  {"touchpoint", &touchpoint}, {"content", &content}, {"pii", &fields}, {"ok", &ok}, {"errors", &errors}, {"quota", &quota});

@@ -519,7 +519,7 @@ cdp_caller_call(CdpCaller *caller, const Jsonb *request, CdpCallAnswer *answer)
 	{
 		fill = filling(caller, true);
 		cdp_inject(&fill, request, &filled);
-		filled.repeatable = true;	/* a pull changes nothing, whatever its method */
+		filled.repeatable = cdp_manifest_true(&request->root, "repeatable", true);	/* a pull changes nothing, whatever its method */
 		/* A certificate is told on a connection of its own only. */
 		filled.certificate = filled.fresh = caller->insist && !caller->certified;
 		filled.total_ms = caller->insist ? PATIENCE_MS : 0;

@@ -428,6 +428,21 @@ add_stamp(Filling *f, CdpSecret *pairs, const JsonbContainer *where, const char 
 	return pairs;
 }
 
+/* The bytes of a key that is written as base64, whsec_ before it or not; the key as it is when it is none. */
+static const CdpSecret *
+decoded_key(const CdpSecret *key)
+{
+	static const char prefix[] = "whsec_";
+	int			skip = strncmp(key->bytes, prefix, strlen(prefix)) == 0 ? strlen(prefix) : 0;
+	CdpSecret  *bytes = cdp_secret_new(pg_b64_dec_len(key->len - skip) + 1);
+	int			len = pg_b64_decode(key->bytes + skip, key->len - skip, (void *) bytes->bytes, (int) bytes->room);
+
+	if (len <= 0)
+		return key;
+	bytes->len = len;
+	return bytes;
+}
+
 /* The HMAC of a message, in hex or base64, palloc'd. */
 static char *
 signature_of(const JsonbContainer *hmac, const CdpSecret *key, const CdpSecret *message)
@@ -438,6 +453,8 @@ signature_of(const JsonbContainer *hmac, const CdpSecret *key, const CdpSecret *
 	unsigned int len = 0;
 	char	   *hex;
 
+	if (cdp_manifest_true(hmac, "key_is_base64", false))
+		key = decoded_key(key);
 	if (HMAC(digest, key->bytes, key->len, (const unsigned char *) message->bytes, message->len, mac, &len) == NULL)
 		ereport(ERROR,
 				(errcode(ERRCODE_EXTERNAL_ROUTINE_EXCEPTION),
