@@ -62,8 +62,8 @@ BEGIN
     RETURN QUERY
     WITH v AS MATERIALIZED (SELECT * FROM cdp_internal.stream_values(connection_id, manifest, config, stream)),
     known AS MATERIALIZED (
-      SELECT p.part, p.part::jsonb AS value, jsonb_array_length(p.part::jsonb) AS n FROM cdp_data.stream s JOIN cdp_data.stream_part p ON p.connection_id = s.connection_id AND p.stream_id = s.stream_id
-      WHERE s.connection_id = stream_chunks.connection_id AND s.name = stream AND p.gone_at IS NULL AND p.part LIKE '[%]' AND (p.last_fetched_at IS NOT NULL OR p.skipped_at IS NOT NULL)
+      SELECT p.part, l.value, jsonb_array_length(l.value) AS n FROM cdp_data.stream s JOIN cdp_data.stream_part p ON p.connection_id = s.connection_id AND p.stream_id = s.stream_id CROSS JOIN LATERAL (SELECT cdp_internal.part_list(p.part) AS value OFFSET 0) l
+      WHERE s.connection_id = stream_chunks.connection_id AND s.name = stream AND p.gone_at IS NULL AND l.value IS NOT NULL AND (p.last_fetched_at IS NOT NULL OR p.skipped_at IS NOT NULL)
     ), chosen AS MATERIALIZED (
       SELECT DISTINCT ON (e.value) e.value, k.part, k.n, v.changed_at
       FROM known k CROSS JOIN LATERAL jsonb_array_elements(k.value) e JOIN v ON v.value = e.value WHERE k.n <= size ORDER BY e.value, k.n, k.part

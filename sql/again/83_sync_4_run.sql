@@ -197,8 +197,7 @@ BEGIN
     -- Who was asked by himself because he was wished goes on to be asked with the others of his list.
     DELETE FROM cdp_data.stream_part t USING cdp_data.stream s
     WHERE s.connection_id = wish_answered.connection_id AND s.name = wish_answered.stream AND t.connection_id = s.connection_id AND t.stream_id = s.stream_id AND t.part = wish_answered.part #>> '{}'
-      AND EXISTS (SELECT FROM cdp_data.stream_part k WHERE k.connection_id = t.connection_id AND k.stream_id = t.stream_id AND k.part LIKE '[%]' AND k.part <> t.part AND k.gone_at IS NULL AND k.last_fetched_at IS NOT NULL
-        AND k.part::jsonb @> wish_answered.part);
+      AND EXISTS (SELECT FROM cdp_data.stream_part k WHERE k.connection_id = t.connection_id AND k.stream_id = t.stream_id AND cdp_internal.part_list(k.part) @> wish_answered.part AND k.part <> t.part AND k.gone_at IS NULL AND k.last_fetched_at IS NOT NULL);
   END IF;
   RETURN n;
 END
@@ -273,6 +272,11 @@ BEGIN
       v := cdp_internal.connector_verdict(c.manifest, stream, status, headers, (cdp_internal.connector_decode(c.manifest, stream, body)).doc, fetched_at,
         coalesce((SELECT b.parked FROM cdp_data.sync_breaker b WHERE b.connection_id = c.connection_id AND b.stream = stream), 0));
       SELECT r.* INTO action, wait_s, states, reason FROM cdp_internal.sync_refused(c, run, stream, state, attempt, v, headers ?| '{retry-after,Retry-After}', fetched_at) r;
+    END IF;
+    IF l.verb = 'fail' AND state ? 'cursor' THEN
+      -- It may be the cursor: the next pull begins anew, and what it tells again changes nothing.
+      UPDATE cdp_data.stream_part t SET next = t.next - 'cursor' FROM cdp_data.stream s
+      WHERE s.connection_id = c.connection_id AND s.name = stream AND t.connection_id = s.connection_id AND t.stream_id = s.stream_id AND t.part = coalesce(part #>> '{}', '') AND t.next -> 'cursor' = state -> 'cursor';
     END IF;
     -- What is refused is not wished for ever; who is kept waiting asks again.
     IF action = 'done' OR action = 'leave' AND l.verb IN ('fail', 'config') THEN

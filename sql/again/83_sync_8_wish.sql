@@ -1,5 +1,11 @@
 -- Connector room, pulls: what shall be asked again before its time. Who pulls takes wishes first.
 
+CREATE OR REPLACE FUNCTION cdp_internal.part_list(part text) RETURNS jsonb
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN part LIKE '[%]' THEN (SELECT CASE jsonb_typeof(d.doc) WHEN 'array' THEN d.doc END FROM cdp_internal.decode_body(convert_to(part, 'UTF8')) d) END;
+COMMENT ON FUNCTION cdp_internal.part_list(text) IS
+'The list that a partition of cdp_data.stream_part is, where a stream is asked for several values at a time; NULL for one value, also one that only looks like a list.';
+
 CREATE OR REPLACE FUNCTION cdp_internal.wish(connection_id integer, stream text, part text, reason text, wished_at timestamptz, first_day date DEFAULT NULL, last_day date DEFAULT NULL) RETURNS boolean
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$

@@ -190,6 +190,14 @@ check_ok(ManifestCheck *c, const JsonbContainer *of, const char *path)
 	ONE_OF(c, cdp_manifest_object(of, "ok"), cdp_manifest_at(path, "ok"), true, "path", "header");
 }
 
+/* Where a value of a partition stands in a record of another stream: names with dots between, which planning reads in SQL. */
+static void
+check_value(ManifestCheck *c, const JsonbValue *v, const char *path)
+{
+	if (v != NULL && v->type == jbvString && strchr(cdp_rule_string(v), '[') != NULL)
+		cdp_manifest_problem(c, path, "bad_path", "Name keys with dots between, or @ for the record itself.", "a value of a partition is no item of a list");
+}
+
 /* The partition of the stream that is being read: one origin, which exists and does not lead back here. */
 static void
 check_partition(ManifestCheck *c, const char *path)
@@ -198,10 +206,16 @@ check_partition(ManifestCheck *c, const char *path)
 	const char *at = cdp_manifest_at(path, "partition");
 	const char *from = cdp_manifest_text(partition, "from", NULL);
 	const char *config = cdp_manifest_text(partition, "config", NULL);
+	const JsonbContainer *fields = cdp_manifest_object(partition, "fields");
+	int			nfields = 0;
+	const char **field = fields == NULL ? NULL : cdp_rule_keys(fields, &nfields);
 
 	if (partition == NULL)
 		return;
 	ONE_OF(c, partition, at, false, "from", "config", "values");
+	check_value(c, cdp_manifest_get(partition, "value"), cdp_manifest_at(at, "value"));
+	for (int i = 0; i < nfields; i++)
+		check_value(c, cdp_manifest_get(fields, field[i]), cdp_manifest_at(cdp_manifest_at(at, "fields"), field[i]));
 	if (has(partition, "fields"))
 		useless(c, partition, at, "value", "the fields stand in its place");
 	if (!has(partition, "from"))
