@@ -86,9 +86,11 @@ AS $$
 #variable_conflict use_variable
 DECLARE
   spec jsonb := manifest -> 'streams' -> stream;
-  words bytea := cdp_internal.map_words(manifest, stream, 'touchpoint');
 BEGIN
   PERFORM cdp_internal.drop_temp_tables('{cdp_map_row,cdp_map_claim,cdp_map_stage}');
+  -- Before the values are read: what lands meanwhile is looked at twice rather than never.
+  known_page := greatest(b.known_page, (SELECT max(r.page_id) FROM cdp_internal.touch_claims(spec) c JOIN cdp_data.stream s ON s.connection_id = map_stage.connection_id AND s.name = c.stream_name
+    CROSS JOIN LATERAL (SELECT x.page_id FROM cdp_data.raw_record x WHERE x.connection_id = s.connection_id AND x.stream_id = s.stream_id AND x.page_id > 0 ORDER BY x.page_id DESC LIMIT 1) r));
   -- Values that are known, and which of them are new since the last time: records that claimed those are read again.
   CREATE TEMP TABLE cdp_map_claim AS
   SELECT DISTINCT ON (c.n, r.payload #>> cdp_internal.plain_path(c.value)) c.n, c.claimed, r.payload #>> cdp_internal.plain_path(c.value) AS value, r.page_id, r.page_id > b.known_page AS is_new
@@ -96,7 +98,6 @@ BEGIN
     JOIN cdp_data.raw_record r ON r.connection_id = s.connection_id AND r.stream_id = s.stream_id
   WHERE r.payload #>> cdp_internal.plain_path(c.value) <> '' ORDER BY c.n, r.payload #>> cdp_internal.plain_path(c.value), r.page_id;
   ANALYZE pg_temp.cdp_map_claim;
-  known_page := greatest(b.known_page, (SELECT max(k.page_id) FROM pg_temp.cdp_map_claim k));
   CREATE TEMP TABLE cdp_map_row AS
   SELECT r.record_key, r.part, r.page_id, r.changed_at, r.tokens, f.n, f.source_key, f.kind, f.occurred_at, f.identifiers, f.origin, f.value, f.currency, f.properties, f.refers_to,
     coalesce(f.problem, CASE WHEN f.n IS NOT NULL AND NOT f.identifiers ?| types THEN 'no_identifier' END) AS problem
@@ -155,10 +156,7 @@ BEGIN
     SELECT e.load_id, e.quarantined INTO load, refused FROM cdp.load_events(source, 'pg_temp.cdp_map_stage', note => format('records of stream %s of connection %s', stream, connection_id)) e;
   END IF;
   PERFORM cdp_internal.drop_temp_tables('{cdp_map_row,cdp_map_claim,cdp_map_stage}');
-  PERFORM cdp_internal.map_end(connection_id, stream_id, 'touchpoint', source_id, words, coalesce(b.to_page, b.from_page),
-    greatest(s.known_page, (SELECT max(r.page_id) FROM cdp_internal.touch_claims(manifest -> 'streams' -> stream) c JOIN cdp_data.stream k ON k.connection_id = map_stream_touchpoints.connection_id AND k.name = c.stream_name
-      JOIN cdp_data.raw_record r ON r.connection_id = k.connection_id AND r.stream_id = k.stream_id)),
-    b.is_anew, s.seen, load, refused);
+  PERFORM cdp_internal.map_end(connection_id, stream_id, 'touchpoint', source_id, words, coalesce(b.to_page, b.from_page), s.known_page, b.is_anew, s.seen, load, refused);
   RETURN CASE WHEN b.to_page IS NULL AND s.seen = 0 THEN 0 ELSE greatest(s.seen, 1) END;
 END
 $$;

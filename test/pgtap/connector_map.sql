@@ -47,6 +47,13 @@ SELECT matches(pg_temp.touches('chat'), 'wmAbcdefghijklmnop-two"\] add_contact 2
 SELECT is(pg_temp.tell('chat', 'contacts', pg_temp.contacts(pg_temp.contact('li', 'wmAbcdefghijklmnop-one', 'spring', 1, 1772330400, 'oUnionAbcdefghijk-one')), '["li", "wu"]', '2026-03-06 09:00') || pg_temp.map('chat'), 'ok 0 01', 'who is told no more');
 SELECT is((SELECT count(*) FROM cdp_data.touchpoint), 3::bigint, 'was added all the same');
 
+-- A contact way that only a replay brings.
+SELECT pg_temp.tell('chat', 'contact_way', '{"errcode": 0, "contact_way": {"config_id": "c9", "state": "autumn"}}', '"c9"', '2026-03-07 09:00'), pg_temp.tell('chat', 'contact_way', '{"errcode": 0, "contact_way": {"config_id": "c8", "state": "other"}}', '"c8"', '2026-03-07 09:01') \g /dev/null
+DELETE FROM cdp_data.raw_record WHERE record_key = 'c9';
+SELECT is(pg_temp.tell('chat', 'contacts', pg_temp.contacts(pg_temp.contact('mo', 'wmAbcdefghijklmnop-mo', 'autumn', 1, 1772334000)), '["mo"]', '2026-03-07 09:00') || pg_temp.map('chat'), 'ok 1 01', 'a claim that nobody knows');
+SELECT count(cdp.replay_page(r.page_id)) FROM cdp_data.raw_page r WHERE r.part = 'c9' \g /dev/null
+SELECT is(pg_temp.map('chat') || pg_temp.q($$SELECT o.campaign FROM cdp_data.touchpoint t JOIN cdp_data.origin o USING (origin_id) WHERE t.properties ->> 'state' = 'autumn'$$), '1autumn', 'is known after the replay');
+
 -- A QR scene; who left has no touchpoint.
 SELECT is(pg_temp.tell('oa', 'user_info', '{"user_info_list": [{"subscribe": 1, "openid": "oOpenAbcdefghijklm-a", "unionid": "oUnionAbcdefghijk-one", "subscribe_time": 1772416800, "subscribe_scene": "ADD_SCENE_QR_CODE", "qr_scene": 7, "qr_scene_str": "poster-7"}, {"subscribe": 0, "openid": "oOpenAbcdefghijklm-b"}, {"subscribe": 1, "openid": "oOpenAbcdefghijklm-c"}]}', '["oOpenAbcdefghijklm-a", "oOpenAbcdefghijklm-b", "oOpenAbcdefghijklm-c"]', '2026-03-03 09:00') || pg_temp.map('oa'), 'ok 3 03', 'followers');
 SELECT is(pg_temp.touches('oa'), 'user_info:oOpenAbcdefghijklm-a follow 2026-03-02 10:00 wechat_oa ADD_SCENE_QR_CODE poster-7 oUnionAbcdefghijk-one', 'a follower by a QR code has its scene');
@@ -110,6 +117,15 @@ CALL cdp.map_records();
 SELECT is((SELECT sum(cdp_internal.map_left(connection_id)) FROM cdp_data.connection), 0::numeric, 'the job maps all connections');
 SELECT is((SELECT count(*) FROM cdp_data.job WHERE name = 'map_records'), 1::bigint, 'and is on the list');
 SELECT throws_ok($$SELECT cdp_data.records_map('nobody', 1)$$, '22023', NULL, 'an unknown connection');
+
+-- The grammar of claims.
+CREATE FUNCTION pg_temp.claim(VARIADIC campaigns jsonb[]) RETURNS text LANGUAGE sql AS $$ SELECT string_agg(concat_ws(' ', p.path, p.code), ', ' ORDER BY p.path COLLATE "C") FROM cdp.connector_problems(jsonb_build_object('connector', 'my_claims', 'version', 1, 'base_url', 'https://app.example', 'streams', jsonb_build_object(
+  'ways', '{"path": "/ways", "records": "$[*]", "key": ["id"]}'::jsonb, 'more', '{"path": "/more", "records": "$[*]", "key": ["id"]}'::jsonb, 'acts', jsonb_build_object('path', '/acts', 'records', '$[*]', 'key', '["id"]'::jsonb,
+    'touchpoint', (SELECT jsonb_agg(jsonb_build_object('kind', 'visit', 'occurred_at', 'at', 'identifiers', '{"email": "mail"}'::jsonb, 'origin', jsonb_build_object('campaign', c))) FROM unnest(campaigns) c))))) p $$;
+SELECT is(pg_temp.claim('{"path": "s", "known": {"stream": "ways", "value": "state"}}', '{"path": "t", "known": {"stream": "ways", "value": "b"}}', '"fix"', '{"path": "t", "map": {"a": "b"}}'), NULL, 'campaigns that another stream knows');
+SELECT is(pg_temp.claim('{"path": "s", "known": {"stream": "wayz", "value": "state"}}'), 'streams.acts.touchpoint[0].origin.campaign.known.stream unknown_reference', 'of a stream that is not there');
+SELECT is(pg_temp.claim('{"path": "s", "known": {"stream": "ways"}}', '{"path": "s", "default": "x", "map": {"a": "b"}, "known": {"stream": "more", "value": "state"}}'),
+  'streams.acts.touchpoint[0].origin.campaign.known.value missing_key, streams.acts.touchpoint[1].origin.campaign.default conflict, streams.acts.touchpoint[1].origin.campaign.known.stream conflict, streams.acts.touchpoint[1].origin.campaign.map conflict', 'without a value, of two streams, changed');
 
 -- The twin: random pages of contacts, mapped at random moments in small steps, against what the last page about each says.
 SELECT setseed(0.2026);

@@ -371,9 +371,9 @@ check_unpack(ManifestCheck *c, const char *path)
 	}
 }
 
-/* What one touchpoint says: its conditions, and a campaign that counts only where another stream knows it. */
+/* What one touchpoint says: its conditions, and a campaign that counts only where another stream, the same for all touchpoints of the stream, knows it. */
 static void
-check_touchpoint(ManifestCheck *c, const JsonbContainer *touchpoint, const char *path)
+check_touchpoint(ManifestCheck *c, const JsonbContainer *touchpoint, const char *path, const char **knower)
 {
 	const JsonbContainer *campaign = cdp_manifest_object(cdp_manifest_object(touchpoint, "origin"), "campaign");
 	const JsonbContainer *known = cdp_manifest_object(campaign, "known");
@@ -385,6 +385,9 @@ check_touchpoint(ManifestCheck *c, const JsonbContainer *touchpoint, const char 
 		return;
 	if (!has(c->streams, stream))
 		cdp_manifest_problem(c, cdp_manifest_at(cdp_manifest_at(at, "known"), "stream"), "unknown_reference", NULL, "there is no stream %s", cdp_rule_quote(stream));
+	if (*knower != NULL && strcmp(*knower, stream) != 0)
+		cdp_manifest_problem(c, cdp_manifest_at(cdp_manifest_at(at, "known"), "stream"), "conflict", NULL, "the touchpoints of a stream claim what one other stream knows");
+	*knower = stream;
 	useless(c, campaign, at, "map", "what is known stands as the vendor writes it");
 	useless(c, campaign, at, "default", "what is not known is left out");
 }
@@ -397,6 +400,7 @@ check_meaning(ManifestCheck *c, const char *path)
 	const char *at = cdp_manifest_at(path, "not_ready");
 	JsonbValue *touchpoint = cdp_manifest_get(c->stream, "touchpoint");
 	const JsonbContainer *list = touchpoint == NULL ? NULL : cdp_rule_array(touchpoint);
+	const char *knower = NULL;
 
 	if (has(c->stream, "metrics") && !has(c->stream, "ref_date"))
 		cdp_manifest_problem(c, cdp_manifest_at(path, "ref_date"), "missing_key", NULL, "metrics need ref_date, the day that they are of");
@@ -413,9 +417,9 @@ check_meaning(ManifestCheck *c, const char *path)
 	check_conditions(c, c->stream, path, "skip");
 	check_conditions(c, cdp_manifest_object(c->stream, "content"), cdp_manifest_at(path, "content"), "when");
 	if (list == NULL)
-		check_touchpoint(c, touchpoint == NULL ? NULL : cdp_rule_object(touchpoint), cdp_manifest_at(path, "touchpoint"));
+		check_touchpoint(c, touchpoint == NULL ? NULL : cdp_rule_object(touchpoint), cdp_manifest_at(path, "touchpoint"), &knower);
 	for (int i = 0; list != NULL && i < JsonContainerSize(list); i++)
-		check_touchpoint(c, cdp_rule_object(cdp_rule_item(list, i)), cdp_manifest_nth(cdp_manifest_at(path, "touchpoint"), i));
+		check_touchpoint(c, cdp_rule_object(cdp_rule_item(list, i)), cdp_manifest_nth(cdp_manifest_at(path, "touchpoint"), i), &knower);
 }
 
 /* What the platform pushes: its secrets, whom it is for, and the streams that its events speak of. */
