@@ -120,7 +120,7 @@ BEGIN
     FROM cdp_internal.stream_chunks(connection_id, manifest, config, stream) p CROSS JOIN LATERAL (SELECT oldest + i AS day FROM generate_series(0, newest - oldest) i) d
       LEFT JOIN cdp_data.coverage c ON c.connection_id = plan_days.connection_id AND c.stream_id = number AND c.part = p.part AND c.day = d.day
     WHERE CASE coalesce(c.state, 'missing')
-      WHEN 'missing' THEN coalesce(c.reason NOT LIKE 'not_ready%' OR c.checked_at <= as_of - interval '1 hour', true)
+      WHEN 'missing' THEN coalesce(c.reason !~ '^(not_ready|fail|retry|slow|split|config)' OR c.checked_at <= as_of - interval '1 hour', true)
       WHEN 'suspect_zero' THEN c.checked_at <= as_of - interval '1 hour'
       -- Once after each time at which a new day is ready, until the vendor changes it no more, however late that is asked; what is refused keeps a day open for a week longer.
       WHEN 'provisional' THEN coalesce(c.pulled_at, c.checked_at) < since AND (newest <= c.day + stays + 7 OR coalesce(c.pulled_at, c.checked_at) < cdp_internal.day_ready(c.day + stays, spec, zone))
@@ -136,7 +136,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.plan_days(integer, jsonb, jsonb, text, timestamptz) IS
-'Which windows of a stream that is asked by days are to be pulled at as_of, newest first: days of its history that are ready and not there; suspect zeros, and days of which the vendor says that they are not ready, an hour after they were asked; provisional days once after each time at which a new day is ready, until they are final, however late (and a week longer, where records were refused), an hour after an answer that did not tell them. Days without rows in between make one window of at most max_days; streams whose records have no day are asked day by day. Needs the rights of the tables'' owner.';
+'Which windows of a stream that is asked by days are to be pulled at as_of, newest first: days of its history that are ready and not there; suspect zeros, and days that the vendor refuses or says not to be ready, an hour after they were asked; provisional days once after each time at which a new day is ready, until they are final, however late (and a week longer, where records were refused), an hour after an answer that did not tell them. Days without rows in between make one window of at most max_days; streams whose records have no day are asked day by day. Needs the rights of the tables'' owner.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.plan_lists(connection_id integer, manifest jsonb, config jsonb, stream text, as_of timestamptz)
 RETURNS TABLE (part text, value jsonb, cursor jsonb)
@@ -252,7 +252,7 @@ BEGIN
     SELECT x.connection_id FROM cdp_data.connection x
       LEFT JOIN LATERAL (SELECT max(r.started_at) AS started_at FROM cdp_data.sync_run r WHERE r.connection_id = x.connection_id) r ON true
     WHERE x.state IN ('shadow', 'live', 'degraded') AND cdp_internal.may_use_connection(x.owner, x.owner_oid, role) AND coalesce(r.started_at < began, true)
-      AND NOT EXISTS (SELECT FROM cdp_data.sync_breaker b WHERE b.connection_id = x.connection_id AND b.stream = '' AND b.open_until > as_of)
+      AND NOT EXISTS (SELECT FROM cdp_data.sync_breaker b WHERE b.connection_id = x.connection_id AND b.stream = '' AND b.open_until > as_of AND b.since >= cdp_internal.breaker_floor(x.connection_id, x.changed_at))
       AND NOT EXISTS (SELECT FROM pg_locks l WHERE l.locktype = 'advisory' AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database()) AND l.classid = 0 AND l.objid = x.connection_id::oid AND l.objsubid = 4)
     ORDER BY r.started_at NULLS FIRST, x.connection_id
   LOOP

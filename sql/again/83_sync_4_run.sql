@@ -21,16 +21,27 @@ $$;
 COMMENT ON FUNCTION cdp_internal.sync_broke(integer, text, text, timestamptz, timestamptz) IS
 'Notes that a stream, or the whole connection (empty), failed at as_of, and returns until when it stands still: a minute, twice as long with each failure in a row, 6 hours at most; or until parked_until, when the other system said so. Needs the rights of the tables'' owner.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.begin_sync(connection_id integer, stream text, revision integer, binding text) RETURNS bigint
+CREATE OR REPLACE FUNCTION cdp_internal.breaker_floor(connection_id integer, changed_at timestamptz) RETURNS timestamptz
+LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
+AS $$
+BEGIN
+  RETURN greatest(changed_at, (SELECT max(l.at) FROM cdp_data.connection_state_log l WHERE l.connection_id = breaker_floor.connection_id AND l.from_state = 'suspended'));
+END
+$$;
+COMMENT ON FUNCTION cdp_internal.breaker_floor(integer, timestamptz) IS
+'When a connection was changed (changed_at) or resumed last: what failed before that is no reason to keep it standing. Needs the rights of the tables'' owner, or to read its states.';
+
+CREATE OR REPLACE FUNCTION cdp_internal.begin_sync(connection_id integer, stream text) RETURNS bigint
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
 DECLARE
   c record;
-  n integer;
+  idle boolean;
+  binding text := '';
   id bigint;
 BEGIN
-  SELECT x.*, cdp_internal.connector_manifest(x.connector) AS manifest INTO c FROM cdp_data.connection x WHERE x.connection_id = begin_sync.connection_id;
+  SELECT x.*, cdp_internal.connector_manifest(x.connector) AS manifest, cdp_internal.breaker_floor(x.connection_id, x.changed_at) AS mended_at INTO c FROM cdp_data.connection x WHERE x.connection_id = begin_sync.connection_id;
   IF c.state NOT IN ('shadow', 'live', 'degraded') THEN
     RAISE EXCEPTION 'connection "%" is %', c.name, c.state USING ERRCODE = 'object_not_in_prerequisite_state',
       HINT = CASE c.state WHEN 'draft' THEN 'CALL cdp.test_connection() first.' WHEN 'tested' THEN 'SELECT cdp.start_shadow() first.' WHEN 'suspended' THEN 'SELECT cdp.resume_connection() first.' ELSE 'It is over.' END;
@@ -38,15 +49,27 @@ BEGIN
     RAISE EXCEPTION 'connector "%" has no stream "%"', c.connector, left(stream, 63)
       USING ERRCODE = 'invalid_parameter_value', HINT = cdp_internal.did_you_mean(stream, ARRAY(SELECT k FROM jsonb_object_keys(c.manifest -> 'streams') k), 'SELECT stream FROM cdp_bi.connector lists them.');
   END IF;
+  -- What failed before somebody mended or resumed the connection says nothing any more.
+  DELETE FROM cdp_data.sync_breaker b WHERE b.connection_id = begin_sync.connection_id AND b.since < c.mended_at;
   -- Whoever holds the lock is alone: what is open was left by a session that ended, or by a call that was stopped by an error.
-  UPDATE cdp_data.sync_run r SET finished_at = clock_timestamp(), problem = coalesce(r.problem, 'it never came to its end'),
+  WITH open AS (UPDATE cdp_data.sync_run r SET finished_at = clock_timestamp(), problem = coalesce(r.problem, 'it never came to its end'),
     outcome = CASE WHEN EXISTS (SELECT FROM pg_stat_get_activity(r.pid) a WHERE a.pid = r.pid AND a.backend_start <= r.started_at) THEN 'stopped' ELSE 'died' END
-  WHERE r.connection_id = begin_sync.connection_id AND r.finished_at IS NULL;
-  INSERT INTO cdp_data.sync_run (connection_id, source_id, stream, revision, binding) VALUES (c.connection_id, c.source_id, begin_sync.stream, begin_sync.revision, begin_sync.binding) RETURNING run_id INTO id;
+  WHERE r.connection_id = begin_sync.connection_id AND r.finished_at IS NULL RETURNING r.calls)
+  SELECT bool_or(o.calls = 0) INTO idle FROM open o;
+  IF idle THEN
+    -- Such as a secret that is not there: cdp.sync_due() comes back to it later and later, and to the others meanwhile.
+    PERFORM cdp_internal.sync_broke(begin_sync.connection_id, '', 'a run ended before its first answer', clock_timestamp());
+  END IF;
+  BEGIN
+    binding := coalesce(cdp_internal.connection_binding(c.connection_id), '');
+  EXCEPTION WHEN OTHERS THEN
+    NULL; -- The call that follows says what is wrong; that it was tried has to stand here whatever it is.
+  END;
+  INSERT INTO cdp_data.sync_run (connection_id, source_id, stream, revision, binding) VALUES (c.connection_id, c.source_id, begin_sync.stream, c.revision, binding) RETURNING run_id INTO id;
   RETURN id;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.begin_sync(integer, text, integer, text) IS
+COMMENT ON FUNCTION cdp_internal.begin_sync(integer, text) IS
 'Writes down that a pull of a connection begins, and that those before it have ended: died, or stopped where their session still lives. Returns run_id. Needs the rights of the tables'' owner and the lock of the connection. Errors: 55000 it does not run (state), 22023 no such stream.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.quota_began(per text, zone text, as_of timestamptz) RETURNS timestamptz
@@ -115,20 +138,23 @@ $$;
 COMMENT ON FUNCTION cdp_internal.split_state(jsonb, boolean) IS
 'The two halves of what was asked: of the list of a partition, else of the window, each from its first page. by_partition: of a list only. NULL: it can not be halved.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.sync_leave_out(connection_id integer, stream text, part text, at timestamptz) RETURNS void
+CREATE OR REPLACE FUNCTION cdp_internal.sync_leave_out(connection_id integer, manifest jsonb, stream text, part jsonb, at timestamptz, wait interval DEFAULT NULL) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 #variable_conflict use_column
+DECLARE
+  -- So long the planner leaves it out from skipped_at on.
+  usual interval := greatest(coalesce(manifest #>> ARRAY['streams', stream, 'every'], '1 day')::interval, interval '1 day');
 BEGIN
   INSERT INTO cdp_data.stream_part AS t (connection_id, stream_id, part, source_id, skipped_at)
-  SELECT s.connection_id, s.stream_id, sync_leave_out.part, s.source_id, at FROM cdp_data.stream s WHERE s.connection_id = sync_leave_out.connection_id AND s.name = stream
+  SELECT s.connection_id, s.stream_id, coalesce(sync_leave_out.part #>> '{}', ''), s.source_id, at - usual + coalesce(wait, usual) FROM cdp_data.stream s WHERE s.connection_id = sync_leave_out.connection_id AND s.name = stream
   ON CONFLICT (connection_id, stream_id, part) DO UPDATE SET skipped_at = excluded.skipped_at;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.sync_leave_out(integer, text, text, timestamptz) IS
-'Notes that a partition was left out, so that nobody asks for it again at once. Needs the rights of the tables'' owner.';
+COMMENT ON FUNCTION cdp_internal.sync_leave_out(integer, jsonb, text, jsonb, timestamptz, interval) IS
+'Notes that a partition (NULL: a stream without any) is left out from at on, for so long; NULL: for every of its stream, a day at least. For streams that are not asked by days: there the ledger tells. Needs the rights of the tables'' owner.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.sync_unanswered(c record, run bigint, stream text, attempt integer, outcome text, detail text, as_of timestamptz, later timestamptz, OUT action text, OUT wait_s double precision, OUT reason text)
+CREATE OR REPLACE FUNCTION cdp_internal.sync_unanswered(c record, run bigint, stream text, part jsonb, attempt integer, outcome text, detail text, as_of timestamptz, later timestamptz, OUT action text, OUT wait_s double precision, OUT reason text)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
@@ -136,6 +162,9 @@ BEGIN
   IF outcome IN ('timeout', 'reset', 'truncated', 'dns', 'connect', 'protocol', 'token_unavailable') AND attempt < 3 THEN
     action := 'again';
     wait_s := 2 ^ (attempt - 1);
+  ELSIF outcome IN ('timeout', 'reset', 'truncated', 'protocol', 'too_large') AND part IS NOT NULL THEN
+    PERFORM cdp_internal.sync_leave_out(c.connection_id, c.manifest, stream, part, as_of, CASE outcome WHEN 'too_large' THEN interval '1 day' ELSE interval '10 minutes' END);
+    action := 'pass';
   ELSIF outcome IN ('timeout', 'reset', 'truncated', 'protocol', 'too_large') THEN
     PERFORM cdp_internal.sync_broke(c.connection_id, stream, reason, as_of);
     action := 'leave';
@@ -146,8 +175,8 @@ BEGIN
   END IF;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.sync_unanswered(record, bigint, text, integer, text, text, timestamptz, timestamptz) IS
-'What follows when a call had no answer: action again (after wait_s seconds, twice), leave (the stream stands still) or stop (the connection does). Needs the rights of the tables'' owner.';
+COMMENT ON FUNCTION cdp_internal.sync_unanswered(record, bigint, text, jsonb, integer, text, text, timestamptz, timestamptz) IS
+'What follows when a call had no answer: action again (after wait_s seconds, twice), pass (this partition is left out), leave (the stream stands still) or stop (the connection does). Needs the rights of the tables'' owner.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.sync_refused(c record, run bigint, stream text, state jsonb, attempt integer, v record, is_told boolean, as_of timestamptz, OUT action text, OUT wait_s double precision, OUT states jsonb[], OUT reason text)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -163,29 +192,41 @@ BEGIN
     action := 'again';
   ELSIF v.verb = 'reauth_once' THEN
     action := 'reauth';
-  ELSIF v.verb IN ('split', 'skip_partition') THEN
-    states := cdp_internal.split_state(state, v.verb = 'skip_partition');
+  ELSIF v.verb = 'skip_partition' THEN
+    states := cdp_internal.split_state(state, true);
     action := CASE WHEN states IS NOT NULL THEN 'go' ELSE 'done' END;
-    IF states IS NULL AND part IS NOT NULL AND NOT state ? 'window' THEN
-      PERFORM cdp_internal.sync_leave_out(c.connection_id, stream, part #>> '{}', as_of);
+    IF states IS NULL AND NOT state ? 'window' THEN
+      PERFORM cdp_internal.sync_leave_out(c.connection_id, c.manifest, stream, part, as_of);
     END IF;
-    reason := CASE WHEN v.verb = 'split' AND states IS NULL THEN reason END;
+    -- Who is outside of what may be seen is no failure; a stream that is, is one.
+    reason := CASE WHEN part IS NULL THEN reason END;
+  ELSIF v.verb = 'split' AND cdp_internal.split_state(state) IS NOT NULL THEN
+    states := cdp_internal.split_state(state);
+    action := 'go';
+    reason := NULL;
   ELSIF v.verb = 'not_ready' THEN
+    IF NOT state ? 'window' THEN
+      PERFORM cdp_internal.sync_leave_out(c.connection_id, c.manifest, stream, part, as_of, make_interval(secs => greatest(wait_s, 60)));
+    END IF;
     action := 'wait';
   ELSIF v.verb = 'park' THEN
     PERFORM cdp_internal.sync_broke(c.connection_id, stream, reason, as_of, greatest(coalesce(v.until_at, as_of + make_interval(secs => wait_s)), as_of + interval '1 second'));
     action := 'park';
-  ELSIF v.verb = 'config' AND NOT EXISTS (SELECT FROM cdp_data.sync_call k WHERE k.run_id = run AND k.verb IN ('ok', 'ignore')) AND EXISTS (SELECT FROM cdp_data.sync_call k WHERE k.run_id = run AND k.verb = 'config') THEN
-    -- The second in a row, and nothing was good before: it is not the stream.
-    PERFORM cdp_internal.sync_broke(c.connection_id, '', reason, as_of);
-    action := 'stop';
+  ELSIF part IS NOT NULL AND v.verb <> 'config' AND wait_s <= 60 THEN
+    -- One that can not be had keeps nobody from the others; who asked for its further pages begins anew.
+    PERFORM cdp_internal.sync_leave_out(c.connection_id, c.manifest, stream, part, as_of, CASE WHEN v.verb IN ('retry', 'slow') THEN interval '10 minutes' ELSE interval '6 hours' END) WHERE NOT state ? 'window';
+    action := 'pass';
   ELSE
     PERFORM cdp_internal.sync_broke(c.connection_id, stream, reason, as_of, CASE WHEN v.verb IN ('retry', 'slow') AND wait_s > 60 THEN as_of + make_interval(secs => wait_s) END);
+  END IF;
+  IF v.verb = 'fail' AND state ? 'cursor' THEN
+    UPDATE cdp_data.stream_part t SET next = NULL FROM cdp_data.stream s
+    WHERE s.connection_id = c.connection_id AND s.name = stream AND t.connection_id = s.connection_id AND t.stream_id = s.stream_id AND t.part = coalesce(sync_refused.state #>> '{partition}', '');
   END IF;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.sync_refused(record, bigint, text, jsonb, integer, record, boolean, timestamptz) IS
-'What follows when an answer is no page (is_told: it says itself when to come again): action again (after wait_s seconds), reauth, go (with states: halves), done, wait (not ready), park or leave (the stream stands still) or stop (the connection does); reason: in words that name nobody, NULL when nothing is wrong. Needs the rights of the tables'' owner.';
+'What follows when an answer is no page (is_told: it says itself when to come again): action again (after wait_s seconds), reauth, go (with states: halves), done, wait (not ready), pass (this partition is left out), park or leave (the stream stands still); reason: in words that name nobody, NULL when nothing is wrong. Needs the rights of the tables'' owner.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.wish_answered(connection_id integer, stream text, part jsonb, asked_at timestamptz) RETURNS integer
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -244,15 +285,20 @@ BEGIN
     PERFORM cdp_internal.quota_count(c.connection_id, c.source_id, c.manifest, stream, api, fetched_at);
   END IF;
   IF outcome <> 'ok' THEN
-    SELECT u.* INTO action, wait_s, reason FROM cdp_internal.sync_unanswered(c, run, stream, attempt, outcome, detail, fetched_at, later) u;
+    SELECT u.* INTO action, wait_s, reason FROM cdp_internal.sync_unanswered(c, run, stream, part, attempt, outcome, detail, fetched_at, later) u;
   ELSE
     BEGIN
       SELECT p.* INTO l FROM cdp_internal.land_page(c.connection_id, stream, body, part, (state #>> '{window,from}')::date, (state #>> '{window,to}')::date, state -> 'cursor', status, headers, fetched_at) p;
     EXCEPTION WHEN data_exception OR integrity_constraint_violation OR program_limit_exceeded THEN
       -- A page that can not be landed stops its stream, and not those behind it. What the error says may be of people.
       reason := format('its page could not be landed (%s)', SQLSTATE);
-      action := 'leave';
-      PERFORM cdp_internal.sync_broke(c.connection_id, stream, reason, fetched_at);
+      IF part IS NOT NULL THEN
+        action := 'pass';
+        PERFORM cdp_internal.sync_leave_out(c.connection_id, c.manifest, stream, part, fetched_at, interval '1 day');
+      ELSE
+        action := 'leave';
+        PERFORM cdp_internal.sync_broke(c.connection_id, stream, reason, fetched_at);
+      END IF;
     END;
     IF reason IS NOT NULL THEN
       NULL;
@@ -261,8 +307,13 @@ BEGIN
       states := CASE WHEN NOT l.done THEN ARRAY[l.next - 'config'] END;
       IF l.done AND l.problem IS NOT NULL AND NOT coalesce((SELECT x.done AND NOT coalesce(x.broken, false) FROM cdp_data.raw_page x WHERE x.page_id = l.page_id), false) THEN
         reason := left('the pull broke off: ' || l.problem, 500);
-        PERFORM cdp_internal.sync_broke(c.connection_id, stream, reason, fetched_at);
-        action := 'leave';
+        IF part IS NOT NULL THEN
+          action := 'pass';
+          PERFORM cdp_internal.sync_leave_out(c.connection_id, c.manifest, stream, part, fetched_at, interval '6 hours') WHERE NOT state ? 'window';
+        ELSE
+          action := 'leave';
+          PERFORM cdp_internal.sync_broke(c.connection_id, stream, reason, fetched_at);
+        END IF;
       ELSE
         DELETE FROM cdp_data.sync_breaker b WHERE b.connection_id = c.connection_id AND b.stream IN (stream, '');
       END IF;
@@ -279,22 +330,22 @@ BEGIN
       WHERE s.connection_id = c.connection_id AND s.name = stream AND t.connection_id = s.connection_id AND t.stream_id = s.stream_id AND t.part = coalesce(part #>> '{}', '') AND t.next -> 'cursor' = state -> 'cursor';
     END IF;
     -- What is refused is not wished for ever; who is kept waiting asks again.
-    IF action = 'done' OR action = 'leave' AND l.verb IN ('fail', 'config') THEN
+    IF action = 'done' OR action IN ('leave', 'pass') AND l.verb IN ('fail', 'config') THEN
       PERFORM cdp_internal.wish_answered(c.connection_id, stream, part, asked_at);
     END IF;
   END IF;
   INSERT INTO cdp_data.sync_call (run_id, connection_id, source_id, stream, first_day, last_day, at, outcome, status, verb, code, attempt, token_calls, ms, bytes, records, retry_at, problem)
   VALUES (run, c.connection_id, c.source_id, stream, (state #>> '{window,from}')::date, (state #>> '{window,to}')::date, fetched_at, outcome, nullif(status, 0), l.verb, left(l.code, 100), attempt, token_calls, ms, bytes, l.records_read,
-    CASE WHEN action IN ('again', 'park', 'leave', 'stop') THEN coalesce(later, fetched_at + make_interval(secs => wait_s)) END, reason);
+    CASE WHEN action IN ('again', 'park', 'leave', 'pass', 'stop') THEN coalesce(later, fetched_at + make_interval(secs => wait_s)) END, reason);
   UPDATE cdp_data.sync_run r SET calls = r.calls + (outcome NOT IN ('token_refused', 'token_unavailable'))::integer, pages = r.pages + coalesce(l.verb IN ('ok', 'ignore'), false)::integer, records = r.records + coalesce(l.records_read, 0),
     inserted = r.inserted + l.inserted, changed = r.changed + l.changed, refused = r.refused + l.refused,
-    problems = r.problems + (reason IS NOT NULL AND action IN ('leave', 'stop', 'done'))::integer, waits = r.waits + (action IN ('wait', 'park'))::integer,
-    problem = coalesce(r.problem, CASE WHEN action IN ('leave', 'stop', 'park', 'wait', 'done') THEN stream || ': ' || reason END)
+    problems = r.problems + (reason IS NOT NULL AND action IN ('leave', 'pass', 'stop', 'done'))::integer, waits = r.waits + (action IN ('wait', 'park'))::integer,
+    problem = coalesce(r.problem, CASE WHEN action IN ('leave', 'pass', 'stop', 'park', 'wait', 'done') THEN stream || ': ' || reason END)
   WHERE r.run_id = run;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.sync_answered(bigint, text, jsonb, text, integer, timestamptz, text, text, integer, jsonb, bytea, timestamptz, integer, bigint, integer, timestamptz) IS
-'Lands what came of a call of a run, with all that follows: the page and its records, the log, quotas, breakers, wishes. state: what was asked for, without config; api: the template of the path; asked_at: when the first page of the pull was asked for; outcome, detail: of the transport, or token_refused, token_unavailable; later: when there may be a token again. action: go (on with states), done (the pull has ended), again (the same after wait_s seconds), reauth (the same with another token), wait (later), park or leave (no more of this stream), stop (no more of this run). Needs the rights of the tables'' owner.';
+'Lands what came of a call of a run, with all that follows: the page and its records, the log, quotas, breakers, wishes. state: what was asked for, without config; api: the template of the path; asked_at: when the first page of the pull was asked for; outcome, detail: of the transport, or token_refused, token_unavailable; later: when there may be a token again. action: go (on with states), done (the pull has ended), again (the same after wait_s seconds), reauth (the same with another token), wait (later), pass (not this partition; on with the next one), park or leave (no more of this stream), stop (no more of this run). Needs the rights of the tables'' owner.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.sync_stop(run bigint, stream text, reason text, whole boolean, as_of timestamptz) RETURNS void
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -337,7 +388,13 @@ BEGIN
   ELSIF c.state = 'degraded' AND word = 'ok' THEN
     PERFORM cdp_internal.move_connection(c.connection_id, 'live', 'a run brought all that was due');
   END IF;
-  IF c.state IN ('shadow', 'live', 'degraded') AND EXISTS (SELECT FROM cdp_data.sync_breaker b WHERE b.connection_id = c.connection_id AND b.stream = '' AND b.failures + b.parked >= 5) THEN
+  IF r.stream IS NULL AND EXISTS (SELECT FROM cdp_data.sync_call k WHERE k.run_id = run AND k.verb = 'config') AND NOT EXISTS (SELECT FROM cdp_data.sync_run x WHERE x.connection_id = c.connection_id AND x.pages > 0 AND x.started_at > r.started_at - interval '7 days') THEN
+    -- Somebody has to look at whatever was asked, and nothing was good for a week: it is not one stream.
+    PERFORM cdp_internal.sync_broke(c.connection_id, '', coalesce(r.problem, 'config'), clock_timestamp());
+  END IF;
+  -- A network that is gone comes back by itself; what somebody has to look at waits for him.
+  IF c.state IN ('shadow', 'live', 'degraded') AND EXISTS (SELECT FROM cdp_data.sync_breaker b WHERE b.connection_id = c.connection_id AND b.stream = '' AND b.failures + b.parked >= 5
+      AND b.reason !~ '^(dns|connect|tls|timeout|reset|truncated|protocol|token_unavailable)') THEN
     PERFORM cdp_internal.move_connection(c.connection_id, 'suspended', left('five runs in a row failed: ' || coalesce(r.problem, ''), 1000));
   END IF;
   good := cdp_internal.connection_quality(c.connection_id, clock_timestamp());
@@ -348,7 +405,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.end_sync(bigint) IS
-'Closes a run: failed when a pull did not come to its end, waits when something is left for later, else ok. A live connection whose run failed becomes degraded, and live again when one was ok; five failures of the whole connection in a row suspend it. Writes down how good the data are (cdp_internal.connection_quality()). Returns the outcome. Needs the rights of the tables'' owner.';
+'Closes a run: failed when a pull did not come to its end, waits when something is left for later, else ok. A live connection whose run failed becomes degraded, and live again when one was ok; five failures of the whole connection in a row suspend it, unless it is the network that fails. Writes down how good the data are (cdp_internal.connection_quality()). Returns the outcome. Needs the rights of the tables'' owner.';
 
 CREATE OR REPLACE PROCEDURE cdp_internal.maintain_room_sync()
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp

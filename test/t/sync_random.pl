@@ -18,7 +18,7 @@ $node->restart;
 sub sql { return $node->safe_psql('postgres', $_[0]) }
 sub one_of { return $_[ rand @_ ] }
 # What parks and breakers make wait is over.
-sub time_passes { sql("UPDATE cdp_data.sync_breaker SET open_until = now() - interval '1 second' WHERE open_until > now(); UPDATE cdp_data.connection_token SET retry_at = now() WHERE retry_at > now()") }
+sub time_passes { sql("UPDATE cdp_data.sync_breaker SET open_until = now() - interval '1 second' WHERE open_until > now(); UPDATE cdp_data.connection_token SET retry_at = now() WHERE retry_at > now(); UPDATE cdp_data.stream_part SET skipped_at = NULL; UPDATE cdp_data.coverage SET checked_at = checked_at - interval '2 hours' WHERE state = 'missing'") }
 my @streams = qw(follow_users contacts contact_list behavior groupchats groupchat_members contact_ways contact_way service_messages live_viewers lives);
 my @paths = map { "/cgi-bin/$_" } qw(gettoken externalcontact/get_follow_user_list externalcontact/batch/get_by_user externalcontact/contact_list externalcontact/get_user_behavior_data externalcontact/groupchat/list
 	externalcontact/groupchat/get externalcontact/list_contact_way externalcontact/get_contact_way kf/sync_msg living/get_watch_stat);

@@ -58,7 +58,7 @@ sub days { my ($stream) = @_; return sql("SELECT string_agg(state || ' ' || n, '
 sub asked { return join ' ', map { $mock->calls($_) } @_ }
 sub calls { return sql("SELECT string_agg(verb || coalesce(' ' || code, ''), ', ' ORDER BY call_id) FROM cdp_data.sync_call k JOIN cdp_data.connection c USING (connection_id) WHERE c.name = '$name' AND verb <> 'ok'") }
 # What makes it wait is over.
-sub stop_waiting { sql("UPDATE cdp_data.sync_breaker SET open_until = now() - interval '1 second'") }
+sub stop_waiting { sql("UPDATE cdp_data.sync_breaker SET open_until = now() - interval '1 second'; UPDATE cdp_data.stream_part SET skipped_at = NULL") }
 my @some = qw(follow_users contacts);
 my $all = sub { MockVendorData::contacts($mock->{set}) };
 
@@ -225,6 +225,55 @@ scenario('split', streams => \@some);
 $mock->rule(path => $contacts, has => '"staff1","staff2","staff3"', code => 81017, times => 0);
 is(run(), 'ok', 'too many at once');
 same('are asked in parts', 'contacts', $all->());
+
+# ---- one that can not be had keeps nobody from the others
+scenario('one fails', streams => [qw(follow_users lives)], set => { staff => 5 });
+my $lives = '/cgi-bin/living/get_user_all_livingid';
+$mock->rule(path => $lives, has => '"staff1"', code => 99999, times => 0);
+is(run(), 'failed', 'a partition that the vendor does not know what to say about');
+is(records('lives'), 4, 'the others are there');
+run() for 1 .. 2;
+is(scalar(grep { $_->{path} eq $lives && $_->{body} =~ /"staff1"/ } $mock->log), 1, 'it is not asked for again at once');
+scenario('all fail', streams => [qw(follow_users lives)], set => { staff => 9 });
+$mock->rule(path => $lives, code => 99999, times => 0);
+is(run(), 'failed', 'three in a row');
+is(asked($lives), 3, 'are the stream');
+
+# ---- what the app may not call is not the connection
+scenario('rights', streams => [qw(acquisition_links contact_list contact_ways follow_users)]);
+$mock->rule(path => $_, code => 48002, times => 0) for '/cgi-bin/externalcontact/customer_acquisition/list_link', '/cgi-bin/externalcontact/contact_list';
+for (1 .. 6) { run(); stop_waiting() }
+is(records('follow_users') . ' ' . records('contact_ways'), '3 3', 'two streams without rights keep the others from nothing');
+is(sql("SELECT state FROM cdp_data.connection WHERE name = '$name'"), 'shadow', 'and suspend nothing');
+scenario('no rights at all', streams => [qw(contact_ways follow_users)]);
+$mock->rule(code => 48002, times => 0, path => $_) for '/cgi-bin/externalcontact/get_follow_user_list', '/cgi-bin/externalcontact/list_contact_way';
+for (1 .. 5) { run(); stop_waiting() }
+is(sql("SELECT state FROM cdp_data.connection WHERE name = '$name'"), 'suspended', 'an app that may call nothing is suspended');
+$mock->forget;
+sql("SELECT cdp.resume_connection('$name', 'rights were given')");
+is(run(), 'ok', 'and begins anew when it is resumed');
+
+# ---- a network that is gone
+scenario('network', streams => \@some, change => { base_url => 'https://127.0.0.1:1' });
+sql("ALTER SYSTEM SET cdp.allowed_hosts = '127.0.0.1:$mock->{port}, 127.0.0.1:1'; SELECT pg_reload_conf()");
+for (1 .. 6) { run(); stop_waiting() }
+is(sql("SELECT state FROM cdp_data.connection WHERE name = '$name'"), 'shadow', 'suspends nobody');
+sql('ALTER SYSTEM RESET cdp.allowed_hosts; SELECT pg_reload_conf()');
+
+# ---- all connections: one that can not be opened keeps nobody from the others
+sql("UPDATE cdp_data.connection SET state = 'suspended', suspended_from = 'shadow' WHERE state IN ('shadow', 'live', 'degraded')");
+scenario('broken', streams => ['follow_users']);
+sql("SELECT cdp.drop_secret('broken', 'corpsecret')");
+scenario('behind', streams => ['follow_users']);
+my $due = sub { return ($node->psql('postgres', 'CALL cdp.sync_due()'))[2] };
+my @said = map { $due->() } 1 .. 2;
+is(records('follow_users'), 3, 'two calls of sync_due(): the one behind it is pulled');
+unlike($due->(), qr/ERROR/, 'and it stands still for a while');
+is(sql("SELECT count(*) FROM cdp_bi.sync_run WHERE connection = 'broken'"), 2, 'its runs are told');
+sql("SELECT cdp.set_secret('broken', 'corpsecret', '$mock->{set}{secret}')");
+$due->();
+$name = 'broken';
+is(records('follow_users'), 3, 'until it is mended');
 
 # ---- other ways in
 for my $auth (qw(header basic oauth hmac)) {

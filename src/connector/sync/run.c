@@ -27,6 +27,7 @@ CDP_FUNCTION(cdp_sync);
 CDP_FUNCTION(cdp_sync_due);
 
 #define QUOTA_PATIENCE	(60 * USECS_PER_SEC)	/* so long a run waits for a quota; beyond it the stream is left for later */
+#define REFUSED_IN_A_ROW 3		/* partitions; then it is the stream */
 #define AT_ONCE			1000	/* callbacks that are looked at in one transaction */
 
 typedef struct Run
@@ -37,6 +38,7 @@ typedef struct Run
 	CdpCaller  *caller;
 	int			connection_id;
 	int64		id;
+	int			refused;		/* partitions of the stream that could not be had, in a row */
 	TimestampTz until;
 } Run;
 
@@ -324,6 +326,15 @@ run_pull(Run *run, const char *stream, Jsonb *state)
 			return ON_NOTHING;
 		else if (strcmp(follows.action, "park") == 0 || strcmp(follows.action, "leave") == 0)
 			return ON_STREAMS;
+		else if (strcmp(follows.action, "pass") == 0)
+		{
+			if (++run->refused < REFUSED_IN_A_ROW)
+				continue;
+			note(run, STREAM_GOES_NO_FURTHER, stream, follows.reason == NULL ? "several partitions in a row can not be had" : follows.reason);
+			return ON_STREAMS;
+		}
+		else if (strcmp(follows.action, "done") == 0)
+			run->refused = 0;
 	}
 	return ON_PULLS;
 }
@@ -348,6 +359,7 @@ run_stream(Run *run, const char *stream)
 	Jsonb	  **states;
 	int			n;
 
+	run->refused = 0;
 	MemoryContextReset(run->pulls);
 	step("SELECT p.state FROM cdp_internal.plan_stream($1, $2, $3, $4) p", 4, types, values, NULL);
 	n = (int) SPI_processed;
@@ -392,17 +404,18 @@ take_callbacks(void)
 static RunStream *
 begin_run(Run *run, const char *stream, int *n)
 {
-	const CdpCallerFacts *facts = cdp_caller_facts(run->caller);
-	Oid			types[4] = {INT4OID, TEXTOID, INT4OID, TEXTOID};
-	Datum		values[4] = {Int32GetDatum(run->connection_id), stream == NULL ? (Datum) 0 : CStringGetTextDatum(stream), Int32GetDatum(facts->revision), CStringGetTextDatum(facts->binding)};
+	Oid			types[2] = {INT4OID, TEXTOID};
+	Datum		values[2] = {Int32GetDatum(run->connection_id), stream == NULL ? (Datum) 0 : CStringGetTextDatum(stream)};
 	Oid			more[3] = {INT4OID, TEXTOID, TIMESTAMPTZOID};
 	Datum		about[3] = {values[0], values[1], TimestampTzGetDatum(GetCurrentTimestamp())};
 	RunStream  *streams;
 	bool		isnull;
 
-	step("SELECT cdp_internal.begin_sync($1, $2, $3, $4)", 4, types, values, stream == NULL ? " n  " : NULL);
+	step("SELECT cdp_internal.begin_sync($1, $2)", 2, types, values, stream == NULL ? " n" : NULL);
 	run->id = DatumGetInt64(SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, 1, &isnull));
 	done_with();
+	/* What can not be opened raises an error; that it was tried is written down by now, so that others get their turn. */
+	run->caller = cdp_caller_open(run->own, run->connection_id);
 	take_callbacks();
 	step("SELECT s.stream_name, s.open_until IS NOT NULL FROM cdp_internal.sync_streams($1, $2, $3) s", 3, more, about, stream == NULL ? " n " : NULL);
 	*n = (int) SPI_processed;
@@ -426,7 +439,6 @@ run_locked(Run *run, const char *stream)
 	RunStream  *streams;
 	int			n;
 
-	run->caller = cdp_caller_open(run->own, run->connection_id);
 	run->pulls = AllocSetContextCreate(run->own, "cdp pulls", ALLOCSET_DEFAULT_SIZES);
 	run->page = AllocSetContextCreate(run->own, "cdp page", ALLOCSET_DEFAULT_SIZES);
 	streams = begin_run(run, stream, &n);
