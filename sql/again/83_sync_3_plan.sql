@@ -122,6 +122,8 @@ BEGIN
     WHERE CASE coalesce(c.state, 'missing')
       WHEN 'missing' THEN coalesce(c.reason !~ '^(not_ready|fail|retry|slow|split|config)' OR c.checked_at <= as_of - interval '1 hour', true)
       WHEN 'suspect_zero' THEN c.checked_at <= as_of - interval '1 hour'
+      -- Rights come and go.
+      WHEN 'unavailable' THEN c.checked_at <= as_of - interval '7 days'
       -- Once after each time at which a new day is ready, until the vendor changes it no more, however late that is asked; what is refused keeps a day open for a week longer.
       WHEN 'provisional' THEN coalesce(c.pulled_at, c.checked_at) < since AND (newest <= c.day + stays + 7 OR coalesce(c.pulled_at, c.checked_at) < cdp_internal.day_ready(c.day + stays, spec, zone))
         AND (c.checked_at <= as_of - interval '1 hour' OR c.checked_at <= c.pulled_at)
@@ -136,7 +138,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.plan_days(integer, jsonb, jsonb, text, timestamptz) IS
-'Which windows of a stream that is asked by days are to be pulled at as_of, newest first: days of its history that are ready and not there; suspect zeros, and days that the vendor refuses or says not to be ready, an hour after they were asked; provisional days once after each time at which a new day is ready, until they are final, however late (and a week longer, where records were refused), an hour after an answer that did not tell them. Days without rows in between make one window of at most max_days; streams whose records have no day are asked day by day. Needs the rights of the tables'' owner.';
+'Which windows of a stream that is asked by days are to be pulled at as_of, newest first: days of its history that are ready and not there; suspect zeros, and days that the vendor refuses or says not to be ready, an hour after they were asked, those that it did not let be seen after a week; provisional days once after each time at which a new day is ready, until they are final, however late (and a week longer, where records were refused), an hour after an answer that did not tell them. Days without rows in between make one window of at most max_days; streams whose records have no day are asked day by day. Needs the rights of the tables'' owner.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.plan_lists(connection_id integer, manifest jsonb, config jsonb, stream text, as_of timestamptz)
 RETURNS TABLE (part text, value jsonb, cursor jsonb)

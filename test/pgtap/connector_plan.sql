@@ -98,6 +98,7 @@ BEGIN
       IF NOT due THEN
         IF c.state = 'missing' THEN due := c.reason IS NULL OR c.reason NOT LIKE 'not_ready%' OR as_of - c.checked_at >= interval '1 hour';
         ELSIF c.state = 'suspect_zero' THEN due := as_of - c.checked_at >= interval '1 hour';
+        ELSIF c.state = 'unavailable' THEN due := as_of - c.checked_at >= interval '7 days';
         ELSIF c.state = 'provisional' THEN
           due := c.pulled_at < ready AND (last_ready - d <= 3 + 7 OR c.pulled_at < (d + 3 + 1 + time '08:00') AT TIME ZONE 'Asia/Shanghai') AND (c.checked_at = c.pulled_at OR as_of - c.checked_at >= interval '1 hour');
         END IF;

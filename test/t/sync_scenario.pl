@@ -206,6 +206,11 @@ is(run(), 'ok', 'the next one');
 same('goes on', 'contacts', $all->());
 is(asked($contacts), 4, 'without asking twice');
 
+scenario('long window', product => 'rest', streams => ['orders'], set => { orders => 100, delay_ms => 150 });
+run(deadline => '1 s');
+is(records('orders'), 1000, 'a window of days that takes longer than the deadline is pulled to its end');
+like(days('orders'), qr/^final \d, provisional \d$/, 'and its days are there');
+
 # ---- redirects
 my $other = MockVendor->new(dir => PostgreSQL::Test::Utils::tempdir());
 for my $to ('http://169.254.169.254/latest/meta-data/', "$other->{base}/steal", "http://127.0.0.1:$other->{port}/steal", "http://[::ffff:127.0.0.1]:$other->{port}/", "https://localhost:$mock->{port}/other") {

@@ -39,7 +39,8 @@ typedef struct Run
 	int			connection_id;
 	int64		id;
 	int			refused;		/* partitions of the stream that could not be had, in a row */
-	TimestampTz until;
+	TimestampTz until;			/* nothing new is begun */
+	TimestampTz latest;			/* a window that was begun is given up */
 } Run;
 
 /* One stream of a run. */
@@ -284,7 +285,8 @@ run_pull(Run *run, const char *stream, Jsonb *state)
 		Pull	   *pull = linitial(waiting);
 		Follows		follows = {.action = "wait for a quota"};
 
-		if (GetCurrentTimestamp() >= run->until)
+		/* A window that is given up begins with its first page again; one that takes longer than a run would never be whole. */
+		if (GetCurrentTimestamp() >= (asked_at != 0 && getKeyJsonValueFromContainer(&pull->state->root, "window", 6, NULL) != NULL ? run->latest : run->until))
 		{
 			note(run, LEFT_FOR_LATER, stream, "the time of the run is over");
 			return ON_NOTHING;
@@ -497,6 +499,13 @@ until_of(FunctionCallInfo fcinfo, int arg)
 	return until;
 }
 
+/* Until when what was begun before until may go on: twice the time that is left, once more. */
+static TimestampTz
+latest_of(TimestampTz until)
+{
+	return until + 2 * (until - GetCurrentTimestamp());
+}
+
 /* sync(connection, stream, deadline, run_id, outcome): see its COMMENT. */
 Datum
 cdp_sync(PG_FUNCTION_ARGS)
@@ -517,6 +526,7 @@ cdp_sync(PG_FUNCTION_ARGS)
 		elog(ERROR, "sync is not declared as the release declares it");
 	desc = BlessTupleDesc(CreateTupleDescCopy(desc));
 	run.until = until_of(fcinfo, 2);
+	run.latest = latest_of(run.until);
 	stream = PG_ARGISNULL(1) ? NULL : text_to_cstring(PG_GETARG_TEXT_PP(1));
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
 	run.connection_id = cdp_connection_for(PG_GETARG_TEXT_PP(0));
@@ -567,7 +577,7 @@ cdp_sync_due(PG_FUNCTION_ARGS)
 	until = until_of(fcinfo, 0);
 	while (GetCurrentTimestamp() < until && (id = next_connection(began)) != 0)
 	{
-		Run			run = {.own = AllocSetContextCreate(own, "cdp run", ALLOCSET_DEFAULT_SIZES), .connection_id = id, .until = until};
+		Run			run = {.own = AllocSetContextCreate(own, "cdp run", ALLOCSET_DEFAULT_SIZES), .connection_id = id, .until = until, .latest = latest_of(until)};
 		char	   *outcome;
 
 		if (run_connection(&run, NULL, &outcome))
