@@ -116,9 +116,10 @@ BEGIN
   END IF;
   RETURN QUERY
   WITH days AS (
-    SELECT p.part, p.value, d.day::date AS day
+    SELECT p.part, p.value, d.day::date AS day, greatest(CASE WHEN c.state = 'missing' OR c.checked_at > c.pulled_at THEN c.checked_at END, t.skipped_at) AS failed_at
     FROM cdp_internal.stream_chunks(connection_id, manifest, config, stream) p CROSS JOIN LATERAL (SELECT oldest + i AS day FROM generate_series(0, newest - oldest) i) d
       LEFT JOIN cdp_data.coverage c ON c.connection_id = plan_days.connection_id AND c.stream_id = number AND c.part = p.part AND c.day = d.day
+      LEFT JOIN cdp_data.stream_part t ON t.connection_id = plan_days.connection_id AND t.stream_id = number AND t.part = p.part
     WHERE CASE coalesce(c.state, 'missing')
       WHEN 'missing' THEN coalesce(c.reason !~ '^(not_ready|fail|retry|slow|split|config)' OR c.checked_at <= as_of - interval '1 hour', true)
       WHEN 'suspect_zero' THEN c.checked_at <= as_of - interval '1 hour'
@@ -134,11 +135,12 @@ BEGIN
     SELECT r.*, (r.day - min(r.day) OVER (PARTITION BY r.part, r.run)) / longest AS piece FROM runs r
   )
   SELECT c.part, c.value, min(c.day), max(c.day) FROM cut c GROUP BY c.part, c.value, c.run, c.piece
-  ORDER BY max(c.day) DESC, c.part COLLATE "C";
+  -- What failed goes behind what did not, or three that never answer would keep all else from being asked.
+  ORDER BY max(c.failed_at) NULLS FIRST, max(c.day) DESC, c.part COLLATE "C";
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.plan_days(integer, jsonb, jsonb, text, timestamptz) IS
-'Which windows of a stream that is asked by days are to be pulled at as_of, newest first: days of its history that are ready and not there; suspect zeros, and days that the vendor refuses or says not to be ready, an hour after they were asked, those that it did not let be seen after a week; provisional days once after each time at which a new day is ready, until they are final, however late (and a week longer, where records were refused), an hour after an answer that did not tell them. Days without rows in between make one window of at most max_days; streams whose records have no day are asked day by day. Needs the rights of the tables'' owner.';
+'Which windows of a stream that is asked by days are to be pulled at as_of, newest first, what failed last: days of its history that are ready and not there; suspect zeros, and days that the vendor refuses or says not to be ready, an hour after they were asked, those that it did not let be seen after a week; provisional days once after each time at which a new day is ready, until they are final, however late (and a week longer, where records were refused), an hour after an answer that did not tell them. Days without rows in between make one window of at most max_days; streams whose records have no day are asked day by day. Needs the rights of the tables'' owner.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.plan_lists(connection_id integer, manifest jsonb, config jsonb, stream text, as_of timestamptz)
 RETURNS TABLE (part text, value jsonb, cursor jsonb)

@@ -148,6 +148,11 @@ DECLARE
 BEGIN
   INSERT INTO cdp_data.stream_part AS t (connection_id, stream_id, part, source_id, skipped_at)
   SELECT s.connection_id, s.stream_id, coalesce(sync_leave_out.part #>> '{}', ''), s.source_id, at - usual + coalesce(wait, usual) FROM cdp_data.stream s WHERE s.connection_id = sync_leave_out.connection_id AND s.name = stream
+    AND coalesce(octet_length(sync_leave_out.part #>> '{}') <= 2200, true) -- a longer one fits into no key
+    -- Part of a list that was asked together, such as somebody who was wished, does not break it up because it fails once.
+    AND NOT (wait IS NOT NULL AND jsonb_typeof(sync_leave_out.part) = 'array' AND EXISTS (
+      SELECT FROM cdp_data.stream_part k WHERE k.connection_id = s.connection_id AND k.stream_id = s.stream_id AND k.part LIKE '[%' AND k.part <> sync_leave_out.part #>> '{}' AND k.gone_at IS NULL AND k.last_fetched_at IS NOT NULL
+        AND cdp_internal.part_list(k.part) @> sync_leave_out.part))
   ON CONFLICT (connection_id, stream_id, part) DO UPDATE SET skipped_at = excluded.skipped_at;
 END
 $$;

@@ -60,6 +60,20 @@ SELECT is(pg_temp.plan('now', '2026-03-10 16:00+00'), '2026-03-11 2026-03-11', '
 SELECT is(split_part(pg_temp.plan('days', '2026-03-10 23:59+00'), ',', 1), 'a 2026-03-05 2026-03-09', 'a day is ready at eight in Shanghai');
 SELECT is(split_part(pg_temp.plan('days', '2026-03-11 00:00+00'), ',', 1), 'a 2026-03-06 2026-03-10', 'the day after');
 
+-- One that fails does not keep the others from being asked: neither a partition nor a window, whether it was answered or not.
+UPDATE cdp_data.connection SET state = 'live' WHERE connection_id = :id;
+SELECT cdp_internal.begin_sync(:id, NULL) AS run \gset
+CREATE FUNCTION pg_temp.fails(run bigint, stream text, state jsonb, outcome text) RETURNS text LANGUAGE sql AS $$
+  SELECT a.action FROM cdp_internal.sync_answered(run, stream, state, '/x', 3, '2026-03-10 12:00+00', outcome, 'x', CASE outcome WHEN 'ok' THEN 400 ELSE 0 END, '{}', CASE outcome WHEN 'ok' THEN convert_to('{}', 'UTF8') END, '2026-03-10 12:00+00', 1, 1, 0, NULL) a $$;
+SELECT is(split_part(pg_temp.plan('days', '2026-03-10 12:01+00'), ', ', 1), 'a 2026-03-05 2026-03-09', 'by days: the newest of the first');
+SELECT is(pg_temp.fails(:run, 'days', '{"partition": "a", "window": {"from": "2026-03-05", "to": "2026-03-09"}}', 'timeout'), 'pass', 'which never answers');
+SELECT is(split_part(pg_temp.plan('days', '2026-03-10 12:01+00'), ', ', 1), 'b 2026-03-05 2026-03-09', 'then that of the second');
+SELECT is(split_part(pg_temp.plan('totals', '2026-03-10 14:00+00'), ', ', 1), '2026-03-08 2026-03-08', 'without partitions: the newest');
+SELECT pg_temp.fails(:run, 'totals', '{"window": {"from": "2026-03-08", "to": "2026-03-08"}}', 'ok') \g /dev/null
+SELECT is(split_part(pg_temp.plan('totals', '2026-03-10 14:00+00'), ', ', 1), '2026-03-07 2026-03-07', 'then the one before');
+SELECT is(pg_temp.fails(:run, 'shops', jsonb_build_object('partition', (SELECT string_agg(md5(i::text), '') FROM generate_series(1, 200) i)), o), 'pass', 'one that fits into no key is passed, too: ' || o) FROM unnest('{ok,timeout}'::text[]) o;
+DELETE FROM cdp_data.stream_part WHERE stream_id IN (2, 3); DELETE FROM cdp_data.coverage; DELETE FROM cdp_data.sync_breaker;
+
 -- Figures that were not final when nobody asked any more are asked for when somebody does; what the vendor keeps back waits an hour.
 CREATE FUNCTION pg_temp.day(state text, pulled timestamptz, checked timestamptz) RETURNS void LANGUAGE sql AS $$
   INSERT INTO cdp_data.coverage (connection_id, stream_id, part, day, source_id, state, records, pulls, checked_at, pulled_at, page_id)
