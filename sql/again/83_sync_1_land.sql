@@ -436,9 +436,10 @@ BEGIN
   SELECT p.connection_id, p.stream_id, w.what, p.source_id, 0, '', clock_timestamp() FROM unnest('{content,touchpoint}'::text[]) w (what) WHERE c.manifest #> ARRAY['streams', c.stream] ? w.what
   ON CONFLICT ON CONSTRAINT map_progress_pkey DO UPDATE SET page_id = least(m.page_id, p.page_id - 1);
   -- So is what claims a value that it made known.
-  UPDATE cdp_data.map_progress m SET known_page_id = least(m.known_page_id, p.page_id - 1) FROM cdp_data.stream t
-  WHERE m.connection_id = p.connection_id AND m.what = 'touchpoint' AND m.known_page_id >= p.page_id AND t.connection_id = m.connection_id AND t.stream_id = m.stream_id
-    AND c.stream IN (SELECT k.stream_name FROM cdp_internal.touch_claims(c.manifest #> ARRAY['streams', t.name]) k);
+  INSERT INTO cdp_data.map_progress AS m (connection_id, stream_id, what, source_id, page_id, declared, mapped_at)
+  SELECT p.connection_id, t.stream_id, 'touchpoint', p.source_id, 0, '', clock_timestamp() FROM cdp_data.stream t
+  WHERE t.connection_id = p.connection_id AND c.stream IN (SELECT k.stream_name FROM cdp_internal.touch_claims(c.manifest #> ARRAY['streams', t.name]) k)
+  ON CONFLICT ON CONSTRAINT map_progress_pkey DO UPDATE SET known_page_id = least(m.known_page_id, p.page_id - 1);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.land_again(bigint) IS 'What cdp.replay_page() does, for cdp_data.page_replay(). Needs the rights of the tables'' owner.';

@@ -227,6 +227,8 @@ BEGIN
   ELSIF NOT pg_try_advisory_xact_lock(hashtextextended('pg_cdp map', map_some.connection_id)) THEN
     RETURN 0; -- another session is at it
   END IF;
+  -- An erasure waits for what is written here of people, or this for it: else one who is erased meanwhile would stay.
+  PERFORM cdp_internal.guard_batch();
   SELECT x.config, x.source_id, x.state, cdp_internal.connector_manifest(x.connector) AS manifest INTO c FROM cdp_data.connection x WHERE x.connection_id = map_some.connection_id;
   IF c.state NOT IN ('shadow', 'live', 'degraded') OR c.manifest IS NULL THEN
     RETURN 0;

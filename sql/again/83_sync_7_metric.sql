@@ -87,6 +87,8 @@ BEGIN
   IF NOT pg_try_advisory_xact_lock(hashtextextended('pg_cdp metrics', map_metrics.connection_id)) THEN
     RETURN 0; -- another session is at it
   END IF;
+  -- As in cdp_internal.map_some().
+  PERFORM cdp_internal.guard_batch();
   SELECT x.config, x.source_id, cdp_internal.connector_manifest(x.connector) AS manifest INTO c FROM cdp_data.connection x WHERE x.connection_id = map_metrics.connection_id;
   FOR s IN SELECT t.stream_id, t.name FROM cdp_data.stream t WHERE t.connection_id = map_metrics.connection_id AND c.manifest #> ARRAY['streams', t.name] ? 'metrics' ORDER BY t.stream_id LOOP
     EXIT WHEN n >= most;
