@@ -5,12 +5,12 @@ CREATE OR REPLACE FUNCTION cdp_internal.delivery_address(connection_id integer, 
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp
 AS $$
 BEGIN
-  RETURN (SELECT sha256(convert_to(concat_ws(' ', cdp_internal.connection_binding(c.connection_id), c.config, c.allow_http, cdp_internal.connector_manifest(c.connector) #> ARRAY['streams', delivery_address.stream]), 'UTF8'))
+  RETURN (SELECT sha256(convert_to(concat_ws(' ', c.connection_id, c.revision, cdp_internal.connection_binding(c.connection_id), c.config, c.allow_http, cdp_internal.connector_manifest(c.connector) #> ARRAY['streams', delivery_address.stream]), 'UTF8'))
     FROM cdp_data.connection c WHERE c.connection_id = delivery_address.connection_id);
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.delivery_address(integer, text) IS
-'A digest of where and how a stream of a connection posts: server, authentication, config, path. Another one means that messages would go elsewhere. Needs the rights of the tables'' owner.';
+'A digest of where and how a stream of a connection posts: server, authentication, config, path, and which change of config or secrets was the last: another token may be that of another account. Needs the rights of the tables'' owner.';
 
 CREATE OR REPLACE FUNCTION cdp.deliver_to(destination text, connection text, options jsonb DEFAULT '{}') RETURNS void
 LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp
@@ -52,7 +52,7 @@ BEGIN
 END
 $$;
 COMMENT ON FUNCTION cdp.deliver_to(text, text, jsonb) IS
-'Says over which connection the messages of a destination are posted; again: replaces. options: batch (messages in one request, 1 to 1000, default 1), format (json or ndjson), max_per_minute (requests, evenly spaced), acknowledges (what says that a person was deleted there: none, status, or reply), stream (of the manifest, when several deliver). CALL cdp.deliver() sends; when the connection is changed to lead elsewhere nothing goes out until this is called again. For the tables'' owner. Errors: 22023 unknown connection, destination, option or stream; 23514 a value that is none.';
+'Says over which connection the messages of a destination are posted; again: replaces. options: batch (messages in one request, 1 to 1000, default 1), format (json or ndjson), max_per_minute (requests, evenly spaced), acknowledges (what says that a person was deleted there: none, status, or reply), stream (of the manifest, when several deliver). CALL cdp.deliver() sends; when config, a secret or the manifest of the connection is changed, nothing goes out until this is called again. For the tables'' owner. Errors: 22023 unknown connection, destination, option or stream; 23514 a value that is none.';
 
 CREATE OR REPLACE FUNCTION cdp_internal.next_delivery(role text, destination text, began timestamptz, as_of timestamptz, OUT name text, OUT connection_id integer)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp
@@ -76,7 +76,7 @@ $$;
 COMMENT ON FUNCTION cdp_internal.next_delivery(text, text, timestamptz, timestamptz) IS
 'The destination that a role may deliver to, that has a message that is due, and to which nobody turned since began: the one longest ago; NULL: none. Switched off, paused and suspended ones have none. Needs the rights of the tables'' owner. Error 22023: the one that was named is not delivered to.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.delivery_take(destination text, as_of timestamptz, OUT attempt_id bigint, OUT request jsonb, OUT free_at timestamptz)
+CREATE OR REPLACE FUNCTION cdp_internal.delivery_take(destination text, connection_id integer, as_of timestamptz, OUT attempt_id bigint, OUT request jsonb, OUT free_at timestamptz)
 LANGUAGE plpgsql VOLATILE PARALLEL UNSAFE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
 #variable_conflict use_column
@@ -91,10 +91,10 @@ BEGIN
   -- Who takes holds the row: what it counts is for all sessions.
   SELECT x.* INTO d FROM cdp_data.delivery x WHERE x.destination = delivery_take.destination FOR UPDATE;
   now := greatest(as_of, clock_timestamp());
-  IF d.paused_until > now THEN
-    RETURN;
+  IF d.paused_until > now OR d.connection_id <> delivery_take.connection_id THEN
+    RETURN; -- or it goes over another connection by now, whose secrets the caller has not
   ELSIF d.agreed IS DISTINCT FROM cdp_internal.delivery_address(d.connection_id, d.stream) THEN
-    UPDATE cdp_data.delivery x SET paused_until = now + interval '1 hour', problem = 'the connection leads elsewhere since: cdp.deliver_to() again' WHERE x.destination = delivery_take.destination;
+    UPDATE cdp_data.delivery x SET paused_until = now + interval '1 hour', problem = 'the connection was changed since: cdp.deliver_to() again' WHERE x.destination = delivery_take.destination;
     RETURN;
   ELSIF d.next_at > now THEN
     free_at := d.next_at;
@@ -122,8 +122,8 @@ BEGIN
   INSERT INTO cdp_data.delivery_attempt AS a (destination, source_id, outbox_ids, webhook_id) VALUES (delivery_take.destination, d.source_id, m.ids, id) RETURNING a.attempt_id INTO delivery_take.attempt_id;
 END
 $$;
-COMMENT ON FUNCTION cdp_internal.delivery_take(text, timestamptz) IS
-'Takes the next messages of a destination (cdp.outbox_take(), for 10 minutes) and builds the request that carries them, without secrets: each as {"id", "type", "timestamp" (UTC), "data"}. Writes to the audit how many. free_at: come again then, because of max_per_minute. All NULL: nothing is due, or the connection leads elsewhere than was agreed. Needs the rights of the tables'' owner. Errors: as cdp_internal.connector_request().';
+COMMENT ON FUNCTION cdp_internal.delivery_take(text, integer, timestamptz) IS
+'Takes the next messages of a destination (cdp.outbox_take(), for 10 minutes) and builds the request that carries them, without secrets: each as {"id", "type", "timestamp" (UTC), "data"}. Writes to the audit how many. free_at: come again then, because of max_per_minute. connection_id: whose secrets the caller holds. All NULL: nothing is due, it goes over another connection by now, or the connection was changed since cdp.deliver_to(). Needs the rights of the tables'' owner. Errors: as cdp_internal.connector_request().';
 
 CREATE OR REPLACE FUNCTION cdp_internal.delivery_reply(body bytea) RETURNS jsonb
 LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE SET search_path = pg_catalog, pg_temp
@@ -237,6 +237,7 @@ BEGIN
     n := cdp_internal.delivery_sent(a, d.acknowledges, reply);
   ELSIF v.verb = 'reauth_once' AND NOT renewed THEN
     PERFORM cdp_internal.delivery_put_back(a);
+    UPDATE cdp_data.delivery x SET next_at = NULL WHERE x.destination = a.destination; -- with the new token at once, in the same turn
     word := 'reauth';
   ELSIF outcome = 'ok' AND status IN (400, 413, 415, 422) AND cardinality(a.outbox_ids) > 1 THEN
     -- One of a list spoils the others, so they go one by one.
@@ -305,8 +306,8 @@ BEGIN
     RETURN;
   END IF;
   RETURN QUERY
-  SELECT 'warning', 'delivery_fails', format('destination %s: %s requests in a row failed: %s', quote_ident(d.destination), d.failures, d.problem), format('SELECT * FROM cdp_data.delivery_attempt WHERE destination = %L ORDER BY attempt_id DESC; it is tried again by itself', d.destination)
-  FROM cdp_data.delivery d WHERE d.failures >= 3 OR d.failures = 0 AND d.problem IS NOT NULL ORDER BY d.destination;
+  SELECT 'warning', 'delivery_fails', format('destination %s: %s requests in a row failed: %s', quote_ident(d.destination), d.failures, d.problem), format('SELECT * FROM cdp_data.delivery_attempt WHERE destination = %L ORDER BY attempt_id DESC; it is it is tried again by itself, unless it is switched off', d.destination)
+  FROM cdp_data.delivery d JOIN cdp_data.destination t ON t.destination = d.destination WHERE d.failures >= 3 OR d.problem IS NOT NULL AND (d.failures = 0 OR NOT t.enabled) ORDER BY d.destination;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.health_of_delivery() IS 'Findings of cdp.health() about destinations that can not be delivered to.';

@@ -26,7 +26,7 @@ COMMENT ON COLUMN cdp_data.delivery.stream IS 'The stream of the manifest that s
 COMMENT ON COLUMN cdp_data.delivery.batch IS 'Messages in one request. 1: an object; more: a list of objects (json), or one to a line (ndjson).';
 COMMENT ON COLUMN cdp_data.delivery.max_per_minute IS 'Requests a minute, evenly spaced, all sessions together. NULL: as many as there are.';
 COMMENT ON COLUMN cdp_data.delivery.acknowledges IS 'What says that a person was deleted there, for messages of kind erase: status: any good status; reply: the body, {"reference": ...} or {"refusal": ...}; none: nothing, somebody calls cdp.acknowledge_erasure().';
-COMMENT ON COLUMN cdp_data.delivery.agreed IS 'Where the connection led when cdp.deliver_to() was called: cdp_internal.delivery_address(). When it leads elsewhere nothing goes out.';
+COMMENT ON COLUMN cdp_data.delivery.agreed IS 'Where the connection led when cdp.deliver_to() was called: cdp_internal.delivery_address(). When it was changed since, nothing goes out.';
 COMMENT ON COLUMN cdp_data.delivery.space IS 'Part of each webhook-id, so that another database with the same numbers is another sender.';
 COMMENT ON COLUMN cdp_data.delivery.next_at IS 'Not before then, because of max_per_minute.';
 COMMENT ON COLUMN cdp_data.delivery.tried_at IS 'When a session turned to it last: the one longest ago comes first.';

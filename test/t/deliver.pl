@@ -149,7 +149,7 @@ behave('{}');
 sql("SELECT cdp.configure_connection('crm hook', '{\"base_url\": \"http://127.0.0.1:$port\", \"path\": \"elsewhere\"}')");
 messages(1);
 deliver();
-is(scalar(came()) . sql("SELECT ' ' || problem FROM cdp_data.delivery"), '0 the connection leads elsewhere since: cdp.deliver_to() again', 'a connection that was led elsewhere gets nothing');
+is(scalar(came()) . sql("SELECT ' ' || problem FROM cdp_data.delivery"), '0 the connection was changed since: cdp.deliver_to() again', 'a connection that was led elsewhere gets nothing');
 sql("SELECT cdp.configure_connection('crm hook', '{\"base_url\": \"http://127.0.0.1:$port\", \"path\": \"inbox\"}'); SELECT cdp.deliver_to('crm', 'crm hook')");
 deliver();
 is(states(), 'sent 1', 'until somebody says so again');
@@ -161,6 +161,22 @@ messages(1);
 $node->psql('postgres', 'CALL cdp.deliver()') for 1 .. 2;
 is(states(), 'sent 1, waiting 1', 'one without its secret ends a call, and is the last of the next');
 sql("DELETE FROM cdp_data.delivery WHERE destination = 'a broken one'; DELETE FROM cdp_data.outbox WHERE destination = 'a broken one'; DELETE FROM cdp_data.destination WHERE destination = 'a broken one'");
+
+# Another token may be that of another account; what was taken over one connection does not go with the secrets of another.
+clear();
+sql("SELECT cdp.set_secret('crm hook', 'token', 'ANOTHERTOKENx7Qb')");
+messages(1);
+deliver();
+is(scalar(came()) . sql("SELECT ' ' || problem FROM cdp_data.delivery"), '0 the connection was changed since: cdp.deliver_to() again', 'a connection with another token gets nothing');
+sql("SELECT cdp.set_secret('crm hook', 'token', '$token'); SELECT cdp.deliver_to('crm', 'crm hook')");
+is(sql("SELECT t.attempt_id IS NULL AND t.request IS NULL FROM cdp_data.connection c, cdp_internal.delivery_take('crm', c.connection_id, now()) t WHERE c.name = 'closed hook'"), 't', 'nothing is taken for a connection that it no longer goes over');
+clear();
+behave('{"status": 410}');
+messages(1);
+deliver();
+like(sql("SELECT string_agg(detail, ' ') FROM cdp.health() WHERE finding = 'delivery_fails'"), qr/crm: 1 requests in a row failed: HTTP 410/, 'who is gone is told by health');
+sql("UPDATE cdp_data.destination SET enabled = true");
+behave('{}');
 
 # Who takes some of a list.
 clear();

@@ -29,6 +29,7 @@ typedef struct Delivery
 	MemoryContext request;		/* one request */
 	CdpCaller  *caller;
 	char	   *destination;
+	int			connection_id;	/* over which it goes, and whose secrets the caller has */
 	TimestampTz until;
 	TimestampTz free_at;		/* the earliest time at which one that has to wait may go on; 0: none has to */
 	bool		more;			/* one had more than a turn takes */
@@ -61,14 +62,14 @@ next_destination(MemoryContext into, const char *only, TimestampTz began, int *c
 static Jsonb *
 take(const Delivery *d, int64 *attempt, TimestampTz *free_at)
 {
-	Oid			types[2] = {TEXTOID, TIMESTAMPTZOID};
-	Datum		values[2] = {CStringGetTextDatum(d->destination), TimestampTzGetDatum(GetCurrentTimestamp())};
+	Oid			types[3] = {TEXTOID, INT4OID, TIMESTAMPTZOID};
+	Datum		values[3] = {CStringGetTextDatum(d->destination), Int32GetDatum(d->connection_id), TimestampTzGetDatum(GetCurrentTimestamp())};
 	bool		nulls[3];
 	Datum		row[3];
 	Jsonb	   *request = NULL;
 
 	SPI_connect_ext(SPI_OPT_NONATOMIC);
-	cdp_as_owner("SELECT t.attempt_id, t.request, t.free_at FROM cdp_internal.delivery_take($1, $2) t", 2, types, values, NULL);
+	cdp_as_owner("SELECT t.attempt_id, t.request, t.free_at FROM cdp_internal.delivery_take($1, $2, $3) t", 3, types, values, NULL);
 	for (int i = 0; i < 3; i++)
 		row[i] = SPI_getbinval(SPI_tuptable->vals[0], SPI_tuptable->tupdesc, i + 1, &nulls[i]);
 	*attempt = nulls[0] ? 0 : DatumGetInt64(row[0]);
@@ -174,12 +175,11 @@ static void
 deliver_round(Delivery *d, const char *only)
 {
 	TimestampTz began = GetCurrentTimestamp();
-	int			connection_id;
 
-	while (GetCurrentTimestamp() < d->until && (d->destination = next_destination(d->own, only, began, &connection_id)) != NULL)
+	while (GetCurrentTimestamp() < d->until && (d->destination = next_destination(d->own, only, began, &d->connection_id)) != NULL)
 	{
 		d->request = AllocSetContextCreate(d->own, "cdp delivery", ALLOCSET_DEFAULT_SIZES);
-		d->caller = cdp_caller_open(d->own, connection_id);
+		d->caller = cdp_caller_open(d->own, d->connection_id);
 		deliver_to_one(d);
 		cdp_caller_close(d->caller);
 		MemoryContextDelete(d->request);
