@@ -224,10 +224,6 @@ BEGIN
   ELSE
     PERFORM cdp_internal.sync_broke(c.connection_id, stream, reason, as_of, CASE WHEN v.verb IN ('retry', 'slow') AND wait_s > 60 THEN as_of + make_interval(secs => wait_s) END);
   END IF;
-  IF v.verb = 'fail' AND state ? 'cursor' THEN
-    UPDATE cdp_data.stream_part t SET next = NULL FROM cdp_data.stream s
-    WHERE s.connection_id = c.connection_id AND s.name = stream AND t.connection_id = s.connection_id AND t.stream_id = s.stream_id AND t.part = coalesce(sync_refused.state #>> '{partition}', '');
-  END IF;
 END
 $$;
 COMMENT ON FUNCTION cdp_internal.sync_refused(record, bigint, text, jsonb, integer, record, boolean, timestamptz) IS

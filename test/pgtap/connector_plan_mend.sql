@@ -7,7 +7,7 @@ SELECT cdp.add_connector('{"connector": "mine", "version": 1, "base_url": "https
     "some": {"path": "/some", "partition": {"from": "all", "value": "id", "chunk": 5}, "query": {"id": "$partition"}, "records": "$.list[*]", "key": ["id"]}}}') \g /dev/null
 SELECT cdp.add_source('mine'), cdp.create_connection('mine', 'mine', '{}', 'mine') \g /dev/null
 UPDATE cdp_data.connection SET state = 'shadow';
-SELECT connection_id AS c, cdp_internal.begin_sync(connection_id, NULL, revision, cdp_internal.connection_binding(connection_id)) AS run FROM cdp_data.connection \gset
+SELECT connection_id AS c, cdp_internal.begin_sync(connection_id, NULL) AS run FROM cdp_data.connection \gset
 CREATE FUNCTION pg_temp.planned(stream text, at text) RETURNS text LANGUAGE sql AS $$
   SELECT string_agg(p.state::text, ' ') FROM cdp_internal.plan_stream((SELECT connection_id FROM cdp_data.connection), stream, (at || '+08')::timestamptz) p $$;
 CREATE FUNCTION pg_temp.answer(stream text, state jsonb, body text, at text) RETURNS text LANGUAGE sql AS $$
