@@ -48,12 +48,6 @@ RETURN CASE WHEN part IS NOT NULL THEN jsonb_build_array(part, (SELECT jsonb_obj
 COMMENT ON FUNCTION cdp_internal.named_part(jsonb, text[]) IS
 'What a stream was asked by, also under the names of cdp_internal.part_names(), for cdp_internal.content_tokens(): then a short value is found by its name only. NULL without a part.';
 
-CREATE OR REPLACE FUNCTION cdp_internal.words_of_part(part jsonb, names text[]) RETURNS bigint[]
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN nullif(cdp_internal.content_tokens(cdp_internal.named_part(part, names)), '{}');
-COMMENT ON FUNCTION cdp_internal.words_of_part(jsonb, text[]) IS
-'cdp_internal.content_tokens() of what a stream was asked by. NULL without any.';
-
 CREATE OR REPLACE FUNCTION cdp_internal.suppressed_records(manifest jsonb, stream text, records jsonb[]) RETURNS integer[]
 LANGUAGE plpgsql STABLE SET search_path = pg_catalog, pg_temp SET jit = off
 AS $$
